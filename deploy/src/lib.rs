@@ -1,0 +1,1 @@
+//! One command that runs a whole job: what becomes a process where

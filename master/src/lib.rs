@@ -1,0 +1,1 @@
+//! The master: membership, data leases, end barrier, the written model; no SGD and no model code

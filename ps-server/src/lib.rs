@@ -1,0 +1,1 @@
+//! One shard of the model: serve, apply, store

@@ -1,0 +1,59 @@
+//! What the training loop asks of a model: gradients and evaluations over one flat weight vector.
+//!
+//! The loop knows nothing else about models. Candle implements this for real training; the
+//! simulation implements it with cheap deterministic arithmetic, so that it runs the same loop.
+
+use ps_core::Layout;
+
+/// What went wrong while computing, said in full by whoever computed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ComputeError(pub String);
+
+/// The result of one step on one batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Gradient of the batch's mean loss, flat, in layout order; zeros where `present` is false.
+    pub gradient: Vec<f32>,
+    /// Per tensor of the layout: whether this step has a gradient for it at all.
+    pub present: Vec<bool>,
+    /// Mean loss over the batch.
+    pub loss: f64,
+    /// Samples in the batch.
+    pub samples: u64,
+}
+
+/// How good a set of weights is on the test data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Mean loss over the test samples.
+    pub loss: f64,
+    /// Share of test samples classified right; `None` for a model that does not classify.
+    pub accuracy: Option<f64>,
+    /// Test samples seen.
+    pub samples: u64,
+}
+
+/// A model together with its data, as the training loop drives it.
+pub trait Compute: Send + 'static {
+    /// Names and shapes of the model's tensors.
+    fn layout(&self) -> &Layout;
+
+    /// The weights training starts from: a function of the job's seed alone.
+    fn start_weights(&self) -> Vec<f32>;
+
+    /// Number of training samples; a pass visits each once.
+    fn train_samples(&self) -> u64;
+
+    /// Loss and gradient of the mean loss over these training samples at these weights.
+    ///
+    /// # Errors
+    /// The computation failed; a loss that is not finite is a result, not an error.
+    fn gradient(&mut self, weights: &[f32], samples: &[u64]) -> Result<Step, ComputeError>;
+
+    /// Loss and accuracy on all test samples at these weights.
+    ///
+    /// # Errors
+    /// The computation failed.
+    fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError>;
+}

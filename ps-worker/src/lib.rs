@@ -1,0 +1,3 @@
+//! A worker: client of the servers, models, data and the training loop.
+
+pub mod compute;

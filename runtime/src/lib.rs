@@ -1,0 +1,1 @@
+//! What a process gets from outside: connections, clock, shutdown, configuration, logging

@@ -1,0 +1,1 @@
+//! Cluster harness, simulation, chaos and end-to-end tests
