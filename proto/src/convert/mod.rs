@@ -1,0 +1,3 @@
+//! Wire to domain and back.
+
+pub mod refusal;
