@@ -3,10 +3,14 @@
 //! Nothing here opens a socket or a file, reads a clock, spawns a task or draws from global
 //! randomness: time, seeds and bytes come in as arguments, so every rule can be tested alone.
 
+pub mod chunk;
+pub mod fence;
+pub mod gate;
 pub mod ids;
 pub mod layout;
 pub mod limits;
 pub mod partition;
 pub mod span;
+pub mod window;
 
 pub use layout::{Layout, TensorKind, TensorSpec};

@@ -5,6 +5,8 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod link;
+pub mod member;
 pub mod process;
 pub mod shutdown;
 pub mod transport;
