@@ -3,6 +3,10 @@
 //! Nothing here opens a socket or a file, reads a clock, spawns a task or draws from global
 //! randomness: time, seeds and bytes come in as arguments, so every rule can be tested alone.
 
+pub mod chunk;
 pub mod layout;
+pub mod optimizer;
+pub mod schedule;
+pub mod span;
 
 pub use layout::{Layout, TensorKind, TensorSpec};
