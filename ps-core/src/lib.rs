@@ -9,7 +9,11 @@ pub mod gate;
 pub mod ids;
 pub mod layout;
 pub mod limits;
+pub mod model_spec;
+pub mod optimizer;
 pub mod partition;
+pub mod schedule;
+pub mod settings;
 pub mod span;
 pub mod window;
 

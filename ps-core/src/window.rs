@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Finished or given up long ago.
-    #[error("push {seq} is below the dedup window, which starts at {floor}: it was finished or given up")]
+    #[error(
+        "push {seq} is below the dedup window, which starts at {floor}: it was finished or given up"
+    )]
     Stale {
         /// The push.
         seq: Seq,
@@ -20,7 +22,9 @@ pub enum Error {
         floor: Seq,
     },
     /// The worker left more pushes unacknowledged than it may.
-    #[error("push {seq}: the window from {floor} holds {DEDUP_WINDOW} pushes; wait for acknowledgements")]
+    #[error(
+        "push {seq}: the window from {floor} holds {DEDUP_WINDOW} pushes; wait for acknowledgements"
+    )]
     Full {
         /// The push.
         seq: Seq,
@@ -28,7 +32,9 @@ pub enum Error {
         floor: Seq,
     },
     /// A retry differs from the first attempt.
-    #[error("push {seq}: {found} chunks, expected {expected} as in the first attempt: a retry must repeat the push")]
+    #[error(
+        "push {seq}: {found} chunks, expected {expected} as in the first attempt: a retry must repeat the push"
+    )]
     Changed {
         /// The push.
         seq: Seq,
@@ -104,7 +110,11 @@ impl Window {
         });
         if entry.chunks_total != chunks_total {
             let expected = entry.chunks_total;
-            return Err(Error::Changed { seq, expected, found: chunks_total });
+            return Err(Error::Changed {
+                seq,
+                expected,
+                found: chunks_total,
+            });
         }
         self.advance();
         Ok(())
@@ -112,14 +122,18 @@ impl Window {
 
     /// Whether this chunk of the push is applied or refused already, or the push is forgotten.
     pub fn is_done(&self, seq: Seq, chunk: u32) -> bool {
-        let Some(entry) = self.entries.get(&seq) else { return true };
+        let Some(entry) = self.entries.get(&seq) else {
+            return true;
+        };
         let word = entry.done.get(chunk as usize / 64).copied().unwrap_or(0);
         entry.is_finished() || word & (1 << (chunk % 64)) != 0
     }
 
     /// Records that a chunk was applied with this staleness, or refused.
     pub fn mark(&mut self, seq: Seq, chunk: u32, outcome: Result<u64, Refusal>) {
-        let Some(entry) = self.entries.get_mut(&seq) else { return };
+        let Some(entry) = self.entries.get_mut(&seq) else {
+            return;
+        };
         let word = chunk as usize / 64;
         if entry.done.len() <= word {
             entry.done.resize(word + 1, 0);
@@ -174,7 +188,11 @@ impl Window {
     }
 
     fn advance(&mut self) {
-        while let Some(entry) = self.entries.get(&self.contiguous).filter(|e| e.is_finished()) {
+        while let Some(entry) = self
+            .entries
+            .get(&self.contiguous)
+            .filter(|e| e.is_finished())
+        {
             self.clock = self.clock.max(entry.clock + 1);
             self.contiguous += 1;
         }
@@ -206,10 +224,16 @@ mod tests {
     fn below_the_window_is_stale_and_far_ahead_is_refused() {
         let mut window = Window::default();
         window.begin(5, 5, 5, 0).unwrap();
-        assert_eq!(window.begin(4, 0, 4, 1), Err(Error::Stale { seq: 4, floor: 5 }));
+        assert_eq!(
+            window.begin(4, 0, 4, 1),
+            Err(Error::Stale { seq: 4, floor: 5 })
+        );
         assert!(window.is_done(4, 0), "a forgotten push is never applied");
         let far = 5 + DEDUP_WINDOW;
-        assert_eq!(window.begin(far, 5, far, 1), Err(Error::Full { seq: far, floor: 5 }));
+        assert_eq!(
+            window.begin(far, 5, far, 1),
+            Err(Error::Full { seq: far, floor: 5 })
+        );
         assert!(window.begin(far - 1, 5, far, 1).is_ok());
     }
 
@@ -217,7 +241,11 @@ mod tests {
     fn a_retry_must_repeat_the_push() {
         let mut window = Window::default();
         window.begin(0, 0, 0, 2).unwrap();
-        let changed = Error::Changed { seq: 0, expected: 2, found: 3 };
+        let changed = Error::Changed {
+            seq: 0,
+            expected: 2,
+            found: 3,
+        };
         assert_eq!(window.begin(0, 0, 0, 3), Err(changed));
     }
 

@@ -22,8 +22,8 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// A clock that starts now.
-    pub fn new() -> Clock {
+    /// A clock that starts at zero now.
+    pub fn start() -> Clock {
         Arc::new(Self {
             start: tokio::time::Instant::now(),
         })

@@ -9,10 +9,12 @@ pub mod link;
 pub mod member;
 pub mod process;
 pub mod shutdown;
+pub mod training_args;
 pub mod transport;
 
 pub use clock::{Clock, SystemClock, TimeSource};
 pub use shutdown::{Shutdown, Signal};
+pub use training_args::TrainingArgs;
 pub use transport::{Connector, Incoming};
 
 /// What a role needs beside its configuration and its listener.

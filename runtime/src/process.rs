@@ -171,7 +171,7 @@ where
 fn outside() -> Outside {
     Outside {
         connector: Connector::tcp(),
-        clock: SystemClock::new(),
+        clock: SystemClock::start(),
         seed: rand::random(),
         metrics: Arc::new(|line| println!("{line}")),
     }

@@ -1,0 +1,34 @@
+//! Adagrad: each weight's rate falls with the sum of its squared gradients.
+
+use super::bounds::Bounds;
+use super::kernel::{FLOOR, Factor, Rule, keep, square};
+use super::sgd::moved;
+
+/// `sum = sum + gradient^2`, and the weight moves by `rate * gradient / (sqrt(sum) + epsilon)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Adagrad {
+    pub(super) rate: Factor,
+    pub(super) decay: Factor,
+    pub(super) epsilon: f32,
+}
+
+impl Rule<1> for Adagrad {
+    #[inline(always)]
+    fn step(self, weight: f32, [sum]: [f32; 1], gradient: f32) -> (f32, [f32; 1]) {
+        let sum = keep(sum, FLOOR) + square(gradient);
+        let step = self
+            .rate
+            .times_quotient(gradient, sum.sqrt() + self.epsilon);
+        (self.decay.times(weight) - step, [sum])
+    }
+}
+
+impl Adagrad {
+    pub(super) fn bounds(self, held: Bounds, gradient: f64) -> Bounds {
+        let direction = gradient / f64::from(self.epsilon);
+        Bounds {
+            weights: moved(held, self.decay, self.rate, direction),
+            slots: [held.slots[0] + gradient * gradient, 0.0],
+        }
+    }
+}

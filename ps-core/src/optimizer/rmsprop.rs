@@ -1,0 +1,38 @@
+//! RMSProp: each weight's rate falls with the running mean of its squared gradients.
+
+use super::bounds::Bounds;
+use super::kernel::{Factor, Rule, square};
+use super::sgd::moved;
+
+/// `mean = alpha * mean + (1 - alpha) * gradient^2`, and the weight moves by
+/// `rate * gradient / (sqrt(mean) + epsilon)`.
+#[derive(Clone, Copy, Debug)]
+pub struct RmsProp {
+    pub(super) rate: Factor,
+    pub(super) decay: Factor,
+    pub(super) alpha: Factor,
+    pub(super) one_minus_alpha: Factor,
+    pub(super) epsilon: f32,
+}
+
+impl Rule<1> for RmsProp {
+    #[inline(always)]
+    fn step(self, weight: f32, [mean]: [f32; 1], gradient: f32) -> (f32, [f32; 1]) {
+        let mean = self.alpha.times(mean) + self.one_minus_alpha.times(square(gradient));
+        let step = self
+            .rate
+            .times_quotient(gradient, mean.sqrt() + self.epsilon);
+        (self.decay.times(weight) - step, [mean])
+    }
+}
+
+impl RmsProp {
+    pub(super) fn bounds(self, held: Bounds, gradient: f64) -> Bounds {
+        let direction = gradient / f64::from(self.epsilon);
+        Bounds {
+            weights: moved(held, self.decay, self.rate, direction),
+            // A mean of what was and what comes; the square itself is computed on the way.
+            slots: [held.slots[0].max(gradient * gradient), 0.0],
+        }
+    }
+}
