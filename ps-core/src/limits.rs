@@ -46,7 +46,11 @@ pub const STREAMS_PER_CONNECTION_MAX: u32 = 1100;
 
 /// Bytes of decoded push messages a server works on at once. A push takes its message's worth
 /// before it reads the next one, so memory is bounded with any number of workers connected.
-pub const PUSH_BYTES_IN_FLIGHT_MAX: usize = 64 * 1024 * 1024;
+pub const PUSH_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
+
+/// Milliseconds that a push may take to send its next message. It holds its share of the bytes in
+/// flight meanwhile, so a sender that died must not hold it for long.
+pub const PUSH_MESSAGE_WAIT_MS_MAX: u64 = 10_000;
 
 /// HTTP/2 stream window: how far a sender may run ahead of the reader of one call.
 pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;

@@ -1,1 +1,27 @@
-//! One shard of the model: serve, apply, store
+//! One shard of the model behind gRPC.
+//!
+//! - [`shard`]: the state and its locks; synchronous, knows no socket.
+//! - `service`: the calls, translated to the shard.
+//! - [`serve`]: a server with its listener, its master and its end.
+
+pub mod config;
+pub mod serve;
+mod service;
+pub mod shard;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The whole program `ps-server`, given its command line.
+pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: config::Args = match ps_runtime::process::parse(args) {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    let process = args.process.clone();
+    ps_runtime::process::run("ps-server", &process, |outside, shutdown| async move {
+        let config = config::Config::from(args);
+        let (incoming, address) = ps_runtime::transport::listen(&config.listen).await?;
+        Ok(serve::run(config, incoming, address.to_string(), outside, shutdown).await?)
+    })
+}

@@ -1,3 +1,4 @@
 //! A worker: client of the servers, models, data and the training loop.
 
+pub mod client;
 pub mod compute;

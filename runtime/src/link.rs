@@ -89,15 +89,15 @@ impl Link {
     where
         F: Future<Output = Result<T, Status>>,
     {
-        let start = self.clock.now();
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST, self.seed);
+        let mut failing_since: Option<Duration> = None;
         loop {
+            let begun = self.clock.now();
             let status = match tokio::time::timeout(patience.attempt, attempt(self.channel())).await
             {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(status)) => status,
                 Err(_) => {
-                    self.reconnect();
                     let waited = patience.attempt;
                     Status::deadline_exceeded(format!("no answer within {waited:?}"))
                 }
@@ -105,7 +105,17 @@ impl Link {
             if !is_retryable(&status) {
                 return Err(status);
             }
-            let spent = self.clock.now().saturating_sub(start);
+            if status.code() == Code::DeadlineExceeded {
+                // A peer that is silent on this connection may answer on another.
+                self.reconnect();
+            }
+            // An attempt that lasted long (a wait at the gate) was not failing all the while.
+            let now = self.clock.now();
+            let was_alive = now.saturating_sub(begun) > patience.total;
+            let since = *failing_since.get_or_insert(begun);
+            let since = if was_alive { now } else { since };
+            failing_since = Some(since);
+            let spent = now.saturating_sub(since);
             if spent >= patience.total {
                 let message = format!(
                     "{}: no success in {spent:.1?}: {}",

@@ -1,0 +1,74 @@
+//! The options of a server.
+
+use clap::Parser;
+use ps_runtime::process::ProcessArgs;
+use std::time::Duration;
+
+const EXAMPLES: &str = "Examples:
+  ps-server --shard 0                                    # the only server, workers connect to 127.0.0.1:2223
+  ps-server --shard 1 --listen 0.0.0.0:2223 --master host1:2222 --advertise host2:2223
+
+Standard output carries one line, `role=server; shard=0; listening=HOST:PORT;`; logs go to standard
+error. Exit codes: 0 done, 1 failed, 64 bad usage, 130 Ctrl-C, 143 SIGTERM.";
+
+/// Hold one shard of the model: serve weights, apply gradients.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "ps-server", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// Which shard this server holds, from 0.
+    #[arg(long, env = "PS_SHARD", value_name = "I")]
+    pub shard: u32,
+    /// Where to listen; port 0 takes any free one. Other machines reach it only when it says so.
+    #[arg(
+        long,
+        env = "PS_LISTEN",
+        default_value = "127.0.0.1:2223",
+        value_name = "ADDR"
+    )]
+    pub listen: String,
+    /// Where others reach this server, when that differs from where it listens.
+    #[arg(long, env = "PS_ADVERTISE", value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// The master to register with; without one, the first worker creates the model.
+    #[arg(long, env = "PS_MASTER", value_name = "HOST:PORT")]
+    pub master: Option<String>,
+    /// Without a master: milliseconds after its last sign of life that a worker counts as active.
+    #[arg(long, env = "PS_LEASE_MS", default_value_t = 10_000, value_name = "MS")]
+    pub lease_ms: u64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub process: ProcessArgs,
+}
+
+/// What a server is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The job it belongs to.
+    pub job: String,
+    /// Its shard.
+    pub shard: u32,
+    /// The address asked for.
+    pub listen: String,
+    /// The address for others, when it differs from the one bound.
+    pub advertise: Option<String>,
+    /// The master's address.
+    pub master: Option<String>,
+    /// Without a master: how long a silent worker counts as active.
+    pub lease: Duration,
+    /// Whether pushes are deduplicated: only the test that proves the simulation's worth says no.
+    pub dedup: bool,
+}
+
+impl From<Args> for Config {
+    fn from(args: Args) -> Self {
+        Self {
+            job: args.process.job_id,
+            shard: args.shard,
+            listen: args.listen,
+            advertise: args.advertise,
+            master: args.master,
+            lease: Duration::from_millis(args.lease_ms.max(1)),
+            dedup: true,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! A server with its listener, its master and its end.
+
+use crate::config::Config;
+use crate::service::Service;
+use crate::shard::Shard;
+use ps_core::limits::{CONTROL_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
+use ps_proto::v1;
+use ps_proto::v1::data_plane_server::DataPlaneServer;
+use ps_proto::v1::shard_control_server::ShardControlServer;
+use ps_runtime::member::{self, Member};
+use ps_runtime::{Incoming, Outside, Shutdown, Signal};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After a signal a server serves on until the master has saved, at most this long.
+const SERVE_AFTER_SIGNAL: Duration = Duration::from_secs(8);
+
+/// How often a server without a master looks whether its workers are gone after a signal.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why a server failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The master is lost, or refused.
+    #[error("shard {shard}: {error}")]
+    Master {
+        /// Of this server.
+        shard: u32,
+        /// What happened.
+        error: member::Error,
+    },
+    /// The master says that the job failed.
+    #[error("shard {shard}: the job failed: {reason}")]
+    JobFailed {
+        /// Of this server.
+        shard: u32,
+        /// The master's words.
+        reason: String,
+    },
+    /// The listener broke.
+    #[error("shard {shard}: serving on {address}: {error}")]
+    Serve {
+        /// Of this server.
+        shard: u32,
+        /// Where it listened.
+        address: String,
+        /// What broke.
+        error: tonic::transport::Error,
+    },
+}
+
+/// Serves one shard until the master lets it leave, or a signal ends it; returns the exit code.
+///
+/// # Errors
+/// The listener broke, the master was lost, or the job failed.
+pub async fn run(
+    config: Config,
+    incoming: Incoming,
+    address: String,
+    outside: Outside,
+    shutdown: Shutdown,
+) -> Result<u8, Error> {
+    let shard_index = config.shard;
+    (outside.metrics)(&format!(
+        "role=server; shard={shard_index}; listening={address};"
+    ));
+    tracing::info!(
+        "shard {shard_index} of job `{}` listens on {address}",
+        config.job
+    );
+    let lease = config.master.is_none().then_some(config.lease);
+    let shard = Arc::new(Shard::new(shard_index, lease, config.dedup));
+    let service = Service::new(&config.job, shard.clone(), outside.clock.clone());
+    let data = DataPlaneServer::new(service.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let control =
+        ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+    let serving = ps_runtime::transport::server()
+        .add_service(data)
+        .add_service(control)
+        .serve_with_incoming(incoming);
+    let end = async {
+        match &config.master {
+            Some(master) => follow_master(&config, master, &address, &outside, shutdown).await,
+            None => Ok(alone(&shard, &outside, shutdown).await),
+        }
+    };
+    tokio::select! {
+        served = serving => match served {
+            Ok(()) => Ok(0),
+            Err(error) => Err(Error::Serve { shard: shard_index, address, error }),
+        },
+        code = end => code,
+    }
+}
+
+/// Without a master: serve until a signal, and then while workers are still active.
+async fn alone(shard: &Shard, outside: &Outside, mut shutdown: Shutdown) -> u8 {
+    let signal = shutdown.wait().await;
+    let deadline = outside.clock.now() + SERVE_AFTER_SIGNAL;
+    while shard.has_active_workers(outside.clock.now()) && outside.clock.now() < deadline {
+        tokio::time::sleep(LOOK).await;
+    }
+    signal.exit_code()
+}
+
+/// With a master: stay registered until it says leave.
+async fn follow_master(
+    config: &Config,
+    master: &str,
+    address: &str,
+    outside: &Outside,
+    mut shutdown: Shutdown,
+) -> Result<u8, Error> {
+    let failed = |error| Error::Master {
+        shard: config.shard,
+        error,
+    };
+    let request = v1::RegisterRequest {
+        job: config.job.clone(),
+        role: v1::Role::Server.into(),
+        token: outside.seed,
+        index: Some(config.shard),
+        address: config
+            .advertise
+            .clone()
+            .unwrap_or_else(|| address.to_owned()),
+        ..v1::RegisterRequest::default()
+    };
+    let register = Member::register(outside, master, request);
+    let member = tokio::select! {
+        member = register => member.map_err(failed)?,
+        signal = shutdown.wait() => return Ok(signal.exit_code()),
+    };
+    let mut signalled: Option<(Signal, Duration)> = None;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(member.heartbeat_interval()) => {}
+            signal = shutdown.wait(), if signalled.is_none() => {
+                signalled = Some((signal, outside.clock.now() + SERVE_AFTER_SIGNAL));
+            }
+        }
+        let leaving = signalled.is_some();
+        let beat = v1::HeartbeatRequest {
+            leaving,
+            ..v1::HeartbeatRequest::default()
+        };
+        let beat = member.heartbeat(beat);
+        let reply = match signalled {
+            None => beat.await.map_err(failed)?,
+            Some((signal, deadline)) => {
+                let left = deadline.saturating_sub(outside.clock.now());
+                match tokio::time::timeout(left, beat).await {
+                    Ok(Ok(reply)) => reply,
+                    Ok(Err(_)) | Err(_) => return Ok(signal.exit_code()),
+                }
+            }
+        };
+        if let Some(leave) = reply.leave {
+            return left(config.shard, leave);
+        }
+    }
+}
+
+fn left(shard: u32, leave: v1::Leave) -> Result<u8, Error> {
+    let code = u8::try_from(leave.exit_code).unwrap_or(1);
+    if code == 1 {
+        return Err(Error::JobFailed {
+            shard,
+            reason: leave.reason,
+        });
+    }
+    Ok(code)
+}

@@ -1,0 +1,340 @@
+//! The data plane's calls.
+
+use super::{Service, status};
+use crate::shard::{Push, Start};
+use futures_util::{Stream, StreamExt, stream};
+use ps_core::gate::Verdict;
+use ps_core::ids::Clock;
+use ps_core::limits::{MESSAGE_PAYLOAD_BYTES, PUSH_MESSAGE_WAIT_MS_MAX};
+use ps_core::model_spec::ModelSpec;
+use ps_core::window::Acknowledgement;
+use ps_proto::convert::Error;
+use ps_proto::convert::data::{ELEMENT_BYTES, Payload, Puller, PushStart, check_pull, push_reply};
+use ps_proto::convert::refusal::{self, Reason};
+use ps_proto::v1;
+use ps_proto::v1::data_plane_server::DataPlane;
+use std::pin::Pin;
+use std::time::Duration;
+use tonic::{Request, Response, Status, Streaming};
+
+type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl DataPlane for Service {
+    async fn init(
+        &self,
+        request: Request<Streaming<v1::InitMessage>>,
+    ) -> Result<Response<v1::InitReply>, Status> {
+        let mut messages = request.into_inner();
+        let mut message = next(&mut messages).await?;
+        let header = message.as_mut().and_then(|message| message.header.take());
+        let header = header.ok_or(Error::Missing {
+            message: "InitMessage",
+            field: "header",
+        })?;
+        self.check_job(&header.job)?;
+        self.check_shard(header.shard)?;
+        let model = header.model.ok_or(Error::Missing {
+            message: "InitHeader",
+            field: "model",
+        })?;
+        let spec = ModelSpec::try_from(model)?;
+        if let Some(created) = self.already_initialised(&spec, header.start_digest)? {
+            return Ok(Response::new(created));
+        }
+        let mut start = Start::new(header.shard, spec.clone(), header.start_digest);
+        let invalid = |error: crate::shard::StartError| Status::invalid_argument(error.to_string());
+        while let Some(part) = message {
+            for chunk in part.chunks {
+                let payload = Payload::try_from(chunk)?;
+                self.shard
+                    .counters()
+                    .bytes_received
+                    .add(payload.values.len() as u64);
+                start.add(&payload).map_err(invalid)?;
+            }
+            message = next(&mut messages).await?;
+        }
+        let held = start.finish().map_err(invalid)?;
+        if self.shard.install(held) {
+            tracing::info!(
+                "shard {} holds {}",
+                header.shard,
+                describe(&spec, header.shard)
+            );
+            return Ok(Response::new(v1::InitReply { created: true }));
+        }
+        // Another worker was faster while this one was still sending.
+        let reply = self
+            .already_initialised(&spec, header.start_digest)?
+            .unwrap_or_default();
+        Ok(Response::new(reply))
+    }
+
+    async fn describe(
+        &self,
+        request: Request<v1::DescribeRequest>,
+    ) -> Result<Response<v1::DescribeReply>, Status> {
+        self.check_job(&request.into_inner().job)?;
+        let held = self.shard.held();
+        let weight_bytes = held.map_or(0, |held| held.weight_bytes());
+        Ok(Response::new(v1::DescribeReply {
+            shard: self.shard.index(),
+            epoch: self.shard.epoch(),
+            model: held.map(|held| (&held.spec).into()),
+            counters: Some(self.shard.counters().to_wire(weight_bytes)),
+            version_sum: held.map_or(0, |held| held.version_sum()),
+        }))
+    }
+
+    async fn push(
+        &self,
+        request: Request<Streaming<v1::PushMessage>>,
+    ) -> Result<Response<v1::PushReply>, Status> {
+        let (_, acknowledgement, duplicate) = self.take_push(request.into_inner()).await?;
+        Ok(Response::new(push_reply(&acknowledgement, duplicate)))
+    }
+
+    type PullStream = Replies<v1::PullMessage>;
+
+    async fn pull(
+        &self,
+        request: Request<v1::PullRequest>,
+    ) -> Result<Response<Self::PullStream>, Status> {
+        let request = request.into_inner();
+        self.check_job(&request.job)?;
+        self.check_shard(request.shard)?;
+        check_pull(&request)?;
+        let service = self.clone();
+        // The stream begins at once, so that the caller knows that it waits at the gate and not
+        // for a server that died.
+        let weights = stream::once(async move {
+            let clock = match request.puller {
+                None => 0,
+                Some(puller) => service.wait_for_gate(request.epoch, puller.into()).await?,
+            };
+            service.weights(clock)
+        });
+        let messages = weights.flat_map(|messages| match messages {
+            Ok(messages) => stream::iter(messages.map(Ok)).boxed(),
+            Err(status) => stream::iter([Err(status)]).boxed(),
+        });
+        Ok(Response::new(Box::pin(messages)))
+    }
+
+    type PushPullStream = Replies<v1::PushPullMessage>;
+
+    async fn push_pull(
+        &self,
+        request: Request<Streaming<v1::PushMessage>>,
+    ) -> Result<Response<Self::PushPullStream>, Status> {
+        use v1::push_pull_message::Kind;
+        let (start, acknowledgement, duplicate) = self.take_push(request.into_inner()).await?;
+        let wrap = |kind| v1::PushPullMessage { kind: Some(kind) };
+        let first = wrap(Kind::Push(push_reply(&acknowledgement, duplicate)));
+        let (worker, incarnation) = (start.id.worker, start.id.incarnation);
+        let puller = Puller {
+            worker,
+            incarnation,
+            clock: start.clock + 1,
+        };
+        let service = self.clone();
+        // The acknowledgement leaves at once; the weights follow when the gate opens.
+        let weights = stream::once(async move {
+            let clock = service.wait_for_gate(start.epoch, puller).await?;
+            service.weights(clock)
+        });
+        let weights = weights.flat_map(move |messages| match messages {
+            Ok(messages) => {
+                let wrapped = messages.map(move |message| Ok(wrap(Kind::Pull(message))));
+                stream::iter(wrapped).boxed()
+            }
+            Err(status) => stream::iter([Err(status)]).boxed(),
+        });
+        Ok(Response::new(Box::pin(
+            stream::iter([Ok(first)]).chain(weights),
+        )))
+    }
+
+    async fn alive(
+        &self,
+        request: Request<v1::AliveRequest>,
+    ) -> Result<Response<v1::AliveReply>, Status> {
+        let request = request.into_inner();
+        self.check_job(&request.job)?;
+        self.check_shard(request.shard)?;
+        let (worker, incarnation) = (request.worker, request.incarnation);
+        if request.leaving {
+            self.shard.leave(worker, incarnation);
+        } else {
+            self.shard.heard(0, worker, incarnation, self.clock.now());
+        }
+        Ok(Response::new(v1::AliveReply {}))
+    }
+}
+
+impl Service {
+    /// Applies a push as it arrives, message by message.
+    async fn take_push(
+        &self,
+        mut messages: Streaming<v1::PushMessage>,
+    ) -> Result<(PushStart, Acknowledgement, bool), Status> {
+        let mut permit = self.permit().await?;
+        let mut message = next(&mut messages).await?;
+        let header = message.as_mut().and_then(|message| message.header.take());
+        let header = header.ok_or(Error::Missing {
+            message: "PushMessage",
+            field: "header",
+        })?;
+        self.check_job(&header.job)?;
+        self.check_shard(header.shard)?;
+        let start = PushStart::try_from(header)?;
+        let refused = |error: crate::shard::Error| status::push(&error, self.shard.epoch());
+        let mut push = self
+            .shard
+            .begin(start.clone(), self.clock.now())
+            .map_err(refused)?;
+        while let Some(part) = message.filter(|_| !push.was_finished()) {
+            self.take_message(&mut push, part)
+                .map_err(|error| match error {
+                    TakeError::Wire(error) => error.into(),
+                    TakeError::Push(error) => refused(error),
+                })?;
+            // One message's worth of the budget is given back before the next is asked for.
+            drop(permit);
+            permit = self.permit().await?;
+            message = next(&mut messages).await?;
+        }
+        let (acknowledgement, duplicate) = push.finish().map_err(refused)?;
+        Ok((start, acknowledgement, duplicate))
+    }
+
+    fn take_message(&self, push: &mut Push<'_>, part: v1::PushMessage) -> Result<(), TakeError> {
+        for chunk in part.chunks {
+            let payload = Payload::try_from(chunk)?;
+            self.shard
+                .counters()
+                .bytes_received
+                .add(payload.values.len() as u64);
+            push.take(&payload)?;
+        }
+        Ok(())
+    }
+
+    async fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Status> {
+        self.in_flight
+            .acquire()
+            .await
+            .map_err(|_| Status::unavailable("the server is leaving"))
+    }
+
+    /// Waits until the gate is open for this worker's step; the clock that it may then use.
+    async fn wait_for_gate(&self, epoch: u64, puller: Puller) -> Result<Clock, Status> {
+        let mut changes = self.shard.gate_changes();
+        self.shard
+            .heard(epoch, puller.worker, puller.incarnation, self.clock.now());
+        loop {
+            changes.borrow_and_update();
+            let now = self.clock.now();
+            let verdict = self.shard.check_gate(epoch, &puller, now);
+            match verdict.map_err(|error| status::fenced(&error, self.shard.epoch()))? {
+                Verdict::Open { clock } => return Ok(clock),
+                Verdict::Wait { until } => {
+                    // A long time stands for never: a change wakes it.
+                    let longest = until.map_or(Duration::from_secs(3600), |at| at - now.min(at));
+                    let _ = tokio::time::timeout(longest, changes.changed()).await;
+                }
+            }
+        }
+    }
+
+    /// The shard's weights as messages, each chunk read when its message is about to be sent.
+    #[allow(clippy::result_large_err)]
+    fn weights(
+        &self,
+        clock: Clock,
+    ) -> Result<impl Iterator<Item = v1::PullMessage> + use<>, Status> {
+        let epoch = self.shard.epoch();
+        let held = self.shard.held().cloned().ok_or_else(|| {
+            let message = format!("shard {} holds no model yet", self.shard.index());
+            refusal::status(Reason::NotInitialised, epoch, 0, message)
+        })?;
+        let shard = self.shard.clone();
+        let chunks = held.chunks().len();
+        let header = v1::PullHeader {
+            epoch,
+            clock,
+            chunks_total: chunks as u32,
+        };
+        let mut header = Some(header);
+        let mut index = 0;
+        Ok(std::iter::from_fn(move || {
+            let header = header.take();
+            let (mut message, mut bytes) = (
+                v1::PullMessage {
+                    header,
+                    chunks: Vec::new(),
+                },
+                0,
+            );
+            while index < chunks && bytes < MESSAGE_PAYLOAD_BYTES {
+                let values = held.read(index);
+                bytes += values.values.len();
+                message.chunks.push(values);
+                index += 1;
+            }
+            shard.counters().bytes_sent.add(bytes as u64);
+            (message.header.is_some() || !message.chunks.is_empty()).then_some(message)
+        }))
+    }
+
+    #[allow(clippy::result_large_err)]
+    fn already_initialised(
+        &self,
+        spec: &ModelSpec,
+        start_digest: u32,
+    ) -> Result<Option<v1::InitReply>, Status> {
+        match self.shard.compare(spec, start_digest) {
+            None => Ok(None),
+            Some(Ok(())) => Ok(Some(v1::InitReply { created: false })),
+            Some(Err(error)) => Err(status::other_model(&error, self.shard.epoch())),
+        }
+    }
+}
+
+enum TakeError {
+    Wire(Error),
+    Push(crate::shard::Error),
+}
+
+impl From<Error> for TakeError {
+    fn from(error: Error) -> Self {
+        Self::Wire(error)
+    }
+}
+
+impl From<crate::shard::Error> for TakeError {
+    fn from(error: crate::shard::Error) -> Self {
+        Self::Push(error)
+    }
+}
+
+/// The next message of a call, within the time a sender has for it.
+async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, Status> {
+    let longest = Duration::from_millis(PUSH_MESSAGE_WAIT_MS_MAX);
+    match tokio::time::timeout(longest, messages.message()).await {
+        Ok(message) => message,
+        Err(_) => Err(Status::deadline_exceeded(format!(
+            "no message within {longest:?}"
+        ))),
+    }
+}
+
+fn describe(spec: &ModelSpec, shard: u32) -> String {
+    let elements = spec.partition().range(shard).len();
+    let mib = (elements * ELEMENT_BYTES) as f64 / (1 << 20) as f64;
+    format!(
+        "{elements} of {} weights ({mib:.2} MiB)",
+        spec.layout.elements()
+    )
+}

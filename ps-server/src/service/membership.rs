@@ -1,0 +1,41 @@
+//! The master's word about who is in the job.
+
+use super::{Service, status};
+use ps_core::gate::Member;
+use ps_core::limits::WORKERS_MAX;
+use ps_proto::convert::Error;
+use ps_proto::v1;
+use ps_proto::v1::shard_control_server::ShardControl;
+use tonic::{Request, Response, Status};
+
+#[tonic::async_trait]
+impl ShardControl for Service {
+    async fn set_membership(
+        &self,
+        request: Request<v1::MembershipRequest>,
+    ) -> Result<Response<v1::MembershipReply>, Status> {
+        let request = request.into_inner();
+        self.check_job(&request.job)?;
+        if request.workers.len() > WORKERS_MAX as usize {
+            let expected = format!("at most {WORKERS_MAX}");
+            let found = request.workers.len();
+            return Err(Error::invalid("MembershipRequest", "workers", found, expected).into());
+        }
+        let members: Vec<Member> = request.workers.iter().map(member).collect();
+        let (epoch, revision) = (request.epoch, request.revision);
+        self.shard
+            .set_members(epoch, revision, &members, self.clock.now())
+            .map_err(|error| status::fenced(&error, self.shard.epoch()))?;
+        tracing::debug!("membership revision {revision} of epoch {epoch}: {members:?}");
+        Ok(Response::new(v1::MembershipReply { revision }))
+    }
+}
+
+fn member(member: &v1::Member) -> Member {
+    Member {
+        worker: member.worker,
+        incarnation: member.incarnation,
+        active: member.active,
+        start_clock: member.start_clock,
+    }
+}

@@ -1,0 +1,51 @@
+//! What a shard counts, for the report.
+
+use ps_proto::v1::ShardCounters;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One count that many calls add to. Relaxed: counts order nothing.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds to the count.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// The count so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counts of a shard since it started.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // The names are those of the wire, documented there.
+pub struct Counters {
+    pub pushes_applied: Count,
+    pub pushes_duplicate: Count,
+    pub chunks_applied: Count,
+    pub chunks_refused: Count,
+    pub pushes_torn: Count,
+    pub calls_fenced: Count,
+    pub bytes_received: Count,
+    pub bytes_sent: Count,
+}
+
+impl Counters {
+    /// The counts as the wire carries them.
+    pub fn to_wire(&self, weight_bytes: u64) -> ShardCounters {
+        ShardCounters {
+            pushes_applied: self.pushes_applied.get(),
+            pushes_duplicate: self.pushes_duplicate.get(),
+            chunks_applied: self.chunks_applied.get(),
+            chunks_refused: self.chunks_refused.get(),
+            pushes_torn: self.pushes_torn.get(),
+            calls_fenced: self.calls_fenced.get(),
+            bytes_received: self.bytes_received.get(),
+            bytes_sent: self.bytes_sent.get(),
+            weight_bytes,
+        }
+    }
+}

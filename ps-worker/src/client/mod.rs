@@ -1,0 +1,250 @@
+//! The worker's side of the data plane: push, pull and push_pull over all shards, exactly once.
+//!
+//! Knows no candle and no model: weights and gradients are flat vectors in layout order.
+
+mod error;
+mod gradient;
+mod outstanding;
+mod shard;
+mod weights;
+
+pub use error::Error;
+pub use gradient::Gradient;
+pub use weights::Weights;
+
+use futures_util::future::{join_all, try_join_all};
+use outstanding::Outstanding;
+use ps_core::ids::{Clock, Epoch, Incarnation, PushId, WorkerId};
+use ps_core::model_spec::ModelSpec;
+use ps_runtime::Outside;
+use shard::{PushCall, ShardClient};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Who a client speaks for, and with whom.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// The job.
+    pub job: String,
+    /// The worker's rank.
+    pub worker: WorkerId,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
+    /// The epoch it begins in.
+    pub epoch: Epoch,
+    /// Address of shard i at position i.
+    pub addresses: Vec<String>,
+    /// How long a server may be away.
+    pub patience: Duration,
+    /// How long one attempt may take before it is made again.
+    pub attempt: Duration,
+}
+
+/// What became of one push.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PushReport {
+    /// Largest staleness over its chunks.
+    pub staleness: u64,
+    /// Chunks that the servers refused because of a value that is not finite.
+    pub chunks_refused: u64,
+}
+
+/// What a client counted.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Payload bytes sent, retries included.
+    pub bytes_pushed: AtomicU64,
+    /// Payload bytes received.
+    pub bytes_pulled: AtomicU64,
+    /// Attempts that had to be made again.
+    pub retries: AtomicU64,
+}
+
+/// What all shard clients of one client share.
+struct Shared {
+    config: ClientConfig,
+    epoch: AtomicU64,
+    traffic: Traffic,
+}
+
+/// A worker's connection to all servers.
+pub struct Client {
+    shared: Arc<Shared>,
+    shards: Vec<ShardClient>,
+    outstanding: Outstanding,
+}
+
+impl Client {
+    /// A client of these servers; nothing is connected yet.
+    ///
+    /// # Errors
+    /// An address is not `host:port`.
+    pub fn new(config: ClientConfig, outside: &Outside) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            epoch: AtomicU64::new(config.epoch),
+            traffic: Traffic::default(),
+            config,
+        });
+        let addresses = shared.config.addresses.iter().zip(0_u32..);
+        let shards: Result<Vec<_>, _> = addresses
+            .map(|(address, shard)| ShardClient::new(shard, address, shared.clone(), outside))
+            .collect();
+        Ok(Self {
+            shards: shards?,
+            shared,
+            outstanding: Outstanding::default(),
+        })
+    }
+
+    /// What was sent and received so far.
+    pub fn traffic(&self) -> &Traffic {
+        &self.shared.traffic
+    }
+
+    /// Creates every shard from these start weights, or checks that it holds the same model.
+    ///
+    /// # Errors
+    /// A server holds another model, or is away for too long.
+    pub async fn init(&self, spec: &ModelSpec, start: &[f32]) -> Result<(), Error> {
+        let partition = spec.partition();
+        let calls = self.shards.iter().zip(0_u32..).map(|(client, shard)| {
+            let part = &start[partition.range(shard)];
+            client.init(spec, part)
+        });
+        try_join_all(calls).await.map(|_| ())
+    }
+
+    /// The weights for this step, as soon as the servers' gates open for it.
+    ///
+    /// A joiner's clock is lifted to the others': `weights.clock()` says for which step they are.
+    ///
+    /// # Errors
+    /// The worker was superseded, or a server is away for too long.
+    pub async fn pull(&self, clock: Clock, weights: &mut Weights) -> Result<(), Error> {
+        let mut clock = clock;
+        loop {
+            let parts = self.shards.iter().zip(weights.parts());
+            let pulls = parts.map(|(shard, part)| shard.pull(Some(clock), part));
+            let lifted = try_join_all(pulls)
+                .await?
+                .into_iter()
+                .max()
+                .unwrap_or(clock);
+            weights.set_clock(clock.max(lifted));
+            if lifted <= clock {
+                return Ok(());
+            }
+            // Lifted: what was pulled was not gated for this step. Ask again for it.
+            clock = lifted;
+        }
+    }
+
+    /// The weights as they are, for a reader that no gate holds.
+    ///
+    /// # Errors
+    /// A server is away for too long.
+    pub async fn read(&self, weights: &mut Weights) -> Result<(), Error> {
+        let parts = self.shards.iter().zip(weights.parts());
+        try_join_all(parts.map(|(shard, part)| shard.pull(None, part)))
+            .await
+            .map(|_| ())
+    }
+
+    /// Pushes the gradient that was computed from these weights, to every shard.
+    ///
+    /// # Errors
+    /// The worker was superseded, or a server is away for too long.
+    pub async fn push(
+        &self,
+        gradient: &Gradient,
+        learning_rate: f32,
+        weights: &Weights,
+    ) -> Result<PushReport, Error> {
+        let ticket = self.outstanding.open().await;
+        let calls = self.shards.iter().zip(0_u32..).map(|(client, shard)| {
+            let push = self.call(&ticket, gradient, learning_rate, weights, shard);
+            async move { client.push(push).await }
+        });
+        Ok(merge(try_join_all(calls).await?))
+    }
+
+    /// Pushes, and pulls the weights for the next step in the same round trip.
+    ///
+    /// # Errors
+    /// The worker was superseded, or a server is away for too long.
+    pub async fn push_pull(
+        &self,
+        gradient: &Gradient,
+        learning_rate: f32,
+        weights: &mut Weights,
+    ) -> Result<PushReport, Error> {
+        let ticket = self.outstanding.open().await;
+        let next = weights.clock() + 1;
+        let pushes: Vec<PushCall> = (0..self.shards.len() as u32)
+            .map(|shard| self.call(&ticket, gradient, learning_rate, weights, shard))
+            .collect();
+        let parts = self.shards.iter().zip(pushes).zip(weights.parts());
+        let calls = parts.map(|((client, push), part)| client.push_pull(push, next, part));
+        let results = try_join_all(calls).await?;
+        drop(ticket);
+        let (reports, clocks): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+        weights.set_clock(next);
+        let lifted = clocks.into_iter().max().unwrap_or(next);
+        if lifted > next {
+            self.pull(lifted, weights).await?;
+        }
+        Ok(merge(reports))
+    }
+
+    /// Without a master: tells every shard that this worker lives, or that it leaves. Best effort.
+    pub async fn alive(&self, leaving: bool) {
+        join_all(self.shards.iter().map(|shard| shard.alive(leaving))).await;
+    }
+
+    /// Asks every server what it is and holds.
+    ///
+    /// # Errors
+    /// A server is of another job, or away for too long.
+    pub async fn describe(&self) -> Result<Vec<ps_proto::v1::DescribeReply>, Error> {
+        try_join_all(self.shards.iter().map(ShardClient::describe)).await
+    }
+
+    fn call(
+        &self,
+        ticket: &outstanding::Ticket<'_>,
+        gradient: &Gradient,
+        learning_rate: f32,
+        weights: &Weights,
+        shard: u32,
+    ) -> PushCall {
+        let config = &self.shared.config;
+        let (worker, incarnation, seq) = (config.worker, config.incarnation, ticket.seq());
+        PushCall {
+            id: PushId {
+                worker,
+                incarnation,
+                seq,
+            },
+            oldest: ticket.oldest(),
+            clock: weights.clock(),
+            learning_rate,
+            loss: gradient.loss(),
+            chunks: gradient.payloads(shard, weights),
+        }
+    }
+
+    /// The epoch as the servers last told it.
+    pub fn epoch(&self) -> Epoch {
+        self.shared.epoch.load(Ordering::Relaxed)
+    }
+}
+
+fn merge(reports: Vec<PushReport>) -> PushReport {
+    reports
+        .into_iter()
+        .fold(PushReport::default(), |all, one| PushReport {
+            staleness: all.staleness.max(one.staleness),
+            chunks_refused: all.chunks_refused + one.chunks_refused,
+        })
+}

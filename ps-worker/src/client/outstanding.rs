@@ -1,0 +1,99 @@
+//! The pushes that are not acknowledged yet: their numbers, the oldest of them, and how many.
+
+use ps_core::ids::Seq;
+use ps_core::limits::UNACKNOWLEDGED_PUSHES_MAX;
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Hands out push numbers and knows which are still open.
+#[derive(Debug)]
+pub(super) struct Outstanding {
+    state: Mutex<State>,
+    room: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: Seq,
+    open: BTreeSet<Seq>,
+}
+
+impl Default for Outstanding {
+    fn default() -> Self {
+        let room = Semaphore::new(UNACKNOWLEDGED_PUSHES_MAX as usize);
+        Self {
+            state: Mutex::default(),
+            room,
+        }
+    }
+}
+
+/// One push that is not acknowledged yet; dropping it, acknowledged or given up, closes it.
+#[derive(Debug)]
+pub(super) struct Ticket<'a> {
+    seq: Seq,
+    outstanding: &'a Outstanding,
+    _room: Option<SemaphorePermit<'a>>,
+}
+
+impl Outstanding {
+    /// The next push, as soon as there is room in the servers' windows.
+    ///
+    /// What is bounded is the span from the oldest open push to this one, not only their number.
+    pub(super) async fn open(&self) -> Ticket<'_> {
+        let room = self.room.acquire().await.ok();
+        let mut state = self.lock();
+        let seq = state.next;
+        state.next += 1;
+        state.open.insert(seq);
+        Ticket {
+            seq,
+            outstanding: self,
+            _room: room,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Ticket<'_> {
+    pub(super) fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// The oldest push that may still be retried.
+    pub(super) fn oldest(&self) -> Seq {
+        self.outstanding
+            .lock()
+            .open
+            .first()
+            .copied()
+            .unwrap_or(self.seq)
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.outstanding.lock().open.remove(&self.seq);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_open_push_is_known() {
+        let outstanding = Outstanding::default();
+        let first = outstanding.open().await;
+        let second = outstanding.open().await;
+        assert_eq!((first.seq(), second.seq(), second.oldest()), (0, 1, 0));
+        drop(first);
+        assert_eq!(second.oldest(), 1);
+    }
+}

@@ -1,0 +1,94 @@
+//! Pulled weights, with the versions of the chunks that they came from.
+
+use ps_core::ids::{Clock, ShardId, Version};
+use ps_core::model_spec::ModelSpec;
+use std::ops::Range;
+
+/// The weights of the whole model at one pull.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    values: Vec<f32>,
+    clock: Clock,
+    shards: Vec<Part>,
+}
+
+#[derive(Clone, Debug)]
+struct Part {
+    range: Range<usize>,
+    chunks: Vec<Range<usize>>,
+    versions: Vec<Version>,
+}
+
+/// One shard's part of the weights, to be written by a pull.
+pub(super) struct PartMut<'a> {
+    /// The shard's values.
+    pub(super) values: &'a mut [f32],
+    /// Where the shard begins in the model.
+    pub(super) start: usize,
+    /// Its chunks, as ranges of the model.
+    pub(super) chunks: &'a [Range<usize>],
+    /// Their versions.
+    pub(super) versions: &'a mut [Version],
+}
+
+impl Weights {
+    /// Room for a model; zeros until they are pulled.
+    pub fn new(spec: &ModelSpec) -> Self {
+        let partition = spec.partition();
+        let part = |shard: ShardId| {
+            let chunks = partition.chunks(shard);
+            let versions = vec![0; chunks.len()];
+            Part {
+                range: partition.range(shard),
+                chunks,
+                versions,
+            }
+        };
+        Self {
+            values: vec![0.0; spec.layout.elements()],
+            clock: 0,
+            shards: (0..spec.shards).map(part).collect(),
+        }
+    }
+
+    /// The values in layout order.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The step that they are for.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// CRC-32 of the values, little-endian.
+    pub fn digest(&self) -> u32 {
+        crc32fast::hash(bytemuck::cast_slice(&self.values))
+    }
+
+    pub(super) fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    pub(super) fn chunks(&self, shard: ShardId) -> impl Iterator<Item = (&Range<usize>, Version)> {
+        let part = &self.shards[shard as usize];
+        part.chunks.iter().zip(part.versions.iter().copied())
+    }
+
+    /// The shards' parts, side by side.
+    pub(super) fn parts(&mut self) -> Vec<PartMut<'_>> {
+        let mut rest: &mut [f32] = &mut self.values;
+        let mut parts = Vec::with_capacity(self.shards.len());
+        for part in &mut self.shards {
+            let (values, after) = rest.split_at_mut(part.range.len());
+            rest = after;
+            parts.push(PartMut {
+                values,
+                start: part.range.start,
+                chunks: &part.chunks,
+                versions: &mut part.versions,
+            });
+        }
+        parts
+    }
+}
