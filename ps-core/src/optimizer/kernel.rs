@@ -32,7 +32,11 @@ const MAGNITUDE_BITS: u32 = 0x7fff_ffff;
 #[inline(always)]
 pub fn keep(value: f32, floor: f32) -> f32 {
     let magnitude = (value.to_bits() & MAGNITUDE_BITS).cast_signed();
-    if magnitude < floor.to_bits().cast_signed() { 0.0 } else { value }
+    if magnitude < floor.to_bits().cast_signed() {
+        0.0
+    } else {
+        value
+    }
 }
 
 /// The square, or zero where it would be below [`FLOOR`].
@@ -54,7 +58,10 @@ impl Factor {
     pub fn new(exact: f64) -> Self {
         let value = keep(exact as f32, f32::MIN_POSITIVE);
         // Infinite for a factor of zero: every finite operand then counts as zero.
-        Self { value, floor: FLOOR / value.abs().min(1.0) }
+        Self {
+            value,
+            floor: FLOOR / value.abs().min(1.0),
+        }
     }
 
     /// The constant itself.

@@ -19,7 +19,10 @@ impl Rule<0> for Sgd {
 
 impl Sgd {
     pub(super) fn bounds(self, held: Bounds, gradient: f64) -> Bounds {
-        Bounds { weights: moved(held, self.decay, self.rate, gradient), slots: held.slots }
+        Bounds {
+            weights: moved(held, self.decay, self.rate, gradient),
+            slots: held.slots,
+        }
     }
 }
 
