@@ -36,6 +36,14 @@ fn squared(value: f32) -> f32 {
     }
 }
 
+fn scaled_square(constant: f64, value: f32) -> f32 {
+    let constant = constant as f32;
+    if value.abs() < (FLOOR / constant).sqrt() {
+        return 0.0;
+    }
+    normal(normal(constant * value) * value)
+}
+
 fn divided(rate: f64, numerator: f32, denominator: f32) -> f32 {
     let rate = rate as f32;
     let rate = if rate.is_subnormal() { 0.0 } else { rate };
@@ -76,7 +84,7 @@ pub(super) fn step(
             )
         }
         OptimizerKind::RmsProp { alpha, epsilon } => {
-            let mean = scaled(alpha, slots[0]) + scaled(1.0 - alpha, squared(gradient));
+            let mean = scaled(alpha, slots[0]) + scaled_square(1.0 - alpha, gradient);
             let mean = normal(mean);
             (
                 divided(rate, gradient, mean.sqrt() + epsilon as f32),
@@ -94,7 +102,7 @@ pub(super) fn step(
             epsilon,
         } => {
             let first = normal(scaled(beta1, slots[0]) + scaled(1.0 - beta1, gradient));
-            let second = scaled(beta2, slots[1]) + scaled(1.0 - beta2, squared(gradient));
+            let second = scaled(beta2, slots[1]) + scaled_square(1.0 - beta2, gradient);
             let second = normal(second);
             // The tests count at most to 2, where repeated squaring is a plain product.
             let power = |beta: f64| if count == 1 { beta } else { beta * beta };
