@@ -33,9 +33,6 @@ struct ScheduleCase {
     rates: Vec<f64>,
 }
 
-fn table() -> Table {
-    serde_json::from_str(TABLE).unwrap()
-}
 
 /// Within 1e-6, relative for weights above 1: PyTorch fuses and reorders a few operations.
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
@@ -51,7 +48,7 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
 
 #[test]
 fn optimizers_do_what_pytorchs_do() {
-    let table = table();
+    let table: Table = serde_json::from_str(TABLE).unwrap();
     assert_eq!(table.optimizers.len(), 14);
     for case in table.optimizers {
         let optimizer =
@@ -82,7 +79,8 @@ fn optimizers_do_what_pytorchs_do() {
 
 #[test]
 fn schedules_do_what_pytorchs_do() {
-    for case in table().schedules {
+    let table: Table = serde_json::from_str(TABLE).unwrap();
+    for case in table.schedules {
         case.learning_rate.validate().unwrap();
         let last = case.rates.len() - 1;
         for (step, &expected) in case.rates.iter().enumerate() {

@@ -176,6 +176,30 @@ fn what_overflows_is_refused_and_what_only_might_is_applied() {
 }
 
 #[test]
+fn a_step_from_large_state_values_is_checked_too() {
+    let sgd = optimizer("sgd");
+    let mut chunk = Chunk::new(vec![1.0], &sgd).unwrap();
+    let (large, step) = (bytes(&[-3.4e38]), bytes(&[1e37]));
+    let update = gradient(&chunk, &[], &large);
+    let update = Update {
+        kind: TensorKind::State,
+        ..update
+    };
+    chunk.apply(&sgd, Correction::None, &update).unwrap();
+    let update = Update {
+        learning_rate: 1.0,
+        ..gradient(&chunk, &[], &step)
+    };
+    let no_decay = Optimizer {
+        weight_decay: 0.0,
+        ..sgd
+    };
+    let outcome = chunk.apply(&no_decay, Correction::None, &update);
+    assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteResult)));
+    assert_eq!(chunk.weights(), [-3.4e38]);
+}
+
+#[test]
 fn a_square_that_overflows_is_refused() {
     for name in ["adagrad", "rmsprop", "adam", "adamw"] {
         let mut chunk = chunk(name);

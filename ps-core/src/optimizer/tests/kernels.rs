@@ -68,7 +68,7 @@ fn state(optimizer: &Optimizer, rows: &[Row]) -> (Vec<f32>, Vec<Vec<f32>>) {
     let squares_first = matches!(optimizer.name(), "adagrad" | "rmsprop");
     let first = |slot: f32| if squares_first { slot.abs() } else { slot };
     let weights = rows.iter().map(|row| row.0.0).collect();
-    let slots = vec![
+    let slots = [
         rows.iter().map(|row| first(row.0.1[0])).collect(),
         rows.iter().map(|row| row.0.1[1]).collect(),
     ];
