@@ -1,1 +1,11 @@
-//! The wire: protobuf messages, generated gRPC code and checked conversion to the domain
+//! The wire: protobuf messages, generated gRPC code and checked conversion to the domain.
+//!
+//! Conversion is the only place that checks what arrives: behind it, values are valid.
+
+pub mod convert;
+
+/// Generated from `ps/v1/*.proto`; the fields are documented there.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod v1 {
+    tonic::include_proto!("ps.v1");
+}

@@ -4,9 +4,17 @@
 //! randomness: time, seeds and bytes come in as arguments, so every rule can be tested alone.
 
 pub mod chunk;
+pub mod fence;
+pub mod gate;
+pub mod ids;
 pub mod layout;
+pub mod limits;
+pub mod model_spec;
 pub mod optimizer;
+pub mod partition;
 pub mod schedule;
+pub mod settings;
 pub mod span;
+pub mod window;
 
 pub use layout::{Layout, TensorKind, TensorSpec};

@@ -33,7 +33,6 @@ struct ScheduleCase {
     rates: Vec<f64>,
 }
 
-
 /// Within 1e-6, relative for weights above 1: PyTorch fuses and reorders a few operations.
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {

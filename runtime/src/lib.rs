@@ -1,1 +1,34 @@
-//! What a process gets from outside: connections, clock, shutdown, configuration, logging
+//! What a process gets from outside: connections, clock, shutdown, configuration, logging.
+//!
+//! `run` functions of the three roles take these as arguments; only `main` functions and tests make
+//! them. See docs/adr/0001-runtime-crate.md for why this is a crate of its own.
+
+pub mod backoff;
+pub mod clock;
+pub mod link;
+pub mod member;
+pub mod process;
+pub mod shutdown;
+pub mod training_args;
+pub mod transport;
+
+pub use clock::{Clock, SystemClock, TimeSource};
+pub use shutdown::{Shutdown, Signal};
+pub use training_args::TrainingArgs;
+pub use transport::{Connector, Incoming};
+
+/// What a role needs beside its configuration and its listener.
+#[derive(Clone)]
+pub struct Outside {
+    /// Opens connections.
+    pub connector: Connector,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Seeds what need not be reproduced in production: tokens and jitter.
+    pub seed: u64,
+    /// Where metric lines for machines go (stdout in production).
+    pub metrics: MetricSink,
+}
+
+/// Takes metric lines, `name=value;` pairs.
+pub type MetricSink = std::sync::Arc<dyn Fn(&str) + Send + Sync>;

@@ -1,0 +1,296 @@
+//! The data plane's messages.
+
+use super::Error;
+use crate::v1;
+use bytes::Bytes;
+use ps_core::TensorKind;
+use ps_core::chunk::Refusal;
+use ps_core::ids::{Clock, Epoch, Incarnation, PushId, Seq, ShardId, Version, WorkerId};
+use ps_core::limits::CHUNK_ELEMENTS_MAX;
+use ps_core::span::Span;
+use ps_core::window::Acknowledgement;
+
+/// Bytes of one element on the wire.
+pub const ELEMENT_BYTES: usize = size_of::<f32>();
+
+/// The header of a push, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PushStart {
+    /// Which shard the sender thinks it talks to.
+    pub shard: ShardId,
+    /// The same on every retry.
+    pub id: PushId,
+    /// The oldest push that the worker may still retry.
+    pub oldest: Seq,
+    /// The epoch the worker is in.
+    pub epoch: Epoch,
+    /// The step this push ends.
+    pub clock: Clock,
+    /// The rate before any correction for staleness.
+    pub learning_rate: f32,
+    /// Gradients or values.
+    pub kind: TensorKind,
+    /// Chunks of this push on this shard.
+    pub chunks_total: u32,
+}
+
+impl TryFrom<v1::PushHeader> for PushStart {
+    type Error = Error;
+
+    fn try_from(header: v1::PushHeader) -> Result<Self, Error> {
+        const NAME: &str = "PushHeader";
+        let missing = |field| Error::Missing {
+            message: NAME,
+            field,
+        };
+        let kind = kind(NAME, header.kind())?;
+        encoding(NAME, header.encoding)?;
+        let id = header.id.ok_or(missing("id"))?;
+        let rate = header.learning_rate;
+        if !rate.is_finite() || rate < 0.0 {
+            return Err(Error::invalid(
+                NAME,
+                "learning_rate",
+                rate,
+                "a finite rate of 0 or more",
+            ));
+        }
+        if header.oldest_unacknowledged_seq > id.seq {
+            let expected = format!("at most the push's own seq {}", id.seq);
+            let found = header.oldest_unacknowledged_seq;
+            return Err(Error::invalid(
+                NAME,
+                "oldest_unacknowledged_seq",
+                found,
+                expected,
+            ));
+        }
+        Ok(Self {
+            shard: header.shard,
+            id: PushId {
+                worker: id.worker,
+                incarnation: id.incarnation,
+                seq: id.seq,
+            },
+            oldest: header.oldest_unacknowledged_seq,
+            epoch: header.epoch,
+            clock: header.clock,
+            learning_rate: rate,
+            kind,
+            chunks_total: header.chunks_total,
+        })
+    }
+}
+
+pub(super) fn kind(message: &'static str, kind: v1::TensorKind) -> Result<TensorKind, Error> {
+    match kind {
+        v1::TensorKind::Trainable => Ok(TensorKind::Trainable),
+        v1::TensorKind::State => Ok(TensorKind::State),
+        v1::TensorKind::Unspecified => Err(Error::Missing {
+            message,
+            field: "kind",
+        }),
+    }
+}
+
+fn encoding(message: &'static str, encoding: i32) -> Result<(), Error> {
+    if encoding == i32::from(v1::Encoding::F32) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        message,
+        "encoding",
+        encoding,
+        "1 (f32), the one this version knows",
+    ))
+}
+
+/// The part of a push that belongs to one chunk, checked against nothing but itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Payload {
+    /// Within the shard.
+    pub index: u32,
+    /// What the values cover; empty for the whole chunk.
+    pub spans: Vec<Span>,
+    /// Little-endian `f32`, the spans' values one after the other.
+    pub values: Bytes,
+    /// The chunk's version when the worker pulled it.
+    pub pulled_version: Version,
+}
+
+impl TryFrom<v1::ChunkPayload> for Payload {
+    type Error = Error;
+
+    fn try_from(payload: v1::ChunkPayload) -> Result<Self, Error> {
+        let bytes = payload.values.len();
+        if !bytes.is_multiple_of(ELEMENT_BYTES) || bytes > CHUNK_ELEMENTS_MAX * ELEMENT_BYTES {
+            let expected = format!(
+                "a multiple of 4, at most {}",
+                CHUNK_ELEMENTS_MAX * ELEMENT_BYTES
+            );
+            return Err(Error::invalid("ChunkPayload", "values", bytes, expected));
+        }
+        let spans = payload.spans.iter().map(|span| Span {
+            start: span.start,
+            len: span.len,
+        });
+        Ok(Self {
+            index: payload.index,
+            spans: spans.collect(),
+            values: payload.values,
+            pulled_version: payload.pulled_version,
+        })
+    }
+}
+
+impl From<Payload> for v1::ChunkPayload {
+    fn from(payload: Payload) -> Self {
+        let spans = payload.spans.iter().map(|span| v1::Span {
+            start: span.start,
+            len: span.len,
+        });
+        Self {
+            index: payload.index,
+            spans: spans.collect(),
+            values: payload.values,
+            pulled_version: payload.pulled_version,
+        }
+    }
+}
+
+/// Who pulls for which step, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Puller {
+    /// Its rank.
+    pub worker: WorkerId,
+    /// In which of its lives.
+    pub incarnation: Incarnation,
+    /// The step that the weights are for.
+    pub clock: Clock,
+}
+
+impl From<v1::Puller> for Puller {
+    fn from(puller: v1::Puller) -> Self {
+        Self {
+            worker: puller.worker,
+            incarnation: puller.incarnation,
+            clock: puller.clock,
+        }
+    }
+}
+
+/// Checks a pull's encoding; the rest of it cannot be wrong by itself.
+///
+/// # Errors
+/// An encoding that this version does not know.
+pub fn check_pull(request: &v1::PullRequest) -> Result<(), Error> {
+    encoding("PullRequest", request.encoding)
+}
+
+/// The reply to a push.
+pub fn push_reply(acknowledgement: &Acknowledgement, duplicate: bool) -> v1::PushReply {
+    let refused = acknowledgement
+        .refused
+        .iter()
+        .map(|&(index, refusal)| v1::RefusedChunk {
+            index,
+            reason: match refusal {
+                Refusal::NonFiniteGradient => v1::refused_chunk::Reason::NonFiniteGradient,
+                Refusal::NonFiniteResult => v1::refused_chunk::Reason::NonFiniteResult,
+            }
+            .into(),
+        });
+    v1::PushReply {
+        refused: refused.collect(),
+        staleness_max: acknowledgement.staleness_max,
+        duplicate,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> v1::PushHeader {
+        v1::PushHeader {
+            id: Some(v1::PushId {
+                worker: 1,
+                incarnation: 2,
+                seq: 3,
+            }),
+            learning_rate: 0.1,
+            kind: v1::TensorKind::Trainable.into(),
+            encoding: v1::Encoding::F32.into(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_good_header_is_taken() {
+        let start = PushStart::try_from(header()).unwrap();
+        assert_eq!(
+            start.id,
+            PushId {
+                worker: 1,
+                incarnation: 2,
+                seq: 3
+            }
+        );
+    }
+
+    #[test]
+    fn bad_headers_are_named() {
+        let cases = [
+            (
+                v1::PushHeader {
+                    id: None,
+                    ..header()
+                },
+                "`id`",
+            ),
+            (
+                v1::PushHeader {
+                    learning_rate: f32::NAN,
+                    ..header()
+                },
+                "`learning_rate`",
+            ),
+            (
+                v1::PushHeader {
+                    encoding: 9,
+                    ..header()
+                },
+                "`encoding`",
+            ),
+            (
+                v1::PushHeader {
+                    kind: 0,
+                    ..header()
+                },
+                "`kind`",
+            ),
+            (
+                v1::PushHeader {
+                    oldest_unacknowledged_seq: 4,
+                    ..header()
+                },
+                "`oldest",
+            ),
+        ];
+        for (header, field) in cases {
+            let error = PushStart::try_from(header).unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_payload_is_bounded_and_whole() {
+        let payload = |bytes: usize| v1::ChunkPayload {
+            values: vec![0; bytes].into(),
+            ..Default::default()
+        };
+        assert!(Payload::try_from(payload(8)).is_ok());
+        assert!(Payload::try_from(payload(7)).is_err());
+        assert!(Payload::try_from(payload(CHUNK_ELEMENTS_MAX * 4 + 4)).is_err());
+    }
+}

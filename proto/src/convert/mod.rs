@@ -1,0 +1,55 @@
+//! Wire to domain and back: the only place that checks what arrives.
+
+pub mod data;
+pub mod model;
+pub mod refusal;
+
+use tonic::Status;
+
+/// Something on the wire that is not what the protocol says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A field that must be there is not.
+    #[error("{message}: field `{field}` is missing")]
+    Missing {
+        /// The message's name.
+        message: &'static str,
+        /// The field's name.
+        field: &'static str,
+    },
+    /// A field holds what it may not.
+    #[error("{message}: field `{field}`: found {found}, expected {expected}")]
+    Invalid {
+        /// The message's name.
+        message: &'static str,
+        /// The field's name.
+        field: &'static str,
+        /// What it holds.
+        found: String,
+        /// What it may hold.
+        expected: String,
+    },
+}
+
+impl Error {
+    /// A field that holds what it may not.
+    pub fn invalid(
+        message: &'static str,
+        field: &'static str,
+        found: impl ToString,
+        expected: impl ToString,
+    ) -> Self {
+        Self::Invalid {
+            message,
+            field,
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        Status::invalid_argument(error.to_string())
+    }
+}

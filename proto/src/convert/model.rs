@@ -1,0 +1,334 @@
+//! Models and settings: layouts, optimizers, schedules.
+
+use super::Error;
+use crate::v1;
+use ps_core::limits::{
+    DIMENSIONS_MAX, MODEL_ELEMENTS_MAX, NAME_BYTES_MAX, SHARDS_MAX, TENSORS_MAX,
+};
+use ps_core::model_spec::ModelSpec;
+use ps_core::optimizer::{Correction, Optimizer, OptimizerKind};
+use ps_core::schedule::{LearningRate, Schedule};
+use ps_core::settings::TrainingSettings;
+use ps_core::{Layout, TensorKind, TensorSpec};
+
+impl From<&ModelSpec> for v1::ModelSpec {
+    fn from(spec: &ModelSpec) -> Self {
+        Self {
+            tensors: spec.layout.tensors().iter().map(v1::Tensor::from).collect(),
+            optimizer: Some((&spec.optimizer).into()),
+            correction: correction_to_wire(spec.correction).into(),
+            staleness_bound: spec.bound,
+            shards: spec.shards,
+        }
+    }
+}
+
+impl TryFrom<v1::ModelSpec> for ModelSpec {
+    type Error = Error;
+
+    fn try_from(spec: v1::ModelSpec) -> Result<Self, Error> {
+        const NAME: &str = "ModelSpec";
+        let correction = correction_from_wire(NAME, spec.correction())?;
+        if spec.shards == 0 || spec.shards > SHARDS_MAX {
+            let expected = format!("1 to {SHARDS_MAX}");
+            return Err(Error::invalid(NAME, "shards", spec.shards, expected));
+        }
+        if spec.tensors.len() > TENSORS_MAX {
+            let expected = format!("at most {TENSORS_MAX}");
+            return Err(Error::invalid(
+                NAME,
+                "tensors",
+                spec.tensors.len(),
+                expected,
+            ));
+        }
+        let tensors: Result<Vec<_>, _> =
+            spec.tensors.into_iter().map(TensorSpec::try_from).collect();
+        let layout = Layout::new(tensors?)
+            .map_err(|error| Error::invalid(NAME, "tensors", error, "a model"))?;
+        if layout.elements() as u64 > MODEL_ELEMENTS_MAX {
+            let expected = format!("at most {MODEL_ELEMENTS_MAX} elements");
+            return Err(Error::invalid(NAME, "tensors", layout.elements(), expected));
+        }
+        let optimizer = spec.optimizer.ok_or(Error::Missing {
+            message: NAME,
+            field: "optimizer",
+        })?;
+        Ok(Self {
+            layout,
+            optimizer: Optimizer::try_from(optimizer)?,
+            correction,
+            bound: spec.staleness_bound,
+            shards: spec.shards,
+        })
+    }
+}
+
+impl From<&TensorSpec> for v1::Tensor {
+    fn from(tensor: &TensorSpec) -> Self {
+        let kind = match tensor.kind {
+            TensorKind::Trainable => v1::TensorKind::Trainable,
+            TensorKind::State => v1::TensorKind::State,
+        };
+        Self {
+            name: tensor.name.clone(),
+            shape: tensor.shape.iter().map(|&dim| dim as u64).collect(),
+            kind: kind.into(),
+        }
+    }
+}
+
+impl TryFrom<v1::Tensor> for TensorSpec {
+    type Error = Error;
+
+    fn try_from(tensor: v1::Tensor) -> Result<Self, Error> {
+        const NAME: &str = "Tensor";
+        let kind = super::data::kind(NAME, tensor.kind())?;
+        if tensor.name.is_empty() || tensor.name.len() > NAME_BYTES_MAX {
+            let expected = format!("1 to {NAME_BYTES_MAX} bytes");
+            return Err(Error::invalid(NAME, "name", tensor.name.len(), expected));
+        }
+        if tensor.shape.len() > DIMENSIONS_MAX {
+            let expected = format!("at most {DIMENSIONS_MAX} dimensions");
+            return Err(Error::invalid(NAME, "shape", tensor.shape.len(), expected));
+        }
+        let dims: Result<Vec<usize>, _> = tensor
+            .shape
+            .iter()
+            .map(|&dim| usize::try_from(dim))
+            .collect();
+        let shape = dims.map_err(|_| {
+            Error::invalid(
+                NAME,
+                "shape",
+                format!("{:?}", tensor.shape),
+                "addressable dimensions",
+            )
+        })?;
+        Ok(Self {
+            name: tensor.name,
+            shape,
+            kind,
+        })
+    }
+}
+
+impl From<&Optimizer> for v1::Optimizer {
+    fn from(optimizer: &Optimizer) -> Self {
+        let mut wire = Self {
+            name: optimizer.name().to_owned(),
+            weight_decay: optimizer.weight_decay.into(),
+            ..Self::default()
+        };
+        match optimizer.kind {
+            OptimizerKind::Sgd => (),
+            OptimizerKind::Momentum { momentum } | OptimizerKind::Nesterov { momentum } => {
+                wire.momentum = Some(momentum.into());
+            }
+            OptimizerKind::Adagrad { epsilon } => wire.epsilon = Some(epsilon),
+            OptimizerKind::RmsProp { alpha, epsilon } => {
+                (wire.alpha, wire.epsilon) = (Some(alpha), Some(epsilon));
+            }
+            OptimizerKind::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            }
+            | OptimizerKind::AdamW {
+                beta1,
+                beta2,
+                epsilon,
+            } => {
+                (wire.beta1, wire.beta2) = (Some(beta1), Some(beta2));
+                wire.epsilon = Some(epsilon);
+            }
+        }
+        wire
+    }
+}
+
+impl TryFrom<v1::Optimizer> for Optimizer {
+    type Error = Error;
+
+    fn try_from(wire: v1::Optimizer) -> Result<Self, Error> {
+        let invalid = |error: ps_core::optimizer::Error| {
+            Error::invalid("Optimizer", "name", error, "an optimizer of this version")
+        };
+        let mut optimizer = Self::parse(&wire.name, None, None).map_err(invalid)?;
+        optimizer.weight_decay = wire.weight_decay as f32;
+        let set = |field: &mut f64, value: Option<f64>| *field = value.unwrap_or(*field);
+        match &mut optimizer.kind {
+            OptimizerKind::Sgd => (),
+            OptimizerKind::Momentum { momentum } | OptimizerKind::Nesterov { momentum } => {
+                *momentum = wire.momentum.map_or(*momentum, |value| value as f32);
+            }
+            OptimizerKind::Adagrad { epsilon } => set(epsilon, wire.epsilon),
+            OptimizerKind::RmsProp { alpha, epsilon } => {
+                set(alpha, wire.alpha);
+                set(epsilon, wire.epsilon);
+            }
+            OptimizerKind::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            }
+            | OptimizerKind::AdamW {
+                beta1,
+                beta2,
+                epsilon,
+            } => {
+                set(beta1, wire.beta1);
+                set(beta2, wire.beta2);
+                set(epsilon, wire.epsilon);
+            }
+        }
+        optimizer.validate().map_err(invalid)?;
+        Ok(optimizer)
+    }
+}
+
+fn correction_to_wire(correction: Correction) -> v1::StalenessCorrection {
+    match correction {
+        Correction::None => v1::StalenessCorrection::None,
+        Correction::Auto => v1::StalenessCorrection::Auto,
+        Correction::LearningRate => v1::StalenessCorrection::LearningRate,
+    }
+}
+
+fn correction_from_wire(
+    message: &'static str,
+    correction: v1::StalenessCorrection,
+) -> Result<Correction, Error> {
+    match correction {
+        v1::StalenessCorrection::None => Ok(Correction::None),
+        v1::StalenessCorrection::Auto => Ok(Correction::Auto),
+        v1::StalenessCorrection::LearningRate => Ok(Correction::LearningRate),
+        v1::StalenessCorrection::Unspecified => Err(Error::Missing {
+            message,
+            field: "correction",
+        }),
+    }
+}
+
+impl From<&TrainingSettings> for v1::TrainingSettings {
+    fn from(settings: &TrainingSettings) -> Self {
+        let LearningRate {
+            base,
+            schedule,
+            warmup,
+        } = settings.learning_rate;
+        let mut wire = v1::Schedule {
+            name: schedule.name().to_owned(),
+            warmup,
+            ..v1::Schedule::default()
+        };
+        match schedule {
+            Schedule::Constant => (),
+            Schedule::Step { every, factor } => {
+                (wire.every, wire.factor) = (Some(every), Some(factor));
+            }
+            Schedule::Cosine { minimum } => wire.minimum = Some(minimum),
+        }
+        Self {
+            optimizer: Some((&settings.optimizer).into()),
+            learning_rate: base,
+            schedule: Some(wire),
+            correction: correction_to_wire(settings.staleness_correction).into(),
+            staleness_bound: settings.staleness_bound,
+            clip_norm: settings.clip_norm,
+            passes: settings.passes,
+            batch_size: settings.batch_size,
+            seed: settings.seed,
+        }
+    }
+}
+
+impl TryFrom<v1::TrainingSettings> for TrainingSettings {
+    type Error = Error;
+
+    fn try_from(wire: v1::TrainingSettings) -> Result<Self, Error> {
+        const NAME: &str = "TrainingSettings";
+        let missing = |field| Error::Missing {
+            message: NAME,
+            field,
+        };
+        let staleness_correction = correction_from_wire(NAME, wire.correction())?;
+        let schedule = wire.schedule.ok_or(missing("schedule"))?;
+        let course = Schedule::parse(
+            &schedule.name,
+            schedule.every,
+            schedule.factor,
+            schedule.minimum,
+        )
+        .map_err(|error| Error::invalid(NAME, "schedule", error, "a schedule"))?;
+        let settings = Self {
+            optimizer: Optimizer::try_from(wire.optimizer.ok_or(missing("optimizer"))?)?,
+            learning_rate: LearningRate {
+                base: wire.learning_rate,
+                schedule: course,
+                warmup: schedule.warmup,
+            },
+            staleness_correction,
+            staleness_bound: wire.staleness_bound,
+            clip_norm: wire.clip_norm,
+            passes: wire.passes,
+            batch_size: wire.batch_size,
+            seed: wire.seed,
+        };
+        settings
+            .validate()
+            .map_err(|error| Error::invalid(NAME, "settings", error, "valid settings"))?;
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(name: &str) -> TrainingSettings {
+        TrainingSettings {
+            optimizer: Optimizer::parse(name, None, Some(0.5)).unwrap(),
+            learning_rate: LearningRate {
+                base: 0.1,
+                schedule: Schedule::Step {
+                    every: 0.25,
+                    factor: 0.5,
+                },
+                warmup: 0.1,
+            },
+            staleness_correction: Correction::LearningRate,
+            staleness_bound: Some(4),
+            clip_norm: Some(1.5),
+            passes: 3,
+            batch_size: 32,
+            seed: 1,
+        }
+    }
+
+    #[test]
+    fn settings_survive_the_wire() {
+        for name in ps_core::optimizer::NAMES {
+            let settings = settings(name);
+            let wire = v1::TrainingSettings::from(&settings);
+            assert_eq!(TrainingSettings::try_from(wire), Ok(settings));
+        }
+    }
+
+    #[test]
+    fn a_model_survives_the_wire() {
+        let layout = Layout::new(vec![
+            TensorSpec::trainable("b", [2, 3]),
+            TensorSpec {
+                name: "a".into(),
+                shape: vec![],
+                kind: TensorKind::State,
+            },
+        ]);
+        let spec = settings("adam").model_spec(&layout.unwrap(), 3);
+        let mut wire = v1::ModelSpec::from(&spec);
+        assert_eq!(ModelSpec::try_from(wire.clone()), Ok(spec));
+        wire.tensors[0].shape = vec![u64::MAX, u64::MAX];
+        assert!(ModelSpec::try_from(wire).is_err());
+    }
+}

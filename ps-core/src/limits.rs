@@ -1,0 +1,64 @@
+//! Every limit of the system, each with its reason.
+//!
+//! What a peer can make a process hold is bounded by these and by configuration, never by what the
+//! peer claims.
+
+/// Elements of a chunk: 256 KiB of `f32`. Large enough that a lock and a header cost nothing beside
+/// the apply, small enough that weights, gradient and state of one chunk stay in the L2 cache.
+pub const CHUNK_ELEMENTS_MAX: usize = 64 * 1024;
+
+/// Bytes of payload put into one message. Messages below 1 MiB cost throughput, larger ones memory.
+pub const MESSAGE_PAYLOAD_BYTES: usize = 1024 * 1024;
+
+/// Bytes a peer may send as one message: a payload, one chunk that overshoots it, and headers.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of a control message: settings, a shard map and a histogram fit many times over.
+pub const CONTROL_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Pushes a shard remembers per worker. Retries fall inside it; what is older is refused as stale.
+pub const DEDUP_WINDOW: u64 = 1024;
+
+/// Pushes a client leaves unacknowledged per shard: half a window, so that a live incarnation can
+/// never fall out of it.
+pub const UNACKNOWLEDGED_PUSHES_MAX: u64 = DEDUP_WINDOW / 2;
+
+/// Elements of one model: 16 GiB of weights. Offsets on the wire and allocations are checked first.
+pub const MODEL_ELEMENTS_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Tensors of one model; a layout is sent in one control message.
+pub const TENSORS_MAX: usize = 8 * 1024;
+
+/// Bytes of a tensor's name.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// Dimensions of a tensor.
+pub const DIMENSIONS_MAX: usize = 8;
+
+/// Servers of one job.
+pub const SHARDS_MAX: u32 = 1024;
+
+/// Workers of one job; each costs every shard one dedup window.
+pub const WORKERS_MAX: u32 = 4096;
+
+/// Concurrent HTTP/2 streams of one connection: pushes, pulls waiting at the gate, control.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 1100;
+
+/// Bytes of decoded push messages a server works on at once. A push takes its message's worth
+/// before it reads the next one, so memory is bounded with any number of workers connected.
+pub const PUSH_BYTES_IN_FLIGHT_MAX: usize = 64 * 1024 * 1024;
+
+/// HTTP/2 stream window: how far a sender may run ahead of the reader of one call.
+pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// HTTP/2 connection window: a memory promise per connection.
+pub const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+
+/// HTTP/2 frame: 16 KiB frames halve throughput, frames above 1 MiB churn the allocator.
+pub const FRAME_BYTES_MAX: u32 = 256 * 1024;
+
+/// Staleness values counted one by one; above, in powers of two.
+pub const STALENESS_EXACT_MAX: u64 = 64;
+
+/// Characters of a job id.
+pub const JOB_ID_BYTES_MAX: usize = 128;

@@ -1,0 +1,93 @@
+//! The settings of a training job, decided in one place and handed to every worker.
+
+use crate::Layout;
+use crate::model_spec::ModelSpec;
+use crate::optimizer::{Correction, Optimizer};
+use crate::schedule::LearningRate;
+use serde::{Deserialize, Serialize};
+
+/// How to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSettings {
+    /// What applies gradients, on the servers.
+    pub optimizer: Optimizer,
+    /// The rate over the job.
+    pub learning_rate: LearningRate,
+    /// What is done about stale gradients.
+    pub staleness_correction: Correction,
+    /// Steps a worker may be ahead of the slowest active one; `None` for no bound.
+    pub staleness_bound: Option<u64>,
+    /// Global norm that gradients are clipped to before they are pushed.
+    pub clip_norm: Option<f64>,
+    /// Passes over the training data.
+    pub passes: u64,
+    /// Samples of one step.
+    pub batch_size: u64,
+    /// Decides start weights and the order of the samples.
+    pub seed: u64,
+}
+
+/// Why settings cannot be trained with.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum Error {
+    /// The optimizer's coefficients.
+    #[error(transparent)]
+    Optimizer(#[from] crate::optimizer::Error),
+    /// The learning rate or its schedule.
+    #[error(transparent)]
+    LearningRate(#[from] crate::schedule::Error),
+    /// A count that must be positive, or a norm.
+    #[error("--{option}: found {found}, expected {expected}")]
+    Range {
+        /// The option's long name.
+        option: &'static str,
+        /// What it was set to.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+}
+
+impl TrainingSettings {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// The first that is out of range.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.optimizer.validate()?;
+        self.learning_rate.validate()?;
+        let at_least_1 = "at least 1";
+        for (option, value) in [("passes", self.passes), ("batch-size", self.batch_size)] {
+            if value == 0 {
+                return Err(Error::Range {
+                    option,
+                    found: "0".into(),
+                    expected: at_least_1,
+                });
+            }
+        }
+        if let Some(norm) = self
+            .clip_norm
+            .filter(|norm| !norm.is_finite() || *norm <= 0.0)
+        {
+            let (found, expected) = (norm.to_string(), "a finite norm above 0");
+            return Err(Error::Range {
+                option: "clip-norm",
+                found,
+                expected,
+            });
+        }
+        Ok(())
+    }
+
+    /// What the servers must agree on, for a model cut over so many servers.
+    pub fn model_spec(&self, layout: &Layout, shards: u32) -> ModelSpec {
+        ModelSpec {
+            layout: layout.clone(),
+            optimizer: self.optimizer,
+            correction: self.staleness_correction,
+            bound: self.staleness_bound,
+            shards,
+        }
+    }
+}

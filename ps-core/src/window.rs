@@ -1,0 +1,294 @@
+//! The dedup window: what a shard remembers of one worker's pushes, so that none is applied twice.
+//!
+//! Completion records as in RIFL (Lee et al., SOSP 2015), per chunk. The window holds the pushes
+//! from the oldest that the worker may still retry; below it a push is stale, never new.
+
+use crate::chunk::Refusal;
+use crate::ids::{Clock, Seq};
+use crate::limits::DEDUP_WINDOW;
+use std::collections::BTreeMap;
+
+/// Why a push is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Finished or given up long ago.
+    #[error(
+        "push {seq} is below the dedup window, which starts at {floor}: it was finished or given up"
+    )]
+    Stale {
+        /// The push.
+        seq: Seq,
+        /// The oldest push that may still be retried.
+        floor: Seq,
+    },
+    /// The worker left more pushes unacknowledged than it may.
+    #[error(
+        "push {seq}: the window from {floor} holds {DEDUP_WINDOW} pushes; wait for acknowledgements"
+    )]
+    Full {
+        /// The push.
+        seq: Seq,
+        /// The oldest push that may still be retried.
+        floor: Seq,
+    },
+    /// A retry differs from the first attempt.
+    #[error(
+        "push {seq}: {found} chunks, expected {expected} as in the first attempt: a retry must repeat the push"
+    )]
+    Changed {
+        /// The push.
+        seq: Seq,
+        /// Chunks in the first attempt.
+        expected: u32,
+        /// Chunks in this one.
+        found: u32,
+    },
+}
+
+/// What a finished push is answered with, now and on every retry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// Chunks that were refused, and why.
+    pub refused: Vec<(u32, Refusal)>,
+    /// Largest staleness over the applied chunks.
+    pub staleness_max: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    clock: Clock,
+    chunks_total: u32,
+    chunks_done: u32,
+    /// Bit i: chunk i of the shard is applied or refused. Dropped once the push is finished.
+    done: Vec<u64>,
+    acknowledgement: Acknowledgement,
+}
+
+impl Entry {
+    fn is_finished(&self) -> bool {
+        self.chunks_done == self.chunks_total
+    }
+}
+
+/// One worker incarnation's pushes on one shard.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    floor: Seq,
+    /// All pushes below it are finished or given up, and counted in `clock`.
+    contiguous: Seq,
+    /// Steps whose pushes are applied here, counted without gaps.
+    clock: Clock,
+    entries: BTreeMap<Seq, Entry>,
+}
+
+impl Window {
+    /// Opens a push or meets it again; `oldest` is the oldest push the worker may still retry.
+    ///
+    /// # Errors
+    /// The push is stale, too far ahead, or not the one that was first sent under this number.
+    pub fn begin(
+        &mut self,
+        seq: Seq,
+        oldest: Seq,
+        clock: Clock,
+        chunks_total: u32,
+    ) -> Result<(), Error> {
+        self.raise_floor(oldest.min(seq));
+        let floor = self.floor;
+        if seq < floor {
+            return Err(Error::Stale { seq, floor });
+        }
+        if seq - floor >= DEDUP_WINDOW {
+            return Err(Error::Full { seq, floor });
+        }
+        let entry = self.entries.entry(seq).or_insert_with(|| Entry {
+            clock,
+            chunks_total,
+            chunks_done: 0,
+            done: Vec::new(),
+            acknowledgement: Acknowledgement::default(),
+        });
+        if entry.chunks_total != chunks_total {
+            let expected = entry.chunks_total;
+            return Err(Error::Changed {
+                seq,
+                expected,
+                found: chunks_total,
+            });
+        }
+        self.advance();
+        Ok(())
+    }
+
+    /// Whether this chunk of the push is applied or refused already, or the push is forgotten.
+    pub fn is_done(&self, seq: Seq, chunk: u32) -> bool {
+        let Some(entry) = self.entries.get(&seq) else {
+            return true;
+        };
+        let word = entry.done.get(chunk as usize / 64).copied().unwrap_or(0);
+        entry.is_finished() || word & (1 << (chunk % 64)) != 0
+    }
+
+    /// Records that a chunk was applied with this staleness, or refused.
+    pub fn mark(&mut self, seq: Seq, chunk: u32, outcome: Result<u64, Refusal>) {
+        let Some(entry) = self.entries.get_mut(&seq) else {
+            return;
+        };
+        let word = chunk as usize / 64;
+        if entry.done.len() <= word {
+            entry.done.resize(word + 1, 0);
+        }
+        if entry.done[word] & (1 << (chunk % 64)) != 0 {
+            return;
+        }
+        entry.done[word] |= 1 << (chunk % 64);
+        entry.chunks_done += 1;
+        let acknowledgement = &mut entry.acknowledgement;
+        match outcome {
+            Ok(staleness) => {
+                acknowledgement.staleness_max = acknowledgement.staleness_max.max(staleness);
+            }
+            Err(refusal) => acknowledgement.refused.push((chunk, refusal)),
+        }
+        if entry.is_finished() {
+            entry.done = Vec::new();
+            self.advance();
+        }
+    }
+
+    /// The acknowledgement of a finished push; `None` while chunks are missing.
+    pub fn acknowledgement(&self, seq: Seq) -> Option<&Acknowledgement> {
+        let entry = self.entries.get(&seq)?;
+        entry.is_finished().then_some(&entry.acknowledgement)
+    }
+
+    /// Steps whose pushes are applied on this shard, counted without gaps.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Pushes that are begun and not finished: torn when their worker is gone.
+    pub fn unfinished(&self) -> u64 {
+        let torn = |entry: &&Entry| !entry.is_finished() && entry.chunks_done > 0;
+        self.entries.values().filter(torn).count() as u64
+    }
+
+    fn raise_floor(&mut self, oldest: Seq) {
+        if oldest <= self.floor {
+            return;
+        }
+        // What the worker no longer retries counts as done for its clock, even if given up.
+        let kept = self.entries.split_off(&oldest);
+        for entry in std::mem::replace(&mut self.entries, kept).into_values() {
+            self.clock = self.clock.max(entry.clock + 1);
+        }
+        self.floor = oldest;
+        self.contiguous = self.contiguous.max(oldest);
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        while let Some(entry) = self
+            .entries
+            .get(&self.contiguous)
+            .filter(|e| e.is_finished())
+        {
+            self.clock = self.clock.max(entry.clock + 1);
+            self.contiguous += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_retry_completes_what_the_first_attempt_began() {
+        let mut window = Window::default();
+        window.begin(0, 0, 0, 2).unwrap();
+        window.mark(0, 70, Ok(3));
+        assert_eq!(window.acknowledgement(0), None);
+        assert_eq!(window.unfinished(), 1);
+        window.begin(0, 0, 0, 2).unwrap();
+        assert!(window.is_done(0, 70) && !window.is_done(0, 1));
+        window.mark(0, 1, Err(Refusal::NonFiniteGradient));
+        let ack = window.acknowledgement(0).unwrap();
+        assert_eq!(ack.staleness_max, 3);
+        assert_eq!(ack.refused, vec![(1, Refusal::NonFiniteGradient)]);
+        assert_eq!(window.clock(), 1);
+    }
+
+    #[test]
+    fn below_the_window_is_stale_and_far_ahead_is_refused() {
+        let mut window = Window::default();
+        window.begin(5, 5, 5, 0).unwrap();
+        assert_eq!(
+            window.begin(4, 0, 4, 1),
+            Err(Error::Stale { seq: 4, floor: 5 })
+        );
+        assert!(window.is_done(4, 0), "a forgotten push is never applied");
+        let far = 5 + DEDUP_WINDOW;
+        assert_eq!(
+            window.begin(far, 5, far, 1),
+            Err(Error::Full { seq: far, floor: 5 })
+        );
+        assert!(window.begin(far - 1, 5, far, 1).is_ok());
+    }
+
+    #[test]
+    fn a_retry_must_repeat_the_push() {
+        let mut window = Window::default();
+        window.begin(0, 0, 0, 2).unwrap();
+        let changed = Error::Changed {
+            seq: 0,
+            expected: 2,
+            found: 3,
+        };
+        assert_eq!(window.begin(0, 0, 0, 3), Err(changed));
+    }
+
+    #[test]
+    fn the_clock_counts_without_gaps() {
+        let mut window = Window::default();
+        window.begin(1, 0, 11, 0).unwrap();
+        assert_eq!(window.clock(), 0, "push 0 is still out");
+        window.begin(0, 0, 10, 0).unwrap();
+        assert_eq!(window.clock(), 12);
+        window.begin(5, 4, 20, 1).unwrap();
+        assert_eq!(window.clock(), 12, "push 4 is out, 5 is unfinished");
+        window.begin(6, 6, 21, 0).unwrap();
+        assert_eq!(window.clock(), 22, "4 and 5 were given up");
+    }
+
+    proptest! {
+        /// Against a model: however attempts are repeated and interleaved, each chunk of each push
+        /// is let through exactly once.
+        #[test]
+        fn each_chunk_is_let_through_once(
+            attempts in prop::collection::vec((0_u64..12, 0_u32..4, 0_u64..12), 1..200)
+        ) {
+            let mut window = Window::default();
+            let mut applied = std::collections::BTreeSet::new();
+            let mut floor = 0;
+            for (seq, chunk, oldest) in attempts {
+                let oldest = oldest.min(seq);
+                match window.begin(seq, oldest, seq, 4) {
+                    Ok(()) => {
+                        floor = floor.max(oldest);
+                        prop_assert!(seq >= floor);
+                        if !window.is_done(seq, chunk) {
+                            prop_assert!(applied.insert((seq, chunk)));
+                            window.mark(seq, chunk, Ok(0));
+                        }
+                        prop_assert!(applied.contains(&(seq, chunk)));
+                        let all = (0..4).all(|c| applied.contains(&(seq, c)));
+                        prop_assert_eq!(window.acknowledgement(seq).is_some(), all);
+                    }
+                    Err(_) => prop_assert!(seq < floor),
+                }
+            }
+        }
+    }
+}

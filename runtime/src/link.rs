@@ -1,0 +1,140 @@
+//! One peer that may be away for a while: calls with a deadline, retried over fresh connections.
+
+use crate::backoff::Backoff;
+use crate::clock::Clock;
+use crate::transport::{BadAddress, Connector};
+use std::sync::Mutex;
+use std::time::Duration;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+
+/// First and longest wait between two attempts.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+const RETRY_LONGEST: Duration = Duration::from_secs(1);
+
+/// How long calls to a peer may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// One attempt; then the connection is taken for dead and a fresh one is tried.
+    pub attempt: Duration,
+    /// All attempts of one call.
+    pub total: Duration,
+}
+
+/// A connection to one peer that is replaced when it does not answer.
+pub struct Link {
+    address: String,
+    connector: Connector,
+    channel: Mutex<Channel>,
+    clock: Clock,
+    seed: u64,
+}
+
+impl Link {
+    /// A link to `host:port`; nothing is connected yet.
+    ///
+    /// # Errors
+    /// The address is not `host:port`.
+    pub fn new(
+        connector: &Connector,
+        address: &str,
+        clock: &Clock,
+        seed: u64,
+    ) -> Result<Self, BadAddress> {
+        Ok(Self {
+            address: address.to_owned(),
+            connector: connector.clone(),
+            channel: Mutex::new(connector.channel(address)?),
+            clock: clock.clone(),
+            seed,
+        })
+    }
+
+    /// Where the peer is.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The channel as it is now.
+    pub fn channel(&self) -> Channel {
+        self.channel
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clone()
+    }
+
+    /// Gives up the connection: what is in flight on it fails, the next call connects anew.
+    pub fn reconnect(&self) {
+        if let Ok(fresh) = self.connector.channel(&self.address) {
+            *self
+                .channel
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner()) = fresh;
+        }
+    }
+
+    /// Calls until an answer comes, the answer is final, or the patience is over.
+    ///
+    /// `attempt` makes one call on the channel it is given; `retried` is told about each attempt
+    /// that failed and is tried again.
+    ///
+    /// # Errors
+    /// The peer's final answer, or the last failure with the address and the time spent.
+    pub async fn call<T, F>(
+        &self,
+        patience: Patience,
+        mut attempt: impl FnMut(Channel) -> F,
+        mut retried: impl FnMut(&Status),
+    ) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let start = self.clock.now();
+        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST, self.seed);
+        loop {
+            let status = match tokio::time::timeout(patience.attempt, attempt(self.channel())).await
+            {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(status)) => status,
+                Err(_) => {
+                    self.reconnect();
+                    let waited = patience.attempt;
+                    Status::deadline_exceeded(format!("no answer within {waited:?}"))
+                }
+            };
+            if !is_retryable(&status) {
+                return Err(status);
+            }
+            let spent = self.clock.now().saturating_sub(start);
+            if spent >= patience.total {
+                let message = format!(
+                    "{}: no success in {spent:.1?}: {}",
+                    self.address,
+                    status.message()
+                );
+                return Err(Status::unavailable(message));
+            }
+            retried(&status);
+            tokio::time::sleep(backoff.next_wait()).await;
+        }
+    }
+}
+
+/// Whether a later attempt of the same call may succeed.
+pub fn is_retryable(status: &Status) -> bool {
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Aborted => {
+            true
+        }
+        // h2 and hyper report broken connections under these codes, without details of ours.
+        Code::Cancelled | Code::Internal | Code::Unknown => status.details().is_empty(),
+        _ => false,
+    }
+}
+
+/// A request that carries its deadline to the peer.
+pub fn request<T>(message: T, patience: Patience) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(patience.attempt);
+    request
+}

@@ -1,0 +1,186 @@
+//! A member's side of the control plane: register, stay alive, ask for work, leave.
+
+use crate::link::{Link, Patience};
+use crate::{Outside, backoff};
+use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
+use ps_proto::convert::refusal::{self, Reason};
+use ps_proto::v1;
+use ps_proto::v1::master_client::MasterClient;
+use std::time::Duration;
+use tonic::Status;
+use tonic::transport::Channel;
+
+/// How long a member looks for its master at the start.
+pub const REGISTER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// One attempt of a call to the master; answers are immediate.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// Why a member cannot go on with its master.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is malformed.
+    #[error(transparent)]
+    Address(#[from] crate::transport::BadAddress),
+    /// The master does not answer any more, or never did.
+    #[error("the master at {address} is lost: {message}")]
+    MasterLost {
+        /// Where it was.
+        address: String,
+        /// What the last attempt met.
+        message: String,
+    },
+    /// The master expired this member: it must register anew.
+    #[error("the lease with the master expired: register anew")]
+    Expired,
+    /// The master refused for good.
+    #[error("the master at {address} refused: {message}")]
+    Refused {
+        /// Where it is.
+        address: String,
+        /// Its words.
+        message: String,
+    },
+}
+
+/// A registered member of a job.
+pub struct Member {
+    link: Link,
+    job: String,
+    role: v1::Role,
+    registered: v1::RegisterReply,
+}
+
+impl Member {
+    /// Registers with the master at this address; looks for it for a while when it is not there.
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal.
+    pub async fn register(
+        outside: &Outside,
+        address: &str,
+        request: v1::RegisterRequest,
+    ) -> Result<Self, Error> {
+        let link = Link::new(&outside.connector, address, &outside.clock, outside.seed)?;
+        let patience = Patience {
+            attempt: ATTEMPT,
+            total: REGISTER_PATIENCE,
+        };
+        let start = outside.clock.now();
+        let mut waits = backoff::Backoff::new(ATTEMPT / 4, ATTEMPT, outside.seed);
+        let registered = loop {
+            let attempt = |channel| {
+                let request = request.clone();
+                async move { Ok(client(channel).register(request).await?.into_inner()) }
+            };
+            let told = std::cell::Cell::new(false);
+            let retried = |status: &Status| {
+                if !told.replace(true) {
+                    tracing::info!("waiting for the master at {address}: {}", status.message());
+                }
+            };
+            match link.call(patience, attempt, retried).await {
+                Ok(reply) => break reply,
+                // The place may be that of a process that died: its lease ends soon.
+                Err(status) if is_taken(&status) => {
+                    if outside.clock.now().saturating_sub(start) >= REGISTER_PATIENCE {
+                        return Err(error(address, &status));
+                    }
+                    tracing::info!("{}; trying again", status.message());
+                    tokio::time::sleep(waits.next_wait()).await;
+                }
+                Err(status) => return Err(error(address, &status)),
+            }
+        };
+        let role = request.role();
+        Ok(Self {
+            link,
+            job: request.job,
+            role,
+            registered,
+        })
+    }
+
+    /// What the master answered.
+    pub fn registered(&self) -> &v1::RegisterReply {
+        &self.registered
+    }
+
+    /// How often the master wants to hear of this member.
+    pub fn heartbeat_interval(&self) -> Duration {
+        self.lease() / 5
+    }
+
+    /// How long the master waits for a silent member, and a member for a silent master.
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.registered.lease_ms.max(1))
+    }
+
+    /// One sign of life; identity is filled in.
+    ///
+    /// # Errors
+    /// The master is lost or has expired this member.
+    pub async fn heartbeat(
+        &self,
+        mut request: v1::HeartbeatRequest,
+    ) -> Result<v1::HeartbeatReply, Error> {
+        request.job.clone_from(&self.job);
+        request.role = self.role.into();
+        request.index = self.registered.index;
+        request.incarnation = self.registered.incarnation;
+        let attempt = |channel| {
+            let request = request.clone();
+            async move { Ok(client(channel).heartbeat(request).await?.into_inner()) }
+        };
+        self.call(attempt).await
+    }
+
+    /// Reports work and asks for more; identity is filled in.
+    ///
+    /// # Errors
+    /// The master is lost or has expired this member.
+    pub async fn next_task(
+        &self,
+        mut request: v1::NextTaskRequest,
+    ) -> Result<v1::NextTaskReply, Error> {
+        request.job.clone_from(&self.job);
+        request.role = self.role.into();
+        request.index = self.registered.index;
+        request.incarnation = self.registered.incarnation;
+        let attempt = |channel| {
+            let request = request.clone();
+            async move { Ok(client(channel).next_task(request).await?.into_inner()) }
+        };
+        self.call(attempt).await
+    }
+
+    async fn call<T, F>(&self, attempt: impl FnMut(Channel) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let patience = Patience {
+            attempt: ATTEMPT.min(self.lease() / 2),
+            total: self.lease(),
+        };
+        let answer = self.link.call(patience, attempt, |_| ()).await;
+        answer.map_err(|status| error(self.link.address(), &status))
+    }
+}
+
+fn client(channel: Channel) -> MasterClient<Channel> {
+    MasterClient::new(channel).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX)
+}
+
+fn is_taken(status: &Status) -> bool {
+    refusal::from_status(status).is_some_and(|refusal| refusal.reason() == Reason::Taken)
+}
+
+fn error(address: &str, status: &Status) -> Error {
+    let (address, message) = (address.to_owned(), status.message().to_owned());
+    match refusal::from_status(status).map(|refusal| refusal.reason()) {
+        Some(Reason::StaleIncarnation) => Error::Expired,
+        Some(_) => Error::Refused { address, message },
+        None if crate::link::is_retryable(status) => Error::MasterLost { address, message },
+        None => Error::Refused { address, message },
+    }
+}

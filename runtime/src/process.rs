@@ -1,0 +1,238 @@
+//! What every `main` does: parse, log, run, exit with the right code.
+
+use crate::shutdown::{Shutdown, Signal};
+use crate::{Connector, Outside, SystemClock};
+use clap::{ArgMatches, Args, Command, Parser};
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Bad usage, as in sysexits.h; clap's own 2 means something else to shells.
+pub const EXIT_USAGE: u8 = 64;
+
+/// Options that every role has.
+#[derive(Args, Clone, Debug)]
+pub struct ProcessArgs {
+    /// Names the job; a process of another job is refused.
+    #[arg(long, env = "PS_JOB_ID", default_value = "default")]
+    pub job_id: String,
+    /// How much is written to stderr: error, warn, info, debug or trace.
+    #[arg(long, env = "PS_LOG", default_value = "info")]
+    pub log: LevelFilter,
+    /// TOML file with options by their long names; flags and PS_* variables win over it.
+    #[arg(long, env = "PS_CONFIG", value_name = "FILE")]
+    pub config: Option<std::path::PathBuf>,
+    /// Leave when standard input ends: set by a parent that must not leave orphans.
+    #[arg(long, hide = true)]
+    pub exit_with_parent: bool,
+}
+
+/// Parses the command line of a program: flags over environment over file over defaults.
+///
+/// # Errors
+/// The exit code to leave with; the message was printed.
+pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<A, ExitCode> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let command = match with_config_file(A::command(), &args) {
+        Ok(command) => command,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return Err(ExitCode::from(EXIT_USAGE));
+        }
+    };
+    let parsed = command
+        .try_get_matches_from(args)
+        .and_then(|m: ArgMatches| A::from_arg_matches(&m));
+    parsed.map_err(|error| {
+        // --help and --version are answers, not errors.
+        let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
+        let _ = error.print();
+        ExitCode::from(code)
+    })
+}
+
+/// Makes the values of the file named by `--config` the defaults of the options of the same name.
+fn with_config_file(mut command: Command, args: &[OsString]) -> Result<Command, String> {
+    let Some(path) = config_path(args) else {
+        return Ok(command);
+    };
+    let shown = path.to_string_lossy().into_owned();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| format!("reading the configuration file {shown}: {error}"))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error| format!("configuration file {shown}: {error}"))?;
+    for (name, value) in table {
+        let text = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Array(items) => {
+                let items: Vec<String> = items.iter().map(plain).collect();
+                items.join(",")
+            }
+            other => plain(&other),
+        };
+        let long = name.replace('_', "-");
+        let id = find_option(&command, &long).ok_or_else(|| {
+            format!("configuration file {shown}: no option --{long}; see --help for the options")
+        })?;
+        let leaf = args.iter().skip(1).find_map(|arg| {
+            let arg = arg.to_str()?;
+            command
+                .find_subcommand(arg)
+                .map(|c| c.get_name().to_owned())
+        });
+        let set = |c: Command| {
+            if c.get_arguments().any(|arg| arg.get_id() == &id) {
+                c.mut_arg(&id, |arg| arg.default_value(text.clone()))
+            } else {
+                c
+            }
+        };
+        command = match leaf {
+            Some(leaf) => set(command).mut_subcommand(leaf, set),
+            None => set(command),
+        };
+    }
+    Ok(command)
+}
+
+fn plain(value: &toml::Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The identifier of the option with this long name, in the command or a subcommand.
+fn find_option(command: &Command, long: &str) -> Option<clap::Id> {
+    let own = command
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(long));
+    own.map(|arg| arg.get_id().clone()).or_else(|| {
+        command
+            .get_subcommands()
+            .find_map(|sub| find_option(sub, long))
+    })
+}
+
+fn config_path(args: &[OsString]) -> Option<OsString> {
+    let mut rest = args.iter().skip(1);
+    while let Some(arg) = rest.next() {
+        let text = arg.to_string_lossy();
+        if text == "--" {
+            break;
+        }
+        if text == "--config" {
+            return rest.next().cloned();
+        }
+        if let Some(path) = text.strip_prefix("--config=") {
+            return Some(path.into());
+        }
+    }
+    std::env::var_os("PS_CONFIG").filter(|path| !path.is_empty())
+}
+
+/// Runs a role in a tokio runtime with logging, signals and the real outside.
+///
+/// The role gets an [`Outside`] and a [`Shutdown`], and returns what the process exits with.
+pub fn run<F, R>(name: &str, process: &ProcessArgs, role: F) -> ExitCode
+where
+    F: FnOnce(Outside, Shutdown) -> R,
+    R: Future<Output = anyhow::Result<u8>>,
+{
+    start_logging(process.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: {name}: starting the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        let shutdown = signals(process.exit_with_parent)?;
+        role(outside(), shutdown).await
+    });
+    // Nothing that still runs in the background may hold the process.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The real world.
+fn outside() -> Outside {
+    Outside {
+        connector: Connector::tcp(),
+        clock: SystemClock::start(),
+        seed: rand::random(),
+        metrics: Arc::new(|line| println!("{line}")),
+    }
+}
+
+/// Listens for Ctrl-C and SIGTERM, and for the parent's end when asked to.
+fn signals(exit_with_parent: bool) -> anyhow::Result<Shutdown> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (trigger, shutdown) = Shutdown::new();
+    let trigger = Arc::new(trigger);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let on_signal = trigger.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => on_signal.trigger(Signal::Interrupt),
+                _ = terminate.recv() => on_signal.trigger(Signal::Terminate),
+            }
+        }
+    });
+    if exit_with_parent {
+        // A thread of its own: it blocks until the parent is gone, and must not hold the runtime.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            trigger.trigger(Signal::Terminate);
+        });
+    }
+    Ok(shutdown)
+}
+
+/// Logs to stderr: plain lines, coloured on a terminal.
+fn start_logging(level: LevelFilter) {
+    use std::io::IsTerminal;
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .with_timer(tracing_subscriber::fmt::time::uptime())
+        .with_filter(level);
+    // A second call in one process (tests) keeps the first subscriber.
+    let _ = tracing_subscriber::registry()
+        .with(layer)
+        .with(ours_only())
+        .try_init();
+}
+
+/// Libraries below us speak only when something is wrong.
+fn ours_only() -> tracing_subscriber::filter::Targets {
+    tracing_subscriber::filter::Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_targets(
+            [
+                "ps_core",
+                "ps_proto",
+                "ps_runtime",
+                "ps_server",
+                "ps_worker",
+                "ps_master",
+                "psrun",
+            ]
+            .map(|target| (target, LevelFilter::TRACE)),
+        )
+}

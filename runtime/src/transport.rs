@@ -1,0 +1,180 @@
+//! Connections in both directions, with their limits in one place.
+//!
+//! No part of the product binds or connects by itself: it is given an [`Incoming`] and a
+//! [`Connector`], so that the simulation runs the same code over a simulated network.
+
+use futures_util::{Stream, StreamExt, future::BoxFuture};
+use hyper_util::rt::TokioIo;
+use ps_core::limits;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tonic::transport::server::Connected;
+use tonic::transport::{Channel, Endpoint, Server};
+
+/// How long a connection attempt may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A silent peer is asked for a sign of life this often, and dropped when none comes in time.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A byte stream of any origin.
+pub struct Connection(Pin<Box<dyn ByteStream>>);
+
+trait ByteStream: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> ByteStream for T {}
+
+impl Connection {
+    /// Wraps a byte stream.
+    pub fn new(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        Self(Box::pin(stream))
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = ();
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.as_mut().poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0.as_mut().poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_shutdown(cx)
+    }
+}
+
+/// Accepted connections, one by one.
+pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
+
+/// Binds a TCP address; the address bound is returned, because port 0 means any free one.
+///
+/// # Errors
+/// The address cannot be bound; the message names it.
+pub async fn listen(address: &str) -> io::Result<(Incoming, SocketAddr)> {
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("listening on {address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(named)?;
+    let local = listener.local_addr().map_err(named)?;
+    let stream = tokio_stream::wrappers::TcpListenerStream::new(listener).map(|accepted| {
+        let stream = accepted?;
+        // Acknowledgements are small and must not wait for more.
+        stream.set_nodelay(true)?;
+        Ok(Connection::new(stream))
+    });
+    Ok((Box::pin(stream), local))
+}
+
+/// Opens connections to `host:port`.
+#[derive(Clone)]
+pub struct Connector(
+    Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Connection>> + Send + Sync>,
+);
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl Connector {
+    /// A connector that calls this function with `host:port`.
+    pub fn new(
+        connect: impl Fn(String) -> BoxFuture<'static, io::Result<Connection>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(connect))
+    }
+
+    /// Plain TCP.
+    pub fn tcp() -> Self {
+        Self::new(|address| {
+            Box::pin(async move {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Ok(Connection::new(stream))
+            })
+        })
+    }
+
+    /// A channel to `host:port` that connects when it is first used, and again when it broke.
+    ///
+    /// # Errors
+    /// The address is not `host:port`.
+    pub fn channel(&self, address: &str) -> Result<Channel, BadAddress> {
+        let bad = || BadAddress(address.to_owned());
+        let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
+        port.parse::<u16>().map_err(|_| bad())?;
+        if host.is_empty() {
+            return Err(bad());
+        }
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| bad())?;
+        let connect = self.0.clone();
+        let address = address.to_owned();
+        let connector = tower::service_fn(move |_: http::Uri| {
+            let connection = connect(address.clone());
+            async move { connection.await.map(TokioIo::new) }
+        });
+        Ok(endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .connect_with_connector_lazy(connector))
+    }
+}
+
+/// An address that is not `host:port`.
+#[derive(Debug, thiserror::Error)]
+#[error("address `{0}`: expected HOST:PORT, for example 127.0.0.1:2223")]
+pub struct BadAddress(pub String);
+
+/// A gRPC server with our limits, ready for services.
+pub fn server() -> Server {
+    Server::builder()
+        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+        .max_frame_size(limits::FRAME_BYTES_MAX)
+        .max_concurrent_streams(limits::STREAMS_PER_CONNECTION_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+}
