@@ -1,7 +1,11 @@
 //! How the learning rate changes while a job progresses.
 
+mod error;
+
 use std::f64::consts::PI;
 
+pub use error::Error;
+use error::require;
 use serde::{Deserialize, Serialize};
 
 /// The factor that warm-up starts from; not zero, so that the first push counts.
@@ -43,32 +47,6 @@ pub struct LearningRate {
     /// Fraction of the job, in [0, 1), over which the rate also rises linearly to its full value.
     #[serde(default)]
     pub warmup: f64,
-}
-
-/// Why a learning rate or its schedule is not valid.
-#[derive(Clone, Debug, thiserror::Error, PartialEq)]
-pub enum Error {
-    /// No schedule has this name.
-    #[error("schedule `{0}` is not known; choose one of constant, step, cosine")]
-    UnknownName(String),
-    /// A number was given that the schedule does not use.
-    #[error("schedule `{schedule}` takes no `{number}`; leave it out or choose another schedule")]
-    NotTaken {
-        /// The schedule's name.
-        schedule: &'static str,
-        /// The number's name.
-        number: &'static str,
-    },
-    /// A number is outside its range.
-    #[error("learning rate: {number} is {found}; it must be {expected}")]
-    OutOfRange {
-        /// The number's name.
-        number: &'static str,
-        /// The value given.
-        found: f64,
-        /// The range in words.
-        expected: &'static str,
-    },
 }
 
 impl Schedule {
@@ -204,23 +182,6 @@ fn within_job(progress: f64) -> f64 {
         0.0
     } else {
         progress.clamp(0.0, 1.0)
-    }
-}
-
-fn require(
-    valid: bool,
-    number: &'static str,
-    found: f64,
-    expected: &'static str,
-) -> Result<(), Error> {
-    if valid {
-        Ok(())
-    } else {
-        Err(Error::OutOfRange {
-            number,
-            found,
-            expected,
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Adam; AdamW is the same step with another default decay, since decay is always decoupled here.
 
 use super::bounds::Bounds;
-use super::kernel::{Factor, Rule, square};
+use super::kernel::{Factor, Rule};
 use super::sgd::moved;
 
 /// Running means of the gradient and of its square, both corrected for their start at zero.
@@ -49,7 +49,7 @@ impl Adam {
     }
 
     pub(super) fn bounds(self, held: Bounds, gradient: f64) -> Bounds {
-        // Means of what was and what comes; the square itself is computed on the way.
+        // A mean is no larger than the larger of what was and what comes.
         let first = held.slots[0].max(gradient);
         let second = held.slots[1].max(gradient * gradient);
         let direction = first / f64::from(self.epsilon);
@@ -65,7 +65,7 @@ impl Rule<2> for Adam {
     #[inline(always)]
     fn step(self, weight: f32, [first, second]: [f32; 2], gradient: f32) -> (f32, [f32; 2]) {
         let first = self.beta1.times(first) + self.one_minus_beta1.times(gradient);
-        let second = self.beta2.times(second) + self.one_minus_beta2.times(square(gradient));
+        let second = self.beta2.times(second) + self.one_minus_beta2.times_square(gradient);
         let denominator = second.sqrt() * self.second_scale + self.epsilon;
         let step = self.rate.times_quotient(first, denominator);
         (self.decay.times(weight) - step, [first, second])

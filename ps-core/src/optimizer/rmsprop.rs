@@ -1,7 +1,7 @@
 //! RMSProp: each weight's rate falls with the running mean of its squared gradients.
 
 use super::bounds::Bounds;
-use super::kernel::{Factor, Rule, square};
+use super::kernel::{Factor, Rule};
 use super::sgd::moved;
 
 /// `mean = alpha * mean + (1 - alpha) * gradient^2`, and the weight moves by
@@ -18,7 +18,7 @@ pub struct RmsProp {
 impl Rule<1> for RmsProp {
     #[inline(always)]
     fn step(self, weight: f32, [mean]: [f32; 1], gradient: f32) -> (f32, [f32; 1]) {
-        let mean = self.alpha.times(mean) + self.one_minus_alpha.times(square(gradient));
+        let mean = self.alpha.times(mean) + self.one_minus_alpha.times_square(gradient);
         let step = self
             .rate
             .times_quotient(gradient, mean.sqrt() + self.epsilon);
@@ -31,7 +31,7 @@ impl RmsProp {
         let direction = gradient / f64::from(self.epsilon);
         Bounds {
             weights: moved(held, self.decay, self.rate, direction),
-            // A mean of what was and what comes; the square itself is computed on the way.
+            // A mean is no larger than the larger of what was and what comes.
             slots: [held.slots[0].max(gradient * gradient), 0.0],
         }
     }
