@@ -136,7 +136,6 @@ impl Life {
         };
         let end = tokio::select! {
            biased;
-            biased;
             end = word.ended() => end,
             code = signalled => return Ok(Some(code)),
             error = self.work() => match error {
