@@ -35,6 +35,8 @@ pub struct Scenario {
     pub bound: Option<u64>,
     /// What goes wrong.
     pub weather: Weather,
+    /// What goes wrong at a time of its own, beside the weather.
+    pub script: Vec<(Duration, faults::Event)>,
     /// Whether the servers deduplicate pushes.
     pub dedup: bool,
     /// Virtual time after which a run that has not ended is a hang.
@@ -54,6 +56,10 @@ pub struct Outcome {
     pub acknowledged: usize,
     /// Pushes that reached a server again after they were finished.
     pub duplicates: u64,
+    /// Largest number of steps that a worker was ahead of another that had not ended.
+    pub gap: u64,
+    /// When each worker ended.
+    pub ended: Vec<Option<Duration>>,
     /// Pushes left unfinished by a superseded worker.
     pub torn: u64,
     /// Everything that happened, in order, with its virtual time.
@@ -66,9 +72,26 @@ pub struct Books {
     trace: Arc<Mutex<Vec<String>>>,
     running: Arc<Mutex<Vec<bool>>>,
     results: Arc<Mutex<Vec<Result<u8, String>>>>,
+    ended: Arc<Mutex<Vec<Option<Duration>>>>,
+    steps: Arc<Mutex<Vec<u64>>>,
+    gap: Arc<Mutex<u64>>,
 }
 
 impl Books {
+    /// Counts a step, and how far it is ahead of the slowest worker that has not ended.
+    fn stepped(&self, host: usize) {
+        let mut steps = lock(&self.steps);
+        steps[host] += 1;
+        let ended = lock(&self.ended);
+        let others = steps
+            .iter()
+            .zip(ended.iter())
+            .filter(|(_, ended)| ended.is_none());
+        let slowest = others.map(|(steps, _)| *steps).min().unwrap_or(0);
+        let mut gap = lock(&self.gap);
+        *gap = (*gap).max(steps[host].saturating_sub(slowest));
+    }
+
     /// Writes down that something happened now.
     pub fn note(&self, what: impl Into<String>) {
         let now = turmoil::sim_elapsed().unwrap_or_default().as_micros();
@@ -121,6 +144,8 @@ pub fn run_alone(scenario: &Scenario) -> Outcome {
     let books = Books::default();
     let ledger = Ledger::new(scenario.shape);
     lock(&books.running).resize(scenario.shape.hosts, true);
+    lock(&books.ended).resize(scenario.shape.hosts, None);
+    lock(&books.steps).resize(scenario.shape.hosts, 0);
     for shard in 0..scenario.servers {
         let config = ServerConfig {
             job: "sim".into(),
@@ -146,7 +171,9 @@ pub fn run_alone(scenario: &Scenario) -> Outcome {
         .iter()
         .flat_map(|w| (0..scenario.servers).map(move |s| (w.clone(), format!("server{s}"))))
         .collect();
-    let events = faults::plan(scenario.seed, &scenario.weather, &links, &mortals);
+    let mut events = faults::plan(scenario.seed, &scenario.weather, &links, &mortals);
+    events.extend(scenario.script.iter().cloned());
+    events.sort_by_key(|(at, _)| *at);
     weather(&mut sim, scenario, &books, &events);
     check(&mut sim, scenario, &books, &ledger)
 }
@@ -194,6 +221,7 @@ async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> 
             .map_err(|error| error.to_string()),
     );
     lock(&books.running)[host] = false;
+    lock(&books.ended)[host] = turmoil::sim_elapsed();
     Ok(())
 }
 
@@ -204,6 +232,7 @@ struct Notes {
 
 impl Observer for Notes {
     fn stepped(&mut self, outcome: &StepOutcome, done: u64, _total: u64) {
+        self.books.stepped(self.host);
         let staleness = outcome.report.staleness;
         self.books.note(format!(
             "worker{} did {done}, staleness {staleness}",
@@ -333,6 +362,8 @@ fn check(
         pushes,
         acknowledged,
         duplicates,
+        gap: *lock(&books.gap),
+        ended: lock(&books.ended).clone(),
         torn,
         trace,
     }

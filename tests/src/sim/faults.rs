@@ -22,6 +22,8 @@ pub enum Event {
     Crash(String),
     /// It is started again.
     Restart(String),
+    /// Everything between two hosts takes this long from now on.
+    Slow(String, String, Duration),
 }
 
 /// What may go wrong in a run.
@@ -35,6 +37,16 @@ pub struct Weather {
     pub network_longest: Duration,
     /// Deaths of workers, each restarted after a while with even odds.
     pub deaths: u32,
+}
+
+impl Weather {
+    /// Nothing goes wrong by itself.
+    pub const FAIR: Self = Self {
+        storm: Duration::ZERO,
+        network_every: Duration::from_secs(1),
+        network_longest: Duration::ZERO,
+        deaths: 0,
+    };
 }
 
 /// The events of a run in the order of their times.
@@ -111,5 +123,6 @@ pub fn apply(sim: &mut turmoil::Sim<'_>, event: &Event) {
         Event::Release(a, b) => sim.release(a.as_str(), b.as_str()),
         Event::Crash(host) => sim.crash(host.as_str()),
         Event::Restart(host) => sim.bounce(host.as_str()),
+        Event::Slow(a, b, latency) => sim.set_link_latency(a.as_str(), b.as_str(), *latency),
     }
 }
