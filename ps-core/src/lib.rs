@@ -4,5 +4,7 @@
 //! randomness: time, seeds and bytes come in as arguments, so every rule can be tested alone.
 
 pub mod layout;
+pub mod permutation;
 
 pub use layout::{Layout, TensorKind, TensorSpec};
+pub use permutation::permutation;
