@@ -24,3 +24,4 @@ pub mod staleness;
 pub mod window;
 
 pub use layout::{Layout, TensorKind, TensorSpec};
+pub use permutation::permutation;

@@ -1,1 +1,3 @@
-//! Cluster harness, simulation, chaos and end-to-end tests
+//! The cluster under test: in simulation, and as real processes.
+
+pub mod sim;
