@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ps-server --shard 0 &
-//! cargo run --release -p ps-worker --example existing_loop -- 127.0.0.1:2223
+//! cargo run --release -p ps-worker --example existing_loop -- default 127.0.0.1:2223
 //! ```
 
 use candle_core::{D, DType, Device, Module, Result, Tensor};
@@ -14,7 +14,9 @@ const PASSES: usize = 10;
 const BATCH_SIZE: usize = 32;
 
 fn main() -> Result<()> {
-    let servers: Vec<String> = std::env::args().skip(1).collect();
+    let mut args = std::env::args().skip(1);
+    let job = args.next().unwrap_or_else(|| "default".to_owned());
+    let servers: Vec<String> = args.collect();
     let data = data::bundled_digits().map_err(candle_core::Error::wrap)?;
     let device = Device::Cpu;
     let inputs = data.train.features_each();
@@ -27,7 +29,8 @@ fn main() -> Result<()> {
         .add(candle_nn::linear(64, data.classes, builder.pp("output"))?);
 
     // Was: candle_nn::SGD::new(vars.all_vars(), 0.1)?
-    let config = AsyncOptimizerConfig::new(vars.clone(), servers);
+    let mut config = AsyncOptimizerConfig::new(vars.clone(), servers);
+    config.job = job;
     let mut optimizer = AsyncOptimizer::new(vars.all_vars(), config)?;
 
     let batch = |samples: &data::Samples, numbers: &[u64]| -> Result<(Tensor, Tensor)> {
