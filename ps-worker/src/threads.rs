@@ -53,7 +53,10 @@ pub fn configure_threads(threads: usize) -> io::Result<()> {
         )));
     }
     let mut again = Command::new(std::env::current_exe()?);
-    again.args(std::env::args_os().skip(1)).envs(wanted).env(MARKER, process);
+    again
+        .args(std::env::args_os().skip(1))
+        .envs(wanted)
+        .env(MARKER, process);
     start_over(again)
 }
 

@@ -36,14 +36,21 @@ pub(super) fn load(train: &Path, test: &Path, label: &LabelColumn) -> Result<Dat
     let schema = learn(train, label)?;
     let train_samples = encode(train, &schema)?;
     let test_samples = encode(test, &schema)?;
-    Ok(Dataset { train: train_samples, test: test_samples, classes: schema.classes.len() })
+    Ok(Dataset {
+        train: train_samples,
+        test: test_samples,
+        classes: schema.classes.len(),
+    })
 }
 
 /// First reading of the training file.
 fn learn(path: &Path, label: &LabelColumn) -> Result<Schema, Error> {
     let mut rows = Rows::open(path)?;
     let Some((first_line, first)) = rows.next_row()? else {
-        return Err(table(path, "the file is empty; expected at least one line of values"));
+        return Err(table(
+            path,
+            "the file is empty; expected at least one line of values",
+        ));
     };
     let columns = first.len();
     if !(2..=COLUMNS_MAX).contains(&columns) {
@@ -53,7 +60,9 @@ fn learn(path: &Path, label: &LabelColumn) -> Result<Schema, Error> {
         );
         return Err(table(path, problem));
     }
-    let label_column = label.position(&first).map_err(|problem| table(path, problem))?;
+    let label_column = label
+        .position(&first)
+        .map_err(|problem| table(path, problem))?;
     let mut first_row = FirstRow::new(&first, matches!(label, LabelColumn::Name(_)));
     let mut statistics: Vec<Statistics> = (0..columns).map(|_| Statistics::default()).collect();
     let mut texts = LabelTexts::default();
@@ -88,13 +97,23 @@ fn learn(path: &Path, label: &LabelColumn) -> Result<Schema, Error> {
         let place = place(label_column, names.as_deref());
         table(path, format!("label in {place}: {problem}"))
     })?;
-    Ok(Schema { names, columns, label: label_column, classes, encodings })
+    Ok(Schema {
+        names,
+        columns,
+        label: label_column,
+        classes,
+        encodings,
+    })
 }
 
 /// Reads a file as the schema says.
 fn encode(path: &Path, schema: &Schema) -> Result<Samples, Error> {
     let names = schema.names.as_deref();
-    let width: usize = schema.encodings.iter().map(|(_, encoding)| encoding.width()).sum();
+    let width: usize = schema
+        .encodings
+        .iter()
+        .map(|(_, encoding)| encoding.width())
+        .sum();
     let mut rows = Rows::open(path)?;
     let (mut inputs, mut labels) = (Vec::new(), Vec::new());
     let mut at_start = true;
@@ -116,9 +135,8 @@ fn encode(path: &Path, schema: &Schema) -> Result<Samples, Error> {
             encoded.map_err(|problem| value_error(path, line, *column, names, problem))?;
         }
         let class = schema.classes.class(&row[schema.label]);
-        labels.push(
-            class.map_err(|problem| value_error(path, line, schema.label, names, problem))?,
-        );
+        labels
+            .push(class.map_err(|problem| value_error(path, line, schema.label, names, problem))?);
         check_size(path, labels.len(), inputs.len())?;
     }
     if labels.is_empty() {
@@ -134,7 +152,11 @@ fn check_size(path: &Path, samples: usize, inputs: usize) -> Result<(), Error> {
     let (what, found, limit) = if samples > SAMPLES_MAX {
         ("the number of samples", samples, SAMPLES_MAX)
     } else if bytes > FEATURE_BYTES_MAX {
-        ("the size of the inputs in memory, in bytes,", bytes, FEATURE_BYTES_MAX)
+        (
+            "the size of the inputs in memory, in bytes,",
+            bytes,
+            FEATURE_BYTES_MAX,
+        )
     } else {
         return Ok(());
     };
@@ -148,7 +170,10 @@ fn check_size(path: &Path, samples: usize, inputs: usize) -> Result<(), Error> {
 }
 
 fn table(path: &Path, problem: impl Into<String>) -> Error {
-    Error::Table { path: path.to_owned(), problem: problem.into() }
+    Error::Table {
+        path: path.to_owned(),
+        problem: problem.into(),
+    }
 }
 
 fn value_error(
@@ -158,7 +183,12 @@ fn value_error(
     names: Option<&[String]>,
     problem: String,
 ) -> Error {
-    Error::Value { path: path.to_owned(), line, column: place(column, names), problem }
+    Error::Value {
+        path: path.to_owned(),
+        line,
+        column: place(column, names),
+        problem,
+    }
 }
 
 /// A column in words.
