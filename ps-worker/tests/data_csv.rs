@@ -1,5 +1,7 @@
 //! CSV files: headers, columns, labels, and errors that name file, line and column.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 
 use ps_worker::data::{Dataset, Error, LabelColumn, Samples, load, load_with};

@@ -1,5 +1,7 @@
 //! IDX files: what is read, and what every kind of damage says.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Variables as one flat vector, for training loops that already exist.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use candle_core::{DType, Device, Var};
 use candle_nn::VarMap;
 use ps_worker::model::{FlatVars, ModelError};

@@ -1,5 +1,7 @@
 //! Models through the interface of the training loop.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
@@ -62,7 +64,8 @@ fn refusal<M: Model>() -> String {
 #[test]
 fn the_gradient_agrees_with_finite_differences() {
     for (model, options) in [("linear", &[][..]), ("mlp", &[("hidden", "5,4")][..])] {
-        let mut compute = compute(model, options, 3);
+        // With this seed no ReLU has its kink within the difference, which would spoil it.
+        let mut compute = compute(model, options, 5);
         let mut weights = compute.start_weights();
         let samples = [4, 0, 6, 3, 1];
         let step = compute.gradient(&weights, &samples).unwrap();
