@@ -7,9 +7,7 @@ pub use update::{Error, Outcome, Refusal, Update};
 use crate::TensorKind;
 use crate::optimizer::{Bounds, Correction, Optimizer, Step, kernel};
 
-/// The most elements that a chunk may have: 256 KiB of weights, so that an update finds them in a
-/// core's own cache and holds the lock for some tens of microseconds.
-pub const ELEMENTS_MAX: usize = 64 * 1024;
+pub use crate::limits::CHUNK_ELEMENTS_MAX as ELEMENTS_MAX;
 
 // Pulls and state pushes copy weights to and from the wire's little-endian bytes as they are.
 const _: () = assert!(

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod model_spec;
 pub mod optimizer;
 pub mod partition;
+pub mod permutation;
 pub mod schedule;
 pub mod settings;
 pub mod span;

@@ -85,6 +85,7 @@ pub async fn run(
         }
     };
     tokio::select! {
+        biased;
         served = serving => match served {
             Ok(()) => Ok(0),
             Err(error) => Err(Error::Serve { shard: shard_index, address, error }),
@@ -128,12 +129,14 @@ async fn follow_master(
     };
     let register = Member::register(outside, master, request);
     let member = tokio::select! {
+        biased;
         member = register => member.map_err(failed)?,
         signal = shutdown.wait() => return Ok(signal.exit_code()),
     };
     let mut signalled: Option<(Signal, Duration)> = None;
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(member.heartbeat_interval()) => {}
             signal = shutdown.wait(), if signalled.is_none() => {
                 signalled = Some((signal, outside.clock.now() + SERVE_AFTER_SIGNAL));

@@ -39,8 +39,11 @@ pub trait Compute: Send + 'static {
     /// Names and shapes of the model's tensors.
     fn layout(&self) -> &Layout;
 
-    /// The weights training starts from: a function of the job's seed alone.
-    fn start_weights(&self) -> Vec<f32>;
+    /// The weights training starts from, in layout order: a function of the job's seed alone.
+    ///
+    /// # Errors
+    /// The computation failed.
+    fn start_weights(&mut self, seed: u64) -> Result<Vec<f32>, ComputeError>;
 
     /// Number of training samples; a pass visits each once.
     fn train_samples(&self) -> u64;
@@ -56,4 +59,41 @@ pub trait Compute: Send + 'static {
     /// # Errors
     /// The computation failed.
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError>;
+}
+
+/// Where computations run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComputeOn {
+    /// On a thread of their own, so that heartbeats and transfers go on meanwhile.
+    Thread,
+    /// On the task that asks: for a simulation, where computing takes no time.
+    Task,
+}
+
+impl ComputeOn {
+    /// Runs a computation over a state that it borrows for the time.
+    ///
+    /// # Errors
+    /// The computation panicked; the state is lost with it.
+    pub async fn run<S: Send + 'static, T: Send + 'static>(
+        self,
+        mut state: S,
+        computation: impl FnOnce(&mut S) -> T + Send + 'static,
+    ) -> Result<(S, T), ComputeError> {
+        match self {
+            Self::Task => {
+                let result = computation(&mut state);
+                Ok((state, result))
+            }
+            Self::Thread => {
+                let thread = tokio::task::spawn_blocking(move || {
+                    let result = computation(&mut state);
+                    (state, result)
+                });
+                thread
+                    .await
+                    .map_err(|error| ComputeError(format!("computing: {error}")))
+            }
+        }
+    }
 }

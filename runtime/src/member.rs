@@ -101,6 +101,11 @@ impl Member {
         })
     }
 
+    /// Where the master is.
+    pub fn address(&self) -> &str {
+        self.link.address()
+    }
+
     /// What the master answered.
     pub fn registered(&self) -> &v1::RegisterReply {
         &self.registered

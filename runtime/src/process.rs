@@ -188,6 +188,7 @@ fn signals(exit_with_parent: bool) -> anyhow::Result<Shutdown> {
     tokio::spawn(async move {
         loop {
             tokio::select! {
+                biased;
                 _ = interrupt.recv() => on_signal.trigger(Signal::Interrupt),
                 _ = terminate.recv() => on_signal.trigger(Signal::Terminate),
             }

@@ -2,12 +2,14 @@
 //!
 //! Knows no candle and no model: weights and gradients are flat vectors in layout order.
 
+mod discover;
 mod error;
 mod gradient;
 mod outstanding;
 mod shard;
 mod weights;
 
+pub use discover::discover;
 pub use error::Error;
 pub use gradient::Gradient;
 pub use weights::Weights;
@@ -95,6 +97,11 @@ impl Client {
             shared,
             outstanding: Outstanding::default(),
         })
+    }
+
+    /// Number of servers.
+    pub fn shards(&self) -> u32 {
+        self.shards.len() as u32
     }
 
     /// What was sent and received so far.

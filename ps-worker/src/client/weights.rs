@@ -66,7 +66,8 @@ impl Weights {
         crc32fast::hash(bytemuck::cast_slice(&self.values))
     }
 
-    pub(super) fn set_clock(&mut self, clock: Clock) {
+    /// Says for which step they are.
+    pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
     }
 

@@ -1,0 +1,72 @@
+//! Training: where the client of the servers and the model meet.
+
+mod clip;
+mod counters;
+mod heart;
+mod managed;
+mod trainer;
+
+pub use clip::clip_global_norm;
+pub use counters::Counters;
+pub use trainer::{StepOutcome, Trainer};
+
+use crate::client;
+use crate::compute::{Compute, ComputeError, ComputeOn};
+use ps_proto::v1;
+use ps_runtime::member;
+use ps_runtime::{Outside, Shutdown};
+use std::time::Duration;
+
+/// Why a worker failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The model or its data.
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
+    /// The servers.
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    /// The master.
+    #[error(transparent)]
+    Member(#[from] member::Error),
+    /// The master's words.
+    #[error("the job failed: {0}")]
+    JobFailed(String),
+    /// The master sent settings that this version does not know.
+    #[error("settings from the master: {0}")]
+    Settings(#[from] ps_proto::convert::Error),
+}
+
+/// What a worker or evaluator is told.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// The job it belongs to.
+    pub job: String,
+    /// Worker or evaluator.
+    pub role: v1::Role,
+    /// The master's address.
+    pub master: String,
+    /// The rank that it would like.
+    pub index: Option<u32>,
+    /// Where it runs, for messages to people.
+    pub address: String,
+    /// How long one attempt of a call to a server may take.
+    pub attempt: Duration,
+    /// How long a server may be away.
+    pub patience: Duration,
+    /// Where gradients are computed.
+    pub compute_on: ComputeOn,
+}
+
+/// Works for a master until it says leave; returns the exit code.
+///
+/// # Errors
+/// The job failed, the master or a server is lost, or the computation failed.
+pub async fn run(
+    config: WorkerConfig,
+    compute: Box<dyn Compute>,
+    outside: Outside,
+    shutdown: Shutdown,
+) -> Result<u8, Error> {
+    managed::run(config, compute, outside, shutdown).await
+}
