@@ -1,1 +1,3 @@
 //! Cluster harness, simulation, chaos and end-to-end tests
+
+pub mod process;
