@@ -59,19 +59,20 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a process; what happens to it goes to `events`.
+    /// Starts a process of this program; what happens to it goes to `events`.
     ///
     /// # Errors
     /// The system refuses to start it.
     pub fn start(
+        program: &Path,
         process: &Process,
         log: PathBuf,
         events: &mpsc::UnboundedSender<Event>,
     ) -> anyhow::Result<Self> {
         let name = process.name;
-        let mut child = command(process)
-            .and_then(|mut command| Ok(command.spawn()?))
-            .with_context(|| format!("starting {name}"))?;
+        let mut child = command(program, process)
+            .spawn()
+            .with_context(|| format!("starting {name} with {}", program.display()))?;
         let stdin = child.stdin.take();
         let log = (name.role != Role::Master).then_some(log);
         let readers = readers(&mut child, name, log.as_deref(), events);
@@ -98,17 +99,14 @@ impl Running {
         let _ = self.orders.send(Order::Kill);
     }
 
-    /// Waits until everything that it wrote was passed on.
-    pub async fn heard(self) {
-        for reader in self.readers {
-            let _ = reader.await;
-        }
+    /// What still reads its output, once it has ended; its standard input is closed.
+    pub fn into_readers(self) -> Vec<JoinHandle<()>> {
+        self.readers
     }
 }
 
-/// This program again, as the role that the process is.
-fn command(process: &Process) -> anyhow::Result<Command> {
-    let program = std::env::current_exe().context("finding the program that runs")?;
+/// The program as the role that the process is.
+fn command(program: &Path, process: &Process) -> Command {
     let mut command = Command::new(program);
     command.args(&process.args);
     for variable in PLANNED_VARIABLES {
@@ -132,7 +130,7 @@ fn command(process: &Process) -> anyhow::Result<Command> {
     // A group of its own: a terminal's Ctrl-C goes to our group only, and each process gets it
     // from us, exactly once, whether it came from a terminal, from `kill` or from `docker stop`.
     command.process_group(0).kill_on_drop(true);
-    Ok(command)
+    command
 }
 
 /// Starts the tasks that read what the process writes.

@@ -8,6 +8,7 @@ use crate::supervision::{Action, End, Supervision};
 use anyhow::Context;
 use ps_runtime::{Shutdown, Signal};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::mpsc;
@@ -19,14 +20,20 @@ const MASTER_START: Duration = Duration::from_secs(30);
 /// How long what an ended process wrote may take to arrive.
 const HEAR_OUT: Duration = Duration::from_secs(2);
 
-/// Runs the job; the answer is what `psrun` exits with.
+/// Runs the job, all of its processes with this program; the answer is what `psrun` exits with.
 ///
 /// # Errors
 /// The job failed; the message names the process, or what could not be started.
-pub async fn run(plan: &Plan, output: &Output, shutdown: Shutdown) -> anyhow::Result<u8> {
+pub async fn run(
+    program: &Path,
+    plan: &Plan,
+    output: &Output,
+    shutdown: Shutdown,
+) -> anyhow::Result<u8> {
     let mut signals = Signals::new(shutdown)?;
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut job = Job {
+        program,
         plan,
         output,
         processes: BTreeMap::new(),
@@ -56,6 +63,7 @@ pub async fn run(plan: &Plan, output: &Output, shutdown: Shutdown) -> anyhow::Re
 
 /// The processes and what is known of them.
 struct Job<'a> {
+    program: &'a Path,
     plan: &'a Plan,
     output: &'a Output,
     processes: BTreeMap<Name, Running>,
@@ -68,7 +76,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn start(&mut self, process: &Process) {
         let name = process.name;
-        match Running::start(process, self.output.log(name), &self.events) {
+        match Running::start(self.program, process, self.output.log(name), &self.events) {
             Ok(running) => {
                 self.supervision.started(name);
                 self.processes.insert(name, running);
@@ -135,9 +143,11 @@ impl Job<'_> {
     }
 
     async fn finish(self) -> anyhow::Result<u8> {
+        let processes = self.processes.into_values();
+        let readers: Vec<_> = processes.flat_map(Running::into_readers).collect();
         let heard = async {
-            for running in self.processes.into_values() {
-                running.heard().await;
+            for reader in readers {
+                let _ = reader.await;
             }
         };
         // Whatever still holds a pipe must not hold us.

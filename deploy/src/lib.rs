@@ -17,6 +17,7 @@ pub mod roles;
 pub mod streams;
 pub mod supervision;
 
+use anyhow::Context;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -54,6 +55,8 @@ fn local(models: &crate::roles::Models, args: cli::LocalArgs) -> ExitCode {
         check::environment(&args)?;
         let output = output::Output::create(args.out.as_deref())?;
         let plan = plan::Plan::new(&args, plan::job_id(&args.process.job_id), &output);
-        job::run(&plan, &output, shutdown).await
+        // Itself again: whatever models it was built with, its workers have them too.
+        let program = std::env::current_exe().context("finding the program that runs")?;
+        job::run(&program, &plan, &output, shutdown).await
     })
 }

@@ -33,7 +33,7 @@ impl Output {
         Ok(output)
     }
 
-    /// An output folder that is not touched.
+    /// An output folder that is there already, or not needed.
     #[cfg(test)]
     pub(crate) fn at(folder: &str) -> Self {
         Self {

@@ -118,15 +118,15 @@ impl Plan {
 
     /// Everybody else, servers first.
     pub fn members(&self, master: &str) -> Vec<Process> {
-        let master = option("master", master);
+        let master = [option("master", master)];
         let servers = (0..self.servers).map(|shard| {
             let own = [
                 option("shard", shard.to_string()),
                 option("listen", ANY_PORT),
             ];
-            self.process(Role::Server, shard, [&[master.clone()], &own[..]].concat())
+            self.process(Role::Server, shard, [&master, &own[..]].concat())
         });
-        let worker = [&[master.clone()], &self.worker[..]].concat();
+        let worker = [&master, &self.worker[..]].concat();
         let evaluator = [&worker[..], &[option("role", "evaluator")]].concat();
         let evaluator = self.process(Role::Evaluator, 0, evaluator);
         let workers = (0..self.workers).map(|rank| {
