@@ -1,3 +1,4 @@
-//! Cluster harness, simulation, chaos and end-to-end tests
+//! The cluster under test: in simulation, and as real processes.
 
 pub mod process;
+pub mod sim;

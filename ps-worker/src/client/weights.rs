@@ -56,6 +56,11 @@ impl Weights {
         &self.values
     }
 
+    /// The values, without a copy.
+    pub fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+
     /// The step that they are for.
     pub fn clock(&self) -> Clock {
         self.clock

@@ -60,7 +60,12 @@ impl Counters {
         counts.wire.pushes_retried += take(&traffic.retries);
     }
 
-    /// Steps finished in all.
+    /// Steps whose push was acknowledged by every server.
+    pub fn steps(&self) -> u64 {
+        self.lock().wire.steps
+    }
+
+    /// The clock after the last step.
     pub fn clock(&self) -> u64 {
         self.lock().clock
     }

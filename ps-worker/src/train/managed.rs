@@ -20,10 +20,10 @@ const WAIT_AFTER_SIGNAL: Duration = Duration::from_secs(8);
 pub(super) async fn run(
     config: WorkerConfig,
     compute: Box<dyn Compute>,
+    counters: Arc<Counters>,
     outside: Outside,
     mut shutdown: Shutdown,
 ) -> Result<u8, Error> {
-    let counters = Arc::new(Counters::default());
     let mut compute = Some(compute);
     let mut token = outside.seed;
     loop {

@@ -1,5 +1,6 @@
 //! Training: where the client of the servers and the model meet.
 
+pub mod alone;
 mod clip;
 mod counters;
 mod heart;
@@ -15,6 +16,7 @@ use crate::compute::{Compute, ComputeError, ComputeOn};
 use ps_proto::v1;
 use ps_runtime::member;
 use ps_runtime::{Outside, Shutdown};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why a worker failed.
@@ -32,6 +34,9 @@ pub enum Error {
     /// The master's words.
     #[error("the job failed: {0}")]
     JobFailed(String),
+    /// The loss says that training goes wrong.
+    #[error("{0}")]
+    Diverged(String),
     /// The master sent settings that this version does not know.
     #[error("settings from the master: {0}")]
     Settings(#[from] ps_proto::convert::Error),
@@ -58,15 +63,16 @@ pub struct WorkerConfig {
     pub compute_on: ComputeOn,
 }
 
-/// Works for a master until it says leave; returns the exit code.
+/// Works for a master until it says leave; returns the exit code. `counters` can be read meanwhile.
 ///
 /// # Errors
 /// The job failed, the master or a server is lost, or the computation failed.
 pub async fn run(
     config: WorkerConfig,
     compute: Box<dyn Compute>,
+    counters: Arc<Counters>,
     outside: Outside,
     shutdown: Shutdown,
 ) -> Result<u8, Error> {
-    managed::run(config, compute, outside, shutdown).await
+    managed::run(config, compute, counters, outside, shutdown).await
 }

@@ -51,8 +51,7 @@ impl Trainer {
         outside: Outside,
     ) -> Self {
         let layout = Arc::new(compute.layout().clone());
-        let shards = client.shards();
-        let weights = Weights::new(&settings.model_spec(&layout, shards));
+        let weights = Weights::new(&settings.model_spec(&layout, client.shards()));
         let engine = Some(Engine { compute, weights });
         Self {
             client,
@@ -170,26 +169,37 @@ impl Trainer {
         Ok(())
     }
 
+    /// Training samples of the model's data.
+    pub fn train_samples(&self) -> u64 {
+        self.engine.as_ref().map_or(0, |engine| engine.compute.train_samples())
+    }
+
+    /// Takes the weights as the servers hold them now, whatever the gate says.
+    ///
+    /// # Errors
+    /// A server is away.
+    pub async fn read(&mut self) -> Result<u32, Error> {
+        let engine = self.engine.as_mut().ok_or_else(lost)?;
+        self.is_fresh = false;
+        self.client.read(&mut engine.weights).await?;
+        Ok(engine.weights.digest())
+    }
+
     /// Evaluates the weights as the servers hold them now; with their digest.
     ///
     /// # Errors
     /// The computation failed, or a server is away.
     pub async fn evaluate(&mut self) -> Result<(Evaluation, u32), Error> {
-        let engine = self.engine.as_mut().ok_or_else(lost)?;
-        let clock = engine.weights.clock();
-        self.is_fresh = false;
-        self.client.read(&mut engine.weights).await?;
-        engine.weights.set_clock(clock);
-        let digest = engine.weights.digest();
+        let digest = self.read().await?;
         let evaluation = self
             .compute(|engine| engine.compute.evaluate(engine.weights.values()))
             .await??;
         Ok((evaluation, digest))
     }
 
-    /// The weights in hand.
-    pub fn weights(&self) -> Option<&Weights> {
-        self.engine.as_ref().map(|engine| &engine.weights)
+    /// Room for the model's weights.
+    pub fn empty_weights(&self) -> Weights {
+        Weights::new(&self.settings.model_spec(&self.layout, self.client.shards()))
     }
 
     fn clock(&self) -> Clock {

@@ -1,0 +1,155 @@
+//! A worker without a master: its own share of the data, its own passes, its own evaluations.
+//!
+//! The first worker's init creates the shards; worker 0 writes the model at its end.
+
+use super::{Counters, Error, Trainer};
+use crate::client::{Client, ClientConfig, discover};
+use crate::compute::{Compute, ComputeOn, Evaluation};
+use ps_core::permutation::permutation;
+use ps_core::settings::TrainingSettings;
+use ps_runtime::{Outside, Shutdown};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a worker without a master is told.
+#[derive(Clone, Debug)]
+pub struct AloneConfig {
+    /// The job it belongs to.
+    pub job: String,
+    /// The servers, in any order.
+    pub servers: Vec<String>,
+    /// Which of the workers it is.
+    pub index: u32,
+    /// How many workers share the data.
+    pub workers: u32,
+    /// How to train.
+    pub settings: TrainingSettings,
+    /// How long one attempt of a call to a server may take.
+    pub attempt: Duration,
+    /// How long a server may be away.
+    pub patience: Duration,
+    /// How often the servers hear of the worker while its step takes long.
+    pub alive_interval: Duration,
+    /// Where gradients are computed.
+    pub compute_on: ComputeOn,
+}
+
+/// How a worker's own run ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// What the process exits with.
+    pub exit_code: u8,
+    /// The weights at the end, in layout order.
+    pub weights: Vec<f32>,
+    /// How good they are, unless a signal ended the run.
+    pub evaluation: Option<Evaluation>,
+}
+
+/// What happens during a run, for whoever shows it.
+pub trait Observer: Send {
+    /// A step is done; `done` of `total` samples of this worker are.
+    fn stepped(&mut self, outcome: &super::StepOutcome, done: u64, total: u64);
+    /// A pass is done and evaluated. Whether to go on; a reason not to ends the run.
+    ///
+    /// # Errors
+    /// The run has diverged; the message says what to try.
+    fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String>;
+}
+
+/// Trains this worker's share for all passes.
+///
+/// # Errors
+/// A server is lost or holds another model, the computation failed, or the run has diverged.
+pub async fn run(
+    config: AloneConfig,
+    compute: Box<dyn Compute>,
+    counters: Arc<Counters>,
+    observer: &mut dyn Observer,
+    outside: Outside,
+    mut shutdown: Shutdown,
+) -> Result<Finished, Error> {
+    let mut client = ClientConfig {
+        job: config.job.clone(),
+        worker: config.index,
+        incarnation: outside.clock.unix_ms(),
+        epoch: 0,
+        addresses: config.servers.clone(),
+        patience: config.patience,
+        attempt: config.attempt,
+    };
+    client.addresses = discover(&client, &outside).await?;
+    let client = Arc::new(Client::new(client, &outside)?);
+    let mut trainer = Trainer::new(
+        client.clone(),
+        compute,
+        config.settings.clone(),
+        counters,
+        config.compute_on,
+        outside,
+    );
+    trainer.init().await?;
+    let alive = tokio::spawn(stay_alive(client.clone(), config.alive_interval));
+    let trained = train(&config, &mut trainer, observer, &mut shutdown).await;
+    alive.abort();
+    client.alive(true).await;
+    let evaluation = trained?;
+    // Into a buffer of its own: an interrupted step may have taken the trainer's with it.
+    let mut weights = trainer.empty_weights();
+    client.read(&mut weights).await?;
+    let weights = weights.into_values();
+    let exit_code = shutdown.signal().map_or(0, |signal| signal.exit_code());
+    Ok(Finished { exit_code, weights, evaluation })
+}
+
+async fn train(
+    config: &AloneConfig,
+    trainer: &mut Trainer,
+    observer: &mut dyn Observer,
+    shutdown: &mut Shutdown,
+) -> Result<Option<Evaluation>, Error> {
+    let settings = &config.settings;
+    let samples = trainer.train_samples();
+    let (index, workers) = (u64::from(config.index), u64::from(config.workers.max(1)));
+    let share = samples * index / workers..samples * (index + 1) / workers;
+    let total = (share.end - share.start) * settings.passes;
+    let mut done = 0;
+    let mut last = None;
+    for pass in 0..settings.passes {
+        let order = permutation(settings.seed, pass, samples as usize);
+        let own = &order[share.start as usize..share.end as usize];
+        let batches = own.chunks(settings.batch_size as usize);
+        let steps = batches.len();
+        for (step, batch) in batches.enumerate() {
+            let batch = batch.iter().map(|&sample| u64::from(sample)).collect();
+            let progress = done as f64 / total.max(1) as f64;
+            let step = trainer.step(batch, progress, step + 1 < steps);
+            let outcome = tokio::select! {
+                biased;
+                // The step in hand is finished; none is begun after a signal.
+                outcome = step => outcome?,
+                () = interrupted(shutdown) => return Ok(None),
+            };
+            done += outcome.samples;
+            observer.stepped(&outcome, done, total);
+            if shutdown.signal().is_some() {
+                return Ok(None);
+            }
+        }
+        let (evaluation, _) = trainer.evaluate().await?;
+        observer.passed(pass + 1, &evaluation).map_err(Error::Diverged)?;
+        last = Some(evaluation);
+    }
+    Ok(last)
+}
+
+async fn interrupted(shutdown: &mut Shutdown) {
+    shutdown.wait().await;
+    tokio::time::sleep(super::trainer::FINISH_STEP).await;
+}
+
+async fn stay_alive(client: Arc<Client>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        client.alive(false).await;
+    }
+}

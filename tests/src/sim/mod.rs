@@ -1,0 +1,7 @@
+//! The whole cluster on one thread, over a simulated network, in virtual time: real tonic and h2, the
+//! real server, worker and master. A seed decides everything; the same seed gives the same run.
+
+pub mod cluster;
+pub mod faults;
+pub mod ledger;
+pub mod network;
