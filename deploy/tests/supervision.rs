@@ -1,5 +1,7 @@
 //! Jobs of shell scripts: how processes are started, heard, signalled and waited for.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
+
 use clap::Parser;
 use ps_runtime::{Shutdown, Signal};
 use psrun::cli::{Cli, Command, LocalArgs};

@@ -1,5 +1,7 @@
 //! Mistakes people make, each answered once, in words that say what to do.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
+
 use ps_tests::process::{Finished, Process, alone, job_id};
 use std::io::{Read, Write};
 use std::net::TcpListener;

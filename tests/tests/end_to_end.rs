@@ -1,5 +1,7 @@
 //! Whole jobs as a user runs them: `psrun local` and what it leaves behind.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
+
 use ps_tests::process::{Process, alone, job_id, metrics};
 use std::path::Path;
 use std::time::Duration;

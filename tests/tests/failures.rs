@@ -1,5 +1,7 @@
 //! Processes that die, stop or are told to leave, in real jobs.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
+
 use ps_tests::process::{Process, alone, job_id, signal, wait_until};
 use rustix::process::Signal;
 use std::time::Duration;
