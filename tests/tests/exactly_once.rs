@@ -9,12 +9,7 @@ fn scenario(seed: u64) -> Scenario {
     Scenario {
         seed,
         servers: 1 + (seed % 3) as u32,
-        shape: Shape {
-            hosts: 3,
-            pushes_max: 200,
-            stride: 16,
-            samples: 96,
-        },
+        shape: Shape { hosts: 3, pushes_max: 200, stride: 16, samples: 96 },
         passes: 3,
         batch_size: 4,
         bound: [None, Some(0), Some(3)][(seed % 3) as usize],
@@ -36,11 +31,7 @@ fn alone_smoke() {
         let outcome = run_alone(&scenario(seed));
         println!(
             "seed {seed}: {} pushes, {} acked, {} dup, {} torn, {:?}",
-            outcome.pushes,
-            outcome.acknowledged,
-            outcome.duplicates,
-            outcome.torn,
-            outcome.violation
+            outcome.pushes, outcome.acknowledged, outcome.duplicates, outcome.torn, outcome.violation
         );
         all.push(outcome);
     }

@@ -78,9 +78,7 @@ impl Books {
 
 /// Locks a mutex that a panicking test may have poisoned.
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Scenario {
@@ -98,9 +96,7 @@ impl Scenario {
     }
 
     fn server_addresses(&self) -> Vec<String> {
-        (0..self.servers)
-            .map(|shard| format!("server{shard}:{SERVER_PORT}"))
-            .collect()
+        (0..self.servers).map(|shard| format!("server{shard}:{SERVER_PORT}")).collect()
     }
 }
 
@@ -133,14 +129,10 @@ pub fn run_alone(scenario: &Scenario) -> Outcome {
         };
         sim.host(format!("server{shard}"), move || serve(config.clone()));
     }
-    let mortals: Vec<String> = (0..scenario.shape.hosts)
-        .map(|host| format!("worker{host}"))
-        .collect();
+    let mortals: Vec<String> = (0..scenario.shape.hosts).map(|host| format!("worker{host}")).collect();
     for (host, name) in mortals.iter().enumerate() {
         let (scenario, ledger, books) = (scenario.clone(), ledger.clone(), books.clone());
-        sim.host(name.as_str(), move || {
-            work(scenario.clone(), ledger.clone(), books.clone(), host)
-        });
+        sim.host(name.as_str(), move || work(scenario.clone(), ledger.clone(), books.clone(), host));
     }
     let links: Vec<(String, String)> = mortals
         .iter()
@@ -179,20 +171,10 @@ async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> 
     let compute = ledger.compute(host, counters.clone());
     let seed = scenario.seed ^ (host as u64) << 32;
     let outside = network::outside(seed, |_| ());
-    let mut observer = Notes {
-        books: books.clone(),
-        host,
-    };
+    let mut observer = Notes { books: books.clone(), host };
     let ended = alone::run(config, compute, counters, &mut observer, outside, shutdown).await;
-    books.note(format!(
-        "worker{host} ended: {:?}",
-        ended.as_ref().map(|end| end.exit_code)
-    ));
-    lock(&books.results).push(
-        ended
-            .map(|end| end.exit_code)
-            .map_err(|error| error.to_string()),
-    );
+    books.note(format!("worker{host} ended: {:?}", ended.as_ref().map(|end| end.exit_code)));
+    lock(&books.results).push(ended.map(|end| end.exit_code).map_err(|error| error.to_string()));
     lock(&books.running)[host] = false;
     Ok(())
 }
@@ -205,17 +187,11 @@ struct Notes {
 impl Observer for Notes {
     fn stepped(&mut self, outcome: &StepOutcome, done: u64, _total: u64) {
         let staleness = outcome.report.staleness;
-        self.books.note(format!(
-            "worker{} did {done}, staleness {staleness}",
-            self.host
-        ));
+        self.books.note(format!("worker{} did {done}, staleness {staleness}", self.host));
     }
 
     fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String> {
-        self.books.note(format!(
-            "worker{} passed {pass}, loss {}",
-            self.host, evaluation.loss
-        ));
+        self.books.note(format!("worker{} passed {pass}, loss {}", self.host, evaluation.loss));
         Ok(())
     }
 }
@@ -232,10 +208,7 @@ fn weather(
         while let Some((_, event)) = events.next_if(|(at, _)| *at <= sim.elapsed()) {
             lock(&books.trace).push(format!("{} {event:?}", sim.elapsed().as_micros()));
             if let faults::Event::Crash(name) = event {
-                let host = name
-                    .trim_start_matches("worker")
-                    .parse::<usize>()
-                    .unwrap_or(0);
+                let host = name.trim_start_matches("worker").parse::<usize>().unwrap_or(0);
                 lock(&books.running)[host] = false;
             }
             faults::apply(sim, event);
@@ -245,13 +218,8 @@ fn weather(
             return;
         }
         let seed = scenario.seed;
-        assert!(
-            sim.elapsed() < scenario.longest,
-            "seed {seed}: hangs; last: {:?}",
-            tail(books)
-        );
-        sim.step()
-            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(sim.elapsed() < scenario.longest, "seed {seed}: hangs; last: {:?}", tail(books));
+        sim.step().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
 }
 
@@ -284,33 +252,22 @@ fn check(
         let client = Client::new(config, &network::outside(7, |_| ()))?;
         let mut weights = Weights::new(&spec);
         client.read(&mut weights).await?;
-        let counters: Vec<_> = client
-            .describe()
-            .await?
-            .into_iter()
-            .filter_map(|shard| shard.counters)
-            .collect();
+        let counters: Vec<_> =
+            client.describe().await?.into_iter().filter_map(|shard| shard.counters).collect();
         let duplicates = counters.iter().map(|shard| shard.pushes_duplicate).sum();
         let torn = counters.iter().map(|shard| shard.pushes_torn).sum();
         *lock(&result) = Some((weights.into_values(), duplicates, torn));
         Ok(())
     });
     while lock(&found).is_none() {
-        sim.step()
-            .unwrap_or_else(|error| panic!("seed {}: {error}", scenario.seed));
+        sim.step().unwrap_or_else(|error| panic!("seed {}: {error}", scenario.seed));
     }
     let (weights, duplicates, torn) = lock(&found).take().unwrap_or_default();
     let (pushes, acknowledged) = ledger.pushes();
     let mut trace = std::mem::take(&mut *lock(&books.trace));
-    trace.push(format!(
-        "weights {:#010x}",
-        crc32fast::hash(&bytes(&weights))
-    ));
+    trace.push(format!("weights {:#010x}", crc32fast::hash(&bytes(&weights))));
     Outcome {
-        violation: ledger
-            .check(&weights)
-            .err()
-            .map(|violation| format!("{violation:?}")),
+        violation: ledger.check(&weights).err().map(|violation| format!("{violation:?}")),
         pushes,
         acknowledged,
         duplicates,
@@ -321,8 +278,5 @@ fn check(
 }
 
 fn bytes(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

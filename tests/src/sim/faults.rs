@@ -55,13 +55,8 @@ pub fn plan(
         if at >= weather.storm {
             break;
         }
-        let Some((a, b)) = links.choose(&mut random).cloned() else {
-            break;
-        };
-        let end = at
-            + weather
-                .network_longest
-                .mul_f64(random.random_range(0.05..1.0));
+        let Some((a, b)) = links.choose(&mut random).cloned() else { break };
+        let end = at + weather.network_longest.mul_f64(random.random_range(0.05..1.0));
         match random.random_range(0..4) {
             0 => {
                 events.push((at, Event::Partition(a.clone(), b.clone())));
@@ -85,9 +80,7 @@ pub fn plan(
     for _ in 0..weather.deaths {
         let at = weather.storm.mul_f64(random.random_range(0.0..1.0));
         let who = random.random_range(0..mortals.len().max(1));
-        let Some(name) = mortals.get(who).filter(|_| dead_until[who] <= at) else {
-            continue;
-        };
+        let Some(name) = mortals.get(who).filter(|_| dead_until[who] <= at) else { continue };
         events.push((at, Event::Crash(name.clone())));
         if who == 0 || random.random_bool(0.5) {
             let back = at + weather.storm.mul_f64(random.random_range(0.01..0.3));
