@@ -1,8 +1,9 @@
 //! One process of the job: started, fed with signals, waited for, heard.
 
-use crate::plan::{Name, Process, Role};
+use crate::end::End;
+use crate::name::{Name, Role};
+use crate::plan::Process;
 use crate::streams;
-use crate::supervision::End;
 use anyhow::Context;
 use ps_runtime::Signal;
 use std::path::{Path, PathBuf};

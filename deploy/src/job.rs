@@ -1,10 +1,12 @@
 //! Runs the processes of a plan from their start to the last one's end.
 
 use crate::child::{Event, Running};
+use crate::end::End;
+use crate::name::{Name, Role};
 use crate::output::Output;
-use crate::plan::{Name, Plan, Process, Role};
+use crate::plan::{Plan, Process};
 use crate::streams::say;
-use crate::supervision::{Action, End, Supervision};
+use crate::supervision::{Action, Supervision};
 use anyhow::Context;
 use ps_runtime::{Shutdown, Signal};
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 //! - [`cli`]: the command line.
 //! - [`check`] and [`output`]: everything that can be found wrong before a process is started.
 //! - [`plan`]: from a number of instances to a list of processes with their arguments; pure.
+//! - [`name`] and [`end`]: who a process is, and how it ended.
 //! - [`supervision`]: what follows from a process that ends or a signal that comes; pure.
 //! - [`job`], [`child`] and [`streams`]: the processes themselves.
 //! - [`roles`]: how this one binary is every role.
@@ -10,7 +11,9 @@
 pub mod check;
 pub mod child;
 pub mod cli;
+pub mod end;
 pub mod job;
+pub mod name;
 pub mod output;
 pub mod plan;
 pub mod roles;

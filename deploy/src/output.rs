@@ -1,6 +1,6 @@
 //! The folder that a run writes to.
 
-use crate::plan::{Name, Role};
+use crate::name::{Name, Role};
 use anyhow::Context;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! One binary is every role: `psrun ps-server ...` is `ps-server ...`.
 
-use crate::plan::Role;
+use crate::name::Role;
 use std::ffi::OsString;
 use std::process::ExitCode;
 

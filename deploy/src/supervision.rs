@@ -2,45 +2,16 @@
 //!
 //! Pure: [`crate::job`] tells it what happened and does what it says.
 
-use crate::plan::{Name, Role};
+use crate::end::End;
+use crate::name::{Name, Role};
 use ps_runtime::Signal;
 use std::collections::BTreeSet;
-use std::fmt;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::time::Duration;
 
 /// Time to save the model and leave after a signal: the roles give up by themselves after 8 s.
 const AFTER_SIGNAL: Duration = Duration::from_secs(15);
 /// Time to leave when there is nothing left to save.
 const AFTER_END: Duration = Duration::from_secs(5);
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It exited with this code.
-    Code(u8),
-    /// It was killed by this signal.
-    Killed(i32),
-}
-
-impl From<ExitStatus> for End {
-    fn from(status: ExitStatus) -> Self {
-        match status.code() {
-            Some(code) => End::Code(u8::try_from(code).unwrap_or(u8::MAX)),
-            None => End::Killed(status.signal().unwrap_or_default()),
-        }
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            End::Code(code) => write!(f, "exited with code {code}"),
-            End::Killed(signal) => write!(f, "was killed by signal {signal}"),
-        }
-    }
-}
 
 /// Something to do, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,14 +2,20 @@
 //!
 //! Processes are found by their job id on their command line, through `/proc`.
 
+mod binary;
+mod finished;
+mod table;
+
+pub use binary::psrun;
+pub use finished::{Finished, metrics};
+pub use table::{processes, signal};
+
+use rustix::process::Signal;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use rustix::process::{Pid, Signal, kill_process};
 
 /// How often conditions are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -21,40 +27,6 @@ pub fn alone() -> MutexGuard<'static, ()> {
     // Building is not part of anybody's deadline.
     psrun();
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The binary under test: built when it is first asked for, or named by `PS_TEST_PSRUN`.
-///
-/// # Panics
-/// It cannot be built.
-pub fn psrun() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| match std::env::var_os("PS_TEST_PSRUN") {
-        Some(path) => path.into(),
-        None => build(),
-    })
-}
-
-/// Builds with the whole workspace's features, so that what the tests were built with is reused.
-fn build() -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--release", "--workspace", "--bin", "psrun"])
-        .arg("--message-format=json-render-diagnostics")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .stderr(Stdio::inherit())
-        .output();
-    let output = output.unwrap_or_else(|error| panic!("building psrun: {error}"));
-    assert!(output.status.success(), "building psrun: {}", output.status);
-    // Only cargo knows where it put it: the target folder can be configured in many ways.
-    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    let artifacts = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok());
-    let executable = artifacts
-        .filter(|artifact: &serde_json::Value| artifact["target"]["name"] == "psrun")
-        .find_map(|artifact| Some(artifact["executable"].as_str()?.into()));
-    executable.unwrap_or_else(|| panic!("building psrun: cargo named no executable:\n{messages}"))
 }
 
 /// A job id that no other test uses, in this process or another.
@@ -76,56 +48,6 @@ pub struct Process {
 
 /// What a process has written so far.
 type Text = Arc<Mutex<String>>;
-
-/// How a process ended.
-#[derive(Debug)]
-pub struct Finished {
-    /// Its exit status.
-    pub status: ExitStatus,
-    /// All of its standard output.
-    pub stdout: String,
-    /// All of its standard error.
-    pub stderr: String,
-}
-
-impl Finished {
-    /// Fails with everything that was written unless the process exited with this code.
-    ///
-    /// # Panics
-    /// It did not.
-    #[track_caller]
-    pub fn expect_code(&self, code: i32) -> &Self {
-        let found = self.status;
-        let written = format!("--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
-        assert_eq!(
-            found.code(),
-            Some(code),
-            "expected code {code}, {found}\n{written}"
-        );
-        self
-    }
-
-    /// Fails unless standard error holds all of these words.
-    ///
-    /// # Panics
-    /// One is missing.
-    #[track_caller]
-    pub fn expect_stderr(&self, words: &[&str]) -> &Self {
-        for word in words {
-            assert!(
-                self.stderr.contains(word),
-                "no `{word}` on stderr:\n{}",
-                self.stderr
-            );
-        }
-        self
-    }
-
-    /// The last value of a metric on standard output.
-    pub fn metric(&self, name: &str) -> Option<f64> {
-        metrics(&self.stdout, name).last().copied()
-    }
-}
 
 impl Process {
     /// Starts `psrun` with these arguments and `--job-id`.
@@ -276,46 +198,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Sends a signal to a process, which may be gone.
-pub fn signal(pid: u32, signal: Signal) {
-    if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
-        let _ = kill_process(pid, signal);
-    }
-}
-
-/// Process ids and command lines of everything that runs for this job.
-pub fn processes(job: &str) -> Vec<(u32, Vec<String>)> {
-    let wanted = format!("--job-id={job}");
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        // Gone since, or a zombie: an empty command line.
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line);
-        let args: Vec<String> = line.split('\0').map(str::to_owned).collect();
-        if args.contains(&wanted) {
-            found.push((pid, args));
-        }
-    }
-    found
-}
-
-/// All values of a metric in `name=value;` lines, in order.
-pub fn metrics(text: &str, name: &str) -> Vec<f64> {
-    let pairs = text.lines().flat_map(|line| line.split(';'));
-    pairs
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(key, _)| *key == name)
-        .filter_map(|(_, value)| value.parse().ok())
-        .collect()
 }
 
 /// Looks until it is so or the time is over.
