@@ -3,7 +3,7 @@
 use crate::end::End;
 use crate::name::{Name, Role};
 use crate::plan::Process;
-use crate::streams;
+use crate::streams::{self, Ending};
 use anyhow::Context;
 use ps_runtime::Signal;
 use std::path::{Path, PathBuf};
@@ -69,6 +69,7 @@ impl Running {
         process: &Process,
         log: PathBuf,
         events: &mpsc::UnboundedSender<Event>,
+        ending: &Ending,
     ) -> anyhow::Result<Self> {
         let name = process.name;
         let mut child = command(program, process)
@@ -76,7 +77,7 @@ impl Running {
             .with_context(|| format!("starting {name} with {}", program.display()))?;
         let stdin = child.stdin.take();
         let log = (name.role != Role::Master).then_some(log);
-        let readers = readers(&mut child, name, log.as_deref(), events);
+        let readers = readers(&mut child, name, log.as_deref(), events, ending);
         let (orders, inbox) = mpsc::unbounded_channel();
         let pid = child.id().unwrap_or_default();
         tokio::spawn(wait(child, name, inbox, events.clone()));
@@ -140,6 +141,7 @@ fn readers(
     name: Name,
     log: Option<&Path>,
     events: &mpsc::UnboundedSender<Event>,
+    ending: &Ending,
 ) -> Vec<JoinHandle<()>> {
     let mut readers = Vec::new();
     if let Some(stdout) = child.stdout.take() {
@@ -152,9 +154,9 @@ fn readers(
         }));
     }
     if let (Some(stderr), Some(log)) = (child.stderr.take(), log) {
-        let (log, prefix) = (log.to_owned(), format!("[{name}]"));
+        let (log, prefix, ending) = (log.to_owned(), format!("[{name}]"), ending.clone());
         readers.push(tokio::spawn(async move {
-            streams::read_stderr(stderr, &log, &prefix).await;
+            streams::read_stderr(stderr, &log, &prefix, &ending).await;
         }));
     }
     readers

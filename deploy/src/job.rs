@@ -5,12 +5,13 @@ use crate::end::End;
 use crate::name::{Name, Role};
 use crate::output::Output;
 use crate::plan::{Plan, Process};
-use crate::streams::say;
+use crate::streams::{Ending, say};
 use crate::supervision::{Action, Supervision};
 use anyhow::Context;
 use ps_runtime::{Shutdown, Signal};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::mpsc;
@@ -43,6 +44,7 @@ pub async fn run(
         events: sender,
         deadline: Some(Instant::now() + MASTER_START),
         abandoned: false,
+        ending: Ending::default(),
     };
     tracing::info!(
         "job {}: {} servers, {} workers, a master and an evaluator; output in {}",
@@ -73,12 +75,19 @@ struct Job<'a> {
     events: mpsc::UnboundedSender<Event>,
     deadline: Option<Instant>,
     abandoned: bool,
+    ending: Ending,
 }
 
 impl Job<'_> {
     fn start(&mut self, process: &Process) {
         let name = process.name;
-        match Running::start(self.program, process, self.output.log(name), &self.events) {
+        match Running::start(
+            self.program,
+            process,
+            self.output.log(name),
+            &self.events,
+            &self.ending,
+        ) {
             Ok(running) => {
                 self.supervision.started(name);
                 self.processes.insert(name, running);
@@ -118,6 +127,8 @@ impl Job<'_> {
     }
 
     fn act(&mut self, actions: Vec<Action>) {
+        self.ending
+            .store(self.supervision.is_ending(), Ordering::Relaxed);
         for action in actions {
             match action {
                 Action::Pass(signal) => self.processes.values().for_each(|p| p.pass(signal)),

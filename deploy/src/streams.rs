@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 /// Bytes of a line; what is longer is cut in two, so that nobody can fill our memory.
@@ -43,8 +45,16 @@ pub async fn read_stdout(
     .await;
 }
 
+/// Whether the job is ending, so that what members complain of is its consequence, not its cause.
+pub type Ending = Arc<AtomicBool>;
+
 /// Reads a process's standard error: all of it goes to its log file, trouble to people as well.
-pub async fn read_stderr(stream: impl AsyncRead + Unpin, log: &Path, prefix: &str) {
+pub async fn read_stderr(
+    stream: impl AsyncRead + Unpin,
+    log: &Path,
+    prefix: &str,
+    ending: &AtomicBool,
+) {
     // Few and short lines: not worth a trip to another thread.
     let mut file = match std::fs::File::create(log) {
         Ok(file) => Some(file),
@@ -63,7 +73,7 @@ pub async fn read_stderr(stream: impl AsyncRead + Unpin, log: &Path, prefix: &st
             let _ = writeln!(file, "{line}");
         }
         // A panic says where in one line and what in the next.
-        if is_trouble(line) || panicked {
+        if (is_trouble(line) || panicked) && !ending.load(Ordering::Relaxed) {
             say(&format!("{prefix} {}", without_time(line)));
         }
         panicked = line.contains("panicked at");
@@ -153,7 +163,13 @@ mod tests {
     async fn logs_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("worker-1.log");
-        read_stderr(&b"   0.1s  INFO hello\nlast"[..], &log, "[worker 1]").await;
+        read_stderr(
+            &b"   0.1s  INFO hello\nlast"[..],
+            &log,
+            "[worker 1]",
+            &AtomicBool::new(false),
+        )
+        .await;
         assert_eq!(
             std::fs::read_to_string(log).unwrap(),
             "   0.1s  INFO hello\nlast\n"
