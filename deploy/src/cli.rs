@@ -10,7 +10,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "Examples:
   psrun                                  # psrun local: 3 instances, bundled digits, this machine
   psrun local --instances 5 --passes 10 --optimizer momentum --lr 0.05
-  psrun local --data mnist/ --model lenet --batch-size 128 --out out/lenet
+  psrun local --data mnist/ --model mlp --hidden 512,512 --batch-size 128 --out out/wide
   psrun ps-server --shard 0 --listen 0.0.0.0:2223    # one role alone; --help after it says more
 
 An option without a command belongs to `local`: `psrun --passes 3` is `psrun local --passes 3`.";
@@ -18,7 +18,7 @@ An option without a command belongs to `local`: `psrun --passes 3` is `psrun loc
 const LOCAL_EXAMPLES: &str = "Examples:
   psrun local                                        # bundled digits, 3 instances
   psrun local --instances 1 --passes 5               # one worker, one server
-  psrun local --data mnist/ --model lenet --optimizer adam --staleness-bound 4 --out out/lenet
+  psrun local --data mnist/ --hidden 512,512 --optimizer adam --staleness-bound 4 --out out/wide
 
 N instances are N servers, N-1 workers (1 when N is 1), the master and an evaluator. The output
 folder gets model.safetensors, report.json and logs/. Standard output carries metrics for machines,
@@ -151,7 +151,7 @@ mod tests {
     fn no_command_is_local() {
         assert_eq!(parse("psrun").instances, 3);
         assert_eq!(parse("psrun --instances 5 --passes 2").instances, 5);
-        assert_eq!(parse("psrun local --model lenet").worker.model, "lenet");
+        assert_eq!(parse("psrun local --model linear").worker.model, "linear");
     }
 
     #[test]
