@@ -293,6 +293,19 @@ mod tests {
         );
     }
 
+    /// Found by the simulation (seed 7): shards lift a joiner to different clocks, it takes the
+    /// largest, and at bound 0 waited for itself on the shard that had lifted it less.
+    #[test]
+    fn regression_a_lifted_joiner_does_not_wait_for_itself() {
+        let mut gate = managed(Some(0), 1);
+        gate.advance(0, 1, 7);
+        gate.set_members(&[member(1, true, 0)], T0);
+        gate.advance(0, 1, 8);
+        assert!(!opens(&gate, 1, 8), "this shard has the joiner at 7");
+        gate.advance(1, 1, 8); // it says that it has no push below 8
+        assert!(opens(&gate, 1, 8) && opens(&gate, 0, 8));
+    }
+
     #[test]
     fn without_a_master_silence_ends_activity() {
         let mut gate = Gate::unmanaged(Duration::from_secs(10));

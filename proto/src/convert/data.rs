@@ -167,6 +167,8 @@ pub struct Puller {
     pub incarnation: Incarnation,
     /// The step that the weights are for.
     pub clock: Clock,
+    /// Every push of a step below it is acknowledged, or was never made.
+    pub finished_clock: Clock,
 }
 
 impl From<v1::Puller> for Puller {
@@ -175,6 +177,7 @@ impl From<v1::Puller> for Puller {
             worker: puller.worker,
             incarnation: puller.incarnation,
             clock: puller.clock,
+            finished_clock: puller.finished_clock.min(puller.clock),
         }
     }
 }

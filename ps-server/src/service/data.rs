@@ -133,10 +133,12 @@ impl DataPlane for Service {
         let wrap = |kind| v1::PushPullMessage { kind: Some(kind) };
         let first = wrap(Kind::Push(push_reply(&acknowledgement, duplicate)));
         let (worker, incarnation) = (start.id.worker, start.id.incarnation);
+        // What of this worker is applied here, the push itself has told.
         let puller = Puller {
             worker,
             incarnation,
             clock: start.clock + 1,
+            finished_clock: 0,
         };
         let service = self.clone();
         // The acknowledgement leaves at once; the weights follow when the gate opens.

@@ -191,10 +191,15 @@ impl Shard {
                 return Err(stale);
             }
         }
-        Ok(self
-            .gate
-            .lock()
-            .check(puller.worker, puller.incarnation, puller.clock, now))
+        let (worker, incarnation) = (puller.worker, puller.incarnation);
+        let mut gate = self.gate.lock();
+        let moved = gate.advance(worker, incarnation, puller.finished_clock);
+        let verdict = gate.check(worker, incarnation, puller.clock, now);
+        drop(gate);
+        if moved {
+            self.gate_changed.send_replace(());
+        }
+        Ok(verdict)
     }
 
     /// Tells about every change that may open the gate.

@@ -19,7 +19,7 @@ use outstanding::Outstanding;
 use ps_core::ids::{Clock, Epoch, Incarnation, PushId, WorkerId};
 use ps_core::model_spec::ModelSpec;
 use ps_runtime::Outside;
-use shard::{PushCall, ShardClient};
+use shard::{PushCall, ShardClient, Step};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -132,7 +132,11 @@ impl Client {
         let mut clock = clock;
         loop {
             let parts = self.shards.iter().zip(weights.parts());
-            let pulls = parts.map(|(shard, part)| shard.pull(Some(clock), part));
+            let step = Some(Step {
+                clock,
+                finished: self.outstanding.finished(clock),
+            });
+            let pulls = parts.map(|(shard, part)| shard.pull(step, part));
             let lifted = try_join_all(pulls)
                 .await?
                 .into_iter()
@@ -168,7 +172,7 @@ impl Client {
         learning_rate: f32,
         weights: &Weights,
     ) -> Result<PushReport, Error> {
-        let ticket = self.outstanding.open().await;
+        let ticket = self.outstanding.open(weights.clock()).await;
         let calls = self.shards.iter().zip(0_u32..).map(|(client, shard)| {
             let push = self.call(&ticket, gradient, learning_rate, weights, shard);
             async move { client.push(push).await }
@@ -186,7 +190,7 @@ impl Client {
         learning_rate: f32,
         weights: &mut Weights,
     ) -> Result<PushReport, Error> {
-        let ticket = self.outstanding.open().await;
+        let ticket = self.outstanding.open(weights.clock()).await;
         let next = weights.clock() + 1;
         let pushes: Vec<PushCall> = (0..self.shards.len() as u32)
             .map(|shard| self.call(&ticket, gradient, learning_rate, weights, shard))

@@ -1,8 +1,8 @@
 //! The pushes that are not acknowledged yet: their numbers, the oldest of them, and how many.
 
-use ps_core::ids::Seq;
+use ps_core::ids::{Clock, Seq};
 use ps_core::limits::UNACKNOWLEDGED_PUSHES_MAX;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -16,7 +16,8 @@ pub(super) struct Outstanding {
 #[derive(Debug, Default)]
 struct State {
     next: Seq,
-    open: BTreeSet<Seq>,
+    /// Open pushes and the steps that they end.
+    open: BTreeMap<Seq, Clock>,
 }
 
 impl Default for Outstanding {
@@ -41,17 +42,28 @@ impl Outstanding {
     /// The next push, as soon as there is room in the servers' windows.
     ///
     /// What is bounded is the span from the oldest open push to this one, not only their number.
-    pub(super) async fn open(&self) -> Ticket<'_> {
+    pub(super) async fn open(&self, clock: Clock) -> Ticket<'_> {
         let room = self.room.acquire().await.ok();
         let mut state = self.lock();
         let seq = state.next;
         state.next += 1;
-        state.open.insert(seq);
+        state.open.insert(seq, clock);
         Ticket {
             seq,
             outstanding: self,
             _room: room,
         }
+    }
+
+    /// Up to which step everything is acknowledged, for a worker that is at this clock.
+    pub(super) fn finished(&self, clock: Clock) -> Clock {
+        self.lock()
+            .open
+            .values()
+            .copied()
+            .min()
+            .unwrap_or(clock)
+            .min(clock)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -68,12 +80,11 @@ impl Ticket<'_> {
 
     /// The oldest push that may still be retried.
     pub(super) fn oldest(&self) -> Seq {
-        self.outstanding
-            .lock()
+        let state = self.outstanding.lock();
+        state
             .open
-            .first()
-            .copied()
-            .unwrap_or(self.seq)
+            .first_key_value()
+            .map_or(self.seq, |(seq, _)| *seq)
     }
 }
 
@@ -90,10 +101,13 @@ mod tests {
     #[tokio::test]
     async fn the_oldest_open_push_is_known() {
         let outstanding = Outstanding::default();
-        let first = outstanding.open().await;
-        let second = outstanding.open().await;
+        let first = outstanding.open(4).await;
+        let second = outstanding.open(4).await;
         assert_eq!((first.seq(), second.seq(), second.oldest()), (0, 1, 0));
+        assert_eq!(outstanding.finished(9), 4);
         drop(first);
         assert_eq!(second.oldest(), 1);
+        drop(second);
+        assert_eq!(outstanding.finished(9), 9);
     }
 }

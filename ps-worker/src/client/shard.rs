@@ -35,6 +35,14 @@ pub(super) struct PushCall {
     pub(super) chunks: Vec<Payload>,
 }
 
+/// The step that a worker pulls for.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    pub(super) clock: Clock,
+    /// Every push of a step below it is acknowledged.
+    pub(super) finished: Clock,
+}
+
 pub(super) struct ShardClient {
     shard: u32,
     link: Link,
@@ -135,16 +143,13 @@ impl ShardClient {
     }
 
     /// Pulls for a step, or as a reader. Returns the clock that the shard has for the worker.
-    pub(super) async fn pull(
-        &self,
-        step: Option<Clock>,
-        part: PartMut<'_>,
-    ) -> Result<Clock, Error> {
+    pub(super) async fn pull(&self, step: Option<Step>, part: PartMut<'_>) -> Result<Clock, Error> {
         let config = &self.shared.config;
-        let puller = step.map(|clock| v1::Puller {
+        let puller = step.map(|step| v1::Puller {
             worker: config.worker,
             incarnation: config.incarnation,
-            clock,
+            clock: step.clock,
+            finished_clock: step.finished,
         });
         let part = Mutex::new(part);
         self.retry(GATE_WAIT, |channel| {
@@ -221,7 +226,12 @@ impl ShardClient {
                 let part = part
                     .into_inner()
                     .unwrap_or_else(|poisoned| poisoned.into_inner());
-                Ok((report, self.pull(Some(next), part).await?))
+                // What of this push is applied there, the shard knows by itself.
+                let step = Step {
+                    clock: next,
+                    finished: 0,
+                };
+                Ok((report, self.pull(Some(step), part).await?))
             }
         }
     }

@@ -98,7 +98,11 @@ pub async fn run(
     client.read(&mut weights).await?;
     let weights = weights.into_values();
     let exit_code = shutdown.signal().map_or(0, |signal| signal.exit_code());
-    Ok(Finished { exit_code, weights, evaluation })
+    Ok(Finished {
+        exit_code,
+        weights,
+        evaluation,
+    })
 }
 
 async fn train(
@@ -136,7 +140,9 @@ async fn train(
             }
         }
         let (evaluation, _) = trainer.evaluate().await?;
-        observer.passed(pass + 1, &evaluation).map_err(Error::Diverged)?;
+        observer
+            .passed(pass + 1, &evaluation)
+            .map_err(Error::Diverged)?;
         last = Some(evaluation);
     }
     Ok(last)

@@ -171,7 +171,9 @@ impl Trainer {
 
     /// Training samples of the model's data.
     pub fn train_samples(&self) -> u64 {
-        self.engine.as_ref().map_or(0, |engine| engine.compute.train_samples())
+        self.engine
+            .as_ref()
+            .map_or(0, |engine| engine.compute.train_samples())
     }
 
     /// Takes the weights as the servers hold them now, whatever the gate says.

@@ -35,6 +35,8 @@ pub struct Scenario {
     pub bound: Option<u64>,
     /// What goes wrong.
     pub weather: Weather,
+    /// What goes wrong at a time of its own, beside the weather.
+    pub script: Vec<(Duration, faults::Event)>,
     /// Whether the servers deduplicate pushes.
     pub dedup: bool,
     /// Virtual time after which a run that has not ended is a hang.
@@ -44,6 +46,8 @@ pub struct Scenario {
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
+    /// Of which run.
+    pub seed: u64,
     /// The first element of the final weights that is wrong.
     pub violation: Option<String>,
     /// Pushes computed.
@@ -52,10 +56,12 @@ pub struct Outcome {
     pub acknowledged: usize,
     /// Pushes that reached a server again after they were finished.
     pub duplicates: u64,
+    /// Largest number of steps that a worker was ahead of another that had not ended.
+    pub gap: u64,
+    /// When each worker ended.
+    pub ended: Vec<Option<Duration>>,
     /// Pushes left unfinished by a superseded worker.
     pub torn: u64,
-    /// Attempts that were made again.
-    pub retries: u64,
     /// Everything that happened, in order, with its virtual time.
     pub trace: Vec<String>,
 }
@@ -66,9 +72,26 @@ pub struct Books {
     trace: Arc<Mutex<Vec<String>>>,
     running: Arc<Mutex<Vec<bool>>>,
     results: Arc<Mutex<Vec<Result<u8, String>>>>,
+    ended: Arc<Mutex<Vec<Option<Duration>>>>,
+    steps: Arc<Mutex<Vec<u64>>>,
+    gap: Arc<Mutex<u64>>,
 }
 
 impl Books {
+    /// Counts a step, and how far it is ahead of the slowest worker that has not ended.
+    fn stepped(&self, host: usize) {
+        let mut steps = lock(&self.steps);
+        steps[host] += 1;
+        let ended = lock(&self.ended);
+        let others = steps
+            .iter()
+            .zip(ended.iter())
+            .filter(|(_, ended)| ended.is_none());
+        let slowest = others.map(|(steps, _)| *steps).min().unwrap_or(0);
+        let mut gap = lock(&self.gap);
+        *gap = (*gap).max(steps[host].saturating_sub(slowest));
+    }
+
     /// Writes down that something happened now.
     pub fn note(&self, what: impl Into<String>) {
         let now = turmoil::sim_elapsed().unwrap_or_default().as_micros();
@@ -78,7 +101,9 @@ impl Books {
 
 /// Locks a mutex that a panicking test may have poisoned.
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Scenario {
@@ -96,7 +121,9 @@ impl Scenario {
     }
 
     fn server_addresses(&self) -> Vec<String> {
-        (0..self.servers).map(|shard| format!("server{shard}:{SERVER_PORT}")).collect()
+        (0..self.servers)
+            .map(|shard| format!("server{shard}:{SERVER_PORT}"))
+            .collect()
     }
 }
 
@@ -117,6 +144,8 @@ pub fn run_alone(scenario: &Scenario) -> Outcome {
     let books = Books::default();
     let ledger = Ledger::new(scenario.shape);
     lock(&books.running).resize(scenario.shape.hosts, true);
+    lock(&books.ended).resize(scenario.shape.hosts, None);
+    lock(&books.steps).resize(scenario.shape.hosts, 0);
     for shard in 0..scenario.servers {
         let config = ServerConfig {
             job: "sim".into(),
@@ -129,16 +158,22 @@ pub fn run_alone(scenario: &Scenario) -> Outcome {
         };
         sim.host(format!("server{shard}"), move || serve(config.clone()));
     }
-    let mortals: Vec<String> = (0..scenario.shape.hosts).map(|host| format!("worker{host}")).collect();
+    let mortals: Vec<String> = (0..scenario.shape.hosts)
+        .map(|host| format!("worker{host}"))
+        .collect();
     for (host, name) in mortals.iter().enumerate() {
         let (scenario, ledger, books) = (scenario.clone(), ledger.clone(), books.clone());
-        sim.host(name.as_str(), move || work(scenario.clone(), ledger.clone(), books.clone(), host));
+        sim.host(name.as_str(), move || {
+            work(scenario.clone(), ledger.clone(), books.clone(), host)
+        });
     }
     let links: Vec<(String, String)> = mortals
         .iter()
         .flat_map(|w| (0..scenario.servers).map(move |s| (w.clone(), format!("server{s}"))))
         .collect();
-    let events = faults::plan(scenario.seed, &scenario.weather, &links, &mortals);
+    let mut events = faults::plan(scenario.seed, &scenario.weather, &links, &mortals);
+    events.extend(scenario.script.iter().cloned());
+    events.sort_by_key(|(at, _)| *at);
     weather(&mut sim, scenario, &books, &events);
     check(&mut sim, scenario, &books, &ledger)
 }
@@ -171,11 +206,22 @@ async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> 
     let compute = ledger.compute(host, counters.clone());
     let seed = scenario.seed ^ (host as u64) << 32;
     let outside = network::outside(seed, |_| ());
-    let mut observer = Notes { books: books.clone(), host };
+    let mut observer = Notes {
+        books: books.clone(),
+        host,
+    };
     let ended = alone::run(config, compute, counters, &mut observer, outside, shutdown).await;
-    books.note(format!("worker{host} ended: {:?}", ended.as_ref().map(|end| end.exit_code)));
-    lock(&books.results).push(ended.map(|end| end.exit_code).map_err(|error| error.to_string()));
+    books.note(format!(
+        "worker{host} ended: {:?}",
+        ended.as_ref().map(|end| end.exit_code)
+    ));
+    lock(&books.results).push(
+        ended
+            .map(|end| end.exit_code)
+            .map_err(|error| error.to_string()),
+    );
     lock(&books.running)[host] = false;
+    lock(&books.ended)[host] = turmoil::sim_elapsed();
     Ok(())
 }
 
@@ -186,12 +232,19 @@ struct Notes {
 
 impl Observer for Notes {
     fn stepped(&mut self, outcome: &StepOutcome, done: u64, _total: u64) {
+        self.books.stepped(self.host);
         let staleness = outcome.report.staleness;
-        self.books.note(format!("worker{} did {done}, staleness {staleness}", self.host));
+        self.books.note(format!(
+            "worker{} did {done}, staleness {staleness}",
+            self.host
+        ));
     }
 
     fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String> {
-        self.books.note(format!("worker{} passed {pass}, loss {}", self.host, evaluation.loss));
+        self.books.note(format!(
+            "worker{} passed {pass}, loss {}",
+            self.host, evaluation.loss
+        ));
         Ok(())
     }
 }
@@ -208,7 +261,10 @@ fn weather(
         while let Some((_, event)) = events.next_if(|(at, _)| *at <= sim.elapsed()) {
             lock(&books.trace).push(format!("{} {event:?}", sim.elapsed().as_micros()));
             if let faults::Event::Crash(name) = event {
-                let host = name.trim_start_matches("worker").parse::<usize>().unwrap_or(0);
+                let host = name
+                    .trim_start_matches("worker")
+                    .parse::<usize>()
+                    .unwrap_or(0);
                 lock(&books.running)[host] = false;
             }
             faults::apply(sim, event);
@@ -218,14 +274,27 @@ fn weather(
             return;
         }
         let seed = scenario.seed;
-        assert!(sim.elapsed() < scenario.longest, "seed {seed}: hangs; last: {:?}", tail(books));
-        sim.step().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(
+            sim.elapsed() < scenario.longest,
+            "seed {seed}: hangs; last:\n{}",
+            tail(books).join("\n")
+        );
+        sim.step()
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
 }
 
 fn tail(books: &Books) -> Vec<String> {
     let trace = lock(&books.trace);
-    trace[trace.len().saturating_sub(12)..].to_vec()
+    trace[trace.len().saturating_sub(60)..].to_vec()
+}
+
+/// What the checker reads from the servers.
+#[derive(Default)]
+struct Found {
+    weights: Vec<f32>,
+    duplicates: u64,
+    torn: u64,
 }
 
 /// Reads the final weights and compares them with the books.
@@ -235,7 +304,7 @@ fn check(
     books: &Books,
     ledger: &Ledger,
 ) -> Outcome {
-    let found: Arc<Mutex<Option<(Vec<f32>, u64, u64)>>> = Arc::default();
+    let found: Arc<Mutex<Option<Found>>> = Arc::default();
     let result = found.clone();
     let (addresses, layout) = (scenario.server_addresses(), ledger.layout());
     let spec = scenario.settings().model_spec(&layout, scenario.servers);
@@ -252,31 +321,57 @@ fn check(
         let client = Client::new(config, &network::outside(7, |_| ()))?;
         let mut weights = Weights::new(&spec);
         client.read(&mut weights).await?;
-        let counters: Vec<_> =
-            client.describe().await?.into_iter().filter_map(|shard| shard.counters).collect();
+        let counters: Vec<_> = client
+            .describe()
+            .await?
+            .into_iter()
+            .filter_map(|shard| shard.counters)
+            .collect();
         let duplicates = counters.iter().map(|shard| shard.pushes_duplicate).sum();
         let torn = counters.iter().map(|shard| shard.pushes_torn).sum();
-        *lock(&result) = Some((weights.into_values(), duplicates, torn));
+        let weights = weights.into_values();
+        *lock(&result) = Some(Found {
+            weights,
+            duplicates,
+            torn,
+        });
         Ok(())
     });
     while lock(&found).is_none() {
-        sim.step().unwrap_or_else(|error| panic!("seed {}: {error}", scenario.seed));
+        sim.step()
+            .unwrap_or_else(|error| panic!("seed {}: {error}", scenario.seed));
     }
-    let (weights, duplicates, torn) = lock(&found).take().unwrap_or_default();
+    let Found {
+        weights,
+        duplicates,
+        torn,
+    } = lock(&found).take().unwrap_or_default();
     let (pushes, acknowledged) = ledger.pushes();
     let mut trace = std::mem::take(&mut *lock(&books.trace));
-    trace.push(format!("weights {:#010x}", crc32fast::hash(&bytes(&weights))));
+    trace.push(format!("{duplicates} duplicates, {torn} torn"));
+    trace.push(format!(
+        "weights {:#010x}",
+        crc32fast::hash(&bytes(&weights))
+    ));
     Outcome {
-        violation: ledger.check(&weights).err().map(|violation| format!("{violation:?}")),
+        seed: scenario.seed,
+        violation: ledger
+            .check(&weights)
+            .err()
+            .map(|violation| format!("{violation:?}")),
         pushes,
         acknowledged,
         duplicates,
+        gap: *lock(&books.gap),
+        ended: lock(&books.ended).clone(),
         torn,
-        retries: 0,
         trace,
     }
 }
 
 fn bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }

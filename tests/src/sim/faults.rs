@@ -22,6 +22,8 @@ pub enum Event {
     Crash(String),
     /// It is started again.
     Restart(String),
+    /// Everything between two hosts takes this long from now on.
+    Slow(String, String, Duration),
 }
 
 /// What may go wrong in a run.
@@ -35,6 +37,16 @@ pub struct Weather {
     pub network_longest: Duration,
     /// Deaths of workers, each restarted after a while with even odds.
     pub deaths: u32,
+}
+
+impl Weather {
+    /// Nothing goes wrong by itself.
+    pub const FAIR: Self = Self {
+        storm: Duration::ZERO,
+        network_every: Duration::from_secs(1),
+        network_longest: Duration::ZERO,
+        deaths: 0,
+    };
 }
 
 /// The events of a run in the order of their times.
@@ -55,8 +67,13 @@ pub fn plan(
         if at >= weather.storm {
             break;
         }
-        let Some((a, b)) = links.choose(&mut random).cloned() else { break };
-        let end = at + weather.network_longest.mul_f64(random.random_range(0.05..1.0));
+        let Some((a, b)) = links.choose(&mut random).cloned() else {
+            break;
+        };
+        let end = at
+            + weather
+                .network_longest
+                .mul_f64(random.random_range(0.05..1.0));
         match random.random_range(0..4) {
             0 => {
                 events.push((at, Event::Partition(a.clone(), b.clone())));
@@ -80,7 +97,9 @@ pub fn plan(
     for _ in 0..weather.deaths {
         let at = weather.storm.mul_f64(random.random_range(0.0..1.0));
         let who = random.random_range(0..mortals.len().max(1));
-        let Some(name) = mortals.get(who).filter(|_| dead_until[who] <= at) else { continue };
+        let Some(name) = mortals.get(who).filter(|_| dead_until[who] <= at) else {
+            continue;
+        };
         events.push((at, Event::Crash(name.clone())));
         if who == 0 || random.random_bool(0.5) {
             let back = at + weather.storm.mul_f64(random.random_range(0.01..0.3));
@@ -104,5 +123,6 @@ pub fn apply(sim: &mut turmoil::Sim<'_>, event: &Event) {
         Event::Release(a, b) => sim.release(a.as_str(), b.as_str()),
         Event::Crash(host) => sim.crash(host.as_str()),
         Event::Restart(host) => sim.bounce(host.as_str()),
+        Event::Slow(a, b, latency) => sim.set_link_latency(a.as_str(), b.as_str(), *latency),
     }
 }

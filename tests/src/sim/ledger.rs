@@ -93,12 +93,19 @@ impl Ledger {
         let layout = self.layout();
         let own = layout.position(&name(host)).unwrap_or(0);
         let ledger = self.clone();
-        Box::new(Counting { host, layout, own, ledger, counters })
+        Box::new(Counting {
+            host,
+            layout,
+            own,
+            ledger,
+            counters,
+        })
     }
 
     /// One tensor per host, and one that is always absent.
     pub fn layout(&self) -> Layout {
-        let own = |host| TensorSpec::trainable(name(host), [self.shape.pushes_max * self.shape.stride]);
+        let own =
+            |host| TensorSpec::trainable(name(host), [self.shape.pushes_max * self.shape.stride]);
         let absent = TensorSpec::trainable("absent", [7]);
         let tensors = (0..self.shape.hosts).map(own).chain([absent]).collect();
         Layout::new(tensors).unwrap_or_else(|error| panic!("{error}"))
@@ -109,7 +116,10 @@ impl Ledger {
         let mut accounts = self.lock();
         accounts.iter_mut().for_each(Account::settle);
         let fates = accounts.iter().flat_map(|account| &account.fates);
-        let acknowledged = fates.clone().filter(|fate| **fate == Fate::Acknowledged).count();
+        let acknowledged = fates
+            .clone()
+            .filter(|fate| **fate == Fate::Acknowledged)
+            .count();
         (fates.count(), acknowledged)
     }
 
@@ -122,7 +132,9 @@ impl Ledger {
         let mut accounts = self.lock();
         accounts.iter_mut().for_each(Account::settle);
         for (host, account) in accounts.iter().enumerate() {
-            let Some(position) = layout.position(&name(host)) else { continue };
+            let Some(position) = layout.position(&name(host)) else {
+                continue;
+            };
             let own = &weights[layout.range(position)];
             for (push, elements) in own.chunks(self.shape.stride).enumerate() {
                 let fate = account.fates.get(push).copied();
@@ -134,22 +146,38 @@ impl Ledger {
                         None => applied == 0.0,
                     };
                     if !is_right {
-                        return Err(Violation { host, push, element, applied, fate });
+                        return Err(Violation {
+                            host,
+                            push,
+                            element,
+                            applied,
+                            fate,
+                        });
                     }
                 }
             }
         }
-        let absent = layout.position("absent").map(|position| layout.range(position));
+        let absent = layout
+            .position("absent")
+            .map(|position| layout.range(position));
         let moved = absent.is_some_and(|range| weights[range].iter().any(|weight| *weight != 0.0));
         if moved {
             let (host, push, element) = (usize::MAX, 0, 0);
-            return Err(Violation { host, push, element, applied: f32::NAN, fate: None });
+            return Err(Violation {
+                host,
+                push,
+                element,
+                applied: f32::NAN,
+                fate: None,
+            });
         }
         Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Account>> {
-        self.accounts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.accounts
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -186,21 +214,37 @@ impl Compute for Counting {
         account.settle();
         let push = account.fates.len();
         if push >= shape.pushes_max {
-            return Err(ComputeError(format!("host {} made {push} pushes", self.host)));
+            return Err(ComputeError(format!(
+                "host {} made {push} pushes",
+                self.host
+            )));
         }
         account.fates.push(Fate::Unknown);
         let (steps_before, counters) = (self.counters.steps(), self.counters.clone());
-        account.open = Some(Open { push, steps_before, counters });
+        account.open = Some(Open {
+            push,
+            steps_before,
+            counters,
+        });
         let mut gradient = vec![0.0; self.layout.elements()];
         let first = self.layout.range(self.own).start + push * shape.stride;
         gradient[first..first + shape.stride].fill(1.0);
         let mut present = vec![false; self.layout.tensors().len()];
         present[self.own] = true;
-        Ok(Step { gradient, present, loss: 1.0, samples: samples.len() as u64 })
+        Ok(Step {
+            gradient,
+            present,
+            loss: 1.0,
+            samples: samples.len() as u64,
+        })
     }
 
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {
         let applied: f32 = weights.iter().sum();
-        Ok(Evaluation { loss: f64::from(-applied), accuracy: None, samples: 1 })
+        Ok(Evaluation {
+            loss: f64::from(-applied),
+            accuracy: None,
+            samples: 1,
+        })
     }
 }

@@ -5,3 +5,4 @@ pub mod cluster;
 pub mod faults;
 pub mod ledger;
 pub mod network;
+pub mod seeds;

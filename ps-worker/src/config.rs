@@ -1,0 +1,165 @@
+//! The options of a worker.
+
+use clap::{Parser, ValueEnum};
+use ps_runtime::TrainingArgs;
+use ps_runtime::process::ProcessArgs;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "Examples:
+  ps-worker --ps 127.0.0.1:2223                          # bundled digits, one server, no master
+  ps-worker --ps host1:2223 --ps host2:2223 --data DIR --model mlp --worker-index 1 --workers 2
+  ps-worker --master host1:2222 --data DIR --model mlp   # the master says how to train
+  ps-worker --master host1:2222 --data DIR --model mlp --role evaluator
+
+DIR holds IDX files (train-images-idx3-ubyte, ..., plain or .gz) or train.csv and test.csv. Without
+--data the bundled 8x8 digits are used. Metrics go to standard output, `name=value;` pairs a line;
+logs and progress to standard error. Exit codes: 0 done, 1 failed, 64 bad usage, 130 Ctrl-C,
+143 SIGTERM, both after saving.";
+
+/// What a worker process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Computes gradients and pushes them.
+    Worker,
+    /// Pulls, evaluates and reports; never pushes.
+    Evaluator,
+}
+
+/// Train a model: pull weights, compute gradients, push them.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "ps-worker", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// A server, for a job without a master; name each, in any order.
+    #[arg(long = "ps", env = "PS_SERVERS", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub servers: Vec<String>,
+    /// The master, which then names the servers and says how to train.
+    #[arg(long, env = "PS_MASTER", value_name = "HOST:PORT")]
+    pub master: Option<String>,
+    /// Whether to train or only to evaluate; an evaluator needs a master.
+    #[arg(long, env = "PS_ROLE", value_enum, default_value = "worker")]
+    pub role: Role,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub model: ModelArgs,
+    /// Without a master: which share of the data this worker trains on. With one: the rank it asks
+    /// for.
+    #[arg(long, env = "PS_WORKER_INDEX", value_name = "I")]
+    pub worker_index: Option<u32>,
+    /// Without a master: how many workers share the data [default: 1].
+    #[arg(long, env = "PS_WORKERS", value_name = "M")]
+    pub workers: Option<u32>,
+    /// Without a master: where worker 0 writes the model [default: out].
+    #[arg(long, env = "PS_OUT", value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub training: TrainingArgs,
+    /// Milliseconds after which a call to a server is tried again on a fresh connection.
+    #[arg(long, env = "PS_ATTEMPT_MS", default_value_t = 10_000, value_name = "MS")]
+    pub attempt_ms: u64,
+    /// Milliseconds that a server may be away before the worker gives up.
+    #[arg(long, env = "PS_PATIENCE_MS", default_value_t = 30_000, value_name = "MS")]
+    pub patience_ms: u64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub process: ProcessArgs,
+}
+
+/// Which model, on which data, computed where.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Model and data")]
+pub struct ModelArgs {
+    /// Directory of the data [default: the bundled digits].
+    #[arg(long, env = "PS_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The model by name: mlp, linear, or one that the program adds.
+    #[arg(long, env = "PS_MODEL", default_value = "mlp", value_name = "NAME")]
+    pub model: String,
+    /// Widths of the mlp's hidden layers [default: 512,512].
+    #[arg(long, env = "PS_HIDDEN", value_name = "WIDTHS")]
+    pub hidden: Option<String>,
+    /// Where to compute: auto, cpu or cuda:N.
+    #[arg(long, env = "PS_DEVICE", default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+    /// Threads to compute with [default: what the parent process says, else 1].
+    #[arg(long, env = "PS_THREADS", value_name = "T")]
+    pub threads: Option<usize>,
+}
+
+impl ModelArgs {
+    /// The options that were given, as arguments for a process that takes the same.
+    pub fn to_args(&self) -> Vec<String> {
+        let path = self.data.as_ref().map(|path| path.display().to_string());
+        let options = [
+            ("--data", path),
+            ("--model", Some(self.model.clone())),
+            ("--hidden", self.hidden.clone()),
+            ("--device", Some(self.device.clone())),
+            ("--threads", self.threads.map(|threads| threads.to_string())),
+        ];
+        let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        given.map(|(name, value)| format!("{name}={value}")).collect()
+    }
+}
+
+impl Args {
+    /// What contradicts itself, in one sentence.
+    ///
+    /// # Errors
+    /// Options that do not go together.
+    pub fn check(&self) -> Result<(), String> {
+        if self.master.is_none() && self.servers.is_empty() {
+            return Err("nobody to work with: name the servers with --ps HOST:PORT, or the master \
+                        with --master HOST:PORT"
+                .into());
+        }
+        if self.master.is_none() && self.role == Role::Evaluator {
+            return Err("--role evaluator needs a --master to report to".into());
+        }
+        if self.master.is_some() {
+            return self.check_with_master();
+        }
+        let (index, workers) = (self.worker_index.unwrap_or(0), self.workers.unwrap_or(1));
+        if index >= workers {
+            return Err(format!(
+                "--worker-index {index} of --workers {workers}: expected an index below the number"
+            ));
+        }
+        self.training.settings().map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    fn check_with_master(&self) -> Result<(), String> {
+        if let Some(option) = self.training.to_args().first() {
+            return Err(format!(
+                "{option}: with --master the master says how to train; give the option to ps-master"
+            ));
+        }
+        let own = [("--workers", self.workers.is_some()), ("--out", self.out.is_some())];
+        if let Some((option, _)) = own.iter().find(|(_, given)| *given) {
+            return Err(format!("{option}: with --master the option belongs to ps-master"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(args: &[&str]) -> Result<(), String> {
+        let args = std::iter::once("ps-worker").chain(args.iter().copied());
+        Args::try_parse_from(args).map_err(|error| error.to_string())?.check()
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        assert!(check(&[]).unwrap_err().contains("--ps"));
+        assert!(check(&["--ps", "a:1"]).is_ok());
+        assert!(check(&["--ps", "a:1", "--role", "evaluator"]).unwrap_err().contains("--master"));
+        assert!(check(&["--master", "a:1", "--lr", "1"]).unwrap_err().contains("--lr"));
+        assert!(check(&["--master", "a:1", "--out", "o"]).unwrap_err().contains("--out"));
+        let outside = ["--ps", "a:1", "--worker-index", "2", "--workers", "2"];
+        assert!(check(&outside).unwrap_err().contains("--worker-index 2"));
+        assert!(check(&["--ps", "a:1", "--optimizer", "x"]).unwrap_err().contains("sgd"));
+    }
+}

@@ -1,0 +1,75 @@
+//! Running many seeds, on all cores, and one of them again.
+
+use super::cluster::Outcome;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The seeds to run: `PS_SIM_SEED=n` replays one, `PS_SIM_SEEDS=n` runs so many.
+pub fn wanted(default: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|value| value.parse::<u64>().ok())
+    };
+    match number("PS_SIM_SEED") {
+        Some(seed) => {
+            show_logs();
+            seed..seed + 1
+        }
+        None => 0..number("PS_SIM_SEEDS").unwrap_or(default),
+    }
+}
+
+/// Runs a simulation for each seed on all cores; the outcomes in the order of the seeds.
+///
+/// # Panics
+/// A run hangs or panics.
+pub fn run_all(seeds: std::ops::Range<u64>, run: impl Fn(u64) -> Outcome + Sync) -> Vec<Outcome> {
+    let next = AtomicU64::new(seeds.start);
+    let outcomes = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let outcome = run(seed);
+                    super::cluster::lock(&outcomes).push((seed, outcome));
+                }
+            });
+        }
+    });
+    let mut outcomes = outcomes
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    outcomes.sort_by_key(|(seed, _)| *seed);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Fails with the command that replays the first seed whose outcome is wrong.
+///
+/// # Panics
+/// An outcome is wrong.
+pub fn assert_none_violated(test: &str, outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        if let Some(violation) = &outcome.violation {
+            let seed = outcome.seed;
+            panic!(
+                "seed {seed}: {violation}\nreplay with: PS_SIM_SEED={seed} cargo test --release \
+                 -p ps-tests --test {test} -- --nocapture"
+            );
+        }
+    }
+}
+
+fn show_logs() {
+    let level = tracing_subscriber::filter::LevelFilter::DEBUG;
+    let format = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .without_time()
+        .with_ansi(false);
+    let _ = format.with_writer(std::io::stderr).try_init();
+}
