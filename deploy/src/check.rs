@@ -1,30 +1,58 @@
 //! What can be found wrong before a process is started: said once, by one process.
 
 use crate::cli::LocalArgs;
-use anyhow::bail;
+use anyhow::Context;
+use ps_worker::data::{self, Dataset};
+use ps_worker::device::DeviceChoice;
+use ps_worker::model::{CandleCompute, ComputeOptions, ModelOptions, Models};
+use std::sync::Arc;
 
 /// Checks the values of options.
 ///
 /// # Errors
 /// The first bad one, in words for people.
-pub fn usage(models: &crate::roles::Models, args: &LocalArgs) -> Result<(), String> {
-    args.training
-        .settings()
-        .map_err(|error| error.to_string())?;
-    let _ = models;
+pub fn usage(models: &Models, args: &LocalArgs) -> Result<(), String> {
+    args.training.settings().map_err(|error| error.to_string())?;
+    let device: Result<DeviceChoice, _> = args.model.device.parse();
+    device.map_err(|error| format!("--device: {error}"))?;
+    let name = &args.model.model;
+    if !models.names().any(|known| known == name) {
+        let known: Vec<&str> = models.names().collect();
+        let known = known.join(", ");
+        return Err(format!("--model: no model is named `{name}`; choose one of {known}"));
+    }
     Ok(())
 }
 
-/// Checks what the options point to.
+/// Checks what the options point to, by doing once what every worker will do: the data is read and
+/// the model is built for it.
 ///
 /// # Errors
-/// The data folder is not there.
-pub fn environment(args: &LocalArgs) -> anyhow::Result<()> {
-    if let Some(data) = &args.worker.data
-        && !data.is_dir()
-    {
-        let shown = data.display();
-        bail!("data folder {shown}: not there; --data names a folder with the data set's files");
+/// The data is not there or damaged, the model cannot be built for it, or the device cannot be used.
+pub fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
+    let device: DeviceChoice = args.model.device.parse()?;
+    if let DeviceChoice::Cuda(_) = device {
+        device.open()?;
     }
+    let options = ComputeOptions {
+        model: args.model.model.clone(),
+        options: model_options(args),
+        seed: 0,
+        // Building needs no speed, and workers may need all of a GPU's memory.
+        device: DeviceChoice::Cpu.open()?,
+    };
+    CandleCompute::new(models, options, Arc::new(dataset(args)?))?;
     Ok(())
+}
+
+fn dataset(args: &LocalArgs) -> anyhow::Result<Dataset> {
+    match &args.model.data {
+        None => Ok(data::bundled_digits()?),
+        Some(folder) => data::load(folder).context("--data"),
+    }
+}
+
+fn model_options(args: &LocalArgs) -> ModelOptions {
+    let hidden = args.model.hidden.as_ref();
+    hidden.map(|widths| ("hidden", widths)).into_iter().collect()
 }

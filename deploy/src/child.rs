@@ -12,21 +12,9 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Variables that would tell a role something else than its plan does.
-///
-/// The other PS_* variables are options that no plan sets, such as PS_LEASE_MS: those pass.
-const PLANNED_VARIABLES: [&str; 10] = [
-    "PS_ADVERTISE",
-    "PS_CONFIG",
-    "PS_LISTEN",
-    "PS_MASTER",
-    "PS_PS",
-    "PS_ROLE",
-    "PS_SERVERS",
-    "PS_SHARD",
-    "PS_WORKER_INDEX",
-    "PS_WORKERS",
-];
+/// Options of the roles that psrun has none for: only these variables reach them. Every other PS_*
+/// variable was read by psrun and is in the plan, or would tell a role something else than the plan.
+const PASSED_VARIABLES: [&str; 3] = ["PS_ATTEMPT_MS", "PS_LEASE_MS", "PS_PATIENCE_MS"];
 
 /// What happens to processes.
 #[derive(Debug)]
@@ -111,13 +99,14 @@ impl Running {
 fn command(program: &Path, process: &Process) -> Command {
     let mut command = Command::new(program);
     command.args(&process.args);
-    for variable in PLANNED_VARIABLES {
-        command.env_remove(variable);
+    for (name, _) in std::env::vars_os() {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("PS_") && !PASSED_VARIABLES.contains(&&*shown) {
+            command.env_remove(&name);
+        }
     }
     if let Some(threads) = process.threads {
-        // Candle has a second pool whose threads spin: it stays at one.
-        command.env("RAYON_NUM_THREADS", threads.to_string());
-        command.env("CANDLE_NUM_THREADS", "1");
+        command.envs(ps_worker::threads::environment(threads));
     }
     // The master draws the progress bar, so it has the terminal.
     let stderr = if process.name.role == Role::Master {

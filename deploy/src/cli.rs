@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use ps_core::limits::SHARDS_MAX;
 use ps_runtime::TrainingArgs;
 use ps_runtime::process::ProcessArgs;
+use ps_worker::config::ModelArgs;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -71,34 +72,13 @@ pub struct LocalArgs {
     pub out: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub worker: WorkerOptions,
+    pub model: ModelArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub training: TrainingArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub process: ProcessArgs,
-}
-
-/// What every worker and the evaluator are told.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Model and data")]
-pub struct WorkerOptions {
-    /// Folder with the data set [default: the bundled digits].
-    #[arg(long, env = "PS_DATA", value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// Model to train.
-    #[arg(long, env = "PS_MODEL", default_value = "mlp", value_name = "NAME")]
-    pub model: String,
-    /// Widths of the hidden layers, for models that have them, such as 512,512.
-    #[arg(long, env = "PS_HIDDEN", value_name = "WIDTHS")]
-    pub hidden: Option<String>,
-    /// What computes: auto, cpu or cuda:N.
-    #[arg(long, env = "PS_DEVICE", default_value = "auto", value_name = "DEVICE")]
-    pub device: String,
-    /// Threads that each worker computes with [default: its fair share of the cores].
-    #[arg(long, env = "PS_THREADS", value_name = "T")]
-    pub threads: Option<std::num::NonZeroUsize>,
 }
 
 /// Parses a number of instances.
@@ -151,7 +131,7 @@ mod tests {
     fn no_command_is_local() {
         assert_eq!(parse("psrun").instances, 3);
         assert_eq!(parse("psrun --instances 5 --passes 2").instances, 5);
-        assert_eq!(parse("psrun local --model linear").worker.model, "linear");
+        assert_eq!(parse("psrun local --model linear").model.model, "linear");
     }
 
     #[test]

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 /// A program of your own becomes every role of the job through this call: it starts itself again as
 /// server, worker, evaluator and master.
 pub fn main_with(
-    models: crate::roles::Models,
+    models: ps_worker::model::Models,
     args: impl IntoIterator<Item = OsString>,
 ) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
@@ -48,14 +48,14 @@ pub fn main_with(
 }
 
 /// Runs a job on this machine.
-fn local(models: &crate::roles::Models, args: cli::LocalArgs) -> ExitCode {
+fn local(models: &ps_worker::model::Models, args: cli::LocalArgs) -> ExitCode {
     if let Err(message) = check::usage(models, &args) {
         eprintln!("error: {message}");
         return ExitCode::from(ps_runtime::process::EXIT_USAGE);
     }
     let process = args.process.clone();
     ps_runtime::process::run("psrun", &process, |_, shutdown| async move {
-        check::environment(&args)?;
+        check::environment(models, &args)?;
         let output = output::Output::create(args.out.as_deref())?;
         let plan = plan::Plan::new(&args, plan::job_id(&args.process.job_id), &output);
         // Itself again: whatever models it was built with, its workers have them too.

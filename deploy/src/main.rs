@@ -1,5 +1,5 @@
 //! `psrun`: runs a job, or one role of it.
 
 fn main() -> std::process::ExitCode {
-    psrun::main_with(psrun::roles::Models::builtin(), std::env::args_os())
+    psrun::main_with(ps_worker::model::Models::built_in(), std::env::args_os())
 }

@@ -3,6 +3,7 @@
 use crate::cli::LocalArgs;
 use crate::name::{Name, Role};
 use crate::output::Output;
+use ps_worker::config::ModelArgs;
 use std::ffi::{OsStr, OsString};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -40,7 +41,7 @@ impl Plan {
         let threads = args
             .worker
             .threads
-            .map_or_else(|| fair_share(workers), usize::from);
+            .unwrap_or_else(|| fair_share(workers));
         let mut master = vec![
             option("listen", ANY_PORT),
             option("servers", servers.to_string()),
@@ -104,20 +105,11 @@ const ANY_PORT: &str = "127.0.0.1:0";
 
 /// What workers and the evaluator have in common.
 fn worker_args(args: &LocalArgs, threads: usize) -> Vec<OsString> {
-    let options = &args.worker;
-    let mut all = vec![
-        option("model", &options.model),
-        option("device", &options.device),
-        option("threads", threads.to_string()),
-    ];
-    all.extend(options.data.as_ref().map(|data| option("data", data)));
-    all.extend(
-        options
-            .hidden
-            .as_ref()
-            .map(|hidden| option("hidden", hidden)),
-    );
-    all
+    let options = ModelArgs {
+        threads: Some(threads),
+        ..args.model.clone()
+    };
+    options.to_args().into_iter().map(OsString::from).collect()
 }
 
 /// One argument, `--name=value`: a value that starts with a dash stays a value.

@@ -19,30 +19,13 @@ pub fn named(args: &[OsString]) -> Option<(Role, Vec<OsString>)> {
     Some((role, own))
 }
 
-/// STUB
-pub struct Models;
-impl Models {
-    /// STUB
-    pub fn builtin() -> Self {
-        Self
-    }
-}
-fn stub(_: Vec<OsString>) -> ExitCode {
-    println!("role=master; listening=127.0.0.1:1;");
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    ExitCode::FAILURE
-}
-
 impl Role {
     /// The whole program of this role.
-    pub fn main_with(self, models: crate::roles::Models, args: Vec<OsString>) -> ExitCode {
+    pub fn main_with(self, models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
         match self {
-            Role::Master => stub(args),
+            Role::Master => ps_master::main_with(args),
             Role::Server => ps_server::main_with(args),
-            Role::Worker | Role::Evaluator => {
-                let _ = models;
-                stub(args)
-            }
+            Role::Worker | Role::Evaluator => ps_worker::main_with(models, args),
         }
     }
 }
