@@ -19,3 +19,4 @@ pub mod span;
 pub mod window;
 
 pub use layout::{Layout, TensorKind, TensorSpec};
+pub use permutation::permutation;

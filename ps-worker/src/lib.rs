@@ -1,5 +1,14 @@
 //! A worker: client of the servers, models, data and the training loop.
+//!
+//! - [`client`]: push and pull; knows no candle.
+//! - [`model`] and [`data`]: what is trained on what; know no network.
+//! - [`train`]: where the two meet, through [`compute`].
 
 pub mod client;
 pub mod compute;
+pub mod config;
+pub mod data;
+pub mod device;
+pub mod model;
+pub mod threads;
 pub mod train;

@@ -119,7 +119,7 @@ async fn train(
     let mut done = 0;
     let mut last = None;
     for pass in 0..settings.passes {
-        let order = permutation(settings.seed, pass, samples as usize);
+        let order = permutation(settings.seed, pass, samples as u32);
         let own = &order[share.start as usize..share.end as usize];
         let batches = own.chunks(settings.batch_size as usize);
         let steps = batches.len();

@@ -70,7 +70,7 @@ struct Order {
 impl Order {
     fn of(&mut self, pass: u64) -> &[u32] {
         if self.pass != Some(pass) {
-            self.positions = permutation(self.seed, pass, self.samples as usize);
+            self.positions = permutation(self.seed, pass, self.samples as u32);
             self.pass = Some(pass);
         }
         &self.positions

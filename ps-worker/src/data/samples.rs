@@ -1,0 +1,140 @@
+//! Samples in memory, and how a batch is taken from them.
+
+use super::Error;
+
+/// The inputs of all samples of a set, sample after sample.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Features {
+    /// One byte for each input, as images have; scaled to 0..1 when a batch is made.
+    Bytes(Vec<u8>),
+    /// Inputs that a model takes as they are.
+    Floats(Vec<f32>),
+}
+
+impl Features {
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(values) => values.len(),
+            Self::Floats(values) => values.len(),
+        }
+    }
+}
+
+/// Samples with their labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Samples {
+    features: Features,
+    shape: Vec<usize>,
+    labels: Vec<u32>,
+}
+
+impl Samples {
+    /// Samples of this shape each; `None` unless there are as many features as labels ask for.
+    pub fn new(features: Features, shape: Vec<usize>, labels: Vec<u32>) -> Option<Self> {
+        let each = shape
+            .iter()
+            .try_fold(1_usize, |product, &size| product.checked_mul(size))?;
+        let fits = labels.len().checked_mul(each)? == features.len();
+        fits.then_some(Self {
+            features,
+            shape,
+            labels,
+        })
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no sample at all.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Shape of the features of one sample, such as `[28, 28]`.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The class of every sample.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// Inputs of one sample.
+    pub fn features_each(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The features and labels of these samples, in this order.
+    ///
+    /// # Errors
+    /// A number beyond the last sample.
+    pub fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), Error> {
+        let each = self.features_each();
+        let mut features = Vec::with_capacity(numbers.len() * each);
+        let mut labels = Vec::with_capacity(numbers.len());
+        for &number in numbers {
+            let position = usize::try_from(number)
+                .ok()
+                .filter(|&position| position < self.len());
+            let Some(position) = position else {
+                return Err(Error::NoSuchSample {
+                    sample: number,
+                    samples: self.len(),
+                });
+            };
+            let range = position * each..(position + 1) * each;
+            match &self.features {
+                Features::Bytes(values) => {
+                    features.extend(values[range].iter().map(|&byte| f32::from(byte) / 255.0));
+                }
+                Features::Floats(values) => features.extend_from_slice(&values[range]),
+            }
+            labels.push(self.labels[position]);
+        }
+        Ok((features, labels))
+    }
+}
+
+/// What there is to train on and to test with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// Samples that training sees.
+    pub train: Samples,
+    /// Samples that only evaluation sees; the same shape.
+    pub test: Samples,
+    /// One more than the largest label of either set.
+    pub classes: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_scaled_and_order_is_kept() {
+        let features = Features::Bytes(vec![0, 51, 102, 255]);
+        let samples = Samples::new(features, vec![2], vec![7, 8]).unwrap();
+        let (features, labels) = samples.gather(&[1, 0, 1]).unwrap();
+        assert_eq!(features, [0.4, 1.0, 0.0, 0.2, 0.4, 1.0]);
+        assert_eq!(labels, [8, 7, 8]);
+    }
+
+    #[test]
+    fn a_sample_that_is_not_there_is_named() {
+        let samples = Samples::new(Features::Floats(vec![1.0]), vec![1], vec![0]).unwrap();
+        let error = samples.gather(&[u64::MAX]).unwrap_err().to_string();
+        assert!(
+            error.contains("sample 18446744073709551615 of 1"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn features_must_fit_the_labels() {
+        assert!(Samples::new(Features::Bytes(vec![1, 2, 3]), vec![2], vec![0]).is_none());
+        assert!(Samples::new(Features::Bytes(vec![]), vec![usize::MAX, 2], vec![]).is_none());
+    }
+}

@@ -1,0 +1,219 @@
+//! Gradients and evaluations of a model by candle, as the training loop asks for them.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use candle_nn::VarMap;
+use ps_core::Layout;
+
+use super::{
+    Batch, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, SeededStart, scalar,
+};
+use crate::compute::{Compute, ComputeError, Evaluation, Step};
+use crate::data::{Dataset, Samples};
+use crate::threads;
+
+/// Samples in one batch of an evaluation: enough for the matrix products to run at full speed.
+const EVALUATION_SAMPLES_MAX: usize = 1_024;
+
+/// Inputs in one batch of an evaluation (64 MB of `f32`): samples can be large.
+const EVALUATION_INPUTS_MAX: usize = 16 << 20;
+
+/// What a job chooses about its model.
+#[derive(Clone, Debug)]
+pub struct ComputeOptions {
+    /// Name of the model.
+    pub model: String,
+    /// The model's own options.
+    pub options: ModelOptions,
+    /// The job's seed, from which the start values come.
+    pub seed: u64,
+    /// Where to compute.
+    pub device: Device,
+}
+
+/// A model with its data.
+pub struct CandleCompute {
+    model: Box<dyn Model>,
+    vars: FlatVars,
+    start: SeededStart,
+    device: Device,
+    data: Arc<Dataset>,
+    /// Whether the checks of the first step are done.
+    checked: bool,
+}
+
+impl CandleCompute {
+    /// Builds the model for the data.
+    ///
+    /// # Errors
+    /// An unknown model or option, or variables that cannot be trained.
+    pub fn new(
+        models: &Models,
+        options: ComputeOptions,
+        data: Arc<Dataset>,
+    ) -> Result<Self, ModelError> {
+        let ComputeOptions {
+            model: name,
+            options,
+            seed,
+            device,
+        } = options;
+        let shape = DataShape {
+            features: data.train.shape().to_vec(),
+            classes: data.classes,
+        };
+        let map = VarMap::new();
+        let start = SeededStart::new(seed, map.clone());
+        let model = models.build(&name, start.builder(&device), &shape, options)?;
+        let vars = FlatVars::new(&map)?;
+        Ok(Self {
+            model,
+            vars,
+            start,
+            device,
+            data,
+            checked: false,
+        })
+    }
+
+    /// Loss and gradient at the weights that the variables hold.
+    fn step(&mut self, samples: &[u64]) -> Result<Step, ModelError> {
+        let batch = self.batch(&self.data.train, samples)?;
+        let loss = self
+            .model
+            .loss(&batch)
+            .map_err(ModelError::candle("computing the loss"))?;
+        let value = scalar(&loss).map_err(ModelError::candle("reading the loss"))?;
+        let gradients = loss
+            .backward()
+            .map_err(ModelError::candle("computing the gradient of the loss"))?;
+        let gradient = self.vars.gradient(&gradients)?;
+        Ok(Step {
+            gradient: gradient.values,
+            present: gradient.present,
+            loss: value,
+            samples: samples.len() as u64,
+        })
+    }
+
+    /// Looks once for what candle does without a word: variables that get no gradient, and ones
+    /// that the model changes itself.
+    fn check_first_step(&mut self, weights: &[f32], step: &Step) -> Result<(), ModelError> {
+        if std::mem::replace(&mut self.checked, true) {
+            return Ok(());
+        }
+        if let Some(name) = self.vars.first_difference(weights)? {
+            return Err(ModelError::ChangedByModel(name.to_owned()));
+        }
+        let tensors = self.layout().tensors().iter().zip(&step.present);
+        let without: Vec<&str> = tensors
+            .filter(|(_, present)| !**present)
+            .map(|(tensor, _)| tensor.name.as_str())
+            .collect();
+        if !without.is_empty() {
+            tracing::warn!(
+                variables = without.join(", "),
+                "no gradient in the first step: these variables are not trained unless later \
+                 batches use them; some candle layers (LayerNorm with bias, RmsNorm, \
+                 softmax_last_dim) cut the gradient off"
+            );
+        }
+        Ok(())
+    }
+
+    /// Score of the whole test set at the weights that the variables hold. Without test samples
+    /// the loss is not a number.
+    fn score(&mut self) -> Result<Evaluation, ModelError> {
+        let test = &self.data.test;
+        let each = test.features_each().max(1);
+        let size = EVALUATION_SAMPLES_MAX
+            .min(EVALUATION_INPUTS_MAX / each)
+            .max(1);
+        let numbers: Vec<u64> = (0..test.len() as u64).collect();
+        let (mut loss, mut correct) = (0.0, Some(0_u64));
+        for part in numbers.chunks(size) {
+            let batch = self.batch(test, part)?;
+            let score = self
+                .model
+                .evaluate(&batch)
+                .map_err(ModelError::candle("evaluating the model"))?;
+            loss += score.loss * part.len() as f64;
+            correct = correct.zip(score.correct).map(|(sum, more)| sum + more);
+        }
+        let samples = test.len() as f64;
+        Ok(Evaluation {
+            loss: loss / samples,
+            accuracy: correct
+                .filter(|_| !test.is_empty())
+                .map(|correct| correct as f64 / samples),
+            samples: test.len() as u64,
+        })
+    }
+
+    fn batch(&self, from: &Samples, numbers: &[u64]) -> Result<Batch, ModelError> {
+        let (features, labels) = from.gather(numbers)?;
+        let mut shape = vec![numbers.len()];
+        shape.extend_from_slice(from.shape());
+        let doing = "putting a batch on the device";
+        let features = Tensor::from_vec(features, shape, &self.device);
+        let labels = Tensor::from_vec(labels, numbers.len(), &self.device);
+        Ok(Batch {
+            features: features.map_err(ModelError::candle(doing))?,
+            labels: labels.map_err(ModelError::candle(doing))?,
+        })
+    }
+}
+
+impl Compute for CandleCompute {
+    fn layout(&self) -> &Layout {
+        self.vars.layout()
+    }
+
+    fn start_weights(&mut self, seed: u64) -> Result<Vec<f32>, ComputeError> {
+        let mut weights = Vec::with_capacity(self.layout().elements());
+        for (position, tensor) in self.layout().tensors().iter().enumerate() {
+            weights.extend(
+                self.start
+                    .values(seed, &tensor.name, &tensor.shape)
+                    .unwrap_or_default(),
+            );
+            // Every variable was made by `start`; one that was not would begin at zero.
+            weights.resize(self.layout().range(position).end, 0.0);
+        }
+        Ok(weights)
+    }
+
+    fn train_samples(&self) -> u64 {
+        self.data.train.len() as u64
+    }
+
+    fn gradient(&mut self, weights: &[f32], samples: &[u64]) -> Result<Step, ComputeError> {
+        if samples.is_empty() {
+            return Err(ComputeError(
+                "a step on no samples; a batch needs at least one".into(),
+            ));
+        }
+        let device = self.device.clone();
+        threads::run(&device, || {
+            self.vars.set(weights)?;
+            let step = self.step(samples)?;
+            self.check_first_step(weights, &step)?;
+            Ok(step)
+        })
+        .map_err(said)
+    }
+
+    fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {
+        let device = self.device.clone();
+        threads::run(&device, || {
+            self.vars.set(weights)?;
+            self.score()
+        })
+        .map_err(said)
+    }
+}
+
+fn said(error: ModelError) -> ComputeError {
+    ComputeError(error.to_string())
+}

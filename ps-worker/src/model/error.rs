@@ -1,0 +1,78 @@
+//! What can be wrong with a model.
+
+use super::Unknown;
+
+/// Why a model cannot be built, or its variables cannot be one flat vector.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// No model has this name.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    /// An option that the model does not have, or with a value it cannot use.
+    #[error("model `{model}`: {problem}")]
+    Option {
+        /// The model.
+        model: String,
+        /// The option, what was found and what was expected.
+        problem: String,
+    },
+    /// Candle refused.
+    #[error("{doing}: {source}")]
+    Candle {
+        /// What was being done.
+        doing: String,
+        /// What candle said.
+        source: candle_core::Error,
+    },
+    /// The variables are not a model.
+    #[error(transparent)]
+    Layout(#[from] ps_core::layout::Error),
+    /// A variable that holds something else than `f32`.
+    #[error(
+        "variable `{name}` is {found:?}, only F32 is trained; build the model from the variables \
+         it is given, without converting them"
+    )]
+    NotF32 {
+        /// The variable.
+        name: String,
+        /// Its type.
+        found: candle_core::DType,
+    },
+    /// One variable with two names would be trained twice.
+    #[error(
+        "variables `{first}` and `{second}` are one and the same; store it under one name and use \
+         that twice in the model"
+    )]
+    Shared {
+        /// One name.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A flat vector of another length.
+    #[error("{found} weights for a model of {expected}; do all processes build the same model?")]
+    Length {
+        /// Elements of the vector.
+        found: usize,
+        /// Elements of the model.
+        expected: usize,
+    },
+    /// A variable that the model changes in its own forward pass.
+    #[error(
+        "variable `{0}` was changed by the model's own forward pass (running statistics?), which \
+         is not supported: the change would be lost at the next step; use a layer without them, \
+         such as candle_nn::GroupNorm"
+    )]
+    ChangedByModel(String),
+    /// Data that the model cannot be trained on.
+    #[error(transparent)]
+    Data(#[from] crate::data::Error),
+}
+
+impl ModelError {
+    /// Says what was being done when candle refused.
+    pub(super) fn candle(doing: impl Into<String>) -> impl FnOnce(candle_core::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Candle { doing, source }
+    }
+}

@@ -1,0 +1,201 @@
+//! A model's variables as one flat vector, and back.
+//!
+//! A training loop that already exists needs only this: [`FlatVars::set`] puts pulled weights into
+//! the variables, and [`FlatVars::gradient`] makes what is pushed from a backward pass.
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+
+use candle_core::backprop::GradStore;
+use candle_core::{
+    CpuStorage, DType, InplaceOp1, Layout as CandleLayout, Result, Storage, Tensor, TensorId, Var,
+};
+use candle_nn::VarMap;
+use ps_core::{Layout, TensorSpec};
+
+use super::ModelError;
+use super::dense::contiguous;
+
+/// A gradient in layout order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlatGradient {
+    /// One value for each element of the model; zeros where `present` is false.
+    pub values: Vec<f32>,
+    /// Per tensor of the layout: whether the backward pass reached it.
+    pub present: Vec<bool>,
+}
+
+/// The variables of a [`VarMap`] in the order of their [`Layout`].
+pub struct FlatVars {
+    layout: Layout,
+    vars: Vec<Var>,
+    positions: HashMap<TensorId, usize>,
+}
+
+impl FlatVars {
+    /// The variables that are in the map now; later ones are not seen.
+    ///
+    /// # Errors
+    /// No variable at all, one that is not `f32`, or one under two names.
+    pub fn new(map: &VarMap) -> std::result::Result<Self, ModelError> {
+        let map = map.data().lock().unwrap_or_else(PoisonError::into_inner);
+        let tensors = map
+            .iter()
+            .map(|(name, var)| TensorSpec::trainable(name, var.dims()));
+        let layout = Layout::new(tensors.collect())?;
+        let mut vars = Vec::with_capacity(map.len());
+        let mut positions = HashMap::with_capacity(map.len());
+        for (position, tensor) in layout.tensors().iter().enumerate() {
+            let var = &map[&tensor.name];
+            if var.dtype() != DType::F32 {
+                return Err(ModelError::NotF32 {
+                    name: tensor.name.clone(),
+                    found: var.dtype(),
+                });
+            }
+            if let Some(first) = positions.insert(var.id(), position) {
+                let first = layout.tensors()[first].name.clone();
+                return Err(ModelError::Shared {
+                    first,
+                    second: tensor.name.clone(),
+                });
+            }
+            vars.push(var.clone());
+        }
+        Ok(Self {
+            layout,
+            vars,
+            positions,
+        })
+    }
+
+    /// Names, shapes and places of the variables.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The place of a variable in the layout; `None` for one that was not in the map.
+    pub fn position(&self, var: &Var) -> Option<usize> {
+        self.positions.get(&var.id()).copied()
+    }
+
+    /// The variables in layout order.
+    pub fn vars(&self) -> &[Var] {
+        &self.vars
+    }
+
+    /// Copies a flat vector into the variables; on a CPU nothing is allocated.
+    ///
+    /// # Errors
+    /// A vector of another length, or what candle says.
+    pub fn set(&self, weights: &[f32]) -> std::result::Result<(), ModelError> {
+        let expected = self.layout.elements();
+        if weights.len() != expected {
+            return Err(ModelError::Length {
+                found: weights.len(),
+                expected,
+            });
+        }
+        for (position, var) in self.vars.iter().enumerate() {
+            let values = &weights[self.layout.range(position)];
+            copy_into(var, values).map_err(|source| self.failed("writing", position, source))?;
+        }
+        Ok(())
+    }
+
+    /// Copies the variables into a flat vector.
+    ///
+    /// # Errors
+    /// What candle says.
+    pub fn get(&self) -> std::result::Result<Vec<f32>, ModelError> {
+        let mut weights = Vec::with_capacity(self.layout.elements());
+        for (position, var) in self.vars.iter().enumerate() {
+            append(&mut weights, var).map_err(|source| self.failed("reading", position, source))?;
+        }
+        Ok(weights)
+    }
+
+    /// Copies the gradients of the variables into a flat vector.
+    ///
+    /// # Errors
+    /// What candle says.
+    pub fn gradient(&self, gradients: &GradStore) -> std::result::Result<FlatGradient, ModelError> {
+        let mut values = Vec::with_capacity(self.layout.elements());
+        let mut present = Vec::with_capacity(self.vars.len());
+        for (position, var) in self.vars.iter().enumerate() {
+            let gradient = gradients.get(var);
+            present.push(gradient.is_some());
+            if let Some(gradient) = gradient {
+                append(&mut values, gradient)
+                    .map_err(|source| self.failed("reading the gradient of", position, source))?;
+            }
+            // Fills the place of an absent gradient with zeros; a present one has its full size.
+            values.resize(self.layout.range(position).end, 0.0);
+        }
+        Ok(FlatGradient { values, present })
+    }
+
+    /// The first variable whose values are not these, bit for bit.
+    pub(super) fn first_difference(
+        &self,
+        weights: &[f32],
+    ) -> std::result::Result<Option<&str>, ModelError> {
+        let now = self.get()?;
+        let differs = |range: std::ops::Range<usize>| {
+            let pairs = now[range.clone()].iter().zip(&weights[range]);
+            pairs
+                .into_iter()
+                .any(|(now, before)| now.to_bits() != before.to_bits())
+        };
+        let changed = (0..self.vars.len()).find(|&position| differs(self.layout.range(position)));
+        Ok(changed.map(|position| self.layout.tensors()[position].name.as_str()))
+    }
+
+    fn failed(&self, doing: &str, position: usize, source: candle_core::Error) -> ModelError {
+        let name = &self.layout.tensors()[position].name;
+        ModelError::Candle {
+            doing: format!("{doing} variable `{name}`"),
+            source,
+        }
+    }
+}
+
+/// Overwrites a variable.
+fn copy_into(var: &Var, values: &[f32]) -> Result<()> {
+    if var.device().is_cpu() {
+        return var.inplace_op1(&CopyFrom(values));
+    }
+    var.set(&Tensor::from_slice(values, var.shape(), var.device())?)
+}
+
+/// Copies these values over a tensor in place: `Var::set` would allocate a second tensor, which
+/// costs three to four times as much on large models.
+struct CopyFrom<'a>(&'a [f32]);
+
+impl InplaceOp1 for CopyFrom<'_> {
+    fn name(&self) -> &'static str {
+        "copy-from"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &CandleLayout) -> Result<()> {
+        let (CpuStorage::F32(held), Some((start, end))) = (storage, layout.contiguous_offsets())
+        else {
+            candle_core::bail!("a variable that is not contiguous f32");
+        };
+        held[start..end].copy_from_slice(self.0);
+        Ok(())
+    }
+}
+
+/// Appends the values of a tensor.
+fn append(flat: &mut Vec<f32>, tensor: &Tensor) -> Result<()> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    if let Storage::Cpu(storage) = &*storage {
+        flat.extend_from_slice(contiguous(storage.as_slice::<f32>()?, layout)?);
+        return Ok(());
+    }
+    drop(storage);
+    flat.extend(tensor.flatten_all()?.to_vec1::<f32>()?);
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! The built-in models: fully connected layers, and softmax regression, which is none of them.
+
+use candle_core::{Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::dense::{Dense, InputGradient};
+use super::{Batch, BatchScore, DataShape, Model, ModelOptions, classified};
+
+/// Widths of the hidden layers unless the option `hidden` says otherwise.
+const HIDDEN_WIDTHS: [usize; 2] = [512, 512];
+
+/// Fully connected layers with ReLU between them; option `hidden`: their widths, `512,512`.
+pub struct Mlp {
+    layers: Vec<Dense>,
+}
+
+impl Mlp {
+    /// Layers of these widths and one more for the classes, named `layer1`, `layer2` and so on.
+    ///
+    /// # Errors
+    /// What candle says.
+    pub fn new(vars: &VarBuilder, shape: &DataShape, hidden: &[usize]) -> Result<Self> {
+        let mut layers: Vec<Dense> = Vec::with_capacity(hidden.len() + 1);
+        let mut inputs = shape.inputs();
+        for &width in hidden.iter().chain([&shape.classes]) {
+            if width == 0 {
+                candle_core::bail!("a layer of width 0; every layer needs at least one output");
+            }
+            let input_gradient = if layers.is_empty() {
+                InputGradient::Unused
+            } else {
+                InputGradient::Needed
+            };
+            let name = format!("layer{}", layers.len() + 1);
+            layers.push(Dense::new(inputs, width, input_gradient, vars.pp(name))?);
+            inputs = width;
+        }
+        Ok(Self { layers })
+    }
+
+    /// The outputs before the softmax, `[samples, classes]`.
+    ///
+    /// # Errors
+    /// What candle says.
+    pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
+        let samples = features.dim(0)?;
+        let mut outputs = features.reshape((samples, ()))?;
+        for (position, layer) in self.layers.iter().enumerate() {
+            if position > 0 {
+                outputs = outputs.relu()?;
+            }
+            outputs = layer.forward(&outputs)?;
+        }
+        Ok(outputs)
+    }
+}
+
+impl Model for Mlp {
+    fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self> {
+        let hidden = options.take_list("hidden", HIDDEN_WIDTHS.to_vec())?;
+        Self::new(&vars, shape, &hidden)
+    }
+
+    fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        candle_nn::loss::cross_entropy(&self.logits(&batch.features)?, &batch.labels)
+    }
+
+    fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
+        classified(&self.logits(&batch.features)?, batch)
+    }
+}
+
+/// One layer from the features to the classes; no options.
+pub(super) struct SoftmaxRegression(Mlp);
+
+impl Model for SoftmaxRegression {
+    fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
+        Ok(Self(Mlp::new(&vars, shape, &[])?))
+    }
+
+    fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        self.0.loss(batch)
+    }
+
+    fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
+        self.0.evaluate(batch)
+    }
+}

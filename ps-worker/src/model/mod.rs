@@ -1,0 +1,160 @@
+//! Models: what a user writes, the built-in ones, and how candle computes their gradients.
+//!
+//! Bringing a model takes one trait, [`Model`]: build it from named variables, and give the loss of
+//! a batch. The rest (start values, layout, gradients, evaluation) follows from the names.
+//!
+//! ```
+//! use candle_core::{D, Result, Tensor};
+//! use candle_nn::{Linear, Module, VarBuilder, linear};
+//! use ps_worker::model::{Batch, BatchScore, DataShape, Model, ModelOptions, Models, classified};
+//!
+//! struct TwoLayers(Linear, Linear);
+//!
+//! impl Model for TwoLayers {
+//!     fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
+//!         let first = linear(shape.inputs(), 32, vars.pp("first"))?;
+//!         Ok(Self(first, linear(32, shape.classes, vars.pp("second"))?))
+//!     }
+//!
+//!     fn loss(&self, batch: &Batch) -> Result<Tensor> {
+//!         candle_nn::loss::cross_entropy(&self.logits(batch)?, &batch.labels)
+//!     }
+//!
+//!     fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
+//!         classified(&self.logits(batch)?, batch)
+//!     }
+//! }
+//!
+//! impl TwoLayers {
+//!     fn logits(&self, batch: &Batch) -> Result<Tensor> {
+//!         self.1.forward(&self.0.forward(&batch.features.flatten(1, D::Minus1)?)?.relu()?)
+//!     }
+//! }
+//!
+//! let models = Models::built_in().with::<TwoLayers>("two-layers");
+//! assert!(models.names().any(|name| name == "two-layers"));
+//! ```
+
+mod candle_compute;
+mod dense;
+mod error;
+mod flat_vars;
+mod mlp;
+mod options;
+mod random;
+mod registry;
+mod seeded_start;
+
+use candle_core::{D, DType, Result, Tensor};
+use candle_nn::VarBuilder;
+
+pub use candle_compute::{CandleCompute, ComputeOptions};
+pub use dense::{Dense, InputGradient};
+pub use error::ModelError;
+pub use flat_vars::{FlatGradient, FlatVars};
+pub use mlp::Mlp;
+pub use options::ModelOptions;
+pub use registry::{Models, Unknown};
+pub use seeded_start::SeededStart;
+
+/// What a model must know of the data to be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataShape {
+    /// Shape of the features of one sample, such as `[28, 28]`.
+    pub features: Vec<usize>,
+    /// Number of classes; labels are below it.
+    pub classes: usize,
+}
+
+impl DataShape {
+    /// Inputs of one sample.
+    pub fn inputs(&self) -> usize {
+        self.features.iter().product()
+    }
+}
+
+/// Some samples, on the device of the model.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// `f32` of the shape `[samples, features..]`.
+    pub features: Tensor,
+    /// `u32` of the shape `[samples]`.
+    pub labels: Tensor,
+}
+
+impl Batch {
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        self.labels.elem_count()
+    }
+}
+
+/// How well a model does on one batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchScore {
+    /// Mean loss over the batch.
+    pub loss: f64,
+    /// Samples classified right; `None` for a model that does not classify.
+    pub correct: Option<u64>,
+}
+
+/// A model that can be trained: the one trait to implement for a model of one's own.
+///
+/// Beware of candle 0.11's layers without a gradient (`LayerNorm` with bias, `RmsNorm`,
+/// `ops::softmax_last_dim`, `rope`) and of `max_pool2d`, whose gradient is wrong. Variables that
+/// the model itself changes (the running statistics of `BatchNorm`) are refused in the first step.
+pub trait Model: Send + 'static {
+    /// Builds the model; every variable it asks `vars` for, by name, is trained.
+    ///
+    /// # Errors
+    /// Shapes or options that the model cannot be built for.
+    fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self>
+    where
+        Self: Sized;
+
+    /// The mean loss over the batch, a scalar.
+    ///
+    /// # Errors
+    /// What candle says.
+    fn loss(&self, batch: &Batch) -> Result<Tensor>;
+
+    /// The score of a test batch; the loss alone unless the model says more, see [`classified`].
+    ///
+    /// # Errors
+    /// What candle says.
+    fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
+        Ok(BatchScore {
+            loss: scalar(&self.loss(batch)?)?,
+            correct: None,
+        })
+    }
+}
+
+/// The score of a classifier from its outputs `[samples, classes]` before the softmax.
+///
+/// # Errors
+/// Outputs of another shape.
+pub fn classified(logits: &Tensor, batch: &Batch) -> Result<BatchScore> {
+    let loss = scalar(&candle_nn::loss::cross_entropy(logits, &batch.labels)?)?;
+    let right = logits.argmax(D::Minus1)?.eq(&batch.labels)?;
+    let correct = right.to_dtype(DType::U32)?.sum_all()?.to_scalar::<u32>()?;
+    Ok(BatchScore {
+        loss,
+        correct: Some(u64::from(correct)),
+    })
+}
+
+/// The number in a tensor of one element.
+fn scalar(tensor: &Tensor) -> Result<f64> {
+    if tensor.elem_count() != 1 {
+        candle_core::bail!(
+            "a loss of shape {:?}, expected one number; take the mean over the batch",
+            tensor.dims()
+        );
+    }
+    tensor
+        .flatten_all()?
+        .to_dtype(DType::F64)?
+        .get(0)?
+        .to_scalar::<f64>()
+}

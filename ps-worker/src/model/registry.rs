@@ -1,0 +1,91 @@
+//! Models by name.
+
+use std::collections::BTreeMap;
+
+use candle_core::Result;
+use candle_nn::VarBuilder;
+
+use super::mlp::{Mlp, SoftmaxRegression};
+use super::{DataShape, Model, ModelError, ModelOptions};
+
+type Build =
+    dyn Fn(VarBuilder, &DataShape, &mut ModelOptions) -> Result<Box<dyn Model>> + Send + Sync;
+
+/// No model has the name asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no model is named `{name}`; known: {known}")]
+pub struct Unknown {
+    /// The name asked for.
+    pub name: String,
+    /// The names there are.
+    pub known: String,
+}
+
+/// The models that a program can train: the built-in ones and the user's own.
+pub struct Models(BTreeMap<String, Box<Build>>);
+
+impl Models {
+    /// `linear` and `mlp`.
+    pub fn built_in() -> Self {
+        let none = Self(BTreeMap::new());
+        none.with::<SoftmaxRegression>("linear").with::<Mlp>("mlp")
+    }
+
+    /// Adds a model; one of the same name is replaced.
+    #[must_use]
+    pub fn with<M: Model>(self, name: impl Into<String>) -> Self {
+        self.with_builder(name, |vars, shape, options| {
+            Ok(Box::new(M::build(vars, shape, options)?))
+        })
+    }
+
+    /// Adds a model that is built by a closure, for one that needs more than its options.
+    #[must_use]
+    pub fn with_builder<B>(mut self, name: impl Into<String>, build: B) -> Self
+    where
+        B: Fn(VarBuilder, &DataShape, &mut ModelOptions) -> Result<Box<dyn Model>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.0.insert(name.into(), Box::new(build));
+        self
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Builds the model of this name.
+    ///
+    /// # Errors
+    /// No such model, an option that it does not have, or what building it says.
+    pub fn build(
+        &self,
+        name: &str,
+        vars: VarBuilder,
+        shape: &DataShape,
+        mut options: ModelOptions,
+    ) -> std::result::Result<Box<dyn Model>, ModelError> {
+        let Some(build) = self.0.get(name) else {
+            let known = self.names().collect::<Vec<&str>>().join(", ");
+            return Err(Unknown {
+                name: name.to_owned(),
+                known,
+            }
+            .into());
+        };
+        let model = build(vars, shape, &mut options).map_err(ModelError::candle(format!(
+            "building model `{name}` for features of shape {:?} and {} classes",
+            shape.features, shape.classes
+        )))?;
+        match options.left_over() {
+            Some(problem) => Err(ModelError::Option {
+                model: name.to_owned(),
+                problem,
+            }),
+            None => Ok(model),
+        }
+    }
+}
