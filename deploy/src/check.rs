@@ -1,7 +1,7 @@
 //! What can be found wrong before a process is started: said once, by one process.
 
 use crate::cli::LocalArgs;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use ps_worker::data::{self, Dataset};
 use ps_worker::device::DeviceChoice;
 use ps_worker::model::{CandleCompute, ComputeOptions, ModelOptions, Models};
@@ -12,14 +12,21 @@ use std::sync::Arc;
 /// # Errors
 /// The first bad one, in words for people.
 pub fn usage(models: &Models, args: &LocalArgs) -> Result<(), String> {
-    args.training.settings().map_err(|error| error.to_string())?;
+    args.training
+        .settings()
+        .map_err(|error| error.to_string())?;
     let device: Result<DeviceChoice, _> = args.model.device.parse();
     device.map_err(|error| format!("--device: {error}"))?;
+    if args.model.threads == Some(0) {
+        return Err("--threads: found 0, expected at least 1".into());
+    }
     let name = &args.model.model;
     if !models.names().any(|known| known == name) {
         let known: Vec<&str> = models.names().collect();
         let known = known.join(", ");
-        return Err(format!("--model: no model is named `{name}`; choose one of {known}"));
+        return Err(format!(
+            "--model: no model is named `{name}`; choose one of {known}"
+        ));
     }
     Ok(())
 }
@@ -48,11 +55,17 @@ pub fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
 fn dataset(args: &LocalArgs) -> anyhow::Result<Dataset> {
     match &args.model.data {
         None => Ok(data::bundled_digits()?),
+        Some(folder) if !folder.is_dir() => {
+            bail!("--data {}: there is no such folder", folder.display())
+        }
         Some(folder) => data::load(folder).context("--data"),
     }
 }
 
 fn model_options(args: &LocalArgs) -> ModelOptions {
     let hidden = args.model.hidden.as_ref();
-    hidden.map(|widths| ("hidden", widths)).into_iter().collect()
+    hidden
+        .map(|widths| ("hidden", widths))
+        .into_iter()
+        .collect()
 }

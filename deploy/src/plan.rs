@@ -38,10 +38,7 @@ impl Plan {
     pub fn new(args: &LocalArgs, job: String, output: &Output) -> Self {
         let servers = args.instances;
         let workers = (args.instances - 1).max(1);
-        let threads = args
-            .worker
-            .threads
-            .unwrap_or_else(|| fair_share(workers));
+        let threads = args.model.threads.unwrap_or_else(|| fair_share(workers));
         let mut master = vec![
             option("listen", ANY_PORT),
             option("servers", servers.to_string()),

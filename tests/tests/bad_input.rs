@@ -44,6 +44,9 @@ fn bad_options_are_bad_usage() {
     local(&["--passes", "0"])
         .expect_code(USAGE)
         .expect_stderr(&["--passes"]);
+    local(&["--threads", "0"])
+        .expect_code(USAGE)
+        .expect_stderr(&["--threads"]);
     local(&["--lr", "fast"])
         .expect_code(USAGE)
         .expect_stderr(&["--lr"]);
