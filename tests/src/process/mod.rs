@@ -132,7 +132,10 @@ impl Process {
 
     #[track_caller]
     fn wait_until(&self, patience: Duration, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let so = wait_until(patience, || is_so(self));
+        // Nothing more comes from a process that has ended.
+        let has_ended = || self.readers.iter().all(JoinHandle::is_finished);
+        wait_until(patience, || is_so(self) || has_ended());
+        let so = is_so(self);
         let (stdout, stderr) = (self.stdout(), self.stderr());
         assert!(
             so,
