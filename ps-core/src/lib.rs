@@ -8,14 +8,17 @@ pub mod fence;
 pub mod gate;
 pub mod ids;
 pub mod layout;
+pub mod learning;
 pub mod limits;
 pub mod model_spec;
 pub mod optimizer;
 pub mod partition;
 pub mod permutation;
+pub mod progress;
 pub mod schedule;
 pub mod settings;
 pub mod span;
+pub mod staleness;
 pub mod window;
 
 pub use layout::{Layout, TensorKind, TensorSpec};

@@ -65,7 +65,6 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let options = ComputeOptions {
             model: model.to_owned(),
             options: ModelOptions::new(),
-            seed: 1,
             device: Device::Cpu,
         };
         let mut compute = CandleCompute::new(&models, options, Arc::clone(&data))?;

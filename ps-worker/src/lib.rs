@@ -10,5 +10,9 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod model;
+pub mod process;
+mod show;
 pub mod threads;
 pub mod train;
+
+pub use process::main_with;

@@ -5,8 +5,10 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod files;
 pub mod link;
 pub mod member;
+pub mod model_file;
 pub mod process;
 pub mod shutdown;
 pub mod training_args;

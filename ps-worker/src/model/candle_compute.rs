@@ -26,8 +26,6 @@ pub struct ComputeOptions {
     pub model: String,
     /// The model's own options.
     pub options: ModelOptions,
-    /// The job's seed, from which the start values come.
-    pub seed: u64,
     /// Where to compute.
     pub device: Device,
 }
@@ -56,7 +54,6 @@ impl CandleCompute {
         let ComputeOptions {
             model: name,
             options,
-            seed,
             device,
         } = options;
         let shape = DataShape {
@@ -64,7 +61,8 @@ impl CandleCompute {
             classes: data.classes,
         };
         let map = VarMap::new();
-        let start = SeededStart::new(seed, map.clone());
+        // Training begins with weights from the servers: the values made here are never used.
+        let start = SeededStart::new(0, map.clone());
         let model = models.build(&name, start.builder(&device), &shape, options)?;
         let vars = FlatVars::new(&map)?;
         Ok(Self {

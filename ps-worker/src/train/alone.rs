@@ -47,9 +47,17 @@ pub struct Finished {
 
 /// What happens during a run, for whoever shows it.
 pub trait Observer: Send {
-    /// A step is done; `done` of `total` samples of this worker are.
-    fn stepped(&mut self, outcome: &super::StepOutcome, done: u64, total: u64);
-    /// A pass is done and evaluated. Whether to go on; a reason not to ends the run.
+    /// A step is done; `done` of `total` samples of this worker are. Whether to go on.
+    ///
+    /// # Errors
+    /// The run has diverged; the message says what to try.
+    fn stepped(
+        &mut self,
+        outcome: &super::StepOutcome,
+        done: u64,
+        total: u64,
+    ) -> Result<(), String>;
+    /// A pass is done and evaluated. Whether to go on.
     ///
     /// # Errors
     /// The run has diverged; the message says what to try.
@@ -134,7 +142,9 @@ async fn train(
                 () = interrupted(shutdown) => return Ok(None),
             };
             done += outcome.samples;
-            observer.stepped(&outcome, done, total);
+            observer
+                .stepped(&outcome, done, total)
+                .map_err(Error::Diverged)?;
             if shutdown.signal().is_some() {
                 return Ok(None);
             }

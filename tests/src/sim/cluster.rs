@@ -231,13 +231,14 @@ struct Notes {
 }
 
 impl Observer for Notes {
-    fn stepped(&mut self, outcome: &StepOutcome, done: u64, _total: u64) {
+    fn stepped(&mut self, outcome: &StepOutcome, done: u64, _total: u64) -> Result<(), String> {
         self.books.stepped(self.host);
         let staleness = outcome.report.staleness;
         self.books.note(format!(
             "worker{} did {done}, staleness {staleness}",
             self.host
         ));
+        Ok(())
     }
 
     fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String> {

@@ -1,0 +1,158 @@
+//! What a worker without a master shows of its run: progress for people, metrics for machines.
+
+use crate::compute::Evaluation;
+use crate::train::alone::Observer;
+use crate::train::{Counters, StepOutcome};
+use indicatif::{ProgressBar, ProgressStyle};
+use ps_core::learning::{Losses, Verdict, Watch};
+use ps_core::progress::{Meter, Snapshot};
+use ps_core::settings::TrainingSettings;
+use ps_core::staleness::Staleness;
+use ps_runtime::{Clock, MetricSink, Outside};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// How often a log gets a line, and a terminal a fresh bar.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+const BAR_EVERY: Duration = Duration::from_millis(200);
+
+/// Shows a run on standard error, and its metrics on standard output.
+pub(crate) struct Show {
+    clock: Clock,
+    metrics: MetricSink,
+    bar: Option<ProgressBar>,
+    meter: Meter,
+    snapshot: Snapshot,
+    watch: Watch,
+    pass: Losses,
+    staleness: Staleness,
+    shown: Duration,
+    begun: Duration,
+}
+
+impl Show {
+    /// Begins to show a run over this worker's share of the samples.
+    pub(crate) fn new(settings: &TrainingSettings, samples: u64, outside: &Outside) -> Self {
+        let snapshot = Snapshot {
+            phase: "training",
+            pass: 1,
+            passes: settings.passes,
+            samples_total: samples * settings.passes,
+            workers: 1,
+            ..Snapshot::default()
+        };
+        let now = outside.clock.now();
+        let bar = std::io::stderr()
+            .is_terminal()
+            .then(|| bar(snapshot.samples_total));
+        Self {
+            clock: outside.clock.clone(),
+            metrics: outside.metrics.clone(),
+            bar,
+            meter: Meter::default(),
+            watch: Watch::new(samples.div_ceil(settings.batch_size)),
+            snapshot,
+            pass: Losses::default(),
+            staleness: Staleness::default(),
+            shown: now,
+            begun: now,
+        }
+    }
+
+    /// Removes the bar, so that what follows stands on lines of its own.
+    pub(crate) fn close(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// What to say at the end.
+    pub(crate) fn summary(&self, counters: &Counters) -> Vec<String> {
+        let seconds = (self.clock.now() - self.begun).as_secs_f64();
+        let staleness = &self.staleness;
+        let wire = counters.to_wire();
+        let mut lines = vec![format!(
+            "{} steps, {} samples in {seconds:.1} s; staleness p50 {} p99 {} max {}; {} attempts \
+             repeated, {} chunks refused",
+            wire.steps,
+            wire.samples,
+            staleness.p50(),
+            staleness.p99(),
+            staleness.max(),
+            wire.pushes_retried,
+            wire.chunks_refused
+        )];
+        if self.watch.verdict() == Verdict::DidNotImprove {
+            lines.push("the loss did not improve: try another --lr or more --passes".to_owned());
+        }
+        lines
+    }
+
+    fn draw(&mut self) {
+        let now = self.clock.now();
+        let every = if self.bar.is_some() {
+            BAR_EVERY
+        } else {
+            LINE_EVERY
+        };
+        if now.saturating_sub(self.shown) < every {
+            return;
+        }
+        self.shown = now;
+        let rates = self.meter.take(now, &self.snapshot);
+        let line = self.snapshot.line(&rates);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(self.snapshot.samples_done);
+                bar.set_message(line);
+            }
+            None => tracing::info!("{line}"),
+        }
+    }
+}
+
+impl Observer for Show {
+    fn stepped(&mut self, outcome: &StepOutcome, done: u64, total: u64) -> Result<(), String> {
+        let losses = Losses::of_step(outcome.loss, outcome.samples);
+        self.pass.add(&losses);
+        self.staleness.add(outcome.report.staleness, 1);
+        let snapshot = &mut self.snapshot;
+        snapshot.samples_done = done;
+        snapshot.samples_total = total;
+        snapshot.steps += 1;
+        snapshot.loss = Some(outcome.loss);
+        snapshot.staleness_p50 = self.staleness.p50();
+        snapshot.staleness_max = self.staleness.max();
+        self.draw();
+        self.watch
+            .observe(&losses)
+            .map_err(|divergence| divergence.to_string())
+    }
+
+    fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String> {
+        let mut line = format!("pass={pass};");
+        if let Some(loss) = self.pass.mean() {
+            line.push_str(&format!(" train_loss={loss:.4};"));
+        }
+        if let Some(accuracy) = evaluation.accuracy {
+            line.push_str(&format!(" test_accuracy={accuracy:.4};"));
+        }
+        line.push_str(&format!(" test_loss={:.4};", evaluation.loss));
+        match &self.bar {
+            Some(bar) => bar.suspend(|| (self.metrics)(&line)),
+            None => (self.metrics)(&line),
+        }
+        self.snapshot.pass = pass + 1;
+        let losses = std::mem::take(&mut self.pass);
+        let judged = self.watch.pass_ended(pass - 1, &losses);
+        judged.map_err(|divergence| divergence.to_string())
+    }
+}
+
+fn bar(total: u64) -> ProgressBar {
+    let bar = ProgressBar::new(total);
+    if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {msg}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
