@@ -1,11 +1,10 @@
 //! What can be found wrong before a process is started: said once, by one process.
 
 use crate::cli::LocalArgs;
-use anyhow::{Context, bail};
-use ps_worker::data::{self, Dataset};
+use anyhow::bail;
+use ps_worker::config::ModelArgs;
 use ps_worker::device::DeviceChoice;
-use ps_worker::model::{CandleCompute, ComputeOptions, ModelOptions, Models};
-use std::sync::Arc;
+use ps_worker::model::Models;
 
 /// Checks the values of options.
 ///
@@ -37,35 +36,19 @@ pub fn usage(models: &Models, args: &LocalArgs) -> Result<(), String> {
 /// # Errors
 /// The data is not there or damaged, the model cannot be built for it, or the device cannot be used.
 pub fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
+    if let Some(folder) = &args.model.data
+        && !folder.is_dir()
+    {
+        bail!("--data {}: there is no such folder", folder.display());
+    }
     let device: DeviceChoice = args.model.device.parse()?;
     if let DeviceChoice::Cuda(_) = device {
         device.open()?;
     }
-    let options = ComputeOptions {
-        model: args.model.model.clone(),
-        options: model_options(args),
-        seed: 0,
-        // Building needs no speed, and workers may need all of a GPU's memory.
-        device: DeviceChoice::Cpu.open()?,
+    // Building needs no speed, and the workers may need all of a GPU's memory.
+    let on_cpu = ModelArgs {
+        device: DeviceChoice::Cpu.to_string(),
+        ..args.model.clone()
     };
-    CandleCompute::new(models, options, Arc::new(dataset(args)?))?;
-    Ok(())
-}
-
-fn dataset(args: &LocalArgs) -> anyhow::Result<Dataset> {
-    match &args.model.data {
-        None => Ok(data::bundled_digits()?),
-        Some(folder) if !folder.is_dir() => {
-            bail!("--data {}: there is no such folder", folder.display())
-        }
-        Some(folder) => data::load(folder).context("--data"),
-    }
-}
-
-fn model_options(args: &LocalArgs) -> ModelOptions {
-    let hidden = args.model.hidden.as_ref();
-    hidden
-        .map(|widths| ("hidden", widths))
-        .into_iter()
-        .collect()
+    ps_worker::process::model(models, &on_cpu).map(drop)
 }
