@@ -205,6 +205,6 @@ fn a_server_that_is_not_there_is_named() {
         .local_addr()
         .unwrap()
         .to_string();
-    let end = run(&["ps-worker", "--ps", &nobody]);
+    let end = run(&["ps-worker", "--ps", &nobody, "--patience-ms", "1000"]);
     end.expect_code(1).expect_stderr(&[&nobody]);
 }
