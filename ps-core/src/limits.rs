@@ -66,3 +66,15 @@ pub const STALENESS_EXACT_MAX: u64 = 64;
 
 /// Characters of a job id.
 pub const JOB_ID_BYTES_MAX: usize = 128;
+
+/// Bytes of a member's address: the longest DNS name, a colon and a port.
+pub const ADDRESS_BYTES_MAX: usize = 260;
+
+/// Staleness counts in one heartbeat: more than there are distinct values in a histogram.
+pub const STALENESS_COUNTS_MAX: usize = 256;
+
+/// Bytes of a message to people that a member may send.
+pub const MESSAGE_TEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// Calls to the master that wait for its one task; a call is small, and its caller waits for it.
+pub const CONTROL_CALLS_MAX: usize = 1024;

@@ -10,6 +10,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod model;
+pub mod optimizer;
 pub mod process;
 mod show;
 pub mod threads;

@@ -1,5 +1,6 @@
 //! Wire to domain and back: the only place that checks what arrives.
 
+pub mod control;
 pub mod data;
 pub mod model;
 pub mod refusal;

@@ -39,7 +39,8 @@ impl DataPlane for Service {
             field: "model",
         })?;
         let spec = ModelSpec::try_from(model)?;
-        if let Some(created) = self.already_initialised(&spec, header.start_digest)? {
+        let digest = (!header.any_start).then_some(header.start_digest);
+        if let Some(created) = self.already_initialised(&spec, digest)? {
             return Ok(Response::new(created));
         }
         let mut start = Start::new(header.shard, spec.clone(), header.start_digest);
@@ -65,9 +66,7 @@ impl DataPlane for Service {
             return Ok(Response::new(v1::InitReply { created: true }));
         }
         // Another worker was faster while this one was still sending.
-        let reply = self
-            .already_initialised(&spec, header.start_digest)?
-            .unwrap_or_default();
+        let reply = self.already_initialised(&spec, digest)?.unwrap_or_default();
         Ok(Response::new(reply))
     }
 
@@ -294,7 +293,7 @@ impl Service {
     fn already_initialised(
         &self,
         spec: &ModelSpec,
-        start_digest: u32,
+        start_digest: Option<u32>,
     ) -> Result<Option<v1::InitReply>, Status> {
         match self.shard.compare(spec, start_digest) {
             None => Ok(None),

@@ -86,17 +86,18 @@ impl Shard {
         self.held.get()
     }
 
-    /// Compares a worker's idea of the model with what is held. `None`: nothing is held yet.
+    /// Compares a worker's idea of the model with what is held; `None`: nothing is held yet. A worker
+    /// that takes any start gives no digest of its own.
     pub fn compare(
         &self,
         spec: &ps_core::model_spec::ModelSpec,
-        start_digest: u32,
+        start_digest: Option<u32>,
     ) -> Option<Result<(), OtherModel>> {
         let held = self.held.get()?;
         if let Some(difference) = spec.difference(&held.spec) {
             return Some(Err(OtherModel(difference)));
         }
-        if start_digest != held.start_digest {
+        if start_digest.is_some_and(|digest| digest != held.start_digest) {
             let message = "the start weights differ: do all workers use the same --seed?";
             return Some(Err(OtherModel(message.to_owned())));
         }

@@ -114,10 +114,28 @@ impl Client {
     /// # Errors
     /// A server holds another model, or is away for too long.
     pub async fn init(&self, spec: &ModelSpec, start: &[f32]) -> Result<(), Error> {
+        self.init_with(spec, start, false).await
+    }
+
+    /// Creates every shard from these start weights, or takes the model that it holds, whatever
+    /// its start was.
+    ///
+    /// # Errors
+    /// A server holds another model, or is away for too long.
+    pub async fn init_or_join(&self, spec: &ModelSpec, start: &[f32]) -> Result<(), Error> {
+        self.init_with(spec, start, true).await
+    }
+
+    async fn init_with(
+        &self,
+        spec: &ModelSpec,
+        start: &[f32],
+        any_start: bool,
+    ) -> Result<(), Error> {
         let partition = spec.partition();
         let calls = self.shards.iter().zip(0_u32..).map(|(client, shard)| {
             let part = &start[partition.range(shard)];
-            client.init(spec, part)
+            client.init(spec, part, any_start)
         });
         try_join_all(calls).await.map(|_| ())
     }

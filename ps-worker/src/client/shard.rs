@@ -68,7 +68,12 @@ impl ShardClient {
         })
     }
 
-    pub(super) async fn init(&self, spec: &ModelSpec, start: &[f32]) -> Result<(), Error> {
+    pub(super) async fn init(
+        &self,
+        spec: &ModelSpec,
+        start: &[f32],
+        any_start: bool,
+    ) -> Result<(), Error> {
         let bytes = Bytes::copy_from_slice(bytemuck::cast_slice(start));
         let partition = spec.partition();
         let first = partition.range(self.shard).start;
@@ -91,6 +96,7 @@ impl ShardClient {
                 shard: self.shard,
                 model: Some(spec.into()),
                 start_digest,
+                any_start,
             };
             let mut header = Some(header);
             let messages = grouped(payloads.clone()).map(move |chunks| v1::InitMessage {

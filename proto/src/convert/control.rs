@@ -1,0 +1,307 @@
+//! The control plane's messages, as the master takes and gives them.
+
+use super::Error;
+use super::refusal::{self, Reason};
+use crate::v1;
+use ps_core::gate::Member;
+use ps_core::learning::Losses;
+use ps_core::limits::{
+    ADDRESS_BYTES_MAX, MESSAGE_TEXT_BYTES_MAX, SHARDS_MAX, STALENESS_COUNTS_MAX, WORKERS_MAX,
+};
+use ps_core::master::{
+    Caller, EvaluateTask, EvaluationResult, Heartbeat, JobProgress, LeaseResult, Membership,
+    Refusal, Registration, Role, Seat, ShardMap, Task, TaskRequest, Word,
+};
+use ps_core::report::WorkerCounters;
+use ps_core::staleness::Staleness;
+use tonic::Status;
+
+fn role(message: &'static str, role: v1::Role) -> Result<Role, Error> {
+    match role {
+        v1::Role::Server => Ok(Role::Server),
+        v1::Role::Worker => Ok(Role::Worker),
+        v1::Role::Evaluator => Ok(Role::Evaluator),
+        v1::Role::Unspecified => Err(Error::Missing { message, field: "role" }),
+    }
+}
+
+fn seat(message: &'static str, role: Role, index: u32) -> Result<Seat, Error> {
+    let count = match role {
+        Role::Server => SHARDS_MAX,
+        Role::Worker => WORKERS_MAX,
+        Role::Evaluator => 1,
+    };
+    if index >= count {
+        return Err(Error::invalid(message, "index", index, format!("less than {count}")));
+    }
+    Ok(Seat { role, index })
+}
+
+fn at_most(message: &'static str, field: &'static str, len: usize, max: usize) -> Result<(), Error> {
+    if len <= max {
+        return Ok(());
+    }
+    Err(Error::invalid(message, field, format!("{len} bytes or entries"), format!("at most {max}")))
+}
+
+impl TryFrom<v1::RegisterRequest> for Registration {
+    type Error = Error;
+
+    fn try_from(request: v1::RegisterRequest) -> Result<Self, Error> {
+        const NAME: &str = "RegisterRequest";
+        let role = role(NAME, request.role())?;
+        seat(NAME, role, request.index.unwrap_or(0))?;
+        at_most(NAME, "address", request.address.len(), ADDRESS_BYTES_MAX)?;
+        let port = request.address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+        if role == Role::Server && !matches!(port, Some(Ok(_))) {
+            let (field, expected) = ("address", "HOST:PORT, where workers reach the server");
+            return Err(Error::invalid(NAME, field, format!("`{}`", request.address), expected));
+        }
+        Ok(Self {
+            role,
+            token: request.token,
+            index: request.index,
+            address: request.address,
+            train_samples: request.train_samples,
+            epoch: request.epoch,
+        })
+    }
+}
+
+impl TryFrom<v1::HeartbeatRequest> for Heartbeat {
+    type Error = Error;
+
+    fn try_from(request: v1::HeartbeatRequest) -> Result<Self, Error> {
+        const NAME: &str = "HeartbeatRequest";
+        let role = role(NAME, request.role())?;
+        Ok(Self {
+            caller: Caller {
+                seat: seat(NAME, role, request.index)?,
+                incarnation: request.incarnation,
+            },
+            clock: request.clock,
+            waiting: request.waiting,
+            counters: request.counters.map(WorkerCounters::try_from).transpose()?,
+            leaving: request.leaving,
+        })
+    }
+}
+
+impl TryFrom<v1::WorkerCounters> for WorkerCounters {
+    type Error = Error;
+
+    fn try_from(wire: v1::WorkerCounters) -> Result<Self, Error> {
+        at_most("WorkerCounters", "staleness", wire.staleness.len(), STALENESS_COUNTS_MAX)?;
+        let seconds = |value: f64| if value.is_finite() { value.max(0.0) } else { 0.0 };
+        let counts = wire.staleness.iter().map(|count| (count.staleness, count.pushes));
+        Ok(Self {
+            steps: wire.steps,
+            samples: wire.samples,
+            pushes_retried: wire.pushes_retried,
+            chunks_refused: wire.chunks_refused,
+            bytes_pushed: wire.bytes_pushed,
+            bytes_pulled: wire.bytes_pulled,
+            loss_last: wire.loss_last.is_finite().then_some(wire.loss_last),
+            seconds_computing: seconds(wire.seconds_computing),
+            seconds_exchanging: seconds(wire.seconds_exchanging),
+            staleness: Staleness::from_counts(counts),
+        })
+    }
+}
+
+impl TryFrom<v1::NextTaskRequest> for TaskRequest {
+    type Error = Error;
+
+    fn try_from(request: v1::NextTaskRequest) -> Result<Self, Error> {
+        const NAME: &str = "NextTaskRequest";
+        let role = role(NAME, request.role())?;
+        if role == Role::Server {
+            let expected = "worker or evaluator: servers get no tasks";
+            return Err(Error::invalid(NAME, "role", "server", expected));
+        }
+        Ok(Self {
+            caller: Caller {
+                seat: seat(NAME, role, request.index)?,
+                incarnation: request.incarnation,
+            },
+            number: request.number,
+            finished: request.finished.map(LeaseResult::try_from).transpose()?,
+            evaluated: request.evaluated.map(EvaluationResult::try_from).transpose()?,
+        })
+    }
+}
+
+impl TryFrom<v1::LeaseResult> for LeaseResult {
+    type Error = Error;
+
+    fn try_from(wire: v1::LeaseResult) -> Result<Self, Error> {
+        const NAME: &str = "LeaseResult";
+        if wire.steps_not_finite > wire.steps {
+            let expected = format!("at most the {} steps", wire.steps);
+            return Err(Error::invalid(NAME, "steps_not_finite", wire.steps_not_finite, expected));
+        }
+        // Finite losses can still have an infinite sum.
+        let is_finite = wire.loss_sum.is_finite();
+        Ok(Self {
+            lease: wire.lease,
+            losses: Losses {
+                steps: wire.steps,
+                steps_not_finite: if is_finite { wire.steps_not_finite } else { wire.steps },
+                loss_sum: if is_finite { wire.loss_sum } else { 0.0 },
+                loss_samples: if is_finite { wire.loss_samples } else { 0 },
+            },
+        })
+    }
+}
+
+impl TryFrom<v1::EvaluationResult> for EvaluationResult {
+    type Error = Error;
+
+    fn try_from(wire: v1::EvaluationResult) -> Result<Self, Error> {
+        const NAME: &str = "EvaluationResult";
+        at_most(NAME, "error", wire.error.len(), MESSAGE_TEXT_BYTES_MAX)?;
+        if let Some(accuracy) = wire.accuracy.filter(|share| !(0.0..=1.0).contains(share)) {
+            return Err(Error::invalid(NAME, "accuracy", accuracy, "a share from 0 to 1"));
+        }
+        Ok(Self {
+            task: EvaluateTask { pass: wire.pass, is_final: wire.r#final },
+            loss: wire.loss,
+            accuracy: wire.accuracy,
+            samples: wire.samples,
+            weights_digest: wire.weights_digest,
+            error: (!wire.error.is_empty()).then_some(wire.error),
+        })
+    }
+}
+
+impl From<JobProgress> for v1::JobProgress {
+    fn from(progress: JobProgress) -> Self {
+        Self { samples_done: progress.samples_done, samples_total: progress.samples_total }
+    }
+}
+
+impl From<ShardMap> for v1::ShardMap {
+    fn from(map: ShardMap) -> Self {
+        Self { epoch: map.epoch, addresses: map.addresses }
+    }
+}
+
+impl From<Word> for v1::HeartbeatReply {
+    fn from(word: Word) -> Self {
+        let leave = word.leave.map(|leave| v1::Leave {
+            exit_code: leave.exit_code.into(),
+            reason: leave.reason,
+        });
+        Self {
+            shard_map: word.shard_map.map(v1::ShardMap::from),
+            progress: Some(word.progress.into()),
+            leave,
+            stop: word.stop,
+        }
+    }
+}
+
+impl From<Task> for v1::NextTaskReply {
+    fn from(task: Task) -> Self {
+        use v1::next_task_reply::Task as Wire;
+        let task = match task {
+            Task::Train(task) => Wire::Train(v1::TrainTask {
+                lease: task.lease,
+                pass: task.pass,
+                start: task.start,
+                end: task.end,
+                progress: Some(task.progress.into()),
+                start_clock: task.start_clock,
+            }),
+            Task::Evaluate(task) => {
+                Wire::Evaluate(v1::EvaluateTask { pass: task.pass, r#final: task.is_final })
+            }
+            Task::Wait(wait) => {
+                let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                Wire::Wait(v1::WaitTask { milliseconds })
+            }
+        };
+        Self { task: Some(task) }
+    }
+}
+
+/// A membership for the shards of this job.
+pub fn membership_request(job: &str, membership: &Membership) -> v1::MembershipRequest {
+    let member = |member: &Member| v1::Member {
+        worker: member.worker,
+        incarnation: member.incarnation,
+        active: member.active,
+        start_clock: member.start_clock,
+    };
+    v1::MembershipRequest {
+        job: job.to_owned(),
+        epoch: membership.shard_map.epoch,
+        revision: membership.revision,
+        workers: membership.workers.iter().map(member).collect(),
+    }
+}
+
+/// The status of a call that the master refused.
+pub fn refused(refused: &Refusal) -> Status {
+    let message = refused.to_string();
+    match refused {
+        Refusal::Taken { .. } | Refusal::Full { .. } => {
+            refusal::status(Reason::Taken, 0, 0, message)
+        }
+        Refusal::Stale { current, .. } => {
+            refusal::status(Reason::StaleIncarnation, 0, *current, message)
+        }
+        Refusal::NoSuchPlace { .. } | Refusal::NoIndex { .. } => Status::invalid_argument(message),
+        Refusal::OtherSamples { .. } | Refusal::NoSamples { .. } | Refusal::JobOver { .. } => {
+            Status::failed_precondition(message)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn register() -> v1::RegisterRequest {
+        v1::RegisterRequest {
+            role: v1::Role::Server.into(),
+            index: Some(1),
+            address: "host:2223".into(),
+            ..v1::RegisterRequest::default()
+        }
+    }
+
+    #[test]
+    fn bad_registrations_are_named() {
+        assert!(Registration::try_from(register()).is_ok());
+        let cases = [
+            (v1::RegisterRequest { role: 0, ..register() }, "`role`"),
+            (v1::RegisterRequest { index: Some(SHARDS_MAX), ..register() }, "`index`"),
+            (v1::RegisterRequest { address: "x".repeat(1000), ..register() }, "`address`"),
+            (v1::RegisterRequest { address: "host".into(), ..register() }, "HOST:PORT"),
+        ];
+        for (request, part) in cases {
+            let error = Registration::try_from(request).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn bad_results_are_named() {
+        let lease = v1::LeaseResult { steps: 1, steps_not_finite: 2, ..Default::default() };
+        assert!(LeaseResult::try_from(lease).is_err());
+        let overflow = v1::LeaseResult { steps: 3, loss_sum: f64::INFINITY, ..Default::default() };
+        assert_eq!(LeaseResult::try_from(overflow).unwrap().losses.steps_not_finite, 3);
+        let accuracy = v1::EvaluationResult { accuracy: Some(1.5), ..Default::default() };
+        assert!(EvaluationResult::try_from(accuracy).is_err());
+        let server = v1::NextTaskRequest { role: v1::Role::Server.into(), ..Default::default() };
+        assert!(TaskRequest::try_from(server).is_err());
+    }
+
+    #[test]
+    fn a_flood_of_counts_is_refused() {
+        let staleness = vec![v1::StalenessCount::default(); STALENESS_COUNTS_MAX + 1];
+        let counters = v1::WorkerCounters { staleness, ..Default::default() };
+        assert!(WorkerCounters::try_from(counters).is_err());
+    }
+}

@@ -1,0 +1,462 @@
+//! The job's way from its start to its end.
+//!
+//! Starting -> Running -> Stopping (barrier) -> Fencing -> Saving -> Evaluating -> Leaving ->
+//! Finished. A failure goes straight to Leaving.
+
+use super::Machine;
+use super::expire::EXIT_TERMINATED;
+use super::types::{Action, EvaluationResult, Leave, Level, ModelWritten, Role, Seat};
+use std::time::Duration;
+
+/// After a signal everything must be over within 8 s: the barrier, saving, and telling everybody.
+const BARRIER_AFTER_SIGNAL: Duration = Duration::from_millis(3500);
+const SAVED_AFTER_SIGNAL: Duration = Duration::from_millis(6500);
+const LEFT_AFTER_SIGNAL: Duration = Duration::from_millis(7500);
+
+/// A member that alone was signalled is let go after this long: a signal to the whole job reaches
+/// the master, too, within it, and then it is the job that ends.
+const LEAVE_ALONE_AFTER: Duration = Duration::from_millis(1500);
+
+/// Why no more leases are given out.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Stop {
+    /// Every sample of every pass is done.
+    Completed,
+    /// A signal; with the exit code.
+    Signal(u8),
+    /// The run diverged.
+    Diverged(String),
+}
+
+impl Stop {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Completed => 0,
+            Self::Signal(code) => *code,
+            Self::Diverged(_) => 1,
+        }
+    }
+
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Diverged(reason) => Some(reason.clone()),
+            Self::Completed | Self::Signal(_) => None,
+        }
+    }
+}
+
+/// Where the job is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Phase {
+    /// Servers and workers register.
+    Starting,
+    /// Leases go out.
+    Running,
+    /// The barrier: leases come in.
+    Stopping { stop: Stop, deadline: Duration },
+    /// Every shard learns that no push is taken any more.
+    Fencing { stop: Stop },
+    /// The driver writes the model.
+    Saving { stop: Stop },
+    /// The written weights are measured.
+    Evaluating {
+        stop: Stop,
+        digest: u32,
+        is_second: bool,
+        deadline: Duration,
+    },
+    /// Everybody is told to leave.
+    Leaving {
+        exit_code: u8,
+        reason: Option<String>,
+        deadline: Duration,
+    },
+    /// Everybody was told, or is not waited for.
+    Finished,
+}
+
+impl Phase {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Starting => "waiting for servers and workers",
+            Self::Running => "training",
+            Self::Stopping { .. } | Self::Fencing { .. } => "waiting for workers to finish",
+            Self::Saving { .. } => "saving",
+            Self::Evaluating { .. } => "evaluating the saved model",
+            Self::Leaving { .. } | Self::Finished => "leaving",
+        }
+    }
+
+    /// Whether no new step is wanted.
+    pub(super) fn is_over(&self) -> bool {
+        !matches!(self, Self::Starting | Self::Running)
+    }
+
+    /// Whether the weights may not change any more.
+    pub(super) fn is_committed(&self) -> bool {
+        self.is_over() && !matches!(self, Self::Stopping { .. })
+    }
+
+    /// Why nobody can join any more. During the barrier and the commit a worker that was expired
+    /// may come back, to be told that it may leave.
+    pub(super) fn closed(&self) -> Option<String> {
+        match self {
+            Self::Leaving { reason, .. } => Some(
+                reason
+                    .clone()
+                    .unwrap_or_else(|| "it is finished".to_owned()),
+            ),
+            Self::Finished => Some("it is finished".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Machine {
+    /// Whether everybody was told, or is not waited for.
+    pub fn is_finished(&self) -> bool {
+        self.phase == Phase::Finished
+    }
+
+    /// The process received a signal: save what there is and end soon.
+    pub fn signal(&mut self, exit_code: u8, now: Duration) {
+        if self.signalled.is_none() {
+            self.signalled = Some(now);
+            self.log(Level::Info, "a signal: saving the model and ending");
+            match &mut self.phase {
+                Phase::Starting | Phase::Running => self.stop(Stop::Signal(exit_code), now),
+                Phase::Stopping { deadline, .. } => {
+                    *deadline = (*deadline).min(now + BARRIER_AFTER_SIGNAL);
+                }
+                Phase::Evaluating { deadline, .. } => {
+                    *deadline = (*deadline).min(now + BARRIER_AFTER_SIGNAL);
+                }
+                Phase::Leaving { deadline, .. } => {
+                    *deadline = (*deadline).min(now + LEFT_AFTER_SIGNAL);
+                }
+                Phase::Fencing { .. } | Phase::Saving { .. } | Phase::Finished => (),
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Gives out no more leases and waits for those that are out.
+    pub(super) fn stop(&mut self, stop: Stop, now: Duration) {
+        if self.phase == Phase::Starting {
+            let exit_code = stop.exit_code();
+            return self.leave(exit_code, stop.reason(), now);
+        }
+        if matches!(stop, Stop::Signal(_)) {
+            self.signalled.get_or_insert(now);
+        }
+        let patience = match stop {
+            Stop::Signal(_) => BARRIER_AFTER_SIGNAL.min(self.config.barrier_timeout),
+            Stop::Completed | Stop::Diverged(_) => self.config.barrier_timeout,
+        };
+        if let Some(reason) = stop.reason() {
+            self.log(Level::Error, reason);
+        }
+        self.phase = Phase::Stopping {
+            stop,
+            deadline: now + patience,
+        };
+    }
+
+    /// Ends the job because it cannot go on.
+    pub(super) fn fail(&mut self, reason: String, now: Duration) {
+        if matches!(self.phase, Phase::Leaving { .. } | Phase::Finished) {
+            return;
+        }
+        self.log(Level::Error, format!("the job fails: {reason}"));
+        self.leave(1, Some(reason), now);
+    }
+
+    /// Ends the job because the driver cannot do what it was asked for.
+    pub fn driver_failed(&mut self, reason: String, now: Duration) {
+        self.fail(reason, now);
+        self.advance(now);
+    }
+
+    fn leave(&mut self, exit_code: u8, reason: Option<String>, now: Duration) {
+        let patience = match self.signalled {
+            Some(at) => (at + LEFT_AFTER_SIGNAL).saturating_sub(now),
+            None => self.config.lease,
+        };
+        let report = self.report(exit_code, reason.clone(), now);
+        self.actions.push(Action::WriteReport(Box::new(report)));
+        self.phase = Phase::Leaving {
+            exit_code,
+            reason,
+            deadline: now + patience,
+        };
+    }
+
+    /// Goes on as far as what happened allows, and tells the shards what changed for them.
+    pub(super) fn advance(&mut self, now: Duration) {
+        self.advance_phase(now);
+        self.publish();
+    }
+
+    pub(super) fn advance_phase(&mut self, now: Duration) {
+        while self.advance_once(now) {}
+    }
+
+    fn advance_once(&mut self, now: Duration) -> bool {
+        match self.phase.clone() {
+            Phase::Starting => self.advance_start(now),
+            Phase::Running => self.advance_training(now),
+            Phase::Stopping { stop, deadline } => self.advance_barrier(stop, deadline, now),
+            Phase::Fencing { stop } => self.advance_fence(stop, now),
+            Phase::Saving { .. } => self.advance_save(now),
+            Phase::Evaluating { deadline, .. } => self.advance_evaluation(deadline, now),
+            Phase::Leaving {
+                exit_code,
+                reason,
+                deadline,
+            } => {
+                if self.places.all_live().next().is_some() && now < deadline {
+                    return false;
+                }
+                self.phase = Phase::Finished;
+                self.actions.push(Action::Finished { exit_code, reason });
+                true
+            }
+            Phase::Finished => false,
+        }
+    }
+
+    fn advance_start(&mut self, now: Duration) -> bool {
+        if self.shard_map.is_some() && self.has_begun {
+            self.record.training_began(now);
+            self.phase = Phase::Running;
+            return true;
+        }
+        if now.saturating_sub(self.started) < self.config.start_timeout {
+            return false;
+        }
+        let reason = format!(
+            "not everybody came within {:.0?}: {}; start them, or check that they reach this \
+             address",
+            self.config.start_timeout,
+            self.missing()
+        );
+        self.fail(reason, now);
+        true
+    }
+
+    /// Who is needed for the start and not there.
+    fn missing(&self) -> String {
+        let has = |index| {
+            self.places
+                .process(Seat {
+                    role: Role::Server,
+                    index,
+                })
+                .is_some()
+        };
+        let servers = (0..self.config.servers).filter(|shard| !has(*shard));
+        let mut missing: Vec<String> = servers
+            .map(|shard| format!("server shard {shard}"))
+            .collect();
+        if self.places.live(Role::Worker).next().is_none() {
+            missing.push("any worker".to_owned());
+        }
+        if missing.is_empty() {
+            return "no worker asked for the servers".to_owned();
+        }
+        format!("missing {}", missing.join(", "))
+    }
+
+    fn advance_training(&mut self, now: Duration) -> bool {
+        let is_done = self.leases.as_ref().is_some_and(|leases| leases.are_done());
+        if is_done {
+            self.stop(Stop::Completed, now);
+        }
+        is_done
+    }
+
+    /// Every live worker must have finished or given back its lease; at the deadline those that
+    /// have not are expired, and the model is committed without them.
+    fn advance_barrier(&mut self, stop: Stop, deadline: Duration, now: Duration) -> bool {
+        let holders: Vec<u32> = self
+            .leases
+            .iter()
+            .flat_map(|leases| leases.holders())
+            .collect();
+        if !holders.is_empty() && now < deadline {
+            return false;
+        }
+        for index in holders {
+            self.expire(
+                Seat {
+                    role: Role::Worker,
+                    index,
+                },
+                "missed the end barrier",
+                now,
+            );
+        }
+        self.record.training_ended(now);
+        self.phase = Phase::Fencing { stop };
+        true
+    }
+
+    /// Once every shard knows that no push is taken any more, the weights are final.
+    fn advance_fence(&mut self, stop: Stop, now: Duration) -> bool {
+        self.publish();
+        if self.memberships.are_acknowledged(self.config.servers) {
+            self.actions.push(Action::SaveModel);
+            self.phase = Phase::Saving { stop };
+            return true;
+        }
+        self.advance_save(now)
+    }
+
+    fn advance_save(&mut self, now: Duration) -> bool {
+        let is_late = self
+            .signalled
+            .is_some_and(|at| now >= at + SAVED_AFTER_SIGNAL);
+        if is_late {
+            self.fail(
+                "the model could not be saved within the time that a signal leaves".into(),
+                now,
+            );
+        }
+        is_late
+    }
+
+    /// The driver wrote the model, or could not.
+    pub fn model_written(&mut self, written: Result<ModelWritten, String>, now: Duration) {
+        if let Phase::Saving { stop } = self.phase.clone() {
+            match written {
+                Ok(written) => self.saved(stop, written, now),
+                // The signal came before there was anything to save.
+                Err(reason) if self.progress().samples_done == 0 && stop.exit_code() > 1 => {
+                    self.log(Level::Warn, format!("nothing was saved: {reason}"));
+                    self.leave(stop.exit_code(), None, now);
+                }
+                Err(reason) => self.fail(reason, now),
+            }
+        }
+        self.advance(now);
+    }
+
+    fn saved(&mut self, stop: Stop, written: ModelWritten, now: Duration) {
+        self.record.saved(written.servers, now);
+        if stop != Stop::Completed || self.signalled.is_some() {
+            let exit_code = stop.exit_code();
+            return self.leave(exit_code, stop.reason(), now);
+        }
+        let last = self.config.settings.passes.saturating_sub(1);
+        for pass in self.evaluations.want_final(last) {
+            if pass != last {
+                let line = format!(
+                    "pass {} was not evaluated: the evaluator was behind",
+                    pass + 1
+                );
+                self.log(Level::Warn, line);
+            }
+        }
+        let (digest, deadline) = (written.digest, now + self.config.evaluation_timeout);
+        self.phase = Phase::Evaluating {
+            stop,
+            digest,
+            is_second: false,
+            deadline,
+        };
+    }
+
+    fn advance_evaluation(&mut self, deadline: Duration, now: Duration) -> bool {
+        let can = |(seat, process): (Seat, &super::Process)| {
+            seat.role != Role::Server && process.leaving.is_none()
+        };
+        let nobody = !self.places.all_live().any(can);
+        if !nobody && now < deadline {
+            return false;
+        }
+        let why = if nobody {
+            "nobody is left to do it"
+        } else {
+            "it took too long"
+        };
+        self.log(
+            Level::Warn,
+            format!("no final evaluation of the saved model: {why}"),
+        );
+        self.conclude(now);
+        true
+    }
+
+    /// Takes the evaluation of the written weights.
+    pub(super) fn final_evaluation(&mut self, result: &EvaluationResult, now: Duration) {
+        let Phase::Evaluating {
+            stop,
+            digest,
+            is_second,
+            deadline,
+        } = self.phase.clone()
+        else {
+            return;
+        };
+        let is_match = result.weights_digest == digest;
+        if let Some(error) = &result.error {
+            self.log(Level::Warn, format!("the final evaluation failed: {error}"));
+        } else if !is_match && !is_second {
+            self.log(
+                Level::Warn,
+                "other weights than the written ones were evaluated; once more",
+            );
+            self.evaluations.want_final(result.task.pass);
+            self.phase = Phase::Evaluating {
+                stop,
+                digest,
+                is_second: true,
+                deadline,
+            };
+            return;
+        } else {
+            if !is_match {
+                let line = "the final metrics are of other weights than the written ones: something \
+                            changes the servers' weights that the master does not know of";
+                self.log(Level::Warn, line);
+            }
+            self.record_final(result, is_match);
+        }
+        self.conclude(now);
+    }
+
+    fn conclude(&mut self, now: Duration) {
+        self.record.evaluated(now);
+        self.leave(0, None, now);
+    }
+
+    /// Whether a member may leave, and with what.
+    pub(super) fn leave_for(&self, seat: Seat, now: Duration) -> Option<Leave> {
+        if let Phase::Leaving {
+            exit_code, reason, ..
+        } = &self.phase
+        {
+            let reason = reason.clone().unwrap_or_default();
+            return Some(Leave {
+                exit_code: *exit_code,
+                reason,
+            });
+        }
+        if self.phase == Phase::Finished {
+            return Some(Leave {
+                exit_code: 0,
+                reason: String::new(),
+            });
+        }
+        let since = self.places.process(seat)?.leaving?;
+        let holds_work = seat.role == Role::Worker && self.is_active(seat.index);
+        let may_go = seat.role != Role::Server
+            && !self.phase.is_over()
+            && !holds_work
+            && now.saturating_sub(since) >= LEAVE_ALONE_AFTER;
+        may_go.then(|| Leave {
+            exit_code: EXIT_TERMINATED,
+            reason: String::new(),
+        })
+    }
+}

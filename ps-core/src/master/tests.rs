@@ -1,0 +1,7 @@
+//! Scenarios of a job, and random ones.
+
+mod ending;
+mod harness;
+mod joining;
+mod random;
+mod training;

@@ -1,0 +1,227 @@
+//! The barrier, the commit, signals, divergence.
+
+use super::super::*;
+use super::harness::*;
+use crate::learning::Losses;
+
+/// One worker has finished all it can, the other holds the last lease and stays silent on it.
+fn almost_done() -> (Job, Vec<Caller>) {
+    let (mut job, workers) = Job::started(1, 2, 1);
+    job.lease(workers[1], 1);
+    let mut result = None;
+    for number in 1..50 {
+        match job.ask(workers[0], number, result).unwrap() {
+            Task::Train(task) => result = Some(done(&task)),
+            Task::Wait(_) | Task::Evaluate(_) => break,
+        }
+    }
+    (job, workers)
+}
+
+#[test]
+fn a_signal_saves_what_there_is_without_the_missing() {
+    let (mut job, workers) = almost_done();
+    let everybody: Vec<_> = job.servers(1).into_iter().chain(workers.clone()).collect();
+    job.machine.signal(130, job.now);
+    job.obey();
+    assert!(job.beat(workers[1]).unwrap().stop);
+    assert_eq!(job.saves, 0, "the barrier waits for the lease");
+    job.pass_time(4, &everybody);
+    assert_eq!(job.saves, 1);
+    assert!(job.beat(workers[1]).is_err(), "it missed the barrier");
+    let fenced = &job.memberships.last().unwrap().workers;
+    assert!(
+        fenced
+            .iter()
+            .all(|worker| worker.incarnation == 2 && !worker.active)
+    );
+    job.pass_time(4, &everybody);
+    assert_eq!(job.finished, Some((130, None)));
+    assert!(job.now < Duration::from_secs(9));
+}
+
+#[test]
+fn a_lease_that_is_given_up_after_a_signal_opens_the_barrier() {
+    let (mut job, workers) = almost_done();
+    job.machine.signal(143, job.now);
+    assert!(matches!(job.ask(workers[1], 2, None), Ok(Task::Wait(_))));
+    assert_eq!(job.saves, 1);
+    let leave = job.beat(workers[1]).unwrap().leave.unwrap();
+    assert_eq!(leave.exit_code, 143);
+}
+
+#[test]
+fn nothing_is_saved_before_every_shard_is_fenced() {
+    let (mut job, workers) = almost_done();
+    job.shards_answer = false;
+    job.machine.signal(143, job.now);
+    job.ask(workers[1], 2, None).unwrap();
+    assert_eq!(job.saves, 0);
+    let revision = job.memberships.last().unwrap().revision;
+    job.machine
+        .membership_acknowledged(0, revision - 1, job.now);
+    job.obey();
+    assert_eq!(job.saves, 0);
+    job.machine.membership_acknowledged(0, revision, job.now);
+    job.obey();
+    assert_eq!(job.saves, 1);
+}
+
+#[test]
+fn a_signal_before_work_ends_at_once() {
+    let mut job = Job::new(config(1, 1, 1));
+    let server = job.join(Role::Server, 1, Some(0)).unwrap();
+    job.machine.signal(130, job.now);
+    job.obey();
+    assert_eq!(job.beat(server).unwrap().leave.unwrap().exit_code, 130);
+    assert_eq!(job.finished, Some((130, None)));
+    assert_eq!(job.saves, 0);
+}
+
+#[test]
+fn a_signal_after_the_barrier_exits_0() {
+    let (mut job, workers) = Job::started(1, 1, 1);
+    let mut result = None;
+    for number in 1..50 {
+        match job.ask(workers[0], number, result).unwrap() {
+            Task::Train(task) => result = Some(done(&task)),
+            Task::Evaluate(_) if job.saves == 0 => result = None,
+            _ => break,
+        }
+    }
+    assert_eq!(job.saves, 1);
+    job.machine.signal(143, job.now);
+    let everybody = [job.servers(1)[0], workers[0]];
+    job.pass_time(8, &everybody);
+    assert_eq!(job.finished, Some((0, None)));
+}
+
+#[test]
+fn divergence_ends_the_job_with_advice() {
+    let (mut job, workers) = Job::started(1, 1, 20);
+    let mut request = TaskRequest {
+        caller: workers[0],
+        number: 0,
+        finished: None,
+        evaluated: None,
+    };
+    while job.saves == 0 {
+        request.number += 1;
+        let task = job.request(request.clone()).unwrap();
+        (request.finished, request.evaluated) = (None, None);
+        match task {
+            Task::Train(task) => {
+                let mut losses = Losses::default();
+                (task.start..task.end).step_by(10).for_each(|_| {
+                    losses.add(&Losses::of_step(
+                        if task.pass == 0 { 1.0 } else { f64::NAN },
+                        10,
+                    ));
+                });
+                request.finished = Some(LeaseResult {
+                    lease: task.lease,
+                    losses,
+                });
+            }
+            Task::Evaluate(task) => request.evaluated = Some(measured(task)),
+            Task::Wait(_) => (),
+        }
+    }
+    let leave = job.beat(workers[0]).unwrap().leave.unwrap();
+    assert_eq!(leave.exit_code, 1);
+    assert!(leave.reason.contains("--lr"), "{}", leave.reason);
+}
+
+#[test]
+fn metrics_of_other_weights_are_measured_again_and_then_marked() {
+    let (mut job, workers) = Job::started(1, 1, 1);
+    let mut request = TaskRequest {
+        caller: workers[0],
+        number: 0,
+        finished: None,
+        evaluated: None,
+    };
+    let mut finals = 0;
+    while finals < 2 {
+        request.number += 1;
+        let task = job.request(request.clone()).unwrap();
+        (request.finished, request.evaluated) = (None, None);
+        match task {
+            Task::Train(task) => request.finished = Some(done(&task)),
+            Task::Evaluate(task) => {
+                finals += u32::from(task.is_final);
+                let other = EvaluationResult {
+                    weights_digest: 1,
+                    ..measured(task)
+                };
+                request.evaluated = Some(other);
+            }
+            Task::Wait(_) => (),
+        }
+    }
+    request.number += 1;
+    job.request(request).unwrap();
+    assert!(!job.reports[0].final_metrics.as_ref().unwrap().weights_match);
+    assert!(
+        job.metrics
+            .iter()
+            .any(|line| line.starts_with("final_test_accuracy="))
+    );
+}
+
+#[test]
+fn a_worker_that_alone_is_signalled_gives_its_lease_back_and_leaves() {
+    let (mut job, workers) = almost_done();
+    let leaving = |job: &mut Job| {
+        job.beat_with(workers[1], |beat| beat.leaving = true)
+            .unwrap()
+    };
+    assert!(leaving(&mut job).stop);
+    assert!(matches!(job.ask(workers[1], 2, None), Ok(Task::Wait(_))));
+    assert_eq!(
+        leaving(&mut job).leave,
+        None,
+        "the master may be signalled, too"
+    );
+    let others: Vec<_> = job.servers(1).into_iter().chain([workers[0]]).collect();
+    job.pass_time(2, &others);
+    assert_eq!(leaving(&mut job).leave.unwrap().exit_code, 143);
+    job.work(&others, 100);
+    assert_eq!(job.finished, Some((0, None)));
+    assert!(job.reports[0].lost.is_empty());
+}
+
+#[test]
+fn a_server_that_is_signalled_ends_the_job_while_it_still_serves() {
+    let (mut job, workers) = Job::started(1, 1, 1);
+    let server = job.servers(1)[0];
+    job.beat_with(server, |beat| beat.leaving = true).unwrap();
+    assert_eq!(job.saves, 1);
+    assert_eq!(job.beat(workers[0]).unwrap().leave.unwrap().exit_code, 143);
+}
+
+#[test]
+fn a_model_that_cannot_be_written_fails_the_job() {
+    let (mut job, workers) = almost_done();
+    job.machine.signal(143, job.now);
+    job.machine
+        .next_task(
+            TaskRequest {
+                caller: workers[1],
+                number: 2,
+                finished: None,
+                evaluated: None,
+            },
+            job.now,
+        )
+        .unwrap();
+    for action in job.machine.take_actions() {
+        if let Action::SetMembership(membership) = action {
+            job.machine
+                .membership_acknowledged(0, membership.revision, job.now);
+        }
+    }
+    job.machine.model_written(Err("disk full".into()), job.now);
+    let leave = job.beat(workers[0]).unwrap().leave.unwrap();
+    assert_eq!((leave.exit_code, leave.reason.as_str()), (1, "disk full"));
+}

@@ -1,0 +1,270 @@
+//! Random courses of a job: whatever is lost, repeated, reordered or dies.
+
+use super::super::*;
+use super::harness::*;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+const SERVERS: u32 = 2;
+const WORKERS: u32 = 3;
+const SAMPLES: u64 = 100;
+const PASSES: u64 = 2;
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// Time in tenths of a second; servers beat in between, so that they live.
+    Time(u64),
+    Beat(usize),
+    Ask(usize),
+    /// The newest request once more, or an older one.
+    Repeat(usize, usize),
+    /// Registers anew if it must, or again.
+    Register(usize),
+    Die(usize),
+    Evaluator,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let worker = 0..WORKERS as usize + 1;
+    prop_oneof![
+        3 => (1_u64..40).prop_map(Event::Time),
+        2 => worker.clone().prop_map(Event::Beat),
+        8 => worker.clone().prop_map(Event::Ask),
+        2 => (worker.clone(), 0_usize..4).prop_map(|(worker, back)| Event::Repeat(worker, back)),
+        1 => worker.clone().prop_map(Event::Register),
+        1 => worker.prop_map(Event::Die),
+        1 => Just(Event::Evaluator),
+    ]
+}
+
+/// A worker process as the network shows it.
+#[derive(Default)]
+struct Process {
+    token: u64,
+    caller: Option<Caller>,
+    number: u64,
+    sent: Vec<TaskRequest>,
+    finished: Option<LeaseResult>,
+    evaluated: Option<EvaluationResult>,
+}
+
+struct World {
+    job: Job,
+    processes: Vec<Process>,
+    next_token: u64,
+    tasks: BTreeMap<u64, TrainTask>,
+    done: BTreeSet<u64>,
+    samples_done: u64,
+    incarnations: BTreeMap<u32, u64>,
+    seen: (u64, u64, usize),
+}
+
+impl World {
+    fn new() -> Self {
+        let mut job = Job::new(config(SERVERS, WORKERS, PASSES));
+        for shard in 0..SERVERS {
+            job.join(Role::Server, shard.into(), Some(shard)).unwrap();
+        }
+        let processes = (0..=WORKERS).map(|_| Process::default()).collect();
+        Self {
+            job,
+            processes,
+            next_token: 100,
+            tasks: BTreeMap::new(),
+            done: BTreeSet::new(),
+            samples_done: 0,
+            incarnations: BTreeMap::new(),
+            seen: (0, 0, 0),
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match *event {
+            Event::Time(tenths) => self.time(tenths),
+            Event::Beat(index) => self.beat(index),
+            Event::Ask(index) => self.ask(index),
+            Event::Repeat(index, back) => self.repeat(index, back),
+            Event::Register(index) => self.register(index),
+            Event::Die(index) => self.processes[index] = Process::default(),
+            Event::Evaluator => {
+                let _ = self.job.join(Role::Evaluator, 7, None);
+            }
+        }
+        self.check();
+    }
+
+    fn time(&mut self, tenths: u64) {
+        for _ in 0..tenths {
+            self.job.now += Duration::from_millis(100);
+            self.job.machine.tick(self.job.now);
+            self.job.obey();
+            for server in self.job.servers(SERVERS) {
+                let _ = self.job.beat(server);
+            }
+        }
+    }
+
+    fn register(&mut self, index: usize) {
+        let process = &mut self.processes[index];
+        if process.caller.is_none() {
+            self.next_token += 1;
+            process.token = self.next_token;
+        }
+        if let Ok(caller) = self.job.join(Role::Worker, process.token, None) {
+            if process.caller != Some(caller) {
+                // The lease was over: this is another life.
+                let before = process.caller.map_or(0, |before| before.incarnation);
+                assert!(
+                    process.caller.is_none_or(|c| c.seat != caller.seat)
+                        || before < caller.incarnation
+                );
+                *process = Process {
+                    token: process.token,
+                    caller: Some(caller),
+                    ..Process::default()
+                };
+            }
+        }
+    }
+
+    fn beat(&mut self, index: usize) {
+        let Some(caller) = self.processes[index].caller else {
+            return self.register(index);
+        };
+        let clock = self.processes[index].number;
+        if self
+            .job
+            .beat_with(caller, |beat| beat.clock = clock)
+            .is_err()
+        {
+            self.processes[index] = Process::default();
+        }
+    }
+
+    fn ask(&mut self, index: usize) {
+        let process = &mut self.processes[index];
+        let Some(caller) = process.caller else {
+            return self.register(index);
+        };
+        process.number += 1;
+        let request = TaskRequest {
+            caller,
+            number: process.number,
+            finished: process.finished.take(),
+            evaluated: process.evaluated.take(),
+        };
+        process.sent.push(request.clone());
+        self.send(index, request);
+    }
+
+    fn repeat(&mut self, index: usize, back: usize) {
+        let sent = &self.processes[index].sent;
+        let Some(request) = sent.iter().rev().nth(back).cloned() else {
+            return;
+        };
+        if back == 0 {
+            return self.send(index, request);
+        }
+        // An echo of an older request: its answer goes nowhere and nothing is counted.
+        let before = self.job.machine.snapshot().samples_done;
+        let _ = self.job.request(request);
+        assert_eq!(self.job.machine.snapshot().samples_done, before);
+    }
+
+    fn send(&mut self, index: usize, request: TaskRequest) {
+        let before = self.job.machine.snapshot().samples_done;
+        let Ok(task) = self.job.request(request.clone()) else {
+            self.processes[index] = Process::default();
+            return;
+        };
+        let counted = self.job.machine.snapshot().samples_done - before;
+        if counted > 0 {
+            let lease = request.finished.unwrap().lease;
+            let task = self.tasks[&lease];
+            assert_eq!(counted, task.end - task.start);
+            assert!(self.done.insert(lease), "lease {lease} counted twice");
+            self.samples_done += counted;
+        }
+        let process = &mut self.processes[index];
+        match task {
+            Task::Train(task) => {
+                assert!(task.end <= SAMPLES && task.start < task.end && task.pass < PASSES);
+                assert!(
+                    self.tasks
+                        .insert(task.lease, task)
+                        .is_none_or(|before| before == task)
+                );
+                process.finished = Some(done(&task));
+            }
+            Task::Evaluate(task) => process.evaluated = Some(measured(task)),
+            Task::Wait(_) => (),
+        }
+    }
+
+    /// What grows never shrinks.
+    fn check(&mut self) {
+        let (mut epoch, mut revision, checked) = self.seen;
+        for membership in &self.job.memberships[checked..] {
+            assert!(membership.shard_map.epoch >= epoch && membership.revision > revision);
+            (epoch, revision) = (membership.shard_map.epoch, membership.revision);
+            for worker in &membership.workers {
+                let known = self.incarnations.entry(worker.worker).or_default();
+                assert!(worker.incarnation >= *known);
+                *known = worker.incarnation;
+            }
+        }
+        self.seen = (epoch, revision, self.job.memberships.len());
+        for process in self.processes.iter().filter_map(|process| process.caller) {
+            assert!(
+                process.incarnation
+                    <= self
+                        .incarnations
+                        .get(&process.seat.index)
+                        .copied()
+                        .unwrap_or(u64::MAX)
+            );
+        }
+    }
+
+    /// From now on one worker keeps asking; the job must end, whatever happened before.
+    fn finish(&mut self) {
+        for _ in 0..3_000 {
+            if self.job.machine.is_finished() {
+                return;
+            }
+            self.beat(0);
+            self.ask(0);
+            self.time(5);
+            self.check();
+        }
+        panic!("the job never ends: {:?}", self.job.machine.phase);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn whatever_happens_the_job_ends_and_every_sample_is_done(
+        events in prop::collection::vec(event(), 0..300),
+    ) {
+        let mut world = World::new();
+        events.iter().for_each(|event| world.apply(event));
+        world.finish();
+        let (code, reason) = world.job.finished.clone().unwrap();
+        if code != 0 {
+            // Only for want of workers.
+            let reason = reason.unwrap();
+            prop_assert!(reason.contains("no worker") || reason.contains("any worker"), "{}", reason);
+            return Ok(());
+        }
+        let mut covered: BTreeMap<(u64, u64), u64> = BTreeMap::new();
+        for lease in &world.done {
+            let task = world.tasks[lease];
+            (task.start..task.end).for_each(|sample| *covered.entry((task.pass, sample)).or_default() += 1);
+        }
+        prop_assert_eq!(covered.len() as u64, SAMPLES * PASSES);
+        prop_assert_eq!(world.samples_done, SAMPLES * PASSES, "counted once per sample and pass");
+        prop_assert_eq!(world.job.saves, 1);
+    }
+}

@@ -1,0 +1,55 @@
+//! An existing candle training loop whose optimizer is swapped for the servers.
+//!
+//! ```text
+//! ps-server --shard 0 &
+//! cargo run --release -p ps-worker --example existing_loop -- default 127.0.0.1:2223
+//! ```
+
+use candle_core::{D, DType, Device, Module, Result, Tensor};
+use candle_nn::{Optimizer, VarBuilder, VarMap};
+use ps_worker::data;
+use ps_worker::optimizer::{AsyncOptimizer, AsyncOptimizerConfig};
+
+const PASSES: usize = 10;
+const BATCH_SIZE: usize = 32;
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let job = args.next().unwrap_or_else(|| "default".to_owned());
+    let servers: Vec<String> = args.collect();
+    let data = data::bundled_digits().map_err(candle_core::Error::wrap)?;
+    let device = Device::Cpu;
+    let inputs = data.train.features_each();
+
+    let vars = VarMap::new();
+    let builder = VarBuilder::from_varmap(&vars, DType::F32, &device);
+    let model = candle_nn::seq()
+        .add(candle_nn::linear(inputs, 64, builder.pp("hidden"))?)
+        .add_fn(|hidden| hidden.relu())
+        .add(candle_nn::linear(64, data.classes, builder.pp("output"))?);
+
+    // Was: candle_nn::SGD::new(vars.all_vars(), 0.1)?
+    let mut config = AsyncOptimizerConfig::new(vars.clone(), servers);
+    config.job = job;
+    let mut optimizer = AsyncOptimizer::new(vars.all_vars(), config)?;
+
+    let batch = |samples: &data::Samples, numbers: &[u64]| -> Result<(Tensor, Tensor)> {
+        let (features, labels) = samples.gather(numbers).map_err(candle_core::Error::wrap)?;
+        let features = Tensor::from_vec(features, (numbers.len(), inputs), &device)?;
+        Ok((features, Tensor::new(labels, &device)?))
+    };
+    let train: Vec<u64> = (0..data.train.len() as u64).collect();
+    for pass in 1..=PASSES {
+        for numbers in train.chunks(BATCH_SIZE) {
+            let (features, labels) = batch(&data.train, numbers)?;
+            let loss = candle_nn::loss::cross_entropy(&model.forward(&features)?, &labels)?;
+            optimizer.backward_step(&loss)?;
+        }
+        let test: Vec<u64> = (0..data.test.len() as u64).collect();
+        let (features, labels) = batch(&data.test, &test)?;
+        let right = model.forward(&features)?.argmax(D::Minus1)?.eq(&labels)?;
+        let accuracy = right.to_dtype(DType::F32)?.mean_all()?.to_scalar::<f32>()?;
+        println!("pass={pass}; test_accuracy={accuracy:.4};");
+    }
+    Ok(())
+}

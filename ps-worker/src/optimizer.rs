@@ -1,0 +1,217 @@
+//! The servers as an optimizer: an existing candle training loop swaps its optimizer for this one.
+//!
+//! ```no_run
+//! # fn main() -> candle_core::Result<()> {
+//! use candle_nn::{Optimizer, VarMap};
+//! use ps_worker::optimizer::{AsyncOptimizer, AsyncOptimizerConfig};
+//!
+//! let vars = VarMap::new(); // ... build the model from it ...
+//! let config = AsyncOptimizerConfig::new(vars.clone(), ["127.0.0.1:2223"]);
+//! let mut optimizer = AsyncOptimizer::new(vars.all_vars(), config)?;
+//! # let loss = candle_core::Tensor::new(0_f32, &candle_core::Device::Cpu)?;
+//! optimizer.backward_step(&loss)?; // pushes the gradient, pulls the weights
+//! # Ok(())
+//! # }
+//! ```
+
+use crate::client::{Client, ClientConfig, Gradient, PushReport, Weights, discover};
+use crate::model::FlatVars;
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Var};
+use candle_nn::{Optimizer, VarMap};
+use ps_core::Layout;
+use ps_core::settings::TrainingSettings;
+use ps_runtime::{Connector, Outside, SystemClock, TrainingArgs};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// How often the servers hear of this worker while a step takes long.
+const ALIVE_EVERY: Duration = Duration::from_secs(2);
+
+/// Where the weights are and how gradients are applied to them.
+#[derive(Clone)]
+pub struct AsyncOptimizerConfig {
+    /// The model's variables by name: names identify tensors on the servers.
+    pub vars: VarMap,
+    /// The servers, in any order.
+    pub servers: Vec<String>,
+    /// The job they belong to.
+    pub job: String,
+    /// Which of the workers this process is.
+    pub worker: u32,
+    /// Optimizer, rate, staleness bound and correction; the same in every worker.
+    pub settings: TrainingSettings,
+    /// How long a server may be away.
+    pub patience: Duration,
+}
+
+impl AsyncOptimizerConfig {
+    /// Worker 0 of the job `default`, with plain SGD at 0.1 and the default staleness bound.
+    pub fn new(vars: VarMap, servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let settings = TrainingArgs::default().settings();
+        Self {
+            vars,
+            servers: servers.into_iter().map(Into::into).collect(),
+            job: "default".to_owned(),
+            worker: 0,
+            settings: settings
+                .unwrap_or_else(|error| unreachable!("the defaults are valid: {error}")),
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Pushes gradients to the servers and takes their weights.
+pub struct AsyncOptimizer {
+    runtime: Runtime,
+    client: Arc<Client>,
+    vars: FlatVars,
+    layout: Arc<Layout>,
+    trained: Vec<bool>,
+    weights: Weights,
+    learning_rate: f64,
+    last: PushReport,
+}
+
+impl Optimizer for AsyncOptimizer {
+    type Config = AsyncOptimizerConfig;
+
+    /// Connects to the servers. The first worker's variables are the start; every later worker, and
+    /// this one, takes the weights that the servers hold.
+    fn new(vars: Vec<Var>, config: Self::Config) -> Result<Self> {
+        let flat = FlatVars::new(&config.vars).map_err(candle_core::Error::wrap)?;
+        let trained = trained(&flat, &vars)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let layout = Arc::new(flat.layout().clone());
+        let start = flat.get().map_err(candle_core::Error::wrap)?;
+        let connected = runtime.block_on(connect(&config, &layout, &start));
+        let (client, weights) = connected.map_err(candle_core::Error::wrap)?;
+        flat.set(weights.values())
+            .map_err(candle_core::Error::wrap)?;
+        let alive = client.clone();
+        runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(ALIVE_EVERY).await;
+                alive.alive(false).await;
+            }
+        });
+        let learning_rate = config.settings.learning_rate.base;
+        let last = PushReport::default();
+        Ok(Self {
+            runtime,
+            client,
+            vars: flat,
+            layout,
+            trained,
+            weights,
+            learning_rate,
+            last,
+        })
+    }
+
+    /// Pushes the gradients and sets the variables to the weights for the next step.
+    fn step(&mut self, grads: &GradStore) -> Result<()> {
+        let mut flat = self
+            .vars
+            .gradient(grads)
+            .map_err(candle_core::Error::wrap)?;
+        for (present, trained) in flat.present.iter_mut().zip(&self.trained) {
+            *present &= *trained;
+        }
+        let gradient = Gradient::new(self.layout.clone(), flat.values, flat.present, 0.0);
+        let rate = self.learning_rate as f32;
+        let call = self.client.push_pull(&gradient, rate, &mut self.weights);
+        self.last = self
+            .runtime
+            .block_on(call)
+            .map_err(candle_core::Error::wrap)?;
+        self.vars
+            .set(self.weights.values())
+            .map_err(candle_core::Error::wrap)
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.learning_rate = learning_rate;
+    }
+}
+
+impl AsyncOptimizer {
+    /// What became of the last push: its staleness, and chunks refused as not finite.
+    pub fn last_push(&self) -> &PushReport {
+        &self.last
+    }
+
+    /// Sets the variables to the weights as the servers hold them now, for an evaluation.
+    ///
+    /// # Errors
+    /// A server is away for too long.
+    pub fn pull(&mut self) -> Result<()> {
+        let clock = self.weights.clock();
+        let read = self.runtime.block_on(self.client.read(&mut self.weights));
+        read.map_err(candle_core::Error::wrap)?;
+        self.weights.set_clock(clock);
+        self.vars
+            .set(self.weights.values())
+            .map_err(candle_core::Error::wrap)
+    }
+}
+
+impl Drop for AsyncOptimizer {
+    /// The others' gate must not wait for a worker that has ended.
+    fn drop(&mut self) {
+        self.runtime.block_on(self.client.alive(true));
+    }
+}
+
+/// Which tensors the loop trains; a variable that is not in the map has no name to push under.
+fn trained(flat: &FlatVars, vars: &[Var]) -> Result<Vec<bool>> {
+    let mut trained = vec![false; flat.vars().len()];
+    for var in vars {
+        let Some(position) = flat.position(var) else {
+            let shape = var.shape();
+            candle_core::bail!(
+                "optimizer: a variable of shape {shape:?} is not in the VarMap, so it has no name \
+                 on the servers; build the model from the VarMap of the configuration"
+            );
+        };
+        trained[position] = true;
+    }
+    Ok(trained)
+}
+
+async fn connect(
+    config: &AsyncOptimizerConfig,
+    layout: &Layout,
+    start: &[f32],
+) -> std::result::Result<(Arc<Client>, Weights), crate::client::Error> {
+    let outside = Outside {
+        connector: Connector::tcp(),
+        clock: SystemClock::start(),
+        seed: u64::from(std::process::id()),
+        metrics: Arc::new(|_| ()),
+    };
+    let mut client = ClientConfig {
+        job: config.job.clone(),
+        worker: config.worker,
+        incarnation: outside.clock.unix_ms(),
+        epoch: 0,
+        addresses: config.servers.clone(),
+        patience: config.patience,
+        attempt: config.patience.min(Duration::from_secs(10)),
+    };
+    client.addresses = discover(&client, &outside).await?;
+    let client = Client::new(client, &outside)?;
+    let spec = config.settings.model_spec(layout, client.shards());
+    client.init_or_join(&spec, start).await?;
+    let mut weights = Weights::new(&spec);
+    client.pull(0, &mut weights).await?;
+    Ok((Arc::new(client), weights))
+}
