@@ -1,0 +1,177 @@
+//! The options of a master.
+
+use clap::Parser;
+use ps_core::limits::{SHARDS_MAX, WORKERS_MAX};
+use ps_core::settings::{self, TrainingSettings};
+use ps_runtime::TrainingArgs;
+use ps_runtime::process::ProcessArgs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "Examples:
+  ps-master --servers 1 --workers 2 --out out                 # everybody on this machine
+  ps-master --listen 0.0.0.0:2222 --servers 3 --workers 2 --out out --passes 10 --optimizer adam
+
+It waits for the servers and the first worker, hands out the samples, has the model evaluated after
+each pass, and writes OUT/model.safetensors and OUT/report.json. Standard output carries metric
+lines, `name=value;` pairs; logs go to standard error. Exit codes: 0 done, 1 failed, 64 bad usage,
+130 Ctrl-C, 143 SIGTERM; after a signal the model so far is written.";
+
+/// Coordinate a job: who is in it, who trains on what, when it ends.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "ps-master", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// Where to listen; port 0 takes any free one. Other machines reach it only when it says so.
+    #[arg(
+        long,
+        env = "PS_LISTEN",
+        default_value = "127.0.0.1:2222",
+        value_name = "ADDR"
+    )]
+    pub listen: String,
+    /// Servers that the model is cut over.
+    #[arg(long, env = "PS_SERVERS", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS_MAX)))]
+    pub servers: u32,
+    /// Workers that may join; the job starts with the first of them.
+    #[arg(long, env = "PS_WORKERS", value_name = "M",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
+    pub workers: u32,
+    /// Where the model and the report are written; created if need be.
+    #[arg(long, env = "PS_OUT", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Milliseconds that a member may be silent before its work is given to others.
+    #[arg(long, env = "PS_LEASE_MS", default_value_t = 10_000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(100..))]
+    pub lease_ms: u64,
+    /// Seconds that a worker may take for one step before it counts as stuck.
+    #[arg(long, env = "PS_STEP_TIMEOUT_S", default_value_t = 300, value_name = "S",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub step_timeout_s: u64,
+    /// Seconds that the servers and the first worker may take to come.
+    #[arg(
+        long,
+        env = "PS_START_TIMEOUT_S",
+        default_value_t = 300,
+        value_name = "S"
+    )]
+    pub start_timeout_s: u64,
+    /// Seconds that the end waits for workers that are in the middle of their samples.
+    #[arg(
+        long,
+        env = "PS_BARRIER_TIMEOUT_S",
+        default_value_t = 30,
+        value_name = "S"
+    )]
+    pub barrier_timeout_s: u64,
+    /// Seconds that the evaluation of the written model may take.
+    #[arg(
+        long,
+        env = "PS_EVALUATION_TIMEOUT_S",
+        default_value_t = 600,
+        value_name = "S"
+    )]
+    pub evaluation_timeout_s: u64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub training: TrainingArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub process: ProcessArgs,
+}
+
+/// What a master is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The job it leads.
+    pub job: String,
+    /// What its state machine is told.
+    pub machine: ps_core::master::Config,
+    /// Whether a bar is drawn on a terminal; a log gets lines either way.
+    pub show_bar: bool,
+}
+
+impl Config {
+    /// The defaults of the options for so many servers and workers.
+    pub fn new(job: &str, servers: u32, workers: u32, settings: TrainingSettings) -> Self {
+        let machine = ps_core::master::Config {
+            servers,
+            workers,
+            settings,
+            lease: Duration::from_secs(10),
+            step_timeout: Duration::from_secs(300),
+            start_timeout: Duration::from_secs(300),
+            barrier_timeout: Duration::from_secs(30),
+            evaluation_timeout: Duration::from_secs(600),
+        };
+        Self {
+            job: job.to_owned(),
+            machine,
+            show_bar: false,
+        }
+    }
+}
+
+impl TryFrom<Args> for Config {
+    type Error = settings::Error;
+
+    fn try_from(args: Args) -> Result<Self, settings::Error> {
+        let settings = args.training.settings()?;
+        Ok(Self {
+            job: args.process.job_id,
+            machine: ps_core::master::Config {
+                servers: args.servers,
+                workers: args.workers,
+                settings,
+                lease: Duration::from_millis(args.lease_ms),
+                step_timeout: Duration::from_secs(args.step_timeout_s),
+                start_timeout: Duration::from_secs(args.start_timeout_s),
+                barrier_timeout: Duration::from_secs(args.barrier_timeout_s),
+                evaluation_timeout: Duration::from_secs(args.evaluation_timeout_s),
+            },
+            show_bar: true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_and_the_library_have_the_same_defaults() {
+        let args = [
+            "ps-master",
+            "--servers",
+            "2",
+            "--workers",
+            "3",
+            "--out",
+            "x",
+        ];
+        let config = Config::try_from(Args::try_parse_from(args).unwrap()).unwrap();
+        let same = Config::new("default", 2, 3, config.machine.settings.clone());
+        assert_eq!(
+            format!("{:?}", config.machine),
+            format!("{:?}", same.machine)
+        );
+        assert_eq!(config.job, same.job);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for wrong in [["--servers", "0"], ["--workers", "0"], ["--lease-ms", "0"]] {
+            let args = [
+                "ps-master",
+                "--servers",
+                "1",
+                "--workers",
+                "1",
+                "--out",
+                "x",
+            ];
+            let args = args.into_iter().filter(|arg| *arg != wrong[0]).chain(wrong);
+            assert!(Args::try_parse_from(args).is_err(), "{wrong:?}");
+        }
+    }
+}

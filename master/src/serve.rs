@@ -1,0 +1,87 @@
+//! A master with its listener, from its start to its end.
+
+use crate::config::Config;
+use crate::driver::Driver;
+use crate::service::Service;
+use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
+use ps_proto::v1::master_server::MasterServer;
+use ps_runtime::files::Files;
+use ps_runtime::{Incoming, Outside, Shutdown};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// The report's file.
+pub const REPORT_FILE: &str = "report.json";
+
+/// How long the last answers have to reach their members.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Why a master failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The job cannot be done; every member was told.
+    #[error("the job failed: {0}")]
+    JobFailed(String),
+    /// The job is done and the model is written, the report is not.
+    #[error("the report could not be written: {0}")]
+    Report(std::io::Error),
+    /// The listener broke.
+    #[error("serving on {address}: {error}")]
+    Serve {
+        /// Where it listened.
+        address: String,
+        /// What broke.
+        error: tonic::transport::Error,
+    },
+    /// The listener ended while the job was going on.
+    #[error("serving on {address}: the listener was closed before the job was done")]
+    Closed {
+        /// Where it listened.
+        address: String,
+    },
+}
+
+/// Leads one job to its end; returns the exit code.
+///
+/// `files` is where the model and the report are written: a [`ps_runtime::files::Directory`] has
+/// proven that it can be written.
+///
+/// # Errors
+/// The job failed, or the listener broke.
+pub async fn run(
+    config: Config,
+    incoming: Incoming,
+    address: String,
+    outside: Outside,
+    shutdown: Shutdown,
+    files: Files,
+) -> Result<u8, Error> {
+    (outside.metrics)(&format!("role=master; listening={address};"));
+    let machine = &config.machine;
+    tracing::info!(
+        "job `{}`: listening on {address} for {} servers and {} workers; results go to {}",
+        config.job,
+        machine.servers,
+        machine.workers,
+        files.location()
+    );
+    let (service, calls) = Service::new(&config.job, machine.lease, &machine.settings);
+    let service = MasterServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+    let (done, is_done) = oneshot::channel::<()>();
+    let serving = ps_runtime::transport::server().add_service(service);
+    let mut serving = Box::pin(serving.serve_with_incoming_shutdown(incoming, async move {
+        let _ = is_done.await;
+    }));
+    let driver = Box::pin(Driver::new(config, &outside, shutdown, files).run(calls));
+    let ended = tokio::select! {
+        biased;
+        served = &mut serving => return Err(match served {
+            Ok(()) => Error::Closed { address },
+            Err(error) => Error::Serve { address, error },
+        }),
+        ended = driver => ended,
+    };
+    drop(done);
+    let _ = tokio::time::timeout(LINGER, serving).await;
+    ended
+}

@@ -1,0 +1,227 @@
+//! Reads the whole model from the shards; no gate holds the master, and by then nobody pushes.
+
+use futures_util::future::try_join_all;
+use ps_core::limits::{MESSAGE_BYTES_MAX, MODEL_ELEMENTS_MAX};
+use ps_core::model_spec::ModelSpec;
+use ps_core::report::ServerReport;
+use ps_proto::convert::data::ELEMENT_BYTES;
+use ps_proto::v1;
+use ps_proto::v1::data_plane_client::DataPlaneClient;
+use ps_runtime::link::{Link, Patience};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::Status;
+use tonic::transport::Channel;
+
+/// A shard answers the question what it holds at once.
+const DESCRIBE: Patience = Patience {
+    attempt: Duration::from_secs(2),
+    total: Duration::from_secs(6),
+};
+
+/// A shard may be gigabytes; that it still sends is checked message by message.
+const PULL: Patience = Patience {
+    attempt: Duration::from_secs(600),
+    total: Duration::from_secs(6),
+};
+
+/// How long the next message of a pull may take.
+const NEXT_MESSAGE: Duration = Duration::from_secs(5);
+
+/// The model as it is on the servers.
+pub(crate) struct Model {
+    pub(crate) spec: ModelSpec,
+    /// Of the whole model, in layout order.
+    pub(crate) weights: Vec<f32>,
+    pub(crate) servers: BTreeMap<u32, ServerReport>,
+}
+
+impl Model {
+    /// CRC-32 over the weights as little-endian bytes, in layout order.
+    pub(crate) fn digest(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        for part in self.weights.chunks(16 * 1024) {
+            let bytes: Vec<u8> = part
+                .iter()
+                .flat_map(|weight| weight.to_le_bytes())
+                .collect();
+            hasher.update(&bytes);
+        }
+        hasher.finalize()
+    }
+}
+
+/// Why the model cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("reading the weights of shard {shard} at {address}: {message}")]
+    Shard {
+        shard: usize,
+        address: String,
+        message: String,
+    },
+    #[error("the servers hold no model: no worker has created it")]
+    NoModel,
+}
+
+/// Asks every shard what it holds and reads all weights.
+pub(crate) async fn read(job: &str, epoch: u64, links: &[Arc<Link>]) -> Result<Model, Error> {
+    let described = links
+        .iter()
+        .enumerate()
+        .map(|(shard, link)| describe(job, shard, link));
+    let described = try_join_all(described).await?;
+    let mut servers = BTreeMap::new();
+    let mut spec: Option<ModelSpec> = None;
+    for (shard, (link, reply)) in links.iter().zip(described).enumerate() {
+        let failed = |message: String| error(shard, link, message);
+        servers.insert(shard as u32, server_report(link.address(), reply.counters));
+        let held = reply.model.ok_or(Error::NoModel)?;
+        let held = ModelSpec::try_from(held).map_err(|error| failed(error.to_string()))?;
+        if held.shards as usize != links.len() {
+            let (cut, are) = (held.shards, links.len());
+            return Err(failed(format!(
+                "its model is cut over {cut} servers, the job has {are}"
+            )));
+        }
+        let first = spec.get_or_insert_with(|| held.clone());
+        if let Some(difference) = held.difference(first) {
+            return Err(failed(format!(
+                "it holds another model than shard 0: {difference}"
+            )));
+        }
+    }
+    let spec = spec.ok_or(Error::NoModel)?;
+    debug_assert!(spec.layout.elements() as u64 <= MODEL_ELEMENTS_MAX);
+    let mut weights = vec![0.0; spec.layout.elements()];
+    let partition = spec.partition();
+    let mut rest: &mut [f32] = &mut weights;
+    let mut pulls = Vec::with_capacity(links.len());
+    for (shard, link) in (0..).zip(links) {
+        let (part, after) = rest.split_at_mut(partition.range(shard).len());
+        rest = after;
+        pulls.push(pull(job, epoch, shard, link, partition.chunks(shard), part));
+    }
+    try_join_all(pulls).await?;
+    Ok(Model {
+        spec,
+        weights,
+        servers,
+    })
+}
+
+fn error(shard: usize, link: &Link, message: impl Into<String>) -> Error {
+    Error::Shard {
+        shard,
+        address: link.address().to_owned(),
+        message: message.into(),
+    }
+}
+
+async fn describe(job: &str, shard: usize, link: &Link) -> Result<v1::DescribeReply, Error> {
+    let attempt = |channel| {
+        let request = v1::DescribeRequest {
+            job: job.to_owned(),
+        };
+        async move { Ok(client(channel).describe(request).await?.into_inner()) }
+    };
+    let reply = link.call(DESCRIBE, attempt, |_| ()).await;
+    let reply = reply.map_err(|status| error(shard, link, status.message()))?;
+    if reply.shard as usize != shard {
+        return Err(error(
+            shard,
+            link,
+            format!("it holds shard {} instead", reply.shard),
+        ));
+    }
+    Ok(reply)
+}
+
+fn server_report(address: &str, counters: Option<v1::ShardCounters>) -> ServerReport {
+    let counters = counters.unwrap_or_default();
+    ServerReport {
+        address: address.to_owned(),
+        weight_bytes: counters.weight_bytes,
+        pushes_applied: counters.pushes_applied,
+        pushes_duplicate: counters.pushes_duplicate,
+        pushes_torn: counters.pushes_torn,
+        chunks_refused: counters.chunks_refused,
+        calls_fenced: counters.calls_fenced,
+        bytes_received: counters.bytes_received,
+        bytes_sent: counters.bytes_sent,
+    }
+}
+
+/// Fills a shard's part of the weights.
+async fn pull(
+    job: &str,
+    epoch: u64,
+    shard: u32,
+    link: &Link,
+    chunks: Vec<Range<usize>>,
+    part: &mut [f32],
+) -> Result<(), Error> {
+    let part = tokio::sync::Mutex::new(part);
+    let attempt = |channel| {
+        let request = v1::PullRequest {
+            job: job.to_owned(),
+            shard,
+            epoch,
+            puller: None,
+            encoding: v1::Encoding::F32.into(),
+        };
+        let (part, chunks) = (&part, &chunks);
+        async move { pull_once(channel, request, chunks, &mut part.lock().await).await }
+    };
+    let pulled = link.call(PULL, attempt, |_| ()).await;
+    pulled.map_err(|status| error(shard as usize, link, status.message()))
+}
+
+async fn pull_once(
+    channel: Channel,
+    request: v1::PullRequest,
+    chunks: &[Range<usize>],
+    part: &mut [f32],
+) -> Result<(), Status> {
+    let start = chunks.first().map_or(0, |chunk| chunk.start);
+    let mut has = vec![false; chunks.len()];
+    let mut messages = client(channel).pull(request).await?.into_inner();
+    while let Some(message) = next(&mut messages).await? {
+        for chunk in message.chunks {
+            let index = chunk.index as usize;
+            let bad = || Status::data_loss(format!("chunk {index} is not of this shard's model"));
+            let range = chunks.get(index).ok_or_else(bad)?;
+            let room = part
+                .get_mut(range.start - start..range.end - start)
+                .ok_or_else(bad)?;
+            if chunk.values.len() != room.len() * ELEMENT_BYTES {
+                return Err(bad());
+            }
+            let values = chunk.values.chunks_exact(ELEMENT_BYTES);
+            for (weight, bytes) in room.iter_mut().zip(values) {
+                *weight = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            }
+            has[index] = true;
+        }
+    }
+    match has.iter().position(|has| !has) {
+        // A stream that was cut short: once more.
+        Some(missing) => Err(Status::unavailable(format!("chunk {missing} did not come"))),
+        None => Ok(()),
+    }
+}
+
+async fn next(
+    messages: &mut tonic::Streaming<v1::PullMessage>,
+) -> Result<Option<v1::PullMessage>, Status> {
+    let silent = |_| Status::deadline_exceeded(format!("nothing came for {NEXT_MESSAGE:?}"));
+    tokio::time::timeout(NEXT_MESSAGE, messages.message())
+        .await
+        .map_err(silent)?
+}
+
+fn client(channel: Channel) -> DataPlaneClient<Channel> {
+    DataPlaneClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}

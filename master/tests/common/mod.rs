@@ -1,0 +1,327 @@
+//! A master on a loopback port, with servers and members that are only what the master sees of them.
+#![allow(dead_code)]
+
+use futures_util::Stream;
+use ps_core::master::Config as MachineConfig;
+use ps_core::optimizer::{Correction, Optimizer};
+use ps_core::schedule::{LearningRate, Schedule};
+use ps_core::settings::TrainingSettings;
+use ps_core::{Layout, TensorSpec};
+use ps_master::Config;
+use ps_proto::v1;
+use ps_proto::v1::data_plane_server::{DataPlane, DataPlaneServer};
+use ps_proto::v1::shard_control_server::{ShardControl, ShardControlServer};
+use ps_runtime::files::Memory;
+use ps_runtime::member::{self, Member};
+use ps_runtime::shutdown::ShutdownTrigger;
+use ps_runtime::{Connector, Outside, Shutdown, SystemClock};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tonic::{Request, Response, Status, Streaming};
+
+pub(crate) const JOB: &str = "job";
+pub(crate) const SAMPLES: u64 = 200;
+
+pub(crate) fn settings(passes: u64) -> TrainingSettings {
+    TrainingSettings {
+        optimizer: Optimizer::parse("sgd", None, None).unwrap(),
+        learning_rate: LearningRate {
+            base: 0.1,
+            schedule: Schedule::Constant,
+            warmup: 0.0,
+        },
+        staleness_correction: Correction::Auto,
+        staleness_bound: Some(8),
+        clip_norm: None,
+        passes,
+        batch_size: 10,
+        seed: 1,
+    }
+}
+
+pub(crate) fn layout() -> Layout {
+    let tensors = vec![
+        TensorSpec::trainable("w", [3, 4]),
+        TensorSpec::trainable("b", [5]),
+    ];
+    Layout::new(tensors).unwrap()
+}
+
+/// The weights on the servers: 0, 1, 2, ...
+pub(crate) fn weights() -> Vec<f32> {
+    (0..layout().elements() as u32).map(|i| i as f32).collect()
+}
+
+pub(crate) fn digest() -> u32 {
+    let bytes: Vec<u8> = weights().iter().flat_map(|w| w.to_le_bytes()).collect();
+    crc32fast::hash(&bytes)
+}
+
+pub(crate) fn outside(seed: u64) -> (Outside, Arc<Mutex<Vec<String>>>) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = lines.clone();
+    let outside = Outside {
+        connector: Connector::tcp(),
+        clock: SystemClock::start(),
+        seed,
+        metrics: Arc::new(move |line: &str| sink.lock().unwrap().push(line.to_owned())),
+    };
+    (outside, lines)
+}
+
+/// A running master.
+pub(crate) struct Job {
+    pub(crate) address: String,
+    pub(crate) lines: Arc<Mutex<Vec<String>>>,
+    pub(crate) files: Memory,
+    pub(crate) trigger: ShutdownTrigger,
+    pub(crate) master: JoinHandle<Result<u8, ps_master::Error>>,
+}
+
+impl Job {
+    pub(crate) async fn start(servers: u32, workers: u32, passes: u64) -> Self {
+        let (incoming, address) = ps_runtime::transport::listen("127.0.0.1:0").await.unwrap();
+        let address = address.to_string();
+        let mut config = Config::new(JOB, servers, workers, settings(passes));
+        config.machine = MachineConfig {
+            lease: Duration::from_millis(1500),
+            ..config.machine
+        };
+        let (outside, lines) = outside(1);
+        let (trigger, shutdown) = Shutdown::new();
+        let files = Memory::default();
+        let store = Arc::new(files.clone());
+        let run = ps_master::run(config, incoming, address.clone(), outside, shutdown, store);
+        let master = tokio::spawn(run);
+        Self {
+            address,
+            lines,
+            files,
+            trigger,
+            master,
+        }
+    }
+
+    pub(crate) async fn member(
+        &self,
+        role: v1::Role,
+        token: u64,
+        index: Option<u32>,
+    ) -> Result<Arc<Member>, member::Error> {
+        self.member_at(role, token, index, format!("127.0.0.1:{token}"))
+            .await
+    }
+
+    pub(crate) async fn member_at(
+        &self,
+        role: v1::Role,
+        token: u64,
+        index: Option<u32>,
+        address: String,
+    ) -> Result<Arc<Member>, member::Error> {
+        let request = v1::RegisterRequest {
+            job: JOB.into(),
+            role: role.into(),
+            token,
+            index,
+            address,
+            train_samples: SAMPLES,
+            epoch: 0,
+        };
+        let member = Member::register(&outside(token).0, &self.address, request).await?;
+        Ok(Arc::new(member))
+    }
+
+    /// A server with its shard, registered and beating until it may leave.
+    pub(crate) async fn server(
+        &self,
+        shard: u32,
+        shards: u32,
+    ) -> (Arc<FakeShard>, JoinHandle<v1::Leave>) {
+        let (incoming, address) = ps_runtime::transport::listen("127.0.0.1:0").await.unwrap();
+        let fake = Arc::new(FakeShard {
+            shard,
+            shards,
+            memberships: Mutex::default(),
+        });
+        let serving = ps_runtime::transport::server()
+            .add_service(DataPlaneServer::from_arc(fake.clone()))
+            .add_service(ShardControlServer::from_arc(fake.clone()))
+            .serve_with_incoming(incoming);
+        tokio::spawn(serving);
+        let token = 10 + u64::from(shard);
+        let member = self.member_at(v1::Role::Server, token, Some(shard), address.to_string());
+        (fake, tokio::spawn(beat_to_the_end(member.await.unwrap())))
+    }
+}
+
+/// Beats until the member may leave.
+pub(crate) async fn beat_to_the_end(member: Arc<Member>) -> v1::Leave {
+    loop {
+        let beat = v1::HeartbeatRequest::default();
+        let word = member.heartbeat(beat).await.unwrap();
+        if let Some(leave) = word.leave {
+            return leave;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Does every task at once until it may leave; sleeps so long over each.
+pub(crate) async fn work_to_the_end(member: Arc<Member>, per_task: Duration) -> v1::Leave {
+    let beating = tokio::spawn(beat_to_the_end(member.clone()));
+    while member
+        .heartbeat(v1::HeartbeatRequest::default())
+        .await
+        .unwrap()
+        .shard_map
+        .is_none()
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut request = v1::NextTaskRequest::default();
+    while !beating.is_finished() {
+        request.number += 1;
+        let Ok(reply) = member.next_task(request.clone()).await else {
+            break;
+        };
+        (request.finished, request.evaluated) = (None, None);
+        do_task(&mut request, reply, per_task).await;
+    }
+    beating.await.unwrap()
+}
+
+async fn do_task(request: &mut v1::NextTaskRequest, reply: v1::NextTaskReply, per_task: Duration) {
+    use v1::next_task_reply::Task;
+    match reply.task.unwrap() {
+        Task::Train(task) => {
+            tokio::time::sleep(per_task).await;
+            let samples = task.end - task.start;
+            request.finished = Some(v1::LeaseResult {
+                lease: task.lease,
+                steps: samples.div_ceil(10),
+                samples,
+                loss_sum: samples as f64 * 2.0 / (task.pass + 1) as f64,
+                loss_samples: samples,
+                steps_not_finite: 0,
+            });
+        }
+        Task::Evaluate(task) => {
+            request.evaluated = Some(v1::EvaluationResult {
+                pass: task.pass,
+                r#final: task.r#final,
+                loss: 0.5,
+                accuracy: Some(0.9),
+                samples: 7,
+                weights_digest: digest(),
+                error: String::new(),
+            });
+        }
+        Task::Wait(wait) => tokio::time::sleep(Duration::from_millis(wait.milliseconds)).await,
+    }
+}
+
+/// A shard that holds fixed weights and remembers what it was told.
+pub(crate) struct FakeShard {
+    shard: u32,
+    shards: u32,
+    pub(crate) memberships: Mutex<Vec<v1::MembershipRequest>>,
+}
+
+type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl ShardControl for FakeShard {
+    async fn set_membership(
+        &self,
+        request: Request<v1::MembershipRequest>,
+    ) -> Result<Response<v1::MembershipReply>, Status> {
+        let request = request.into_inner();
+        let revision = request.revision;
+        self.memberships.lock().unwrap().push(request);
+        Ok(Response::new(v1::MembershipReply { revision }))
+    }
+}
+
+#[tonic::async_trait]
+impl DataPlane for FakeShard {
+    type PullStream = Replies<v1::PullMessage>;
+    type PushPullStream = Replies<v1::PushPullMessage>;
+
+    async fn init(
+        &self,
+        _: Request<Streaming<v1::InitMessage>>,
+    ) -> Result<Response<v1::InitReply>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+
+    async fn describe(
+        &self,
+        _: Request<v1::DescribeRequest>,
+    ) -> Result<Response<v1::DescribeReply>, Status> {
+        let spec = settings(1).model_spec(&layout(), self.shards);
+        let weight_bytes = 4 * spec.partition().range(self.shard).len() as u64;
+        Ok(Response::new(v1::DescribeReply {
+            shard: self.shard,
+            model: Some((&spec).into()),
+            counters: Some(v1::ShardCounters {
+                weight_bytes,
+                ..v1::ShardCounters::default()
+            }),
+            ..v1::DescribeReply::default()
+        }))
+    }
+
+    async fn push(
+        &self,
+        _: Request<Streaming<v1::PushMessage>>,
+    ) -> Result<Response<v1::PushReply>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+
+    async fn pull(
+        &self,
+        _: Request<v1::PullRequest>,
+    ) -> Result<Response<Self::PullStream>, Status> {
+        let spec = settings(1).model_spec(&layout(), self.shards);
+        let all = weights();
+        let values = |range: std::ops::Range<usize>| {
+            let bytes: Vec<u8> = all[range].iter().flat_map(|w| w.to_le_bytes()).collect();
+            bytes.into()
+        };
+        let chunks = (0..).zip(spec.partition().chunks(self.shard));
+        let messages: Vec<_> = chunks
+            .map(|(index, range)| {
+                let values = values(range);
+                let chunk = v1::ChunkValues {
+                    index,
+                    version: 1,
+                    values,
+                };
+                Ok(v1::PullMessage {
+                    header: None,
+                    chunks: vec![chunk],
+                })
+            })
+            .collect();
+        Ok(Response::new(Box::pin(futures_util::stream::iter(
+            messages,
+        ))))
+    }
+
+    async fn push_pull(
+        &self,
+        _: Request<Streaming<v1::PushMessage>>,
+    ) -> Result<Response<Self::PushPullStream>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+
+    async fn alive(
+        &self,
+        _: Request<v1::AliveRequest>,
+    ) -> Result<Response<v1::AliveReply>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+}
