@@ -1,1 +1,65 @@
-//! One command that runs a whole job: what becomes a process where
+//! One command that runs a whole job: what becomes a process where.
+//!
+//! - [`cli`]: the command line.
+//! - [`check`] and [`output`]: everything that can be found wrong before a process is started.
+//! - [`plan`]: from a number of instances to a list of processes with their arguments; pure.
+//! - [`name`] and [`end`]: who a process is, and how it ended.
+//! - [`supervision`]: what follows from a process that ends or a signal that comes; pure.
+//! - [`job`], [`child`] and [`streams`]: the processes themselves.
+//! - [`roles`]: how this one binary is every role.
+
+pub mod check;
+pub mod child;
+pub mod cli;
+pub mod end;
+pub mod job;
+pub mod name;
+pub mod output;
+pub mod plan;
+pub mod roles;
+pub mod streams;
+pub mod supervision;
+
+use anyhow::Context;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The whole program `psrun`, given the models that workers can train and a command line.
+///
+/// A program of your own becomes every role of the job through this call: it starts itself again as
+/// server, worker, evaluator and master.
+pub fn main_with(
+    models: ps_worker::model::Models,
+    args: impl IntoIterator<Item = OsString>,
+) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some((role, args)) = roles::named(&args) {
+        return role.main_with(models, args);
+    }
+    let command = match ps_runtime::process::parse::<cli::Cli>(cli::with_default_command(args)) {
+        Ok(cli) => cli.command,
+        Err(code) => return code,
+    };
+    match command {
+        cli::Command::Local(args) => local(&models, *args),
+        // Taken above, before clap looks at options that are not ours.
+        cli::Command::Role(_) => ExitCode::from(ps_runtime::process::EXIT_USAGE),
+    }
+}
+
+/// Runs a job on this machine.
+fn local(models: &ps_worker::model::Models, args: cli::LocalArgs) -> ExitCode {
+    if let Err(message) = check::usage(models, &args) {
+        eprintln!("error: {message}");
+        return ExitCode::from(ps_runtime::process::EXIT_USAGE);
+    }
+    let process = args.process.clone();
+    ps_runtime::process::run("psrun", &process, |_, shutdown| async move {
+        check::environment(models, &args)?;
+        let output = output::Output::create(args.out.as_deref())?;
+        let plan = plan::Plan::new(&args, plan::job_id(&args.process.job_id), &output);
+        // Itself again: whatever models it was built with, its workers have them too.
+        let program = std::env::current_exe().context("finding the program that runs")?;
+        job::run(&program, &plan, &output, shutdown).await
+    })
+}

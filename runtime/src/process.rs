@@ -4,6 +4,7 @@ use crate::shutdown::{Shutdown, Signal};
 use crate::{Connector, Outside, SystemClock};
 use clap::{ArgMatches, Args, Command, Parser};
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tracing_subscriber::filter::LevelFilter;
@@ -161,7 +162,7 @@ where
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {name}: {error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {name}: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -173,7 +174,10 @@ fn outside() -> Outside {
         connector: Connector::tcp(),
         clock: SystemClock::start(),
         seed: rand::random(),
-        metrics: Arc::new(|line| println!("{line}")),
+        // Whoever read them may be gone: that must not end training, as a panic would.
+        metrics: Arc::new(|line| {
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }),
     }
 }
 
@@ -210,6 +214,8 @@ fn start_logging(level: LevelFilter) {
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // Nobody may read them any more, and saying so there would be a panic.
+        .log_internal_errors(false)
         .with_target(false)
         .with_timer(tracing_subscriber::fmt::time::uptime())
         .with_filter(level);

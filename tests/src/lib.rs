@@ -1,3 +1,4 @@
 //! The cluster under test: in simulation, and as real processes.
 
+pub mod process;
 pub mod sim;

@@ -1,0 +1,54 @@
+//! What can be found wrong before a process is started: said once, by one process.
+
+use crate::cli::LocalArgs;
+use anyhow::bail;
+use ps_worker::config::ModelArgs;
+use ps_worker::device::DeviceChoice;
+use ps_worker::model::Models;
+
+/// Checks the values of options.
+///
+/// # Errors
+/// The first bad one, in words for people.
+pub fn usage(models: &Models, args: &LocalArgs) -> Result<(), String> {
+    args.training
+        .settings()
+        .map_err(|error| error.to_string())?;
+    let device: Result<DeviceChoice, _> = args.model.device.parse();
+    device.map_err(|error| format!("--device: {error}"))?;
+    if args.model.threads == Some(0) {
+        return Err("--threads: found 0, expected at least 1".into());
+    }
+    let name = &args.model.model;
+    if !models.names().any(|known| known == name) {
+        let known: Vec<&str> = models.names().collect();
+        let known = known.join(", ");
+        return Err(format!(
+            "--model: no model is named `{name}`; choose one of {known}"
+        ));
+    }
+    Ok(())
+}
+
+/// Checks what the options point to, by doing once what every worker will do: the data is read and
+/// the model is built for it.
+///
+/// # Errors
+/// The data is not there or damaged, the model cannot be built for it, or the device cannot be used.
+pub fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
+    if let Some(folder) = &args.model.data
+        && !folder.is_dir()
+    {
+        bail!("--data {}: there is no such folder", folder.display());
+    }
+    let device: DeviceChoice = args.model.device.parse()?;
+    if let DeviceChoice::Cuda(_) = device {
+        device.open()?;
+    }
+    // Building needs no speed, and the workers may need all of a GPU's memory.
+    let on_cpu = ModelArgs {
+        device: DeviceChoice::Cpu.to_string(),
+        ..args.model.clone()
+    };
+    ps_worker::process::model(models, &on_cpu).map(drop)
+}

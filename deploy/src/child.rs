@@ -1,0 +1,184 @@
+//! One process of the job: started, fed with signals, waited for, heard.
+
+use crate::end::End;
+use crate::name::{Name, Role};
+use crate::plan::Process;
+use crate::streams::{self, Ending};
+use anyhow::Context;
+use ps_runtime::Signal;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Options of the roles that psrun has none for: only these variables reach them. Every other PS_*
+/// variable was read by psrun and is in the plan, or would tell a role something else than the plan.
+const PASSED_VARIABLES: [&str; 3] = ["PS_ATTEMPT_MS", "PS_LEASE_MS", "PS_PATIENCE_MS"];
+
+/// What happens to processes.
+#[derive(Debug)]
+pub enum Event {
+    /// It says where it listens.
+    Listening(Name, String),
+    /// It ended, and was waited for.
+    Exited(Name, End),
+}
+
+/// What is sent to a process.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Pass(Signal),
+    Kill,
+}
+
+/// A process that was started.
+#[derive(Debug)]
+pub struct Running {
+    /// Its process id.
+    pub pid: u32,
+    /// Where its log goes, if it has one.
+    pub log: Option<PathBuf>,
+    /// Where it listens, once it has said so.
+    pub address: Option<String>,
+    orders: mpsc::UnboundedSender<Order>,
+    readers: Vec<JoinHandle<()>>,
+    /// Its end tells the process that we are gone, however we ended.
+    _stdin: Option<ChildStdin>,
+}
+
+impl Running {
+    /// Starts a process of this program; what happens to it goes to `events`.
+    ///
+    /// # Errors
+    /// The system refuses to start it.
+    pub fn start(
+        program: &Path,
+        process: &Process,
+        log: PathBuf,
+        events: &mpsc::UnboundedSender<Event>,
+        ending: &Ending,
+    ) -> anyhow::Result<Self> {
+        let name = process.name;
+        let mut child = command(program, process)
+            .spawn()
+            .with_context(|| format!("starting {name} with {}", program.display()))?;
+        let stdin = child.stdin.take();
+        let log = (name.role != Role::Master).then_some(log);
+        let readers = readers(&mut child, name, log.as_deref(), events, ending);
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let pid = child.id().unwrap_or_default();
+        tokio::spawn(wait(child, name, inbox, events.clone()));
+        Ok(Self {
+            pid,
+            log,
+            address: None,
+            orders,
+            readers,
+            _stdin: stdin,
+        })
+    }
+
+    /// Passes a signal on; a process that is gone already does not mind.
+    pub fn pass(&self, signal: Signal) {
+        let _ = self.orders.send(Order::Pass(signal));
+    }
+
+    /// Kills it.
+    pub fn kill(&self) {
+        let _ = self.orders.send(Order::Kill);
+    }
+
+    /// What still reads its output, once it has ended; its standard input is closed.
+    pub fn into_readers(self) -> Vec<JoinHandle<()>> {
+        self.readers
+    }
+}
+
+/// The program as the role that the process is.
+fn command(program: &Path, process: &Process) -> Command {
+    let mut command = Command::new(program);
+    command.args(&process.args);
+    for (name, _) in std::env::vars_os() {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("PS_") && !PASSED_VARIABLES.contains(&&*shown) {
+            command.env_remove(&name);
+        }
+    }
+    if let Some(threads) = process.threads {
+        command.envs(ps_worker::threads::environment(threads));
+    }
+    // The master draws the progress bar, so it has the terminal.
+    let stderr = if process.name.role == Role::Master {
+        Stdio::inherit()
+    } else {
+        Stdio::piped()
+    };
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(stderr);
+    // A group of its own: a terminal's Ctrl-C goes to our group only, and each process gets it
+    // from us, exactly once, whether it came from a terminal, from `kill` or from `docker stop`.
+    command.process_group(0).kill_on_drop(true);
+    command
+}
+
+/// Starts the tasks that read what the process writes.
+fn readers(
+    child: &mut Child,
+    name: Name,
+    log: Option<&Path>,
+    events: &mpsc::UnboundedSender<Event>,
+    ending: &Ending,
+) -> Vec<JoinHandle<()>> {
+    let mut readers = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        let events = events.clone();
+        readers.push(tokio::spawn(async move {
+            let listening = |address| {
+                let _ = events.send(Event::Listening(name, address));
+            };
+            streams::read_stdout(stdout, name.role == Role::Master, listening).await;
+        }));
+    }
+    if let (Some(stderr), Some(log)) = (child.stderr.take(), log) {
+        let (log, prefix, ending) = (log.to_owned(), format!("[{name}]"), ending.clone());
+        readers.push(tokio::spawn(async move {
+            streams::read_stderr(stderr, &log, &prefix, &ending).await;
+        }));
+    }
+    readers
+}
+
+/// Owns the process until it ends, so that no signal can reach a process id that was given to
+/// another process since.
+async fn wait(
+    mut child: Child,
+    name: Name,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    let end = loop {
+        tokio::select! {
+            status = child.wait() => break status.map_or(End::Killed(0), End::from),
+            Some(order) = orders.recv() => send(&child, order),
+        }
+    };
+    let _ = events.send(Event::Exited(name, end));
+}
+
+fn send(child: &Child, order: Order) {
+    use rustix::process;
+    let signal = match order {
+        Order::Pass(Signal::Interrupt) => process::Signal::INT,
+        Order::Pass(Signal::Terminate) => process::Signal::TERM,
+        Order::Kill => process::Signal::KILL,
+    };
+    let pid = child
+        .id()
+        .and_then(|id| process::Pid::from_raw(id.cast_signed()));
+    if let Some(pid) = pid {
+        let _ = process::kill_process(pid, signal);
+    }
+}

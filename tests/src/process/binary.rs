@@ -1,0 +1,39 @@
+//! The binary under test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// The binary under test: built when it is first asked for, or named by `PS_TEST_PSRUN`.
+///
+/// # Panics
+/// It cannot be built.
+pub fn psrun() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("PS_TEST_PSRUN") {
+        Some(path) => path.into(),
+        None => build(),
+    })
+}
+
+/// Builds with the whole workspace's features, so that what the tests were built with is reused.
+fn build() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--release", "--workspace", "--bin", "psrun"])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .stderr(Stdio::inherit())
+        .output();
+    let output = output.unwrap_or_else(|error| panic!("building psrun: {error}"));
+    assert!(output.status.success(), "building psrun: {}", output.status);
+    // Only cargo knows where it put it: the target folder can be configured in many ways.
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let artifacts = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let executable = artifacts
+        .filter(|artifact: &serde_json::Value| artifact["target"]["name"] == "psrun")
+        .find_map(|artifact| Some(artifact["executable"].as_str()?.into()));
+    executable.unwrap_or_else(|| panic!("building psrun: cargo named no executable:\n{messages}"))
+}

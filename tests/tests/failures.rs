@@ -1,0 +1,153 @@
+//! Processes that die, stop or are told to leave, in real jobs.
+
+#![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
+
+use ps_tests::process::{Process, alone, job_id, signal, wait_until};
+use rustix::process::Signal;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Longer than a job takes on two slow cores, even when it has to wait for a lease to end.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// A job is under way.
+const START: Duration = Duration::from_secs(30);
+/// What psrun knows at once takes no lease's time: a deadline for leaving, and a margin.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Enough passes that nobody is done before the test has done its worst.
+const LONG: &str = "2000";
+
+/// A job in the middle of its work.
+struct Job {
+    psrun: Process,
+    out: TempDir,
+    _alone: std::sync::MutexGuard<'static, ()>,
+}
+
+impl Job {
+    fn under_way(test: &str, passes: &str) -> Self {
+        let alone = alone();
+        let out = tempfile::tempdir().unwrap();
+        let folder = out.path().to_str().unwrap();
+        let args = [
+            "local",
+            "--instances",
+            "3",
+            "--passes",
+            passes,
+            "--out",
+            folder,
+        ];
+        let psrun = Process::start(&job_id(test), &args);
+        psrun.wait_for_stdout("pass=1;", START);
+        Self {
+            psrun,
+            out,
+            _alone: alone,
+        }
+    }
+
+    fn worker(&self, rank: u32) -> u32 {
+        self.psrun
+            .find(&["ps-worker", &format!("--worker-index={rank}")])
+    }
+
+    fn is_saved(&self) -> bool {
+        self.out.path().join("model.safetensors").is_file()
+    }
+}
+
+#[test]
+fn a_job_survives_the_death_of_a_worker() {
+    let mut job = Job::under_way("worker-dies", "40");
+    let victim = job.worker(1);
+    signal(victim, Signal::KILL);
+    let end = job.psrun.wait(PATIENCE);
+    end.expect_code(0)
+        .expect_stderr(&["worker 1", &format!("pid {victim}"), "signal 9"]);
+    assert!(
+        end.metric("final_test_accuracy").unwrap() > 0.9,
+        "{}",
+        end.stdout
+    );
+    assert!(job.is_saved());
+}
+
+#[test]
+fn a_job_survives_a_worker_that_stands_still() {
+    let mut job = Job::under_way("worker-stops", "40");
+    signal(job.worker(0), Signal::STOP);
+    let end = job.psrun.wait(PATIENCE);
+    end.expect_code(0).expect_stderr(&["killing worker 0"]);
+    assert!(
+        end.metric("final_test_accuracy").unwrap() > 0.9,
+        "{}",
+        end.stdout
+    );
+    job.psrun.expect_nobody_left(Duration::ZERO);
+}
+
+#[test]
+fn a_dead_server_ends_the_job_by_name() {
+    let mut job = Job::under_way("server-dies", LONG);
+    signal(job.psrun.find(&["ps-server", "--shard=1"]), Signal::KILL);
+    let end = job.psrun.wait(SOON);
+    end.expect_code(1)
+        .expect_stderr(&["server 1", "signal 9", "127.0.0.1:", "server-1.log"]);
+    job.psrun.expect_nobody_left(Duration::ZERO);
+}
+
+#[test]
+fn a_job_without_workers_ends() {
+    let mut job = Job::under_way("workers-die", LONG);
+    for rank in 0..2 {
+        signal(job.worker(rank), Signal::KILL);
+    }
+    let end = job.psrun.wait(SOON);
+    end.expect_code(1).expect_stderr(&["no worker is left"]);
+    job.psrun.expect_nobody_left(Duration::ZERO);
+}
+
+#[test]
+fn a_dead_master_ends_the_job_by_name() {
+    let mut job = Job::under_way("master-dies", LONG);
+    signal(job.psrun.find(&["ps-master"]), Signal::KILL);
+    let end = job.psrun.wait(SOON);
+    end.expect_code(1).expect_stderr(&["master", "signal 9"]);
+    job.psrun.expect_nobody_left(Duration::ZERO);
+}
+
+#[test]
+fn a_dead_psrun_leaves_no_orphans() {
+    let mut job = Job::under_way("psrun-dies", LONG);
+    signal(job.psrun.pid(), Signal::KILL);
+    // They leave as on SIGTERM: the master saves first.
+    job.psrun.expect_nobody_left(SOON);
+    assert!(job.is_saved());
+    assert_eq!(job.psrun.wait(SOON).status.code(), None);
+}
+
+#[test]
+fn signals_save_the_model_first() {
+    for (given, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut job = Job::under_way("signal", LONG);
+        signal(job.psrun.pid(), given);
+        job.psrun.wait(SOON).expect_code(code);
+        assert!(job.is_saved(), "after {given:?}");
+        job.psrun.expect_nobody_left(Duration::ZERO);
+    }
+}
+
+#[test]
+fn a_second_signal_ends_everything_at_once() {
+    let mut job = Job::under_way("second-signal", LONG);
+    // A server that stands still keeps the master from saving.
+    signal(job.psrun.find(&["ps-server", "--shard=0"]), Signal::STOP);
+    signal(job.psrun.pid(), Signal::INT);
+    job.psrun.wait_for_stderr("signal received", SOON);
+    signal(job.psrun.pid(), Signal::INT);
+    let end = job.psrun.wait(Duration::from_secs(3));
+    end.expect_code(1).expect_stderr(&["may not be saved"]);
+    assert!(wait_until(Duration::ZERO, || !job.is_saved()));
+    job.psrun.expect_nobody_left(Duration::ZERO);
+}
