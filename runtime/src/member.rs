@@ -164,7 +164,7 @@ impl Member {
         F: Future<Output = Result<T, Status>>,
     {
         let patience = Patience {
-            attempt: ATTEMPT.min(self.lease() / 2),
+            attempt: ATTEMPT.min(self.lease() / 5),
             total: self.lease(),
         };
         let answer = self.link.call(patience, attempt, |_| ()).await;
