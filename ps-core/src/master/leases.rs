@@ -146,7 +146,7 @@ impl Leases {
         self.held_by(worker).filter(|lease| lease.id == id)?;
         let Positions { pass, .. } = self.out.get(&worker)?.positions;
         let samples = self.out.remove(&worker)?.positions.samples();
-        self.samples_done += samples;
+        self.samples_done = self.samples_done.saturating_add(samples);
         let (done, sum) = self.open.entry(pass).or_default();
         *done += samples;
         sum.add(losses);
