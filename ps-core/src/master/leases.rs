@@ -191,6 +191,7 @@ mod tests {
         assert_eq!(again.positions, first.positions);
         assert_ne!(again.id, first.id);
         assert_eq!(leases.finish(0, first.id, &Losses::default()), None);
+        assert_eq!(leases.finish(2, first.id, &Losses::default()), None);
         assert!(leases.finish(2, again.id, &Losses::default()).is_some());
         assert_eq!(leases.samples_done(), first.positions.samples());
     }
