@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod clock;
+mod config_file;
 pub mod files;
 pub mod link;
 pub mod member;

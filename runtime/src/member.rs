@@ -76,9 +76,9 @@ impl Member {
                 let request = request.clone();
                 async move { Ok(client(channel).register(request).await?.into_inner()) }
             };
-            let told = std::cell::Cell::new(false);
+            let told = std::sync::atomic::AtomicBool::new(false);
             let retried = |status: &Status| {
-                if !told.replace(true) {
+                if !told.swap(true, std::sync::atomic::Ordering::Relaxed) {
                     tracing::info!("waiting for the master at {address}: {}", status.message());
                 }
             };

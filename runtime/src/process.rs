@@ -1,8 +1,9 @@
 //! What every `main` does: parse, log, run, exit with the right code.
 
+use crate::config_file;
 use crate::shutdown::{Shutdown, Signal};
 use crate::{Connector, Outside, SystemClock};
-use clap::{ArgMatches, Args, Command, Parser};
+use clap::{ArgMatches, Args, Parser};
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -36,7 +37,7 @@ pub struct ProcessArgs {
 /// The exit code to leave with; the message was printed.
 pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<A, ExitCode> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let command = match with_config_file(A::command(), &args) {
+    let command = match config_file::apply(A::command(), &args) {
         Ok(command) => command,
         Err(message) => {
             eprintln!("error: {message}");
@@ -52,86 +53,6 @@ pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<A, E
         let _ = error.print();
         ExitCode::from(code)
     })
-}
-
-/// Makes the values of the file named by `--config` the defaults of the options of the same name.
-fn with_config_file(mut command: Command, args: &[OsString]) -> Result<Command, String> {
-    let Some(path) = config_path(args) else {
-        return Ok(command);
-    };
-    let shown = path.to_string_lossy().into_owned();
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| format!("reading the configuration file {shown}: {error}"))?;
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error| format!("configuration file {shown}: {error}"))?;
-    for (name, value) in table {
-        let text = match value {
-            toml::Value::String(text) => text,
-            toml::Value::Array(items) => {
-                let items: Vec<String> = items.iter().map(plain).collect();
-                items.join(",")
-            }
-            other => plain(&other),
-        };
-        let long = name.replace('_', "-");
-        let id = find_option(&command, &long).ok_or_else(|| {
-            format!("configuration file {shown}: no option --{long}; see --help for the options")
-        })?;
-        let leaf = args.iter().skip(1).find_map(|arg| {
-            let arg = arg.to_str()?;
-            command
-                .find_subcommand(arg)
-                .map(|c| c.get_name().to_owned())
-        });
-        let set = |c: Command| {
-            if c.get_arguments().any(|arg| arg.get_id() == &id) {
-                c.mut_arg(&id, |arg| arg.default_value(text.clone()))
-            } else {
-                c
-            }
-        };
-        command = match leaf {
-            Some(leaf) => set(command).mut_subcommand(leaf, set),
-            None => set(command),
-        };
-    }
-    Ok(command)
-}
-
-fn plain(value: &toml::Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// The identifier of the option with this long name, in the command or a subcommand.
-fn find_option(command: &Command, long: &str) -> Option<clap::Id> {
-    let own = command
-        .get_arguments()
-        .find(|arg| arg.get_long() == Some(long));
-    own.map(|arg| arg.get_id().clone()).or_else(|| {
-        command
-            .get_subcommands()
-            .find_map(|sub| find_option(sub, long))
-    })
-}
-
-fn config_path(args: &[OsString]) -> Option<OsString> {
-    let mut rest = args.iter().skip(1);
-    while let Some(arg) = rest.next() {
-        let text = arg.to_string_lossy();
-        if text == "--" {
-            break;
-        }
-        if text == "--config" {
-            return rest.next().cloned();
-        }
-        if let Some(path) = text.strip_prefix("--config=") {
-            return Some(path.into());
-        }
-    }
-    std::env::var_os("PS_CONFIG").filter(|path| !path.is_empty())
 }
 
 /// Runs a role in a tokio runtime with logging, signals and the real outside.

@@ -85,18 +85,30 @@ impl Server {
         ShardControlClient::new(self.channel())
     }
 
-    /// Creates a model of two tensors of zeros, `a` of 3 and `b` of 2 elements, with plain SGD.
+    /// Creates [`model`] with zeros.
     pub async fn init(&self) -> Result<(), Status> {
+        self.init_model(&model()).await
+    }
+
+    /// Creates a model on this one server with zeros.
+    pub async fn init_model(&self, model: &ModelSpec) -> Result<(), Status> {
         let header = v1::InitHeader {
             job: JOB.into(),
-            model: Some((&model()).into()),
-            start_digest: crc32fast::hash(&[0; 20]),
+            model: Some(model.into()),
+            start_digest: crc32fast::hash(&vec![0; model.layout.elements() * 4]),
             ..v1::InitHeader::default()
         };
-        let chunks = vec![v1::ChunkPayload {
-            values: bytes(&[0.0; 5]),
-            ..Default::default()
-        }];
+        let chunks = (0..)
+            .zip(model.partition().chunks(0))
+            .map(|(index, range)| {
+                let values = bytes(&vec![0.0; range.len()]);
+                v1::ChunkPayload {
+                    index,
+                    values,
+                    ..Default::default()
+                }
+            });
+        let chunks = chunks.collect();
         let message = v1::InitMessage {
             header: Some(header),
             chunks,

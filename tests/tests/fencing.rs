@@ -1,8 +1,9 @@
 //! Guarantee 3: a stale epoch or incarnation never changes a weight.
 
+use ps_core::TensorSpec;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
-use ps_tests::loopback::{JOB, Server, model, outside, push};
+use ps_tests::loopback::{JOB, Server, bytes, model, model_of, outside, push};
 use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,4 +135,78 @@ async fn a_client_goes_on_in_the_new_epoch_without_losing_or_doubling_its_push()
         .unwrap();
     assert_eq!(weights.values(), [-3.0; 5]);
     assert_eq!(client.epoch(), 9);
+}
+
+/// A push torn by its worker's death stays on the chunks that it reached, once, and is counted; its
+/// retry, should one still arrive, changes nothing.
+#[tokio::test]
+async fn a_torn_push_stays_torn_and_is_counted() {
+    const CHUNK: usize = 50_000;
+    let server = Server::start(0).await.unwrap();
+    let model = model_of(vec![TensorSpec::trainable("a", [2 * CHUNK])]);
+    assert_eq!(model.partition().chunks(0).len(), 2);
+    server.init_model(&model).await.unwrap();
+    let mut half = push(0, &[1.0; CHUNK]);
+    half.header.as_mut().unwrap().chunks_total = 2;
+    let unfinished = server.push(vec![half.clone()]).await.unwrap_err();
+    assert_eq!(unfinished.code(), tonic::Code::Aborted);
+    server
+        .control()
+        .set_membership(membership(0, 1, 6))
+        .await
+        .unwrap();
+    half.chunks.push(v1::ChunkPayload {
+        index: 1,
+        values: bytes(&[1.0; CHUNK]),
+        ..v1::ChunkPayload::default()
+    });
+    assert_eq!(
+        reason(server.push(vec![half]).await),
+        Reason::StaleIncarnation
+    );
+    let weights = server.weights().await.unwrap();
+    assert!(weights[..CHUNK].iter().all(|weight| *weight == -1.0));
+    assert!(weights[CHUNK..].iter().all(|weight| *weight == 0.0));
+    let request = v1::DescribeRequest { job: JOB.into() };
+    let counters = server
+        .data()
+        .describe(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .counters
+        .unwrap();
+    assert_eq!((counters.pushes_torn, counters.pushes_applied), (1, 0));
+}
+
+/// A retry of an unfinished push applies only the chunks that are missing.
+#[tokio::test]
+async fn a_retry_completes_an_unfinished_push() {
+    const CHUNK: usize = 50_000;
+    let server = Server::start(0).await.unwrap();
+    server
+        .init_model(&model_of(vec![TensorSpec::trainable("a", [2 * CHUNK])]))
+        .await
+        .unwrap();
+    let mut whole = push(0, &[1.0; CHUNK]);
+    whole.header.as_mut().unwrap().chunks_total = 2;
+    server.push(vec![whole.clone()]).await.unwrap_err();
+    let second = v1::ChunkPayload {
+        index: 1,
+        values: bytes(&[1.0; CHUNK]),
+        ..Default::default()
+    };
+    whole.chunks.push(second);
+    for duplicate in [false, true] {
+        let reply = server.push(vec![whole.clone()]).await.unwrap();
+        assert_eq!(reply.duplicate, duplicate);
+    }
+    assert!(
+        server
+            .weights()
+            .await
+            .unwrap()
+            .iter()
+            .all(|weight| *weight == -1.0)
+    );
 }
