@@ -7,102 +7,25 @@
 mod header;
 mod label;
 mod rows;
+mod schema;
 
 use std::path::Path;
 
-use super::columns::{Encoding, Statistics};
-use super::limits::{COLUMNS_MAX, FEATURE_BYTES_MAX, SAMPLES_MAX};
+use super::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
 use super::{Dataset, Error, Features, Samples};
-use header::FirstRow;
 pub use label::LabelColumn;
-use label::{Classes, LabelTexts};
 use rows::Rows;
-
-/// What the training file taught.
-struct Schema {
-    /// Column names, if there is a header.
-    names: Option<Vec<String>>,
-    /// Columns of a line, the label included.
-    columns: usize,
-    /// Which one is the label.
-    label: usize,
-    classes: Classes,
-    /// How to encode each column, in order; without the label.
-    encodings: Vec<(usize, Encoding)>,
-}
+use schema::Schema;
 
 /// Loads both files.
 pub(super) fn load(train: &Path, test: &Path, label: &LabelColumn) -> Result<Dataset, Error> {
-    let schema = learn(train, label)?;
+    let schema = Schema::learn(train, label)?;
     let train_samples = encode(train, &schema)?;
     let test_samples = encode(test, &schema)?;
     Ok(Dataset {
         train: train_samples,
         test: test_samples,
         classes: schema.classes.len(),
-    })
-}
-
-/// First reading of the training file.
-fn learn(path: &Path, label: &LabelColumn) -> Result<Schema, Error> {
-    let mut rows = Rows::open(path)?;
-    let Some((first_line, first)) = rows.next_row()? else {
-        return Err(table(
-            path,
-            "the file is empty; expected at least one line of values",
-        ));
-    };
-    let columns = first.len();
-    if !(2..=COLUMNS_MAX).contains(&columns) {
-        let problem = format!(
-            "{columns} columns in line {first_line}, expected 2 to {COLUMNS_MAX}, separated by \
-             commas: inputs and one label"
-        );
-        return Err(table(path, problem));
-    }
-    let label_column = label
-        .position(&first)
-        .map_err(|problem| table(path, problem))?;
-    let mut first_row = FirstRow::new(&first, matches!(label, LabelColumn::Name(_)));
-    let mut statistics: Vec<Statistics> = (0..columns).map(|_| Statistics::default()).collect();
-    let mut texts = LabelTexts::default();
-    let mut add = |line: u64, row: &csv::StringRecord| {
-        for (column, value) in row.iter().enumerate() {
-            if column == label_column {
-                texts.add(value);
-            } else {
-                statistics[column].add(line, value);
-            }
-        }
-    };
-    while let Some((line, row)) = rows.next_row()? {
-        first_row.compare(&row);
-        add(line, &row);
-    }
-    let is_header = first_row.is_header();
-    if !is_header {
-        add(first_line, &first);
-    }
-    let names = is_header.then(|| first.iter().map(str::to_owned).collect::<Vec<String>>());
-    let mut encodings = Vec::with_capacity(columns - 1);
-    for (column, statistics) in statistics.into_iter().enumerate() {
-        if column != label_column {
-            let encoding = statistics.encoding().map_err(|(line, problem)| {
-                value_error(path, line, column, names.as_deref(), problem)
-            })?;
-            encodings.push((column, encoding));
-        }
-    }
-    let classes = texts.classes().map_err(|problem| {
-        let place = place(label_column, names.as_deref());
-        table(path, format!("label in {place}: {problem}"))
-    })?;
-    Ok(Schema {
-        names,
-        columns,
-        label: label_column,
-        classes,
-        encodings,
     })
 }
 

@@ -106,17 +106,18 @@ fn join_idx(
 ) -> Result<Dataset, Error> {
     let [train_images, train_labels, test_images, test_labels] =
         [read(0)?, read(1)?, read(2)?, read(3)?];
-    if train_images.1.sizes[1..] != test_images.1.sizes[1..] {
+    let (train_path, test_path) = (train_images.0.clone(), test_images.0.clone());
+    let train = join_set(train_images, train_labels)?;
+    let test = join_set(test_images, test_labels)?;
+    if train.shape() != test.shape() {
         return Err(Error::Mismatch {
-            path: test_images.0,
-            found: format!("images of {:?}", &test_images.1.sizes[1..]),
-            other: train_images.0,
-            expected: format!("has images of {:?}", &train_images.1.sizes[1..]),
+            path: test_path,
+            found: format!("images of {:?}", test.shape()),
+            other: train_path,
+            expected: format!("has images of {:?}", train.shape()),
             hint: "training and test data must come from one set",
         });
     }
-    let train = join_set(train_images, train_labels)?;
-    let test = join_set(test_images, test_labels)?;
     let classes = train
         .labels()
         .iter()

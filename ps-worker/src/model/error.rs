@@ -64,9 +64,9 @@ pub enum ModelError {
          such as candle_nn::GroupNorm"
     )]
     ChangedByModel(String),
-    /// Data that the model cannot be trained on.
+    /// Data that the model cannot be trained on; boxed, because it is large.
     #[error(transparent)]
-    Data(#[from] crate::data::Error),
+    Data(Box<crate::data::Error>),
 }
 
 impl ModelError {
@@ -74,5 +74,11 @@ impl ModelError {
     pub(super) fn candle(doing: impl Into<String>) -> impl FnOnce(candle_core::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Candle { doing, source }
+    }
+}
+
+impl From<crate::data::Error> for ModelError {
+    fn from(error: crate::data::Error) -> Self {
+        Self::Data(Box::new(error))
     }
 }

@@ -1,0 +1,272 @@
+//! Models through the interface of the training loop.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Result, Tensor};
+use candle_nn::{Module, ModuleT, VarBuilder, batch_norm, layer_norm, linear};
+use ps_core::permutation;
+use ps_worker::compute::Compute;
+use ps_worker::data::{Dataset, Features, Samples, bundled_digits};
+use ps_worker::model::{
+    Batch, CandleCompute, ComputeOptions, DataShape, Model, ModelError, ModelOptions, Models,
+};
+
+/// Few samples of few inputs, so that every element of a gradient can be checked.
+fn small_data() -> Arc<Dataset> {
+    let set = |shift: usize| {
+        let values = (0..8 * 6)
+            .map(|p| ((p * 7 + shift) % 11) as f32 / 5.0 - 1.0)
+            .collect();
+        let labels = (0..8).map(|sample| (sample % 3) as u32).collect();
+        Samples::new(Features::Floats(values), vec![2, 3], labels).unwrap()
+    };
+    Arc::new(Dataset {
+        train: set(0),
+        test: set(5),
+        classes: 3,
+    })
+}
+
+fn compute_with(
+    models: &Models,
+    model: &str,
+    options: &[(&str, &str)],
+    data: Arc<Dataset>,
+) -> std::result::Result<CandleCompute, ModelError> {
+    let options = options.iter().copied().collect();
+    let options = ComputeOptions {
+        model: model.into(),
+        options,
+        device: Device::Cpu,
+    };
+    CandleCompute::new(models, options, data)
+}
+
+fn compute(model: &str, options: &[(&str, &str)]) -> CandleCompute {
+    compute_with(&Models::built_in(), model, options, small_data()).unwrap()
+}
+
+/// What is said when this model is built or takes its first step.
+fn refusal<M: Model>() -> String {
+    let models = Models::built_in().with::<M>("own");
+    let mut compute = match compute_with(&models, "own", &[], small_data()) {
+        Ok(compute) => compute,
+        Err(error) => return error.to_string(),
+    };
+    let weights = compute.start_weights(1).unwrap();
+    compute.gradient(&weights, &[0, 1]).unwrap_err().to_string()
+}
+
+#[test]
+fn the_gradient_agrees_with_finite_differences() {
+    for (model, options) in [("linear", &[][..]), ("mlp", &[("hidden", "5,4")][..])] {
+        // With this seed no ReLU has its kink within the difference, which would spoil it.
+        let mut compute = compute(model, options);
+        let mut weights = compute.start_weights(5).unwrap();
+        let samples = [4, 0, 6, 3, 1];
+        let step = compute.gradient(&weights, &samples).unwrap();
+        assert!(step.present.iter().all(|&present| present));
+        for element in 0..weights.len() {
+            let held = weights[element];
+            let mut loss_at = |value: f32| {
+                weights[element] = value;
+                compute.gradient(&weights, &samples).unwrap().loss
+            };
+            let width = 2e-3_f32;
+            let numeric =
+                (loss_at(held + width) - loss_at(held - width)) / (2.0 * f64::from(width));
+            weights[element] = held;
+            let found = f64::from(step.gradient[element]);
+            assert!(
+                (numeric - found).abs() < 5e-4 + 0.01 * numeric.abs(),
+                "{model}, element {element}: {found}, finite differences give {numeric}"
+            );
+        }
+    }
+}
+
+#[test]
+fn plain_sgd_learns_the_bundled_digits_the_same_way_each_time() {
+    let train = || {
+        let data = Arc::new(bundled_digits().unwrap());
+        let mut compute =
+            compute_with(&Models::built_in(), "mlp", &[("hidden", "64")], data).unwrap();
+        let mut weights = compute.start_weights(1).unwrap();
+        for pass in 0..5 {
+            let order = permutation(1, pass, compute.train_samples() as u32);
+            for batch in order.chunks(32) {
+                let numbers: Vec<u64> = batch.iter().map(|&number| u64::from(number)).collect();
+                let step = compute.gradient(&weights, &numbers).unwrap();
+                for (weight, gradient) in weights.iter_mut().zip(&step.gradient) {
+                    *weight -= 0.1 * gradient;
+                }
+            }
+        }
+        (compute.evaluate(&weights).unwrap(), weights)
+    };
+    let (evaluation, weights) = train();
+    assert_eq!(evaluation.samples, 360);
+    assert!(evaluation.accuracy.unwrap() > 0.9, "{evaluation:?}");
+    assert_eq!(train(), (evaluation, weights));
+}
+
+#[test]
+fn start_weights_come_from_the_seed_alone() {
+    let mut first = compute("mlp", &[("hidden", "7")]);
+    let start = first.start_weights(9).unwrap();
+    assert_eq!(start.len(), 6 * 7 + 7 + 7 * 3 + 3);
+    assert_eq!(
+        compute("mlp", &[("hidden", "7")]).start_weights(9).unwrap(),
+        start
+    );
+    assert_ne!(first.start_weights(10).unwrap(), start);
+    first.gradient(&vec![0.5; start.len()], &[0]).unwrap();
+    assert_eq!(
+        first.start_weights(9).unwrap(),
+        start,
+        "start weights are not the current ones"
+    );
+}
+
+/// Adds to its outputs what a normalisation without a gradient makes of them.
+struct CutOff(candle_nn::Linear, candle_nn::LayerNorm);
+
+impl Model for CutOff {
+    fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
+        let norm = layer_norm(shape.classes, 1e-5, vars.pp("b"))?;
+        Ok(Self(
+            linear(shape.inputs(), shape.classes, vars.pp("a"))?,
+            norm,
+        ))
+    }
+
+    fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        let logits = self.0.forward(&batch.features.flatten_from(1)?)?;
+        let cut = self.1.forward(&logits)?;
+        candle_nn::loss::cross_entropy(&(logits + cut)?, &batch.labels)
+    }
+}
+
+#[test]
+fn absent_gradients_are_reported_and_zero() {
+    let models = Models::built_in().with::<CutOff>("own");
+    let mut compute = compute_with(&models, "own", &[], small_data()).unwrap();
+    let weights = compute.start_weights(1).unwrap();
+    let step = compute.gradient(&weights, &[0, 1, 2]).unwrap();
+    let names: Vec<&str> = compute
+        .layout()
+        .tensors()
+        .iter()
+        .map(|t| t.name.as_str())
+        .collect();
+    assert_eq!(names, ["a.bias", "a.weight", "b.bias", "b.weight"]);
+    assert_eq!(step.present, [true, true, false, false]);
+    assert!(
+        step.gradient[compute.layout().range(2).start..]
+            .iter()
+            .all(|&value| value == 0.0)
+    );
+    assert_eq!(step.gradient.len(), weights.len());
+    assert_eq!(compute.evaluate(&weights).unwrap().accuracy, None);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_a_result() {
+    let mut compute = compute("linear", &[]);
+    let weights = vec![f32::NAN; compute.layout().elements()];
+    assert!(compute.gradient(&weights, &[0]).unwrap().loss.is_nan());
+    assert!(compute.evaluate(&weights).unwrap().loss.is_nan());
+}
+
+#[test]
+fn bad_steps_are_refused() {
+    let mut compute = compute("linear", &[]);
+    let weights = compute.start_weights(1).unwrap();
+    let mut error = |weights: &[f32], samples: &[u64]| {
+        compute.gradient(weights, samples).unwrap_err().to_string()
+    };
+    assert!(error(&weights, &[]).contains("no samples"));
+    assert!(error(&weights, &[8]).contains("sample 8 of 8"));
+    assert!(error(&weights[1..], &[0]).contains("20 weights for a model of 21"));
+}
+
+#[test]
+fn unknown_models_and_options_list_the_known_ones() {
+    let error = |model: &str, options: &[(&str, &str)]| {
+        let built = compute_with(&Models::built_in(), model, options, small_data());
+        built.err().unwrap().to_string()
+    };
+    assert_eq!(
+        error("lenet", &[]),
+        "no model is named `lenet`; known: linear, mlp"
+    );
+    assert!(error("mlp", &[("hiden", "3")]).contains("no option `hiden`; it has: hidden"));
+    assert!(error("linear", &[("hidden", "3")]).contains("has no options"));
+    assert!(error("mlp", &[("hidden", "3,x")]).contains("option `hidden`: `x`"));
+    assert!(error("mlp", &[("hidden", "0")]).contains("width 0"));
+}
+
+struct NoVariables;
+
+impl Model for NoVariables {
+    fn build(_: VarBuilder, _: &DataShape, _: &mut ModelOptions) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        batch.features.mean_all()
+    }
+}
+
+struct DoublePrecision;
+
+impl Model for DoublePrecision {
+    fn build(vars: VarBuilder, _: &DataShape, _: &mut ModelOptions) -> Result<Self> {
+        vars.to_dtype(DType::F64).get(3, "wide").map(|_| Self)
+    }
+
+    fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        batch.features.mean_all()
+    }
+}
+
+struct NotOneNumber(Tensor);
+
+impl Model for NotOneNumber {
+    fn build(vars: VarBuilder, _: &DataShape, _: &mut ModelOptions) -> Result<Self> {
+        vars.get(3, "a").map(Self)
+    }
+
+    fn loss(&self, _: &Batch) -> Result<Tensor> {
+        self.0.sqr()
+    }
+}
+
+struct RunningStatistics(candle_nn::BatchNorm);
+
+impl Model for RunningStatistics {
+    fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
+        batch_norm(shape.inputs(), 1e-5, vars.pp("norm")).map(Self)
+    }
+
+    fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        self.0
+            .forward_t(&batch.features.flatten_from(1)?, true)?
+            .sqr()?
+            .mean_all()
+    }
+}
+
+#[test]
+fn models_that_cannot_be_trained_are_refused() {
+    let error = refusal::<NoVariables>();
+    assert!(error.contains("at least one variable"), "{error}");
+    let error = refusal::<DoublePrecision>();
+    assert!(error.contains("`wide`") && error.contains("F32"), "{error}");
+    let error = refusal::<NotOneNumber>();
+    assert!(error.contains("a loss of shape [3]"), "{error}");
+    let error = refusal::<RunningStatistics>();
+    assert!(error.contains("`norm.running_mean` was changed"), "{error}");
+}
