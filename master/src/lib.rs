@@ -1,8 +1,8 @@
 //! The master: drives [`ps_core::master::Machine`], reads the weights, writes the model and the
 //! report. It computes nothing and knows no model code.
 //!
-//! - [`config`]: options.
-//! - [`serve`]: a master with its listener, from its start to its end.
+//! - `config`: options.
+//! - `serve`: a master with its listener, from its start to its end.
 //! - `service`: the calls, passed on to the driver.
 //! - `driver`: the one task that owns the machine, and does what it asks for.
 //! - `shards`: tells every shard who the workers are.

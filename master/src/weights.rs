@@ -1,7 +1,7 @@
 //! Reads the whole model from the shards; no gate holds the master, and by then nobody pushes.
 
 use futures_util::future::try_join_all;
-use ps_core::limits::{MESSAGE_BYTES_MAX, MODEL_ELEMENTS_MAX};
+use ps_core::limits::MESSAGE_BYTES_MAX;
 use ps_core::model_spec::ModelSpec;
 use ps_core::report::ServerReport;
 use ps_proto::convert::data::ELEMENT_BYTES;
@@ -94,7 +94,6 @@ pub(crate) async fn read(job: &str, epoch: u64, links: &[Arc<Link>]) -> Result<M
         }
     }
     let spec = spec.ok_or(Error::NoModel)?;
-    debug_assert!(spec.layout.elements() as u64 <= MODEL_ELEMENTS_MAX);
     let mut weights = vec![0.0; spec.layout.elements()];
     let partition = spec.partition();
     let mut rest: &mut [f32] = &mut weights;

@@ -1,4 +1,6 @@
 //! The program itself: what it says and exits with when it cannot start, and when it is told to end.
+// A test's helpers may fail like the test.
+#![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};

@@ -155,7 +155,7 @@ impl Watch {
             self.not_finite_in_a_row = 0;
             return Ok(());
         }
-        self.not_finite_in_a_row += losses.steps;
+        self.not_finite_in_a_row = self.not_finite_in_a_row.saturating_add(losses.steps);
         let limit = NOT_FINITE_STEPS.max(self.steps_per_pass / NOT_FINITE_SHARE);
         if self.not_finite_in_a_row < limit {
             return Ok(());

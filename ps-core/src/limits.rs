@@ -78,3 +78,6 @@ pub const MESSAGE_TEXT_BYTES_MAX: usize = 4 * 1024;
 
 /// Calls to the master that wait for its one task; a call is small, and its caller waits for it.
 pub const CONTROL_CALLS_MAX: usize = 1024;
+
+/// Training samples of a job: a permutation of them is kept as 32-bit numbers.
+pub const SAMPLES_MAX: u64 = u32::MAX as u64;

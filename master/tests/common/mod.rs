@@ -1,5 +1,4 @@
 //! A master on a loopback port, with servers and members that are only what the master sees of them.
-#![allow(dead_code)]
 
 use futures_util::Stream;
 use ps_core::master::Config as MachineConfig;

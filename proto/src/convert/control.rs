@@ -6,7 +6,8 @@ use crate::v1;
 use ps_core::gate::Member;
 use ps_core::learning::Losses;
 use ps_core::limits::{
-    ADDRESS_BYTES_MAX, MESSAGE_TEXT_BYTES_MAX, SHARDS_MAX, STALENESS_COUNTS_MAX, WORKERS_MAX,
+    ADDRESS_BYTES_MAX, MESSAGE_TEXT_BYTES_MAX, SAMPLES_MAX, SHARDS_MAX, STALENESS_COUNTS_MAX,
+    WORKERS_MAX,
 };
 use ps_core::master::{
     Caller, EvaluateTask, EvaluationResult, Heartbeat, JobProgress, LeaseResult, Membership,
@@ -82,6 +83,10 @@ impl TryFrom<v1::RegisterRequest> for Registration {
                 format!("`{}`", request.address),
                 expected,
             ));
+        }
+        if request.train_samples > SAMPLES_MAX {
+            let (field, expected) = ("train_samples", format!("at most {SAMPLES_MAX}"));
+            return Err(Error::invalid(NAME, field, request.train_samples, expected));
         }
         Ok(Self {
             role,

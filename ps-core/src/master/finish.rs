@@ -72,7 +72,7 @@ pub(super) enum Phase {
         deadline: Duration,
     },
     /// Everybody was told, or is not waited for.
-    Finished,
+    Finished { leave: Leave },
 }
 
 impl Phase {
@@ -83,7 +83,7 @@ impl Phase {
             Self::Stopping { .. } | Self::Fencing { .. } => "waiting for workers to finish",
             Self::Saving { .. } => "saving",
             Self::Evaluating { .. } => "evaluating the saved model",
-            Self::Leaving { .. } | Self::Finished => "leaving",
+            Self::Leaving { .. } | Self::Finished { .. } => "leaving",
         }
     }
 
@@ -115,7 +115,7 @@ impl Phase {
                     .clone()
                     .unwrap_or_else(|| "it is finished".to_owned()),
             ),
-            Self::Finished => Some("it is finished".to_owned()),
+            Self::Finished { .. } => Some("it is finished".to_owned()),
             _ => None,
         }
     }
@@ -124,7 +124,7 @@ impl Phase {
 impl Machine {
     /// Whether everybody was told, or is not waited for.
     pub fn is_finished(&self) -> bool {
-        self.phase == Phase::Finished
+        matches!(self.phase, Phase::Finished { .. })
     }
 
     /// The process received a signal: save what there is and end soon.
@@ -147,7 +147,7 @@ impl Machine {
                 Phase::Leaving { deadline, .. } => {
                     *deadline = (*deadline).min(now + LEFT_AFTER_SIGNAL);
                 }
-                Phase::Fencing { .. } | Phase::Saving { .. } | Phase::Finished => (),
+                Phase::Fencing { .. } | Phase::Saving { .. } | Phase::Finished { .. } => (),
             }
         }
         self.advance(now);
@@ -177,7 +177,7 @@ impl Machine {
 
     /// Ends the job because it cannot go on.
     pub(super) fn fail(&mut self, reason: String, now: Duration) {
-        if matches!(self.phase, Phase::Leaving { .. } | Phase::Finished) {
+        if matches!(self.phase, Phase::Leaving { .. } | Phase::Finished { .. }) {
             return;
         }
         self.log(Level::Error, format!("the job fails: {reason}"));
@@ -230,11 +230,16 @@ impl Machine {
                 if self.places.all_live().next().is_some() && now < deadline {
                     return false;
                 }
-                self.phase = Phase::Finished;
+                let told = reason.clone().unwrap_or_default();
+                let leave = Leave {
+                    exit_code,
+                    reason: told,
+                };
+                self.phase = Phase::Finished { leave };
                 self.actions.push(Action::Finished { exit_code, reason });
                 true
             }
-            Phase::Finished => false,
+            Phase::Finished { .. } => false,
         }
     }
 
@@ -455,11 +460,8 @@ impl Machine {
                 reason,
             });
         }
-        if self.phase == Phase::Finished {
-            return Some(Leave {
-                exit_code: 0,
-                reason: String::new(),
-            });
+        if let Phase::Finished { leave } = &self.phase {
+            return Some(leave.clone());
         }
         let since = self.places.process(seat)?.leaving?;
         let holds_work = seat.role == Role::Worker && self.is_active(seat.index);

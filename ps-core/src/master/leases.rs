@@ -146,7 +146,7 @@ impl Leases {
         self.held_by(worker).filter(|lease| lease.id == id)?;
         let Positions { pass, .. } = self.out.get(&worker)?.positions;
         let samples = self.out.remove(&worker)?.positions.samples();
-        self.samples_done += samples;
+        self.samples_done = self.samples_done.saturating_add(samples);
         let (done, sum) = self.open.entry(pass).or_default();
         *done += samples;
         sum.add(losses);
@@ -191,6 +191,7 @@ mod tests {
         assert_eq!(again.positions, first.positions);
         assert_ne!(again.id, first.id);
         assert_eq!(leases.finish(0, first.id, &Losses::default()), None);
+        assert_eq!(leases.finish(2, first.id, &Losses::default()), None);
         assert!(leases.finish(2, again.id, &Losses::default()).is_some());
         assert_eq!(leases.samples_done(), first.positions.samples());
     }

@@ -103,7 +103,7 @@ impl Machine {
 
     /// A server does not take the membership: nobody could be fenced there any more.
     pub fn shard_refused(&mut self, shard: ShardId, message: &str, now: std::time::Duration) {
-        if !matches!(self.phase, Phase::Leaving { .. } | Phase::Finished) {
+        if !matches!(self.phase, Phase::Leaving { .. } | Phase::Finished { .. }) {
             let address = self
                 .shard_map
                 .as_ref()

@@ -110,21 +110,21 @@ impl World {
             self.next_token += 1;
             process.token = self.next_token;
         }
-        if let Ok(caller) = self.job.join(Role::Worker, process.token, None) {
-            if process.caller != Some(caller) {
-                // The lease was over: this is another life.
-                let before = process.caller.map_or(0, |before| before.incarnation);
-                assert!(
-                    process.caller.is_none_or(|c| c.seat != caller.seat)
-                        || before < caller.incarnation
-                );
-                *process = Process {
-                    token: process.token,
-                    caller: Some(caller),
-                    ..Process::default()
-                };
-            }
+        let Ok(caller) = self.job.join(Role::Worker, process.token, None) else {
+            return;
+        };
+        if process.caller == Some(caller) {
+            return;
         }
+        // The lease was over: this is another life.
+        let before = process.caller.filter(|before| before.seat == caller.seat);
+        assert!(before.is_none_or(|before| before.incarnation < caller.incarnation));
+        let token = process.token;
+        *process = Process {
+            token,
+            caller: Some(caller),
+            ..Process::default()
+        };
     }
 
     fn beat(&mut self, index: usize) {
