@@ -176,7 +176,7 @@ fn a_shard_has_one_server() {
     master.wait_for_stderr("shard 0 is at", SOON);
     let second = Process::start(&job, &server);
     // It goes on trying, because the first may be dead and its lease about to end.
-    second.wait_for_stderr("shard 0", SOON);
+    second.wait_for_stderr("shard 0 is taken by a live process", SOON);
 }
 
 #[test]

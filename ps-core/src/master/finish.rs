@@ -92,7 +92,7 @@ impl Phase {
         match self {
             Self::Stopping { stop, .. } | Self::Evaluating { stop, .. } => Some(stop),
             Self::Fencing { stop } | Self::Saving { stop } => Some(stop),
-            Self::Starting | Self::Running | Self::Leaving { .. } | Self::Finished => None,
+            Self::Starting | Self::Running | Self::Leaving { .. } | Self::Finished { .. } => None,
         }
     }
 
