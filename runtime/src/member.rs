@@ -16,6 +16,9 @@ pub const REGISTER_PATIENCE: Duration = Duration::from_secs(60);
 /// One attempt of a call to the master; answers are immediate.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
+/// However long the lease is.
+const HEARTBEAT_LONGEST: Duration = Duration::from_millis(500);
+
 /// Why a member cannot go on with its master.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -111,9 +114,10 @@ impl Member {
         &self.registered
     }
 
-    /// How often the master wants to hear of this member.
+    /// How often the master hears of this member: often enough for the lease, and for the end of
+    /// the job, which a heartbeat brings, to be noticed soon.
     pub fn heartbeat_interval(&self) -> Duration {
-        self.lease() / 5
+        (self.lease() / 5).min(HEARTBEAT_LONGEST)
     }
 
     /// How long the master waits for a silent member, and a member for a silent master.
@@ -164,7 +168,7 @@ impl Member {
         F: Future<Output = Result<T, Status>>,
     {
         let patience = Patience {
-            attempt: ATTEMPT.min(self.lease() / 2),
+            attempt: ATTEMPT.min(self.lease() / 5),
             total: self.lease(),
         };
         let answer = self.link.call(patience, attempt, |_| ()).await;

@@ -1,4 +1,5 @@
 //! The cluster under test: in simulation, and as real processes.
 
+pub mod loopback;
 pub mod process;
 pub mod sim;

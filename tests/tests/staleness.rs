@@ -2,7 +2,8 @@
 //!
 //! In virtual time: a slow link or a cut one makes a worker slow or stuck to the microsecond.
 
-use ps_tests::sim::cluster::{Outcome, Scenario, run_alone};
+use ps_tests::sim::alone;
+use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::{Event, Weather};
 use ps_tests::sim::ledger::Shape;
 use std::time::Duration;
@@ -50,7 +51,7 @@ fn stuck() -> Vec<(Duration, Event)> {
 }
 
 fn run(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Outcome {
-    let outcome = run_alone(&scenario(bound, script));
+    let outcome = alone::run(&scenario(bound, script));
     assert_eq!(outcome.violation, None);
     outcome
 }
@@ -59,14 +60,17 @@ fn run(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Outcome {
 fn without_a_bound_a_slow_worker_slows_nobody() {
     let (fair, slowed) = (run(None, vec![]), run(None, slow()));
     for worker in 0..2 {
-        let (alone, beside) = (fair.ended[worker].unwrap(), slowed.ended[worker].unwrap());
+        let (alone, beside) = (
+            fair.ended(&format!("worker{}", worker)),
+            slowed.ended(&format!("worker{}", worker)),
+        );
         assert!(
             beside < alone * 3 / 2,
             "worker {worker}: {alone:?}, beside a slow one {beside:?}"
         );
     }
     assert!(
-        slowed.ended[2].unwrap() > slowed.ended[0].unwrap() * 3,
+        slowed.ended(&format!("worker{}", 2)) > slowed.ended(&format!("worker{}", 0)) * 3,
         "worker 2 was not slow"
     );
     assert!(
@@ -88,7 +92,7 @@ fn nobody_is_further_ahead_of_a_slow_worker_than_the_bound() {
             outcome.gap
         );
         assert!(
-            outcome.ended[0].unwrap() > Duration::from_secs(10),
+            outcome.ended(&format!("worker{}", 0)) > Duration::from_secs(10),
             "the others did not wait"
         );
     }
@@ -99,7 +103,7 @@ fn a_stuck_worker_holds_the_others_only_until_its_lease_expires() {
     let outcome = run(Some(2), stuck());
     let lease = Duration::from_secs(3);
     for worker in 0..2 {
-        let ended = outcome.ended[worker].unwrap();
+        let ended = outcome.ended(&format!("worker{}", worker));
         assert!(
             ended > lease,
             "worker {worker} ended at {ended:?}, before the lease of {lease:?}"

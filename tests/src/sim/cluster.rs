@@ -1,22 +1,20 @@
-//! One simulated run: a cluster, its weather, and what came of it.
+//! What every simulated run has: a scenario, books that the hosts write to, and an outcome.
 
-use super::faults::{self, Weather};
+use super::faults::{self, Event, Weather};
 use super::ledger::{Ledger, Shape};
-use super::network;
 use ps_core::optimizer::{Correction, Optimizer};
 use ps_core::schedule::LearningRate;
 use ps_core::settings::TrainingSettings;
-use ps_runtime::Shutdown;
 use ps_server::config::Config as ServerConfig;
-use ps_worker::client::{Client, ClientConfig, Weights};
-use ps_worker::compute::{ComputeOn, Evaluation};
-use ps_worker::train::alone::{self, AloneConfig, Observer};
-use ps_worker::train::{Counters, StepOutcome};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Port of every simulated server.
 pub const SERVER_PORT: u16 = 2223;
+
+/// How long a silent member is waited for.
+pub const LEASE: Duration = Duration::from_secs(3);
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -36,11 +34,21 @@ pub struct Scenario {
     /// What goes wrong.
     pub weather: Weather,
     /// What goes wrong at a time of its own, beside the weather.
-    pub script: Vec<(Duration, faults::Event)>,
+    pub script: Vec<(Duration, Event)>,
     /// Whether the servers deduplicate pushes.
     pub dedup: bool,
     /// Virtual time after which a run that has not ended is a hang.
     pub longest: Duration,
+}
+
+/// How one simulated process fared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Host {
+    running: bool,
+    /// When its last life ended by itself.
+    pub ended: Option<Duration>,
+    /// What that life ended with.
+    pub result: Option<Result<u8, String>>,
 }
 
 /// What came of a run.
@@ -56,46 +64,133 @@ pub struct Outcome {
     pub acknowledged: usize,
     /// Pushes that reached a server again after they were finished.
     pub duplicates: u64,
-    /// Largest number of steps that a worker was ahead of another that had not ended.
-    pub gap: u64,
-    /// When each worker ended.
-    pub ended: Vec<Option<Duration>>,
     /// Pushes left unfinished by a superseded worker.
     pub torn: u64,
+    /// Calls turned away because their epoch or incarnation was over.
+    pub fenced: u64,
+    /// Largest number of steps that a worker was ahead of another that had not ended.
+    pub gap: u64,
+    /// The processes that end by themselves, by name.
+    pub hosts: BTreeMap<String, Host>,
     /// Everything that happened, in order, with its virtual time.
     pub trace: Vec<String>,
+}
+
+impl Outcome {
+    /// When a process ended by itself.
+    ///
+    /// # Panics
+    /// It did not.
+    pub fn ended(&self, name: &str) -> Duration {
+        let ended = self.hosts.get(name).and_then(|host| host.ended);
+        ended.unwrap_or_else(|| panic!("{name} did not end"))
+    }
+
+    /// What a process ended with.
+    ///
+    /// # Panics
+    /// It did not end.
+    pub fn result(&self, name: &str) -> &Result<u8, String> {
+        let result = self.hosts.get(name).and_then(|host| host.result.as_ref());
+        result.unwrap_or_else(|| panic!("{name} did not end"))
+    }
+}
+
+/// What is read from the servers, or the model file, at the end.
+#[derive(Clone, Debug, Default)]
+pub struct Final {
+    /// In layout order; empty when there is no model.
+    pub weights: Vec<f32>,
+    /// Of all servers.
+    pub duplicates: u64,
+    /// Of all servers.
+    pub torn: u64,
+    /// Of all servers.
+    pub fenced: u64,
 }
 
 /// The books that simulated hosts write to.
 #[derive(Clone, Default)]
 pub struct Books {
     trace: Arc<Mutex<Vec<String>>>,
-    running: Arc<Mutex<Vec<bool>>>,
-    results: Arc<Mutex<Vec<Result<u8, String>>>>,
-    ended: Arc<Mutex<Vec<Option<Duration>>>>,
-    steps: Arc<Mutex<Vec<u64>>>,
+    hosts: Arc<Mutex<BTreeMap<String, Host>>>,
+    steps: Arc<Mutex<BTreeMap<String, u64>>>,
     gap: Arc<Mutex<u64>>,
 }
 
 impl Books {
-    /// Counts a step, and how far it is ahead of the slowest worker that has not ended.
-    fn stepped(&self, host: usize) {
-        let mut steps = lock(&self.steps);
-        steps[host] += 1;
-        let ended = lock(&self.ended);
-        let others = steps
-            .iter()
-            .zip(ended.iter())
-            .filter(|(_, ended)| ended.is_none());
-        let slowest = others.map(|(steps, _)| *steps).min().unwrap_or(0);
-        let mut gap = lock(&self.gap);
-        *gap = (*gap).max(steps[host].saturating_sub(slowest));
-    }
-
     /// Writes down that something happened now.
     pub fn note(&self, what: impl Into<String>) {
         let now = turmoil::sim_elapsed().unwrap_or_default().as_micros();
         lock(&self.trace).push(format!("{now} {}", what.into()));
+    }
+
+    /// A process is about to run, and ends by itself.
+    pub fn expect(&self, name: &str) {
+        lock(&self.hosts)
+            .entry(name.to_owned())
+            .or_default()
+            .running = true;
+    }
+
+    /// A process ended by itself.
+    pub fn ended(&self, name: &str, result: Result<u8, String>) {
+        self.note(format!("{name} ended: {result:?}"));
+        let ended = turmoil::sim_elapsed();
+        let host = Host {
+            running: false,
+            ended,
+            result: Some(result),
+        };
+        lock(&self.hosts).insert(name.to_owned(), host);
+    }
+
+    /// Counts a step, and how far it is ahead of the slowest worker that has not ended.
+    pub fn stepped(&self, name: &str) {
+        let mut steps = lock(&self.steps);
+        *steps.entry(name.to_owned()).or_default() += 1;
+        let hosts = lock(&self.hosts);
+        let runs = |name: &str| hosts.get(name).is_some_and(|host| host.ended.is_none());
+        let others = steps.iter().filter(|(name, _)| runs(name.as_str()));
+        let slowest = others.map(|(_, steps)| *steps).min().unwrap_or(0);
+        let mut gap = lock(&self.gap);
+        *gap = (*gap).max(steps[name].saturating_sub(slowest));
+    }
+
+    /// The outcome of a run, given what its servers held at the end.
+    pub fn outcome(&self, scenario: &Scenario, ledger: &Ledger, last: &Final) -> Outcome {
+        let (pushes, acknowledged) = ledger.pushes();
+        let Final {
+            weights,
+            duplicates,
+            torn,
+            fenced,
+        } = last;
+        let checked = if weights.is_empty() {
+            Ok(())
+        } else {
+            ledger.check(weights)
+        };
+        let mut trace = lock(&self.trace).clone();
+        trace.push(format!(
+            "{duplicates} duplicates, {torn} torn, {fenced} fenced"
+        ));
+        trace.push(format!(
+            "weights {:?}",
+            weights.iter().map(|w| w.to_bits()).max()
+        ));
+        Outcome {
+            seed: scenario.seed,
+            violation: checked.err().map(|violation| format!("{violation:?}")),
+            pushes,
+            acknowledged,
+            duplicates: *duplicates,
+            torn: *torn,
+            fenced: *fenced,
+            gap: *lock(&self.gap),
+            hosts: lock(&self.hosts).clone(),
+            trace,
+        }
     }
 }
 
@@ -107,7 +202,20 @@ pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Scenario {
-    fn settings(&self) -> TrainingSettings {
+    /// An empty simulated network.
+    pub fn network(&self) -> turmoil::Sim<'static> {
+        turmoil::Builder::new()
+            .rng_seed(self.seed)
+            .simulation_duration(self.longest * 2)
+            .tick_duration(Duration::from_millis(1))
+            .min_message_latency(Duration::from_micros(200))
+            .max_message_latency(Duration::from_millis(20))
+            .tcp_capacity(4096)
+            .build()
+    }
+
+    /// How the job trains: at rate 1, so that weights count pushes.
+    pub fn settings(&self) -> TrainingSettings {
         TrainingSettings {
             optimizer: Optimizer::parse("sgd", None, None).unwrap_or_else(|e| panic!("{e}")),
             learning_rate: LearningRate::constant(1.0),
@@ -120,259 +228,77 @@ impl Scenario {
         }
     }
 
-    fn server_addresses(&self) -> Vec<String> {
-        (0..self.servers)
-            .map(|shard| format!("server{shard}:{SERVER_PORT}"))
+    /// Where the servers are, by shard.
+    pub fn server_addresses(&self) -> Vec<String> {
+        self.server_names()
+            .map(|name| format!("{name}:{SERVER_PORT}"))
             .collect()
     }
-}
 
-/// Simulates servers and workers without a master.
-///
-/// # Panics
-/// The run does not end in its time.
-pub fn run_alone(scenario: &Scenario) -> Outcome {
-    let mut builder = turmoil::Builder::new();
-    let mut sim = builder
-        .rng_seed(scenario.seed)
-        .simulation_duration(scenario.longest * 2)
-        .tick_duration(Duration::from_millis(1))
-        .min_message_latency(Duration::from_micros(200))
-        .max_message_latency(Duration::from_millis(20))
-        .tcp_capacity(4096)
-        .build();
-    let books = Books::default();
-    let ledger = Ledger::new(scenario.shape);
-    lock(&books.running).resize(scenario.shape.hosts, true);
-    lock(&books.ended).resize(scenario.shape.hosts, None);
-    lock(&books.steps).resize(scenario.shape.hosts, 0);
-    for shard in 0..scenario.servers {
-        let config = ServerConfig {
+    /// Names of the servers' hosts.
+    pub fn server_names(&self) -> impl Iterator<Item = String> + use<> {
+        (0..self.servers).map(|shard| format!("server{shard}"))
+    }
+
+    /// Names of the workers' hosts.
+    pub fn worker_names(&self) -> Vec<String> {
+        (0..self.shape.hosts)
+            .map(|host| format!("worker{host}"))
+            .collect()
+    }
+
+    /// The configuration of one server.
+    pub fn server_config(&self, shard: u32, master: Option<String>) -> ServerConfig {
+        ServerConfig {
             job: "sim".into(),
             shard,
             listen: String::new(),
             advertise: None,
-            master: None,
-            lease: Duration::from_secs(3),
-            dedup: scenario.dedup,
-        };
-        sim.host(format!("server{shard}"), move || serve(config.clone()));
-    }
-    let mortals: Vec<String> = (0..scenario.shape.hosts)
-        .map(|host| format!("worker{host}"))
-        .collect();
-    for (host, name) in mortals.iter().enumerate() {
-        let (scenario, ledger, books) = (scenario.clone(), ledger.clone(), books.clone());
-        sim.host(name.as_str(), move || {
-            work(scenario.clone(), ledger.clone(), books.clone(), host)
-        });
-    }
-    let links: Vec<(String, String)> = mortals
-        .iter()
-        .flat_map(|w| (0..scenario.servers).map(move |s| (w.clone(), format!("server{s}"))))
-        .collect();
-    let mut events = faults::plan(scenario.seed, &scenario.weather, &links, &mortals);
-    events.extend(scenario.script.iter().cloned());
-    events.sort_by_key(|(at, _)| *at);
-    weather(&mut sim, scenario, &books, &events);
-    check(&mut sim, scenario, &books, &ledger)
-}
-
-async fn serve(config: ServerConfig) -> turmoil::Result {
-    let incoming = network::listen(SERVER_PORT).await?;
-    let address = format!("server{}:{SERVER_PORT}", config.shard);
-    let seed = u64::from(config.shard);
-    let (_trigger, shutdown) = Shutdown::new();
-    let outside = network::outside(seed, |_| ());
-    ps_server::serve::run(config, incoming, address, outside, shutdown).await?;
-    Ok(())
-}
-
-async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> turmoil::Result {
-    lock(&books.running)[host] = true;
-    let counters = Arc::new(Counters::default());
-    let config = AloneConfig {
-        job: "sim".into(),
-        servers: scenario.server_addresses(),
-        index: host as u32,
-        workers: scenario.shape.hosts as u32,
-        settings: scenario.settings(),
-        attempt: Duration::from_millis(700),
-        patience: Duration::from_secs(60),
-        alive_interval: Duration::from_millis(500),
-        compute_on: ComputeOn::Task,
-    };
-    let (_trigger, shutdown) = Shutdown::new();
-    let compute = ledger.compute(host, counters.clone());
-    let seed = scenario.seed ^ (host as u64) << 32;
-    let outside = network::outside(seed, |_| ());
-    let mut observer = Notes {
-        books: books.clone(),
-        host,
-    };
-    let ended = alone::run(config, compute, counters, &mut observer, outside, shutdown).await;
-    books.note(format!(
-        "worker{host} ended: {:?}",
-        ended.as_ref().map(|end| end.exit_code)
-    ));
-    lock(&books.results).push(
-        ended
-            .map(|end| end.exit_code)
-            .map_err(|error| error.to_string()),
-    );
-    lock(&books.running)[host] = false;
-    lock(&books.ended)[host] = turmoil::sim_elapsed();
-    Ok(())
-}
-
-struct Notes {
-    books: Books,
-    host: usize,
-}
-
-impl Observer for Notes {
-    fn stepped(&mut self, outcome: &StepOutcome, done: u64, _total: u64) -> Result<(), String> {
-        self.books.stepped(self.host);
-        let staleness = outcome.report.staleness;
-        self.books.note(format!(
-            "worker{} did {done}, staleness {staleness}",
-            self.host
-        ));
-        Ok(())
+            master,
+            lease: LEASE,
+            dedup: self.dedup,
+        }
     }
 
-    fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String> {
-        self.books.note(format!(
-            "worker{} passed {pass}, loss {}",
-            self.host, evaluation.loss
-        ));
-        Ok(())
-    }
-}
-
-/// Steps the simulation through its faults until every worker has ended or is dead for good.
-fn weather(
-    sim: &mut turmoil::Sim<'_>,
-    scenario: &Scenario,
-    books: &Books,
-    events: &[(Duration, faults::Event)],
-) {
-    let mut events = events.iter().peekable();
-    loop {
-        while let Some((_, event)) = events.next_if(|(at, _)| *at <= sim.elapsed()) {
-            lock(&books.trace).push(format!("{} {event:?}", sim.elapsed().as_micros()));
-            if let faults::Event::Crash(name) = event {
-                let host = name
-                    .trim_start_matches("worker")
-                    .parse::<usize>()
-                    .unwrap_or(0);
-                lock(&books.running)[host] = false;
+    /// Steps the simulation through its faults until every expected process has ended or is dead
+    /// for good.
+    ///
+    /// # Panics
+    /// The run does not end in its time.
+    pub fn play(&self, sim: &mut turmoil::Sim<'_>, books: &Books, links: &[(String, String)]) {
+        let mut events = faults::plan(self.seed, &self.weather, links, &self.worker_names());
+        events.extend(self.script.iter().cloned());
+        events.sort_by_key(|(at, _)| *at);
+        let mut events = events.iter().peekable();
+        loop {
+            while let Some((_, event)) = events.next_if(|(at, _)| *at <= sim.elapsed()) {
+                lock(&books.trace).push(format!("{} {event:?}", sim.elapsed().as_micros()));
+                let mut hosts = lock(&books.hosts);
+                match event {
+                    Event::Crash(name) => hosts.entry(name.clone()).or_default().running = false,
+                    Event::Restart(name) => hosts.entry(name.clone()).or_default().running = true,
+                    _ => (),
+                }
+                drop(hosts);
+                faults::apply(sim, event);
             }
-            faults::apply(sim, event);
+            let running = lock(&books.hosts).values().any(|host| host.running);
+            if events.peek().is_none() && !running {
+                return;
+            }
+            let seed = self.seed;
+            assert!(
+                sim.elapsed() < self.longest,
+                "seed {seed} hangs; last:\n{}",
+                tail(books)
+            );
+            sim.step()
+                .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         }
-        let running = lock(&books.running).iter().any(|running| *running);
-        if events.peek().is_none() && !running {
-            return;
-        }
-        let seed = scenario.seed;
-        assert!(
-            sim.elapsed() < scenario.longest,
-            "seed {seed}: hangs; last:\n{}",
-            tail(books).join("\n")
-        );
-        sim.step()
-            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
 }
 
-fn tail(books: &Books) -> Vec<String> {
+fn tail(books: &Books) -> String {
     let trace = lock(&books.trace);
-    trace[trace.len().saturating_sub(60)..].to_vec()
-}
-
-/// What the checker reads from the servers.
-#[derive(Default)]
-struct Found {
-    weights: Vec<f32>,
-    duplicates: u64,
-    torn: u64,
-}
-
-/// Reads the final weights and compares them with the books.
-fn check(
-    sim: &mut turmoil::Sim<'_>,
-    scenario: &Scenario,
-    books: &Books,
-    ledger: &Ledger,
-) -> Outcome {
-    let found: Arc<Mutex<Option<Found>>> = Arc::default();
-    let result = found.clone();
-    let (addresses, layout) = (scenario.server_addresses(), ledger.layout());
-    let spec = scenario.settings().model_spec(&layout, scenario.servers);
-    sim.client("checker", async move {
-        let config = ClientConfig {
-            job: "sim".into(),
-            worker: 999,
-            incarnation: 1,
-            epoch: 0,
-            addresses,
-            patience: Duration::from_secs(30),
-            attempt: Duration::from_secs(5),
-        };
-        let client = Client::new(config, &network::outside(7, |_| ()))?;
-        let mut weights = Weights::new(&spec);
-        client.read(&mut weights).await?;
-        let counters: Vec<_> = client
-            .describe()
-            .await?
-            .into_iter()
-            .filter_map(|shard| shard.counters)
-            .collect();
-        let duplicates = counters.iter().map(|shard| shard.pushes_duplicate).sum();
-        let torn = counters.iter().map(|shard| shard.pushes_torn).sum();
-        let weights = weights.into_values();
-        *lock(&result) = Some(Found {
-            weights,
-            duplicates,
-            torn,
-        });
-        Ok(())
-    });
-    while lock(&found).is_none() {
-        sim.step()
-            .unwrap_or_else(|error| panic!("seed {}: {error}", scenario.seed));
-    }
-    let Found {
-        weights,
-        duplicates,
-        torn,
-    } = lock(&found).take().unwrap_or_default();
-    let (pushes, acknowledged) = ledger.pushes();
-    let mut trace = std::mem::take(&mut *lock(&books.trace));
-    trace.push(format!("{duplicates} duplicates, {torn} torn"));
-    trace.push(format!(
-        "weights {:#010x}",
-        crc32fast::hash(&bytes(&weights))
-    ));
-    Outcome {
-        seed: scenario.seed,
-        violation: ledger
-            .check(&weights)
-            .err()
-            .map(|violation| format!("{violation:?}")),
-        pushes,
-        acknowledged,
-        duplicates,
-        gap: *lock(&books.gap),
-        ended: lock(&books.ended).clone(),
-        torn,
-        trace,
-    }
-}
-
-fn bytes(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
+    trace[trace.len().saturating_sub(60)..].join("\n")
 }

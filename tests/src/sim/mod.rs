@@ -1,8 +1,10 @@
 //! The whole cluster on one thread, over a simulated network, in virtual time: real tonic and h2, the
 //! real server, worker and master. A seed decides everything; the same seed gives the same run.
 
+pub mod alone;
 pub mod cluster;
 pub mod faults;
 pub mod ledger;
+pub mod managed;
 pub mod network;
 pub mod seeds;

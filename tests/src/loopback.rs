@@ -1,0 +1,186 @@
+//! One real server on a loopback port of this process, and bare calls to it.
+
+use bytes::Bytes;
+use ps_core::model_spec::ModelSpec;
+use ps_core::optimizer::{Correction, Optimizer};
+use ps_core::{Layout, TensorSpec};
+use ps_proto::v1;
+use ps_proto::v1::data_plane_client::DataPlaneClient;
+use ps_proto::v1::shard_control_client::ShardControlClient;
+use ps_runtime::shutdown::ShutdownTrigger;
+use ps_runtime::{Connector, Outside, Shutdown, SystemClock, transport};
+use ps_server::config::Config;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::Status;
+use tonic::transport::Channel;
+
+/// The job of every server here.
+pub const JOB: &str = "loopback";
+
+/// A server without a master that is gone when this is dropped.
+pub struct Server {
+    /// `host:port`.
+    pub address: String,
+    _trigger: ShutdownTrigger,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What a process gets from outside.
+pub fn outside() -> Outside {
+    let metrics = Arc::new(|_: &str| ());
+    Outside {
+        connector: Connector::tcp(),
+        clock: SystemClock::start(),
+        seed: 1,
+        metrics,
+    }
+}
+
+impl Server {
+    /// Starts the server of this shard.
+    pub async fn start(shard: u32) -> anyhow::Result<Self> {
+        let (incoming, address) = transport::listen("127.0.0.1:0").await?;
+        let address = address.to_string();
+        let config = Config {
+            job: JOB.into(),
+            shard,
+            listen: String::new(),
+            advertise: None,
+            master: None,
+            lease: Duration::from_secs(10),
+            dedup: true,
+        };
+        let (trigger, shutdown) = Shutdown::new();
+        let served = address.clone();
+        let task = tokio::spawn(async move {
+            let _ = ps_server::serve::run(config, incoming, served, outside(), shutdown).await;
+        });
+        Ok(Self {
+            address,
+            _trigger: trigger,
+            task,
+        })
+    }
+
+    fn channel(&self) -> Channel {
+        Connector::tcp()
+            .channel(&self.address)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The data plane.
+    pub fn data(&self) -> DataPlaneClient<Channel> {
+        DataPlaneClient::new(self.channel())
+    }
+
+    /// What a master calls.
+    pub fn control(&self) -> ShardControlClient<Channel> {
+        ShardControlClient::new(self.channel())
+    }
+
+    /// Creates a model of two tensors of zeros, `a` of 3 and `b` of 2 elements, with plain SGD.
+    pub async fn init(&self) -> Result<(), Status> {
+        let header = v1::InitHeader {
+            job: JOB.into(),
+            model: Some((&model()).into()),
+            start_digest: crc32fast::hash(&[0; 20]),
+            ..v1::InitHeader::default()
+        };
+        let chunks = vec![v1::ChunkPayload {
+            values: bytes(&[0.0; 5]),
+            ..Default::default()
+        }];
+        let message = v1::InitMessage {
+            header: Some(header),
+            chunks,
+        };
+        self.data()
+            .init(tokio_stream::iter([message]))
+            .await
+            .map(|_| ())
+    }
+
+    /// Pushes these messages.
+    pub async fn push(&self, messages: Vec<v1::PushMessage>) -> Result<v1::PushReply, Status> {
+        Ok(self
+            .data()
+            .push(tokio_stream::iter(messages))
+            .await?
+            .into_inner())
+    }
+
+    /// The weights as they are.
+    pub async fn weights(&self) -> Result<Vec<f32>, Status> {
+        let request = v1::PullRequest {
+            job: JOB.into(),
+            encoding: v1::Encoding::F32.into(),
+            ..v1::PullRequest::default()
+        };
+        let mut messages = self.data().pull(request).await?.into_inner();
+        let mut weights = Vec::new();
+        while let Some(message) = messages.message().await? {
+            for chunk in message.chunks {
+                let values = chunk.values.chunks_exact(4);
+                weights.extend(values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+            }
+        }
+        Ok(weights)
+    }
+}
+
+/// The model of [`Server::init`].
+pub fn model() -> ModelSpec {
+    let tensors = vec![
+        TensorSpec::trainable("a", [3]),
+        TensorSpec::trainable("b", [2]),
+    ];
+    ModelSpec {
+        layout: Layout::new(tensors).unwrap_or_else(|error| panic!("{error}")),
+        optimizer: Optimizer::parse("sgd", None, None).unwrap_or_else(|error| panic!("{error}")),
+        correction: Correction::Auto,
+        bound: None,
+        shards: 1,
+    }
+}
+
+/// A push of the whole model by worker 0 in incarnation 5, at rate 1.
+pub fn push(seq: u64, gradient: &[f32]) -> v1::PushMessage {
+    let header = v1::PushHeader {
+        job: JOB.into(),
+        id: Some(v1::PushId {
+            worker: 0,
+            incarnation: 5,
+            seq,
+        }),
+        oldest_unacknowledged_seq: seq,
+        clock: seq,
+        learning_rate: 1.0,
+        kind: v1::TensorKind::Trainable.into(),
+        chunks_total: 1,
+        encoding: v1::Encoding::F32.into(),
+        ..v1::PushHeader::default()
+    };
+    let chunks = vec![v1::ChunkPayload {
+        values: bytes(gradient),
+        ..Default::default()
+    }];
+    v1::PushMessage {
+        header: Some(header),
+        chunks,
+    }
+}
+
+/// Floats as the wire carries them.
+pub fn bytes(values: &[f32]) -> Bytes {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}

@@ -1,0 +1,176 @@
+//! The whole cluster: master, servers, evaluator and workers.
+
+use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario};
+use super::ledger::Ledger;
+use super::network;
+use ps_core::Layout;
+use ps_proto::v1;
+use ps_runtime::Shutdown;
+use ps_runtime::files::Memory;
+use ps_runtime::model_file::MODEL_FILE;
+use ps_worker::compute::ComputeOn;
+use ps_worker::train::{Counters, WorkerConfig};
+use safetensors::SafeTensors;
+use std::sync::Arc;
+use std::time::Duration;
+
+const MASTER: &str = "master";
+const MASTER_PORT: u16 = 2222;
+const MASTER_ADDRESS: &str = "master:2222";
+
+/// Simulates a whole job.
+///
+/// # Panics
+/// The run does not end in its time.
+pub fn run(scenario: &Scenario) -> Outcome {
+    let mut sim = scenario.network();
+    let books = Books::default();
+    let ledger = Ledger::new(scenario.shape);
+    let files = Memory::default();
+    books.expect(MASTER);
+    let (config, notes, written) = (scenario.clone(), books.clone(), files.clone());
+    sim.host(MASTER, move || {
+        lead(config.clone(), notes.clone(), written.clone())
+    });
+    for (shard, name) in (0..).zip(scenario.server_names()) {
+        books.expect(&name);
+        let (config, notes) = (scenario.clone(), books.clone());
+        sim.host(name, move || serve(config.clone(), notes.clone(), shard));
+    }
+    let workers = scenario.worker_names();
+    let trainers = workers.iter().cloned().map(Some).enumerate();
+    for (host, name) in trainers.chain([(0, None)]) {
+        let role = if name.is_some() {
+            v1::Role::Worker
+        } else {
+            v1::Role::Evaluator
+        };
+        let name = name.unwrap_or_else(|| "evaluator".to_owned());
+        books.expect(&name);
+        let (config, ledger, notes) = (scenario.clone(), ledger.clone(), books.clone());
+        sim.host(name.clone(), move || {
+            work(
+                config.clone(),
+                ledger.clone(),
+                notes.clone(),
+                name.clone(),
+                host,
+                role,
+            )
+        });
+    }
+    scenario.play(&mut sim, &books, &links(scenario));
+    let last = read_files(&files, &ledger.layout());
+    books.outcome(scenario, &ledger, &last)
+}
+
+/// Everything that talks to each other.
+fn links(scenario: &Scenario) -> Vec<(String, String)> {
+    let mut links = Vec::new();
+    for server in scenario.server_names() {
+        links.push((MASTER.to_owned(), server.clone()));
+        links.extend(
+            scenario
+                .worker_names()
+                .into_iter()
+                .map(|worker| (worker, server.clone())),
+        );
+    }
+    links.extend(
+        scenario
+            .worker_names()
+            .into_iter()
+            .map(|worker| (worker, MASTER.to_owned())),
+    );
+    links
+}
+
+async fn lead(scenario: Scenario, books: Books, files: Memory) -> turmoil::Result {
+    let incoming = network::listen(MASTER_PORT).await?;
+    let workers = scenario.shape.hosts as u32;
+    let settings = scenario.settings();
+    let mut config = ps_master::Config::new("sim", scenario.servers, workers, settings);
+    config.machine.lease = LEASE;
+    config.machine.start_timeout = Duration::from_secs(60);
+    config.machine.barrier_timeout = LEASE * 2;
+    config.machine.evaluation_timeout = LEASE * 4;
+    let notes = books.clone();
+    let outside = network::outside(scenario.seed, move |line| notes.note(line));
+    let (_trigger, shutdown) = Shutdown::new();
+    let files = Arc::new(files);
+    let address = MASTER_ADDRESS.to_owned();
+    let ended = ps_master::run(config, incoming, address, outside, shutdown, files).await;
+    books.ended(MASTER, ended.map_err(|error| error.to_string()));
+    Ok(())
+}
+
+async fn serve(scenario: Scenario, books: Books, shard: u32) -> turmoil::Result {
+    let incoming = network::listen(SERVER_PORT).await?;
+    let name = format!("server{shard}");
+    let address = format!("{name}:{SERVER_PORT}");
+    let config = scenario.server_config(shard, Some(MASTER_ADDRESS.into()));
+    let outside = network::outside(u64::from(shard) + 1000, |_| ());
+    let (_trigger, shutdown) = Shutdown::new();
+    let ended = ps_server::serve::run(config, incoming, address, outside, shutdown).await;
+    books.ended(&name, ended.map_err(|error| error.to_string()));
+    Ok(())
+}
+
+async fn work(
+    scenario: Scenario,
+    ledger: Ledger,
+    books: Books,
+    name: String,
+    host: usize,
+    role: v1::Role,
+) -> turmoil::Result {
+    let counters = Arc::new(Counters::default());
+    let config = WorkerConfig {
+        job: "sim".into(),
+        role,
+        master: MASTER_ADDRESS.into(),
+        index: None,
+        address: name.clone(),
+        attempt: Duration::from_millis(700),
+        patience: LEASE * 4,
+        compute_on: ComputeOn::Task,
+    };
+    let (_trigger, shutdown) = Shutdown::new();
+    // Another life of the same host is another process: its token must differ.
+    let life = turmoil::sim_elapsed().unwrap_or_default().as_millis() as u64;
+    let seed = scenario.seed ^ (host as u64 + 1) << 40 ^ life << 4 ^ role as u64;
+    let compute = ledger.compute(host, counters.clone());
+    let outside = network::outside(seed, |_| ());
+    let ended = ps_worker::train::run(config, compute, counters, outside, shutdown).await;
+    books.ended(&name, ended.map_err(|error| error.to_string()));
+    Ok(())
+}
+
+/// The final weights and counts, from the files that the master wrote.
+fn read_files(files: &Memory, layout: &Layout) -> Final {
+    let mut last = Final::default();
+    if let Some(model) = files.read(MODEL_FILE) {
+        let model = SafeTensors::deserialize(&model).unwrap_or_else(|error| panic!("{error}"));
+        for tensor in layout.tensors() {
+            let view = model
+                .tensor(&tensor.name)
+                .unwrap_or_else(|error| panic!("{error}"));
+            let values = view.data().chunks_exact(4);
+            last.weights
+                .extend(values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+        }
+    }
+    let report = files.read(ps_master::REPORT_FILE).unwrap_or_default();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap_or_default();
+    for server in report["servers"]
+        .as_object()
+        .into_iter()
+        .flat_map(|servers| servers.values())
+    {
+        let count = |name: &str| server[name].as_u64().unwrap_or(0);
+        last.duplicates += count("pushes_duplicate");
+        last.torn += count("pushes_torn");
+        last.fenced += count("calls_fenced");
+    }
+    last
+}

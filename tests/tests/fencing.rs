@@ -1,0 +1,137 @@
+//! Guarantee 3: a stale epoch or incarnation never changes a weight.
+
+use ps_proto::convert::refusal::{self, Reason};
+use ps_proto::v1;
+use ps_tests::loopback::{JOB, Server, model, outside, push};
+use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::Status;
+
+fn reason(refused: Result<v1::PushReply, Status>) -> Reason {
+    let status = refused.unwrap_err();
+    refusal::from_status(&status)
+        .unwrap_or_else(|| panic!("{status:?}"))
+        .reason()
+}
+
+fn membership(epoch: u64, revision: u64, incarnation: u64) -> v1::MembershipRequest {
+    let worker = v1::Member {
+        worker: 0,
+        incarnation,
+        active: true,
+        start_clock: 0,
+    };
+    v1::MembershipRequest {
+        job: JOB.into(),
+        epoch,
+        revision,
+        workers: vec![worker],
+    }
+}
+
+#[tokio::test]
+async fn a_superseded_incarnation_changes_nothing() {
+    let server = Server::start(0).await.unwrap();
+    server.init().await.unwrap();
+    server.push(vec![push(0, &[1.0; 5])]).await.unwrap();
+    server
+        .control()
+        .set_membership(membership(0, 1, 6))
+        .await
+        .unwrap();
+    assert_eq!(
+        reason(server.push(vec![push(1, &[1.0; 5])]).await),
+        Reason::StaleIncarnation
+    );
+    assert_eq!(server.weights().await.unwrap(), [-1.0; 5]);
+}
+
+#[tokio::test]
+async fn an_older_epoch_changes_nothing_and_is_told_the_current_one() {
+    let server = Server::start(0).await.unwrap();
+    server.init().await.unwrap();
+    server.push(vec![push(0, &[1.0; 5])]).await.unwrap();
+    server
+        .control()
+        .set_membership(membership(7, 1, 5))
+        .await
+        .unwrap();
+    let refused = server.push(vec![push(1, &[1.0; 5])]).await.unwrap_err();
+    let detail = refusal::from_status(&refused).unwrap();
+    assert_eq!(
+        (detail.reason(), detail.current_epoch),
+        (Reason::StaleEpoch, 7)
+    );
+    assert_eq!(server.weights().await.unwrap(), [-1.0; 5]);
+    let older = server
+        .control()
+        .set_membership(membership(6, 9, 99))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refusal::from_status(&older).unwrap().reason(),
+        Reason::StaleEpoch
+    );
+}
+
+#[tokio::test]
+async fn lost_and_reordered_memberships_are_harmless() {
+    let server = Server::start(0).await.unwrap();
+    server.init().await.unwrap();
+    server
+        .control()
+        .set_membership(membership(1, 5, 6))
+        .await
+        .unwrap();
+    server
+        .control()
+        .set_membership(membership(1, 4, 5))
+        .await
+        .unwrap();
+    let mut late = push(0, &[1.0; 5]);
+    late.header.as_mut().unwrap().epoch = 1;
+    assert_eq!(
+        reason(server.push(vec![late]).await),
+        Reason::StaleIncarnation
+    );
+    assert_eq!(server.weights().await.unwrap(), [0.0; 5]);
+}
+
+/// The client adopts the epoch that a refusal names and sends the same push again.
+#[tokio::test]
+async fn a_client_goes_on_in_the_new_epoch_without_losing_or_doubling_its_push() {
+    let server = Server::start(0).await.unwrap();
+    server.init().await.unwrap();
+    let config = ClientConfig {
+        job: JOB.into(),
+        worker: 0,
+        incarnation: 5,
+        epoch: 0,
+        addresses: vec![server.address.clone()],
+        patience: Duration::from_secs(5),
+        attempt: Duration::from_secs(5),
+    };
+    let client = Client::new(config, &outside()).unwrap();
+    let mut weights = Weights::new(&model());
+    let gradient = |value: f32| {
+        let layout = Arc::new(model().layout);
+        Gradient::new(layout, vec![value; 5], vec![true, true], 0.0)
+    };
+    client.pull(0, &mut weights).await.unwrap();
+    client
+        .push_pull(&gradient(1.0), 1.0, &mut weights)
+        .await
+        .unwrap();
+    server
+        .control()
+        .set_membership(membership(9, 1, 5))
+        .await
+        .unwrap();
+    client
+        .push_pull(&gradient(2.0), 1.0, &mut weights)
+        .await
+        .unwrap();
+    assert_eq!(weights.values(), [-3.0; 5]);
+    assert_eq!(client.epoch(), 9);
+}
