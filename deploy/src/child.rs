@@ -12,9 +12,13 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Options of the roles that psrun has none for: only these variables reach them. Every other PS_*
-/// variable was read by psrun and is in the plan, or would tell a role something else than the plan.
-const PASSED_VARIABLES: [&str; 3] = ["PS_ATTEMPT_MS", "PS_LEASE_MS", "PS_PATIENCE_MS"];
+/// Whether a variable of our own reaches the roles.
+///
+/// Limits of time do (PS_LEASE_MS, PS_START_TIMEOUT_S): psrun has no options for them. Every other
+/// one was read by psrun and is in the plan, or would tell a role something else than the plan.
+fn is_passed(variable: &str) -> bool {
+    variable.ends_with("_MS") || variable.ends_with("_S")
+}
 
 /// What happens to processes.
 #[derive(Debug)]
@@ -101,7 +105,7 @@ fn command(program: &Path, process: &Process) -> Command {
     command.args(&process.args);
     for (name, _) in std::env::vars_os() {
         let shown = name.to_string_lossy();
-        if shown.starts_with("PS_") && !PASSED_VARIABLES.contains(&&*shown) {
+        if shown.starts_with("PS_") && !is_passed(&shown) {
             command.env_remove(&name);
         }
     }

@@ -93,7 +93,7 @@ impl Job<'_> {
                 self.processes.insert(name, running);
             }
             Err(error) => {
-                let actions = self.supervision.fail(format!("{error:#}"));
+                let actions = self.supervision.not_started(format!("{error:#}"));
                 self.act(actions);
             }
         }

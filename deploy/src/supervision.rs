@@ -10,8 +10,10 @@ use std::time::Duration;
 
 /// Time to save the model and leave after a signal: the roles give up by themselves after 8 s.
 const AFTER_SIGNAL: Duration = Duration::from_secs(15);
-/// Time to leave when there is nothing left to save.
+/// Time to leave once the master has told everybody to.
 const AFTER_END: Duration = Duration::from_secs(5);
+/// Time to leave when a part of the weights or the master is lost, so that nothing can be saved.
+const AFTER_LOSS: Duration = Duration::from_secs(2);
 
 /// Something to do, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,16 +91,18 @@ impl Supervision {
                 Vec::new()
             }
             (_, End::Code(0)) => Vec::new(),
-            (Role::Server, _) => self.fail(format!(
-                "{who} {end}: its part of the weights is lost, the job is ended"
-            )),
+            (Role::Server, _) => {
+                let lost = "its part of the weights is lost, the job is ended";
+                self.fail(format!("{who} {end}: {lost}"), AFTER_LOSS)
+            }
             (Role::Evaluator, _) => vec![Action::Say(format!("{who} {end}; training goes on"))],
             (Role::Worker, _) if self.worker_done || self.runs(Role::Worker) => {
                 let others = "its samples are done by the others";
                 vec![Action::Say(format!("{who} {end}; {others}"))]
             }
             (Role::Worker, _) => {
-                self.fail(format!("{who} {end}: no worker is left, the job is ended"))
+                let none = "no worker is left, the job is ended";
+                self.fail(format!("{who} {end}: {none}"), AFTER_SIGNAL)
             }
         }
     }
@@ -113,10 +117,10 @@ impl Supervision {
             // It has said why itself, and its code is ours.
             End::Code(_) => {
                 let mut actions = vec![Action::Say(format!("{who} {end}: the job is ended"))];
-                actions.extend(self.end());
+                actions.extend(self.end(AFTER_LOSS));
                 actions
             }
-            End::Killed(_) => self.fail(format!("{who} {end}: the job is ended")),
+            End::Killed(_) => self.fail(format!("{who} {end}: the job is ended"), AFTER_LOSS),
         }
     }
 
@@ -130,20 +134,25 @@ impl Supervision {
         }
         // Without the master there is nothing to wait for.
         if name.role == Role::Master && !self.killed && !self.running.is_empty() {
-            actions.push(Action::Deadline(AFTER_END));
+            let told = matches!(end, End::Code(_));
+            actions.push(Action::Deadline(if told { AFTER_END } else { AFTER_LOSS }));
         }
         actions
     }
 
-    /// The job cannot go on, or never begins.
-    pub fn fail(&mut self, why: String) -> Vec<Action> {
-        self.failure.get_or_insert(why);
-        self.end()
+    /// A process could not be started, so that the job never begins.
+    pub fn not_started(&mut self, why: String) -> Vec<Action> {
+        self.fail(why, AFTER_LOSS)
     }
 
-    fn end(&mut self) -> Vec<Action> {
+    fn fail(&mut self, why: String, time: Duration) -> Vec<Action> {
+        self.failure.get_or_insert(why);
+        self.end(time)
+    }
+
+    fn end(&mut self, time: Duration) -> Vec<Action> {
         self.ending = true;
-        vec![Action::Pass(Signal::Terminate), Action::Deadline(AFTER_END)]
+        vec![Action::Pass(Signal::Terminate), Action::Deadline(time)]
     }
 
     /// Somebody wants the job to end: the first time in order, the second time at once.

@@ -162,7 +162,7 @@ fn master(job: &str, out: &TempDir) -> (Process, String) {
 fn a_shard_has_one_server() {
     let _alone = alone();
     let (out, job) = (tempfile::tempdir().unwrap(), job_id("same-shard"));
-    let (_master, address) = master(&job, &out);
+    let (master, address) = master(&job, &out);
     let server = [
         "ps-server",
         "--shard",
@@ -172,11 +172,11 @@ fn a_shard_has_one_server() {
         "--master",
         &address,
     ];
-    let first = Process::start(&job, &server);
-    first.wait_for_stderr("registered", SOON);
+    let _first = Process::start(&job, &server);
+    master.wait_for_stderr("shard 0 is at", SOON);
     let second = Process::start(&job, &server);
     // It goes on trying, because the first may be dead and its lease about to end.
-    second.wait_for_stderr("shard 0", SOON);
+    second.wait_for_stderr("shard 0 is taken by a live process", SOON);
 }
 
 #[test]

@@ -87,6 +87,15 @@ impl Phase {
         }
     }
 
+    /// Why the job ends, until everybody is told so.
+    fn stop_mut(&mut self) -> Option<&mut Stop> {
+        match self {
+            Self::Stopping { stop, .. } | Self::Evaluating { stop, .. } => Some(stop),
+            Self::Fencing { stop } | Self::Saving { stop } => Some(stop),
+            Self::Starting | Self::Running | Self::Leaving { .. } | Self::Finished { .. } => None,
+        }
+    }
+
     /// Whether no new step is wanted.
     pub(super) fn is_over(&self) -> bool {
         !matches!(self, Self::Starting | Self::Running)
@@ -120,6 +129,10 @@ impl Machine {
 
     /// The process received a signal: save what there is and end soon.
     pub fn signal(&mut self, exit_code: u8, now: Duration) {
+        // A server may tell of a signal to the whole job before it comes here, and says not which.
+        if let Some(Stop::Signal(told)) = self.phase.stop_mut() {
+            *told = exit_code;
+        }
         if self.signalled.is_none() {
             self.signalled = Some(now);
             self.log(Level::Info, "a signal: saving the model and ending");

@@ -51,6 +51,17 @@ fn a_lease_that_is_given_up_after_a_signal_opens_the_barrier() {
 }
 
 #[test]
+fn the_code_is_that_of_the_signal_even_when_a_server_tells_of_it_first() {
+    let (mut job, workers) = almost_done();
+    let server = job.servers(1)[0];
+    job.beat_with(server, |beat| beat.leaving = true).unwrap();
+    job.machine.signal(130, job.now);
+    job.ask(workers[1], 2, None).unwrap();
+    let leave = job.beat(workers[1]).unwrap().leave.unwrap();
+    assert_eq!(leave.exit_code, 130);
+}
+
+#[test]
 fn nothing_is_saved_before_every_shard_is_fenced() {
     let (mut job, workers) = almost_done();
     job.shards_answer = false;
