@@ -147,12 +147,16 @@ impl Server {
     }
 }
 
-/// The model of [`Server::init`].
+/// A model of two tensors, `a` of 3 and `b` of 2 elements, with plain SGD.
 pub fn model() -> ModelSpec {
-    let tensors = vec![
+    model_of(vec![
         TensorSpec::trainable("a", [3]),
         TensorSpec::trainable("b", [2]),
-    ];
+    ])
+}
+
+/// A model of these tensors, with plain SGD.
+pub fn model_of(tensors: Vec<TensorSpec>) -> ModelSpec {
     ModelSpec {
         layout: Layout::new(tensors).unwrap_or_else(|error| panic!("{error}")),
         optimizer: Optimizer::parse("sgd", None, None).unwrap_or_else(|error| panic!("{error}")),
