@@ -66,6 +66,34 @@ impl Staleness {
         self.max()
     }
 
+    /// The histogram on one line: shares of the pushes by staleness, in ranges that double.
+    pub fn line(&self) -> String {
+        let all = self.pushes().max(1) as f64;
+        let mut ranges: BTreeMap<(u64, u64), u64> = BTreeMap::new();
+        for (staleness, pushes) in self.counts() {
+            let last = if staleness < 4 {
+                staleness
+            } else {
+                (staleness + 1).next_power_of_two() - 1
+            };
+            let first = if staleness < 4 {
+                staleness
+            } else {
+                last / 2 + 1
+            };
+            *ranges.entry((first, last)).or_default() += pushes;
+        }
+        let shown = ranges.into_iter().map(|((first, last), pushes)| {
+            let range = if first == last {
+                first.to_string()
+            } else {
+                format!("{first}-{last}")
+            };
+            format!("{range}: {:.0} %", 100.0 * pushes as f64 / all)
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    }
+
     /// Half of the pushes were at most this stale.
     pub fn p50(&self) -> u64 {
         self.quantile(0.5)
@@ -94,6 +122,14 @@ fn bucket(staleness: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_shows_shares_in_doubling_ranges() {
+        let counts = [(0, 50), (1, 25), (4, 10), (7, 10), (8, 4), (15, 1)];
+        let line = Staleness::from_counts(counts).line();
+        assert_eq!(line, "0: 50 %, 1: 25 %, 4-7: 20 %, 8-15: 5 %");
+        assert_eq!(Staleness::default().line(), "");
+    }
 
     #[test]
     fn quantiles_are_exact_where_counts_are() {

@@ -82,6 +82,7 @@ impl Show {
             wire.pushes_retried,
             wire.chunks_refused
         )];
+        lines.push(format!("staleness of the pushes {}", staleness.line()));
         if self.watch.verdict() == Verdict::DidNotImprove {
             lines.push("the loss did not improve: try another --lr or more --passes".to_owned());
         }

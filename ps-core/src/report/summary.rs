@@ -9,7 +9,13 @@ impl Report {
         let mut lines = vec![self.headline()];
         lines.extend(self.learning_line());
         let workers = self.workers.iter();
-        lines.extend(workers.map(|(rank, worker)| worker_line(*rank, worker)));
+        lines.extend(workers.flat_map(|(rank, worker)| {
+            let histogram = worker.counters.staleness.line();
+            [
+                worker_line(*rank, worker),
+                format!("worker {rank}: staleness of its pushes {histogram}"),
+            ]
+        }));
         for lost in &self.lost {
             lines.push(format!(
                 "lost: {} at {}: {}",

@@ -5,7 +5,7 @@ use ps_proto::v1;
 use ps_runtime::Shutdown;
 use ps_runtime::member::{self, Member};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What the master last said.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,7 @@ pub(super) enum End {
 /// A running heartbeat; it ends when this is dropped.
 pub(super) struct Heart {
     watcher: Watcher,
+    nudge: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -47,11 +48,18 @@ impl Heart {
     /// Starts beating for this member.
     pub(super) fn start(member: Arc<Member>, counters: Arc<Counters>, shutdown: Shutdown) -> Self {
         let (sender, word) = watch::channel(Word::default());
-        let task = tokio::spawn(beat(member, counters, shutdown, sender));
+        let nudge = Arc::new(Notify::new());
+        let task = tokio::spawn(beat(member, counters, shutdown, sender, nudge.clone()));
         Self {
             watcher: Watcher(word),
+            nudge,
             task,
         }
+    }
+
+    /// Beats at once: the worker has come to rest, and what it counted belongs into the report.
+    pub(super) fn beat_now(&self) {
+        self.nudge.notify_one();
     }
 
     /// A view that outlives a borrow of the heart.
@@ -100,6 +108,7 @@ async fn beat(
     counters: Arc<Counters>,
     mut shutdown: Shutdown,
     sender: watch::Sender<Word>,
+    nudge: Arc<Notify>,
 ) {
     loop {
         let request = v1::HeartbeatRequest {
@@ -139,6 +148,7 @@ async fn beat(
         tokio::select! {
             biased;
             () = tokio::time::sleep(wait) => {}
+            () = nudge.notified() => {}
             _ = shutdown.wait(), if shutdown.signal().is_none() => {}
         }
     }

@@ -170,11 +170,15 @@ impl Life {
         loop {
             request.number += 1;
             let task = self.member.next_task(request.clone()).await?.task;
+            let was_working = request.finished.is_some();
             (request.finished, request.evaluated) = (None, None);
             match task {
                 Some(Task::Train(task)) => request.finished = self.train(task).await?,
                 Some(Task::Evaluate(task)) => request.evaluated = Some(self.evaluate(task).await?),
                 Some(Task::Wait(wait)) => {
+                    if was_working {
+                        self.heart.beat_now();
+                    }
                     tokio::time::sleep(Duration::from_millis(wait.milliseconds.max(1))).await;
                 }
                 None => tokio::time::sleep(Duration::from_millis(100)).await,
