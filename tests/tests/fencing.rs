@@ -1,5 +1,7 @@
 //! Guarantee 3: a stale epoch or incarnation never changes a weight.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
+
 use ps_core::TensorSpec;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
