@@ -11,9 +11,7 @@ use ps_worker::model::Models;
 /// # Errors
 /// The first bad one, in words for people.
 pub fn usage(models: &Models, args: &LocalArgs) -> Result<(), String> {
-    args.training
-        .settings()
-        .map_err(|error| error.to_string())?;
+    args.training.settings().map_err(|error| error.to_string())?;
     let device: Result<DeviceChoice, _> = args.model.device.parse();
     device.map_err(|error| format!("--device: {error}"))?;
     if args.model.threads == Some(0) {
@@ -23,9 +21,7 @@ pub fn usage(models: &Models, args: &LocalArgs) -> Result<(), String> {
     if !models.names().any(|known| known == name) {
         let known: Vec<&str> = models.names().collect();
         let known = known.join(", ");
-        return Err(format!(
-            "--model: no model is named `{name}`; choose one of {known}"
-        ));
+        return Err(format!("--model: no model is named `{name}`; choose one of {known}"));
     }
     Ok(())
 }
@@ -46,9 +42,6 @@ pub fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
         device.open()?;
     }
     // Building needs no speed, and the workers may need all of a GPU's memory.
-    let on_cpu = ModelArgs {
-        device: DeviceChoice::Cpu.to_string(),
-        ..args.model.clone()
-    };
+    let on_cpu = ModelArgs { device: DeviceChoice::Cpu.to_string(), ..args.model.clone() };
     ps_worker::process::model(models, &on_cpu).map(drop)
 }

@@ -73,14 +73,7 @@ impl Running {
         let (orders, inbox) = mpsc::unbounded_channel();
         let pid = child.id().unwrap_or_default();
         tokio::spawn(wait(child, name, inbox, events.clone()));
-        Ok(Self {
-            pid,
-            log,
-            address: None,
-            orders,
-            readers,
-            _stdin: stdin,
-        })
+        Ok(Self { pid, log, address: None, orders, readers, _stdin: stdin })
     }
 
     /// Passes a signal on; a process that is gone already does not mind.
@@ -113,15 +106,8 @@ fn command(program: &Path, process: &Process) -> Command {
         command.envs(ps_worker::threads::environment(threads));
     }
     // The master draws the progress bar, so it has the terminal.
-    let stderr = if process.name.role == Role::Master {
-        Stdio::inherit()
-    } else {
-        Stdio::piped()
-    };
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(stderr);
+    let stderr = if process.name.role == Role::Master { Stdio::inherit() } else { Stdio::piped() };
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
     // A group of its own: a terminal's Ctrl-C goes to our group only, and each process gets it
     // from us, exactly once, whether it came from a terminal, from `kill` or from `docker stop`.
     command.process_group(0).kill_on_drop(true);
@@ -179,9 +165,7 @@ fn send(child: &Child, order: Order) {
         Order::Pass(Signal::Terminate) => process::Signal::TERM,
         Order::Kill => process::Signal::KILL,
     };
-    let pid = child
-        .id()
-        .and_then(|id| process::Pid::from_raw(id.cast_signed()));
+    let pid = child.id().and_then(|id| process::Pid::from_raw(id.cast_signed()));
     if let Some(pid) = pid {
         let _ = process::kill_process(pid, signal);
     }

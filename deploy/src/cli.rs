@@ -83,10 +83,7 @@ pub struct LocalArgs {
 
 /// Parses a number of instances.
 fn instances(text: &str) -> Result<u32, String> {
-    let count = text
-        .parse()
-        .ok()
-        .filter(|count| (1..=SHARDS_MAX).contains(count));
+    let count = text.parse().ok().filter(|count| (1..=SHARDS_MAX).contains(count));
     count.ok_or_else(|| {
         format!("a job needs 1 to {SHARDS_MAX} instances; 1 runs a server and a worker together")
     })
@@ -113,10 +110,7 @@ mod tests {
 
     fn parse(line: &str) -> LocalArgs {
         let words = line.split_whitespace().map(OsString::from).collect();
-        match Cli::try_parse_from(with_default_command(words))
-            .unwrap()
-            .command
-        {
+        match Cli::try_parse_from(with_default_command(words)).unwrap().command {
             Command::Local(args) => *args,
             Command::Role(role) => panic!("{role:?}"),
         }

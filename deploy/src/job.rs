@@ -127,8 +127,7 @@ impl Job<'_> {
     }
 
     fn act(&mut self, actions: Vec<Action>) {
-        self.ending
-            .store(self.supervision.is_ending(), Ordering::Relaxed);
+        self.ending.store(self.supervision.is_ending(), Ordering::Relaxed);
         for action in actions {
             match action {
                 Action::Pass(signal) => self.processes.values().for_each(|p| p.pass(signal)),

@@ -36,9 +36,7 @@ impl Output {
     /// An output folder that is there already, or not needed.
     #[cfg(test)]
     pub(crate) fn at(folder: &str) -> Self {
-        Self {
-            folder: folder.into(),
-        }
+        Self { folder: folder.into() }
     }
 
     /// The folder itself.
@@ -86,9 +84,7 @@ fn last_run(parent: &Path) -> io::Result<u64> {
     let mut last = 0;
     for entry in std::fs::read_dir(parent)? {
         let name = entry?.file_name();
-        let number = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("run-")?.parse().ok());
+        let number = name.to_str().and_then(|name| name.strip_prefix("run-")?.parse().ok());
         last = last.max(number.unwrap_or(0));
     }
     Ok(last)
@@ -110,19 +106,10 @@ mod tests {
     #[test]
     fn every_run_gets_a_new_folder() {
         let parent = tempfile::tempdir().unwrap();
-        let names = |_| {
-            next_run(parent.path())
-                .unwrap()
-                .file_name()
-                .unwrap()
-                .to_owned()
-        };
+        let names = |_| next_run(parent.path()).unwrap().file_name().unwrap().to_owned();
         let runs: Vec<_> = (0..3).map(names).collect();
         assert_eq!(runs, ["run-1", "run-2", "run-3"]);
-        assert_eq!(
-            std::fs::read_link(parent.path().join("latest")).unwrap(),
-            Path::new("run-3")
-        );
+        assert_eq!(std::fs::read_link(parent.path().join("latest")).unwrap(), Path::new("run-3"));
     }
 
     #[test]
@@ -138,13 +125,7 @@ mod tests {
     fn logs_are_named_after_processes() {
         let output = Output::at("out/run-1");
         let name = |role, index| output.log(Name { role, index });
-        assert_eq!(
-            name(Role::Worker, 2),
-            Path::new("out/run-1/logs/worker-2.log")
-        );
-        assert_eq!(
-            name(Role::Evaluator, 0),
-            Path::new("out/run-1/logs/evaluator.log")
-        );
+        assert_eq!(name(Role::Worker, 2), Path::new("out/run-1/logs/worker-2.log"));
+        assert_eq!(name(Role::Evaluator, 0), Path::new("out/run-1/logs/evaluator.log"));
     }
 }

@@ -66,10 +66,7 @@ impl Plan {
     pub fn members(&self, master: &str) -> Vec<Process> {
         let master = [option("master", master)];
         let servers = (0..self.servers).map(|shard| {
-            let own = [
-                option("shard", shard.to_string()),
-                option("listen", ANY_PORT),
-            ];
+            let own = [option("shard", shard.to_string()), option("listen", ANY_PORT)];
             self.process(Role::Server, shard, [&master, &own[..]].concat())
         });
         let worker = [&master, &self.worker[..]].concat();
@@ -89,11 +86,7 @@ impl Plan {
         args.push(option("log", &self.log));
         args.push("--exit-with-parent".into());
         let computes = matches!(role, Role::Worker | Role::Evaluator);
-        Process {
-            name: Name { role, index },
-            args,
-            threads: computes.then_some(self.threads),
-        }
+        Process { name: Name { role, index }, args, threads: computes.then_some(self.threads) }
     }
 }
 
@@ -102,10 +95,7 @@ const ANY_PORT: &str = "127.0.0.1:0";
 
 /// What workers and the evaluator have in common.
 fn worker_args(args: &LocalArgs, threads: usize) -> Vec<OsString> {
-    let options = ModelArgs {
-        threads: Some(threads),
-        ..args.model.clone()
-    };
+    let options = ModelArgs { threads: Some(threads), ..args.model.clone() };
     options.to_args().into_iter().map(OsString::from).collect()
 }
 
@@ -128,9 +118,7 @@ pub fn job_id(asked: &str) -> String {
     if asked != DEFAULT_JOB {
         return asked.to_owned();
     }
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("local-{}-{}", since.as_secs(), std::process::id())
 }
 
@@ -144,9 +132,7 @@ mod tests {
     use clap::Parser;
 
     fn plan(options: &str) -> Plan {
-        let words = ["psrun", "local"]
-            .into_iter()
-            .chain(options.split_whitespace());
+        let words = ["psrun", "local"].into_iter().chain(options.split_whitespace());
         let Command::Local(args) = Cli::try_parse_from(words).unwrap().command else {
             panic!("not local");
         };
@@ -155,10 +141,7 @@ mod tests {
     }
 
     fn count(processes: &[Process], role: Role) -> usize {
-        processes
-            .iter()
-            .filter(|process| process.name.role == role)
-            .count()
+        processes.iter().filter(|process| process.name.role == role).count()
     }
 
     #[test]
@@ -178,18 +161,12 @@ mod tests {
         let plan = plan("--lr 0.5 --passes 3");
         let master = plan.master();
         assert!(master.args.contains(&"--lr=0.5".into()), "{master:?}");
-        assert!(
-            master.args.contains(&"--out=out/run-1".into()),
-            "{master:?}"
-        );
+        assert!(master.args.contains(&"--out=out/run-1".into()), "{master:?}");
         assert_eq!(master.threads, None);
         for member in plan.members("127.0.0.1:5") {
             assert!(!member.args.contains(&"--lr=0.5".into()), "{member:?}");
             assert!(member.args.contains(&"--job-id=job-1".into()), "{member:?}");
-            assert!(
-                member.args.contains(&"--master=127.0.0.1:5".into()),
-                "{member:?}"
-            );
+            assert!(member.args.contains(&"--master=127.0.0.1:5".into()), "{member:?}");
         }
     }
 

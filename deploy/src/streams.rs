@@ -59,10 +59,7 @@ pub async fn read_stderr(
     let mut file = match std::fs::File::create(log) {
         Ok(file) => Some(file),
         Err(error) => {
-            say(&format!(
-                "{prefix} writing its log {}: {error}",
-                log.display()
-            ));
+            say(&format!("{prefix} writing its log {}: {error}", log.display()));
             None
         }
     };
@@ -91,18 +88,13 @@ pub fn say(line: &str) {
 /// The value of `name=value;` in a metric line.
 pub fn value<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let pairs = line.split(';').map(str::trim);
-    pairs
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, v)| v)
+    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
 }
 
 /// Whether a log line is a warning, an error or a panic.
 fn is_trouble(line: &str) -> bool {
     let level = without_time(line);
-    ["WARN", "ERROR", "error:"]
-        .iter()
-        .any(|word| level.starts_with(word))
+    ["WARN", "ERROR", "error:"].iter().any(|word| level.starts_with(word))
         || line.contains("panicked at")
 }
 
@@ -137,9 +129,7 @@ mod tests {
         assert!(is_trouble("  12.004518031s ERROR no"));
         assert!(is_trouble("error: ps-worker: no such folder"));
         assert!(is_trouble("thread 'main' (1) panicked at src/main.rs:3:5:"));
-        assert!(!is_trouble(
-            "   0.004518031s  INFO an ERROR was seen elsewhere"
-        ));
+        assert!(!is_trouble("   0.004518031s  INFO an ERROR was seen elsewhere"));
         assert_eq!(without_time("   0.004518031s  WARN lost"), "WARN lost");
     }
 
@@ -163,16 +153,8 @@ mod tests {
     async fn logs_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("worker-1.log");
-        read_stderr(
-            &b"   0.1s  INFO hello\nlast"[..],
-            &log,
-            "[worker 1]",
-            &AtomicBool::new(false),
-        )
-        .await;
-        assert_eq!(
-            std::fs::read_to_string(log).unwrap(),
-            "   0.1s  INFO hello\nlast\n"
-        );
+        read_stderr(&b"   0.1s  INFO hello\nlast"[..], &log, "[worker 1]", &AtomicBool::new(false))
+            .await;
+        assert_eq!(std::fs::read_to_string(log).unwrap(), "   0.1s  INFO hello\nlast\n");
     }
 }

@@ -162,11 +162,7 @@ impl Supervision {
         }
         self.ending = true;
         let saving = "signal received: saving the model and leaving; a second signal kills";
-        vec![
-            Action::Say(saving.to_owned()),
-            Action::Pass(signal),
-            Action::Deadline(AFTER_SIGNAL),
-        ]
+        vec![Action::Say(saving.to_owned()), Action::Pass(signal), Action::Deadline(AFTER_SIGNAL)]
     }
 
     /// The time set by [`Action::Deadline`] has passed.
@@ -218,10 +214,7 @@ mod tests {
         Name { role, index }
     }
 
-    const MASTER: Name = Name {
-        role: Role::Master,
-        index: 0,
-    };
+    const MASTER: Name = Name { role: Role::Master, index: 0 };
 
     /// One master, two servers, two workers.
     fn job() -> Supervision {
@@ -235,19 +228,14 @@ mod tests {
     }
 
     fn says(actions: &[Action], words: &str) -> bool {
-        actions
-            .iter()
-            .any(|action| matches!(action, Action::Say(text) if text.contains(words)))
+        actions.iter().any(|action| matches!(action, Action::Say(text) if text.contains(words)))
     }
 
     #[test]
     fn a_job_that_is_done_waits_for_everybody() {
         let mut job = job();
         assert_eq!(job.exited(name(Role::Worker, 0), End::Code(0), ""), []);
-        assert_eq!(
-            job.exited(MASTER, End::Code(0), ""),
-            [Action::Deadline(AFTER_END)]
-        );
+        assert_eq!(job.exited(MASTER, End::Code(0), ""), [Action::Deadline(AFTER_END)]);
         for (role, index) in [(Role::Worker, 1), (Role::Server, 0), (Role::Server, 1)] {
             assert!(!job.is_over());
             assert_eq!(job.exited(name(role, index), End::Code(0), ""), []);
@@ -260,13 +248,7 @@ mod tests {
     fn one_worker_less_is_reported_and_no_worker_left_is_the_end() {
         let mut job = job();
         let first = job.exited(name(Role::Worker, 0), End::Killed(9), "worker 0 (pid 7)");
-        assert!(
-            says(
-                &first,
-                "worker 0 (pid 7) was killed by signal 9; its samples"
-            ),
-            "{first:?}"
-        );
+        assert!(says(&first, "worker 0 (pid 7) was killed by signal 9; its samples"), "{first:?}");
         let last = job.exited(name(Role::Worker, 1), End::Code(1), "worker 1");
         assert!(last.contains(&Action::Pass(Signal::Terminate)), "{last:?}");
         let why = job.verdict().unwrap_err().to_string();
@@ -278,18 +260,10 @@ mod tests {
         for victim in [name(Role::Server, 1), MASTER] {
             let mut job = job();
             let actions = job.exited(victim, End::Killed(9), "the victim");
-            assert!(
-                actions.contains(&Action::Pass(Signal::Terminate)),
-                "{actions:?}"
-            );
+            assert!(actions.contains(&Action::Pass(Signal::Terminate)), "{actions:?}");
             // What the others exit with because of it does not hide the cause.
             job.exited(MASTER, End::Code(143), "master");
-            assert!(
-                job.verdict()
-                    .unwrap_err()
-                    .to_string()
-                    .contains("the victim")
-            );
+            assert!(job.verdict().unwrap_err().to_string().contains("the victim"));
         }
     }
 
@@ -297,18 +271,10 @@ mod tests {
     fn a_signal_is_passed_on_and_a_second_one_kills() {
         let mut job = job();
         let first = job.signal(Signal::Interrupt);
-        assert!(
-            first.contains(&Action::Pass(Signal::Interrupt)),
-            "{first:?}"
-        );
+        assert!(first.contains(&Action::Pass(Signal::Interrupt)), "{first:?}");
         let second = job.signal(Signal::Interrupt);
         assert!(second.contains(&Action::Kill), "{second:?}");
-        assert!(
-            job.verdict()
-                .unwrap_err()
-                .to_string()
-                .contains("may not be saved")
-        );
+        assert!(job.verdict().unwrap_err().to_string().contains("may not be saved"));
     }
 
     #[test]
@@ -325,10 +291,7 @@ mod tests {
         let mut job = job();
         job.exited(MASTER, End::Code(0), "");
         let late = job.deadline();
-        assert!(
-            says(&late, "worker 1") && late.contains(&Action::Kill),
-            "{late:?}"
-        );
+        assert!(says(&late, "worker 1") && late.contains(&Action::Kill), "{late:?}");
         assert_eq!(job.deadline(), [Action::Abandon]);
         assert_eq!(job.verdict().unwrap(), 0);
     }

@@ -31,11 +31,7 @@ impl Job {
              ps-server*) {server} ;;\n*) {worker} ;;\nesac\n",
             log = folder.path().join("started").display(),
         );
-        std::fs::write(
-            &program,
-            script.replace("cat > /dev/null", "cat <&3 > /dev/null"),
-        )
-        .unwrap();
+        std::fs::write(&program, script.replace("cat > /dev/null", "cat <&3 > /dev/null")).unwrap();
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         Self { folder, program }
     }
@@ -130,10 +126,7 @@ async fn a_signal_reaches_everybody() {
         () = signal => unreachable!(),
     };
     assert_eq!(code.unwrap(), 143);
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "killed, not asked"
-    );
+    assert!(start.elapsed() < Duration::from_secs(5), "killed, not asked");
     job.expect_nobody_left();
 }
 
@@ -142,8 +135,5 @@ async fn a_program_that_cannot_be_started_is_named() {
     let mut job = Job::new("", "", "");
     job.program = job.folder.path().join("missing");
     let error = job.run(no_signal()).await.unwrap_err().to_string();
-    assert!(
-        error.contains("starting master") && error.contains("missing"),
-        "{error}"
-    );
+    assert!(error.contains("starting master") && error.contains("missing"), "{error}");
 }

@@ -22,12 +22,7 @@ lines, `name=value;` pairs; logs go to standard error. Exit codes: 0 done, 1 fai
 #[command(name = "ps-master", version, after_help = EXAMPLES)]
 pub struct Args {
     /// Where to listen; port 0 takes any free one. Other machines reach it only when it says so.
-    #[arg(
-        long,
-        env = "PS_LISTEN",
-        default_value = "127.0.0.1:2222",
-        value_name = "ADDR"
-    )]
+    #[arg(long, env = "PS_LISTEN", default_value = "127.0.0.1:2222", value_name = "ADDR")]
     pub listen: String,
     /// Servers that the model is cut over.
     #[arg(long, env = "PS_SERVERS", value_name = "N",
@@ -49,28 +44,13 @@ pub struct Args {
           value_parser = clap::value_parser!(u64).range(1..))]
     pub step_timeout_s: u64,
     /// Seconds that the servers and the first worker may take to come.
-    #[arg(
-        long,
-        env = "PS_START_TIMEOUT_S",
-        default_value_t = 300,
-        value_name = "S"
-    )]
+    #[arg(long, env = "PS_START_TIMEOUT_S", default_value_t = 300, value_name = "S")]
     pub start_timeout_s: u64,
     /// Seconds that the end waits for workers that are in the middle of their samples.
-    #[arg(
-        long,
-        env = "PS_BARRIER_TIMEOUT_S",
-        default_value_t = 30,
-        value_name = "S"
-    )]
+    #[arg(long, env = "PS_BARRIER_TIMEOUT_S", default_value_t = 30, value_name = "S")]
     pub barrier_timeout_s: u64,
     /// Seconds that the evaluation of the written model may take.
-    #[arg(
-        long,
-        env = "PS_EVALUATION_TIMEOUT_S",
-        default_value_t = 600,
-        value_name = "S"
-    )]
+    #[arg(long, env = "PS_EVALUATION_TIMEOUT_S", default_value_t = 600, value_name = "S")]
     pub evaluation_timeout_s: u64,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -104,11 +84,7 @@ impl Config {
             barrier_timeout: Duration::from_secs(30),
             evaluation_timeout: Duration::from_secs(600),
         };
-        Self {
-            job: job.to_owned(),
-            machine,
-            show_bar: false,
-        }
+        Self { job: job.to_owned(), machine, show_bar: false }
     }
 }
 
@@ -140,36 +116,17 @@ mod tests {
 
     #[test]
     fn options_and_the_library_have_the_same_defaults() {
-        let args = [
-            "ps-master",
-            "--servers",
-            "2",
-            "--workers",
-            "3",
-            "--out",
-            "x",
-        ];
+        let args = ["ps-master", "--servers", "2", "--workers", "3", "--out", "x"];
         let config = Config::try_from(Args::try_parse_from(args).unwrap()).unwrap();
         let same = Config::new("default", 2, 3, config.machine.settings.clone());
-        assert_eq!(
-            format!("{:?}", config.machine),
-            format!("{:?}", same.machine)
-        );
+        assert_eq!(format!("{:?}", config.machine), format!("{:?}", same.machine));
         assert_eq!(config.job, same.job);
     }
 
     #[test]
     fn nonsense_is_refused() {
         for wrong in [["--servers", "0"], ["--workers", "0"], ["--lease-ms", "0"]] {
-            let args = [
-                "ps-master",
-                "--servers",
-                "1",
-                "--workers",
-                "1",
-                "--out",
-                "x",
-            ];
+            let args = ["ps-master", "--servers", "1", "--workers", "1", "--out", "x"];
             let args = args.into_iter().filter(|arg| *arg != wrong[0]).chain(wrong);
             assert!(Args::try_parse_from(args).is_err(), "{wrong:?}");
         }

@@ -157,8 +157,7 @@ impl Driver {
                 self.epoch = membership.shard_map.epoch;
                 if let Err(error) = self.shards.tell(membership) {
                     let now = self.outside.clock.now();
-                    self.machine
-                        .driver_failed(format!("a server's {error}"), now);
+                    self.machine.driver_failed(format!("a server's {error}"), now);
                 }
             }
             Action::SaveModel => self.save(),
@@ -215,22 +214,15 @@ async fn save(
     links: &[Arc<Link>],
     files: &dyn FileStore,
 ) -> Result<ModelWritten, String> {
-    let model = weights::read(job, epoch, links)
-        .await
-        .map_err(|error| error.to_string())?;
+    let model = weights::read(job, epoch, links).await.map_err(|error| error.to_string())?;
     let write = || {
         let bytes = to_safetensors(&model.spec.layout, &model.weights)
             .map_err(|error| format!("making {MODEL_FILE}: {error}"))?;
-        files
-            .write(MODEL_FILE, &bytes)
-            .map_err(|error| error.to_string())?;
+        files.write(MODEL_FILE, &bytes).map_err(|error| error.to_string())?;
         Ok::<_, String>(model.digest())
     };
     let digest = blocking(write)?;
-    Ok(ModelWritten {
-        digest,
-        servers: model.servers,
-    })
+    Ok(ModelWritten { digest, servers: model.servers })
 }
 
 /// Runs what waits for a disk without holding up the calls of members; in a simulation, which has

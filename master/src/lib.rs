@@ -43,14 +43,6 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         // Before anything else: a long job must not find out at its end.
         let files = Arc::new(Directory::open(&out)?);
         let (incoming, address) = ps_runtime::transport::listen(&listen).await?;
-        Ok(run(
-            config,
-            incoming,
-            address.to_string(),
-            outside,
-            shutdown,
-            files,
-        )
-        .await?)
+        Ok(run(config, incoming, address.to_string(), outside, shutdown, files).await?)
     })
 }

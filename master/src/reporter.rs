@@ -27,25 +27,13 @@ impl Reporter {
             ProgressBar::new(0).with_style(style.progress_chars("=> "))
         });
         let (meter, line) = (Meter::default(), String::new());
-        Self {
-            bar,
-            meter,
-            shown: None,
-            line,
-            is_finished: false,
-        }
+        Self { bar, meter, shown: None, line, is_finished: false }
     }
 
     /// Shows where the job is, if it is time to.
     pub(crate) fn show(&mut self, now: Duration, snapshot: impl FnOnce() -> Snapshot) {
-        let every = if self.bar.is_some() {
-            BAR_EVERY
-        } else {
-            LINE_EVERY
-        };
-        let is_due = self
-            .shown
-            .is_none_or(|shown| now.saturating_sub(shown) >= every);
+        let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };
+        let is_due = self.shown.is_none_or(|shown| now.saturating_sub(shown) >= every);
         if self.is_finished || !is_due {
             return;
         }

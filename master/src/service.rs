@@ -37,12 +37,7 @@ impl Service {
         settings: &TrainingSettings,
     ) -> (Self, mpsc::Receiver<Call>) {
         let (calls, received) = mpsc::channel(CONTROL_CALLS_MAX);
-        let service = Self {
-            job: job.to_owned(),
-            lease,
-            settings: settings.into(),
-            calls,
-        };
+        let service = Self { job: job.to_owned(), lease, settings: settings.into(), calls };
         (service, received)
     }
 
@@ -62,10 +57,7 @@ impl Service {
         let (reply, answer) = oneshot::channel();
         let over = |_| Status::unavailable("the master is ending");
         self.calls.send(call(reply)).await.map_err(|_| over(()))?;
-        answer
-            .await
-            .map_err(|_| over(()))?
-            .map_err(|refusal| refused(&refusal))
+        answer.await.map_err(|_| over(()))?.map_err(|refusal| refused(&refusal))
     }
 }
 
@@ -78,9 +70,7 @@ impl Master for Service {
         let request = request.into_inner();
         self.check_job(&request.job)?;
         let registration = Registration::try_from(request)?;
-        let registered = self
-            .ask(|reply| Call::Register(registration, reply))
-            .await?;
+        let registered = self.ask(|reply| Call::Register(registration, reply)).await?;
         Ok(Response::new(v1::RegisterReply {
             index: registered.index,
             incarnation: registered.incarnation,

@@ -63,18 +63,8 @@ impl Shards {
         self.newest = watch::channel(None).0;
         self.links.clear();
         for (shard, address) in (0..).zip(&shard_map.addresses) {
-            let Outside {
-                connector,
-                clock,
-                seed,
-                ..
-            } = &self.outside;
-            let link = Arc::new(Link::new(
-                connector,
-                address,
-                clock,
-                seed.wrapping_add(shard),
-            )?);
+            let Outside { connector, clock, seed, .. } = &self.outside;
+            let link = Arc::new(Link::new(connector, address, clock, seed.wrapping_add(shard))?);
             self.links.push(link.clone());
             let teller = Teller {
                 job: self.job.clone(),
@@ -111,10 +101,7 @@ impl Teller {
         let told = self.newest.clone();
         let attempt = |channel| {
             // Each attempt sends the newest there is: what it replaces needs no telling.
-            let request = told
-                .borrow()
-                .as_ref()
-                .map(|m| membership_request(&self.job, m));
+            let request = told.borrow().as_ref().map(|m| membership_request(&self.job, m));
             async move {
                 let mut client = ShardControlClient::new(channel)
                     .max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
@@ -126,10 +113,7 @@ impl Teller {
                 }
             }
         };
-        let patience = Patience {
-            attempt: ATTEMPT,
-            total: ROUND,
-        };
+        let patience = Patience { attempt: ATTEMPT, total: ROUND };
         let (shard, address) = (self.shard, self.link.address());
         match self.link.call(patience, attempt, |_| ()).await {
             Ok(revision) => {
@@ -142,10 +126,7 @@ impl Teller {
             }
             Err(status) => {
                 let message = status.message().to_owned();
-                let _ = self
-                    .events
-                    .send(Event::ShardRefused { shard, message })
-                    .await;
+                let _ = self.events.send(Event::ShardRefused { shard, message }).await;
                 true
             }
         }

@@ -16,16 +16,12 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 /// A shard answers the question what it holds at once.
-const DESCRIBE: Patience = Patience {
-    attempt: Duration::from_secs(2),
-    total: Duration::from_secs(6),
-};
+const DESCRIBE: Patience =
+    Patience { attempt: Duration::from_secs(2), total: Duration::from_secs(6) };
 
 /// A shard may be gigabytes; that it still sends is checked message by message.
-const PULL: Patience = Patience {
-    attempt: Duration::from_secs(600),
-    total: Duration::from_secs(6),
-};
+const PULL: Patience =
+    Patience { attempt: Duration::from_secs(600), total: Duration::from_secs(6) };
 
 /// How long the next message of a pull may take.
 const NEXT_MESSAGE: Duration = Duration::from_secs(5);
@@ -43,10 +39,7 @@ impl Model {
     pub(crate) fn digest(&self) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         for part in self.weights.chunks(16 * 1024) {
-            let bytes: Vec<u8> = part
-                .iter()
-                .flat_map(|weight| weight.to_le_bytes())
-                .collect();
+            let bytes: Vec<u8> = part.iter().flat_map(|weight| weight.to_le_bytes()).collect();
             hasher.update(&bytes);
         }
         hasher.finalize()
@@ -57,21 +50,14 @@ impl Model {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("reading the weights of shard {shard} at {address}: {message}")]
-    Shard {
-        shard: usize,
-        address: String,
-        message: String,
-    },
+    Shard { shard: usize, address: String, message: String },
     #[error("the servers hold no model: no worker has created it")]
     NoModel,
 }
 
 /// Asks every shard what it holds and reads all weights.
 pub(crate) async fn read(job: &str, epoch: u64, links: &[Arc<Link>]) -> Result<Model, Error> {
-    let described = links
-        .iter()
-        .enumerate()
-        .map(|(shard, link)| describe(job, shard, link));
+    let described = links.iter().enumerate().map(|(shard, link)| describe(job, shard, link));
     let described = try_join_all(described).await?;
     let mut servers = BTreeMap::new();
     let mut spec: Option<ModelSpec> = None;
@@ -82,15 +68,11 @@ pub(crate) async fn read(job: &str, epoch: u64, links: &[Arc<Link>]) -> Result<M
         let held = ModelSpec::try_from(held).map_err(|error| failed(error.to_string()))?;
         if held.shards as usize != links.len() {
             let (cut, are) = (held.shards, links.len());
-            return Err(failed(format!(
-                "its model is cut over {cut} servers, the job has {are}"
-            )));
+            return Err(failed(format!("its model is cut over {cut} servers, the job has {are}")));
         }
         let first = spec.get_or_insert_with(|| held.clone());
         if let Some(difference) = held.difference(first) {
-            return Err(failed(format!(
-                "it holds another model than shard 0: {difference}"
-            )));
+            return Err(failed(format!("it holds another model than shard 0: {difference}")));
         }
     }
     let spec = spec.ok_or(Error::NoModel)?;
@@ -104,36 +86,22 @@ pub(crate) async fn read(job: &str, epoch: u64, links: &[Arc<Link>]) -> Result<M
         pulls.push(pull(job, epoch, shard, link, partition.chunks(shard), part));
     }
     try_join_all(pulls).await?;
-    Ok(Model {
-        spec,
-        weights,
-        servers,
-    })
+    Ok(Model { spec, weights, servers })
 }
 
 fn error(shard: usize, link: &Link, message: impl Into<String>) -> Error {
-    Error::Shard {
-        shard,
-        address: link.address().to_owned(),
-        message: message.into(),
-    }
+    Error::Shard { shard, address: link.address().to_owned(), message: message.into() }
 }
 
 async fn describe(job: &str, shard: usize, link: &Link) -> Result<v1::DescribeReply, Error> {
     let attempt = |channel| {
-        let request = v1::DescribeRequest {
-            job: job.to_owned(),
-        };
+        let request = v1::DescribeRequest { job: job.to_owned() };
         async move { Ok(client(channel).describe(request).await?.into_inner()) }
     };
     let reply = link.call(DESCRIBE, attempt, |_| ()).await;
     let reply = reply.map_err(|status| error(shard, link, status.message()))?;
     if reply.shard as usize != shard {
-        return Err(error(
-            shard,
-            link,
-            format!("it holds shard {} instead", reply.shard),
-        ));
+        return Err(error(shard, link, format!("it holds shard {} instead", reply.shard)));
     }
     Ok(reply)
 }
@@ -192,9 +160,7 @@ async fn pull_once(
             let index = chunk.index as usize;
             let bad = || Status::data_loss(format!("chunk {index} is not of this shard's model"));
             let range = chunks.get(index).ok_or_else(bad)?;
-            let room = part
-                .get_mut(range.start - start..range.end - start)
-                .ok_or_else(bad)?;
+            let room = part.get_mut(range.start - start..range.end - start).ok_or_else(bad)?;
             if chunk.values.len() != room.len() * ELEMENT_BYTES {
                 return Err(bad());
             }
@@ -216,9 +182,7 @@ async fn next(
     messages: &mut tonic::Streaming<v1::PullMessage>,
 ) -> Result<Option<v1::PullMessage>, Status> {
     let silent = |_| Status::deadline_exceeded(format!("nothing came for {NEXT_MESSAGE:?}"));
-    tokio::time::timeout(NEXT_MESSAGE, messages.message())
-        .await
-        .map_err(silent)?
+    tokio::time::timeout(NEXT_MESSAGE, messages.message()).await.map_err(silent)?
 }
 
 fn client(channel: Channel) -> DataPlaneClient<Channel> {

@@ -25,9 +25,8 @@ async fn a_job_writes_the_model_and_the_report() {
         job.member(Role::Worker, 102, None).await.unwrap(),
     ];
     let everybody = workers.into_iter().chain([evaluator]);
-    let running: Vec<_> = everybody
-        .map(|member| tokio::spawn(work_to_the_end(member, FAST)))
-        .collect();
+    let running: Vec<_> =
+        everybody.map(|member| tokio::spawn(work_to_the_end(member, FAST))).collect();
     for member in running.into_iter().chain([server, other]) {
         let leave = member.await.unwrap();
         assert_eq!((leave.exit_code, leave.reason.as_str()), (0, ""));
@@ -37,10 +36,7 @@ async fn a_job_writes_the_model_and_the_report() {
     let file = job.files.read("model.safetensors").unwrap();
     let model = SafeTensors::deserialize(&file).unwrap();
     assert_eq!(model.tensor("w").unwrap().shape(), [3, 4]);
-    let bytes: Vec<u8> = weights()[..5]
-        .iter()
-        .flat_map(|w| w.to_le_bytes())
-        .collect();
+    let bytes: Vec<u8> = weights()[..5].iter().flat_map(|w| w.to_le_bytes()).collect();
     assert_eq!(model.tensor("b").unwrap().data(), bytes);
     let report = job.files.read("report.json").unwrap();
     let report: Report = serde_json::from_slice(&report).unwrap();
@@ -50,17 +46,10 @@ async fn a_job_writes_the_model_and_the_report() {
 
     let lines = job.lines.lock().unwrap().clone();
     assert!(lines[0].starts_with("role=master; listening=127.0.0.1:"));
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.starts_with("pass=3; test_accuracy=0.9000;"))
-    );
+    assert!(lines.iter().any(|line| line.starts_with("pass=3; test_accuracy=0.9000;")));
     assert!(lines.contains(&"final_test_accuracy=0.9000;".to_owned()));
     let told = fake.memberships.lock().unwrap().clone();
-    assert!(
-        told.windows(2)
-            .all(|pair| pair[0].revision < pair[1].revision)
-    );
+    assert!(told.windows(2).all(|pair| pair[0].revision < pair[1].revision));
     let last = told.last().unwrap();
     assert_eq!(last.epoch, 1);
     assert!(last.workers.iter().all(|w| !w.active && w.incarnation == 2));
@@ -99,10 +88,7 @@ async fn a_lost_worker_is_survived_and_a_lost_server_is_not() {
     assert_eq!(leave.exit_code, 1);
     assert!(leave.reason.contains("shard 0"), "{}", leave.reason);
     let error = job.master.await.unwrap().unwrap_err().to_string();
-    assert!(
-        error.contains("shard 0") && error.contains("127.0.0.1:50"),
-        "{error}"
-    );
+    assert!(error.contains("shard 0") && error.contains("127.0.0.1:50"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,10 +118,7 @@ async fn refusals_are_typed_and_say_why() {
     let status = client.register(second).await.unwrap_err();
     assert_eq!(from_status(&status).unwrap().reason(), Reason::Taken);
     let message = status.message();
-    assert!(
-        message.contains("here:1") && message.contains("there:1"),
-        "{message}"
-    );
+    assert!(message.contains("here:1") && message.contains("there:1"), "{message}");
     let beat = v1::HeartbeatRequest {
         job: common::JOB.into(),
         role: Role::Worker.into(),

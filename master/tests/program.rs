@@ -7,9 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ps-master"));
-    command
-        .args(["--servers", "1", "--workers", "1"])
-        .args(args);
+    command.args(["--servers", "1", "--workers", "1"]).args(args);
     command
 }
 
@@ -26,10 +24,7 @@ fn an_output_directory_that_cannot_be_written_is_named() {
     let out = file.join("out");
     let (code, stderr) = run(&["--listen", "127.0.0.1:0", "--out", out.to_str().unwrap()]);
     assert_eq!(code, Some(1));
-    assert!(
-        stderr.contains("file/out") && stderr.contains("--out"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("file/out") && stderr.contains("--out"), "{stderr}");
 }
 
 #[test]
@@ -61,21 +56,10 @@ fn a_signal_before_the_start_ends_it_with_its_code() {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    assert!(
-        line.starts_with("role=master; listening=127.0.0.1:"),
-        "{line}"
-    );
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("role=master; listening=127.0.0.1:"), "{line}");
     let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert!(out.join("report.json").exists());
 }

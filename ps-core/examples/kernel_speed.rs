@@ -23,13 +23,7 @@ const RATE: f32 = 0.01;
 fn gradient(magnitude: f32) -> Vec<u8> {
     let value = |index: usize| magnitude * (1.0 + (index % 97) as f32 / 97.0);
     (0..ELEMENTS_MAX)
-        .map(|index| {
-            if index % 3 == 0 {
-                -value(index)
-            } else {
-                value(index)
-            }
-        })
+        .map(|index| if index % 3 == 0 { -value(index) } else { value(index) })
         .flat_map(f32::to_le_bytes)
         .collect()
 }
@@ -67,10 +61,7 @@ fn updates(optimizer: &Optimizer, chunks: usize, gradient: &[u8]) -> Result<f64,
             learning_rate: RATE,
             kind: TensorKind::Trainable,
         };
-        failure = chunk
-            .apply(optimizer, Correction::Auto, &update)
-            .err()
-            .or(failure.take());
+        failure = chunk.apply(optimizer, Correction::Auto, &update).err().or(failure.take());
     });
     failure.map_or(Ok(rate), |error| Err(error.into()))
 }

@@ -10,10 +10,7 @@ use crate::optimizer::{Bounds, Correction, Optimizer, Step, kernel};
 pub use crate::limits::CHUNK_ELEMENTS_MAX as ELEMENTS_MAX;
 
 // Pulls and state pushes copy weights to and from the wire's little-endian bytes as they are.
-const _: () = assert!(
-    cfg!(target_endian = "little"),
-    "weights are sent as they lie in memory"
-);
+const _: () = assert!(cfg!(target_endian = "little"), "weights are sent as they lie in memory");
 
 /// A run of a shard's weights with what the optimizer remembers about them.
 #[derive(Clone, Debug)]
@@ -45,12 +42,7 @@ impl Chunk {
     /// Too many weights, or one that is not finite.
     pub fn new(weights: Vec<f32>, optimizer: &Optimizer) -> Result<Self, Error> {
         let slots = vec![vec![0.0; weights.len()]; optimizer.slots()];
-        Self::from_parts(Parts {
-            weights,
-            slots,
-            version: 0,
-            updates: 0,
-        })
+        Self::from_parts(Parts { weights, slots, version: 0, updates: 0 })
     }
 
     /// A chunk as it was.
@@ -58,30 +50,16 @@ impl Chunk {
     /// # Errors
     /// Too many weights, state of another length, or a value that is not finite.
     pub fn from_parts(parts: Parts) -> Result<Self, Error> {
-        let Parts {
-            weights,
-            slots,
-            version,
-            updates,
-        } = parts;
+        let Parts { weights, slots, version, updates } = parts;
         let expected = weights.len();
         if expected > ELEMENTS_MAX {
             return Err(Error::TooLarge(expected));
         }
         if let Some(slot) = slots.iter().find(|slot| slot.len() != expected) {
-            return Err(Error::SlotLength {
-                expected,
-                found: slot.len(),
-            });
+            return Err(Error::SlotLength { expected, found: slot.len() });
         }
         let bounds = Bounds::measure(&weights, &slots).ok_or(Error::NotFinite)?;
-        Ok(Self {
-            weights,
-            slots,
-            version,
-            updates,
-            bounds,
-        })
+        Ok(Self { weights, slots, version, updates, bounds })
     }
 
     /// A copy of all that the chunk is.
@@ -138,11 +116,7 @@ impl Chunk {
         update.check(self.weights.len(), self.version)?;
         if self.slots.len() != optimizer.slots() {
             let (expected, found) = (optimizer.slots(), self.slots.len());
-            return Err(Error::Slots {
-                optimizer: optimizer.name(),
-                expected,
-                found,
-            });
+            return Err(Error::Slots { optimizer: optimizer.name(), expected, found });
         }
         let Some(largest) = kernel::largest_magnitude(update.values) else {
             return Ok(Outcome::Refused(Refusal::NonFiniteGradient));
@@ -190,9 +164,7 @@ impl Chunk {
 }
 
 fn take(step: &Step, update: &Update<'_>, weights: &mut [f32], slots: &mut [Vec<f32>]) {
-    update.for_each_span(weights.len(), |range, values| {
-        step.apply(weights, slots, range, values)
-    });
+    update.for_each_span(weights.len(), |range, values| step.apply(weights, slots, range, values));
 }
 
 #[cfg(test)]

@@ -44,10 +44,7 @@ impl Fence {
     /// A fence that admits nobody yet. `managed`: a master says who may; otherwise newer
     /// incarnations and epochs announce themselves.
     pub fn new(managed: bool) -> Self {
-        Self {
-            managed,
-            ..Self::default()
-        }
+        Self { managed, ..Self::default() }
     }
 
     /// The shard's epoch.
@@ -71,17 +68,13 @@ impl Fence {
         incarnation: Incarnation,
     ) -> Result<(), Error> {
         if epoch < self.epoch {
-            return Err(Error::StaleEpoch {
-                current: self.epoch,
-            });
+            return Err(Error::StaleEpoch { current: self.epoch });
         }
         let known = self.incarnations.get(&worker).copied();
         match known {
-            Some(current) if incarnation < current => Err(Error::StaleIncarnation {
-                worker,
-                found: incarnation,
-                current,
-            }),
+            Some(current) if incarnation < current => {
+                Err(Error::StaleIncarnation { worker, found: incarnation, current })
+            }
             Some(current) if incarnation == current && epoch == self.epoch => Ok(()),
             _ => Err(Error::NotYetKnown { worker }),
         }
@@ -89,10 +82,7 @@ impl Fence {
 
     /// Whether [`Fence::admit`] would change anything, so that the write lock is rarely taken.
     pub fn would_admit(&self, epoch: Epoch, worker: WorkerId, incarnation: Incarnation) -> bool {
-        let newer = self
-            .incarnations
-            .get(&worker)
-            .is_none_or(|&known| incarnation > known);
+        let newer = self.incarnations.get(&worker).is_none_or(|&known| incarnation > known);
         !self.managed && (newer || epoch > self.epoch)
     }
 
@@ -118,9 +108,7 @@ impl Fence {
     /// The epoch is over.
     pub fn enter(&mut self, epoch: Epoch) -> Result<(), Error> {
         if epoch < self.epoch {
-            return Err(Error::StaleEpoch {
-                current: self.epoch,
-            });
+            return Err(Error::StaleEpoch { current: self.epoch });
         }
         self.epoch = epoch;
         Ok(())
@@ -138,11 +126,7 @@ mod tests {
         fence.raise(0, 5);
         assert_eq!(fence.check(3, 0, 5), Ok(()));
         assert_eq!(fence.check(2, 0, 5), Err(Error::StaleEpoch { current: 3 }));
-        let stale = Error::StaleIncarnation {
-            worker: 0,
-            found: 4,
-            current: 5,
-        };
+        let stale = Error::StaleIncarnation { worker: 0, found: 4, current: 5 };
         assert_eq!(fence.check(3, 0, 4), Err(stale));
         assert_eq!(fence.check(3, 0, 6), Err(Error::NotYetKnown { worker: 0 }));
         assert_eq!(fence.check(4, 0, 5), Err(Error::NotYetKnown { worker: 0 }));
@@ -160,9 +144,6 @@ mod tests {
         assert!(!fence.would_admit(0, 7, 100));
         assert_eq!(fence.check(0, 7, 100), Ok(()));
         fence.admit(0, 7, 200);
-        assert!(matches!(
-            fence.check(0, 7, 100),
-            Err(Error::StaleIncarnation { .. })
-        ));
+        assert!(matches!(fence.check(0, 7, 100), Err(Error::StaleIncarnation { .. })));
     }
 }

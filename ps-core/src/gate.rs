@@ -56,20 +56,12 @@ pub struct Gate {
 impl Gate {
     /// A gate with a master, who says who is active.
     pub fn managed() -> Self {
-        Self {
-            lease: None,
-            bound: None,
-            workers: BTreeMap::new(),
-        }
+        Self { lease: None, bound: None, workers: BTreeMap::new() }
     }
 
     /// A gate without a master: active is who was heard of within the lease.
     pub fn unmanaged(lease: Duration) -> Self {
-        Self {
-            lease: Some(lease),
-            bound: None,
-            workers: BTreeMap::new(),
-        }
+        Self { lease: Some(lease), bound: None, workers: BTreeMap::new() }
     }
 
     /// Sets the bound: how many steps a worker may be ahead of the slowest; `None` for no bound.
@@ -86,23 +78,14 @@ impl Gate {
                 continue;
             }
             // An idle worker keeps its clock, so that it never counts a step twice.
-            let own = known
-                .filter(|w| w.incarnation == member.incarnation)
-                .map_or(0, |w| w.clock);
+            let own = known.filter(|w| w.incarnation == member.incarnation).map_or(0, |w| w.clock);
             let mut clock = own;
             if member.active {
                 self.retire(member.worker);
-                clock = own
-                    .max(member.start_clock)
-                    .max(self.smallest_active(now).unwrap_or(0));
+                clock = own.max(member.start_clock).max(self.smallest_active(now).unwrap_or(0));
             }
             let incarnation = member.incarnation;
-            let worker = Worker {
-                incarnation,
-                clock,
-                active: member.active,
-                last_heard: now,
-            };
+            let worker = Worker { incarnation, clock, active: member.active, last_heard: now };
             self.workers.insert(member.worker, worker);
         }
     }
@@ -118,31 +101,16 @@ impl Gate {
             }
             return;
         }
-        let own = self
-            .workers
-            .get(&id)
-            .filter(|w| w.incarnation == incarnation);
+        let own = self.workers.get(&id).filter(|w| w.incarnation == incarnation);
         let own = own.map_or(0, |w| w.clock);
         self.retire(id);
         let clock = own.max(self.smallest_active(now).unwrap_or(0));
-        self.workers.insert(
-            id,
-            Worker {
-                incarnation,
-                clock,
-                active: true,
-                last_heard: now,
-            },
-        );
+        self.workers.insert(id, Worker { incarnation, clock, active: true, last_heard: now });
     }
 
     /// A worker leaves: it holds nobody from now on.
     pub fn leave(&mut self, id: WorkerId, incarnation: Incarnation) {
-        if let Some(worker) = self
-            .workers
-            .get_mut(&id)
-            .filter(|w| w.incarnation == incarnation)
-        {
+        if let Some(worker) = self.workers.get_mut(&id).filter(|w| w.incarnation == incarnation) {
             worker.active = false;
         }
     }
@@ -171,14 +139,10 @@ impl Gate {
             return Verdict::Wait { until: None };
         }
         let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
-        let behind: Vec<&Worker> = self
-            .active(now)
-            .filter(|worker| !self.lets_pass(worker, step))
-            .collect();
+        let behind: Vec<&Worker> =
+            self.active(now).filter(|worker| !self.lets_pass(worker, step)).collect();
         if behind.is_empty() {
-            return Verdict::Open {
-                clock: step.max(own),
-            };
+            return Verdict::Open { clock: step.max(own) };
         }
         let until = self
             .lease
@@ -199,19 +163,15 @@ impl Gate {
     }
 
     fn lets_pass(&self, worker: &Worker, step: Clock) -> bool {
-        self.bound
-            .is_none_or(|bound| worker.clock.saturating_add(bound) >= step)
+        self.bound.is_none_or(|bound| worker.clock.saturating_add(bound) >= step)
     }
 
     fn is_fresh(&self, worker: &Worker, now: Duration) -> bool {
-        self.lease
-            .is_none_or(|lease| now < worker.last_heard + lease)
+        self.lease.is_none_or(|lease| now < worker.last_heard + lease)
     }
 
     fn active(&self, now: Duration) -> impl Iterator<Item = &Worker> {
-        self.workers
-            .values()
-            .filter(move |w| w.active && self.is_fresh(w, now))
+        self.workers.values().filter(move |w| w.active && self.is_fresh(w, now))
     }
 
     fn smallest_active(&self, now: Duration) -> Option<Clock> {
@@ -233,12 +193,7 @@ mod tests {
     const T0: Duration = Duration::ZERO;
 
     fn member(worker: WorkerId, active: bool, start_clock: Clock) -> Member {
-        Member {
-            worker,
-            incarnation: 1,
-            active,
-            start_clock,
-        }
+        Member { worker, incarnation: 1, active, start_clock }
     }
 
     fn managed(bound: Option<u64>, workers: u32) -> Gate {
@@ -287,10 +242,7 @@ mod tests {
         assert_eq!(gate.check(2, 1, 0, T0), Verdict::Wait { until: None });
         gate.set_members(&[member(2, true, 12)], T0);
         assert_eq!(gate.check(2, 1, 12, T0), Verdict::Open { clock: 40 });
-        assert!(
-            opens(&gate, 1, 41),
-            "the joiner does not hold the others back"
-        );
+        assert!(opens(&gate, 1, 41), "the joiner does not hold the others back");
     }
 
     /// Found by the simulation (seed 7): shards lift a joiner to different clocks, it takes the
@@ -313,9 +265,7 @@ mod tests {
         gate.heard(0, 1, T0);
         gate.heard(1, 1, T0);
         gate.advance(0, 1, 1);
-        let wait = Verdict::Wait {
-            until: Some(Duration::from_secs(10)),
-        };
+        let wait = Verdict::Wait { until: Some(Duration::from_secs(10)) };
         assert_eq!(gate.check(0, 1, 1, T0), wait);
         gate.heard(0, 1, Duration::from_secs(9));
         let later = Duration::from_secs(10);
@@ -323,11 +273,7 @@ mod tests {
         gate.advance(0, 1, 7);
         gate.heard(1, 1, Duration::from_secs(11));
         let back = gate.check(1, 1, 0, Duration::from_secs(11));
-        assert_eq!(
-            back,
-            Verdict::Open { clock: 7 },
-            "a returner is lifted to the others"
-        );
+        assert_eq!(back, Verdict::Open { clock: 7 }, "a returner is lifted to the others");
     }
 
     proptest! {

@@ -36,10 +36,6 @@ pub struct PushId {
 
 impl std::fmt::Display for PushId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "worker {} incarnation {} push {}",
-            self.worker, self.incarnation, self.seq
-        )
+        write!(f, "worker {} incarnation {} push {}", self.worker, self.incarnation, self.seq)
     }
 }

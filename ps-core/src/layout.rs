@@ -29,11 +29,7 @@ pub struct TensorSpec {
 impl TensorSpec {
     /// A trainable tensor.
     pub fn trainable(name: impl Into<String>, shape: impl Into<Vec<usize>>) -> Self {
-        Self {
-            name: name.into(),
-            shape: shape.into(),
-            kind: TensorKind::Trainable,
-        }
+        Self { name: name.into(), shape: shape.into(), kind: TensorKind::Trainable }
     }
 
     /// Number of `f32` elements.
@@ -119,10 +115,7 @@ impl Layout {
 
     /// First element of the state tensors, which follow the trainable ones.
     pub fn state_start(&self) -> usize {
-        let first = self
-            .tensors
-            .iter()
-            .position(|tensor| tensor.kind == TensorKind::State);
+        let first = self.tensors.iter().position(|tensor| tensor.kind == TensorKind::State);
         first.map_or(self.elements(), |position| self.offsets[position])
     }
 
@@ -155,13 +148,7 @@ mod tests {
     use super::*;
 
     fn layout(specs: &[(&str, &[usize])]) -> Layout {
-        Layout::new(
-            specs
-                .iter()
-                .map(|(n, s)| TensorSpec::trainable(*n, *s))
-                .collect(),
-        )
-        .unwrap()
+        Layout::new(specs.iter().map(|(n, s)| TensorSpec::trainable(*n, *s)).collect()).unwrap()
     }
 
     #[test]
@@ -175,11 +162,7 @@ mod tests {
 
     #[test]
     fn state_follows_trainable() {
-        let state = TensorSpec {
-            name: "a.mean".into(),
-            shape: vec![5],
-            kind: TensorKind::State,
-        };
+        let state = TensorSpec { name: "a.mean".into(), shape: vec![5], kind: TensorKind::State };
         let layout = Layout::new(vec![state, TensorSpec::trainable("b", [7])]).unwrap();
         assert_eq!(layout.state_start(), 7);
         assert_eq!(layout.tensors()[1].name, "a.mean");
@@ -197,10 +180,7 @@ mod tests {
 
     #[test]
     fn bad_layouts_are_refused() {
-        let twice = vec![
-            TensorSpec::trainable("a", [1]),
-            TensorSpec::trainable("a", [2]),
-        ];
+        let twice = vec![TensorSpec::trainable("a", [1]), TensorSpec::trainable("a", [2])];
         assert_eq!(Layout::new(twice), Err(Error::DuplicateName("a".into())));
         assert_eq!(Layout::new(vec![]), Err(Error::Empty));
         let huge = vec![TensorSpec::trainable("a", [usize::MAX, 2])];

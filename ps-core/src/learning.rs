@@ -38,11 +38,7 @@ impl Losses {
         Self {
             steps: 1,
             steps_not_finite: u64::from(!is_finite),
-            loss_sum: if is_finite {
-                loss * samples as f64
-            } else {
-                0.0
-            },
+            loss_sum: if is_finite { loss * samples as f64 } else { 0.0 },
             loss_samples: if is_finite { samples } else { 0 },
         }
     }
@@ -161,9 +157,7 @@ impl Watch {
             return Ok(());
         }
         self.diverged = true;
-        Err(Divergence::NotFinite {
-            steps: self.not_finite_in_a_row,
-        })
+        Err(Divergence::NotFinite { steps: self.not_finite_in_a_row })
     }
 
     /// Takes the losses of a whole pass, counted from 0.
@@ -182,11 +176,7 @@ impl Watch {
     fn judge(&self, pass: u64, losses: &Losses) -> Result<(), Divergence> {
         let (not_finite, steps) = (losses.steps_not_finite, losses.steps);
         if not_finite > steps / 2 {
-            return Err(Divergence::MostlyNotFinite {
-                pass,
-                not_finite,
-                steps,
-            });
+            return Err(Divergence::MostlyNotFinite { pass, not_finite, steps });
         }
         let (Some(mean), Some(start)) = (losses.mean(), self.start_loss()) else {
             return Ok(());
@@ -251,14 +241,8 @@ mod tests {
     fn a_pass_above_the_start_is_divergence() {
         let mut watch = started(2.3);
         watch.pass_ended(0, &losses(3.0, 100)).unwrap();
-        let divergence = watch
-            .pass_ended(1, &losses(3.0, 100))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            divergence.contains("pass 2") && divergence.contains("--lr"),
-            "{divergence}"
-        );
+        let divergence = watch.pass_ended(1, &losses(3.0, 100)).unwrap_err().to_string();
+        assert!(divergence.contains("pass 2") && divergence.contains("--lr"), "{divergence}");
         assert_eq!(watch.verdict(), Verdict::Diverged);
         assert!(started(2.3).pass_ended(0, &losses(7.0, 100)).is_err());
         // A negative loss (log-likelihood) may rise a little, too.

@@ -32,22 +32,10 @@ impl ModelSpec {
         }
         let bound = |bound: Option<u64>| bound.map_or("none".to_owned(), |b| b.to_string());
         let pairs = [
-            (
-                "optimizer",
-                format!("{:?}", self.optimizer),
-                format!("{:?}", held.optimizer),
-            ),
-            (
-                "staleness correction",
-                self.correction.to_string(),
-                held.correction.to_string(),
-            ),
+            ("optimizer", format!("{:?}", self.optimizer), format!("{:?}", held.optimizer)),
+            ("staleness correction", self.correction.to_string(), held.correction.to_string()),
             ("staleness bound", bound(self.bound), bound(held.bound)),
-            (
-                "number of servers",
-                self.shards.to_string(),
-                held.shards.to_string(),
-            ),
+            ("number of servers", self.shards.to_string(), held.shards.to_string()),
         ];
         pairs
             .into_iter()

@@ -63,10 +63,7 @@ impl Partition {
 
     /// Largest part over mean part, in bytes: 1.0 is perfect balance.
     pub fn imbalance(&self) -> f64 {
-        let largest = (0..self.shards)
-            .map(|shard| self.range(shard).len())
-            .max()
-            .unwrap_or(0);
+        let largest = (0..self.shards).map(|shard| self.range(shard).len()).max().unwrap_or(0);
         largest as f64 * f64::from(self.shards) / self.elements as f64
     }
 }
@@ -115,12 +112,8 @@ mod tests {
 
     fn layout(sizes: &[usize]) -> Layout {
         let tensors = sizes.iter().enumerate();
-        Layout::new(
-            tensors
-                .map(|(i, &n)| TensorSpec::trainable(format!("t{i:03}"), [n]))
-                .collect(),
-        )
-        .unwrap()
+        Layout::new(tensors.map(|(i, &n)| TensorSpec::trainable(format!("t{i:03}"), [n])).collect())
+            .unwrap()
     }
 
     /// Design 4.5: one tensor is 60 % of the model, and the cut is still even.
@@ -157,24 +150,12 @@ mod tests {
     #[test]
     fn spans_name_only_what_is_present() {
         let layout = layout(&[4, 3, 5]);
-        assert_eq!(
-            covered_spans(&layout, &[true, true, true], &(0..12)),
-            Some(vec![])
-        );
-        assert_eq!(
-            covered_spans(&layout, &[false, false, false], &(0..12)),
-            None
-        );
-        assert_eq!(
-            covered_spans(&layout, &[true, false, true], &(7..12)),
-            Some(vec![])
-        );
+        assert_eq!(covered_spans(&layout, &[true, true, true], &(0..12)), Some(vec![]));
+        assert_eq!(covered_spans(&layout, &[false, false, false], &(0..12)), None);
+        assert_eq!(covered_spans(&layout, &[true, false, true], &(7..12)), Some(vec![]));
         assert_eq!(covered_spans(&layout, &[true, false, true], &(4..7)), None);
         let spans = covered_spans(&layout, &[true, false, true], &(2..9));
-        assert_eq!(
-            spans,
-            Some(vec![Span { start: 0, len: 2 }, Span { start: 5, len: 2 }])
-        );
+        assert_eq!(spans, Some(vec![Span { start: 0, len: 2 }, Span { start: 5, len: 2 }]));
     }
 
     proptest! {

@@ -61,16 +61,10 @@ mod tests {
         // Where sample 0 lands over 6,000 passes of 6 samples: 1,000 each, deviation about 29.
         let mut landed = [0_u32; 6];
         for pass in 0..6_000 {
-            let place = permutation(5, pass, 6)
-                .iter()
-                .position(|&sample| sample == 0)
-                .unwrap();
+            let place = permutation(5, pass, 6).iter().position(|&sample| sample == 0).unwrap();
             landed[place] += 1;
         }
-        assert!(
-            landed.iter().all(|&times| (850..1_150).contains(&times)),
-            "{landed:?}"
-        );
+        assert!(landed.iter().all(|&times| (850..1_150).contains(&times)), "{landed:?}");
     }
 
     #[test]

@@ -49,8 +49,7 @@ pub struct Meter {
 impl Meter {
     /// Takes a snapshot; the rates over the last seconds.
     pub fn take(&mut self, now: Duration, snapshot: &Snapshot) -> Rates {
-        self.seen
-            .push_back((now, snapshot.steps, snapshot.samples_done));
+        self.seen.push_back((now, snapshot.steps, snapshot.samples_done));
         while self.seen.len() > 2 && now.saturating_sub(self.seen[1].0) >= WINDOW {
             self.seen.pop_front();
         }
@@ -81,10 +80,7 @@ impl Snapshot {
             return self.phase.to_owned();
         }
         let share = 100.0 * self.samples_done as f64 / self.samples_total as f64;
-        let mut line = format!(
-            "{}: pass {}/{} {share:.0} %",
-            self.phase, self.pass, self.passes
-        );
+        let mut line = format!("{}: pass {}/{} {share:.0} %", self.phase, self.pass, self.passes);
         if let Some(loss) = self.loss {
             line.push_str(&format!(", loss {loss:.4}"));
         }
@@ -149,18 +145,9 @@ mod tests {
 
     #[test]
     fn a_line_says_where_the_job_is() {
-        let rates = Rates {
-            steps_per_second: 10.0,
-            samples_per_second: 20.0,
-        };
+        let rates = Rates { steps_per_second: 10.0, samples_per_second: 20.0 };
         let line = at(1500).line(&rates);
-        for part in [
-            "pass 2/3",
-            "50 %",
-            "0.5000",
-            "10 steps/s",
-            "1 min 15 s left",
-        ] {
+        for part in ["pass 2/3", "50 %", "0.5000", "10 steps/s", "1 min 15 s left"] {
             assert!(line.contains(part), "{part} in {line}");
         }
     }

@@ -62,13 +62,10 @@ impl Schedule {
     ) -> Result<Self, Error> {
         let schedule = match name {
             "constant" => Self::Constant,
-            "step" => Self::Step {
-                every: every.unwrap_or(1.0 / 3.0),
-                factor: factor.unwrap_or(0.1),
-            },
-            "cosine" => Self::Cosine {
-                minimum: minimum.unwrap_or(0.0),
-            },
+            "step" => {
+                Self::Step { every: every.unwrap_or(1.0 / 3.0), factor: factor.unwrap_or(0.1) }
+            }
+            "cosine" => Self::Cosine { minimum: minimum.unwrap_or(0.0) },
             _ => return Err(Error::UnknownName(name.to_owned())),
         };
         let steps = matches!(schedule, Self::Step { .. });
@@ -79,10 +76,7 @@ impl Schedule {
             ("minimum", minimum.is_some(), waves),
         ] {
             if given && !taken {
-                return Err(Error::NotTaken {
-                    schedule: schedule.name(),
-                    number,
-                });
+                return Err(Error::NotTaken { schedule: schedule.name(), number });
             }
         }
         schedule.validate()?;
@@ -135,11 +129,7 @@ impl Schedule {
 impl LearningRate {
     /// The same rate throughout.
     pub fn constant(base: f64) -> Self {
-        Self {
-            base,
-            schedule: Schedule::Constant,
-            warmup: 0.0,
-        }
+        Self { base, schedule: Schedule::Constant, warmup: 0.0 }
     }
 
     /// Checks that every number is in its range.
@@ -152,12 +142,7 @@ impl LearningRate {
         let in_range = base > 0.0 && base <= f64::from(f32::MAX);
         require(in_range, "the base rate", base, "above 0 and finite")?;
         let warmup = self.warmup;
-        require(
-            (0.0..1.0).contains(&warmup),
-            "warmup",
-            warmup,
-            "at least 0 and below 1",
-        )?;
+        require((0.0..1.0).contains(&warmup), "warmup", warmup, "at least 0 and below 1")?;
         self.schedule.validate()
     }
 
@@ -178,11 +163,7 @@ impl LearningRate {
 
 /// Progress clamped to the job; a job of no samples (0 of 0) is at its start.
 fn within_job(progress: f64) -> f64 {
-    if progress.is_nan() {
-        0.0
-    } else {
-        progress.clamp(0.0, 1.0)
-    }
+    if progress.is_nan() { 0.0 } else { progress.clamp(0.0, 1.0) }
 }
 
 #[cfg(test)]

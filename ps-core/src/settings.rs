@@ -59,23 +59,12 @@ impl TrainingSettings {
         let at_least_1 = "at least 1";
         for (option, value) in [("passes", self.passes), ("batch-size", self.batch_size)] {
             if value == 0 {
-                return Err(Error::Range {
-                    option,
-                    found: "0".into(),
-                    expected: at_least_1,
-                });
+                return Err(Error::Range { option, found: "0".into(), expected: at_least_1 });
             }
         }
-        if let Some(norm) = self
-            .clip_norm
-            .filter(|norm| !norm.is_finite() || *norm <= 0.0)
-        {
+        if let Some(norm) = self.clip_norm.filter(|norm| !norm.is_finite() || *norm <= 0.0) {
             let (found, expected) = (norm.to_string(), "a finite norm above 0");
-            return Err(Error::Range {
-                option: "clip-norm",
-                found,
-                expected,
-            });
+            return Err(Error::Range { option: "clip-norm", found, expected });
         }
         Ok(())
     }

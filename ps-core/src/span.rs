@@ -72,19 +72,11 @@ pub fn check(spans: &[Span], elements: usize) -> Result<usize, Error> {
     let mut previous_end = 0_u64;
     for (position, &span) in spans.iter().enumerate() {
         if u64::from(span.start) < previous_end {
-            return Err(Error::Unordered {
-                position,
-                start: span.start,
-                end: previous_end,
-            });
+            return Err(Error::Unordered { position, start: span.start, end: previous_end });
         }
         previous_end = span.end();
         if previous_end > elements as u64 {
-            return Err(Error::OutOfRange {
-                position,
-                end: previous_end,
-                elements,
-            });
+            return Err(Error::OutOfRange { position, end: previous_end, elements });
         }
         covered += span.len as usize;
     }
@@ -98,32 +90,16 @@ mod tests {
     #[test]
     fn rising_spans_are_counted() {
         assert_eq!(check(&[], 5), Ok(0));
-        assert_eq!(
-            check(&[Span::new(0, 2), Span::new(2, 0), Span::new(4, 1)], 5),
-            Ok(3)
-        );
+        assert_eq!(check(&[Span::new(0, 2), Span::new(2, 0), Span::new(4, 1)], 5), Ok(3));
     }
 
     #[test]
     fn overlap_disorder_and_excess_are_named() {
         let overlapping = [Span::new(0, 3), Span::new(2, 1)];
-        assert_eq!(
-            check(&overlapping, 5),
-            Err(Error::Unordered {
-                position: 1,
-                start: 2,
-                end: 3
-            })
-        );
+        assert_eq!(check(&overlapping, 5), Err(Error::Unordered { position: 1, start: 2, end: 3 }));
         let backwards = [Span::new(3, 1), Span::new(0, 1)];
-        assert!(matches!(
-            check(&backwards, 5),
-            Err(Error::Unordered { position: 1, .. })
-        ));
+        assert!(matches!(check(&backwards, 5), Err(Error::Unordered { position: 1, .. })));
         let long = [Span::new(u32::MAX, u32::MAX)];
-        assert!(matches!(
-            check(&long, 5),
-            Err(Error::OutOfRange { position: 0, .. })
-        ));
+        assert!(matches!(check(&long, 5), Err(Error::OutOfRange { position: 0, .. })));
     }
 }

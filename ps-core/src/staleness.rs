@@ -39,23 +39,17 @@ impl Staleness {
 
     /// Staleness and pushes, ascending.
     pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.counts
-            .iter()
-            .map(|(&staleness, &pushes)| (staleness, pushes))
+        self.counts.iter().map(|(&staleness, &pushes)| (staleness, pushes))
     }
 
     /// Pushes counted.
     pub fn pushes(&self) -> u64 {
-        self.counts
-            .values()
-            .fold(0, |sum, pushes| sum.saturating_add(*pushes))
+        self.counts.values().fold(0, |sum, pushes| sum.saturating_add(*pushes))
     }
 
     /// The least staleness that this share of the pushes does not exceed; 0 when nothing was counted.
     pub fn quantile(&self, share: f64) -> u64 {
-        let wanted = (self.pushes() as f64 * share.clamp(0.0, 1.0))
-            .ceil()
-            .max(1.0);
+        let wanted = (self.pushes() as f64 * share.clamp(0.0, 1.0)).ceil().max(1.0);
         let mut seen = 0_u64;
         for (staleness, pushes) in self.counts() {
             seen = seen.saturating_add(pushes);
@@ -71,24 +65,13 @@ impl Staleness {
         let all = self.pushes().max(1) as f64;
         let mut ranges: BTreeMap<(u64, u64), u64> = BTreeMap::new();
         for (staleness, pushes) in self.counts() {
-            let last = if staleness < 4 {
-                staleness
-            } else {
-                (staleness + 1).next_power_of_two() - 1
-            };
-            let first = if staleness < 4 {
-                staleness
-            } else {
-                last / 2 + 1
-            };
+            let last =
+                if staleness < 4 { staleness } else { (staleness + 1).next_power_of_two() - 1 };
+            let first = if staleness < 4 { staleness } else { last / 2 + 1 };
             *ranges.entry((first, last)).or_default() += pushes;
         }
         let shown = ranges.into_iter().map(|((first, last), pushes)| {
-            let range = if first == last {
-                first.to_string()
-            } else {
-                format!("{first}-{last}")
-            };
+            let range = if first == last { first.to_string() } else { format!("{first}-{last}") };
             format!("{range}: {:.0} %", 100.0 * pushes as f64 / all)
         });
         shown.collect::<Vec<_>>().join(", ")
@@ -106,9 +89,7 @@ impl Staleness {
 
     /// The stalest push; above the exact range the next power of two.
     pub fn max(&self) -> u64 {
-        self.counts
-            .last_key_value()
-            .map_or(0, |(&staleness, _)| staleness)
+        self.counts.last_key_value().map_or(0, |(&staleness, _)| staleness)
     }
 }
 
@@ -134,10 +115,7 @@ mod tests {
     #[test]
     fn quantiles_are_exact_where_counts_are() {
         let staleness = Staleness::from_counts((0..100).map(|push| (push % 10, 1)));
-        assert_eq!(
-            (staleness.p50(), staleness.p99(), staleness.max()),
-            (4, 9, 9)
-        );
+        assert_eq!((staleness.p50(), staleness.p99(), staleness.max()), (4, 9, 9));
         assert_eq!(staleness.quantile(0.0), 0);
         assert_eq!(Staleness::default().p99(), 0);
     }

@@ -110,11 +110,7 @@ impl Window {
         });
         if entry.chunks_total != chunks_total {
             let expected = entry.chunks_total;
-            return Err(Error::Changed {
-                seq,
-                expected,
-                found: chunks_total,
-            });
+            return Err(Error::Changed { seq, expected, found: chunks_total });
         }
         self.advance();
         Ok(())
@@ -188,11 +184,7 @@ impl Window {
     }
 
     fn advance(&mut self) {
-        while let Some(entry) = self
-            .entries
-            .get(&self.contiguous)
-            .filter(|e| e.is_finished())
-        {
+        while let Some(entry) = self.entries.get(&self.contiguous).filter(|e| e.is_finished()) {
             self.clock = self.clock.max(entry.clock + 1);
             self.contiguous += 1;
         }
@@ -224,16 +216,10 @@ mod tests {
     fn below_the_window_is_stale_and_far_ahead_is_refused() {
         let mut window = Window::default();
         window.begin(5, 5, 5, 0).unwrap();
-        assert_eq!(
-            window.begin(4, 0, 4, 1),
-            Err(Error::Stale { seq: 4, floor: 5 })
-        );
+        assert_eq!(window.begin(4, 0, 4, 1), Err(Error::Stale { seq: 4, floor: 5 }));
         assert!(window.is_done(4, 0), "a forgotten push is never applied");
         let far = 5 + DEDUP_WINDOW;
-        assert_eq!(
-            window.begin(far, 5, far, 1),
-            Err(Error::Full { seq: far, floor: 5 })
-        );
+        assert_eq!(window.begin(far, 5, far, 1), Err(Error::Full { seq: far, floor: 5 }));
         assert!(window.begin(far - 1, 5, far, 1).is_ok());
     }
 
@@ -241,11 +227,7 @@ mod tests {
     fn a_retry_must_repeat_the_push() {
         let mut window = Window::default();
         window.begin(0, 0, 0, 2).unwrap();
-        let changed = Error::Changed {
-            seq: 0,
-            expected: 2,
-            found: 3,
-        };
+        let changed = Error::Changed { seq: 0, expected: 2, found: 3 };
         assert_eq!(window.begin(0, 0, 0, 3), Err(changed));
     }
 

@@ -38,10 +38,7 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
         let allowed = 1e-6 * expected.abs().max(1.0);
         let off = (found - expected).abs();
-        assert!(
-            off <= allowed,
-            "{what}: weight {index} is {found}, PyTorch has {expected}"
-        );
+        assert!(off <= allowed, "{what}: weight {index} is {found}, PyTorch has {expected}");
     }
 }
 
@@ -64,12 +61,7 @@ fn optimizers_do_what_pytorchs_do() {
             let outcome = chunk.apply(&optimizer, Correction::Auto, &update);
             assert_eq!(outcome, Ok(Outcome::Applied { staleness: 0 }));
             if let Some(expected) = case.after.get(&(index + 1).to_string()) {
-                let what = format!(
-                    "{} step {} decay {}",
-                    case.name,
-                    index + 1,
-                    case.weight_decay
-                );
+                let what = format!("{} step {} decay {}", case.name, index + 1, case.weight_decay);
                 assert_close(chunk.weights(), expected, &what);
             }
         }

@@ -19,12 +19,7 @@ pub struct Args {
     #[arg(long, env = "PS_SHARD", value_name = "I")]
     pub shard: u32,
     /// Where to listen; port 0 takes any free one. Other machines reach it only when it says so.
-    #[arg(
-        long,
-        env = "PS_LISTEN",
-        default_value = "127.0.0.1:2223",
-        value_name = "ADDR"
-    )]
+    #[arg(long, env = "PS_LISTEN", default_value = "127.0.0.1:2223", value_name = "ADDR")]
     pub listen: String,
     /// Where others reach this server, when that differs from where it listens.
     #[arg(long, env = "PS_ADVERTISE", value_name = "HOST:PORT")]

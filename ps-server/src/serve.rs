@@ -61,13 +61,8 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<u8, Error> {
     let shard_index = config.shard;
-    (outside.metrics)(&format!(
-        "role=server; shard={shard_index}; listening={address};"
-    ));
-    tracing::info!(
-        "shard {shard_index} of job `{}` listens on {address}",
-        config.job
-    );
+    (outside.metrics)(&format!("role=server; shard={shard_index}; listening={address};"));
+    tracing::info!("shard {shard_index} of job `{}` listens on {address}", config.job);
     let lease = config.master.is_none().then_some(config.lease);
     let shard = Arc::new(Shard::new(shard_index, lease, config.dedup));
     let service = Service::new(&config.job, shard.clone(), outside.clock.clone());
@@ -112,19 +107,13 @@ async fn follow_master(
     outside: &Outside,
     mut shutdown: Shutdown,
 ) -> Result<u8, Error> {
-    let failed = |error| Error::Master {
-        shard: config.shard,
-        error,
-    };
+    let failed = |error| Error::Master { shard: config.shard, error };
     let request = v1::RegisterRequest {
         job: config.job.clone(),
         role: v1::Role::Server.into(),
         token: outside.seed,
         index: Some(config.shard),
-        address: config
-            .advertise
-            .clone()
-            .unwrap_or_else(|| address.to_owned()),
+        address: config.advertise.clone().unwrap_or_else(|| address.to_owned()),
         ..v1::RegisterRequest::default()
     };
     let register = Member::register(outside, master, request);
@@ -143,10 +132,7 @@ async fn follow_master(
             }
         }
         let leaving = signalled.is_some();
-        let beat = v1::HeartbeatRequest {
-            leaving,
-            ..v1::HeartbeatRequest::default()
-        };
+        let beat = v1::HeartbeatRequest { leaving, ..v1::HeartbeatRequest::default() };
         let beat = member.heartbeat(beat);
         let reply = match signalled {
             None => beat.await.map_err(failed)?,
@@ -167,10 +153,7 @@ async fn follow_master(
 fn left(shard: u32, leave: v1::Leave) -> Result<u8, Error> {
     let code = u8::try_from(leave.exit_code).unwrap_or(1);
     if code == 1 {
-        return Err(Error::JobFailed {
-            shard,
-            reason: leave.reason,
-        });
+        return Err(Error::JobFailed { shard, reason: leave.reason });
     }
     Ok(code)
 }

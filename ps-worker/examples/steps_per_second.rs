@@ -36,18 +36,14 @@ impl Model for CandleLayers {
 }
 
 fn samples(count: usize) -> Option<Samples> {
-    let bytes = (0..count * 784)
-        .map(|position| (position * 31 % 251) as u8)
-        .collect();
+    let bytes = (0..count * 784).map(|position| (position * 31 % 251) as u8).collect();
     let labels = (0..count).map(|position| (position % 10) as u32).collect();
     Samples::new(Features::Bytes(bytes), vec![28, 28], labels)
 }
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<usize> = std::env::args()
-        .skip(1)
-        .map(|text| text.parse())
-        .collect::<std::result::Result<_, _>>()?;
+    let arguments: Vec<usize> =
+        std::env::args().skip(1).map(|text| text.parse()).collect::<std::result::Result<_, _>>()?;
     let argument = |position: usize, default| arguments.get(position).copied().unwrap_or(default);
     if let Some(&threads) = arguments.get(2) {
         threads::configure_threads(threads)?;
@@ -55,11 +51,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let (seconds, batch_size) = (argument(0, 5), argument(1, 128));
     let train = samples(8_192).ok_or("wrong number of features")?;
     let test = samples(1_024).ok_or("wrong number of features")?;
-    let data = Arc::new(Dataset {
-        train,
-        test,
-        classes: 10,
-    });
+    let data = Arc::new(Dataset { train, test, classes: 10 });
     let models = Models::built_in().with::<CandleLayers>("candle-layers");
     for model in ["mlp", "candle-layers"] {
         let options = ComputeOptions {
@@ -74,9 +66,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(seconds as u64) {
             let first = steps * batch_size as u64;
-            let numbers: Vec<u64> = (first..first + batch_size as u64)
-                .map(|n| n % 8_192)
-                .collect();
+            let numbers: Vec<u64> = (first..first + batch_size as u64).map(|n| n % 8_192).collect();
             let before = Instant::now();
             let step = compute.gradient(&weights, &numbers)?;
             in_gradient += before.elapsed();

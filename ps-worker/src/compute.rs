@@ -90,9 +90,7 @@ impl ComputeOn {
                     let result = computation(&mut state);
                     (state, result)
                 });
-                thread
-                    .await
-                    .map_err(|error| ComputeError(format!("computing: {error}")))
+                thread.await.map_err(|error| ComputeError(format!("computing: {error}")))
             }
         }
     }

@@ -30,12 +30,7 @@ pub enum Role {
 #[command(name = "ps-worker", version, after_help = EXAMPLES)]
 pub struct Args {
     /// A server, for a job without a master; name each, in any order.
-    #[arg(
-        long = "ps",
-        env = "PS_SERVERS",
-        value_name = "HOST:PORT",
-        value_delimiter = ','
-    )]
+    #[arg(long = "ps", env = "PS_SERVERS", value_name = "HOST:PORT", value_delimiter = ',')]
     pub servers: Vec<String>,
     /// The master, which then names the servers and says how to train.
     #[arg(long, env = "PS_MASTER", value_name = "HOST:PORT")]
@@ -60,20 +55,10 @@ pub struct Args {
     #[allow(missing_docs)]
     pub training: TrainingArgs,
     /// Milliseconds after which a call to a server is tried again on a fresh connection.
-    #[arg(
-        long,
-        env = "PS_ATTEMPT_MS",
-        default_value_t = 10_000,
-        value_name = "MS"
-    )]
+    #[arg(long, env = "PS_ATTEMPT_MS", default_value_t = 10_000, value_name = "MS")]
     pub attempt_ms: u64,
     /// Milliseconds that a server may be away before the worker gives up.
-    #[arg(
-        long,
-        env = "PS_PATIENCE_MS",
-        default_value_t = 30_000,
-        value_name = "MS"
-    )]
+    #[arg(long, env = "PS_PATIENCE_MS", default_value_t = 30_000, value_name = "MS")]
     pub patience_ms: u64,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -112,12 +97,8 @@ impl ModelArgs {
             ("--device", Some(self.device.clone())),
             ("--threads", self.threads.map(|threads| threads.to_string())),
         ];
-        let given = options
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)));
-        given
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect()
+        let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        given.map(|(name, value)| format!("{name}={value}")).collect()
     }
 }
 
@@ -146,10 +127,7 @@ impl Args {
                 "--worker-index {index} of --workers {workers}: expected an index below the number"
             ));
         }
-        self.training
-            .settings()
-            .map(|_| ())
-            .map_err(|error| error.to_string())
+        self.training.settings().map(|_| ()).map_err(|error| error.to_string())
     }
 
     fn check_with_master(&self) -> Result<(), String> {
@@ -158,14 +136,9 @@ impl Args {
                 "{option}: with --master the master says how to train; give the option to ps-master"
             ));
         }
-        let own = [
-            ("--workers", self.workers.is_some()),
-            ("--out", self.out.is_some()),
-        ];
+        let own = [("--workers", self.workers.is_some()), ("--out", self.out.is_some())];
         if let Some((option, _)) = own.iter().find(|(_, given)| *given) {
-            return Err(format!(
-                "{option}: with --master the option belongs to ps-master"
-            ));
+            return Err(format!("{option}: with --master the option belongs to ps-master"));
         }
         Ok(())
     }
@@ -177,36 +150,18 @@ mod tests {
 
     fn check(args: &[&str]) -> Result<(), String> {
         let args = std::iter::once("ps-worker").chain(args.iter().copied());
-        Args::try_parse_from(args)
-            .map_err(|error| error.to_string())?
-            .check()
+        Args::try_parse_from(args).map_err(|error| error.to_string())?.check()
     }
 
     #[test]
     fn contradictions_are_named() {
         assert!(check(&[]).unwrap_err().contains("--ps"));
         assert!(check(&["--ps", "a:1"]).is_ok());
-        assert!(
-            check(&["--ps", "a:1", "--role", "evaluator"])
-                .unwrap_err()
-                .contains("--master")
-        );
-        assert!(
-            check(&["--master", "a:1", "--lr", "1"])
-                .unwrap_err()
-                .contains("--lr")
-        );
-        assert!(
-            check(&["--master", "a:1", "--out", "o"])
-                .unwrap_err()
-                .contains("--out")
-        );
+        assert!(check(&["--ps", "a:1", "--role", "evaluator"]).unwrap_err().contains("--master"));
+        assert!(check(&["--master", "a:1", "--lr", "1"]).unwrap_err().contains("--lr"));
+        assert!(check(&["--master", "a:1", "--out", "o"]).unwrap_err().contains("--out"));
         let outside = ["--ps", "a:1", "--worker-index", "2", "--workers", "2"];
         assert!(check(&outside).unwrap_err().contains("--worker-index 2"));
-        assert!(
-            check(&["--ps", "a:1", "--optimizer", "x"])
-                .unwrap_err()
-                .contains("sgd")
-        );
+        assert!(check(&["--ps", "a:1", "--optimizer", "x"]).unwrap_err().contains("sgd"));
     }
 }

@@ -69,9 +69,7 @@ impl DeviceChoice {
 /// Whether the NVIDIA driver is there. Asked first, because the loader of the CUDA libraries panics
 /// where they are missing, which would print a frightening message for no reason.
 fn has_driver() -> bool {
-    ["/dev/nvidiactl", "/dev/dxg"]
-        .iter()
-        .any(|path| Path::new(path).exists())
+    ["/dev/nvidiactl", "/dev/dxg"].iter().any(|path| Path::new(path).exists())
 }
 
 fn open_gpu(ordinal: usize) -> Result<Device, DeviceError> {
@@ -79,9 +77,7 @@ fn open_gpu(ordinal: usize) -> Result<Device, DeviceError> {
     match std::panic::catch_unwind(|| Device::new_cuda(ordinal)) {
         Ok(Ok(device)) => Ok(device),
         Ok(Err(error)) => Err(unusable(error.to_string())),
-        Err(_) => Err(unusable(
-            "the CUDA libraries could not be loaded".to_owned(),
-        )),
+        Err(_) => Err(unusable("the CUDA libraries could not be loaded".to_owned())),
     }
 }
 

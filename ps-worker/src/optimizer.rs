@@ -82,16 +82,13 @@ impl Optimizer for AsyncOptimizer {
     fn new(vars: Vec<Var>, config: Self::Config) -> Result<Self> {
         let flat = FlatVars::new(&config.vars).map_err(candle_core::Error::wrap)?;
         let trained = trained(&flat, &vars)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let layout = Arc::new(flat.layout().clone());
         let start = flat.get().map_err(candle_core::Error::wrap)?;
         let connected = runtime.block_on(connect(&config, &layout, &start));
         let (client, weights) = connected.map_err(candle_core::Error::wrap)?;
-        flat.set(weights.values())
-            .map_err(candle_core::Error::wrap)?;
+        flat.set(weights.values()).map_err(candle_core::Error::wrap)?;
         let alive = client.clone();
         runtime.spawn(async move {
             loop {
@@ -101,37 +98,20 @@ impl Optimizer for AsyncOptimizer {
         });
         let learning_rate = config.settings.learning_rate.base;
         let last = PushReport::default();
-        Ok(Self {
-            runtime,
-            client,
-            vars: flat,
-            layout,
-            trained,
-            weights,
-            learning_rate,
-            last,
-        })
+        Ok(Self { runtime, client, vars: flat, layout, trained, weights, learning_rate, last })
     }
 
     /// Pushes the gradients and sets the variables to the weights for the next step.
     fn step(&mut self, grads: &GradStore) -> Result<()> {
-        let mut flat = self
-            .vars
-            .gradient(grads)
-            .map_err(candle_core::Error::wrap)?;
+        let mut flat = self.vars.gradient(grads).map_err(candle_core::Error::wrap)?;
         for (present, trained) in flat.present.iter_mut().zip(&self.trained) {
             *present &= *trained;
         }
         let gradient = Gradient::new(self.layout.clone(), flat.values, flat.present, 0.0);
         let rate = self.learning_rate as f32;
         let call = self.client.push_pull(&gradient, rate, &mut self.weights);
-        self.last = self
-            .runtime
-            .block_on(call)
-            .map_err(candle_core::Error::wrap)?;
-        self.vars
-            .set(self.weights.values())
-            .map_err(candle_core::Error::wrap)
+        self.last = self.runtime.block_on(call).map_err(candle_core::Error::wrap)?;
+        self.vars.set(self.weights.values()).map_err(candle_core::Error::wrap)
     }
 
     fn learning_rate(&self) -> f64 {
@@ -158,9 +138,7 @@ impl AsyncOptimizer {
         let read = self.runtime.block_on(self.client.read(&mut self.weights));
         read.map_err(candle_core::Error::wrap)?;
         self.weights.set_clock(clock);
-        self.vars
-            .set(self.weights.values())
-            .map_err(candle_core::Error::wrap)
+        self.vars.set(self.weights.values()).map_err(candle_core::Error::wrap)
     }
 }
 

@@ -50,15 +50,8 @@ async fn run(
     shutdown: Shutdown,
 ) -> anyhow::Result<u8> {
     let compute = model(models, &args.model)?;
-    let role = if args.role == Role::Worker {
-        "worker"
-    } else {
-        "evaluator"
-    };
-    (outside.metrics)(&format!(
-        "role={role}; train_samples={};",
-        compute.train_samples()
-    ));
+    let role = if args.role == Role::Worker { "worker" } else { "evaluator" };
+    (outside.metrics)(&format!("role={role}; train_samples={};", compute.train_samples()));
     match args.master.clone() {
         Some(master) => {
             let config = with_master(&args, master);
@@ -84,16 +77,8 @@ pub fn model(models: &Models, args: &ModelArgs) -> anyhow::Result<Box<dyn Comput
     if let Some(hidden) = &args.hidden {
         options.set("hidden", hidden.as_str());
     }
-    let options = ComputeOptions {
-        model: args.model.clone(),
-        options,
-        device,
-    };
-    Ok(Box::new(CandleCompute::new(
-        models,
-        options,
-        Arc::new(data),
-    )?))
+    let options = ComputeOptions { model: args.model.clone(), options, device };
+    Ok(Box::new(CandleCompute::new(models, options, Arc::new(data))?))
 }
 
 fn with_master(args: &Args, master: String) -> WorkerConfig {
@@ -123,18 +108,10 @@ async fn run_alone(
     let settings = args.training.settings()?;
     let index = args.worker_index.unwrap_or(0);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("out"));
-    let files = if index == 0 {
-        Some(Directory::open(&out)?)
-    } else {
-        None
-    };
+    let files = if index == 0 { Some(Directory::open(&out)?) } else { None };
     let layout = compute.layout().clone();
     let workers = args.workers.unwrap_or(1);
-    let mut show = Show::new(
-        &settings,
-        compute.train_samples() / u64::from(workers),
-        &outside,
-    );
+    let mut show = Show::new(&settings, compute.train_samples() / u64::from(workers), &outside);
     let config = AloneConfig {
         job: args.process.job_id,
         servers: args.servers,
@@ -148,22 +125,13 @@ async fn run_alone(
     };
     let counters = Arc::new(Counters::default());
     let metrics = outside.metrics.clone();
-    let finished = alone::run(
-        config,
-        compute,
-        counters.clone(),
-        &mut show,
-        outside,
-        shutdown,
-    )
-    .await;
+    let finished =
+        alone::run(config, compute, counters.clone(), &mut show, outside, shutdown).await;
     show.close();
     let finished = finished?;
     if let Some(files) = files {
         let model = model_file::to_safetensors(&layout, &finished.weights)?;
-        files
-            .write(model_file::MODEL_FILE, &model)
-            .context("saving the model")?;
+        files.write(model_file::MODEL_FILE, &model).context("saving the model")?;
         tracing::info!("wrote {}/{}", files.location(), model_file::MODEL_FILE);
     }
     if let Some(evaluation) = finished.evaluation {

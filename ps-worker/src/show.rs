@@ -42,9 +42,7 @@ impl Show {
             ..Snapshot::default()
         };
         let now = outside.clock.now();
-        let bar = std::io::stderr()
-            .is_terminal()
-            .then(|| bar(snapshot.samples_total));
+        let bar = std::io::stderr().is_terminal().then(|| bar(snapshot.samples_total));
         Self {
             clock: outside.clock.clone(),
             metrics: outside.metrics.clone(),
@@ -91,11 +89,7 @@ impl Show {
 
     fn draw(&mut self) {
         let now = self.clock.now();
-        let every = if self.bar.is_some() {
-            BAR_EVERY
-        } else {
-            LINE_EVERY
-        };
+        let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };
         if now.saturating_sub(self.shown) < every {
             return;
         }
@@ -125,9 +119,7 @@ impl Observer for Show {
         snapshot.staleness_p50 = self.staleness.p50();
         snapshot.staleness_max = self.staleness.max();
         self.draw();
-        self.watch
-            .observe(&losses)
-            .map_err(|divergence| divergence.to_string())
+        self.watch.observe(&losses).map_err(|divergence| divergence.to_string())
     }
 
     fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String> {

@@ -23,10 +23,7 @@ const MARKER: &str = "PS_THREADS_SET";
 
 /// The environment for a worker that computes with this many threads.
 pub fn environment(threads: usize) -> [(&'static str, String); 2] {
-    [
-        ("RAYON_NUM_THREADS", threads.max(1).to_string()),
-        ("CANDLE_NUM_THREADS", "1".to_owned()),
-    ]
+    [("RAYON_NUM_THREADS", threads.max(1).to_string()), ("CANDLE_NUM_THREADS", "1".to_owned())]
 }
 
 /// Makes this process compute with this many threads.
@@ -53,10 +50,7 @@ pub fn configure_threads(threads: usize) -> io::Result<()> {
         )));
     }
     let mut again = Command::new(std::env::current_exe()?);
-    again
-        .args(std::env::args_os().skip(1))
-        .envs(wanted)
-        .env(MARKER, process);
+    again.args(std::env::args_os().skip(1)).envs(wanted).env(MARKER, process);
     start_over(again)
 }
 
@@ -86,9 +80,5 @@ fn start_over(again: Command) -> io::Result<()> {
 /// With several threads that is inside candle's own pool, where the parts of a product need not be
 /// handed from thread to thread; with one thread it is right here.
 pub(crate) fn run<R: Send>(device: &Device, compute: impl FnOnce() -> R + Send) -> R {
-    if candle_core::utils::get_num_threads() > 1 {
-        device.with_context(compute)
-    } else {
-        compute()
-    }
+    if candle_core::utils::get_num_threads() > 1 { device.with_context(compute) } else { compute() }
 }

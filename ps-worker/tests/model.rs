@@ -16,17 +16,11 @@ use ps_worker::model::{
 /// Few samples of few inputs, so that every element of a gradient can be checked.
 fn small_data() -> Arc<Dataset> {
     let set = |shift: usize| {
-        let values = (0..8 * 6)
-            .map(|p| ((p * 7 + shift) % 11) as f32 / 5.0 - 1.0)
-            .collect();
+        let values = (0..8 * 6).map(|p| ((p * 7 + shift) % 11) as f32 / 5.0 - 1.0).collect();
         let labels = (0..8).map(|sample| (sample % 3) as u32).collect();
         Samples::new(Features::Floats(values), vec![2, 3], labels).unwrap()
     };
-    Arc::new(Dataset {
-        train: set(0),
-        test: set(5),
-        classes: 3,
-    })
+    Arc::new(Dataset { train: set(0), test: set(5), classes: 3 })
 }
 
 fn compute_with(
@@ -36,11 +30,7 @@ fn compute_with(
     data: Arc<Dataset>,
 ) -> std::result::Result<CandleCompute, ModelError> {
     let options = options.iter().copied().collect();
-    let options = ComputeOptions {
-        model: model.into(),
-        options,
-        device: Device::Cpu,
-    };
+    let options = ComputeOptions { model: model.into(), options, device: Device::Cpu };
     CandleCompute::new(models, options, data)
 }
 
@@ -117,17 +107,10 @@ fn start_weights_come_from_the_seed_alone() {
     let mut first = compute("mlp", &[("hidden", "7")]);
     let start = first.start_weights(9).unwrap();
     assert_eq!(start.len(), 6 * 7 + 7 + 7 * 3 + 3);
-    assert_eq!(
-        compute("mlp", &[("hidden", "7")]).start_weights(9).unwrap(),
-        start
-    );
+    assert_eq!(compute("mlp", &[("hidden", "7")]).start_weights(9).unwrap(), start);
     assert_ne!(first.start_weights(10).unwrap(), start);
     first.gradient(&vec![0.5; start.len()], &[0]).unwrap();
-    assert_eq!(
-        first.start_weights(9).unwrap(),
-        start,
-        "start weights are not the current ones"
-    );
+    assert_eq!(first.start_weights(9).unwrap(), start, "start weights are not the current ones");
 }
 
 /// Adds to its outputs what a normalisation without a gradient makes of them.
@@ -136,10 +119,7 @@ struct CutOff(candle_nn::Linear, candle_nn::LayerNorm);
 impl Model for CutOff {
     fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
         let norm = layer_norm(shape.classes, 1e-5, vars.pp("b"))?;
-        Ok(Self(
-            linear(shape.inputs(), shape.classes, vars.pp("a"))?,
-            norm,
-        ))
+        Ok(Self(linear(shape.inputs(), shape.classes, vars.pp("a"))?, norm))
     }
 
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
@@ -155,19 +135,10 @@ fn absent_gradients_are_reported_and_zero() {
     let mut compute = compute_with(&models, "own", &[], small_data()).unwrap();
     let weights = compute.start_weights(1).unwrap();
     let step = compute.gradient(&weights, &[0, 1, 2]).unwrap();
-    let names: Vec<&str> = compute
-        .layout()
-        .tensors()
-        .iter()
-        .map(|t| t.name.as_str())
-        .collect();
+    let names: Vec<&str> = compute.layout().tensors().iter().map(|t| t.name.as_str()).collect();
     assert_eq!(names, ["a.bias", "a.weight", "b.bias", "b.weight"]);
     assert_eq!(step.present, [true, true, false, false]);
-    assert!(
-        step.gradient[compute.layout().range(2).start..]
-            .iter()
-            .all(|&value| value == 0.0)
-    );
+    assert!(step.gradient[compute.layout().range(2).start..].iter().all(|&value| value == 0.0));
     assert_eq!(step.gradient.len(), weights.len());
     assert_eq!(compute.evaluate(&weights).unwrap().accuracy, None);
 }
@@ -198,10 +169,7 @@ fn unknown_models_and_options_list_the_known_ones() {
         let built = compute_with(&Models::built_in(), model, options, small_data());
         built.err().unwrap().to_string()
     };
-    assert_eq!(
-        error("lenet", &[]),
-        "no model is named `lenet`; known: linear, mlp"
-    );
+    assert_eq!(error("lenet", &[]), "no model is named `lenet`; known: linear, mlp");
     assert!(error("mlp", &[("hiden", "3")]).contains("no option `hiden`; it has: hidden"));
     assert!(error("linear", &[("hidden", "3")]).contains("has no options"));
     assert!(error("mlp", &[("hidden", "3,x")]).contains("option `hidden`: `x`"));
@@ -252,10 +220,7 @@ impl Model for RunningStatistics {
     }
 
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        self.0
-            .forward_t(&batch.features.flatten_from(1)?, true)?
-            .sqr()?
-            .mean_all()
+        self.0.forward_t(&batch.features.flatten_from(1)?, true)?.sqr()?.mean_all()
     }
 }
 

@@ -9,10 +9,7 @@ use candle_nn::init::{
 use candle_nn::{Init, VarBuilder, VarMap};
 use ps_worker::model::SeededStart;
 
-const STANDARD_NORMAL: Init = Init::Randn {
-    mean: 0.0,
-    stdev: 1.0,
-};
+const STANDARD_NORMAL: Init = Init::Randn { mean: 0.0, stdev: 1.0 };
 
 fn builder(seed: u64) -> VarBuilder<'static> {
     SeededStart::new(seed, VarMap::new()).builder(&Device::Cpu)
@@ -30,10 +27,7 @@ fn draw(seed: u64, shape: (usize, usize), name: &str, distribution: Init) -> Vec
 fn moments(values: &[f32]) -> (f64, f64) {
     let count = values.len() as f64;
     let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
-    let squares = values
-        .iter()
-        .map(|&value| (f64::from(value) - mean).powi(2))
-        .sum::<f64>();
+    let squares = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>();
     (mean, (squares / count).sqrt())
 }
 
@@ -52,14 +46,8 @@ fn values_do_not_depend_on_the_order_of_creation() {
 #[test]
 fn another_seed_gives_other_values() {
     for distribution in [DEFAULT_KAIMING_NORMAL, DEFAULT_KAIMING_UNIFORM] {
-        assert_eq!(
-            draw(1, (3, 4), "w", distribution),
-            draw(1, (3, 4), "w", distribution)
-        );
-        assert_ne!(
-            draw(1, (3, 4), "w", distribution),
-            draw(2, (3, 4), "w", distribution)
-        );
+        assert_eq!(draw(1, (3, 4), "w", distribution), draw(1, (3, 4), "w", distribution));
+        assert_ne!(draw(1, (3, 4), "w", distribution), draw(2, (3, 4), "w", distribution));
     }
 }
 
@@ -74,57 +62,20 @@ fn values_never_change_between_machines_and_versions() {
 
 #[test]
 fn every_distribution_has_its_moments() {
-    let kaiming = |dist, fan, non_linearity| Init::Kaiming {
-        dist,
-        fan,
-        non_linearity,
-    };
+    let kaiming = |dist, fan, non_linearity| Init::Kaiming { dist, fan, non_linearity };
     let near = |distribution, mean: f64, deviation: f64| {
         let found = moments(&draw(7, (200, 400), "w", distribution));
-        assert!(
-            (found.0 - mean).abs() < 0.02 * deviation,
-            "{distribution:?}: {found:?}"
-        );
-        assert!(
-            (found.1 - deviation).abs() < 0.02 * deviation,
-            "{distribution:?}: {found:?}"
-        );
+        assert!((found.0 - mean).abs() < 0.02 * deviation, "{distribution:?}: {found:?}");
+        assert!((found.1 - deviation).abs() < 0.02 * deviation, "{distribution:?}: {found:?}");
     };
-    near(
-        Init::Randn {
-            mean: 3.0,
-            stdev: 0.5,
-        },
-        3.0,
-        0.5,
-    );
+    near(Init::Randn { mean: 3.0, stdev: 0.5 }, 3.0, 0.5);
     near(Init::Uniform { lo: -1.0, up: 5.0 }, 2.0, 3_f64.sqrt());
     let (normal, uniform) = (NormalOrUniform::Normal, NormalOrUniform::Uniform);
-    near(
-        kaiming(normal, FanInOut::FanIn, NonLinearity::ReLU),
-        0.0,
-        (2.0_f64 / 400.0).sqrt(),
-    );
-    near(
-        kaiming(normal, FanInOut::FanOut, NonLinearity::Linear),
-        0.0,
-        (1.0_f64 / 200.0).sqrt(),
-    );
-    near(
-        kaiming(uniform, FanInOut::FanIn, NonLinearity::Tanh),
-        0.0,
-        5.0 / 3.0 / 20.0,
-    );
-    near(
-        kaiming(uniform, FanInOut::FanIn, NonLinearity::ExplicitGain(3.0)),
-        0.0,
-        3.0 / 20.0,
-    );
-    assert!(
-        draw(7, (3, 2), "w", Init::Const(0.25))
-            .iter()
-            .all(|&value| value == 0.25)
-    );
+    near(kaiming(normal, FanInOut::FanIn, NonLinearity::ReLU), 0.0, (2.0_f64 / 400.0).sqrt());
+    near(kaiming(normal, FanInOut::FanOut, NonLinearity::Linear), 0.0, (1.0_f64 / 200.0).sqrt());
+    near(kaiming(uniform, FanInOut::FanIn, NonLinearity::Tanh), 0.0, 5.0 / 3.0 / 20.0);
+    near(kaiming(uniform, FanInOut::FanIn, NonLinearity::ExplicitGain(3.0)), 0.0, 3.0 / 20.0);
+    assert!(draw(7, (3, 2), "w", Init::Const(0.25)).iter().all(|&value| value == 0.25));
 }
 
 #[test]
@@ -144,11 +95,7 @@ fn a_name_asked_for_twice_is_one_variable_of_one_shape() {
     assert_eq!(map.all_vars().len(), 1);
     let error = vars.get((3, 2), "w").unwrap_err().to_string();
     assert!(error.contains("`w`"), "{error}");
-    let error = vars
-        .to_dtype(DType::F64)
-        .get(2, "v")
-        .unwrap_err()
-        .to_string();
+    let error = vars.to_dtype(DType::F64).get(2, "v").unwrap_err().to_string();
     assert!(error.contains("`v`") && error.contains("F32"), "{error}");
 }
 

@@ -18,30 +18,13 @@ fn a_process_starts_over_once_with_its_threads() {
         return;
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args([
-        "--exact",
-        "a_process_starts_over_once_with_its_threads",
-        "--nocapture",
-    ]);
-    child
-        .env(CHILD, "1")
-        .env_remove("RAYON_NUM_THREADS")
-        .env_remove("CANDLE_NUM_THREADS");
+    child.args(["--exact", "a_process_starts_over_once_with_its_threads", "--nocapture"]);
+    child.env(CHILD, "1").env_remove("RAYON_NUM_THREADS").env_remove("CANDLE_NUM_THREADS");
     let output = child.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success() && text.contains("threads=3"),
-        "{text}"
-    );
-    let processes: Vec<&str> = text
-        .lines()
-        .filter(|line| line.contains("process="))
-        .collect();
-    assert_eq!(
-        processes.len(),
-        2,
-        "starts once and starts over once: {text}"
-    );
+    assert!(output.status.success() && text.contains("threads=3"), "{text}");
+    let processes: Vec<&str> = text.lines().filter(|line| line.contains("process=")).collect();
+    assert_eq!(processes.len(), 2, "starts once and starts over once: {text}");
     assert_eq!(processes[0], processes[1], "the process id stays");
 }
 

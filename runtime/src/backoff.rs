@@ -15,11 +15,7 @@ pub struct Backoff {
 impl Backoff {
     /// Starts at about `first` and doubles up to `longest`; the seed decides the jitter.
     pub fn new(first: Duration, longest: Duration, seed: u64) -> Self {
-        Self {
-            next: first,
-            longest,
-            random: ChaCha8Rng::seed_from_u64(seed),
-        }
+        Self { next: first, longest, random: ChaCha8Rng::seed_from_u64(seed) }
     }
 
     /// The next wait: between half and all of the current step.
@@ -39,9 +35,6 @@ mod tests {
         let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(100), 1);
         let waits: Vec<_> = (0..8).map(|_| backoff.next_wait().as_millis()).collect();
         assert!(waits[0] <= 10 && waits[0] >= 5, "{waits:?}");
-        assert!(
-            waits[4..].iter().all(|wait| (50..=100).contains(wait)),
-            "{waits:?}"
-        );
+        assert!(waits[4..].iter().all(|wait| (50..=100).contains(wait)), "{waits:?}");
     }
 }

@@ -24,9 +24,7 @@ pub struct SystemClock {
 impl SystemClock {
     /// A clock that starts at zero now.
     pub fn start() -> Clock {
-        Arc::new(Self {
-            start: tokio::time::Instant::now(),
-        })
+        Arc::new(Self { start: tokio::time::Instant::now() })
     }
 }
 
@@ -36,9 +34,7 @@ impl TimeSource for SystemClock {
     }
 
     fn unix_ms(&self) -> u64 {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }

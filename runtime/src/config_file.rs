@@ -15,9 +15,8 @@ pub(crate) fn apply(command: Command, args: &[OsString]) -> Result<Command, Stri
     let shown = path.to_string_lossy().into_owned();
     let text = std::fs::read_to_string(&path)
         .map_err(|error| format!("reading the configuration file {shown}: {error}"))?;
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error| format!("configuration file {shown}: {error}"))?;
+    let table: toml::Table =
+        text.parse().map_err(|error| format!("configuration file {shown}: {error}"))?;
     let chosen = args.iter().skip(1).find_map(|arg| {
         let subcommand = command.find_subcommand(arg)?;
         Some(subcommand.get_name().to_owned())
@@ -27,21 +26,14 @@ pub(crate) fn apply(command: Command, args: &[OsString]) -> Result<Command, Stri
         let option = find(&command, &long).ok_or_else(|| {
             format!("configuration file {shown}: no option --{long}; see --help for the options")
         })?;
-        Ok(set_default(
-            command,
-            chosen.as_deref(),
-            &option,
-            &plain(value),
-        ))
+        Ok(set_default(command, chosen.as_deref(), &option, &plain(value)))
     })
 }
 
 fn set_default(command: Command, chosen: Option<&str>, option: &Id, value: &str) -> Command {
     let set = |command: Command| {
         if command.get_arguments().any(|arg| arg.get_id() == option) {
-            command.mut_arg(option, |arg| {
-                arg.default_value(value.to_owned()).required(false)
-            })
+            command.mut_arg(option, |arg| arg.default_value(value.to_owned()).required(false))
         } else {
             command
         }
@@ -63,14 +55,9 @@ fn plain(value: &toml::Value) -> String {
 
 /// The option with this long name, in the command or a subcommand.
 fn find(command: &Command, long: &str) -> Option<Id> {
-    let own = command
-        .get_arguments()
-        .find(|arg| arg.get_long() == Some(long));
-    own.map(|arg| arg.get_id().clone()).or_else(|| {
-        command
-            .get_subcommands()
-            .find_map(|subcommand| find(subcommand, long))
-    })
+    let own = command.get_arguments().find(|arg| arg.get_long() == Some(long));
+    own.map(|arg| arg.get_id().clone())
+        .or_else(|| command.get_subcommands().find_map(|subcommand| find(subcommand, long)))
 }
 
 fn path(args: &[OsString]) -> Option<OsString> {
@@ -115,9 +102,7 @@ mod tests {
         let args = ["program", &config].into_iter().chain(args.iter().copied());
         let args: Vec<OsString> = args.map(OsString::from).collect();
         let command = apply(Options::command(), &args)?;
-        let matches = command
-            .try_get_matches_from(args)
-            .map_err(|error| error.to_string())?;
+        let matches = command.try_get_matches_from(args).map_err(|error| error.to_string())?;
         Options::from_arg_matches(&matches).map_err(|error| error.to_string())
     }
 
@@ -136,10 +121,6 @@ mod tests {
     fn mistakes_in_the_file_are_named() {
         assert!(parse("pases = 5", &[]).unwrap_err().contains("--pases"));
         assert!(parse("passes 5", &[]).unwrap_err().contains("job.toml"));
-        assert!(
-            parse("passes = 'many'\nmust = 'x'", &[])
-                .unwrap_err()
-                .contains("many")
-        );
+        assert!(parse("passes = 'many'\nmust = 'x'", &[]).unwrap_err().contains("many"));
     }
 }

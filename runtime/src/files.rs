@@ -74,20 +74,13 @@ pub struct Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
 impl Memory {
     /// A file's content, if it was written.
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
-        self.0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .get(name)
-            .cloned()
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(name).cloned()
     }
 }
 
 impl FileStore for Memory {
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut files = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut files = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         files.insert(name.to_owned(), bytes.to_owned());
         Ok(())
     }
@@ -107,16 +100,8 @@ mod tests {
         let files = Directory::open(&directory.path().join("a/b")).unwrap();
         files.write("x", b"one").unwrap();
         files.write("x", b"two").unwrap();
-        assert_eq!(
-            std::fs::read(directory.path().join("a/b/x")).unwrap(),
-            b"two"
-        );
-        assert_eq!(
-            std::fs::read_dir(directory.path().join("a/b"))
-                .unwrap()
-                .count(),
-            1
-        );
+        assert_eq!(std::fs::read(directory.path().join("a/b/x")).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(directory.path().join("a/b")).unwrap().count(), 1);
     }
 
     #[test]
@@ -125,9 +110,6 @@ mod tests {
         let file = directory.path().join("file");
         std::fs::write(&file, b"").unwrap();
         let error = Directory::open(&file.join("out")).unwrap_err().to_string();
-        assert!(
-            error.contains("file/out") && error.contains("--out"),
-            "{error}"
-        );
+        assert!(error.contains("file/out") && error.contains("--out"), "{error}");
     }
 }

@@ -57,19 +57,13 @@ impl Link {
 
     /// The channel as it is now.
     pub fn channel(&self) -> Channel {
-        self.channel
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .clone()
+        self.channel.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
     /// Gives up the connection: what is in flight on it fails, the next call connects anew.
     pub fn reconnect(&self) {
         if let Ok(fresh) = self.connector.channel(&self.address) {
-            *self
-                .channel
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner()) = fresh;
+            *self.channel.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = fresh;
         }
     }
 
@@ -117,11 +111,8 @@ impl Link {
             failing_since = Some(since);
             let spent = now.saturating_sub(since);
             if spent >= patience.total {
-                let message = format!(
-                    "{}: no success in {spent:.1?}: {}",
-                    self.address,
-                    status.message()
-                );
+                let message =
+                    format!("{}: no success in {spent:.1?}: {}", self.address, status.message());
                 return Err(Status::unavailable(message));
             }
             retried(&status);

@@ -15,16 +15,11 @@ pub fn to_safetensors(
     layout: &Layout,
     weights: &[f32],
 ) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-    let bytes: Vec<u8> = weights
-        .iter()
-        .flat_map(|weight| weight.to_le_bytes())
-        .collect();
+    let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
     let mut views = Vec::with_capacity(layout.tensors().len());
     for (position, tensor) in layout.tensors().iter().enumerate() {
         let range = layout.range(position);
-        let values = bytes
-            .get(range.start * 4..range.end * 4)
-            .unwrap_or_default();
+        let values = bytes.get(range.start * 4..range.end * 4).unwrap_or_default();
         let view = TensorView::new(Dtype::F32, tensor.shape.clone(), values)?;
         views.push((tensor.name.as_str(), view));
     }
@@ -41,10 +36,8 @@ mod tests {
 
     #[test]
     fn tensors_are_found_by_name() {
-        let tensors = vec![
-            TensorSpec::trainable("w", [2, 2]),
-            TensorSpec::trainable("b", Vec::new()),
-        ];
+        let tensors =
+            vec![TensorSpec::trainable("w", [2, 2]), TensorSpec::trainable("b", Vec::new())];
         let layout = Layout::new(tensors).unwrap();
         let file = to_safetensors(&layout, &[9.0, 1.0, 2.0, 3.0, 4.0]).unwrap();
         let read = SafeTensors::deserialize(&file).unwrap();

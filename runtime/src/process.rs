@@ -44,9 +44,8 @@ pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<A, E
             return Err(ExitCode::from(EXIT_USAGE));
         }
     };
-    let parsed = command
-        .try_get_matches_from(args)
-        .and_then(|m: ArgMatches| A::from_arg_matches(&m));
+    let parsed =
+        command.try_get_matches_from(args).and_then(|m: ArgMatches| A::from_arg_matches(&m));
     parsed.map_err(|error| {
         // --help and --version are answers, not errors.
         let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
@@ -64,10 +63,7 @@ where
     R: Future<Output = anyhow::Result<u8>>,
 {
     start_logging(process.log);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: {name}: starting the runtime: {error}");
@@ -141,26 +137,13 @@ fn start_logging(level: LevelFilter) {
         .with_timer(tracing_subscriber::fmt::time::uptime())
         .with_filter(level);
     // A second call in one process (tests) keeps the first subscriber.
-    let _ = tracing_subscriber::registry()
-        .with(layer)
-        .with(ours_only())
-        .try_init();
+    let _ = tracing_subscriber::registry().with(layer).with(ours_only()).try_init();
 }
 
 /// Libraries below us speak only when something is wrong.
 fn ours_only() -> tracing_subscriber::filter::Targets {
-    tracing_subscriber::filter::Targets::new()
-        .with_default(LevelFilter::WARN)
-        .with_targets(
-            [
-                "ps_core",
-                "ps_proto",
-                "ps_runtime",
-                "ps_server",
-                "ps_worker",
-                "ps_master",
-                "psrun",
-            ]
+    tracing_subscriber::filter::Targets::new().with_default(LevelFilter::WARN).with_targets(
+        ["ps_core", "ps_proto", "ps_runtime", "ps_server", "ps_worker", "ps_master", "psrun"]
             .map(|target| (target, LevelFilter::TRACE)),
-        )
+    )
 }

@@ -82,11 +82,7 @@ impl TrainingArgs {
         let warmup = self.warmup.unwrap_or(0.0);
         let settings = TrainingSettings {
             optimizer,
-            learning_rate: LearningRate {
-                base,
-                schedule,
-                warmup,
-            },
+            learning_rate: LearningRate { base, schedule, warmup },
             staleness_correction: correction(self.staleness_correction.as_deref())?,
             staleness_bound: bound(self.staleness_bound.as_deref())?,
             clip_norm: self.clip_norm,
@@ -121,12 +117,8 @@ impl TrainingArgs {
             ("--staleness-correction", text(&self.staleness_correction)),
             ("--seed", number(&self.seed)),
         ];
-        let given = options
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)));
-        given
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect()
+        let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        given.map(|(name, value)| format!("{name}={value}")).collect()
     }
 }
 
@@ -168,49 +160,25 @@ mod tests {
         let settings = TrainingArgs::default().settings().unwrap();
         assert_eq!(settings.learning_rate.base, 0.1);
         assert_eq!(settings.staleness_bound, Some(STALENESS_BOUND));
-        let adam = TrainingArgs {
-            optimizer: Some("adam".into()),
-            ..TrainingArgs::default()
-        };
+        let adam = TrainingArgs { optimizer: Some("adam".into()), ..TrainingArgs::default() };
         assert_eq!(adam.settings().unwrap().learning_rate.base, 0.001);
     }
 
     #[test]
     fn bad_values_are_named() {
-        let none = TrainingArgs {
-            staleness_bound: Some("none".into()),
-            ..Default::default()
-        };
+        let none = TrainingArgs { staleness_bound: Some("none".into()), ..Default::default() };
         assert_eq!(none.settings().unwrap().staleness_bound, None);
-        let bad = TrainingArgs {
-            staleness_bound: Some("-1".into()),
-            ..Default::default()
-        };
-        assert!(
-            bad.settings()
-                .unwrap_err()
-                .to_string()
-                .contains("--staleness-bound")
-        );
-        let bad = TrainingArgs {
-            passes: Some(0),
-            ..Default::default()
-        };
+        let bad = TrainingArgs { staleness_bound: Some("-1".into()), ..Default::default() };
+        assert!(bad.settings().unwrap_err().to_string().contains("--staleness-bound"));
+        let bad = TrainingArgs { passes: Some(0), ..Default::default() };
         assert!(bad.settings().unwrap_err().to_string().contains("--passes"));
-        let bad = TrainingArgs {
-            optimizer: Some("sdg".into()),
-            ..Default::default()
-        };
+        let bad = TrainingArgs { optimizer: Some("sdg".into()), ..Default::default() };
         assert!(bad.settings().unwrap_err().to_string().contains("sgd"));
     }
 
     #[test]
     fn given_options_are_passed_on() {
-        let args = TrainingArgs {
-            lr: Some(0.5),
-            seed: Some(3),
-            ..TrainingArgs::default()
-        };
+        let args = TrainingArgs { lr: Some(0.5), seed: Some(3), ..TrainingArgs::default() };
         assert_eq!(args.to_args(), vec!["--lr=0.5", "--seed=3"]);
     }
 }

@@ -35,12 +35,7 @@ impl Drop for Server {
 /// What a process gets from outside.
 pub fn outside() -> Outside {
     let metrics = Arc::new(|_: &str| ());
-    Outside {
-        connector: Connector::tcp(),
-        clock: SystemClock::start(),
-        seed: 1,
-        metrics,
-    }
+    Outside { connector: Connector::tcp(), clock: SystemClock::start(), seed: 1, metrics }
 }
 
 impl Server {
@@ -62,17 +57,11 @@ impl Server {
         let task = tokio::spawn(async move {
             let _ = ps_server::serve::run(config, incoming, served, outside(), shutdown).await;
         });
-        Ok(Self {
-            address,
-            _trigger: trigger,
-            task,
-        })
+        Ok(Self { address, _trigger: trigger, task })
     }
 
     fn channel(&self) -> Channel {
-        Connector::tcp()
-            .channel(&self.address)
-            .unwrap_or_else(|error| panic!("{error}"))
+        Connector::tcp().channel(&self.address).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The data plane.
@@ -98,34 +87,18 @@ impl Server {
             start_digest: crc32fast::hash(&vec![0; model.layout.elements() * 4]),
             ..v1::InitHeader::default()
         };
-        let chunks = (0..)
-            .zip(model.partition().chunks(0))
-            .map(|(index, range)| {
-                let values = bytes(&vec![0.0; range.len()]);
-                v1::ChunkPayload {
-                    index,
-                    values,
-                    ..Default::default()
-                }
-            });
+        let chunks = (0..).zip(model.partition().chunks(0)).map(|(index, range)| {
+            let values = bytes(&vec![0.0; range.len()]);
+            v1::ChunkPayload { index, values, ..Default::default() }
+        });
         let chunks = chunks.collect();
-        let message = v1::InitMessage {
-            header: Some(header),
-            chunks,
-        };
-        self.data()
-            .init(tokio_stream::iter([message]))
-            .await
-            .map(|_| ())
+        let message = v1::InitMessage { header: Some(header), chunks };
+        self.data().init(tokio_stream::iter([message])).await.map(|_| ())
     }
 
     /// Pushes these messages.
     pub async fn push(&self, messages: Vec<v1::PushMessage>) -> Result<v1::PushReply, Status> {
-        Ok(self
-            .data()
-            .push(tokio_stream::iter(messages))
-            .await?
-            .into_inner())
+        Ok(self.data().push(tokio_stream::iter(messages)).await?.into_inner())
     }
 
     /// The weights as they are.
@@ -149,10 +122,7 @@ impl Server {
 
 /// A model of two tensors, `a` of 3 and `b` of 2 elements, with plain SGD.
 pub fn model() -> ModelSpec {
-    model_of(vec![
-        TensorSpec::trainable("a", [3]),
-        TensorSpec::trainable("b", [2]),
-    ])
+    model_of(vec![TensorSpec::trainable("a", [3]), TensorSpec::trainable("b", [2])])
 }
 
 /// A model of these tensors, with plain SGD.
@@ -170,11 +140,7 @@ pub fn model_of(tensors: Vec<TensorSpec>) -> ModelSpec {
 pub fn push(seq: u64, gradient: &[f32]) -> v1::PushMessage {
     let header = v1::PushHeader {
         job: JOB.into(),
-        id: Some(v1::PushId {
-            worker: 0,
-            incarnation: 5,
-            seq,
-        }),
+        id: Some(v1::PushId { worker: 0, incarnation: 5, seq }),
         oldest_unacknowledged_seq: seq,
         clock: seq,
         learning_rate: 1.0,
@@ -183,20 +149,11 @@ pub fn push(seq: u64, gradient: &[f32]) -> v1::PushMessage {
         encoding: v1::Encoding::F32.into(),
         ..v1::PushHeader::default()
     };
-    let chunks = vec![v1::ChunkPayload {
-        values: bytes(gradient),
-        ..Default::default()
-    }];
-    v1::PushMessage {
-        header: Some(header),
-        chunks,
-    }
+    let chunks = vec![v1::ChunkPayload { values: bytes(gradient), ..Default::default() }];
+    v1::PushMessage { header: Some(header), chunks }
 }
 
 /// Floats as the wire carries them.
 pub fn bytes(values: &[f32]) -> Bytes {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

@@ -35,21 +35,11 @@ fn expect_once(end: &Finished, word: &str) {
 
 #[test]
 fn bad_options_are_bad_usage() {
-    local(&["--instances", "0"])
-        .expect_code(USAGE)
-        .expect_stderr(&["--instances", "1 to"]);
-    local(&["--instance", "3"])
-        .expect_code(USAGE)
-        .expect_stderr(&["--instances"]);
-    local(&["--passes", "0"])
-        .expect_code(USAGE)
-        .expect_stderr(&["--passes"]);
-    local(&["--threads", "0"])
-        .expect_code(USAGE)
-        .expect_stderr(&["--threads"]);
-    local(&["--lr", "fast"])
-        .expect_code(USAGE)
-        .expect_stderr(&["--lr"]);
+    local(&["--instances", "0"]).expect_code(USAGE).expect_stderr(&["--instances", "1 to"]);
+    local(&["--instance", "3"]).expect_code(USAGE).expect_stderr(&["--instances"]);
+    local(&["--passes", "0"]).expect_code(USAGE).expect_stderr(&["--passes"]);
+    local(&["--threads", "0"]).expect_code(USAGE).expect_stderr(&["--threads"]);
+    local(&["--lr", "fast"]).expect_code(USAGE).expect_stderr(&["--lr"]);
     run(&["lokal"]).expect_code(USAGE).expect_stderr(&["lokal"]);
 }
 
@@ -69,8 +59,7 @@ fn an_output_folder_that_cannot_be_written_is_found_first() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = file.path().join("out");
     let end = run(&["local", "--out", below.to_str().unwrap()]);
-    end.expect_code(1)
-        .expect_stderr(&[below.to_str().unwrap(), "--out"]);
+    end.expect_code(1).expect_stderr(&[below.to_str().unwrap(), "--out"]);
 }
 
 /// The bundled digits, for spoiling.
@@ -86,9 +75,7 @@ fn digits() -> TempDir {
 
 #[test]
 fn data_that_is_not_there_is_named() {
-    local(&["--data", "/nowhere"])
-        .expect_code(1)
-        .expect_stderr(&["/nowhere", "--data"]);
+    local(&["--data", "/nowhere"]).expect_code(1).expect_stderr(&["/nowhere", "--data"]);
     let empty = tempfile::tempdir().unwrap();
     let folder = empty.path().to_str().unwrap();
     let end = local(&["--data", folder]);
@@ -111,9 +98,7 @@ fn damaged_data_is_named_by_its_file() {
     let wrong = digits();
     let file = wrong.path().join(name);
     let mut plain = Vec::new();
-    flate2::read::GzDecoder::new(&bytes[..])
-        .read_to_end(&mut plain)
-        .unwrap();
+    flate2::read::GzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
     plain[2] = 0x77;
     let packed = std::fs::File::create(&file).unwrap();
     let mut packed = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
@@ -135,26 +120,11 @@ fn a_taken_port_is_named() {
 /// A master that waits for two servers and one worker.
 fn master(job: &str, out: &TempDir) -> (Process, String) {
     let out = out.path().to_str().unwrap();
-    let args = [
-        "--listen",
-        "127.0.0.1:0",
-        "--servers",
-        "2",
-        "--workers",
-        "1",
-        "--out",
-        out,
-    ];
+    let args = ["--listen", "127.0.0.1:0", "--servers", "2", "--workers", "1", "--out", out];
     let master = Process::start(job, &[&["ps-master"], &args[..]].concat());
     master.wait_for_stdout("listening=", SOON);
     let line = master.stdout();
-    let address = line
-        .split("listening=")
-        .nth(1)
-        .unwrap()
-        .split(';')
-        .next()
-        .unwrap();
+    let address = line.split("listening=").nth(1).unwrap().split(';').next().unwrap();
     (master, address.to_owned())
 }
 
@@ -163,15 +133,7 @@ fn a_shard_has_one_server() {
     let _alone = alone();
     let (out, job) = (tempfile::tempdir().unwrap(), job_id("same-shard"));
     let (master, address) = master(&job, &out);
-    let server = [
-        "ps-server",
-        "--shard",
-        "0",
-        "--listen",
-        "127.0.0.1:0",
-        "--master",
-        &address,
-    ];
+    let server = ["ps-server", "--shard", "0", "--listen", "127.0.0.1:0", "--master", &address];
     let _first = Process::start(&job, &server);
     master.wait_for_stderr("shard 0 is at", SOON);
     let second = Process::start(&job, &server);
@@ -185,26 +147,14 @@ fn a_process_of_another_job_is_refused() {
     let (out, job) = (tempfile::tempdir().unwrap(), job_id("ours"));
     let (_master, address) = master(&job, &out);
     let other = job_id("theirs");
-    let server = [
-        "ps-server",
-        "--shard",
-        "0",
-        "--listen",
-        "127.0.0.1:0",
-        "--master",
-        &address,
-    ];
+    let server = ["ps-server", "--shard", "0", "--listen", "127.0.0.1:0", "--master", &address];
     let end = Process::start(&other, &server).wait(SOON);
     end.expect_code(1).expect_stderr(&[&job, &other]);
 }
 
 #[test]
 fn a_server_that_is_not_there_is_named() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let end = run(&["ps-worker", "--ps", &nobody, "--patience-ms", "1000"]);
     end.expect_code(1).expect_stderr(&[&nobody]);
 }

@@ -15,11 +15,7 @@ const NOW: Duration = Duration::ZERO;
 fn saved_tensors(out: &Path) -> Vec<String> {
     let bytes = std::fs::read(out.join("model.safetensors")).unwrap();
     let model = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    model
-        .names()
-        .into_iter()
-        .map(|name| name.to_owned())
-        .collect()
+    model.names().into_iter().map(|name| name.to_owned()).collect()
 }
 
 #[test]
@@ -34,44 +30,20 @@ fn three_instances_learn_the_bundled_digits() {
     psrun.expect_nobody_left(NOW);
 
     let accuracy = end.metric("final_test_accuracy").unwrap();
-    assert!(
-        accuracy >= 0.95,
-        "final_test_accuracy {accuracy}\n{}",
-        end.stdout
-    );
+    assert!(accuracy >= 0.95, "final_test_accuracy {accuracy}\n{}", end.stdout);
     let passes = metrics(&end.stdout, "pass");
-    assert_eq!(
-        passes.len(),
-        metrics(&end.stdout, "test_accuracy").len(),
-        "{}",
-        end.stdout
-    );
-    assert_eq!(
-        passes.len(),
-        metrics(&end.stdout, "test_loss").len(),
-        "{}",
-        end.stdout
-    );
+    assert_eq!(passes.len(), metrics(&end.stdout, "test_accuracy").len(), "{}", end.stdout);
+    assert_eq!(passes.len(), metrics(&end.stdout, "test_loss").len(), "{}", end.stdout);
     assert!(passes.is_sorted(), "{}", end.stdout);
     for line in end.stdout.lines() {
-        assert!(
-            line.ends_with(';') && line.contains('='),
-            "not a metric line: {line}"
-        );
+        assert!(line.ends_with(';') && line.contains('='), "not a metric line: {line}");
     }
 
     assert!(!saved_tensors(&folder).is_empty());
     let report = std::fs::read_to_string(folder.join("report.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert!(report.is_object(), "{report}");
-    for log in [
-        "server-0",
-        "server-1",
-        "server-2",
-        "worker-0",
-        "worker-1",
-        "evaluator",
-    ] {
+    for log in ["server-0", "server-1", "server-2", "worker-0", "worker-1", "evaluator"] {
         let log = folder.join("logs").join(log).with_extension("log");
         assert!(log.is_file(), "{}", log.display());
     }
@@ -82,23 +54,11 @@ fn one_instance_is_a_whole_job() {
     let _alone = alone();
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().to_str().unwrap();
-    let args = [
-        "local",
-        "--instances",
-        "1",
-        "--passes",
-        "3",
-        "--out",
-        folder,
-    ];
+    let args = ["local", "--instances", "1", "--passes", "3", "--out", folder];
     let mut psrun = Process::start(&job_id("one"), &args);
     let end = psrun.wait(PATIENCE);
     end.expect_code(0);
-    assert!(
-        end.metric("final_test_accuracy").is_some(),
-        "{}",
-        end.stdout
-    );
+    assert!(end.metric("final_test_accuracy").is_some(), "{}", end.stdout);
     assert!(!saved_tensors(out.path()).is_empty());
     psrun.expect_nobody_left(NOW);
 }

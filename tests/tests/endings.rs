@@ -15,12 +15,7 @@ fn run(script: Vec<(Duration, Event)>) -> Outcome {
     let outcome = managed::run(&Scenario {
         seed: 5,
         servers: 2,
-        shape: Shape {
-            hosts: 3,
-            pushes_max: 800,
-            stride: 8,
-            samples: 600,
-        },
+        shape: Shape { hosts: 3, pushes_max: 800, stride: 8, samples: 600 },
         passes: 2,
         batch_size: 2,
         bound: Some(4),
@@ -34,50 +29,30 @@ fn run(script: Vec<(Duration, Event)>) -> Outcome {
 }
 
 fn deaths(names: &[&str]) -> Vec<(Duration, Event)> {
-    names
-        .iter()
-        .map(|name| (DEATH, Event::Crash((*name).into())))
-        .collect()
+    names.iter().map(|name| (DEATH, Event::Crash((*name).into()))).collect()
 }
 
 /// The job failed with this in its reason, and these ended with an error, soon.
 fn assert_failed(outcome: &Outcome, reason: &str, members: &[&str]) {
     for name in members {
-        let error = outcome.result(name).as_ref().unwrap_err();
+        let Err(error) = outcome.result(name) else { panic!("{name} ended well") };
         assert!(error.contains(reason), "{name}: {error}");
         let ended = outcome.ended(name);
-        assert!(
-            ended > DEATH && ended < DEATH + SOON,
-            "{name} ended at {ended:?}"
-        );
+        assert!(ended > DEATH && ended < DEATH + SOON, "{name} ended at {ended:?}");
     }
 }
 
 #[test]
 fn without_deaths_everybody_ends_well_and_together() {
     let outcome = run(vec![]);
-    let names = [
-        "master",
-        "server0",
-        "server1",
-        "worker0",
-        "worker1",
-        "worker2",
-        "evaluator",
-    ];
+    let names = ["master", "server0", "server1", "worker0", "worker1", "worker2", "evaluator"];
     let ends: Vec<Duration> = names.iter().map(|name| outcome.ended(name)).collect();
     for name in names {
         assert_eq!(outcome.result(name), &Ok(0), "{name}");
     }
     let (first, last) = (ends.iter().min().unwrap(), ends.iter().max().unwrap());
-    assert!(
-        *last - *first < Duration::from_secs(2),
-        "from {first:?} to {last:?}"
-    );
-    assert!(
-        *first > DEATH * 2,
-        "the job is too short for the deaths below: {first:?}"
-    );
+    assert!(*last - *first < Duration::from_secs(2), "from {first:?} to {last:?}");
+    assert!(*first > DEATH * 2, "the job is too short for the deaths below: {first:?}");
     assert_eq!((outcome.pushes, outcome.acknowledged), (600, 600));
 }
 
@@ -86,26 +61,15 @@ fn a_dead_workers_samples_are_done_by_the_others() {
     let outcome = run(deaths(&["worker2"]));
     assert_eq!(outcome.result("master"), &Ok(0));
     // Every sample of every pass is in an acknowledged push, and few are in two.
-    assert!(
-        (600..700).contains(&outcome.acknowledged),
-        "{}",
-        outcome.acknowledged
-    );
+    assert!((600..700).contains(&outcome.acknowledged), "{}", outcome.acknowledged);
     let held = outcome.ended("master");
-    assert!(
-        held > DEATH + LEASE,
-        "nobody waited for the dead worker's lease: {held:?}"
-    );
+    assert!(held > DEATH + LEASE, "nobody waited for the dead worker's lease: {held:?}");
 }
 
 #[test]
 fn without_workers_the_job_fails_and_names_the_last() {
     let outcome = run(deaths(&["worker0", "worker1", "worker2"]));
-    assert_failed(
-        &outcome,
-        "no worker is left",
-        &["master", "server0", "server1", "evaluator"],
-    );
+    assert_failed(&outcome, "no worker is left", &["master", "server0", "server1", "evaluator"]);
 }
 
 #[test]
@@ -119,13 +83,6 @@ fn a_dead_server_fails_the_job_and_is_named() {
 #[test]
 fn without_its_master_everybody_leaves() {
     let outcome = run(deaths(&["master"]));
-    let members = [
-        "server0",
-        "server1",
-        "worker0",
-        "worker1",
-        "worker2",
-        "evaluator",
-    ];
+    let members = ["server0", "server1", "worker0", "worker1", "worker2", "evaluator"];
     assert_failed(&outcome, "master at master:2222", &members);
 }

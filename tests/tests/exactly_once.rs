@@ -20,12 +20,7 @@ fn scenario(seed: u64) -> Scenario {
     Scenario {
         seed,
         servers: 1 + (seed % 3) as u32,
-        shape: Shape {
-            hosts: 3,
-            pushes_max: 200,
-            stride,
-            samples: 192,
-        },
+        shape: Shape { hosts: 3, pushes_max: 200, stride, samples: 192 },
         passes: 3,
         batch_size: 4,
         bound: [None, Some(0), Some(3)][(seed / 3 % 3) as usize],
@@ -54,10 +49,7 @@ fn judge(what: &str, outcomes: &[Outcome]) {
         sum(|o| o.fenced)
     );
     if outcomes.len() as u64 >= SEEDS_ALONE {
-        assert!(
-            duplicates > 20 && acknowledged < pushes,
-            "{what}: the weather was too fair"
-        );
+        assert!(duplicates > 20 && acknowledged < pushes, "{what}: the weather was too fair");
     }
 }
 
@@ -65,46 +57,28 @@ fn judge(what: &str, outcomes: &[Outcome]) {
 fn whole_jobs_apply_acknowledged_pushes_exactly_once() {
     let outcomes = seeds::run_all(seeds::wanted(SEEDS), |seed| managed::run(&scenario(seed)));
     judge("with a master", &outcomes);
-    let failed: Vec<_> = outcomes
-        .iter()
-        .filter(|o| *o.result("master") != Ok(0))
-        .collect();
+    let failed: Vec<_> = outcomes.iter().filter(|o| *o.result("master") != Ok(0)).collect();
     for outcome in &failed {
         println!("seed {}: {:?}", outcome.seed, outcome.result("master"));
     }
     // A server that is cut off for its lease ends the job, rightly; most storms are shorter.
-    assert!(
-        failed.len() * 10 <= outcomes.len(),
-        "{} jobs failed",
-        failed.len()
-    );
+    assert!(failed.len() * 10 <= outcomes.len(), "{} jobs failed", failed.len());
 }
 
 #[test]
 fn without_a_master_acknowledged_pushes_are_applied_exactly_once() {
-    let outcomes = seeds::run_all(seeds::wanted(SEEDS_ALONE), |seed| {
-        alone::run(&scenario(seed))
-    });
+    let outcomes = seeds::run_all(seeds::wanted(SEEDS_ALONE), |seed| alone::run(&scenario(seed)));
     judge("without a master", &outcomes);
 }
 
 /// The same runs with the dedup switched off must be caught: else the tests above cannot fail.
 #[test]
 fn without_dedup_the_simulation_finds_doubled_pushes() {
-    let off = |seed| Scenario {
-        dedup: false,
-        ..scenario(seed)
-    };
+    let off = |seed| Scenario { dedup: false, ..scenario(seed) };
     for run in [|s: &Scenario| alone::run(s), |s: &Scenario| managed::run(s)] {
         let outcomes = seeds::run_all(0..20, |seed| run(&off(seed)));
-        let caught = outcomes
-            .iter()
-            .filter(|outcome| outcome.violation.is_some())
-            .count();
-        assert!(
-            caught > 0,
-            "20 seeds without dedup and no push was applied twice"
-        );
+        let caught = outcomes.iter().filter(|outcome| outcome.violation.is_some()).count();
+        assert!(caught > 0, "20 seeds without dedup and no push was applied twice");
     }
 }
 

@@ -29,27 +29,14 @@ impl Job {
         let alone = alone();
         let out = tempfile::tempdir().unwrap();
         let folder = out.path().to_str().unwrap();
-        let args = [
-            "local",
-            "--instances",
-            "3",
-            "--passes",
-            passes,
-            "--out",
-            folder,
-        ];
+        let args = ["local", "--instances", "3", "--passes", passes, "--out", folder];
         let psrun = Process::start(&job_id(test), &args);
         psrun.wait_for_stdout("pass=1;", START);
-        Self {
-            psrun,
-            out,
-            _alone: alone,
-        }
+        Self { psrun, out, _alone: alone }
     }
 
     fn worker(&self, rank: u32) -> u32 {
-        self.psrun
-            .find(&["ps-worker", &format!("--worker-index={rank}")])
+        self.psrun.find(&["ps-worker", &format!("--worker-index={rank}")])
     }
 
     fn is_saved(&self) -> bool {
@@ -63,13 +50,8 @@ fn a_job_survives_the_death_of_a_worker() {
     let victim = job.worker(1);
     signal(victim, Signal::KILL);
     let end = job.psrun.wait(PATIENCE);
-    end.expect_code(0)
-        .expect_stderr(&["worker 1", &format!("pid {victim}"), "signal 9"]);
-    assert!(
-        end.metric("final_test_accuracy").unwrap() > 0.9,
-        "{}",
-        end.stdout
-    );
+    end.expect_code(0).expect_stderr(&["worker 1", &format!("pid {victim}"), "signal 9"]);
+    assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
     assert!(job.is_saved());
 }
 
@@ -79,11 +61,7 @@ fn a_job_survives_a_worker_that_stands_still() {
     signal(job.worker(0), Signal::STOP);
     let end = job.psrun.wait(PATIENCE);
     end.expect_code(0).expect_stderr(&["killing worker 0"]);
-    assert!(
-        end.metric("final_test_accuracy").unwrap() > 0.9,
-        "{}",
-        end.stdout
-    );
+    assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
     job.psrun.expect_nobody_left(Duration::ZERO);
 }
 
@@ -92,8 +70,7 @@ fn a_dead_server_ends_the_job_by_name() {
     let mut job = Job::under_way("server-dies", LONG);
     signal(job.psrun.find(&["ps-server", "--shard=1"]), Signal::KILL);
     let end = job.psrun.wait(SOON);
-    end.expect_code(1)
-        .expect_stderr(&["server 1", "signal 9", "127.0.0.1:", "server-1.log"]);
+    end.expect_code(1).expect_stderr(&["server 1", "signal 9", "127.0.0.1:", "server-1.log"]);
     job.psrun.expect_nobody_left(Duration::ZERO);
 }
 

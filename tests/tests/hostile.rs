@@ -24,24 +24,14 @@ async fn nan_and_infinity_are_refused_remembered_and_named() {
     let server = server().await;
     for (seq, bad) in [(0, f32::NAN), (1, f32::INFINITY), (2, f32::NEG_INFINITY)] {
         for duplicate in [false, true] {
-            let reply = server
-                .push(vec![push(seq, &[1.0, bad, 1.0, 1.0, 1.0])])
-                .await
-                .unwrap();
+            let reply = server.push(vec![push(seq, &[1.0, bad, 1.0, 1.0, 1.0])]).await.unwrap();
             assert_eq!(reply.refused.len(), 1);
             assert_eq!(reply.refused[0].reason(), Refused::NonFiniteGradient);
             assert_eq!(reply.duplicate, duplicate);
         }
     }
     let huge = [f32::MAX, 0.0, 0.0, 0.0, 0.0];
-    assert!(
-        server
-            .push(vec![push(3, &huge)])
-            .await
-            .unwrap()
-            .refused
-            .is_empty()
-    );
+    assert!(server.push(vec![push(3, &huge)]).await.unwrap().refused.is_empty());
     let reply = server.push(vec![push(4, &huge)]).await.unwrap();
     assert_eq!(reply.refused[0].reason(), Refused::NonFiniteResult);
 }
@@ -73,11 +63,7 @@ async fn chunks_and_spans_outside_their_range_are_refused() {
     future.chunks[0].pulled_version = 1;
     for message in [outside, long, span, overlap, many, future] {
         let status = server.push(vec![message.clone()]).await.unwrap_err();
-        assert_eq!(
-            status.code(),
-            Code::InvalidArgument,
-            "{message:?}: {status:?}"
-        );
+        assert_eq!(status.code(), Code::InvalidArgument, "{message:?}: {status:?}");
     }
     goes_on(&server, 0).await;
 }
@@ -85,26 +71,11 @@ async fn chunks_and_spans_outside_their_range_are_refused() {
 #[tokio::test]
 async fn a_push_without_header_or_without_its_chunks_is_not_acknowledged() {
     let server = server().await;
-    let headless = v1::PushMessage {
-        header: None,
-        ..push(0, &[1.0; 5])
-    };
-    assert_eq!(
-        server.push(vec![headless]).await.unwrap_err().code(),
-        Code::InvalidArgument
-    );
-    assert_eq!(
-        server.push(vec![]).await.unwrap_err().code(),
-        Code::InvalidArgument
-    );
-    let empty = v1::PushMessage {
-        chunks: vec![],
-        ..push(0, &[])
-    };
-    assert_eq!(
-        server.push(vec![empty]).await.unwrap_err().code(),
-        Code::Aborted
-    );
+    let headless = v1::PushMessage { header: None, ..push(0, &[1.0; 5]) };
+    assert_eq!(server.push(vec![headless]).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(server.push(vec![]).await.unwrap_err().code(), Code::InvalidArgument);
+    let empty = v1::PushMessage { chunks: vec![], ..push(0, &[]) };
+    assert_eq!(server.push(vec![empty]).await.unwrap_err().code(), Code::Aborted);
     goes_on(&server, 0).await;
 }
 
@@ -115,10 +86,7 @@ async fn another_job_or_shard_is_refused_by_name() {
     other_job.header.as_mut().unwrap().job = "another".into();
     let mut other_shard = push(0, &[1.0; 5]);
     other_shard.header.as_mut().unwrap().shard = 3;
-    for (message, reason) in [
-        (other_job, Reason::OtherJob),
-        (other_shard, Reason::OtherShard),
-    ] {
+    for (message, reason) in [(other_job, Reason::OtherJob), (other_shard, Reason::OtherShard)] {
         let status = server.push(vec![message]).await.unwrap_err();
         assert_eq!(refusal::from_status(&status).unwrap().reason(), reason);
     }
@@ -130,24 +98,10 @@ async fn another_model_is_refused_by_tensor() {
     let server = server().await;
     let mut spec = v1::ModelSpec::from(&model());
     spec.tensors[1].shape = vec![4];
-    let header = v1::InitHeader {
-        job: JOB.into(),
-        model: Some(spec),
-        ..v1::InitHeader::default()
-    };
-    let message = v1::InitMessage {
-        header: Some(header),
-        chunks: vec![],
-    };
-    let status = server
-        .data()
-        .init(tokio_stream::iter([message]))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        refusal::from_status(&status).unwrap().reason(),
-        Reason::OtherModel
-    );
+    let header = v1::InitHeader { job: JOB.into(), model: Some(spec), ..v1::InitHeader::default() };
+    let message = v1::InitMessage { header: Some(header), chunks: vec![] };
+    let status = server.data().init(tokio_stream::iter([message])).await.unwrap_err();
+    assert_eq!(refusal::from_status(&status).unwrap().reason(), Reason::OtherModel);
     assert!(status.message().contains("`b`"), "{}", status.message());
 }
 

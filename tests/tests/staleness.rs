@@ -15,12 +15,7 @@ fn scenario(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Scenario {
     Scenario {
         seed: 1,
         servers: 2,
-        shape: Shape {
-            hosts: WORKERS,
-            pushes_max: 80,
-            stride: 8,
-            samples: STEPS * WORKERS as u64,
-        },
+        shape: Shape { hosts: WORKERS, pushes_max: 80, stride: 8, samples: STEPS * WORKERS as u64 },
         passes: 1,
         batch_size: 1,
         bound,
@@ -43,11 +38,7 @@ fn slow() -> Vec<(Duration, Event)> {
 fn stuck() -> Vec<(Duration, Event)> {
     let cut = |server: &str| Event::Partition("worker2".into(), server.into());
     let at = Duration::from_millis(400);
-    vec![
-        (at, cut("server0")),
-        (at, cut("server1")),
-        (at, Event::Crash("worker2".into())),
-    ]
+    vec![(at, cut("server0")), (at, cut("server1")), (at, Event::Crash("worker2".into()))]
 }
 
 fn run(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Outcome {
@@ -60,24 +51,15 @@ fn run(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Outcome {
 fn without_a_bound_a_slow_worker_slows_nobody() {
     let (fair, slowed) = (run(None, vec![]), run(None, slow()));
     for worker in 0..2 {
-        let (alone, beside) = (
-            fair.ended(&format!("worker{}", worker)),
-            slowed.ended(&format!("worker{}", worker)),
-        );
-        assert!(
-            beside < alone * 3 / 2,
-            "worker {worker}: {alone:?}, beside a slow one {beside:?}"
-        );
+        let (alone, beside) =
+            (fair.ended(&format!("worker{}", worker)), slowed.ended(&format!("worker{}", worker)));
+        assert!(beside < alone * 3 / 2, "worker {worker}: {alone:?}, beside a slow one {beside:?}");
     }
     assert!(
         slowed.ended(&format!("worker{}", 2)) > slowed.ended(&format!("worker{}", 0)) * 3,
         "worker 2 was not slow"
     );
-    assert!(
-        slowed.gap > 20,
-        "the others ran ahead by {} steps only",
-        slowed.gap
-    );
+    assert!(slowed.gap > 20, "the others ran ahead by {} steps only", slowed.gap);
 }
 
 #[test]
@@ -86,11 +68,7 @@ fn nobody_is_further_ahead_of_a_slow_worker_than_the_bound() {
         let outcome = run(Some(bound), slow());
         // Steps are counted when their acknowledgement arrives: one for the step that the gate let
         // through, and one for the slow worker's push that is applied but not yet told.
-        assert!(
-            outcome.gap <= bound + 2,
-            "bound {bound}: ahead by {}",
-            outcome.gap
-        );
+        assert!(outcome.gap <= bound + 2, "bound {bound}: ahead by {}", outcome.gap);
         assert!(
             outcome.ended(&format!("worker{}", 0)) > Duration::from_secs(10),
             "the others did not wait"
@@ -104,14 +82,8 @@ fn a_stuck_worker_holds_the_others_only_until_its_lease_expires() {
     let lease = Duration::from_secs(3);
     for worker in 0..2 {
         let ended = outcome.ended(&format!("worker{}", worker));
-        assert!(
-            ended > lease,
-            "worker {worker} ended at {ended:?}, before the lease of {lease:?}"
-        );
-        assert!(
-            ended < lease * 3,
-            "worker {worker} ended at {ended:?}, long after {lease:?}"
-        );
+        assert!(ended > lease, "worker {worker} ended at {ended:?}, before the lease of {lease:?}");
+        assert!(ended < lease * 3, "worker {worker} ended at {ended:?}, long after {lease:?}");
     }
 }
 

@@ -26,11 +26,7 @@ pub(crate) const SAMPLES: u64 = 200;
 pub(crate) fn settings(passes: u64) -> TrainingSettings {
     TrainingSettings {
         optimizer: Optimizer::parse("sgd", None, None).unwrap(),
-        learning_rate: LearningRate {
-            base: 0.1,
-            schedule: Schedule::Constant,
-            warmup: 0.0,
-        },
+        learning_rate: LearningRate { base: 0.1, schedule: Schedule::Constant, warmup: 0.0 },
         staleness_correction: Correction::Auto,
         staleness_bound: Some(8),
         clip_norm: None,
@@ -41,10 +37,7 @@ pub(crate) fn settings(passes: u64) -> TrainingSettings {
 }
 
 pub(crate) fn layout() -> Layout {
-    let tensors = vec![
-        TensorSpec::trainable("w", [3, 4]),
-        TensorSpec::trainable("b", [5]),
-    ];
+    let tensors = vec![TensorSpec::trainable("w", [3, 4]), TensorSpec::trainable("b", [5])];
     Layout::new(tensors).unwrap()
 }
 
@@ -84,23 +77,14 @@ impl Job {
         let (incoming, address) = ps_runtime::transport::listen("127.0.0.1:0").await.unwrap();
         let address = address.to_string();
         let mut config = Config::new(JOB, servers, workers, settings(passes));
-        config.machine = MachineConfig {
-            lease: Duration::from_millis(1500),
-            ..config.machine
-        };
+        config.machine = MachineConfig { lease: Duration::from_millis(1500), ..config.machine };
         let (outside, lines) = outside(1);
         let (trigger, shutdown) = Shutdown::new();
         let files = Memory::default();
         let store = Arc::new(files.clone());
         let run = ps_master::run(config, incoming, address.clone(), outside, shutdown, store);
         let master = tokio::spawn(run);
-        Self {
-            address,
-            lines,
-            files,
-            trigger,
-            master,
-        }
+        Self { address, lines, files, trigger, master }
     }
 
     pub(crate) async fn member(
@@ -109,8 +93,7 @@ impl Job {
         token: u64,
         index: Option<u32>,
     ) -> Result<Arc<Member>, member::Error> {
-        self.member_at(role, token, index, format!("127.0.0.1:{token}"))
-            .await
+        self.member_at(role, token, index, format!("127.0.0.1:{token}")).await
     }
 
     pub(crate) async fn member_at(
@@ -140,11 +123,7 @@ impl Job {
         shards: u32,
     ) -> (Arc<FakeShard>, JoinHandle<v1::Leave>) {
         let (incoming, address) = ps_runtime::transport::listen("127.0.0.1:0").await.unwrap();
-        let fake = Arc::new(FakeShard {
-            shard,
-            shards,
-            memberships: Mutex::default(),
-        });
+        let fake = Arc::new(FakeShard { shard, shards, memberships: Mutex::default() });
         let serving = ps_runtime::transport::server()
             .add_service(DataPlaneServer::from_arc(fake.clone()))
             .add_service(ShardControlServer::from_arc(fake.clone()))
@@ -171,13 +150,7 @@ pub(crate) async fn beat_to_the_end(member: Arc<Member>) -> v1::Leave {
 /// Does every task at once until it may leave; sleeps so long over each.
 pub(crate) async fn work_to_the_end(member: Arc<Member>, per_task: Duration) -> v1::Leave {
     let beating = tokio::spawn(beat_to_the_end(member.clone()));
-    while member
-        .heartbeat(v1::HeartbeatRequest::default())
-        .await
-        .unwrap()
-        .shard_map
-        .is_none()
-    {
+    while member.heartbeat(v1::HeartbeatRequest::default()).await.unwrap().shard_map.is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let mut request = v1::NextTaskRequest::default();
@@ -265,10 +238,7 @@ impl DataPlane for FakeShard {
         Ok(Response::new(v1::DescribeReply {
             shard: self.shard,
             model: Some((&spec).into()),
-            counters: Some(v1::ShardCounters {
-                weight_bytes,
-                ..v1::ShardCounters::default()
-            }),
+            counters: Some(v1::ShardCounters { weight_bytes, ..v1::ShardCounters::default() }),
             ..v1::DescribeReply::default()
         }))
     }
@@ -294,20 +264,11 @@ impl DataPlane for FakeShard {
         let messages: Vec<_> = chunks
             .map(|(index, range)| {
                 let values = values(range);
-                let chunk = v1::ChunkValues {
-                    index,
-                    version: 1,
-                    values,
-                };
-                Ok(v1::PullMessage {
-                    header: None,
-                    chunks: vec![chunk],
-                })
+                let chunk = v1::ChunkValues { index, version: 1, values };
+                Ok(v1::PullMessage { header: None, chunks: vec![chunk] })
             })
             .collect();
-        Ok(Response::new(Box::pin(futures_util::stream::iter(
-            messages,
-        ))))
+        Ok(Response::new(Box::pin(futures_util::stream::iter(messages))))
     }
 
     async fn push_pull(

@@ -22,10 +22,7 @@ fn role(message: &'static str, role: v1::Role) -> Result<Role, Error> {
         v1::Role::Server => Ok(Role::Server),
         v1::Role::Worker => Ok(Role::Worker),
         v1::Role::Evaluator => Ok(Role::Evaluator),
-        v1::Role::Unspecified => Err(Error::Missing {
-            message,
-            field: "role",
-        }),
+        v1::Role::Unspecified => Err(Error::Missing { message, field: "role" }),
     }
 }
 
@@ -36,12 +33,7 @@ fn seat(message: &'static str, role: Role, index: u32) -> Result<Seat, Error> {
         Role::Evaluator => 1,
     };
     if index >= count {
-        return Err(Error::invalid(
-            message,
-            "index",
-            index,
-            format!("less than {count}"),
-        ));
+        return Err(Error::invalid(message, "index", index, format!("less than {count}")));
     }
     Ok(Seat { role, index })
 }
@@ -55,12 +47,7 @@ fn at_most(
     if len <= max {
         return Ok(());
     }
-    Err(Error::invalid(
-        message,
-        field,
-        format!("{len} bytes or entries"),
-        format!("at most {max}"),
-    ))
+    Err(Error::invalid(message, field, format!("{len} bytes or entries"), format!("at most {max}")))
 }
 
 impl TryFrom<v1::RegisterRequest> for Registration {
@@ -71,18 +58,10 @@ impl TryFrom<v1::RegisterRequest> for Registration {
         let role = role(NAME, request.role())?;
         seat(NAME, role, request.index.unwrap_or(0))?;
         at_most(NAME, "address", request.address.len(), ADDRESS_BYTES_MAX)?;
-        let port = request
-            .address
-            .rsplit_once(':')
-            .map(|(_, port)| port.parse::<u16>());
+        let port = request.address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
         if role == Role::Server && !matches!(port, Some(Ok(_))) {
             let (field, expected) = ("address", "HOST:PORT, where workers reach the server");
-            return Err(Error::invalid(
-                NAME,
-                field,
-                format!("`{}`", request.address),
-                expected,
-            ));
+            return Err(Error::invalid(NAME, field, format!("`{}`", request.address), expected));
         }
         if request.train_samples > SAMPLES_MAX {
             let (field, expected) = ("train_samples", format!("at most {SAMPLES_MAX}"));
@@ -122,23 +101,11 @@ impl TryFrom<v1::WorkerCounters> for WorkerCounters {
     type Error = Error;
 
     fn try_from(wire: v1::WorkerCounters) -> Result<Self, Error> {
-        at_most(
-            "WorkerCounters",
-            "staleness",
-            wire.staleness.len(),
-            STALENESS_COUNTS_MAX,
-        )?;
+        at_most("WorkerCounters", "staleness", wire.staleness.len(), STALENESS_COUNTS_MAX)?;
         let seconds = |value: f64| {
-            if value.is_finite() {
-                value.max(0.0)
-            } else {
-                0.0
-            }
+            if value.is_finite() { value.max(0.0) } else { 0.0 }
         };
-        let counts = wire
-            .staleness
-            .iter()
-            .map(|count| (count.staleness, count.pushes));
+        let counts = wire.staleness.iter().map(|count| (count.staleness, count.pushes));
         Ok(Self {
             steps: wire.steps,
             samples: wire.samples,
@@ -171,10 +138,7 @@ impl TryFrom<v1::NextTaskRequest> for TaskRequest {
             },
             number: request.number,
             finished: request.finished.map(LeaseResult::try_from).transpose()?,
-            evaluated: request
-                .evaluated
-                .map(EvaluationResult::try_from)
-                .transpose()?,
+            evaluated: request.evaluated.map(EvaluationResult::try_from).transpose()?,
         })
     }
 }
@@ -186,12 +150,7 @@ impl TryFrom<v1::LeaseResult> for LeaseResult {
         const NAME: &str = "LeaseResult";
         if wire.steps_not_finite > wire.steps {
             let expected = format!("at most the {} steps", wire.steps);
-            return Err(Error::invalid(
-                NAME,
-                "steps_not_finite",
-                wire.steps_not_finite,
-                expected,
-            ));
+            return Err(Error::invalid(NAME, "steps_not_finite", wire.steps_not_finite, expected));
         }
         // Finite losses can still have an infinite sum.
         let is_finite = wire.loss_sum.is_finite();
@@ -199,11 +158,7 @@ impl TryFrom<v1::LeaseResult> for LeaseResult {
             lease: wire.lease,
             losses: Losses {
                 steps: wire.steps,
-                steps_not_finite: if is_finite {
-                    wire.steps_not_finite
-                } else {
-                    wire.steps
-                },
+                steps_not_finite: if is_finite { wire.steps_not_finite } else { wire.steps },
                 loss_sum: if is_finite { wire.loss_sum } else { 0.0 },
                 loss_samples: if is_finite { wire.loss_samples } else { 0 },
             },
@@ -218,18 +173,10 @@ impl TryFrom<v1::EvaluationResult> for EvaluationResult {
         const NAME: &str = "EvaluationResult";
         at_most(NAME, "error", wire.error.len(), MESSAGE_TEXT_BYTES_MAX)?;
         if let Some(accuracy) = wire.accuracy.filter(|share| !(0.0..=1.0).contains(share)) {
-            return Err(Error::invalid(
-                NAME,
-                "accuracy",
-                accuracy,
-                "a share from 0 to 1",
-            ));
+            return Err(Error::invalid(NAME, "accuracy", accuracy, "a share from 0 to 1"));
         }
         Ok(Self {
-            task: EvaluateTask {
-                pass: wire.pass,
-                is_final: wire.r#final,
-            },
+            task: EvaluateTask { pass: wire.pass, is_final: wire.r#final },
             loss: wire.loss,
             accuracy: wire.accuracy,
             samples: wire.samples,
@@ -241,28 +188,21 @@ impl TryFrom<v1::EvaluationResult> for EvaluationResult {
 
 impl From<JobProgress> for v1::JobProgress {
     fn from(progress: JobProgress) -> Self {
-        Self {
-            samples_done: progress.samples_done,
-            samples_total: progress.samples_total,
-        }
+        Self { samples_done: progress.samples_done, samples_total: progress.samples_total }
     }
 }
 
 impl From<ShardMap> for v1::ShardMap {
     fn from(map: ShardMap) -> Self {
-        Self {
-            epoch: map.epoch,
-            addresses: map.addresses,
-        }
+        Self { epoch: map.epoch, addresses: map.addresses }
     }
 }
 
 impl From<Word> for v1::HeartbeatReply {
     fn from(word: Word) -> Self {
-        let leave = word.leave.map(|leave| v1::Leave {
-            exit_code: leave.exit_code.into(),
-            reason: leave.reason,
-        });
+        let leave = word
+            .leave
+            .map(|leave| v1::Leave { exit_code: leave.exit_code.into(), reason: leave.reason });
         Self {
             shard_map: word.shard_map.map(v1::ShardMap::from),
             progress: Some(word.progress.into()),
@@ -284,10 +224,9 @@ impl From<Task> for v1::NextTaskReply {
                 progress: Some(task.progress.into()),
                 start_clock: task.start_clock,
             }),
-            Task::Evaluate(task) => Wire::Evaluate(v1::EvaluateTask {
-                pass: task.pass,
-                r#final: task.is_final,
-            }),
+            Task::Evaluate(task) => {
+                Wire::Evaluate(v1::EvaluateTask { pass: task.pass, r#final: task.is_final })
+            }
             Task::Wait(wait) => {
                 let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 Wire::Wait(v1::WaitTask { milliseconds })
@@ -347,34 +286,10 @@ mod tests {
     fn bad_registrations_are_named() {
         assert!(Registration::try_from(register()).is_ok());
         let cases = [
-            (
-                v1::RegisterRequest {
-                    role: 0,
-                    ..register()
-                },
-                "`role`",
-            ),
-            (
-                v1::RegisterRequest {
-                    index: Some(SHARDS_MAX),
-                    ..register()
-                },
-                "`index`",
-            ),
-            (
-                v1::RegisterRequest {
-                    address: "x".repeat(1000),
-                    ..register()
-                },
-                "`address`",
-            ),
-            (
-                v1::RegisterRequest {
-                    address: "host".into(),
-                    ..register()
-                },
-                "HOST:PORT",
-            ),
+            (v1::RegisterRequest { role: 0, ..register() }, "`role`"),
+            (v1::RegisterRequest { index: Some(SHARDS_MAX), ..register() }, "`index`"),
+            (v1::RegisterRequest { address: "x".repeat(1000), ..register() }, "`address`"),
+            (v1::RegisterRequest { address: "host".into(), ..register() }, "HOST:PORT"),
         ];
         for (request, part) in cases {
             let error = Registration::try_from(request).unwrap_err().to_string();
@@ -384,43 +299,20 @@ mod tests {
 
     #[test]
     fn bad_results_are_named() {
-        let lease = v1::LeaseResult {
-            steps: 1,
-            steps_not_finite: 2,
-            ..Default::default()
-        };
+        let lease = v1::LeaseResult { steps: 1, steps_not_finite: 2, ..Default::default() };
         assert!(LeaseResult::try_from(lease).is_err());
-        let overflow = v1::LeaseResult {
-            steps: 3,
-            loss_sum: f64::INFINITY,
-            ..Default::default()
-        };
-        assert_eq!(
-            LeaseResult::try_from(overflow)
-                .unwrap()
-                .losses
-                .steps_not_finite,
-            3
-        );
-        let accuracy = v1::EvaluationResult {
-            accuracy: Some(1.5),
-            ..Default::default()
-        };
+        let overflow = v1::LeaseResult { steps: 3, loss_sum: f64::INFINITY, ..Default::default() };
+        assert_eq!(LeaseResult::try_from(overflow).unwrap().losses.steps_not_finite, 3);
+        let accuracy = v1::EvaluationResult { accuracy: Some(1.5), ..Default::default() };
         assert!(EvaluationResult::try_from(accuracy).is_err());
-        let server = v1::NextTaskRequest {
-            role: v1::Role::Server.into(),
-            ..Default::default()
-        };
+        let server = v1::NextTaskRequest { role: v1::Role::Server.into(), ..Default::default() };
         assert!(TaskRequest::try_from(server).is_err());
     }
 
     #[test]
     fn a_flood_of_counts_is_refused() {
         let staleness = vec![v1::StalenessCount::default(); STALENESS_COUNTS_MAX + 1];
-        let counters = v1::WorkerCounters {
-            staleness,
-            ..Default::default()
-        };
+        let counters = v1::WorkerCounters { staleness, ..Default::default() };
         assert!(WorkerCounters::try_from(counters).is_err());
     }
 }

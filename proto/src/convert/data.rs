@@ -39,39 +39,22 @@ impl TryFrom<v1::PushHeader> for PushStart {
 
     fn try_from(header: v1::PushHeader) -> Result<Self, Error> {
         const NAME: &str = "PushHeader";
-        let missing = |field| Error::Missing {
-            message: NAME,
-            field,
-        };
+        let missing = |field| Error::Missing { message: NAME, field };
         let kind = kind(NAME, header.kind())?;
         encoding(NAME, header.encoding)?;
         let id = header.id.ok_or(missing("id"))?;
         let rate = header.learning_rate;
         if !rate.is_finite() || rate < 0.0 {
-            return Err(Error::invalid(
-                NAME,
-                "learning_rate",
-                rate,
-                "a finite rate of 0 or more",
-            ));
+            return Err(Error::invalid(NAME, "learning_rate", rate, "a finite rate of 0 or more"));
         }
         if header.oldest_unacknowledged_seq > id.seq {
             let expected = format!("at most the push's own seq {}", id.seq);
             let found = header.oldest_unacknowledged_seq;
-            return Err(Error::invalid(
-                NAME,
-                "oldest_unacknowledged_seq",
-                found,
-                expected,
-            ));
+            return Err(Error::invalid(NAME, "oldest_unacknowledged_seq", found, expected));
         }
         Ok(Self {
             shard: header.shard,
-            id: PushId {
-                worker: id.worker,
-                incarnation: id.incarnation,
-                seq: id.seq,
-            },
+            id: PushId { worker: id.worker, incarnation: id.incarnation, seq: id.seq },
             oldest: header.oldest_unacknowledged_seq,
             epoch: header.epoch,
             clock: header.clock,
@@ -86,10 +69,7 @@ pub(super) fn kind(message: &'static str, kind: v1::TensorKind) -> Result<Tensor
     match kind {
         v1::TensorKind::Trainable => Ok(TensorKind::Trainable),
         v1::TensorKind::State => Ok(TensorKind::State),
-        v1::TensorKind::Unspecified => Err(Error::Missing {
-            message,
-            field: "kind",
-        }),
+        v1::TensorKind::Unspecified => Err(Error::Missing { message, field: "kind" }),
     }
 }
 
@@ -97,12 +77,7 @@ fn encoding(message: &'static str, encoding: i32) -> Result<(), Error> {
     if encoding == i32::from(v1::Encoding::F32) {
         return Ok(());
     }
-    Err(Error::invalid(
-        message,
-        "encoding",
-        encoding,
-        "1 (f32), the one this version knows",
-    ))
+    Err(Error::invalid(message, "encoding", encoding, "1 (f32), the one this version knows"))
 }
 
 /// The part of a push that belongs to one chunk, checked against nothing but itself.
@@ -124,16 +99,11 @@ impl TryFrom<v1::ChunkPayload> for Payload {
     fn try_from(payload: v1::ChunkPayload) -> Result<Self, Error> {
         let bytes = payload.values.len();
         if !bytes.is_multiple_of(ELEMENT_BYTES) || bytes > CHUNK_ELEMENTS_MAX * ELEMENT_BYTES {
-            let expected = format!(
-                "a multiple of 4, at most {}",
-                CHUNK_ELEMENTS_MAX * ELEMENT_BYTES
-            );
+            let expected =
+                format!("a multiple of 4, at most {}", CHUNK_ELEMENTS_MAX * ELEMENT_BYTES);
             return Err(Error::invalid("ChunkPayload", "values", bytes, expected));
         }
-        let spans = payload.spans.iter().map(|span| Span {
-            start: span.start,
-            len: span.len,
-        });
+        let spans = payload.spans.iter().map(|span| Span { start: span.start, len: span.len });
         Ok(Self {
             index: payload.index,
             spans: spans.collect(),
@@ -145,10 +115,7 @@ impl TryFrom<v1::ChunkPayload> for Payload {
 
 impl From<Payload> for v1::ChunkPayload {
     fn from(payload: Payload) -> Self {
-        let spans = payload.spans.iter().map(|span| v1::Span {
-            start: span.start,
-            len: span.len,
-        });
+        let spans = payload.spans.iter().map(|span| v1::Span { start: span.start, len: span.len });
         Self {
             index: payload.index,
             spans: spans.collect(),
@@ -192,17 +159,14 @@ pub fn check_pull(request: &v1::PullRequest) -> Result<(), Error> {
 
 /// The reply to a push.
 pub fn push_reply(acknowledgement: &Acknowledgement, duplicate: bool) -> v1::PushReply {
-    let refused = acknowledgement
-        .refused
-        .iter()
-        .map(|&(index, refusal)| v1::RefusedChunk {
-            index,
-            reason: match refusal {
-                Refusal::NonFiniteGradient => v1::refused_chunk::Reason::NonFiniteGradient,
-                Refusal::NonFiniteResult => v1::refused_chunk::Reason::NonFiniteResult,
-            }
-            .into(),
-        });
+    let refused = acknowledgement.refused.iter().map(|&(index, refusal)| v1::RefusedChunk {
+        index,
+        reason: match refusal {
+            Refusal::NonFiniteGradient => v1::refused_chunk::Reason::NonFiniteGradient,
+            Refusal::NonFiniteResult => v1::refused_chunk::Reason::NonFiniteResult,
+        }
+        .into(),
+    });
     v1::PushReply {
         refused: refused.collect(),
         staleness_max: acknowledgement.staleness_max,
@@ -216,11 +180,7 @@ mod tests {
 
     fn header() -> v1::PushHeader {
         v1::PushHeader {
-            id: Some(v1::PushId {
-                worker: 1,
-                incarnation: 2,
-                seq: 3,
-            }),
+            id: Some(v1::PushId { worker: 1, incarnation: 2, seq: 3 }),
             learning_rate: 0.1,
             kind: v1::TensorKind::Trainable.into(),
             encoding: v1::Encoding::F32.into(),
@@ -231,54 +191,17 @@ mod tests {
     #[test]
     fn a_good_header_is_taken() {
         let start = PushStart::try_from(header()).unwrap();
-        assert_eq!(
-            start.id,
-            PushId {
-                worker: 1,
-                incarnation: 2,
-                seq: 3
-            }
-        );
+        assert_eq!(start.id, PushId { worker: 1, incarnation: 2, seq: 3 });
     }
 
     #[test]
     fn bad_headers_are_named() {
         let cases = [
-            (
-                v1::PushHeader {
-                    id: None,
-                    ..header()
-                },
-                "`id`",
-            ),
-            (
-                v1::PushHeader {
-                    learning_rate: f32::NAN,
-                    ..header()
-                },
-                "`learning_rate`",
-            ),
-            (
-                v1::PushHeader {
-                    encoding: 9,
-                    ..header()
-                },
-                "`encoding`",
-            ),
-            (
-                v1::PushHeader {
-                    kind: 0,
-                    ..header()
-                },
-                "`kind`",
-            ),
-            (
-                v1::PushHeader {
-                    oldest_unacknowledged_seq: 4,
-                    ..header()
-                },
-                "`oldest",
-            ),
+            (v1::PushHeader { id: None, ..header() }, "`id`"),
+            (v1::PushHeader { learning_rate: f32::NAN, ..header() }, "`learning_rate`"),
+            (v1::PushHeader { encoding: 9, ..header() }, "`encoding`"),
+            (v1::PushHeader { kind: 0, ..header() }, "`kind`"),
+            (v1::PushHeader { oldest_unacknowledged_seq: 4, ..header() }, "`oldest"),
         ];
         for (header, field) in cases {
             let error = PushStart::try_from(header).unwrap_err().to_string();
@@ -288,10 +211,8 @@ mod tests {
 
     #[test]
     fn a_payload_is_bounded_and_whole() {
-        let payload = |bytes: usize| v1::ChunkPayload {
-            values: vec![0; bytes].into(),
-            ..Default::default()
-        };
+        let payload =
+            |bytes: usize| v1::ChunkPayload { values: vec![0; bytes].into(), ..Default::default() };
         assert!(Payload::try_from(payload(8)).is_ok());
         assert!(Payload::try_from(payload(7)).is_err());
         assert!(Payload::try_from(payload(CHUNK_ELEMENTS_MAX * 4 + 4)).is_err());

@@ -40,12 +40,7 @@ impl Error {
         found: impl ToString,
         expected: impl ToString,
     ) -> Self {
-        Self::Invalid {
-            message,
-            field,
-            found: found.to_string(),
-            expected: expected.to_string(),
-        }
+        Self::Invalid { message, field, found: found.to_string(), expected: expected.to_string() }
     }
 }
 

@@ -35,12 +35,7 @@ impl TryFrom<v1::ModelSpec> for ModelSpec {
         }
         if spec.tensors.len() > TENSORS_MAX {
             let expected = format!("at most {TENSORS_MAX}");
-            return Err(Error::invalid(
-                NAME,
-                "tensors",
-                spec.tensors.len(),
-                expected,
-            ));
+            return Err(Error::invalid(NAME, "tensors", spec.tensors.len(), expected));
         }
         let tensors: Result<Vec<_>, _> =
             spec.tensors.into_iter().map(TensorSpec::try_from).collect();
@@ -50,10 +45,8 @@ impl TryFrom<v1::ModelSpec> for ModelSpec {
             let expected = format!("at most {MODEL_ELEMENTS_MAX} elements");
             return Err(Error::invalid(NAME, "tensors", layout.elements(), expected));
         }
-        let optimizer = spec.optimizer.ok_or(Error::Missing {
-            message: NAME,
-            field: "optimizer",
-        })?;
+        let optimizer =
+            spec.optimizer.ok_or(Error::Missing { message: NAME, field: "optimizer" })?;
         Ok(Self {
             layout,
             optimizer: Optimizer::try_from(optimizer)?,
@@ -92,24 +85,12 @@ impl TryFrom<v1::Tensor> for TensorSpec {
             let expected = format!("at most {DIMENSIONS_MAX} dimensions");
             return Err(Error::invalid(NAME, "shape", tensor.shape.len(), expected));
         }
-        let dims: Result<Vec<usize>, _> = tensor
-            .shape
-            .iter()
-            .map(|&dim| usize::try_from(dim))
-            .collect();
+        let dims: Result<Vec<usize>, _> =
+            tensor.shape.iter().map(|&dim| usize::try_from(dim)).collect();
         let shape = dims.map_err(|_| {
-            Error::invalid(
-                NAME,
-                "shape",
-                format!("{:?}", tensor.shape),
-                "addressable dimensions",
-            )
+            Error::invalid(NAME, "shape", format!("{:?}", tensor.shape), "addressable dimensions")
         })?;
-        Ok(Self {
-            name: tensor.name,
-            shape,
-            kind,
-        })
+        Ok(Self { name: tensor.name, shape, kind })
     }
 }
 
@@ -129,16 +110,8 @@ impl From<&Optimizer> for v1::Optimizer {
             OptimizerKind::RmsProp { alpha, epsilon } => {
                 (wire.alpha, wire.epsilon) = (Some(alpha), Some(epsilon));
             }
-            OptimizerKind::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            }
-            | OptimizerKind::AdamW {
-                beta1,
-                beta2,
-                epsilon,
-            } => {
+            OptimizerKind::Adam { beta1, beta2, epsilon }
+            | OptimizerKind::AdamW { beta1, beta2, epsilon } => {
                 (wire.beta1, wire.beta2) = (Some(beta1), Some(beta2));
                 wire.epsilon = Some(epsilon);
             }
@@ -167,16 +140,8 @@ impl TryFrom<v1::Optimizer> for Optimizer {
                 set(alpha, wire.alpha);
                 set(epsilon, wire.epsilon);
             }
-            OptimizerKind::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            }
-            | OptimizerKind::AdamW {
-                beta1,
-                beta2,
-                epsilon,
-            } => {
+            OptimizerKind::Adam { beta1, beta2, epsilon }
+            | OptimizerKind::AdamW { beta1, beta2, epsilon } => {
                 set(beta1, wire.beta1);
                 set(beta2, wire.beta2);
                 set(epsilon, wire.epsilon);
@@ -203,25 +168,17 @@ fn correction_from_wire(
         v1::StalenessCorrection::None => Ok(Correction::None),
         v1::StalenessCorrection::Auto => Ok(Correction::Auto),
         v1::StalenessCorrection::LearningRate => Ok(Correction::LearningRate),
-        v1::StalenessCorrection::Unspecified => Err(Error::Missing {
-            message,
-            field: "correction",
-        }),
+        v1::StalenessCorrection::Unspecified => {
+            Err(Error::Missing { message, field: "correction" })
+        }
     }
 }
 
 impl From<&TrainingSettings> for v1::TrainingSettings {
     fn from(settings: &TrainingSettings) -> Self {
-        let LearningRate {
-            base,
-            schedule,
-            warmup,
-        } = settings.learning_rate;
-        let mut wire = v1::Schedule {
-            name: schedule.name().to_owned(),
-            warmup,
-            ..v1::Schedule::default()
-        };
+        let LearningRate { base, schedule, warmup } = settings.learning_rate;
+        let mut wire =
+            v1::Schedule { name: schedule.name().to_owned(), warmup, ..v1::Schedule::default() };
         match schedule {
             Schedule::Constant => (),
             Schedule::Step { every, factor } => {
@@ -248,19 +205,12 @@ impl TryFrom<v1::TrainingSettings> for TrainingSettings {
 
     fn try_from(wire: v1::TrainingSettings) -> Result<Self, Error> {
         const NAME: &str = "TrainingSettings";
-        let missing = |field| Error::Missing {
-            message: NAME,
-            field,
-        };
+        let missing = |field| Error::Missing { message: NAME, field };
         let staleness_correction = correction_from_wire(NAME, wire.correction())?;
         let schedule = wire.schedule.ok_or(missing("schedule"))?;
-        let course = Schedule::parse(
-            &schedule.name,
-            schedule.every,
-            schedule.factor,
-            schedule.minimum,
-        )
-        .map_err(|error| Error::invalid(NAME, "schedule", error, "a schedule"))?;
+        let course =
+            Schedule::parse(&schedule.name, schedule.every, schedule.factor, schedule.minimum)
+                .map_err(|error| Error::invalid(NAME, "schedule", error, "a schedule"))?;
         let settings = Self {
             optimizer: Optimizer::try_from(wire.optimizer.ok_or(missing("optimizer"))?)?,
             learning_rate: LearningRate {
@@ -291,10 +241,7 @@ mod tests {
             optimizer: Optimizer::parse(name, None, Some(0.5)).unwrap(),
             learning_rate: LearningRate {
                 base: 0.1,
-                schedule: Schedule::Step {
-                    every: 0.25,
-                    factor: 0.5,
-                },
+                schedule: Schedule::Step { every: 0.25, factor: 0.5 },
                 warmup: 0.1,
             },
             staleness_correction: Correction::LearningRate,
@@ -319,11 +266,7 @@ mod tests {
     fn a_model_survives_the_wire() {
         let layout = Layout::new(vec![
             TensorSpec::trainable("b", [2, 3]),
-            TensorSpec {
-                name: "a".into(),
-                shape: vec![],
-                kind: TensorKind::State,
-            },
+            TensorSpec { name: "a".into(), shape: vec![], kind: TensorKind::State },
         ]);
         let spec = settings("adam").model_spec(&layout.unwrap(), 3);
         let mut wire = v1::ModelSpec::from(&spec);

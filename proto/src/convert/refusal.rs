@@ -13,11 +13,7 @@ pub fn status(
     current_incarnation: u64,
     message: impl Into<String>,
 ) -> Status {
-    let detail = v1::Refusal {
-        reason: reason.into(),
-        current_epoch,
-        current_incarnation,
-    };
+    let detail = v1::Refusal { reason: reason.into(), current_epoch, current_incarnation };
     Status::with_details(code(reason), message, detail.encode_to_vec().into())
 }
 
@@ -52,10 +48,7 @@ mod tests {
         let status = status(Reason::StaleEpoch, 7, 3, "epoch 6 is over");
         assert_eq!(status.code(), Code::FailedPrecondition);
         let refusal = from_status(&status).unwrap();
-        assert_eq!(
-            (refusal.reason(), refusal.current_epoch),
-            (Reason::StaleEpoch, 7)
-        );
+        assert_eq!((refusal.reason(), refusal.current_epoch), (Reason::StaleEpoch, 7));
         assert!(from_status(&Status::unavailable("gone")).is_none());
     }
 }

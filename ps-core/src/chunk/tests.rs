@@ -16,10 +16,7 @@ fn chunk(name: &str) -> Chunk {
 }
 
 fn bytes(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// A gradient at the chunk's own version.
@@ -35,19 +32,9 @@ fn gradient<'a>(chunk: &Chunk, spans: &'a [Span], values: &'a [u8]) -> Update<'a
 
 /// All of a chunk as integers, so that equality means the same bits.
 fn bits(chunk: &Chunk) -> (Vec<u32>, Vec<Vec<u32>>, u64, u64) {
-    let bits = |values: &[f32]| {
-        values
-            .iter()
-            .map(|value| value.to_bits())
-            .collect::<Vec<_>>()
-    };
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     let slots = chunk.slots().iter().map(|slot| bits(slot)).collect();
-    (
-        bits(chunk.weights()),
-        slots,
-        chunk.version(),
-        chunk.updates(),
-    )
+    (bits(chunk.weights()), slots, chunk.version(), chunk.updates())
 }
 
 #[test]
@@ -55,10 +42,7 @@ fn versions_count_all_updates_and_steps_only_gradients() {
     let mut chunk = chunk("adam");
     let values = bytes(&[0.5; LENGTH]);
     let first = gradient(&chunk, &[], &values);
-    let state = Update {
-        kind: TensorKind::State,
-        ..first
-    };
+    let state = Update { kind: TensorKind::State, ..first };
     for (update, staleness) in [(first, 0), (state, 1), (first, 2)] {
         let outcome = chunk.apply(&optimizer("adam"), Correction::Auto, &update);
         assert_eq!(outcome, Ok(Outcome::Applied { staleness }));
@@ -72,13 +56,8 @@ fn state_replaces_exactly_what_its_spans_cover() {
     let before = chunk.to_parts();
     let values = bytes(&[f32::from_bits(1), -0.0]);
     let spans = [Span::new(3, 1), Span::new(9, 1)];
-    let update = Update {
-        kind: TensorKind::State,
-        ..gradient(&chunk, &spans, &values)
-    };
-    chunk
-        .apply(&optimizer("momentum"), Correction::Auto, &update)
-        .unwrap();
+    let update = Update { kind: TensorKind::State, ..gradient(&chunk, &spans, &values) };
+    chunk.apply(&optimizer("momentum"), Correction::Auto, &update).unwrap();
     for (index, (old, new)) in before.weights.iter().zip(chunk.weights()).enumerate() {
         let expected = match index {
             3 => f32::from_bits(1),
@@ -94,33 +73,15 @@ fn state_replaces_exactly_what_its_spans_cover() {
 fn a_stale_push_takes_a_smaller_step_and_decays_less() {
     let values = bytes(&[1.0; LENGTH]);
     let push = |learning_rate, pulled_version, correction| {
-        let parts = Parts {
-            version: 4,
-            ..chunk("momentum").to_parts()
-        };
+        let parts = Parts { version: 4, ..chunk("momentum").to_parts() };
         let mut chunk = Chunk::from_parts(parts).unwrap();
-        let update = Update {
-            learning_rate,
-            pulled_version,
-            ..gradient(&chunk, &[], &values)
-        };
-        chunk
-            .apply(&optimizer("momentum"), correction, &update)
-            .unwrap();
+        let update = Update { learning_rate, pulled_version, ..gradient(&chunk, &[], &values) };
+        chunk.apply(&optimizer("momentum"), correction, &update).unwrap();
         chunk.to_parts()
     };
-    assert_eq!(
-        push(0.4, 0, Correction::Auto),
-        push(0.1, 4, Correction::Auto)
-    );
-    assert_eq!(
-        push(0.4, 0, Correction::None),
-        push(0.4, 4, Correction::Auto)
-    );
-    assert_ne!(
-        push(0.4, 0, Correction::Auto),
-        push(0.4, 0, Correction::None)
-    );
+    assert_eq!(push(0.4, 0, Correction::Auto), push(0.1, 4, Correction::Auto));
+    assert_eq!(push(0.4, 0, Correction::None), push(0.4, 4, Correction::Auto));
+    assert_ne!(push(0.4, 0, Correction::Auto), push(0.4, 0, Correction::None));
 }
 
 #[test]
@@ -129,19 +90,14 @@ fn what_is_not_finite_is_refused_whole() {
         let mut chunk = chunk(name);
         let values = bytes(&[0.5; LENGTH]);
         let warm = gradient(&chunk, &[], &values);
-        chunk
-            .apply(&optimizer(name), Correction::Auto, &warm)
-            .unwrap();
+        chunk.apply(&optimizer(name), Correction::Auto, &warm).unwrap();
         let before = bits(&chunk);
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut values = [0.5; LENGTH];
             values[LENGTH - 1] = bad;
             let values = bytes(&values);
             for kind in [TensorKind::Trainable, TensorKind::State] {
-                let update = Update {
-                    kind,
-                    ..gradient(&chunk, &[], &values)
-                };
+                let update = Update { kind, ..gradient(&chunk, &[], &values) };
                 let outcome = chunk.apply(&optimizer(name), Correction::Auto, &update);
                 assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteGradient)));
                 assert_eq!(bits(&chunk), before);
@@ -156,20 +112,12 @@ fn what_overflows_is_refused_and_what_only_might_is_applied() {
     let mut chunk = Chunk::new(vec![-3e38, 1.0], &sgd).unwrap();
     let before = bits(&chunk);
     let over = bytes(&[1e38, 1.0]);
-    let update = Update {
-        learning_rate: 0.9,
-        ..gradient(&chunk, &[], &over)
-    };
-    let refused = chunk
-        .apply(&optimizer("sgd"), Correction::None, &update)
-        .unwrap();
+    let update = Update { learning_rate: 0.9, ..gradient(&chunk, &[], &over) };
+    let refused = chunk.apply(&optimizer("sgd"), Correction::None, &update).unwrap();
     // 0.91 * -3e38 - 0.9e38 is beyond the largest `f32`; a smaller step is not.
     assert_eq!(refused, Outcome::Refused(Refusal::NonFiniteResult));
     assert_eq!(bits(&chunk), before);
-    let update = Update {
-        learning_rate: 0.1,
-        ..update
-    };
+    let update = Update { learning_rate: 0.1, ..update };
     let applied = chunk.apply(&sgd, Correction::None, &update).unwrap();
     assert_eq!(applied, Outcome::Applied { staleness: 0 });
     assert!(chunk.weights()[0] < -3e38);
@@ -181,19 +129,10 @@ fn a_step_from_large_state_values_is_checked_too() {
     let mut chunk = Chunk::new(vec![1.0], &sgd).unwrap();
     let (large, step) = (bytes(&[-3.4e38]), bytes(&[1e37]));
     let update = gradient(&chunk, &[], &large);
-    let update = Update {
-        kind: TensorKind::State,
-        ..update
-    };
+    let update = Update { kind: TensorKind::State, ..update };
     chunk.apply(&sgd, Correction::None, &update).unwrap();
-    let update = Update {
-        learning_rate: 1.0,
-        ..gradient(&chunk, &[], &step)
-    };
-    let no_decay = Optimizer {
-        weight_decay: 0.0,
-        ..sgd
-    };
+    let update = Update { learning_rate: 1.0, ..gradient(&chunk, &[], &step) };
+    let no_decay = Optimizer { weight_decay: 0.0, ..sgd };
     let outcome = chunk.apply(&no_decay, Correction::None, &update);
     assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteResult)));
     assert_eq!(chunk.weights(), [-3.4e38]);
@@ -207,27 +146,17 @@ fn a_square_that_overflows_is_refused() {
         let values = bytes(&[1e22; LENGTH]);
         let update = gradient(&chunk, &[], &values);
         let outcome = chunk.apply(&optimizer(name), Correction::Auto, &update);
-        assert_eq!(
-            outcome,
-            Ok(Outcome::Refused(Refusal::NonFiniteResult)),
-            "{name}"
-        );
+        assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteResult)), "{name}");
         assert_eq!(bits(&chunk), before);
     }
 }
 
 #[test]
 fn a_decay_beyond_all_numbers_is_refused() {
-    let wild = Optimizer {
-        weight_decay: 1e30,
-        ..optimizer("sgd")
-    };
+    let wild = Optimizer { weight_decay: 1e30, ..optimizer("sgd") };
     let mut chunk = Chunk::new(vec![0.0; 3], &wild).unwrap();
     let values = bytes(&[0.0; 3]);
-    let update = Update {
-        learning_rate: 1e30,
-        ..gradient(&chunk, &[], &values)
-    };
+    let update = Update { learning_rate: 1e30, ..gradient(&chunk, &[], &values) };
     let outcome = chunk.apply(&wild, Correction::Auto, &update);
     assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteResult)));
 }
@@ -240,36 +169,13 @@ fn malformed_updates_are_errors_and_change_nothing() {
     let (outside, twice) = ([Span::new(41, 1)], [Span::new(1, 1), Span::new(1, 0)]);
     let whole = gradient(&chunk, &[], &full);
     let malformed = [
-        Update {
-            values: &full[1..],
-            ..whole
-        },
-        Update {
-            values: &one,
-            ..whole
-        },
-        Update {
-            spans: &outside,
-            values: &one,
-            ..whole
-        },
-        Update {
-            spans: &twice,
-            values: &one,
-            ..whole
-        },
-        Update {
-            pulled_version: 1,
-            ..whole
-        },
-        Update {
-            learning_rate: f32::NAN,
-            ..whole
-        },
-        Update {
-            learning_rate: -0.1,
-            ..whole
-        },
+        Update { values: &full[1..], ..whole },
+        Update { values: &one, ..whole },
+        Update { spans: &outside, values: &one, ..whole },
+        Update { spans: &twice, values: &one, ..whole },
+        Update { pulled_version: 1, ..whole },
+        Update { learning_rate: f32::NAN, ..whole },
+        Update { learning_rate: -0.1, ..whole },
     ];
     for update in malformed {
         let outcome = chunk.apply(&optimizer("momentum"), Correction::Auto, &update);
@@ -277,14 +183,7 @@ fn malformed_updates_are_errors_and_change_nothing() {
         assert_eq!(bits(&chunk), before);
     }
     let other = chunk.apply(&optimizer("adam"), Correction::Auto, &whole);
-    assert_eq!(
-        other,
-        Err(Error::Slots {
-            optimizer: "adam",
-            expected: 2,
-            found: 1
-        })
-    );
+    assert_eq!(other, Err(Error::Slots { optimizer: "adam", expected: 2, found: 1 }));
     assert_eq!(bits(&chunk), before);
 }
 
@@ -293,22 +192,10 @@ fn chunks_start_finite_and_within_their_size() {
     let sgd = optimizer("sgd");
     let large = Chunk::new(vec![0.0; ELEMENTS_MAX + 1], &sgd).unwrap_err();
     assert_eq!(large, Error::TooLarge(ELEMENTS_MAX + 1));
-    assert_eq!(
-        Chunk::new(vec![f32::NAN], &sgd).unwrap_err(),
-        Error::NotFinite
-    );
-    let parts = Parts {
-        slots: vec![vec![0.0; 3]],
-        ..chunk("momentum").to_parts()
-    };
+    assert_eq!(Chunk::new(vec![f32::NAN], &sgd).unwrap_err(), Error::NotFinite);
+    let parts = Parts { slots: vec![vec![0.0; 3]], ..chunk("momentum").to_parts() };
     let short = Chunk::from_parts(parts).unwrap_err();
-    assert_eq!(
-        short,
-        Error::SlotLength {
-            expected: LENGTH,
-            found: 3
-        }
-    );
+    assert_eq!(short, Error::SlotLength { expected: LENGTH, found: 3 });
     assert!(Chunk::new(vec![], &sgd).is_ok());
 }
 

@@ -107,16 +107,10 @@ impl Update<'_> {
             spans => span::check(spans, elements)?,
         };
         if self.values.len() != covered * size_of::<f32>() {
-            return Err(Error::ValueBytes {
-                elements: covered,
-                found: self.values.len(),
-            });
+            return Err(Error::ValueBytes { elements: covered, found: self.values.len() });
         }
         if self.pulled_version > version {
-            return Err(Error::FutureVersion {
-                pulled: self.pulled_version,
-                held: version,
-            });
+            return Err(Error::FutureVersion { pulled: self.pulled_version, held: version });
         }
         if !self.learning_rate.is_finite() || self.learning_rate < 0.0 {
             return Err(Error::LearningRate(self.learning_rate));

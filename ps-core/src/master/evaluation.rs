@@ -20,10 +20,7 @@ impl Evaluations {
     /// The weights are written: only the final evaluation counts from now on. The passes that
     /// nobody came to measure.
     pub(super) fn want_final(&mut self, pass: u64) -> BTreeSet<u64> {
-        self.wanted_final = Some(EvaluateTask {
-            pass,
-            is_final: true,
-        });
+        self.wanted_final = Some(EvaluateTask { pass, is_final: true });
         std::mem::take(&mut self.pending)
     }
 
@@ -33,16 +30,10 @@ impl Evaluations {
         if self.assigned.is_some() {
             return None;
         }
-        let newest = || EvaluateTask {
-            pass: 0,
-            is_final: false,
-        };
+        let newest = || EvaluateTask { pass: 0, is_final: false };
         let task = match self.wanted_final.take() {
             Some(task) => task,
-            None => EvaluateTask {
-                pass: self.pending.pop_last()?,
-                ..newest()
-            },
+            None => EvaluateTask { pass: self.pending.pop_last()?, ..newest() },
         };
         self.assigned = Some((seat, task));
         Some(task)
@@ -75,10 +66,7 @@ mod tests {
     use super::*;
 
     fn seat(index: u32) -> Seat {
-        Seat {
-            role: Role::Worker,
-            index,
-        }
+        Seat { role: Role::Worker, index }
     }
 
     fn result(task: EvaluateTask) -> EvaluationResult {

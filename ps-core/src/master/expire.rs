@@ -20,10 +20,7 @@ impl Machine {
         for worker in self.workers.values_mut() {
             worker.moved += gap;
         }
-        self.log(
-            Level::Warn,
-            format!("the master was away for {gap:.1?}; leases are extended"),
-        );
+        self.log(Level::Warn, format!("the master was away for {gap:.1?}; leases are extended"));
     }
 
     pub(super) fn expire_silent(&mut self, now: Duration) {
@@ -45,14 +42,7 @@ impl Machine {
         let stuck: Vec<u32> = leases.holders().filter(stuck).collect();
         for index in stuck {
             let reason = format!("finished no step in {limit:.0?}");
-            self.expire(
-                Seat {
-                    role: Role::Worker,
-                    index,
-                },
-                &reason,
-                now,
-            );
+            self.expire(Seat { role: Role::Worker, index }, &reason, now);
         }
     }
 
@@ -70,12 +60,8 @@ impl Machine {
             return;
         }
         let address = &process.address;
-        self.log(
-            Level::Warn,
-            format!("{seat} at {address} is lost: it {reason}"),
-        );
-        self.record
-            .lost(seat, address, reason, now.saturating_sub(self.started));
+        self.log(Level::Warn, format!("{seat} at {address} is lost: it {reason}"));
+        self.record.lost(seat, address, reason, now.saturating_sub(self.started));
         match seat.role {
             Role::Server => self.server_is_lost(seat, &process, reason, now),
             Role::Worker => self.note_alone(&format!("{seat} at {address} {reason}"), now),
@@ -84,11 +70,7 @@ impl Machine {
     }
 
     pub(super) fn give_back_lease(&mut self, rank: u32) {
-        let Some(lease) = self
-            .leases
-            .as_mut()
-            .and_then(|leases| leases.give_back(rank))
-        else {
+        let Some(lease) = self.leases.as_mut().and_then(|leases| leases.give_back(rank)) else {
             return;
         };
         let (pass, samples) = (lease.positions.pass + 1, lease.positions.samples());
@@ -99,10 +81,7 @@ impl Machine {
     fn server_is_lost(&mut self, seat: Seat, process: &Process, reason: &str, now: Duration) {
         let address = &process.address;
         if self.has_begun {
-            self.fail(
-                format!("{seat} at {address} {reason}; its weights are lost"),
-                now,
-            );
+            self.fail(format!("{seat} at {address} {reason}; its weights are lost"), now);
         } else {
             self.shard_map = None;
         }
@@ -142,10 +121,7 @@ impl Machine {
 
     /// A member was told that it may leave: it is not waited for any more.
     pub(super) fn let_go(&mut self, seat: Seat, now: Duration) {
-        let Some(process) = self
-            .places
-            .process_mut(seat)
-            .filter(|process| !process.has_left)
+        let Some(process) = self.places.process_mut(seat).filter(|process| !process.has_left)
         else {
             return;
         };

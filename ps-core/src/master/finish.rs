@@ -59,18 +59,9 @@ pub(super) enum Phase {
     /// The driver writes the model.
     Saving { stop: Stop },
     /// The written weights are measured.
-    Evaluating {
-        stop: Stop,
-        digest: u32,
-        is_second: bool,
-        deadline: Duration,
-    },
+    Evaluating { stop: Stop, digest: u32, is_second: bool, deadline: Duration },
     /// Everybody is told to leave.
-    Leaving {
-        exit_code: u8,
-        reason: Option<String>,
-        deadline: Duration,
-    },
+    Leaving { exit_code: u8, reason: Option<String>, deadline: Duration },
     /// Everybody was told, or is not waited for.
     Finished { leave: Leave },
 }
@@ -110,11 +101,9 @@ impl Phase {
     /// may come back, to be told that it may leave.
     pub(super) fn closed(&self) -> Option<String> {
         match self {
-            Self::Leaving { reason, .. } => Some(
-                reason
-                    .clone()
-                    .unwrap_or_else(|| "it is finished".to_owned()),
-            ),
+            Self::Leaving { reason, .. } => {
+                Some(reason.clone().unwrap_or_else(|| "it is finished".to_owned()))
+            }
             Self::Finished { .. } => Some("it is finished".to_owned()),
             _ => None,
         }
@@ -169,10 +158,7 @@ impl Machine {
         if let Some(reason) = stop.reason() {
             self.log(Level::Error, reason);
         }
-        self.phase = Phase::Stopping {
-            stop,
-            deadline: now + patience,
-        };
+        self.phase = Phase::Stopping { stop, deadline: now + patience };
     }
 
     /// Ends the job because it cannot go on.
@@ -197,11 +183,7 @@ impl Machine {
         };
         let report = self.report(exit_code, reason.clone(), now);
         self.actions.push(Action::WriteReport(Box::new(report)));
-        self.phase = Phase::Leaving {
-            exit_code,
-            reason,
-            deadline: now + patience,
-        };
+        self.phase = Phase::Leaving { exit_code, reason, deadline: now + patience };
     }
 
     /// Goes on as far as what happened allows, and tells the shards what changed for them.
@@ -222,19 +204,12 @@ impl Machine {
             Phase::Fencing { stop } => self.advance_fence(stop, now),
             Phase::Saving { .. } => self.advance_save(now),
             Phase::Evaluating { deadline, .. } => self.advance_evaluation(deadline, now),
-            Phase::Leaving {
-                exit_code,
-                reason,
-                deadline,
-            } => {
+            Phase::Leaving { exit_code, reason, deadline } => {
                 if self.places.all_live().next().is_some() && now < deadline {
                     return false;
                 }
                 let told = reason.clone().unwrap_or_default();
-                let leave = Leave {
-                    exit_code,
-                    reason: told,
-                };
+                let leave = Leave { exit_code, reason: told };
                 self.phase = Phase::Finished { leave };
                 self.actions.push(Action::Finished { exit_code, reason });
                 true
@@ -264,18 +239,10 @@ impl Machine {
 
     /// Who is needed for the start and not there.
     fn missing(&self) -> String {
-        let has = |index| {
-            self.places
-                .process(Seat {
-                    role: Role::Server,
-                    index,
-                })
-                .is_some()
-        };
+        let has = |index| self.places.process(Seat { role: Role::Server, index }).is_some();
         let servers = (0..self.config.servers).filter(|shard| !has(*shard));
-        let mut missing: Vec<String> = servers
-            .map(|shard| format!("server shard {shard}"))
-            .collect();
+        let mut missing: Vec<String> =
+            servers.map(|shard| format!("server shard {shard}")).collect();
         if self.places.live(Role::Worker).next().is_none() {
             missing.push("any worker".to_owned());
         }
@@ -296,23 +263,12 @@ impl Machine {
     /// Every live worker must have finished or given back its lease; at the deadline those that
     /// have not are expired, and the model is committed without them.
     fn advance_barrier(&mut self, stop: Stop, deadline: Duration, now: Duration) -> bool {
-        let holders: Vec<u32> = self
-            .leases
-            .iter()
-            .flat_map(|leases| leases.holders())
-            .collect();
+        let holders: Vec<u32> = self.leases.iter().flat_map(|leases| leases.holders()).collect();
         if !holders.is_empty() && now < deadline {
             return false;
         }
         for index in holders {
-            self.expire(
-                Seat {
-                    role: Role::Worker,
-                    index,
-                },
-                "missed the end barrier",
-                now,
-            );
+            self.expire(Seat { role: Role::Worker, index }, "missed the end barrier", now);
         }
         self.record.training_ended(now);
         self.phase = Phase::Fencing { stop };
@@ -331,9 +287,7 @@ impl Machine {
     }
 
     fn advance_save(&mut self, now: Duration) -> bool {
-        let is_late = self
-            .signalled
-            .is_some_and(|at| now >= at + SAVED_AFTER_SIGNAL);
+        let is_late = self.signalled.is_some_and(|at| now >= at + SAVED_AFTER_SIGNAL);
         if is_late {
             self.fail(
                 "the model could not be saved within the time that a signal leaves".into(),
@@ -368,20 +322,12 @@ impl Machine {
         let last = self.config.settings.passes.saturating_sub(1);
         for pass in self.evaluations.want_final(last) {
             if pass != last {
-                let line = format!(
-                    "pass {} was not evaluated: the evaluator was behind",
-                    pass + 1
-                );
+                let line = format!("pass {} was not evaluated: the evaluator was behind", pass + 1);
                 self.log(Level::Warn, line);
             }
         }
         let (digest, deadline) = (written.digest, now + self.config.evaluation_timeout);
-        self.phase = Phase::Evaluating {
-            stop,
-            digest,
-            is_second: false,
-            deadline,
-        };
+        self.phase = Phase::Evaluating { stop, digest, is_second: false, deadline };
     }
 
     fn advance_evaluation(&mut self, deadline: Duration, now: Duration) -> bool {
@@ -392,45 +338,24 @@ impl Machine {
         if !nobody && now < deadline {
             return false;
         }
-        let why = if nobody {
-            "nobody is left to do it"
-        } else {
-            "it took too long"
-        };
-        self.log(
-            Level::Warn,
-            format!("no final evaluation of the saved model: {why}"),
-        );
+        let why = if nobody { "nobody is left to do it" } else { "it took too long" };
+        self.log(Level::Warn, format!("no final evaluation of the saved model: {why}"));
         self.conclude(now);
         true
     }
 
     /// Takes the evaluation of the written weights.
     pub(super) fn final_evaluation(&mut self, result: &EvaluationResult, now: Duration) {
-        let Phase::Evaluating {
-            stop,
-            digest,
-            is_second,
-            deadline,
-        } = self.phase.clone()
-        else {
+        let Phase::Evaluating { stop, digest, is_second, deadline } = self.phase.clone() else {
             return;
         };
         let is_match = result.weights_digest == digest;
         if let Some(error) = &result.error {
             self.log(Level::Warn, format!("the final evaluation failed: {error}"));
         } else if !is_match && !is_second {
-            self.log(
-                Level::Warn,
-                "other weights than the written ones were evaluated; once more",
-            );
+            self.log(Level::Warn, "other weights than the written ones were evaluated; once more");
             self.evaluations.want_final(result.task.pass);
-            self.phase = Phase::Evaluating {
-                stop,
-                digest,
-                is_second: true,
-                deadline,
-            };
+            self.phase = Phase::Evaluating { stop, digest, is_second: true, deadline };
             return;
         } else {
             if !is_match {
@@ -450,15 +375,9 @@ impl Machine {
 
     /// Whether a member may leave, and with what.
     pub(super) fn leave_for(&self, seat: Seat, now: Duration) -> Option<Leave> {
-        if let Phase::Leaving {
-            exit_code, reason, ..
-        } = &self.phase
-        {
+        if let Phase::Leaving { exit_code, reason, .. } = &self.phase {
             let reason = reason.clone().unwrap_or_default();
-            return Some(Leave {
-                exit_code: *exit_code,
-                reason,
-            });
+            return Some(Leave { exit_code: *exit_code, reason });
         }
         if let Phase::Finished { leave } = &self.phase {
             return Some(leave.clone());
@@ -469,9 +388,6 @@ impl Machine {
             && !self.phase.is_over()
             && !holds_work
             && now.saturating_sub(since) >= LEAVE_ALONE_AFTER;
-        may_go.then(|| Leave {
-            exit_code: EXIT_TERMINATED,
-            reason: String::new(),
-        })
+        may_go.then(|| Leave { exit_code: EXIT_TERMINATED, reason: String::new() })
     }
 }

@@ -87,8 +87,7 @@ impl Leases {
     /// The oldest pass that is not finished.
     pub(super) fn pass(&self) -> u64 {
         let open = self.open.keys().next().copied();
-        open.unwrap_or(self.next.0)
-            .min(self.passes.saturating_sub(1))
+        open.unwrap_or(self.next.0).min(self.passes.saturating_sub(1))
     }
 
     /// The lease that a worker holds.
@@ -104,10 +103,7 @@ impl Leases {
     /// Grants a lease to a worker that holds none; `None` when nothing is left to grant.
     pub(super) fn grant(&mut self, worker: WorkerId) -> Option<Lease> {
         let positions = self.returned.pop_first().or_else(|| self.fresh())?;
-        let lease = Lease {
-            id: self.next_id,
-            positions,
-        };
+        let lease = Lease { id: self.next_id, positions };
         self.next_id += 1;
         self.out.insert(worker, lease);
         self.open.entry(positions.pass).or_default();
@@ -120,11 +116,7 @@ impl Leases {
             return None;
         }
         let end = start.saturating_add(self.size).min(self.samples);
-        self.next = if end == self.samples {
-            (pass + 1, 0)
-        } else {
-            (pass, end)
-        };
+        self.next = if end == self.samples { (pass + 1, 0) } else { (pass, end) };
         Some(Positions { pass, start, end })
     }
 
@@ -169,11 +161,7 @@ mod tests {
             let Positions { pass, start, end } = lease.positions;
             assert_eq!((pass, start), next);
             assert!((end - start) % 32 == 0 || end == 1000);
-            next = if end == 1000 {
-                (pass + 1, 0)
-            } else {
-                (pass, end)
-            };
+            next = if end == 1000 { (pass + 1, 0) } else { (pass, end) };
             let ended = leases.finish(0, lease.id, &Losses::default()).unwrap();
             assert_eq!(ended.is_some(), end == 1000);
         }

@@ -23,17 +23,12 @@ impl Memberships {
     /// Whether the shards were told that this worker is active.
     pub(super) fn has_active(&self, rank: WorkerId) -> bool {
         let told = self.told.iter().flat_map(|(_, members)| members);
-        told.filter(|member| member.worker == rank)
-            .any(|member| member.active)
+        told.filter(|member| member.worker == rank).any(|member| member.active)
     }
 
     /// Whether every shard has the newest revision.
     pub(super) fn are_acknowledged(&self, shards: u32) -> bool {
-        let has = |shard| {
-            self.acknowledged
-                .get(&shard)
-                .is_some_and(|r| *r >= self.revision)
-        };
+        let has = |shard| self.acknowledged.get(&shard).is_some_and(|r| *r >= self.revision);
         self.told.is_some() && (0..shards).all(has)
     }
 }
@@ -53,11 +48,7 @@ impl Machine {
         let (shard_map, workers) = news.clone();
         self.memberships.told = Some(news);
         let revision = self.memberships.revision;
-        self.actions.push(Action::SetMembership(Membership {
-            shard_map,
-            revision,
-            workers,
-        }));
+        self.actions.push(Action::SetMembership(Membership { shard_map, revision, workers }));
     }
 
     fn members(&self) -> Vec<Member> {
@@ -65,19 +56,13 @@ impl Machine {
         // worker has given up: whatever is still on its way is fenced.
         let is_fenced = self.phase.is_committed();
         let member = |rank: WorkerId| {
-            let seat = Seat {
-                role: Role::Worker,
-                index: rank,
-            };
+            let seat = Seat { role: Role::Worker, index: rank };
             let is_there = self.places.process(seat).is_some();
             Member {
                 worker: rank,
                 incarnation: self.places.incarnation(seat) + u64::from(is_fenced && is_there),
                 active: !is_fenced && self.is_active(rank),
-                start_clock: self
-                    .workers
-                    .get(&rank)
-                    .map_or(0, |worker| worker.start_clock),
+                start_clock: self.workers.get(&rank).map_or(0, |worker| worker.start_clock),
             }
         };
         self.places.ranks().map(member).collect()
@@ -85,29 +70,19 @@ impl Machine {
 
     /// Active is who holds a data lease.
     pub(super) fn is_active(&self, rank: WorkerId) -> bool {
-        self.leases
-            .as_ref()
-            .is_some_and(|leases| leases.held_by(rank).is_some())
+        self.leases.as_ref().is_some_and(|leases| leases.held_by(rank).is_some())
     }
 
     /// The smallest clock of the active workers as far as heartbeats told.
     pub(super) fn smallest_active_clock(&self) -> Option<Clock> {
-        let active = self
-            .workers
-            .iter()
-            .filter(|(rank, _)| self.is_active(**rank));
-        active
-            .map(|(_, worker)| worker.clock.max(worker.start_clock))
-            .min()
+        let active = self.workers.iter().filter(|(rank, _)| self.is_active(**rank));
+        active.map(|(_, worker)| worker.clock.max(worker.start_clock)).min()
     }
 
     /// A server does not take the membership: nobody could be fenced there any more.
     pub fn shard_refused(&mut self, shard: ShardId, message: &str, now: std::time::Duration) {
         if !matches!(self.phase, Phase::Leaving { .. } | Phase::Finished { .. }) {
-            let address = self
-                .shard_map
-                .as_ref()
-                .and_then(|m| m.addresses.get(shard as usize));
+            let address = self.shard_map.as_ref().and_then(|m| m.addresses.get(shard as usize));
             let address = address.cloned().unwrap_or_default();
             let reason = format!("server shard {shard} at {address} refused the master: {message}");
             self.fail(reason, now);

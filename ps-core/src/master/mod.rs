@@ -169,12 +169,10 @@ impl Machine {
     }
 
     fn progress(&self) -> JobProgress {
-        self.leases
-            .as_ref()
-            .map_or(JobProgress::default(), |leases| JobProgress {
-                samples_done: leases.samples_done(),
-                samples_total: leases.samples_total(),
-            })
+        self.leases.as_ref().map_or(JobProgress::default(), |leases| JobProgress {
+            samples_done: leases.samples_done(),
+            samples_total: leases.samples_total(),
+        })
     }
 
     fn log(&mut self, level: Level, line: impl Into<String>) {

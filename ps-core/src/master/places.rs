@@ -34,10 +34,7 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn new(lease: Duration) -> Self {
-        Self {
-            lease,
-            places: BTreeMap::new(),
-        }
+        Self { lease, places: BTreeMap::new() }
     }
 
     pub(super) fn process(&self, seat: Seat) -> Option<&Process> {
@@ -51,9 +48,7 @@ impl Places {
     /// The place of a process that registered before.
     pub(super) fn seat_of(&self, role: Role, token: u64) -> Option<Seat> {
         let holds = |place: &Place| place.process.as_ref().is_some_and(|p| p.token == token);
-        self.of(role)
-            .find(|(_, place)| holds(place))
-            .map(|(seat, _)| seat)
+        self.of(role).find(|(_, place)| holds(place)).map(|(seat, _)| seat)
     }
 
     /// The incarnation of a place that was taken at some time.
@@ -76,18 +71,13 @@ impl Places {
 
     /// Processes of every role that have not left.
     pub(super) fn all_live(&self) -> impl Iterator<Item = (Seat, &Process)> {
-        [Role::Server, Role::Worker, Role::Evaluator]
-            .into_iter()
-            .flat_map(|role| self.live(role))
+        [Role::Server, Role::Worker, Role::Evaluator].into_iter().flat_map(|role| self.live(role))
     }
 
     /// Seats a process, whoever was there before: the place must be free.
     pub(super) fn take(&mut self, seat: Seat, process: Process) -> Incarnation {
         self.vacate(seat);
-        let place = self.places.entry(seat).or_insert(Place {
-            incarnation: 1,
-            process: None,
-        });
+        let place = self.places.entry(seat).or_insert(Place { incarnation: 1, process: None });
         place.process = Some(process);
         place.incarnation
     }
@@ -103,11 +93,7 @@ impl Places {
     /// Admits a caller's call, which renews its lease.
     pub(super) fn admit(&mut self, caller: Caller, now: Duration) -> Result<&mut Process, Refusal> {
         let current = self.incarnation(caller.seat);
-        let stale = Refusal::Stale {
-            seat: caller.seat,
-            found: caller.incarnation,
-            current,
-        };
+        let stale = Refusal::Stale { seat: caller.seat, found: caller.incarnation, current };
         if caller.incarnation != current {
             return Err(stale);
         }
@@ -123,34 +109,19 @@ impl Places {
 
     /// Places whose processes were silent for a whole lease.
     pub(super) fn silent(&self, now: Duration) -> Vec<Seat> {
-        let silent = |place: &Place| {
-            place
-                .process
-                .as_ref()
-                .is_some_and(|p| self.is_silent(p, now))
-        };
-        self.places
-            .iter()
-            .filter(|(_, place)| silent(place))
-            .map(|(seat, _)| *seat)
-            .collect()
+        let silent = |place: &Place| place.process.as_ref().is_some_and(|p| self.is_silent(p, now));
+        self.places.iter().filter(|(_, place)| silent(place)).map(|(seat, _)| *seat).collect()
     }
 
     /// Gives everybody more time: it was the master that was away.
     pub(super) fn extend(&mut self, by: Duration) {
-        for process in self
-            .places
-            .values_mut()
-            .filter_map(|place| place.process.as_mut())
-        {
+        for process in self.places.values_mut().filter_map(|place| place.process.as_mut()) {
             process.last_heard += by;
         }
     }
 
     fn of(&self, role: Role) -> impl Iterator<Item = (Seat, &Place)> {
         let seat = |index| Seat { role, index };
-        self.places
-            .range(seat(0)..=seat(u32::MAX))
-            .map(|(seat, place)| (*seat, place))
+        self.places.range(seat(0)..=seat(u32::MAX)).map(|(seat, place)| (*seat, place))
     }
 }

@@ -128,10 +128,7 @@ impl Record {
                 counters,
             }
         };
-        self.ranks
-            .iter()
-            .map(|(&index, rank)| (index, report(rank)))
-            .collect()
+        self.ranks.iter().map(|(&index, rank)| (index, report(rank))).collect()
     }
 }
 
@@ -169,14 +166,9 @@ impl Machine {
             weights_match,
         });
         if let Some(accuracy) = result.accuracy {
-            self.actions.push(Action::Metric(format!(
-                "final_test_accuracy={accuracy:.4};"
-            )));
+            self.actions.push(Action::Metric(format!("final_test_accuracy={accuracy:.4};")));
         }
-        self.actions.push(Action::Metric(format!(
-            "final_test_loss={:.4};",
-            result.loss
-        )));
+        self.actions.push(Action::Metric(format!("final_test_loss={:.4};", result.loss)));
     }
 
     /// The report as things stand.
@@ -187,10 +179,7 @@ impl Machine {
         }
         let servers = self.record.servers.clone();
         Report {
-            outcome: Outcome {
-                exit_code: code,
-                reason,
-            },
+            outcome: Outcome { exit_code: code, reason },
             settings: self.config.settings.clone(),
             train_samples: self.leases.as_ref().map_or(0, |leases| leases.samples()),
             passes: self.record.passes.values().cloned().collect(),

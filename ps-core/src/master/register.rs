@@ -38,10 +38,7 @@ impl Machine {
         let seat = match registration.role {
             Role::Server => self.server_seat(registration)?,
             Role::Worker => self.worker_seat(registration, now)?,
-            Role::Evaluator => Seat {
-                role: Role::Evaluator,
-                index: 0,
-            },
+            Role::Evaluator => Seat { role: Role::Evaluator, index: 0 },
         };
         self.make_room(seat, registration, now)?;
         self.settle(seat, registration, now);
@@ -49,27 +46,18 @@ impl Machine {
     }
 
     fn registered(&self, seat: Seat) -> Registered {
-        Registered {
-            index: seat.index,
-            incarnation: self.places.incarnation(seat),
-        }
+        Registered { index: seat.index, incarnation: self.places.incarnation(seat) }
     }
 
     fn server_seat(&self, registration: &Registration) -> Result<Seat, Refusal> {
         let asker = || registration.address.clone();
-        let index = registration
-            .index
-            .ok_or_else(|| Refusal::NoIndex { asker: asker() })?;
+        let index = registration.index.ok_or_else(|| Refusal::NoIndex { asker: asker() })?;
         self.seat_in(Role::Server, index, self.config.servers, asker())
     }
 
     fn seat_in(&self, role: Role, index: u32, count: u32, asker: String) -> Result<Seat, Refusal> {
         let seat = Seat { role, index };
-        if index < count {
-            Ok(seat)
-        } else {
-            Err(Refusal::NoSuchPlace { seat, asker, count })
-        }
+        if index < count { Ok(seat) } else { Err(Refusal::NoSuchPlace { seat, asker, count }) }
     }
 
     /// The rank that it prefers, or the lowest free one.
@@ -78,38 +66,20 @@ impl Machine {
         if found == 0 {
             return Err(Refusal::NoSamples { asker });
         }
-        if let Some(leases) = self
-            .leases
-            .as_ref()
-            .filter(|leases| leases.samples() != found)
-        {
-            return Err(Refusal::OtherSamples {
-                asker,
-                found,
-                expected: leases.samples(),
-            });
+        if let Some(leases) = self.leases.as_ref().filter(|leases| leases.samples() != found) {
+            return Err(Refusal::OtherSamples { asker, found, expected: leases.samples() });
         }
         let workers = self.config.workers;
         if let Some(index) = registration.index {
             return self.seat_in(Role::Worker, index, workers, asker);
         }
-        let seats = (0..workers).map(|index| Seat {
-            role: Role::Worker,
-            index,
-        });
+        let seats = (0..workers).map(|index| Seat { role: Role::Worker, index });
         let mut free = seats.filter(|seat| !self.is_held(*seat, now));
-        free.next().ok_or_else(|| Refusal::Full {
-            workers,
-            holders: self.holders(),
-            asker,
-        })
+        free.next().ok_or_else(|| Refusal::Full { workers, holders: self.holders(), asker })
     }
 
     fn holders(&self) -> String {
-        let addresses = self
-            .places
-            .live(Role::Worker)
-            .map(|(_, process)| process.address.as_str());
+        let addresses = self.places.live(Role::Worker).map(|(_, process)| process.address.as_str());
         addresses.collect::<Vec<_>>().join(", ")
     }
 
@@ -132,10 +102,7 @@ impl Machine {
         let was_restarted = seat.role == Role::Server && holder.address == registration.address;
         if was_restarted && self.has_begun {
             let address = holder.address.clone();
-            self.fail(
-                format!("{seat} at {address} restarted and lost its weights"),
-                now,
-            );
+            self.fail(format!("{seat} at {address} restarted and lost its weights"), now);
         } else if self.is_held(seat, now) {
             return Err(Refusal::Taken {
                 seat,
@@ -164,10 +131,7 @@ impl Machine {
         self.answers.remove(&seat);
         let incarnation = self.places.incarnation(seat);
         let address = &registration.address;
-        self.log(
-            Level::Info,
-            format!("{seat} is at {address} (incarnation {incarnation})"),
-        );
+        self.log(Level::Info, format!("{seat} is at {address} (incarnation {incarnation})"));
         match seat.role {
             Role::Server => {
                 self.epoch = self.epoch.max(registration.epoch);
@@ -179,13 +143,7 @@ impl Machine {
     }
 
     fn settle_worker(&mut self, rank: u32, registration: &Registration, now: Duration) {
-        self.workers.insert(
-            rank,
-            Worker {
-                moved: now,
-                ..Worker::default()
-            },
-        );
+        self.workers.insert(rank, Worker { moved: now, ..Worker::default() });
         self.record.joined(rank, &registration.address);
         self.alone = None;
         if self.leases.is_none() {
@@ -203,19 +161,10 @@ impl Machine {
         if processes.len() < self.config.servers as usize {
             return;
         }
-        let addresses = processes
-            .iter()
-            .map(|(_, process)| process.address.clone())
-            .collect();
+        let addresses = processes.iter().map(|(_, process)| process.address.clone()).collect();
         self.epoch += 1;
-        self.shard_map = Some(ShardMap {
-            epoch: self.epoch,
-            addresses,
-        });
+        self.shard_map = Some(ShardMap { epoch: self.epoch, addresses });
         let (epoch, servers) = (self.epoch, self.config.servers);
-        self.log(
-            Level::Info,
-            format!("all {servers} servers are there; epoch {epoch}"),
-        );
+        self.log(Level::Info, format!("all {servers} servers are there; epoch {epoch}"));
     }
 }

@@ -39,13 +39,7 @@ impl Machine {
         // Nothing is published yet: a worker that goes from one lease to the next stays active.
         self.advance_phase(now);
         let task = self.choose(seat, now);
-        self.answers.insert(
-            seat,
-            Answer {
-                number: request.number,
-                task: task.clone(),
-            },
-        );
+        self.answers.insert(seat, Answer { number: request.number, task: task.clone() });
         self.advance(now);
         Ok(task)
     }

@@ -16,9 +16,7 @@ impl Rule<1> for Adagrad {
     #[inline(always)]
     fn step(self, weight: f32, [sum]: [f32; 1], gradient: f32) -> (f32, [f32; 1]) {
         let sum = keep(sum, FLOOR) + square(gradient);
-        let step = self
-            .rate
-            .times_quotient(gradient, sum.sqrt() + self.epsilon);
+        let step = self.rate.times_quotient(gradient, sum.sqrt() + self.epsilon);
         (self.decay.times(weight) - step, [sum])
     }
 }

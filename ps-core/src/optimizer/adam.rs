@@ -30,11 +30,7 @@ pub(super) struct Constants {
 impl Adam {
     /// The step number `count` (from 1) at a learning rate.
     pub(super) fn new(constants: Constants, rate: f64, decay: Factor, count: u64) -> Self {
-        let Constants {
-            beta1,
-            beta2,
-            epsilon,
-        } = constants;
+        let Constants { beta1, beta2, epsilon } = constants;
         let second_correction = 1.0 - power(beta2, count);
         Self {
             rate: Factor::new(rate / (1.0 - power(beta1, count))),
@@ -54,10 +50,7 @@ impl Adam {
         let second = held.slots[1].max(gradient * gradient);
         let direction = first / f64::from(self.epsilon);
         let weights = moved(held, self.decay, self.rate, direction);
-        Bounds {
-            weights,
-            slots: [first, second],
-        }
+        Bounds { weights, slots: [first, second] }
     }
 }
 

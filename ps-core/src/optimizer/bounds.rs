@@ -24,10 +24,7 @@ impl Bounds {
     /// The exact magnitudes, `None` when a value is NaN or infinite.
     pub fn measure(weights: &[f32], slots: &[Vec<f32>]) -> Option<Self> {
         let largest = |values: &[f32]| kernel::largest_magnitude(bytemuck::cast_slice(values));
-        let mut bounds = Self {
-            weights: largest(weights)?.into(),
-            slots: [0.0; 2],
-        };
+        let mut bounds = Self { weights: largest(weights)?.into(), slots: [0.0; 2] };
         for (bound, slot) in bounds.slots.iter_mut().zip(slots) {
             *bound = largest(slot)?.into();
         }
@@ -43,10 +40,7 @@ impl Bounds {
         };
         Self {
             weights: either(self.weights, after.weights),
-            slots: [
-                either(self.slots[0], after.slots[0]),
-                either(self.slots[1], after.slots[1]),
-            ],
+            slots: [either(self.slots[0], after.slots[0]), either(self.slots[1], after.slots[1])],
         }
     }
 

@@ -76,10 +76,7 @@ mod tests {
         for correction in [Correction::None, Correction::Auto, Correction::LearningRate] {
             let word = correction.to_string();
             assert_eq!(word.parse(), Ok(correction));
-            assert_eq!(
-                serde_json::to_string(&correction).unwrap(),
-                format!("\"{word}\"")
-            );
+            assert_eq!(serde_json::to_string(&correction).unwrap(), format!("\"{word}\""));
         }
         let error = "off".parse::<Correction>().unwrap_err().to_string();
         assert!(error.contains("`off`") && error.contains("none, auto, lr"));
@@ -91,10 +88,7 @@ mod tests {
         assert_eq!(Correction::Auto.rate(&momentum, 1.0, 0), 1.0);
         assert_eq!(Correction::Auto.rate(&momentum, 1.0, 4), 0.25);
         assert_eq!(Correction::Auto.rate(&OptimizerKind::Sgd, 1.0, 4), 1.0);
-        assert_eq!(
-            Correction::LearningRate.rate(&OptimizerKind::Sgd, 1.0, 4),
-            0.25
-        );
+        assert_eq!(Correction::LearningRate.rate(&OptimizerKind::Sgd, 1.0, 4), 0.25);
         assert_eq!(Correction::None.rate(&momentum, 1.0, 4), 1.0);
     }
 }

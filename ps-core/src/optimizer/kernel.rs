@@ -32,11 +32,7 @@ const MAGNITUDE_BITS: u32 = 0x7fff_ffff;
 #[inline(always)]
 pub fn keep(value: f32, floor: f32) -> f32 {
     let magnitude = (value.to_bits() & MAGNITUDE_BITS).cast_signed();
-    if magnitude < floor.to_bits().cast_signed() {
-        0.0
-    } else {
-        value
-    }
+    if magnitude < floor.to_bits().cast_signed() { 0.0 } else { value }
 }
 
 /// The square, or zero where it would be below [`FLOOR`].
@@ -61,11 +57,7 @@ impl Factor {
         let value = keep(exact as f32, f32::MIN_POSITIVE);
         // Infinite for a factor of zero: every finite operand then counts as zero.
         let floor = FLOOR / value.abs().min(1.0);
-        Self {
-            value,
-            floor,
-            square_floor: floor.sqrt(),
-        }
+        Self { value, floor, square_floor: floor.sqrt() }
     }
 
     /// The constant itself.

@@ -28,9 +28,7 @@ pub use sgd::Sgd;
 pub use step::Step;
 
 /// The names that [`Optimizer::parse`] knows.
-pub const NAMES: [&str; 7] = [
-    "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw",
-];
+pub const NAMES: [&str; 7] = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"];
 
 /// Which rule turns gradients into steps, with its constants.
 // Constants near 0 or 1 are `f64`: 1 - 0.999 rounded to `f32` first would be off by 5e-5.
@@ -102,45 +100,21 @@ impl Optimizer {
     ) -> Result<Self, Error> {
         let kind = match name {
             "sgd" => OptimizerKind::Sgd,
-            "momentum" => OptimizerKind::Momentum {
-                momentum: momentum.unwrap_or(0.9),
-            },
-            "nesterov" => OptimizerKind::Nesterov {
-                momentum: momentum.unwrap_or(0.9),
-            },
+            "momentum" => OptimizerKind::Momentum { momentum: momentum.unwrap_or(0.9) },
+            "nesterov" => OptimizerKind::Nesterov { momentum: momentum.unwrap_or(0.9) },
             "adagrad" => OptimizerKind::Adagrad { epsilon: 1e-10 },
-            "rmsprop" => OptimizerKind::RmsProp {
-                alpha: 0.99,
-                epsilon: 1e-8,
-            },
-            "adam" => OptimizerKind::Adam {
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-            },
-            "adamw" => OptimizerKind::AdamW {
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-            },
+            "rmsprop" => OptimizerKind::RmsProp { alpha: 0.99, epsilon: 1e-8 },
+            "adam" => OptimizerKind::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+            "adamw" => OptimizerKind::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
             _ => return Err(Error::UnknownName(name.to_owned())),
         };
-        let takes_momentum = matches!(
-            kind,
-            OptimizerKind::Momentum { .. } | OptimizerKind::Nesterov { .. }
-        );
+        let takes_momentum =
+            matches!(kind, OptimizerKind::Momentum { .. } | OptimizerKind::Nesterov { .. });
         if momentum.is_some() && !takes_momentum {
             return Err(Error::NoMomentum(kind.name()));
         }
-        let usual_decay = if matches!(kind, OptimizerKind::AdamW { .. }) {
-            0.01
-        } else {
-            0.0
-        };
-        let optimizer = Self {
-            kind,
-            weight_decay: weight_decay.unwrap_or(usual_decay),
-        };
+        let usual_decay = if matches!(kind, OptimizerKind::AdamW { .. }) { 0.01 } else { 0.0 };
+        let optimizer = Self { kind, weight_decay: weight_decay.unwrap_or(usual_decay) };
         optimizer.validate()?;
         Ok(optimizer)
     }

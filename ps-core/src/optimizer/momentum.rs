@@ -29,10 +29,7 @@ impl Momentum {
 
     pub(super) fn bounds(self, held: Bounds, gradient: f64) -> Bounds {
         let buffer = self.buffer_bound(held, gradient);
-        Bounds {
-            weights: moved(held, self.decay, self.rate, buffer),
-            slots: [buffer, 0.0],
-        }
+        Bounds { weights: moved(held, self.decay, self.rate, buffer), slots: [buffer, 0.0] }
     }
 }
 
@@ -43,11 +40,7 @@ pub struct Nesterov(pub(super) Momentum);
 impl Rule<1> for Nesterov {
     #[inline(always)]
     fn step(self, weight: f32, [buffer]: [f32; 1], gradient: f32) -> (f32, [f32; 1]) {
-        let Momentum {
-            rate,
-            decay,
-            momentum,
-        } = self.0;
+        let Momentum { rate, decay, momentum } = self.0;
         let gradient = keep(gradient, FLOOR);
         let buffer = momentum.times(buffer) + gradient;
         let direction = gradient + momentum.times(buffer);
@@ -57,16 +50,9 @@ impl Rule<1> for Nesterov {
 
 impl Nesterov {
     pub(super) fn bounds(self, held: Bounds, gradient: f64) -> Bounds {
-        let Momentum {
-            rate,
-            decay,
-            momentum,
-        } = self.0;
+        let Momentum { rate, decay, momentum } = self.0;
         let buffer = self.0.buffer_bound(held, gradient);
         let direction = gradient + f64::from(momentum.value()) * buffer;
-        Bounds {
-            weights: moved(held, decay, rate, direction),
-            slots: [buffer, 0.0],
-        }
+        Bounds { weights: moved(held, decay, rate, direction), slots: [buffer, 0.0] }
     }
 }

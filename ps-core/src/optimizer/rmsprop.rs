@@ -19,9 +19,7 @@ impl Rule<1> for RmsProp {
     #[inline(always)]
     fn step(self, weight: f32, [mean]: [f32; 1], gradient: f32) -> (f32, [f32; 1]) {
         let mean = self.alpha.times(mean) + self.one_minus_alpha.times_square(gradient);
-        let step = self
-            .rate
-            .times_quotient(gradient, mean.sqrt() + self.epsilon);
+        let step = self.rate.times_quotient(gradient, mean.sqrt() + self.epsilon);
         (self.decay.times(weight) - step, [mean])
     }
 }

@@ -19,10 +19,7 @@ impl Rule<0> for Sgd {
 
 impl Sgd {
     pub(super) fn bounds(self, held: Bounds, gradient: f64) -> Bounds {
-        Bounds {
-            weights: moved(held, self.decay, self.rate, gradient),
-            slots: held.slots,
-        }
+        Bounds { weights: moved(held, self.decay, self.rate, gradient), slots: held.slots }
     }
 }
 

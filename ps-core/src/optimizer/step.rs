@@ -38,25 +38,15 @@ impl Step {
             OptimizerKind::Sgd => Self::Sgd(Sgd { rate, decay }),
             OptimizerKind::Momentum { momentum } => {
                 let momentum = Factor::new(momentum.into());
-                Self::Momentum(Momentum {
-                    rate,
-                    decay,
-                    momentum,
-                })
+                Self::Momentum(Momentum { rate, decay, momentum })
             }
             OptimizerKind::Nesterov { momentum } => {
                 let momentum = Factor::new(momentum.into());
-                Self::Nesterov(Nesterov(Momentum {
-                    rate,
-                    decay,
-                    momentum,
-                }))
+                Self::Nesterov(Nesterov(Momentum { rate, decay, momentum }))
             }
-            OptimizerKind::Adagrad { epsilon } => Self::Adagrad(Adagrad {
-                rate,
-                decay,
-                epsilon: epsilon as f32,
-            }),
+            OptimizerKind::Adagrad { epsilon } => {
+                Self::Adagrad(Adagrad { rate, decay, epsilon: epsilon as f32 })
+            }
             OptimizerKind::RmsProp { alpha, epsilon } => Self::RmsProp(RmsProp {
                 rate,
                 decay,
@@ -64,21 +54,9 @@ impl Step {
                 one_minus_alpha: Factor::new(1.0 - alpha),
                 epsilon: epsilon as f32,
             }),
-            OptimizerKind::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            }
-            | OptimizerKind::AdamW {
-                beta1,
-                beta2,
-                epsilon,
-            } => {
-                let constants = Constants {
-                    beta1,
-                    beta2,
-                    epsilon,
-                };
+            OptimizerKind::Adam { beta1, beta2, epsilon }
+            | OptimizerKind::AdamW { beta1, beta2, epsilon } => {
+                let constants = Constants { beta1, beta2, epsilon };
                 Self::Adam(Adam::new(constants, exact, decay, count))
             }
         }

@@ -17,17 +17,12 @@ impl Report {
             ]
         }));
         for lost in &self.lost {
-            lines.push(format!(
-                "lost: {} at {}: {}",
-                lost.member, lost.address, lost.reason
-            ));
+            lines.push(format!("lost: {} at {}: {}", lost.member, lost.address, lost.reason));
         }
         lines.extend(self.refused_lines());
         let torn: u64 = self.servers.values().map(|server| server.pushes_torn).sum();
         if torn > 0 {
-            lines.push(format!(
-                "{torn} pushes were left unfinished by workers that were lost"
-            ));
+            lines.push(format!("{torn} pushes were left unfinished by workers that were lost"));
         }
         lines
     }
@@ -101,11 +96,7 @@ fn bytes(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 {
-        format!("{bytes} B")
-    } else {
-        format!("{value:.1} {}", units[unit])
-    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
 #[cfg(test)]
@@ -118,16 +109,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn report() -> Report {
-        let mut worker = WorkerReport {
-            staleness_p99: 3,
-            ..WorkerReport::default()
-        };
+        let mut worker = WorkerReport { staleness_p99: 3, ..WorkerReport::default() };
         worker.counters.chunks_refused = 4;
         worker.counters.bytes_pushed = 3 << 20;
-        let server = |weight_bytes| ServerReport {
-            weight_bytes,
-            ..ServerReport::default()
-        };
+        let server = |weight_bytes| ServerReport { weight_bytes, ..ServerReport::default() };
         let servers = BTreeMap::from([(0, server(100)), (1, server(300))]);
         Report {
             outcome: Outcome::default(),
@@ -146,10 +131,7 @@ mod tests {
                 seed: 1,
             },
             train_samples: 100,
-            passes: vec![PassReport {
-                train_loss: Some(2.3),
-                ..PassReport::default()
-            }],
+            passes: vec![PassReport { train_loss: Some(2.3), ..PassReport::default() }],
             final_metrics: Some(FinalReport {
                 test_accuracy: Some(0.9771),
                 weights_match: true,
@@ -173,14 +155,7 @@ mod tests {
     #[test]
     fn a_summary_names_what_matters() {
         let text = report().summary().join("\n");
-        for part in [
-            "97.71 %",
-            "did not learn",
-            "p99 3",
-            "host:1",
-            "4 chunks",
-            "3.0 MiB",
-        ] {
+        for part in ["97.71 %", "did not learn", "p99 3", "host:1", "4 chunks", "3.0 MiB"] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

@@ -33,13 +33,5 @@ pub(super) fn require(
     found: f64,
     expected: &'static str,
 ) -> Result<(), Error> {
-    if valid {
-        Ok(())
-    } else {
-        Err(Error::OutOfRange {
-            number,
-            found,
-            expected,
-        })
-    }
+    if valid { Ok(()) } else { Err(Error::OutOfRange { number, found, expected }) }
 }

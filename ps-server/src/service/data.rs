@@ -28,16 +28,10 @@ impl DataPlane for Service {
         let mut messages = request.into_inner();
         let mut message = next(&mut messages).await?;
         let header = message.as_mut().and_then(|message| message.header.take());
-        let header = header.ok_or(Error::Missing {
-            message: "InitMessage",
-            field: "header",
-        })?;
+        let header = header.ok_or(Error::Missing { message: "InitMessage", field: "header" })?;
         self.check_job(&header.job)?;
         self.check_shard(header.shard)?;
-        let model = header.model.ok_or(Error::Missing {
-            message: "InitHeader",
-            field: "model",
-        })?;
+        let model = header.model.ok_or(Error::Missing { message: "InitHeader", field: "model" })?;
         let spec = ModelSpec::try_from(model)?;
         let digest = (!header.any_start).then_some(header.start_digest);
         if let Some(created) = self.already_initialised(&spec, digest)? {
@@ -48,21 +42,14 @@ impl DataPlane for Service {
         while let Some(part) = message {
             for chunk in part.chunks {
                 let payload = Payload::try_from(chunk)?;
-                self.shard
-                    .counters()
-                    .bytes_received
-                    .add(payload.values.len() as u64);
+                self.shard.counters().bytes_received.add(payload.values.len() as u64);
                 start.add(&payload).map_err(invalid)?;
             }
             message = next(&mut messages).await?;
         }
         let held = start.finish().map_err(invalid)?;
         if self.shard.install(held) {
-            tracing::info!(
-                "shard {} holds {}",
-                header.shard,
-                describe(&spec, header.shard)
-            );
+            tracing::info!("shard {} holds {}", header.shard, describe(&spec, header.shard));
             return Ok(Response::new(v1::InitReply { created: true }));
         }
         // Another worker was faster while this one was still sending.
@@ -133,12 +120,7 @@ impl DataPlane for Service {
         let first = wrap(Kind::Push(push_reply(&acknowledgement, duplicate)));
         let (worker, incarnation) = (start.id.worker, start.id.incarnation);
         // What of this worker is applied here, the push itself has told.
-        let puller = Puller {
-            worker,
-            incarnation,
-            clock: start.clock + 1,
-            finished_clock: 0,
-        };
+        let puller = Puller { worker, incarnation, clock: start.clock + 1, finished_clock: 0 };
         let service = self.clone();
         // The acknowledgement leaves at once; the weights follow when the gate opens.
         let weights = stream::once(async move {
@@ -152,9 +134,7 @@ impl DataPlane for Service {
             }
             Err(status) => stream::iter([Err(status)]).boxed(),
         });
-        Ok(Response::new(Box::pin(
-            stream::iter([Ok(first)]).chain(weights),
-        )))
+        Ok(Response::new(Box::pin(stream::iter([Ok(first)]).chain(weights))))
     }
 
     async fn alive(
@@ -183,24 +163,17 @@ impl Service {
         let mut permit = self.permit().await?;
         let mut message = next(&mut messages).await?;
         let header = message.as_mut().and_then(|message| message.header.take());
-        let header = header.ok_or(Error::Missing {
-            message: "PushMessage",
-            field: "header",
-        })?;
+        let header = header.ok_or(Error::Missing { message: "PushMessage", field: "header" })?;
         self.check_job(&header.job)?;
         self.check_shard(header.shard)?;
         let start = PushStart::try_from(header)?;
         let refused = |error: crate::shard::Error| status::push(&error, self.shard.epoch());
-        let mut push = self
-            .shard
-            .begin(start.clone(), self.clock.now())
-            .map_err(refused)?;
+        let mut push = self.shard.begin(start.clone(), self.clock.now()).map_err(refused)?;
         while let Some(part) = message.filter(|_| !push.was_finished()) {
-            self.take_message(&mut push, part)
-                .map_err(|error| match error {
-                    TakeError::Wire(error) => error.into(),
-                    TakeError::Push(error) => refused(error),
-                })?;
+            self.take_message(&mut push, part).map_err(|error| match error {
+                TakeError::Wire(error) => error.into(),
+                TakeError::Push(error) => refused(error),
+            })?;
             // One message's worth of the budget is given back before the next is asked for.
             drop(permit);
             permit = self.permit().await?;
@@ -213,27 +186,20 @@ impl Service {
     fn take_message(&self, push: &mut Push<'_>, part: v1::PushMessage) -> Result<(), TakeError> {
         for chunk in part.chunks {
             let payload = Payload::try_from(chunk)?;
-            self.shard
-                .counters()
-                .bytes_received
-                .add(payload.values.len() as u64);
+            self.shard.counters().bytes_received.add(payload.values.len() as u64);
             push.take(&payload)?;
         }
         Ok(())
     }
 
     async fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Status> {
-        self.in_flight
-            .acquire()
-            .await
-            .map_err(|_| Status::unavailable("the server is leaving"))
+        self.in_flight.acquire().await.map_err(|_| Status::unavailable("the server is leaving"))
     }
 
     /// Waits until the gate is open for this worker's step; the clock that it may then use.
     async fn wait_for_gate(&self, epoch: u64, puller: Puller) -> Result<Clock, Status> {
         let mut changes = self.shard.gate_changes();
-        self.shard
-            .heard(epoch, puller.worker, puller.incarnation, self.clock.now());
+        self.shard.heard(epoch, puller.worker, puller.incarnation, self.clock.now());
         loop {
             changes.borrow_and_update();
             let now = self.clock.now();
@@ -262,22 +228,12 @@ impl Service {
         })?;
         let shard = self.shard.clone();
         let chunks = held.chunks().len();
-        let header = v1::PullHeader {
-            epoch,
-            clock,
-            chunks_total: chunks as u32,
-        };
+        let header = v1::PullHeader { epoch, clock, chunks_total: chunks as u32 };
         let mut header = Some(header);
         let mut index = 0;
         Ok(std::iter::from_fn(move || {
             let header = header.take();
-            let (mut message, mut bytes) = (
-                v1::PullMessage {
-                    header,
-                    chunks: Vec::new(),
-                },
-                0,
-            );
+            let (mut message, mut bytes) = (v1::PullMessage { header, chunks: Vec::new() }, 0);
             while index < chunks && bytes < MESSAGE_PAYLOAD_BYTES {
                 let values = held.read(index);
                 bytes += values.values.len();
@@ -325,17 +281,12 @@ async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, Status> {
     let longest = Duration::from_millis(PUSH_MESSAGE_WAIT_MS_MAX);
     match tokio::time::timeout(longest, messages.message()).await {
         Ok(message) => message,
-        Err(_) => Err(Status::deadline_exceeded(format!(
-            "no message within {longest:?}"
-        ))),
+        Err(_) => Err(Status::deadline_exceeded(format!("no message within {longest:?}"))),
     }
 }
 
 fn describe(spec: &ModelSpec, shard: u32) -> String {
     let elements = spec.partition().range(shard).len();
     let mib = (elements * ELEMENT_BYTES) as f64 / (1 << 20) as f64;
-    format!(
-        "{elements} of {} weights ({mib:.2} MiB)",
-        spec.layout.elements()
-    )
+    format!("{elements} of {} weights ({mib:.2} MiB)", spec.layout.elements())
 }

@@ -25,12 +25,7 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(job: &str, shard: Arc<Shard>, clock: Clock) -> Self {
         let permits = limits::PUSH_BYTES_IN_FLIGHT_MAX / limits::MESSAGE_BYTES_MAX;
-        Self {
-            job: job.into(),
-            shard,
-            clock,
-            in_flight: Arc::new(Semaphore::new(permits)),
-        }
+        Self { job: job.into(), shard, clock, in_flight: Arc::new(Semaphore::new(permits)) }
     }
 
     #[allow(clippy::result_large_err)] // tonic's own error type
@@ -53,11 +48,6 @@ impl Service {
             return Ok(());
         }
         let message = format!("this server holds shard {own}, the call is for shard {shard}");
-        Err(refusal::status(
-            Reason::OtherShard,
-            self.shard.epoch(),
-            0,
-            message,
-        ))
+        Err(refusal::status(Reason::OtherShard, self.shard.epoch(), 0, message))
     }
 }

@@ -87,28 +87,18 @@ impl Shard {
     pub fn begin(&self, start: PushStart, now: Duration) -> Result<Push<'_>, Error> {
         let id = start.id;
         self.heard(start.epoch, id.worker, id.incarnation, now);
-        let held = self
-            .held()
-            .ok_or(Error::NotInitialised(self.index))?
-            .clone();
+        let held = self.held().ok_or(Error::NotInitialised(self.index))?.clone();
         let chunks = held.chunks().len();
         if start.chunks_total as usize > chunks {
             let (found, shard) = (start.chunks_total, self.index);
-            return Err(Error::TooManyChunks {
-                found,
-                shard,
-                chunks,
-            });
+            return Err(Error::TooManyChunks { found, shard, chunks });
         }
         let fence = self.check_fence(&start)?;
         let session = self.session(id.worker);
         let was_finished = {
             let mut state = session.lock();
             if state.incarnation < id.incarnation {
-                *state = Session {
-                    incarnation: id.incarnation,
-                    window: Window::default(),
-                };
+                *state = Session { incarnation: id.incarnation, window: Window::default() };
             }
             let window = &mut state.window;
             window.begin(id.seq, start.oldest, start.clock, start.chunks_total)?;
@@ -116,14 +106,7 @@ impl Shard {
             self.dedup && finished && start.chunks_total > 0
         };
         drop(fence);
-        let push = Push {
-            shard: self,
-            held,
-            session,
-            start,
-            seen: 0,
-            was_finished,
-        };
+        let push = Push { shard: self, held, session, start, seen: 0, was_finished };
         push.advance_clock();
         Ok(push)
     }
@@ -184,10 +167,7 @@ impl Push<'_> {
             Outcome::Applied { staleness } => Ok(staleness),
             Outcome::Refused(refusal) => Err(refusal),
         };
-        self.session
-            .lock()
-            .window
-            .mark(start.id.seq, index, outcome);
+        self.session.lock().window.mark(start.id.seq, index, outcome);
         drop(chunk);
         self.count(index, outcome);
         Ok(())
@@ -204,10 +184,7 @@ impl Push<'_> {
         let state = self.session.lock();
         let acknowledgement = state.window.acknowledgement(self.start.id.seq);
         let Some(acknowledgement) = acknowledgement else {
-            return Err(Error::Incomplete {
-                found: self.seen,
-                expected,
-            });
+            return Err(Error::Incomplete { found: self.seen, expected });
         };
         let counters = &self.shard.counters;
         if self.was_finished {
@@ -220,11 +197,7 @@ impl Push<'_> {
 
     fn check_kind(&self, index: u32) -> Result<(), Error> {
         let (held, found) = (self.held.kind(index as usize), self.start.kind);
-        if held == found {
-            Ok(())
-        } else {
-            Err(Error::Kind { index, held, found })
-        }
+        if held == found { Ok(()) } else { Err(Error::Kind { index, held, found }) }
     }
 
     fn count(&self, index: u32, outcome: Result<u64, chunk::Refusal>) {
@@ -242,12 +215,7 @@ impl Push<'_> {
     fn advance_clock(&self) {
         let clock = self.session.lock().window.clock();
         let id = self.start.id;
-        if self
-            .shard
-            .gate
-            .lock()
-            .advance(id.worker, id.incarnation, clock)
-        {
+        if self.shard.gate.lock().advance(id.worker, id.incarnation, clock) {
             self.shard.gate_changed.send_replace(());
         }
     }

@@ -83,10 +83,7 @@ impl Held {
 
     /// Bytes of weights.
     pub fn weight_bytes(&self) -> u64 {
-        self.chunks
-            .iter()
-            .map(|chunk| chunk.lock().bytes().len() as u64)
-            .sum()
+        self.chunks.iter().map(|chunk| chunk.lock().bytes().len() as u64).sum()
     }
 
     /// Sum of the chunks' versions.
@@ -120,14 +117,7 @@ impl Start {
     pub fn new(shard: ShardId, spec: ModelSpec, start_digest: u32) -> Self {
         let ranges = spec.partition().chunks(shard);
         let hasher = crc32fast::Hasher::new();
-        Self {
-            shard,
-            spec,
-            start_digest,
-            ranges,
-            chunks: Vec::new(),
-            hasher,
-        }
+        Self { shard, spec, start_digest, ranges, chunks: Vec::new(), hasher }
     }
 
     /// Takes the next chunk.
@@ -149,13 +139,9 @@ impl Start {
         }
         self.hasher.update(&payload.values);
         let weights = payload.values.chunks_exact(ELEMENT_BYTES);
-        let weights = weights
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect();
-        let chunk = Chunk::new(weights, &self.spec.optimizer).map_err(|error| Error::Weights {
-            shard: self.shard,
-            error,
-        })?;
+        let weights = weights.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let chunk = Chunk::new(weights, &self.spec.optimizer)
+            .map_err(|error| Error::Weights { shard: self.shard, error })?;
         self.chunks.push(Mutex::new(chunk));
         Ok(())
     }
@@ -167,19 +153,11 @@ impl Start {
     pub fn finish(self) -> Result<Held, Error> {
         let (shard, expected) = (self.shard, self.ranges.len());
         if self.chunks.len() != expected {
-            return Err(Error::Incomplete {
-                shard,
-                found: self.chunks.len(),
-                expected,
-            });
+            return Err(Error::Incomplete { shard, found: self.chunks.len(), expected });
         }
         let found = self.hasher.finalize();
         if found != self.start_digest {
-            return Err(Error::Digest {
-                shard,
-                found,
-                expected: self.start_digest,
-            });
+            return Err(Error::Digest { shard, found, expected: self.start_digest });
         }
         let partition = self.spec.partition();
         let kind = |range: &Range<usize>| match partition.is_state(range.start) {
@@ -187,17 +165,7 @@ impl Start {
             false => TensorKind::Trainable,
         };
         let kinds = self.ranges.iter().map(kind).collect();
-        let Self {
-            spec,
-            start_digest,
-            chunks,
-            ..
-        } = self;
-        Ok(Held {
-            spec,
-            start_digest,
-            chunks,
-            kinds,
-        })
+        let Self { spec, start_digest, chunks, .. } = self;
+        Ok(Held { spec, start_digest, chunks, kinds })
     }
 }

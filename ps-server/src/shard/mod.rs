@@ -180,11 +180,7 @@ impl Shard {
         puller: &Puller,
         now: Duration,
     ) -> Result<Verdict, fence::Error> {
-        match self
-            .fence
-            .read()
-            .check(epoch, puller.worker, puller.incarnation)
-        {
+        match self.fence.read().check(epoch, puller.worker, puller.incarnation) {
             Ok(()) => (),
             Err(fence::Error::NotYetKnown { .. }) => return Ok(Verdict::Wait { until: None }),
             Err(stale) => {
@@ -210,20 +206,13 @@ impl Shard {
 
     /// Drops what is remembered of a superseded incarnation; its unfinished pushes are torn.
     fn forget(&self, worker: WorkerId, incarnation: Incarnation) {
-        let Some(session) = self
-            .sessions
-            .get(&worker)
-            .map(|entry| entry.value().clone())
-        else {
+        let Some(session) = self.sessions.get(&worker).map(|entry| entry.value().clone()) else {
             return;
         };
         let mut session = session.lock();
         if session.incarnation < incarnation {
             self.counters.pushes_torn.add(session.window.unfinished());
-            *session = Session {
-                incarnation,
-                window: Window::default(),
-            };
+            *session = Session { incarnation, window: Window::default() };
         }
     }
 

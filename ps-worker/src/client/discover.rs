@@ -13,11 +13,7 @@ pub async fn discover(config: &ClientConfig, outside: &Outside) -> Result<Vec<St
     let found = Client::new(config.clone(), outside)?.describe().await?;
     for (address, description) in config.addresses.iter().zip(found) {
         let shard = description.shard;
-        let refused = |message: String| Error::Server {
-            shard,
-            address: address.clone(),
-            message,
-        };
+        let refused = |message: String| Error::Server { shard, address: address.clone(), message };
         let Some(place) = ordered.get_mut(shard as usize) else {
             return Err(refused(format!(
                 "it holds shard {shard}, but only {count} servers are named: name all of them \

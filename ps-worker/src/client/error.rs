@@ -47,16 +47,10 @@ impl Error {
     pub(super) fn of(shard: u32, address: &str, status: &Status) -> Self {
         let (address, message) = (address.to_owned(), status.message().to_owned());
         match refusal::from_status(status).map(|refusal| refusal.reason()) {
-            Some(Reason::StaleIncarnation | Reason::StalePush) => Self::Superseded {
-                shard,
-                address,
-                message,
-            },
-            _ => Self::Server {
-                shard,
-                address,
-                message,
-            },
+            Some(Reason::StaleIncarnation | Reason::StalePush) => {
+                Self::Superseded { shard, address, message }
+            }
+            _ => Self::Server { shard, address, message },
         }
     }
 }

@@ -22,10 +22,7 @@ pub struct Gradient {
 struct FloatBytes(Vec<f32>);
 
 // The wire is little-endian; a big-endian machine would need a swap on both ends.
-const _: () = assert!(
-    cfg!(target_endian = "little"),
-    "gradients are sent as they lie in memory"
-);
+const _: () = assert!(cfg!(target_endian = "little"), "gradients are sent as they lie in memory");
 
 impl AsRef<[u8]> for FloatBytes {
     fn as_ref(&self) -> &[u8] {
@@ -55,20 +52,14 @@ impl Gradient {
             .filter_map(|(index, (range, pulled_version))| {
                 let spans = covered_spans(&self.layout, &self.present, range)?;
                 let values = self.covered(range, &spans);
-                Some(Payload {
-                    index,
-                    spans,
-                    values,
-                    pulled_version,
-                })
+                Some(Payload { index, spans, values, pulled_version })
             })
             .collect()
     }
 
     fn covered(&self, chunk: &Range<usize>, spans: &[ps_core::span::Span]) -> Bytes {
         let bytes = |start: usize, end: usize| {
-            self.values
-                .slice(start * ELEMENT_BYTES..end * ELEMENT_BYTES)
+            self.values.slice(start * ELEMENT_BYTES..end * ELEMENT_BYTES)
         };
         let part = |span: &ps_core::span::Span| {
             let start = chunk.start + span.start as usize;
@@ -79,8 +70,7 @@ impl Gradient {
             [one] => part(one),
             many => {
                 let mut joined = BytesMut::new();
-                many.iter()
-                    .for_each(|span| joined.extend_from_slice(&part(span)));
+                many.iter().for_each(|span| joined.extend_from_slice(&part(span)));
                 joined.freeze()
             }
         }

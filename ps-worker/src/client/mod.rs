@@ -92,11 +92,7 @@ impl Client {
         let shards: Result<Vec<_>, _> = addresses
             .map(|(address, shard)| ShardClient::new(shard, address, shared.clone(), outside))
             .collect();
-        Ok(Self {
-            shards: shards?,
-            shared,
-            outstanding: Outstanding::default(),
-        })
+        Ok(Self { shards: shards?, shared, outstanding: Outstanding::default() })
     }
 
     /// Number of servers.
@@ -150,16 +146,9 @@ impl Client {
         let mut clock = clock;
         loop {
             let parts = self.shards.iter().zip(weights.parts());
-            let step = Some(Step {
-                clock,
-                finished: self.outstanding.finished(clock),
-            });
+            let step = Some(Step { clock, finished: self.outstanding.finished(clock) });
             let pulls = parts.map(|(shard, part)| shard.pull(step, part));
-            let lifted = try_join_all(pulls)
-                .await?
-                .into_iter()
-                .max()
-                .unwrap_or(clock);
+            let lifted = try_join_all(pulls).await?.into_iter().max().unwrap_or(clock);
             weights.set_clock(clock.max(lifted));
             if lifted <= clock {
                 return Ok(());
@@ -175,9 +164,7 @@ impl Client {
     /// A server is away for too long.
     pub async fn read(&self, weights: &mut Weights) -> Result<(), Error> {
         let parts = self.shards.iter().zip(weights.parts());
-        try_join_all(parts.map(|(shard, part)| shard.pull(None, part)))
-            .await
-            .map(|_| ())
+        try_join_all(parts.map(|(shard, part)| shard.pull(None, part))).await.map(|_| ())
     }
 
     /// Pushes the gradient that was computed from these weights, to every shard.
@@ -250,11 +237,7 @@ impl Client {
         let config = &self.shared.config;
         let (worker, incarnation, seq) = (config.worker, config.incarnation, ticket.seq());
         PushCall {
-            id: PushId {
-                worker,
-                incarnation,
-                seq,
-            },
+            id: PushId { worker, incarnation, seq },
             oldest: ticket.oldest(),
             clock: weights.clock(),
             learning_rate,
@@ -270,10 +253,8 @@ impl Client {
 }
 
 fn merge(reports: Vec<PushReport>) -> PushReport {
-    reports
-        .into_iter()
-        .fold(PushReport::default(), |all, one| PushReport {
-            staleness: all.staleness.max(one.staleness),
-            chunks_refused: all.chunks_refused + one.chunks_refused,
-        })
+    reports.into_iter().fold(PushReport::default(), |all, one| PushReport {
+        staleness: all.staleness.max(one.staleness),
+        chunks_refused: all.chunks_refused + one.chunks_refused,
+    })
 }

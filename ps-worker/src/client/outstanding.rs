@@ -23,10 +23,7 @@ struct State {
 impl Default for Outstanding {
     fn default() -> Self {
         let room = Semaphore::new(UNACKNOWLEDGED_PUSHES_MAX as usize);
-        Self {
-            state: Mutex::default(),
-            room,
-        }
+        Self { state: Mutex::default(), room }
     }
 }
 
@@ -48,28 +45,16 @@ impl Outstanding {
         let seq = state.next;
         state.next += 1;
         state.open.insert(seq, clock);
-        Ticket {
-            seq,
-            outstanding: self,
-            _room: room,
-        }
+        Ticket { seq, outstanding: self, _room: room }
     }
 
     /// Up to which step everything is acknowledged, for a worker that is at this clock.
     pub(super) fn finished(&self, clock: Clock) -> Clock {
-        self.lock()
-            .open
-            .values()
-            .copied()
-            .min()
-            .unwrap_or(clock)
-            .min(clock)
+        self.lock().open.values().copied().min().unwrap_or(clock).min(clock)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -81,10 +66,7 @@ impl Ticket<'_> {
     /// The oldest push that may still be retried.
     pub(super) fn oldest(&self) -> Seq {
         let state = self.outstanding.lock();
-        state
-            .open
-            .first_key_value()
-            .map_or(self.seq, |(seq, _)| *seq)
+        state.open.first_key_value().map_or(self.seq, |(seq, _)| *seq)
     }
 }
 

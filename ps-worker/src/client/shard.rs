@@ -60,12 +60,7 @@ impl ShardClient {
         // Shards must not retry in step with each other.
         let seed = outside.seed.wrapping_add(u64::from(shard));
         let link = Link::new(&outside.connector, address, &outside.clock, seed)?;
-        Ok(Self {
-            shard,
-            link,
-            shared,
-            told: AtomicBool::new(false),
-        })
+        Ok(Self { shard, link, shared, told: AtomicBool::new(false) })
     }
 
     pub(super) async fn init(
@@ -99,17 +94,10 @@ impl ShardClient {
                 any_start,
             };
             let mut header = Some(header);
-            let messages = grouped(payloads.clone()).map(move |chunks| v1::InitMessage {
-                header: header.take(),
-                chunks,
-            });
+            let messages = grouped(payloads.clone())
+                .map(move |chunks| v1::InitMessage { header: header.take(), chunks });
             let messages: Vec<_> = messages.collect();
-            async move {
-                client(channel)
-                    .init(tokio_stream::iter(messages))
-                    .await
-                    .map(|_| ())
-            }
+            async move { client(channel).init(tokio_stream::iter(messages)).await.map(|_| ()) }
         })
         .await
     }
@@ -171,11 +159,7 @@ impl ShardClient {
                 let call = async { Ok(client(channel).pull(request).await?.into_inner()) };
                 let mut messages = self.in_time(call).await?;
                 let first = messages.message();
-                let first = if step.is_some() {
-                    first.await
-                } else {
-                    self.in_time(first).await
-                }?;
+                let first = if step.is_some() { first.await } else { self.in_time(first).await }?;
                 self.receive(first, &mut messages, part, Some).await
             }
         })
@@ -200,11 +184,7 @@ impl ShardClient {
                     let call =
                         async { Ok(client(channel).push_pull(messages).await?.into_inner()) };
                     let mut replies = self.in_time(call).await?;
-                    match self
-                        .in_time(replies.message())
-                        .await?
-                        .and_then(|reply| reply.kind)
-                    {
+                    match self.in_time(replies.message()).await?.and_then(|reply| reply.kind) {
                         Some(Kind::Push(reply)) => *lock(acknowledged) = Some(report(&reply)),
                         other => return Err(unexpected("acknowledgement", &other)),
                     }
@@ -229,14 +209,9 @@ impl ShardClient {
                     Some(report) => report,
                     None => self.push(push).await?,
                 };
-                let part = part
-                    .into_inner()
-                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                let part = part.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
                 // What of this push is applied there, the shard knows by itself.
-                let step = Step {
-                    clock: next,
-                    finished: 0,
-                };
+                let step = Step { clock: next, finished: 0 };
                 Ok((report, self.pull(Some(step), part).await?))
             }
         }
@@ -261,16 +236,10 @@ impl ShardClient {
             encoding: v1::Encoding::F32.into(),
         };
         let bytes: usize = push.chunks.iter().map(|chunk| chunk.values.len()).sum();
-        self.shared
-            .traffic
-            .bytes_pushed
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        self.shared.traffic.bytes_pushed.fetch_add(bytes as u64, Ordering::Relaxed);
         let mut header = Some(header);
         grouped(push.chunks.clone())
-            .map(|chunks| v1::PushMessage {
-                header: header.take(),
-                chunks,
-            })
+            .map(|chunks| v1::PushMessage { header: header.take(), chunks })
             .collect()
     }
 
@@ -312,19 +281,13 @@ impl ShardClient {
         if chunk.index as usize != next || range.is_empty() || !whole {
             let found = format!("chunk {} of {} bytes", chunk.index, chunk.values.len());
             let bytes = range.len() * ELEMENT_BYTES;
-            return Err(unexpected(
-                &format!("chunk {next} of {bytes} bytes"),
-                &found,
-            ));
+            return Err(unexpected(&format!("chunk {next} of {bytes} bytes"), &found));
         }
         let own = range.start - part.start..range.end - part.start;
         bytemuck::cast_slice_mut::<f32, u8>(&mut part.values[own]).copy_from_slice(&chunk.values);
         part.versions[next] = chunk.version;
         let bytes = chunk.values.len() as u64;
-        self.shared
-            .traffic
-            .bytes_pulled
-            .fetch_add(bytes, Ordering::Relaxed);
+        self.shared.traffic.bytes_pulled.fetch_add(bytes, Ordering::Relaxed);
         Ok(next + 1)
     }
 
@@ -337,9 +300,7 @@ impl ShardClient {
         let longest = self.shared.config.attempt;
         match tokio::time::timeout(longest, step).await {
             Ok(result) => result,
-            Err(_) => Err(Status::deadline_exceeded(format!(
-                "no answer within {longest:?}"
-            ))),
+            Err(_) => Err(Status::deadline_exceeded(format!("no answer within {longest:?}"))),
         }
     }
 
@@ -352,15 +313,10 @@ impl ShardClient {
     where
         F: Future<Output = Result<T, Status>>,
     {
-        let patience = Patience {
-            attempt: attempt_longest,
-            total: self.shared.config.patience,
-        };
+        let patience = Patience { attempt: attempt_longest, total: self.shared.config.patience };
         loop {
-            let result = self
-                .link
-                .call(patience, &mut attempt, |status| self.retried(status))
-                .await;
+            let result =
+                self.link.call(patience, &mut attempt, |status| self.retried(status)).await;
             match result {
                 Ok(answer) => {
                     self.told.store(false, Ordering::Relaxed);
@@ -393,10 +349,7 @@ impl ShardClient {
         self.shared.traffic.retries.fetch_add(1, Ordering::Relaxed);
         if !self.told.swap(true, Ordering::Relaxed) {
             let (shard, address) = (self.shard, self.link.address());
-            tracing::info!(
-                "waiting for server {shard} at {address}: {}",
-                status.message()
-            );
+            tracing::info!("waiting for server {shard} at {address}: {}", status.message());
         }
     }
 
@@ -407,9 +360,7 @@ impl ShardClient {
         };
         let newer = refusal.current_epoch > self.epoch();
         if refusal.reason() == Reason::StaleEpoch && newer {
-            self.shared
-                .epoch
-                .fetch_max(refusal.current_epoch, Ordering::Relaxed);
+            self.shared.epoch.fetch_max(refusal.current_epoch, Ordering::Relaxed);
             return true;
         }
         false
@@ -426,16 +377,11 @@ fn client(channel: Channel) -> DataPlaneClient<Channel> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn report(reply: &v1::PushReply) -> PushReport {
-    PushReport {
-        staleness: reply.staleness_max,
-        chunks_refused: reply.refused.len() as u64,
-    }
+    PushReport { staleness: reply.staleness_max, chunks_refused: reply.refused.len() as u64 }
 }
 
 /// Something that a server of this protocol does not send; retrying would not help.

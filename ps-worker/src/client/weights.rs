@@ -38,11 +38,7 @@ impl Weights {
         let part = |shard: ShardId| {
             let chunks = partition.chunks(shard);
             let versions = vec![0; chunks.len()];
-            Part {
-                range: partition.range(shard),
-                chunks,
-                versions,
-            }
+            Part { range: partition.range(shard), chunks, versions }
         };
         Self {
             values: vec![0.0; spec.layout.elements()],

@@ -19,13 +19,7 @@ impl Categories {
 
     /// The same texts, numbered in their order.
     pub(super) fn sorted(self) -> Self {
-        Self(
-            self.0
-                .into_keys()
-                .enumerate()
-                .map(|(number, text)| (text, number))
-                .collect(),
-        )
+        Self(self.0.into_keys().enumerate().map(|(number, text)| (text, number)).collect())
     }
 
     /// How many there are.
@@ -46,12 +40,8 @@ impl Categories {
     /// The first few texts, for an error message.
     pub(super) fn sample(&self) -> String {
         const NAMED: usize = 5;
-        let named: Vec<String> = self
-            .0
-            .keys()
-            .take(NAMED)
-            .map(|text| format!("`{text}`"))
-            .collect();
+        let named: Vec<String> =
+            self.0.keys().take(NAMED).map(|text| format!("`{text}`")).collect();
         let more = if self.len() > NAMED { ", .." } else { "" };
         format!("{}{more}", named.join(", "))
     }

@@ -50,10 +50,7 @@ impl Encoding {
 
 /// Reads a finite number.
 pub(super) fn number(value: &str) -> Option<f64> {
-    value
-        .parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite())
+    value.parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
 /// What is known of a column while the training set is read.
@@ -97,10 +94,7 @@ impl Statistics {
             let deviation = (self.squares / self.values.max(1) as f64).sqrt();
             // A constant column carries nothing: it becomes 0 everywhere.
             let deviation = if deviation > 0.0 { deviation } else { 1.0 };
-            return Ok(Encoding::Standardised {
-                mean: self.mean,
-                deviation,
-            });
+            return Ok(Encoding::Standardised { mean: self.mean, deviation });
         };
         if self.texts.len() > CATEGORIES_MAX {
             return Err((
@@ -137,20 +131,9 @@ mod tests {
     #[test]
     fn numbers_are_standardised() {
         let encoding = learn(&["1", "3", "1e0", "3.0"]).unwrap();
-        assert_eq!(
-            encoding,
-            Encoding::Standardised {
-                mean: 2.0,
-                deviation: 1.0
-            }
-        );
+        assert_eq!(encoding, Encoding::Standardised { mean: 2.0, deviation: 1.0 });
         assert_eq!(encode(&encoding, "4.5"), [2.5]);
-        assert!(
-            encoding
-                .encode("x", &mut Vec::new())
-                .unwrap_err()
-                .contains("`x`")
-        );
+        assert!(encoding.encode("x", &mut Vec::new()).unwrap_err().contains("`x`"));
     }
 
     #[test]

@@ -22,21 +22,13 @@ pub(super) fn load(train: &Path, test: &Path, label: &LabelColumn) -> Result<Dat
     let schema = Schema::learn(train, label)?;
     let train_samples = encode(train, &schema)?;
     let test_samples = encode(test, &schema)?;
-    Ok(Dataset {
-        train: train_samples,
-        test: test_samples,
-        classes: schema.classes.len(),
-    })
+    Ok(Dataset { train: train_samples, test: test_samples, classes: schema.classes.len() })
 }
 
 /// Reads a file as the schema says.
 fn encode(path: &Path, schema: &Schema) -> Result<Samples, Error> {
     let names = schema.names.as_deref();
-    let width: usize = schema
-        .encodings
-        .iter()
-        .map(|(_, encoding)| encoding.width())
-        .sum();
+    let width: usize = schema.encodings.iter().map(|(_, encoding)| encoding.width()).sum();
     let mut rows = Rows::open(path)?;
     let (mut inputs, mut labels) = (Vec::new(), Vec::new());
     let mut at_start = true;
@@ -75,11 +67,7 @@ fn check_size(path: &Path, samples: usize, inputs: usize) -> Result<(), Error> {
     let (what, found, limit) = if samples > SAMPLES_MAX {
         ("the number of samples", samples, SAMPLES_MAX)
     } else if bytes > FEATURE_BYTES_MAX {
-        (
-            "the size of the inputs in memory, in bytes,",
-            bytes,
-            FEATURE_BYTES_MAX,
-        )
+        ("the size of the inputs in memory, in bytes,", bytes, FEATURE_BYTES_MAX)
     } else {
         return Ok(());
     };
@@ -93,10 +81,7 @@ fn check_size(path: &Path, samples: usize, inputs: usize) -> Result<(), Error> {
 }
 
 fn table(path: &Path, problem: impl Into<String>) -> Error {
-    Error::Table {
-        path: path.to_owned(),
-        problem: problem.into(),
-    }
+    Error::Table { path: path.to_owned(), problem: problem.into() }
 }
 
 fn value_error(
@@ -106,12 +91,7 @@ fn value_error(
     names: Option<&[String]>,
     problem: String,
 ) -> Error {
-    Error::Value {
-        path: path.to_owned(),
-        line,
-        column: place(column, names),
-        problem,
-    }
+    Error::Value { path: path.to_owned(), line, column: place(column, names), problem }
 }
 
 /// A column in words.

@@ -42,30 +42,12 @@ pub(super) struct Content {
 /// Reads and checks one file, gzip or plain (told by its first bytes, not by its name).
 pub(super) fn read(path: &Path, kind: Kind, source: impl Read) -> Result<Content, Error> {
     let mut buffered = BufReader::new(source);
-    let start = buffered.fill_buf().map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let start =
+        buffered.fill_buf().map_err(|source| Error::Read { path: path.to_owned(), source })?;
     if start.starts_with(&[0x1f, 0x8b]) {
-        parse(
-            &mut Input {
-                path,
-                gzip: true,
-                taken: 0,
-                from: MultiGzDecoder::new(buffered),
-            },
-            kind,
-        )
+        parse(&mut Input { path, gzip: true, taken: 0, from: MultiGzDecoder::new(buffered) }, kind)
     } else {
-        parse(
-            &mut Input {
-                path,
-                gzip: false,
-                taken: 0,
-                from: buffered,
-            },
-            kind,
-        )
+        parse(&mut Input { path, gzip: false, taken: 0, from: buffered }, kind)
     }
 }
 
@@ -86,11 +68,7 @@ impl<R: Read> Input<'_, R> {
         let path = self.path.to_owned();
         match result {
             Ok(_) => Ok(taken),
-            Err(source) if self.gzip => Err(Error::Gzip {
-                path,
-                bytes: self.taken,
-                source,
-            }),
+            Err(source) if self.gzip => Err(Error::Gzip { path, bytes: self.taken, source }),
             Err(source) => Err(Error::Read { path, source }),
         }
     }
@@ -98,17 +76,12 @@ impl<R: Read> Input<'_, R> {
     /// Four bytes of the header, most significant first.
     fn number(&mut self) -> Result<u32, Error> {
         let bytes = self.up_to(4)?;
-        <[u8; 4]>::try_from(bytes)
-            .map(u32::from_be_bytes)
-            .map_err(|_| Error::Length {
-                path: self.path.to_owned(),
-                found: format!(
-                    "the file ends after {} bytes, inside the header",
-                    self.taken
-                ),
-                expected: "a magic number and sizes of four bytes each".to_owned(),
-                hint: "was it copied in full?",
-            })
+        <[u8; 4]>::try_from(bytes).map(u32::from_be_bytes).map_err(|_| Error::Length {
+            path: self.path.to_owned(),
+            found: format!("the file ends after {} bytes, inside the header", self.taken),
+            expected: "a magic number and sizes of four bytes each".to_owned(),
+            hint: "was it copied in full?",
+        })
     }
 }
 
@@ -126,17 +99,10 @@ fn parse<R: Read>(input: &mut Input<'_, R>, kind: Kind) -> Result<Content, Error
     // stream also checks its checksum.
     let mut values = input.up_to(expected + 1)?;
     if values.len() != expected {
-        let more = if values.len() > expected {
-            "more than "
-        } else {
-            ""
-        };
+        let more = if values.len() > expected { "more than " } else { "" };
         return Err(Error::Length {
             path: input.path.to_owned(),
-            found: format!(
-                "{more}{} bytes after the header",
-                values.len().min(expected)
-            ),
+            found: format!("{more}{} bytes after the header", values.len().min(expected)),
             expected: format!("{expected} for the sizes {sizes:?} that the header gives"),
             hint: "was it copied in full, or written by another program?",
         });
@@ -165,11 +131,7 @@ fn checked_bytes(path: &Path, sizes: &[usize]) -> Result<usize, Error> {
     }
     let samples = sizes.first().copied().unwrap_or(0);
     if samples > SAMPLES_MAX {
-        return Err(too_large(
-            "the number of samples",
-            samples as u128,
-            SAMPLES_MAX,
-        ));
+        return Err(too_large("the number of samples", samples as u128, SAMPLES_MAX));
     }
     Ok(bytes as usize)
 }
@@ -180,11 +142,7 @@ fn wrong_magic(path: &Path, kind: Kind, found: u32) -> Error {
     } else if found == Kind::Images.magic() {
         "is this the images file?".to_owned()
     } else if found >> 16 == 0 {
-        format!(
-            "an IDX file of type {:#04x} with {} sizes?",
-            found >> 8,
-            found & 0xff
-        )
+        format!("an IDX file of type {:#04x} with {} sizes?", found >> 8, found & 0xff)
     } else {
         "this is not an IDX file".to_owned()
     };

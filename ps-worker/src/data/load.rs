@@ -53,9 +53,7 @@ pub fn load_with(dir: &Path, label: &LabelColumn) -> Result<Dataset, Error> {
             dir: dir.to_owned(),
             looked_for: format!(
                 "IDX files ({}; each also as `name.idx..` and with .gz) and CSV files ({})",
-                IDX_PARTS
-                    .map(|(part, format, _)| format!("{part}-{format}"))
-                    .join(", "),
+                IDX_PARTS.map(|(part, format, _)| format!("{part}-{format}")).join(", "),
                 CSV_PARTS.join(", ")
             ),
             found: listing(dir),
@@ -84,20 +82,12 @@ pub fn bundled_digits() -> Result<Dataset, Error> {
 
 fn find_idx(dir: &Path, part: &str, format: &str) -> Option<PathBuf> {
     let names = ["-", "."].map(|joint| format!("{part}{joint}{format}"));
-    let plain_first = names
-        .iter()
-        .cloned()
-        .chain(names.iter().map(|name| format!("{name}.gz")));
-    plain_first
-        .map(|name| dir.join(name))
-        .find(|path| path.is_file())
+    let plain_first = names.iter().cloned().chain(names.iter().map(|name| format!("{name}.gz")));
+    plain_first.map(|name| dir.join(name)).find(|path| path.is_file())
 }
 
 fn open(path: &Path) -> Result<File, Error> {
-    File::open(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })
+    File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
 /// Makes samples of the four files, which `read` gives by their position in `IDX_PARTS`.
@@ -118,17 +108,8 @@ fn join_idx(
             hint: "training and test data must come from one set",
         });
     }
-    let classes = train
-        .labels()
-        .iter()
-        .chain(test.labels())
-        .max()
-        .map_or(0, |&most| most + 1);
-    Ok(Dataset {
-        train,
-        test,
-        classes: classes as usize,
-    })
+    let classes = train.labels().iter().chain(test.labels()).max().map_or(0, |&most| most + 1);
+    Ok(Dataset { train, test, classes: classes as usize })
 }
 
 fn join_set(
@@ -171,9 +152,7 @@ fn listing(dir: &Path) -> String {
         Ok(entries) => entries,
         Err(error) => return format!("the directory cannot be read: {error}"),
     };
-    let names = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut names: Vec<String> = names.collect();
     names.sort_unstable();
     let more = names.len().saturating_sub(LISTED_MAX);

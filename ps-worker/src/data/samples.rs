@@ -31,15 +31,9 @@ pub struct Samples {
 impl Samples {
     /// Samples of this shape each; `None` unless there are as many features as labels ask for.
     pub fn new(features: Features, shape: Vec<usize>, labels: Vec<u32>) -> Option<Self> {
-        let each = shape
-            .iter()
-            .try_fold(1_usize, |product, &size| product.checked_mul(size))?;
+        let each = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))?;
         let fits = labels.len().checked_mul(each)? == features.len();
-        fits.then_some(Self {
-            features,
-            shape,
-            labels,
-        })
+        fits.then_some(Self { features, shape, labels })
     }
 
     /// Number of samples.
@@ -76,14 +70,9 @@ impl Samples {
         let mut features = Vec::with_capacity(numbers.len() * each);
         let mut labels = Vec::with_capacity(numbers.len());
         for &number in numbers {
-            let position = usize::try_from(number)
-                .ok()
-                .filter(|&position| position < self.len());
+            let position = usize::try_from(number).ok().filter(|&position| position < self.len());
             let Some(position) = position else {
-                return Err(Error::NoSuchSample {
-                    sample: number,
-                    samples: self.len(),
-                });
+                return Err(Error::NoSuchSample { sample: number, samples: self.len() });
             };
             let range = position * each..(position + 1) * each;
             match &self.features {
@@ -126,10 +115,7 @@ mod tests {
     fn a_sample_that_is_not_there_is_named() {
         let samples = Samples::new(Features::Floats(vec![1.0]), vec![1], vec![0]).unwrap();
         let error = samples.gather(&[u64::MAX]).unwrap_err().to_string();
-        assert!(
-            error.contains("sample 18446744073709551615 of 1"),
-            "{error}"
-        );
+        assert!(error.contains("sample 18446744073709551615 of 1"), "{error}");
     }
 
     #[test]

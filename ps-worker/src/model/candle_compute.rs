@@ -51,41 +51,23 @@ impl CandleCompute {
         options: ComputeOptions,
         data: Arc<Dataset>,
     ) -> Result<Self, ModelError> {
-        let ComputeOptions {
-            model: name,
-            options,
-            device,
-        } = options;
-        let shape = DataShape {
-            features: data.train.shape().to_vec(),
-            classes: data.classes,
-        };
+        let ComputeOptions { model: name, options, device } = options;
+        let shape = DataShape { features: data.train.shape().to_vec(), classes: data.classes };
         let map = VarMap::new();
         // Training begins with weights from the servers: the values made here are never used.
         let start = SeededStart::new(0, map.clone());
         let model = models.build(&name, start.builder(&device), &shape, options)?;
         let vars = FlatVars::new(&map)?;
-        Ok(Self {
-            model,
-            vars,
-            start,
-            device,
-            data,
-            checked: false,
-        })
+        Ok(Self { model, vars, start, device, data, checked: false })
     }
 
     /// Loss and gradient at the weights that the variables hold.
     fn step(&mut self, samples: &[u64]) -> Result<Step, ModelError> {
         let batch = self.batch(&self.data.train, samples)?;
-        let loss = self
-            .model
-            .loss(&batch)
-            .map_err(ModelError::candle("computing the loss"))?;
+        let loss = self.model.loss(&batch).map_err(ModelError::candle("computing the loss"))?;
         let value = scalar(&loss).map_err(ModelError::candle("reading the loss"))?;
-        let gradients = loss
-            .backward()
-            .map_err(ModelError::candle("computing the gradient of the loss"))?;
+        let gradients =
+            loss.backward().map_err(ModelError::candle("computing the gradient of the loss"))?;
         let gradient = self.vars.gradient(&gradients)?;
         Ok(Step {
             gradient: gradient.values,
@@ -125,26 +107,20 @@ impl CandleCompute {
     fn score(&mut self) -> Result<Evaluation, ModelError> {
         let test = &self.data.test;
         let each = test.features_each().max(1);
-        let size = EVALUATION_SAMPLES_MAX
-            .min(EVALUATION_INPUTS_MAX / each)
-            .max(1);
+        let size = EVALUATION_SAMPLES_MAX.min(EVALUATION_INPUTS_MAX / each).max(1);
         let numbers: Vec<u64> = (0..test.len() as u64).collect();
         let (mut loss, mut correct) = (0.0, Some(0_u64));
         for part in numbers.chunks(size) {
             let batch = self.batch(test, part)?;
-            let score = self
-                .model
-                .evaluate(&batch)
-                .map_err(ModelError::candle("evaluating the model"))?;
+            let score =
+                self.model.evaluate(&batch).map_err(ModelError::candle("evaluating the model"))?;
             loss += score.loss * part.len() as f64;
             correct = correct.zip(score.correct).map(|(sum, more)| sum + more);
         }
         let samples = test.len() as f64;
         Ok(Evaluation {
             loss: loss / samples,
-            accuracy: correct
-                .filter(|_| !test.is_empty())
-                .map(|correct| correct as f64 / samples),
+            accuracy: correct.filter(|_| !test.is_empty()).map(|correct| correct as f64 / samples),
             samples: test.len() as u64,
         })
     }
@@ -171,11 +147,8 @@ impl Compute for CandleCompute {
     fn start_weights(&mut self, seed: u64) -> Result<Vec<f32>, ComputeError> {
         let mut weights = Vec::with_capacity(self.layout().elements());
         for (position, tensor) in self.layout().tensors().iter().enumerate() {
-            weights.extend(
-                self.start
-                    .values(seed, &tensor.name, &tensor.shape)
-                    .unwrap_or_default(),
-            );
+            weights
+                .extend(self.start.values(seed, &tensor.name, &tensor.shape).unwrap_or_default());
             // Every variable was made by `start`; one that was not would begin at zero.
             weights.resize(self.layout().range(position).end, 0.0);
         }
@@ -188,9 +161,7 @@ impl Compute for CandleCompute {
 
     fn gradient(&mut self, weights: &[f32], samples: &[u64]) -> Result<Step, ComputeError> {
         if samples.is_empty() {
-            return Err(ComputeError(
-                "a step on no samples; a batch needs at least one".into(),
-            ));
+            return Err(ComputeError("a step on no samples; a batch needs at least one".into()));
         }
         let device = self.device.clone();
         threads::run(&device, || {

@@ -37,18 +37,11 @@ impl Dense {
         vars: VarBuilder,
     ) -> Result<Self> {
         let bound = 1.0 / (inputs.max(1) as f64).sqrt();
-        let bias_start = Init::Uniform {
-            lo: -bound,
-            up: bound,
-        };
+        let bias_start = Init::Uniform { lo: -bound, up: bound };
         let weight =
             vars.get_with_hints((outputs, inputs), "weight", init::DEFAULT_KAIMING_NORMAL)?;
         let bias = vars.get_with_hints(outputs, "bias", bias_start)?;
-        Ok(Self {
-            weight,
-            bias,
-            input_gradient,
-        })
+        Ok(Self { weight, bias, input_gradient })
     }
 
     /// The outputs `[samples, outputs]` for inputs `[samples, inputs]`.
@@ -57,9 +50,7 @@ impl Dense {
     /// Inputs of another shape.
     pub fn forward(&self, inputs: &Tensor) -> Result<Tensor> {
         if inputs.device().is_cpu() {
-            let layer = CpuDense {
-                input_gradient: self.input_gradient,
-            };
+            let layer = CpuDense { input_gradient: self.input_gradient };
             return inputs.apply_op3(&self.weight, &self.bias, layer);
         }
         inputs.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)

@@ -39,34 +39,22 @@ impl FlatVars {
     /// No variable at all, one that is not `f32`, or one under two names.
     pub fn new(map: &VarMap) -> std::result::Result<Self, ModelError> {
         let map = map.data().lock().unwrap_or_else(PoisonError::into_inner);
-        let tensors = map
-            .iter()
-            .map(|(name, var)| TensorSpec::trainable(name, var.dims()));
+        let tensors = map.iter().map(|(name, var)| TensorSpec::trainable(name, var.dims()));
         let layout = Layout::new(tensors.collect())?;
         let mut vars = Vec::with_capacity(map.len());
         let mut positions = HashMap::with_capacity(map.len());
         for (position, tensor) in layout.tensors().iter().enumerate() {
             let var = &map[&tensor.name];
             if var.dtype() != DType::F32 {
-                return Err(ModelError::NotF32 {
-                    name: tensor.name.clone(),
-                    found: var.dtype(),
-                });
+                return Err(ModelError::NotF32 { name: tensor.name.clone(), found: var.dtype() });
             }
             if let Some(first) = positions.insert(var.id(), position) {
                 let first = layout.tensors()[first].name.clone();
-                return Err(ModelError::Shared {
-                    first,
-                    second: tensor.name.clone(),
-                });
+                return Err(ModelError::Shared { first, second: tensor.name.clone() });
             }
             vars.push(var.clone());
         }
-        Ok(Self {
-            layout,
-            vars,
-            positions,
-        })
+        Ok(Self { layout, vars, positions })
     }
 
     /// Names, shapes and places of the variables.
@@ -91,10 +79,7 @@ impl FlatVars {
     pub fn set(&self, weights: &[f32]) -> std::result::Result<(), ModelError> {
         let expected = self.layout.elements();
         if weights.len() != expected {
-            return Err(ModelError::Length {
-                found: weights.len(),
-                expected,
-            });
+            return Err(ModelError::Length { found: weights.len(), expected });
         }
         for (position, var) in self.vars.iter().enumerate() {
             let values = &weights[self.layout.range(position)];
@@ -143,9 +128,7 @@ impl FlatVars {
         let now = self.get()?;
         let differs = |range: std::ops::Range<usize>| {
             let pairs = now[range.clone()].iter().zip(&weights[range]);
-            pairs
-                .into_iter()
-                .any(|(now, before)| now.to_bits() != before.to_bits())
+            pairs.into_iter().any(|(now, before)| now.to_bits() != before.to_bits())
         };
         let changed = (0..self.vars.len()).find(|&position| differs(self.layout.range(position)));
         Ok(changed.map(|position| self.layout.tensors()[position].name.as_str()))
@@ -153,10 +136,7 @@ impl FlatVars {
 
     fn failed(&self, doing: &str, position: usize, source: candle_core::Error) -> ModelError {
         let name = &self.layout.tensors()[position].name;
-        ModelError::Candle {
-            doing: format!("{doing} variable `{name}`"),
-            source,
-        }
+        ModelError::Candle { doing: format!("{doing} variable `{name}`"), source }
     }
 }
 

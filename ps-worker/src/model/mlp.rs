@@ -26,11 +26,8 @@ impl Mlp {
             if width == 0 {
                 candle_core::bail!("a layer of width 0; every layer needs at least one output");
             }
-            let input_gradient = if layers.is_empty() {
-                InputGradient::Unused
-            } else {
-                InputGradient::Needed
-            };
+            let input_gradient =
+                if layers.is_empty() { InputGradient::Unused } else { InputGradient::Needed };
             let name = format!("layer{}", layers.len() + 1);
             layers.push(Dense::new(inputs, width, input_gradient, vars.pp(name))?);
             inputs = width;

@@ -123,10 +123,7 @@ pub trait Model: Send + 'static {
     /// # Errors
     /// What candle says.
     fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
-        Ok(BatchScore {
-            loss: scalar(&self.loss(batch)?)?,
-            correct: None,
-        })
+        Ok(BatchScore { loss: scalar(&self.loss(batch)?)?, correct: None })
     }
 }
 
@@ -138,10 +135,7 @@ pub fn classified(logits: &Tensor, batch: &Batch) -> Result<BatchScore> {
     let loss = scalar(&candle_nn::loss::cross_entropy(logits, &batch.labels)?)?;
     let right = logits.argmax(D::Minus1)?.eq(&batch.labels)?;
     let correct = right.to_dtype(DType::U32)?.sum_all()?.to_scalar::<u32>()?;
-    Ok(BatchScore {
-        loss,
-        correct: Some(u64::from(correct)),
-    })
+    Ok(BatchScore { loss, correct: Some(u64::from(correct)) })
 }
 
 /// The number in a tensor of one element.
@@ -152,9 +146,5 @@ fn scalar(tensor: &Tensor) -> Result<f64> {
             tensor.dims()
         );
     }
-    tensor
-        .flatten_all()?
-        .to_dtype(DType::F64)?
-        .get(0)?
-        .to_scalar::<f64>()
+    tensor.flatten_all()?.to_dtype(DType::F64)?.get(0)?.to_scalar::<f64>()
 }

@@ -47,10 +47,7 @@ impl ModelOptions {
         match self.given.remove(name) {
             None => Ok(default),
             Some(text) if text.trim().is_empty() => Ok(Vec::new()),
-            Some(text) => text
-                .split(',')
-                .map(|part| read(name, part.trim()))
-                .collect(),
+            Some(text) => text.split(',').map(|part| read(name, part.trim())).collect(),
         }
     }
 
@@ -68,21 +65,13 @@ impl ModelOptions {
 fn read<T: FromStr>(name: &str, text: &str) -> candle_core::Result<T> {
     text.parse().map_err(|_| {
         let kind = std::any::type_name::<T>();
-        candle_core::Error::Msg(format!(
-            "option `{name}`: `{text}` cannot be read as {kind}"
-        ))
+        candle_core::Error::Msg(format!("option `{name}`: `{text}` cannot be read as {kind}"))
     })
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for ModelOptions {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(options: I) -> Self {
-        let given = options
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
-        Self {
-            given,
-            known: BTreeSet::new(),
-        }
+        let given = options.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { given, known: BTreeSet::new() }
     }
 }

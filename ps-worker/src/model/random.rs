@@ -22,10 +22,7 @@ impl Random {
         key[8..16].copy_from_slice(&hash(name).to_le_bytes());
         // Keeps this stream apart from every other one that is keyed by the same seed.
         key[16..].copy_from_slice(b"ps start value 1");
-        Self {
-            source: ChaCha8Rng::from_seed(key),
-            spare: None,
-        }
+        Self { source: ChaCha8Rng::from_seed(key), spare: None }
     }
 
     /// At least 0 and below 1, in steps of 2^-53.
@@ -70,9 +67,7 @@ fn natural_logarithm(value: f64) -> f64 {
     // ln m = 2 artanh((m - 1) / (m + 1)); the argument is below 0.172, so 12 terms suffice.
     let ratio = (mantissa - 1.0) / (mantissa + 1.0);
     let square = ratio * ratio;
-    let series = (0..12).rev().fold(0.0, |sum, term| {
-        sum * square + 1.0 / f64::from(2 * term + 1)
-    });
+    let series = (0..12).rev().fold(0.0, |sum, term| sum * square + 1.0 / f64::from(2 * term + 1));
     2.0 * ratio * series + exponent as f64 * std::f64::consts::LN_2
 }
 
@@ -84,10 +79,7 @@ mod tests {
     fn the_logarithm_is_one() {
         for value in [1e-300, 1e-9, 0.3, 0.5, 0.9999, 1.0, 1.5, 2.0, 7.5, 1e20] {
             let (ours, theirs) = (natural_logarithm(value), f64::ln(value));
-            assert!(
-                (ours - theirs).abs() <= 1e-15 * theirs.abs().max(0.1),
-                "ln {value}"
-            );
+            assert!((ours - theirs).abs() <= 1e-15 * theirs.abs().max(0.1), "ln {value}");
         }
     }
 

@@ -70,21 +70,14 @@ impl Models {
     ) -> std::result::Result<Box<dyn Model>, ModelError> {
         let Some(build) = self.0.get(name) else {
             let known = self.names().collect::<Vec<&str>>().join(", ");
-            return Err(Unknown {
-                name: name.to_owned(),
-                known,
-            }
-            .into());
+            return Err(Unknown { name: name.to_owned(), known }.into());
         };
         let model = build(vars, shape, &mut options).map_err(ModelError::candle(format!(
             "building model `{name}` for features of shape {:?} and {} classes",
             shape.features, shape.classes
         )))?;
         match options.left_over() {
-            Some(problem) => Err(ModelError::Option {
-                model: name.to_owned(),
-                problem,
-            }),
+            Some(problem) => Err(ModelError::Option { model: name.to_owned(), problem }),
             None => Ok(model),
         }
     }

@@ -24,11 +24,7 @@ pub struct SeededStart {
 impl SeededStart {
     /// Adds variables to this map as they are asked for.
     pub fn new(seed: u64, vars: VarMap) -> Self {
-        Self {
-            seed,
-            vars,
-            distributions: Arc::default(),
-        }
+        Self { seed, vars, distributions: Arc::default() }
     }
 
     /// What a model is built from.
@@ -38,10 +34,7 @@ impl SeededStart {
 
     /// The start values that a variable made here has for a seed; `None` for any other variable.
     pub fn values(&self, seed: u64, name: &str, shape: &[usize]) -> Option<Vec<f32>> {
-        let distributions = self
-            .distributions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let distributions = self.distributions.lock().unwrap_or_else(PoisonError::into_inner);
         let distribution = *distributions.get(name)?;
         Some(start_values(seed, name, &Shape::from(shape), distribution))
     }
@@ -59,11 +52,7 @@ impl SimpleBackend for SeededStart {
         if dtype != DType::F32 {
             candle_core::bail!("variable `{name}` is asked for as {dtype:?}; only F32 is trained");
         }
-        let mut vars = self
-            .vars
-            .data()
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut vars = self.vars.data().lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(var) = vars.get(name) {
             if var.shape() != &shape {
                 candle_core::bail!(
@@ -78,20 +67,13 @@ impl SimpleBackend for SeededStart {
         let var = Var::from_vec(values, shape, device)?;
         let tensor = var.as_tensor().clone();
         vars.insert(name.to_owned(), var);
-        let mut distributions = self
-            .distributions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut distributions = self.distributions.lock().unwrap_or_else(PoisonError::into_inner);
         distributions.insert(name.to_owned(), distribution);
         Ok(tensor)
     }
 
     fn get_unchecked(&self, name: &str, _dtype: DType, _device: &Device) -> Result<Tensor> {
-        let vars = self
-            .vars
-            .data()
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let vars = self.vars.data().lock().unwrap_or_else(PoisonError::into_inner);
         match vars.get(name) {
             Some(var) => Ok(var.as_tensor().clone()),
             None => candle_core::bail!(
@@ -101,11 +83,7 @@ impl SimpleBackend for SeededStart {
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
-        self.vars
-            .data()
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains_key(name)
+        self.vars.data().lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 }
 
@@ -113,19 +91,13 @@ fn start_values(seed: u64, name: &str, shape: &Shape, distribution: Init) -> Vec
     let mut random = Random::for_tensor(seed, name);
     let count = shape.elem_count();
     let mut uniform = |lowest: f64, end: f64| -> Vec<f32> {
-        (0..count)
-            .map(|_| (lowest + (end - lowest) * random.uniform()) as f32)
-            .collect()
+        (0..count).map(|_| (lowest + (end - lowest) * random.uniform()) as f32).collect()
     };
     let (mean, deviation) = match distribution {
         Init::Const(value) => return vec![value as f32; count],
         Init::Uniform { lo, up } => return uniform(lo, up),
         Init::Randn { mean, stdev } => (mean, stdev),
-        Init::Kaiming {
-            dist,
-            fan,
-            non_linearity,
-        } => {
+        Init::Kaiming { dist, fan, non_linearity } => {
             let deviation = non_linearity.gain() / (fan.for_shape(shape).max(1) as f64).sqrt();
             match dist {
                 NormalOrUniform::Normal => (0.0, deviation),
@@ -137,7 +109,5 @@ fn start_values(seed: u64, name: &str, shape: &Shape, distribution: Init) -> Vec
             }
         }
     };
-    (0..count)
-        .map(|_| (mean + deviation * random.normal()) as f32)
-        .collect()
+    (0..count).map(|_| (mean + deviation * random.normal()) as f32).collect()
 }

@@ -106,11 +106,7 @@ pub async fn run(
     client.read(&mut weights).await?;
     let weights = weights.into_values();
     let exit_code = shutdown.signal().map_or(0, |signal| signal.exit_code());
-    Ok(Finished {
-        exit_code,
-        weights,
-        evaluation,
-    })
+    Ok(Finished { exit_code, weights, evaluation })
 }
 
 async fn train(
@@ -142,17 +138,13 @@ async fn train(
                 () = interrupted(shutdown) => return Ok(None),
             };
             done += outcome.samples;
-            observer
-                .stepped(&outcome, done, total)
-                .map_err(Error::Diverged)?;
+            observer.stepped(&outcome, done, total).map_err(Error::Diverged)?;
             if shutdown.signal().is_some() {
                 return Ok(None);
             }
         }
         let (evaluation, _) = trainer.evaluate().await?;
-        observer
-            .passed(pass + 1, &evaluation)
-            .map_err(Error::Diverged)?;
+        observer.passed(pass + 1, &evaluation).map_err(Error::Diverged)?;
         last = Some(evaluation);
     }
     Ok(last)

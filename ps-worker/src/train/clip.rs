@@ -5,10 +5,7 @@
 ///
 /// A gradient that is not finite is left alone: the servers refuse it and name the worker.
 pub fn clip_global_norm(gradient: &mut [f32], norm_max: f64) -> f64 {
-    let squares: f64 = gradient
-        .iter()
-        .map(|&value| f64::from(value) * f64::from(value))
-        .sum();
+    let squares: f64 = gradient.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
     let norm = squares.sqrt();
     if norm.is_finite() && norm > norm_max {
         let scale = (norm_max / norm) as f32;

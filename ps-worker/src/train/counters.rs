@@ -75,15 +75,12 @@ impl Counters {
         let counts = self.lock();
         let mut wire = counts.wire.clone();
         let pushes = counts.staleness.iter();
-        wire.staleness = pushes
-            .map(|(&staleness, &pushes)| v1::StalenessCount { staleness, pushes })
-            .collect();
+        wire.staleness =
+            pushes.map(|(&staleness, &pushes)| v1::StalenessCount { staleness, pushes }).collect();
         wire
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Counts> {
-        self.counts
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -50,11 +50,7 @@ impl Heart {
         let (sender, word) = watch::channel(Word::default());
         let nudge = Arc::new(Notify::new());
         let task = tokio::spawn(beat(member, counters, shutdown, sender, nudge.clone()));
-        Self {
-            watcher: Watcher(word),
-            nudge,
-            task,
-        }
+        Self { watcher: Watcher(word), nudge, task }
     }
 
     /// Beats at once: the worker has come to rest, and what it counted belongs into the report.
@@ -140,11 +136,7 @@ async fn beat(
         let interval = member.heartbeat_interval();
         let known = sender.borrow().shard_map.is_some();
         // Until the map is there, everybody waits for it: ask more often.
-        let wait = if known {
-            interval
-        } else {
-            interval.min(START_INTERVAL)
-        };
+        let wait = if known { interval } else { interval.min(START_INTERVAL) };
         tokio::select! {
             biased;
             () = tokio::time::sleep(wait) => {}
@@ -162,10 +154,9 @@ impl End {
     pub(super) fn exit_code(self) -> Result<Option<u8>, Error> {
         match self {
             Self::Expired => Ok(None),
-            Self::Lost(address, message) => Err(Error::Member(member::Error::MasterLost {
-                address,
-                message,
-            })),
+            Self::Lost(address, message) => {
+                Err(Error::Member(member::Error::MasterLost { address, message }))
+            }
             Self::Leave(leave) => match u8::try_from(leave.exit_code).unwrap_or(1) {
                 1 => Err(Error::JobFailed(leave.reason)),
                 code => Ok(Some(code)),

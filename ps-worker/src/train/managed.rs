@@ -222,10 +222,7 @@ impl Life {
 
     /// Trains on a lease. `None`: it was not finished, because the master wants no more steps.
     async fn train(&mut self, task: v1::TrainTask) -> Result<Option<v1::LeaseResult>, Error> {
-        let mut result = v1::LeaseResult {
-            lease: task.lease,
-            ..v1::LeaseResult::default()
-        };
+        let mut result = v1::LeaseResult { lease: task.lease, ..v1::LeaseResult::default() };
         let granted = task.progress.unwrap_or_default();
         let samples = self.order.of(task.pass);
         let (start, end) = (task.start as usize, task.end as usize);
@@ -235,10 +232,8 @@ impl Life {
             .iter()
             .map(|&sample| u64::from(sample))
             .collect();
-        let batches: Vec<Vec<u64>> = lease
-            .chunks(self.settings.batch_size as usize)
-            .map(<[u64]>::to_vec)
-            .collect();
+        let batches: Vec<Vec<u64>> =
+            lease.chunks(self.settings.batch_size as usize).map(<[u64]>::to_vec).collect();
         let Some(trainer) = self.trainer.as_mut() else {
             return Ok(None);
         };

@@ -53,16 +53,7 @@ impl Trainer {
         let layout = Arc::new(compute.layout().clone());
         let weights = Weights::new(&settings.model_spec(&layout, client.shards()));
         let engine = Some(Engine { compute, weights });
-        Self {
-            client,
-            engine,
-            layout,
-            settings,
-            counters,
-            compute_on,
-            outside,
-            is_fresh: false,
-        }
+        Self { client, engine, layout, settings, counters, compute_on, outside, is_fresh: false }
     }
 
     /// Creates the model on the servers, or checks that they hold the same.
@@ -71,9 +62,7 @@ impl Trainer {
     /// The servers hold another model, or are away.
     pub async fn init(&mut self) -> Result<(), Error> {
         let seed = self.settings.seed;
-        let start = self
-            .compute(move |engine| engine.compute.start_weights(seed))
-            .await??;
+        let start = self.compute(move |engine| engine.compute.start_weights(seed)).await??;
         let spec = self.settings.model_spec(&self.layout, self.client.shards());
         Ok(self.client.init(&spec, &start).await?)
     }
@@ -85,11 +74,7 @@ impl Trainer {
 
     /// Lifts the clock: a joiner, or one that was idle, starts where the others are.
     pub fn start_at(&mut self, clock: Clock) {
-        if let Some(engine) = self
-            .engine
-            .as_mut()
-            .filter(|engine| engine.weights.clock() < clock)
-        {
+        if let Some(engine) = self.engine.as_mut().filter(|engine| engine.weights.clock() < clock) {
             engine.weights.set_clock(clock);
             self.is_fresh = false;
         }
@@ -121,15 +106,10 @@ impl Trainer {
         let gradient = Gradient::new(self.layout.clone(), values, step.present, loss);
         let report = self.exchange(&gradient, progress, more).await?;
         let done = self.outside.clock.now();
-        self.counters
-            .spent(computed - pulled, (pulled - begun) + (done - computed));
+        self.counters.spent(computed - pulled, (pulled - begun) + (done - computed));
         self.counters.stepped(samples, loss, self.clock(), &report);
         self.counters.take_traffic(&self.client);
-        Ok(StepOutcome {
-            loss,
-            samples,
-            report,
-        })
+        Ok(StepOutcome { loss, samples, report })
     }
 
     async fn exchange(
@@ -142,9 +122,7 @@ impl Trainer {
         let engine = self.engine.as_mut().ok_or_else(lost)?;
         let waiting = Waiting::new(&self.counters);
         let report = if more {
-            self.client
-                .push_pull(gradient, rate, &mut engine.weights)
-                .await
+            self.client.push_pull(gradient, rate, &mut engine.weights).await
         } else {
             let report = self.client.push(gradient, rate, &engine.weights).await;
             engine.weights.set_clock(engine.weights.clock() + 1);
@@ -171,9 +149,7 @@ impl Trainer {
 
     /// Training samples of the model's data.
     pub fn train_samples(&self) -> u64 {
-        self.engine
-            .as_ref()
-            .map_or(0, |engine| engine.compute.train_samples())
+        self.engine.as_ref().map_or(0, |engine| engine.compute.train_samples())
     }
 
     /// Takes the weights as the servers hold them now, whatever the gate says.
@@ -193,9 +169,8 @@ impl Trainer {
     /// The computation failed, or a server is away.
     pub async fn evaluate(&mut self) -> Result<(Evaluation, u32), Error> {
         let digest = self.read().await?;
-        let evaluation = self
-            .compute(|engine| engine.compute.evaluate(engine.weights.values()))
-            .await??;
+        let evaluation =
+            self.compute(|engine| engine.compute.evaluate(engine.weights.values())).await??;
         Ok((evaluation, digest))
     }
 
@@ -205,9 +180,7 @@ impl Trainer {
     }
 
     fn clock(&self) -> Clock {
-        self.engine
-            .as_ref()
-            .map_or(0, |engine| engine.weights.clock())
+        self.engine.as_ref().map_or(0, |engine| engine.weights.clock())
     }
 
     async fn compute<T: Send + 'static>(
@@ -238,9 +211,7 @@ impl Drop for Waiting<'_> {
 }
 
 fn lost() -> Error {
-    Error::Compute(ComputeError(
-        "the model was lost in an interrupted step".to_owned(),
-    ))
+    Error::Compute(ComputeError("the model was lost in an interrupted step".to_owned()))
 }
 
 /// How long a worker that must stop may still finish the step in hand.

@@ -29,9 +29,7 @@ fn build() -> PathBuf {
     assert!(output.status.success(), "building psrun: {}", output.status);
     // Only cargo knows where it put it: the target folder can be configured in many ways.
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    let artifacts = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok());
+    let artifacts = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
     let executable = artifacts
         .filter(|artifact: &serde_json::Value| artifact["target"]["name"] == "psrun")
         .find_map(|artifact| Some(artifact["executable"].as_str()?.into()));

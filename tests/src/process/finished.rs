@@ -22,11 +22,7 @@ impl Finished {
     pub fn expect_code(&self, code: i32) -> &Self {
         let found = self.status;
         let written = format!("--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
-        assert_eq!(
-            found.code(),
-            Some(code),
-            "expected code {code}, {found}\n{written}"
-        );
+        assert_eq!(found.code(), Some(code), "expected code {code}, {found}\n{written}");
         self
     }
 
@@ -37,11 +33,7 @@ impl Finished {
     #[track_caller]
     pub fn expect_stderr(&self, words: &[&str]) -> &Self {
         for word in words {
-            assert!(
-                self.stderr.contains(word),
-                "no `{word}` on stderr:\n{}",
-                self.stderr
-            );
+            assert!(self.stderr.contains(word), "no `{word}` on stderr:\n{}", self.stderr);
         }
         self
     }

@@ -63,32 +63,15 @@ impl Process {
                 command.env_remove(name);
             }
         }
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("starting psrun: {error}"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("starting psrun: {error}"));
         let (stdout, stderr) = (Text::default(), Text::default());
         let readers = [
-            child
-                .stdout
-                .take()
-                .map(|stream| read(stream, stdout.clone())),
-            child
-                .stderr
-                .take()
-                .map(|stream| read(stream, stderr.clone())),
+            child.stdout.take().map(|stream| read(stream, stdout.clone())),
+            child.stderr.take().map(|stream| read(stream, stderr.clone())),
         ];
         let readers = readers.into_iter().flatten().collect();
-        Self {
-            child,
-            job: job.to_owned(),
-            stdout,
-            stderr,
-            readers,
-        }
+        Self { child, job: job.to_owned(), stdout, stderr, readers }
     }
 
     /// Its process id.
@@ -98,18 +81,12 @@ impl Process {
 
     /// What it has written to standard output so far.
     pub fn stdout(&self) -> String {
-        self.stdout
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.stdout.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What it has written to standard error so far.
     pub fn stderr(&self) -> String {
-        self.stderr
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for words on standard output.
@@ -137,10 +114,7 @@ impl Process {
         wait_until(patience, || is_so(self) || has_ended());
         let so = is_so(self);
         let (stdout, stderr) = (self.stdout(), self.stderr());
-        assert!(
-            so,
-            "no `{what}` in {patience:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
-        );
+        assert!(so, "no `{what}` in {patience:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
     }
 
     /// Waits for its end.
@@ -161,11 +135,7 @@ impl Process {
         for reader in self.readers.drain(..) {
             let _ = reader.join();
         }
-        Finished {
-            status,
-            stdout: self.stdout(),
-            stderr: self.stderr(),
-        }
+        Finished { status, stdout: self.stdout(), stderr: self.stderr() }
     }
 
     /// The one process of the job whose command line holds these words.

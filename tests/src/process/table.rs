@@ -14,11 +14,7 @@ pub fn processes(job: &str) -> Vec<(u32, Vec<String>)> {
     let wanted = format!("--job-id={job}");
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         // Gone since, or a zombie: an empty command line.

@@ -27,16 +27,12 @@ pub fn run(scenario: &Scenario) -> Outcome {
     for (host, name) in scenario.worker_names().into_iter().enumerate() {
         books.expect(&name);
         let (scenario, ledger, books) = (scenario.clone(), ledger.clone(), books.clone());
-        sim.host(name, move || {
-            work(scenario.clone(), ledger.clone(), books.clone(), host)
-        });
+        sim.host(name, move || work(scenario.clone(), ledger.clone(), books.clone(), host));
     }
     let workers = scenario.worker_names();
-    let pairs = workers.iter().flat_map(|worker| {
-        scenario
-            .server_names()
-            .map(move |server| (worker.clone(), server))
-    });
+    let pairs = workers
+        .iter()
+        .flat_map(|worker| scenario.server_names().map(move |server| (worker.clone(), server)));
     scenario.play(&mut sim, &books, &pairs.collect::<Vec<_>>());
     let last = read_servers(&mut sim, scenario, &ledger);
     books.outcome(scenario, &ledger, &last)
@@ -68,17 +64,9 @@ async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> 
     let (_trigger, shutdown) = Shutdown::new();
     let compute = ledger.compute(host, counters.clone());
     let outside = network::outside(scenario.seed ^ (host as u64) << 32, |_| ());
-    let mut notes = Notes {
-        books: books.clone(),
-        name: name.clone(),
-    };
+    let mut notes = Notes { books: books.clone(), name: name.clone() };
     let ended = alone::run(config, compute, counters, &mut notes, outside, shutdown).await;
-    books.ended(
-        &name,
-        ended
-            .map(|end| end.exit_code)
-            .map_err(|error| error.to_string()),
-    );
+    books.ended(&name, ended.map(|end| end.exit_code).map_err(|error| error.to_string()));
     Ok(())
 }
 
@@ -91,16 +79,12 @@ impl Observer for Notes {
     fn stepped(&mut self, outcome: &StepOutcome, done: u64, _total: u64) -> Result<(), String> {
         self.books.stepped(&self.name);
         let staleness = outcome.report.staleness;
-        self.books
-            .note(format!("{} did {done}, staleness {staleness}", self.name));
+        self.books.note(format!("{} did {done}, staleness {staleness}", self.name));
         Ok(())
     }
 
     fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String> {
-        self.books.note(format!(
-            "{} passed {pass}, loss {}",
-            self.name, evaluation.loss
-        ));
+        self.books.note(format!("{} passed {pass}, loss {}", self.name, evaluation.loss));
         Ok(())
     }
 }
@@ -110,9 +94,7 @@ fn read_servers(sim: &mut turmoil::Sim<'_>, scenario: &Scenario, ledger: &Ledger
     let found: Arc<Mutex<Option<Final>>> = Arc::default();
     let result = found.clone();
     let addresses = scenario.server_addresses();
-    let spec = scenario
-        .settings()
-        .model_spec(&ledger.layout(), scenario.servers);
+    let spec = scenario.settings().model_spec(&ledger.layout(), scenario.servers);
     sim.client("checker", async move {
         let config = ClientConfig {
             job: "sim".into(),
@@ -126,16 +108,8 @@ fn read_servers(sim: &mut turmoil::Sim<'_>, scenario: &Scenario, ledger: &Ledger
         let client = Client::new(config, &network::outside(7, |_| ()))?;
         let mut weights = Weights::new(&spec);
         client.read(&mut weights).await?;
-        let mut last = Final {
-            weights: weights.into_values(),
-            ..Final::default()
-        };
-        for counters in client
-            .describe()
-            .await?
-            .into_iter()
-            .filter_map(|shard| shard.counters)
-        {
+        let mut last = Final { weights: weights.into_values(), ..Final::default() };
+        for counters in client.describe().await?.into_iter().filter_map(|shard| shard.counters) {
             last.duplicates += counters.pushes_duplicate;
             last.torn += counters.pushes_torn;
             last.fenced += counters.calls_fenced;
@@ -144,8 +118,7 @@ fn read_servers(sim: &mut turmoil::Sim<'_>, scenario: &Scenario, ledger: &Ledger
         Ok(())
     });
     while lock(&found).is_none() {
-        sim.step()
-            .unwrap_or_else(|error| panic!("seed {}: {error}", scenario.seed));
+        sim.step().unwrap_or_else(|error| panic!("seed {}: {error}", scenario.seed));
     }
     let last = lock(&found).take();
     last.unwrap_or_default()

@@ -127,21 +127,14 @@ impl Books {
 
     /// A process is about to run, and ends by itself.
     pub fn expect(&self, name: &str) {
-        lock(&self.hosts)
-            .entry(name.to_owned())
-            .or_default()
-            .running = true;
+        lock(&self.hosts).entry(name.to_owned()).or_default().running = true;
     }
 
     /// A process ended by itself.
     pub fn ended(&self, name: &str, result: Result<u8, String>) {
         self.note(format!("{name} ended: {result:?}"));
         let ended = turmoil::sim_elapsed();
-        let host = Host {
-            running: false,
-            ended,
-            result: Some(result),
-        };
+        let host = Host { running: false, ended, result: Some(result) };
         lock(&self.hosts).insert(name.to_owned(), host);
     }
 
@@ -160,25 +153,11 @@ impl Books {
     /// The outcome of a run, given what its servers held at the end.
     pub fn outcome(&self, scenario: &Scenario, ledger: &Ledger, last: &Final) -> Outcome {
         let (pushes, acknowledged) = ledger.pushes();
-        let Final {
-            weights,
-            duplicates,
-            torn,
-            fenced,
-        } = last;
-        let checked = if weights.is_empty() {
-            Ok(())
-        } else {
-            ledger.check(weights)
-        };
+        let Final { weights, duplicates, torn, fenced } = last;
+        let checked = if weights.is_empty() { Ok(()) } else { ledger.check(weights) };
         let mut trace = lock(&self.trace).clone();
-        trace.push(format!(
-            "{duplicates} duplicates, {torn} torn, {fenced} fenced"
-        ));
-        trace.push(format!(
-            "weights {:?}",
-            weights.iter().map(|w| w.to_bits()).max()
-        ));
+        trace.push(format!("{duplicates} duplicates, {torn} torn, {fenced} fenced"));
+        trace.push(format!("weights {:?}", weights.iter().map(|w| w.to_bits()).max()));
         Outcome {
             seed: scenario.seed,
             violation: checked.err().map(|violation| format!("{violation:?}")),
@@ -196,9 +175,7 @@ impl Books {
 
 /// Locks a mutex that a panicking test may have poisoned.
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Scenario {
@@ -230,9 +207,7 @@ impl Scenario {
 
     /// Where the servers are, by shard.
     pub fn server_addresses(&self) -> Vec<String> {
-        self.server_names()
-            .map(|name| format!("{name}:{SERVER_PORT}"))
-            .collect()
+        self.server_names().map(|name| format!("{name}:{SERVER_PORT}")).collect()
     }
 
     /// Names of the servers' hosts.
@@ -242,9 +217,7 @@ impl Scenario {
 
     /// Names of the workers' hosts.
     pub fn worker_names(&self) -> Vec<String> {
-        (0..self.shape.hosts)
-            .map(|host| format!("worker{host}"))
-            .collect()
+        (0..self.shape.hosts).map(|host| format!("worker{host}")).collect()
     }
 
     /// The configuration of one server.
@@ -287,13 +260,8 @@ impl Scenario {
                 return;
             }
             let seed = self.seed;
-            assert!(
-                sim.elapsed() < self.longest,
-                "seed {seed} hangs; last:\n{}",
-                tail(books)
-            );
-            sim.step()
-                .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            assert!(sim.elapsed() < self.longest, "seed {seed} hangs; last:\n{}", tail(books));
+            sim.step().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         }
     }
 }

@@ -70,10 +70,7 @@ pub fn plan(
         let Some((a, b)) = links.choose(&mut random).cloned() else {
             break;
         };
-        let end = at
-            + weather
-                .network_longest
-                .mul_f64(random.random_range(0.05..1.0));
+        let end = at + weather.network_longest.mul_f64(random.random_range(0.05..1.0));
         match random.random_range(0..4) {
             0 => {
                 events.push((at, Event::Partition(a.clone(), b.clone())));

@@ -93,13 +93,7 @@ impl Ledger {
         let layout = self.layout();
         let own = layout.position(&name(host)).unwrap_or(0);
         let ledger = self.clone();
-        Box::new(Counting {
-            host,
-            layout,
-            own,
-            ledger,
-            counters,
-        })
+        Box::new(Counting { host, layout, own, ledger, counters })
     }
 
     /// One tensor per host, and one that is always absent.
@@ -116,10 +110,7 @@ impl Ledger {
         let mut accounts = self.lock();
         accounts.iter_mut().for_each(Account::settle);
         let fates = accounts.iter().flat_map(|account| &account.fates);
-        let acknowledged = fates
-            .clone()
-            .filter(|fate| **fate == Fate::Acknowledged)
-            .count();
+        let acknowledged = fates.clone().filter(|fate| **fate == Fate::Acknowledged).count();
         (fates.count(), acknowledged)
     }
 
@@ -146,38 +137,22 @@ impl Ledger {
                         None => applied == 0.0,
                     };
                     if !is_right {
-                        return Err(Violation {
-                            host,
-                            push,
-                            element,
-                            applied,
-                            fate,
-                        });
+                        return Err(Violation { host, push, element, applied, fate });
                     }
                 }
             }
         }
-        let absent = layout
-            .position("absent")
-            .map(|position| layout.range(position));
+        let absent = layout.position("absent").map(|position| layout.range(position));
         let moved = absent.is_some_and(|range| weights[range].iter().any(|weight| *weight != 0.0));
         if moved {
             let (host, push, element) = (usize::MAX, 0, 0);
-            return Err(Violation {
-                host,
-                push,
-                element,
-                applied: f32::NAN,
-                fate: None,
-            });
+            return Err(Violation { host, push, element, applied: f32::NAN, fate: None });
         }
         Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Account>> {
-        self.accounts
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.accounts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -214,37 +189,21 @@ impl Compute for Counting {
         account.settle();
         let push = account.fates.len();
         if push >= shape.pushes_max {
-            return Err(ComputeError(format!(
-                "host {} made {push} pushes",
-                self.host
-            )));
+            return Err(ComputeError(format!("host {} made {push} pushes", self.host)));
         }
         account.fates.push(Fate::Unknown);
         let (steps_before, counters) = (self.counters.steps(), self.counters.clone());
-        account.open = Some(Open {
-            push,
-            steps_before,
-            counters,
-        });
+        account.open = Some(Open { push, steps_before, counters });
         let mut gradient = vec![0.0; self.layout.elements()];
         let first = self.layout.range(self.own).start + push * shape.stride;
         gradient[first..first + shape.stride].fill(1.0);
         let mut present = vec![false; self.layout.tensors().len()];
         present[self.own] = true;
-        Ok(Step {
-            gradient,
-            present,
-            loss: 1.0,
-            samples: samples.len() as u64,
-        })
+        Ok(Step { gradient, present, loss: 1.0, samples: samples.len() as u64 })
     }
 
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {
         let applied: f32 = weights.iter().sum();
-        Ok(Evaluation {
-            loss: f64::from(-applied),
-            accuracy: None,
-            samples: 1,
-        })
+        Ok(Evaluation { loss: f64::from(-applied), accuracy: None, samples: 1 })
     }
 }

@@ -29,9 +29,7 @@ pub fn run(scenario: &Scenario) -> Outcome {
     let files = Memory::default();
     books.expect(MASTER);
     let (config, notes, written) = (scenario.clone(), books.clone(), files.clone());
-    sim.host(MASTER, move || {
-        lead(config.clone(), notes.clone(), written.clone())
-    });
+    sim.host(MASTER, move || lead(config.clone(), notes.clone(), written.clone()));
     for (shard, name) in (0..).zip(scenario.server_names()) {
         books.expect(&name);
         let (config, notes) = (scenario.clone(), books.clone());
@@ -40,23 +38,12 @@ pub fn run(scenario: &Scenario) -> Outcome {
     let workers = scenario.worker_names();
     let trainers = workers.iter().cloned().map(Some).enumerate();
     for (host, name) in trainers.chain([(0, None)]) {
-        let role = if name.is_some() {
-            v1::Role::Worker
-        } else {
-            v1::Role::Evaluator
-        };
+        let role = if name.is_some() { v1::Role::Worker } else { v1::Role::Evaluator };
         let name = name.unwrap_or_else(|| "evaluator".to_owned());
         books.expect(&name);
         let (config, ledger, notes) = (scenario.clone(), ledger.clone(), books.clone());
         sim.host(name.clone(), move || {
-            work(
-                config.clone(),
-                ledger.clone(),
-                notes.clone(),
-                name.clone(),
-                host,
-                role,
-            )
+            work(config.clone(), ledger.clone(), notes.clone(), name.clone(), host, role)
         });
     }
     scenario.play(&mut sim, &books, &links(scenario));
@@ -69,19 +56,9 @@ fn links(scenario: &Scenario) -> Vec<(String, String)> {
     let mut links = Vec::new();
     for server in scenario.server_names() {
         links.push((MASTER.to_owned(), server.clone()));
-        links.extend(
-            scenario
-                .worker_names()
-                .into_iter()
-                .map(|worker| (worker, server.clone())),
-        );
+        links.extend(scenario.worker_names().into_iter().map(|worker| (worker, server.clone())));
     }
-    links.extend(
-        scenario
-            .worker_names()
-            .into_iter()
-            .map(|worker| (worker, MASTER.to_owned())),
-    );
+    links.extend(scenario.worker_names().into_iter().map(|worker| (worker, MASTER.to_owned())));
     links
 }
 
@@ -152,21 +129,14 @@ fn read_files(files: &Memory, layout: &Layout) -> Final {
     if let Some(model) = files.read(MODEL_FILE) {
         let model = SafeTensors::deserialize(&model).unwrap_or_else(|error| panic!("{error}"));
         for tensor in layout.tensors() {
-            let view = model
-                .tensor(&tensor.name)
-                .unwrap_or_else(|error| panic!("{error}"));
+            let view = model.tensor(&tensor.name).unwrap_or_else(|error| panic!("{error}"));
             let values = view.data().chunks_exact(4);
-            last.weights
-                .extend(values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+            last.weights.extend(values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
         }
     }
     let report = files.read(ps_master::REPORT_FILE).unwrap_or_default();
     let report: serde_json::Value = serde_json::from_slice(&report).unwrap_or_default();
-    for server in report["servers"]
-        .as_object()
-        .into_iter()
-        .flat_map(|servers| servers.values())
-    {
+    for server in report["servers"].as_object().into_iter().flat_map(|servers| servers.values()) {
         let count = |name: &str| server[name].as_u64().unwrap_or(0);
         last.duplicates += count("pushes_duplicate");
         last.torn += count("pushes_torn");

@@ -14,10 +14,7 @@ use turmoil::net::{TcpListener, TcpStream};
 pub async fn listen(port: u16) -> std::io::Result<Incoming> {
     let listener = TcpListener::bind(("0.0.0.0", port)).await?;
     Ok(Box::pin(stream::unfold(listener, |listener| async {
-        let accepted = listener
-            .accept()
-            .await
-            .map(|(stream, _)| Connection::new(stream));
+        let accepted = listener.accept().await.map(|(stream, _)| Connection::new(stream));
         Some((accepted, listener))
     })))
 }
@@ -47,10 +44,5 @@ impl TimeSource for SimClock {
 /// What a simulated process gets from outside.
 pub fn outside(seed: u64, metrics: impl Fn(&str) + Send + Sync + 'static) -> Outside {
     let clock: Clock = Arc::new(SimClock);
-    Outside {
-        connector: connector(),
-        clock,
-        seed,
-        metrics: Arc::new(metrics),
-    }
+    Outside { connector: connector(), clock, seed, metrics: Arc::new(metrics) }
 }

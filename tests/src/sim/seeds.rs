@@ -6,11 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The seeds to run: `PS_SIM_SEED=n` replays one, `PS_SIM_SEEDS=n` runs so many.
 pub fn wanted(default: u64) -> std::ops::Range<u64> {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|value| value.parse::<u64>().ok())
-    };
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     match number("PS_SIM_SEED") {
         Some(seed) => {
             show_logs();
@@ -42,9 +38,7 @@ pub fn run_all(seeds: std::ops::Range<u64>, run: impl Fn(u64) -> Outcome + Sync)
             });
         }
     });
-    let mut outcomes = outcomes
-        .into_inner()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     outcomes.sort_by_key(|(seed, _)| *seed);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
@@ -67,9 +61,6 @@ pub fn assert_none_violated(test: &str, outcomes: &[Outcome]) {
 
 fn show_logs() {
     let level = tracing_subscriber::filter::LevelFilter::DEBUG;
-    let format = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .without_time()
-        .with_ansi(false);
+    let format = tracing_subscriber::fmt().with_max_level(level).without_time().with_ansi(false);
     let _ = format.with_writer(std::io::stderr).try_init();
 }

@@ -30,11 +30,7 @@ fn a_signal_saves_what_there_is_without_the_missing() {
     assert_eq!(job.saves, 1);
     assert!(job.beat(workers[1]).is_err(), "it missed the barrier");
     let fenced = &job.memberships.last().unwrap().workers;
-    assert!(
-        fenced
-            .iter()
-            .all(|worker| worker.incarnation == 2 && !worker.active)
-    );
+    assert!(fenced.iter().all(|worker| worker.incarnation == 2 && !worker.active));
     job.pass_time(4, &everybody);
     assert_eq!(job.finished, Some((130, None)));
     assert!(job.now < Duration::from_secs(9));
@@ -69,8 +65,7 @@ fn nothing_is_saved_before_every_shard_is_fenced() {
     job.ask(workers[1], 2, None).unwrap();
     assert_eq!(job.saves, 0);
     let revision = job.memberships.last().unwrap().revision;
-    job.machine
-        .membership_acknowledged(0, revision - 1, job.now);
+    job.machine.membership_acknowledged(0, revision - 1, job.now);
     job.obey();
     assert_eq!(job.saves, 0);
     job.machine.membership_acknowledged(0, revision, job.now);
@@ -110,12 +105,8 @@ fn a_signal_after_the_barrier_exits_0() {
 #[test]
 fn divergence_ends_the_job_with_advice() {
     let (mut job, workers) = Job::started(1, 1, 20);
-    let mut request = TaskRequest {
-        caller: workers[0],
-        number: 0,
-        finished: None,
-        evaluated: None,
-    };
+    let mut request =
+        TaskRequest { caller: workers[0], number: 0, finished: None, evaluated: None };
     while job.saves == 0 {
         request.number += 1;
         let task = job.request(request.clone()).unwrap();
@@ -124,15 +115,9 @@ fn divergence_ends_the_job_with_advice() {
             Task::Train(task) => {
                 let mut losses = Losses::default();
                 (task.start..task.end).step_by(10).for_each(|_| {
-                    losses.add(&Losses::of_step(
-                        if task.pass == 0 { 1.0 } else { f64::NAN },
-                        10,
-                    ));
+                    losses.add(&Losses::of_step(if task.pass == 0 { 1.0 } else { f64::NAN }, 10));
                 });
-                request.finished = Some(LeaseResult {
-                    lease: task.lease,
-                    losses,
-                });
+                request.finished = Some(LeaseResult { lease: task.lease, losses });
             }
             Task::Evaluate(task) => request.evaluated = Some(measured(task)),
             Task::Wait(_) => (),
@@ -146,12 +131,8 @@ fn divergence_ends_the_job_with_advice() {
 #[test]
 fn metrics_of_other_weights_are_measured_again_and_then_marked() {
     let (mut job, workers) = Job::started(1, 1, 1);
-    let mut request = TaskRequest {
-        caller: workers[0],
-        number: 0,
-        finished: None,
-        evaluated: None,
-    };
+    let mut request =
+        TaskRequest { caller: workers[0], number: 0, finished: None, evaluated: None };
     let mut finals = 0;
     while finals < 2 {
         request.number += 1;
@@ -161,10 +142,7 @@ fn metrics_of_other_weights_are_measured_again_and_then_marked() {
             Task::Train(task) => request.finished = Some(done(&task)),
             Task::Evaluate(task) => {
                 finals += u32::from(task.is_final);
-                let other = EvaluationResult {
-                    weights_digest: 1,
-                    ..measured(task)
-                };
+                let other = EvaluationResult { weights_digest: 1, ..measured(task) };
                 request.evaluated = Some(other);
             }
             Task::Wait(_) => (),
@@ -173,27 +151,16 @@ fn metrics_of_other_weights_are_measured_again_and_then_marked() {
     request.number += 1;
     job.request(request).unwrap();
     assert!(!job.reports[0].final_metrics.as_ref().unwrap().weights_match);
-    assert!(
-        job.metrics
-            .iter()
-            .any(|line| line.starts_with("final_test_accuracy="))
-    );
+    assert!(job.metrics.iter().any(|line| line.starts_with("final_test_accuracy=")));
 }
 
 #[test]
 fn a_worker_that_alone_is_signalled_gives_its_lease_back_and_leaves() {
     let (mut job, workers) = almost_done();
-    let leaving = |job: &mut Job| {
-        job.beat_with(workers[1], |beat| beat.leaving = true)
-            .unwrap()
-    };
+    let leaving = |job: &mut Job| job.beat_with(workers[1], |beat| beat.leaving = true).unwrap();
     assert!(leaving(&mut job).stop);
     assert!(matches!(job.ask(workers[1], 2, None), Ok(Task::Wait(_))));
-    assert_eq!(
-        leaving(&mut job).leave,
-        None,
-        "the master may be signalled, too"
-    );
+    assert_eq!(leaving(&mut job).leave, None, "the master may be signalled, too");
     let others: Vec<_> = job.servers(1).into_iter().chain([workers[0]]).collect();
     job.pass_time(2, &others);
     assert_eq!(leaving(&mut job).leave.unwrap().exit_code, 143);
@@ -217,19 +184,13 @@ fn a_model_that_cannot_be_written_fails_the_job() {
     job.machine.signal(143, job.now);
     job.machine
         .next_task(
-            TaskRequest {
-                caller: workers[1],
-                number: 2,
-                finished: None,
-                evaluated: None,
-            },
+            TaskRequest { caller: workers[1], number: 2, finished: None, evaluated: None },
             job.now,
         )
         .unwrap();
     for action in job.machine.take_actions() {
         if let Action::SetMembership(membership) = action {
-            job.machine
-                .membership_acknowledged(0, membership.revision, job.now);
+            job.machine.membership_acknowledged(0, membership.revision, job.now);
         }
     }
     job.machine.model_written(Err("disk full".into()), job.now);

@@ -15,11 +15,7 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
         workers,
         settings: TrainingSettings {
             optimizer: Optimizer::parse("sgd", None, None).unwrap(),
-            learning_rate: LearningRate {
-                base: 0.1,
-                schedule: Schedule::Constant,
-                warmup: 0.0,
-            },
+            learning_rate: LearningRate { base: 0.1, schedule: Schedule::Constant, warmup: 0.0 },
             staleness_correction: Correction::Auto,
             staleness_bound: Some(8),
             clip_norm: None,
@@ -55,14 +51,7 @@ pub(super) fn seat(role: Role, index: u32) -> Seat {
 
 pub(super) fn registration(role: Role, token: u64, index: Option<u32>) -> Registration {
     let address = format!("host{token}:2223");
-    Registration {
-        role,
-        token,
-        index,
-        address,
-        train_samples: 100,
-        epoch: 0,
-    }
+    Registration { role, token, index, address, train_samples: 100, epoch: 0 }
 }
 
 impl Job {
@@ -84,8 +73,7 @@ impl Job {
     pub(super) fn started(servers: u32, workers: u32, passes: u64) -> (Self, Vec<Caller>) {
         let mut job = Self::new(config(servers, workers, passes));
         for shard in 0..servers {
-            job.join(Role::Server, u64::from(shard), Some(shard))
-                .unwrap();
+            job.join(Role::Server, u64::from(shard), Some(shard)).unwrap();
         }
         let workers: Vec<_> = (0..workers)
             .map(|rank| job.join(Role::Worker, 100 + u64::from(rank), None).unwrap())
@@ -110,10 +98,7 @@ impl Job {
         let registered = self.machine.register(registration, self.now);
         self.obey();
         let Registered { index, incarnation } = registered?;
-        Ok(Caller {
-            seat: seat(role, index),
-            incarnation,
-        })
+        Ok(Caller { seat: seat(role, index), incarnation })
     }
 
     pub(super) fn beat(&mut self, caller: Caller) -> Result<Word, Refusal> {
@@ -125,13 +110,8 @@ impl Job {
         caller: Caller,
         change: impl FnOnce(&mut Heartbeat),
     ) -> Result<Word, Refusal> {
-        let mut beat = Heartbeat {
-            caller,
-            clock: 0,
-            waiting: false,
-            counters: None,
-            leaving: false,
-        };
+        let mut beat =
+            Heartbeat { caller, clock: 0, waiting: false, counters: None, leaving: false };
         change(&mut beat);
         let word = self.machine.heartbeat(beat, self.now);
         self.obey();
@@ -144,12 +124,7 @@ impl Job {
         number: u64,
         finished: Option<LeaseResult>,
     ) -> Result<Task, Refusal> {
-        self.request(TaskRequest {
-            caller,
-            number,
-            finished,
-            evaluated: None,
-        })
+        self.request(TaskRequest { caller, number, finished, evaluated: None })
     }
 
     pub(super) fn request(&mut self, request: TaskRequest) -> Result<Task, Refusal> {
@@ -179,12 +154,7 @@ impl Job {
     }
 
     pub(super) fn servers(&self, count: u32) -> Vec<Caller> {
-        (0..count)
-            .map(|shard| Caller {
-                seat: seat(Role::Server, shard),
-                incarnation: 1,
-            })
-            .collect()
+        (0..count).map(|shard| Caller { seat: seat(Role::Server, shard), incarnation: 1 }).collect()
     }
 
     /// Works through the job with these members until all are told to leave.
@@ -198,12 +168,7 @@ impl Job {
                     continue;
                 }
                 let (finished, evaluated) = std::mem::take(report);
-                let request = TaskRequest {
-                    caller: *caller,
-                    number,
-                    finished,
-                    evaluated,
-                };
+                let request = TaskRequest { caller: *caller, number, finished, evaluated };
                 match self.request(request) {
                     Ok(Task::Train(task)) => report.0 = Some(done(&task)),
                     Ok(Task::Evaluate(task)) => report.1 = Some(measured(task)),
@@ -236,18 +201,14 @@ impl Job {
                 if self.shards_answer {
                     for shard in 0..membership.shard_map.addresses.len() {
                         let revision = membership.revision;
-                        self.machine
-                            .membership_acknowledged(shard as u32, revision, self.now);
+                        self.machine.membership_acknowledged(shard as u32, revision, self.now);
                     }
                 }
                 self.memberships.push(membership);
             }
             Action::SaveModel => {
                 self.saves += 1;
-                let written = ModelWritten {
-                    digest: DIGEST,
-                    ..ModelWritten::default()
-                };
+                let written = ModelWritten { digest: DIGEST, ..ModelWritten::default() };
                 self.machine.model_written(Ok(written), self.now);
             }
             Action::WriteReport(report) => self.reports.push(*report),
@@ -264,10 +225,7 @@ pub(super) fn done(task: &TrainTask) -> LeaseResult {
     for _ in 0..(task.end - task.start).div_ceil(10) {
         losses.add(&Losses::of_step(2.0 / (task.pass + 1) as f64, 10));
     }
-    LeaseResult {
-        lease: task.lease,
-        losses,
-    }
+    LeaseResult { lease: task.lease, losses }
 }
 
 pub(super) fn measured(task: EvaluateTask) -> EvaluationResult {

@@ -20,47 +20,23 @@ fn a_taken_place_is_refused_with_both_addresses() {
         assert!(refusal.contains(part), "{refusal}");
     }
     job.join(Role::Worker, 5, Some(1)).unwrap();
-    assert!(matches!(
-        job.join(Role::Worker, 6, Some(1)),
-        Err(Refusal::Taken { .. })
-    ));
+    assert!(matches!(job.join(Role::Worker, 6, Some(1)), Err(Refusal::Taken { .. })));
     job.join(Role::Worker, 6, None).unwrap();
     let refusal = job.join(Role::Worker, 7, None).unwrap_err().to_string();
-    assert!(
-        refusal.contains("all 2") && refusal.contains("host5:2223"),
-        "{refusal}"
-    );
+    assert!(refusal.contains("all 2") && refusal.contains("host5:2223"), "{refusal}");
 }
 
 #[test]
 fn places_that_do_not_exist_and_other_data_are_refused() {
     let mut job = Job::new(config(2, 2, 1));
-    assert!(matches!(
-        job.join(Role::Server, 1, Some(2)),
-        Err(Refusal::NoSuchPlace { .. })
-    ));
-    assert!(matches!(
-        job.join(Role::Server, 1, None),
-        Err(Refusal::NoIndex { .. })
-    ));
-    assert!(matches!(
-        job.join(Role::Worker, 1, Some(2)),
-        Err(Refusal::NoSuchPlace { .. })
-    ));
+    assert!(matches!(job.join(Role::Server, 1, Some(2)), Err(Refusal::NoSuchPlace { .. })));
+    assert!(matches!(job.join(Role::Server, 1, None), Err(Refusal::NoIndex { .. })));
+    assert!(matches!(job.join(Role::Worker, 1, Some(2)), Err(Refusal::NoSuchPlace { .. })));
     job.join(Role::Worker, 1, None).unwrap();
-    let other = Registration {
-        train_samples: 99,
-        ..registration(Role::Worker, 2, None)
-    };
+    let other = Registration { train_samples: 99, ..registration(Role::Worker, 2, None) };
     let refusal = job.register(other).unwrap_err().to_string();
-    assert!(
-        refusal.contains("99") && refusal.contains("100"),
-        "{refusal}"
-    );
-    let none = Registration {
-        train_samples: 0,
-        ..registration(Role::Worker, 2, None)
-    };
+    assert!(refusal.contains("99") && refusal.contains("100"), "{refusal}");
+    let none = Registration { train_samples: 0, ..registration(Role::Worker, 2, None) };
     assert!(matches!(job.register(none), Err(Refusal::NoSamples { .. })));
 }
 
@@ -100,24 +76,16 @@ fn a_late_start_names_who_is_missing() {
     let (code, reason) = job.finished.clone().unwrap();
     let reason = reason.unwrap();
     assert_eq!(code, 1);
-    assert!(
-        reason.contains("server shard 1") && reason.contains("any worker"),
-        "{reason}"
-    );
+    assert!(reason.contains("server shard 1") && reason.contains("any worker"), "{reason}");
 }
 
 #[test]
 fn a_server_that_restarts_before_work_is_replaced_when_its_lease_is_over() {
     let mut job = Job::new(config(1, 1, 1));
     job.join(Role::Server, 1, Some(0)).unwrap();
-    let again = Registration {
-        address: "host1:2223".into(),
-        ..registration(Role::Server, 2, Some(0))
-    };
-    assert!(matches!(
-        job.register(again.clone()),
-        Err(Refusal::Taken { .. })
-    ));
+    let again =
+        Registration { address: "host1:2223".into(), ..registration(Role::Server, 2, Some(0)) };
+    assert!(matches!(job.register(again.clone()), Err(Refusal::Taken { .. })));
     job.pass_time(11, &[]);
     let server = job.register(again).unwrap();
     assert_eq!(server.incarnation, 2);
@@ -129,14 +97,9 @@ fn a_server_that_restarts_before_work_is_replaced_when_its_lease_is_over() {
 fn a_server_that_restarts_after_work_began_fails_the_job() {
     let (mut job, workers) = Job::started(2, 1, 1);
     // A stray process at another address does not harm.
-    assert!(matches!(
-        job.join(Role::Server, 50, Some(1)),
-        Err(Refusal::Taken { .. })
-    ));
-    let again = Registration {
-        address: "host1:2223".into(),
-        ..registration(Role::Server, 51, Some(1))
-    };
+    assert!(matches!(job.join(Role::Server, 50, Some(1)), Err(Refusal::Taken { .. })));
+    let again =
+        Registration { address: "host1:2223".into(), ..registration(Role::Server, 51, Some(1)) };
     assert!(matches!(job.register(again), Err(Refusal::JobOver { .. })));
     let leave = job.beat(workers[0]).unwrap().leave.unwrap();
     assert_eq!(leave.exit_code, 1);
@@ -151,14 +114,7 @@ fn an_expired_member_is_refused_and_returns_with_a_higher_incarnation() {
     let others: Vec<_> = job.servers(1).into_iter().chain([workers[0]]).collect();
     job.pass_time(11, &others);
     let refusal = job.beat(workers[1]).unwrap_err();
-    assert!(matches!(
-        refusal,
-        Refusal::Stale {
-            found: 1,
-            current: 2,
-            ..
-        }
-    ));
+    assert!(matches!(refusal, Refusal::Stale { found: 1, current: 2, .. }));
     assert!(job.ask(workers[1], 1, None).is_err());
     let again = job.join(Role::Worker, 200, Some(1)).unwrap();
     assert_eq!((again.seat.index, again.incarnation), (1, 2));

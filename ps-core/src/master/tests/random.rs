@@ -120,11 +120,7 @@ impl World {
         let before = process.caller.filter(|before| before.seat == caller.seat);
         assert!(before.is_none_or(|before| before.incarnation < caller.incarnation));
         let token = process.token;
-        *process = Process {
-            token,
-            caller: Some(caller),
-            ..Process::default()
-        };
+        *process = Process { token, caller: Some(caller), ..Process::default() };
     }
 
     fn beat(&mut self, index: usize) {
@@ -132,11 +128,7 @@ impl World {
             return self.register(index);
         };
         let clock = self.processes[index].number;
-        if self
-            .job
-            .beat_with(caller, |beat| beat.clock = clock)
-            .is_err()
-        {
+        if self.job.beat_with(caller, |beat| beat.clock = clock).is_err() {
             self.processes[index] = Process::default();
         }
     }
@@ -189,11 +181,7 @@ impl World {
         match task {
             Task::Train(task) => {
                 assert!(task.end <= SAMPLES && task.start < task.end && task.pass < PASSES);
-                assert!(
-                    self.tasks
-                        .insert(task.lease, task)
-                        .is_none_or(|before| before == task)
-                );
+                assert!(self.tasks.insert(task.lease, task).is_none_or(|before| before == task));
                 process.finished = Some(done(&task));
             }
             Task::Evaluate(task) => process.evaluated = Some(measured(task)),
@@ -217,11 +205,7 @@ impl World {
         for process in self.processes.iter().filter_map(|process| process.caller) {
             assert!(
                 process.incarnation
-                    <= self
-                        .incarnations
-                        .get(&process.seat.index)
-                        .copied()
-                        .unwrap_or(u64::MAX)
+                    <= self.incarnations.get(&process.seat.index).copied().unwrap_or(u64::MAX)
             );
         }
     }

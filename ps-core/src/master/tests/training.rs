@@ -7,12 +7,7 @@ use super::harness::*;
 fn a_job_runs_to_its_end() {
     let (mut job, workers) = Job::started(2, 2, 3);
     let evaluator = job.join(Role::Evaluator, 300, None).unwrap();
-    let all: Vec<_> = job
-        .servers(2)
-        .into_iter()
-        .chain(workers)
-        .chain([evaluator])
-        .collect();
+    let all: Vec<_> = job.servers(2).into_iter().chain(workers).chain([evaluator]).collect();
     job.work(&all, 0);
     assert_eq!(job.finished, Some((0, None)));
     assert_eq!(job.saves, 1);
@@ -20,10 +15,7 @@ fn a_job_runs_to_its_end() {
         line == "pass=3; test_accuracy=0.9771; test_loss=0.0812; train_loss=0.6667;"
     }));
     let last: Vec<_> = job.metrics.iter().rev().take(2).rev().cloned().collect();
-    assert_eq!(
-        last,
-        vec!["final_test_accuracy=0.9771;", "final_test_loss=0.0812;"]
-    );
+    assert_eq!(last, vec!["final_test_accuracy=0.9771;", "final_test_loss=0.0812;"]);
     let report = &job.reports[0];
     assert_eq!(report.passes.len(), 3);
     assert_eq!(report.learning, crate::learning::Verdict::Learned);
@@ -36,13 +28,7 @@ fn without_an_evaluator_the_lowest_ranked_worker_measures() {
     let all: Vec<_> = job.servers(1).into_iter().chain(workers).collect();
     job.work(&all, 0);
     assert_eq!(job.finished, Some((0, None)));
-    assert_eq!(
-        job.metrics
-            .iter()
-            .filter(|line| line.starts_with("pass="))
-            .count(),
-        2
-    );
+    assert_eq!(job.metrics.iter().filter(|line| line.starts_with("pass=")).count(), 2);
 }
 
 #[test]
@@ -53,10 +39,7 @@ fn asking_again_with_the_same_number_changes_nothing() {
     let result = Some(done(&task));
     let next = job.ask(workers[0], 2, result).unwrap();
     assert_eq!(job.ask(workers[0], 2, result).unwrap(), next);
-    assert_eq!(
-        job.beat(workers[0]).unwrap().progress.samples_done,
-        task.end - task.start
-    );
+    assert_eq!(job.beat(workers[0]).unwrap().progress.samples_done, task.end - task.start);
     // An echo of an older request neither counts nor takes.
     assert!(matches!(job.ask(workers[0], 1, result), Ok(Task::Wait(_))));
     assert_eq!(job.ask(workers[0], 2, result).unwrap(), next);
@@ -85,11 +68,7 @@ fn an_expired_workers_lease_is_done_by_another() {
     callers.rotate_left(1);
     job.work(&callers, 1);
     let report = &job.reports[0];
-    assert!(
-        report.lost[0].member.contains("worker 1"),
-        "{:?}",
-        report.lost
-    );
+    assert!(report.lost[0].member.contains("worker 1"), "{:?}", report.lost);
 }
 
 #[test]
@@ -99,11 +78,7 @@ fn membership_follows_who_holds_leases_and_joiners_start_with_the_others() {
     let revisions = job.memberships.len();
     job.beat_with(workers[0], |beat| beat.clock = 40).unwrap();
     job.ask(workers[0], 2, Some(done(&task))).unwrap();
-    assert_eq!(
-        job.memberships.len(),
-        revisions,
-        "from lease to lease nothing changes"
-    );
+    assert_eq!(job.memberships.len(), revisions, "from lease to lease nothing changes");
     let task = job.lease(workers[1], 1);
     assert_eq!(task.start_clock, 40);
     let last = job.memberships.last().unwrap();
@@ -120,15 +95,11 @@ fn a_stuck_worker_is_expired_and_a_waiting_one_is_not() {
     job.lease(workers[0], 1);
     job.lease(workers[1], 1);
     for _ in 0..70 {
-        job.beat_with(workers[0], |beat| beat.waiting = true)
-            .unwrap();
+        job.beat_with(workers[0], |beat| beat.waiting = true).unwrap();
         job.pass_time(1, &servers);
         let _ = job.beat(workers[1]);
     }
-    assert!(
-        job.beat_with(workers[0], |beat| beat.waiting = true)
-            .is_ok()
-    );
+    assert!(job.beat_with(workers[0], |beat| beat.waiting = true).is_ok());
     assert!(matches!(job.beat(workers[1]), Err(Refusal::Stale { .. })));
 }
 
@@ -143,10 +114,7 @@ fn losing_the_last_worker_fails_the_job_after_another_lease() {
     let (code, reason) = job.finished.unwrap();
     let reason = reason.unwrap();
     assert_eq!(code, 1);
-    assert!(
-        reason.contains("worker 0") && reason.contains("host100:2223"),
-        "{reason}"
-    );
+    assert!(reason.contains("worker 0") && reason.contains("host100:2223"), "{reason}");
 }
 
 #[test]
@@ -170,10 +138,7 @@ fn a_lost_server_fails_the_job_by_name() {
     let leave = job.beat(workers[0]).map(|word| word.leave);
     assert!(leave.is_err() || job.finished.is_some() || leave.unwrap().is_some());
     let reason = job.reports[0].outcome.reason.clone().unwrap();
-    assert!(
-        reason.contains("shard 1") && reason.contains("host1:2223"),
-        "{reason}"
-    );
+    assert!(reason.contains("shard 1") && reason.contains("host1:2223"), "{reason}");
 }
 
 #[test]

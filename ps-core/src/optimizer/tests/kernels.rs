@@ -33,14 +33,7 @@ fn anything() -> impl Strategy<Value = f32> {
 }
 
 fn rate() -> impl Strategy<Value = f32> {
-    prop_oneof![
-        Just(0.1_f32),
-        Just(0.0),
-        Just(1e-40),
-        Just(1e-30),
-        Just(1e-12),
-        0.0_f32..10.0
-    ]
+    prop_oneof![Just(0.1_f32), Just(0.0), Just(1e-40), Just(1e-30), Just(1e-12), 0.0_f32..10.0]
 }
 
 /// Bytes of the values after `offset` bytes of padding, so that they lie unaligned.
@@ -171,15 +164,8 @@ fn denormal_gradients_leave_no_denormal_state() {
         let mut slots = vec![vec![f32::from_bits(5); 33]; optimizer.slots()];
         let gradient = unaligned((0..33).map(|index| f32::from_bits(1 << (index % 23))), 0);
         for count in 1..50 {
-            optimizer
-                .step(0.01, count)
-                .apply(&mut weights, &mut slots, 0..33, &gradient);
-            assert!(
-                weights
-                    .iter()
-                    .chain(slots.iter().flatten())
-                    .all(|value| *value == 0.0)
-            );
+            optimizer.step(0.01, count).apply(&mut weights, &mut slots, 0..33, &gradient);
+            assert!(weights.iter().chain(slots.iter().flatten()).all(|value| *value == 0.0));
         }
     }
 }
@@ -193,14 +179,9 @@ fn a_fading_gradient_never_becomes_denormal() {
         for count in 1..3_000_u64 {
             let size = 1e3 * 0.9_f32.powi(count as i32);
             let gradient = unaligned((0..17).map(|index| size * (index - 8) as f32), 0);
-            optimizer
-                .step(0.01, count)
-                .apply(&mut weights, &mut slots, 0..17, &gradient);
+            optimizer.step(0.01, count).apply(&mut weights, &mut slots, 0..17, &gradient);
             let mut values = weights.iter().chain(slots.iter().flatten());
-            assert!(
-                values.all(|value| value.is_finite() && !value.is_subnormal()),
-                "{name}"
-            );
+            assert!(values.all(|value| value.is_finite() && !value.is_subnormal()), "{name}");
         }
     }
 }

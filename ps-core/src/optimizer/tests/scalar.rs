@@ -11,17 +11,9 @@ fn normal(value: f32) -> f32 {
 
 fn scaled(constant: f64, value: f32) -> f32 {
     let constant = constant as f32;
-    let constant = if constant.is_subnormal() {
-        0.0
-    } else {
-        constant
-    };
+    let constant = if constant.is_subnormal() { 0.0 } else { constant };
     let floor = FLOOR / constant.abs().min(1.0);
-    normal(if value.abs() < floor {
-        0.0 * constant
-    } else {
-        value * constant
-    })
+    normal(if value.abs() < floor { 0.0 * constant } else { value * constant })
 }
 
 fn floored(value: f32) -> f32 {
@@ -29,11 +21,7 @@ fn floored(value: f32) -> f32 {
 }
 
 fn squared(value: f32) -> f32 {
-    if value.abs() < 2.0_f32.powi(-50) {
-        0.0
-    } else {
-        normal(value * value)
-    }
+    if value.abs() < 2.0_f32.powi(-50) { 0.0 } else { normal(value * value) }
 }
 
 fn scaled_square(constant: f64, value: f32) -> f32 {
@@ -78,29 +66,15 @@ pub(super) fn step(
         }
         OptimizerKind::Adagrad { epsilon } => {
             let sum = normal(floored(slots[0]) + squared(gradient));
-            (
-                divided(rate, gradient, sum.sqrt() + epsilon as f32),
-                [sum, slots[1]],
-            )
+            (divided(rate, gradient, sum.sqrt() + epsilon as f32), [sum, slots[1]])
         }
         OptimizerKind::RmsProp { alpha, epsilon } => {
             let mean = scaled(alpha, slots[0]) + scaled_square(1.0 - alpha, gradient);
             let mean = normal(mean);
-            (
-                divided(rate, gradient, mean.sqrt() + epsilon as f32),
-                [mean, slots[1]],
-            )
+            (divided(rate, gradient, mean.sqrt() + epsilon as f32), [mean, slots[1]])
         }
-        OptimizerKind::Adam {
-            beta1,
-            beta2,
-            epsilon,
-        }
-        | OptimizerKind::AdamW {
-            beta1,
-            beta2,
-            epsilon,
-        } => {
+        OptimizerKind::Adam { beta1, beta2, epsilon }
+        | OptimizerKind::AdamW { beta1, beta2, epsilon } => {
             let first = normal(scaled(beta1, slots[0]) + scaled(1.0 - beta1, gradient));
             let second = scaled(beta2, slots[1]) + scaled_square(1.0 - beta2, gradient);
             let second = normal(second);
@@ -108,10 +82,7 @@ pub(super) fn step(
             let power = |beta: f64| if count == 1 { beta } else { beta * beta };
             let scale = (1.0 - power(beta2)).sqrt().recip() as f32;
             let denominator = normal(second.sqrt() * scale) + epsilon as f32;
-            (
-                divided(rate / (1.0 - power(beta1)), first, denominator),
-                [first, second],
-            )
+            (divided(rate / (1.0 - power(beta1)), first, denominator), [first, second])
         }
     };
     (normal(weight - step), slots)

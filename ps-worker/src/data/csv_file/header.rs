@@ -19,17 +19,9 @@ pub(super) struct FirstRow {
 impl FirstRow {
     /// A first line; `certain` when it is known to hold names.
     pub(super) fn new(values: &StringRecord, certain: bool) -> Self {
-        let all_texts = values
-            .iter()
-            .all(|value| !value.is_empty() && number(value).is_none());
+        let all_texts = values.iter().all(|value| !value.is_empty() && number(value).is_none());
         let values = values.clone();
-        Self {
-            values,
-            all_texts,
-            certain,
-            second_has_number: None,
-            occurs_again: false,
-        }
+        Self { values, all_texts, certain, second_has_number: None, occurs_again: false }
     }
 
     /// Takes in a line that follows.
@@ -37,11 +29,7 @@ impl FirstRow {
         self.second_has_number
             .get_or_insert_with(|| row.iter().any(|value| number(value).is_some()));
         if self.all_texts && !self.occurs_again {
-            self.occurs_again = self
-                .values
-                .iter()
-                .zip(row)
-                .any(|(name, value)| name == value);
+            self.occurs_again = self.values.iter().zip(row).any(|(name, value)| name == value);
         }
     }
 

@@ -83,15 +83,10 @@ impl LabelTexts {
                 self.0.sample()
             ));
         }
-        match self
-            .0
-            .iter()
-            .map(class_number)
-            .collect::<Option<Vec<u32>>>()
-        {
-            Some(numbers) => Ok(Classes::Numbers(
-                numbers.into_iter().max().map_or(0, |most| most + 1),
-            )),
+        match self.0.iter().map(class_number).collect::<Option<Vec<u32>>>() {
+            Some(numbers) => {
+                Ok(Classes::Numbers(numbers.into_iter().max().map_or(0, |most| most + 1)))
+            }
             None => Ok(Classes::Texts(self.0.sorted())),
         }
     }
@@ -99,9 +94,7 @@ impl LabelTexts {
 
 /// A label that is its own class number.
 fn class_number(text: &str) -> Option<u32> {
-    text.parse()
-        .ok()
-        .filter(|&number| (number as usize) < CLASSES_MAX)
+    text.parse().ok().filter(|&number| (number as usize) < CLASSES_MAX)
 }
 
 /// How a label becomes a class number.
@@ -128,12 +121,9 @@ impl Classes {
                 class_number(text).filter(|number| number < end),
                 format!("whole numbers from 0 to {}", end.saturating_sub(1)),
             ),
-            Self::Texts(texts) => (
-                texts
-                    .position(text)
-                    .and_then(|class| u32::try_from(class).ok()),
-                texts.sample(),
-            ),
+            Self::Texts(texts) => {
+                (texts.position(text).and_then(|class| u32::try_from(class).ok()), texts.sample())
+            }
         };
         class.ok_or_else(|| {
             format!("label `{text}` does not occur in the training set, whose labels are {known}")

@@ -17,17 +17,10 @@ pub(super) struct Rows {
 impl Rows {
     /// Opens the file; whether its first line is a header is for the caller to find out.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .trim(Trim::All)
-            .from_path(path);
+        let reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_path(path);
         let path = path.to_owned();
         match reader {
-            Ok(reader) => Ok(Self {
-                path,
-                reader,
-                started: false,
-            }),
+            Ok(reader) => Ok(Self { path, reader, started: false }),
             Err(error) => Err(explain(path, error)),
         }
     }
@@ -41,10 +34,7 @@ impl Rows {
         }
         // Spreadsheets put a byte order mark before the first value.
         if !std::mem::replace(&mut self.started, true) && row[0].starts_with('\u{feff}') {
-            row = row
-                .iter()
-                .map(|value| value.trim_start_matches('\u{feff}'))
-                .collect();
+            row = row.iter().map(|value| value.trim_start_matches('\u{feff}')).collect();
         }
         let line = row.position().map_or(1, csv::Position::line);
         Ok(Some((line, row)))
@@ -54,11 +44,7 @@ impl Rows {
 fn explain(path: PathBuf, error: csv::Error) -> Error {
     let problem = match error.into_kind() {
         ErrorKind::Io(source) => return Error::Read { path, source },
-        ErrorKind::UnequalLengths {
-            pos,
-            expected_len,
-            len,
-        } => format!(
+        ErrorKind::UnequalLengths { pos, expected_len, len } => format!(
             "{len} columns in line {}, expected {expected_len} as in the first line; is a comma \
              missing, or a text with a comma not in quotes?",
             pos.map_or(0, |position| position.line())

@@ -30,10 +30,7 @@ impl Schema {
     pub(super) fn learn(path: &Path, label: &LabelColumn) -> Result<Self, Error> {
         let mut rows = Rows::open(path)?;
         let Some((first_line, first)) = rows.next_row()? else {
-            return Err(table(
-                path,
-                "the file is empty; expected at least one line of values",
-            ));
+            return Err(table(path, "the file is empty; expected at least one line of values"));
         };
         let columns = first.len();
         if !(2..=COLUMNS_MAX).contains(&columns) {
@@ -43,9 +40,7 @@ impl Schema {
             );
             return Err(table(path, problem));
         }
-        let label_column = label
-            .position(&first)
-            .map_err(|problem| table(path, problem))?;
+        let label_column = label.position(&first).map_err(|problem| table(path, problem))?;
         let mut first_row = FirstRow::new(&first, matches!(label, LabelColumn::Name(_)));
         let mut survey = Survey::new(columns, label_column);
         while let Some((line, row)) = rows.next_row()? {
@@ -72,11 +67,7 @@ struct Survey {
 impl Survey {
     fn new(columns: usize, label: usize) -> Self {
         let statistics = (0..columns).map(|_| Statistics::default()).collect();
-        Self {
-            label,
-            texts: LabelTexts::default(),
-            statistics,
-        }
+        Self { label, texts: LabelTexts::default(), statistics }
     }
 
     fn add(&mut self, line: u64, row: &StringRecord) {
@@ -90,11 +81,7 @@ impl Survey {
     }
 
     fn schema(self, path: &Path, names: Option<Vec<String>>) -> Result<Schema, Error> {
-        let Self {
-            label,
-            texts,
-            statistics,
-        } = self;
+        let Self { label, texts, statistics } = self;
         let columns = statistics.len();
         let mut encodings = Vec::with_capacity(columns);
         for (column, statistics) in statistics.into_iter().enumerate() {
@@ -109,12 +96,6 @@ impl Survey {
             let place = place(label, names.as_deref());
             table(path, format!("label in {place}: {problem}"))
         })?;
-        Ok(Schema {
-            names,
-            columns,
-            label,
-            classes,
-            encodings,
-        })
+        Ok(Schema { names, columns, label, classes, encodings })
     }
 }
