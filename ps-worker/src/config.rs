@@ -30,7 +30,12 @@ pub enum Role {
 #[command(name = "ps-worker", version, after_help = EXAMPLES)]
 pub struct Args {
     /// A server, for a job without a master; name each, in any order.
-    #[arg(long = "ps", env = "PS_SERVERS", value_name = "HOST:PORT", value_delimiter = ',')]
+    #[arg(
+        long = "ps",
+        env = "PS_SERVER_ADDRESSES",
+        value_name = "HOST:PORT",
+        value_delimiter = ','
+    )]
     pub servers: Vec<String>,
     /// The master, which then names the servers and says how to train.
     #[arg(long, env = "PS_MASTER", value_name = "HOST:PORT")]

@@ -5,12 +5,11 @@
 
 use super::Machine;
 use super::expire::EXIT_TERMINATED;
-use super::types::{Action, EvaluationResult, Leave, Level, ModelWritten, Role, Seat};
+use super::types::{Action, Leave, Level, Role, Seat};
 use std::time::Duration;
 
-/// After a signal everything must be over within 8 s: the barrier, saving, and telling everybody.
+/// After a signal everything must be over within 8 s: the barrier, and telling everybody.
 const BARRIER_AFTER_SIGNAL: Duration = Duration::from_millis(3500);
-const SAVED_AFTER_SIGNAL: Duration = Duration::from_millis(6500);
 const LEFT_AFTER_SIGNAL: Duration = Duration::from_millis(7500);
 
 /// A member that alone was signalled is let go after this long: a signal to the whole job reaches
@@ -29,7 +28,7 @@ pub(super) enum Stop {
 }
 
 impl Stop {
-    fn exit_code(&self) -> u8 {
+    pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Completed => 0,
             Self::Signal(code) => *code,
@@ -37,7 +36,7 @@ impl Stop {
         }
     }
 
-    fn reason(&self) -> Option<String> {
+    pub(super) fn reason(&self) -> Option<String> {
         match self {
             Self::Diverged(reason) => Some(reason.clone()),
             Self::Completed | Self::Signal(_) => None,
@@ -176,7 +175,7 @@ impl Machine {
         self.advance(now);
     }
 
-    fn leave(&mut self, exit_code: u8, reason: Option<String>, now: Duration) {
+    pub(super) fn leave(&mut self, exit_code: u8, reason: Option<String>, now: Duration) {
         let patience = match self.signalled {
             Some(at) => (at + LEFT_AFTER_SIGNAL).saturating_sub(now),
             None => self.config.lease,
@@ -258,119 +257,6 @@ impl Machine {
             self.stop(Stop::Completed, now);
         }
         is_done
-    }
-
-    /// Every live worker must have finished or given back its lease; at the deadline those that
-    /// have not are expired, and the model is committed without them.
-    fn advance_barrier(&mut self, stop: Stop, deadline: Duration, now: Duration) -> bool {
-        let holders: Vec<u32> = self.leases.iter().flat_map(|leases| leases.holders()).collect();
-        if !holders.is_empty() && now < deadline {
-            return false;
-        }
-        for index in holders {
-            self.expire(Seat { role: Role::Worker, index }, "missed the end barrier", now);
-        }
-        self.record.training_ended(now);
-        self.phase = Phase::Fencing { stop };
-        true
-    }
-
-    /// Once every shard knows that no push is taken any more, the weights are final.
-    fn advance_fence(&mut self, stop: Stop, now: Duration) -> bool {
-        self.publish();
-        if self.memberships.are_acknowledged(self.config.servers) {
-            self.actions.push(Action::SaveModel);
-            self.phase = Phase::Saving { stop };
-            return true;
-        }
-        self.advance_save(now)
-    }
-
-    fn advance_save(&mut self, now: Duration) -> bool {
-        let is_late = self.signalled.is_some_and(|at| now >= at + SAVED_AFTER_SIGNAL);
-        if is_late {
-            self.fail(
-                "the model could not be saved within the time that a signal leaves".into(),
-                now,
-            );
-        }
-        is_late
-    }
-
-    /// The driver wrote the model, or could not.
-    pub fn model_written(&mut self, written: Result<ModelWritten, String>, now: Duration) {
-        if let Phase::Saving { stop } = self.phase.clone() {
-            match written {
-                Ok(written) => self.saved(stop, written, now),
-                // The signal came before there was anything to save.
-                Err(reason) if self.progress().samples_done == 0 && stop.exit_code() > 1 => {
-                    self.log(Level::Warn, format!("nothing was saved: {reason}"));
-                    self.leave(stop.exit_code(), None, now);
-                }
-                Err(reason) => self.fail(reason, now),
-            }
-        }
-        self.advance(now);
-    }
-
-    fn saved(&mut self, stop: Stop, written: ModelWritten, now: Duration) {
-        self.record.saved(written.servers, now);
-        if stop != Stop::Completed || self.signalled.is_some() {
-            let exit_code = stop.exit_code();
-            return self.leave(exit_code, stop.reason(), now);
-        }
-        let last = self.config.settings.passes.saturating_sub(1);
-        for pass in self.evaluations.want_final(last) {
-            if pass != last {
-                let line = format!("pass {} was not evaluated: the evaluator was behind", pass + 1);
-                self.log(Level::Warn, line);
-            }
-        }
-        let (digest, deadline) = (written.digest, now + self.config.evaluation_timeout);
-        self.phase = Phase::Evaluating { stop, digest, is_second: false, deadline };
-    }
-
-    fn advance_evaluation(&mut self, deadline: Duration, now: Duration) -> bool {
-        let can = |(seat, process): (Seat, &super::Process)| {
-            seat.role != Role::Server && process.leaving.is_none()
-        };
-        let nobody = !self.places.all_live().any(can);
-        if !nobody && now < deadline {
-            return false;
-        }
-        let why = if nobody { "nobody is left to do it" } else { "it took too long" };
-        self.log(Level::Warn, format!("no final evaluation of the saved model: {why}"));
-        self.conclude(now);
-        true
-    }
-
-    /// Takes the evaluation of the written weights.
-    pub(super) fn final_evaluation(&mut self, result: &EvaluationResult, now: Duration) {
-        let Phase::Evaluating { stop, digest, is_second, deadline } = self.phase.clone() else {
-            return;
-        };
-        let is_match = result.weights_digest == digest;
-        if let Some(error) = &result.error {
-            self.log(Level::Warn, format!("the final evaluation failed: {error}"));
-        } else if !is_match && !is_second {
-            self.log(Level::Warn, "other weights than the written ones were evaluated; once more");
-            self.evaluations.want_final(result.task.pass);
-            self.phase = Phase::Evaluating { stop, digest, is_second: true, deadline };
-            return;
-        } else {
-            if !is_match {
-                let line = "the final metrics are of other weights than the written ones: something \
-                            changes the servers' weights that the master does not know of";
-                self.log(Level::Warn, line);
-            }
-            self.record_final(result, is_match);
-        }
-        self.conclude(now);
-    }
-
-    fn conclude(&mut self, now: Duration) {
-        self.record.evaluated(now);
-        self.leave(0, None, now);
     }
 
     /// Whether a member may leave, and with what.

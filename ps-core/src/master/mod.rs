@@ -7,9 +7,10 @@
 //! - `leases`: who works on which samples.
 //! - `evaluation`: what is to be measured, and by whom.
 //! - `membership`: what every shard must know of the workers.
-//! - `register`, `tasks`, `finish`: the machine's calls and its way through the job.
+//! - `register`, `tasks`, `finish`, `commit`: the machine's calls and its way through the job.
 //! - `record`: metric lines and the report.
 
+mod commit;
 mod evaluation;
 mod expire;
 mod finish;

@@ -6,6 +6,8 @@ mod discover;
 mod error;
 mod gradient;
 mod outstanding;
+mod receive;
+mod retry;
 mod shard;
 mod weights;
 

@@ -1,5 +1,6 @@
-//! The calls to one shard, retried until they are answered.
+//! The calls to one shard.
 
+use super::receive::unexpected;
 use super::weights::PartMut;
 use super::{Error, PushReport, Shared};
 use bytes::Bytes;
@@ -7,18 +8,16 @@ use ps_core::ids::{Clock, PushId, Seq};
 use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES};
 use ps_core::model_spec::ModelSpec;
 use ps_proto::convert::data::{ELEMENT_BYTES, Payload};
-use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_proto::v1::push_pull_message::Kind;
 use ps_runtime::Outside;
-use ps_runtime::link::{Link, Patience};
+use ps_runtime::link::Link;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
 
 /// A wait at the gate has no end of its own: the connection's keepalive notices a dead server, and
 /// the gate a dead worker.
@@ -44,10 +43,11 @@ pub(super) struct Step {
 }
 
 pub(super) struct ShardClient {
-    shard: u32,
-    link: Link,
-    shared: Arc<Shared>,
-    told: AtomicBool,
+    pub(super) shard: u32,
+    pub(super) link: Link,
+    pub(super) shared: Arc<Shared>,
+    /// Whether people were told that this server is waited for.
+    pub(super) told: AtomicBool,
 }
 
 impl ShardClient {
@@ -243,150 +243,21 @@ impl ShardClient {
             .collect()
     }
 
-    /// Receives a shard's weights; every chunk once, whole, in order.
-    async fn receive<T>(
-        &self,
-        first: Option<v1::PullMessage>,
-        rest: &mut Streaming<T>,
-        part: &Mutex<PartMut<'_>>,
-        unwrap: impl Fn(T) -> Option<v1::PullMessage>,
-    ) -> Result<Clock, Status> {
-        let mut message = first;
-        let header = message.as_ref().and_then(|message| message.header);
-        let header = header.ok_or_else(|| unexpected("weights", &"none"))?;
-        let mut next = 0;
-        while let Some(current) = message {
-            for chunk in &current.chunks {
-                next = self.place(chunk, next, &mut lock(part))?;
-            }
-            message = self.in_time(rest.message()).await?.and_then(&unwrap);
-        }
-        let expected = lock(part).chunks.len();
-        if next != expected {
-            // The stream was cut: a new attempt brings the rest.
-            return Err(Status::aborted(format!("{next} of {expected} chunks came")));
-        }
-        Ok(header.clock)
-    }
-
-    #[allow(clippy::result_large_err)] // tonic's own error type
-    fn place(
-        &self,
-        chunk: &v1::ChunkValues,
-        next: usize,
-        part: &mut PartMut<'_>,
-    ) -> Result<usize, Status> {
-        let range = part.chunks.get(next).cloned().unwrap_or(0..0);
-        let whole = chunk.values.len() == range.len() * ELEMENT_BYTES;
-        if chunk.index as usize != next || range.is_empty() || !whole {
-            let found = format!("chunk {} of {} bytes", chunk.index, chunk.values.len());
-            let bytes = range.len() * ELEMENT_BYTES;
-            return Err(unexpected(&format!("chunk {next} of {bytes} bytes"), &found));
-        }
-        let own = range.start - part.start..range.end - part.start;
-        bytemuck::cast_slice_mut::<f32, u8>(&mut part.values[own]).copy_from_slice(&chunk.values);
-        part.versions[next] = chunk.version;
-        let bytes = chunk.values.len() as u64;
-        self.shared.traffic.bytes_pulled.fetch_add(bytes, Ordering::Relaxed);
-        Ok(next + 1)
-    }
-
-    fn epoch(&self) -> u64 {
+    pub(super) fn epoch(&self) -> u64 {
         self.shared.epoch.load(Ordering::Relaxed)
     }
-
-    /// Bounds one step of an attempt; whoever waits at the gate is not bounded.
-    async fn in_time<T>(&self, step: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-        let longest = self.shared.config.attempt;
-        match tokio::time::timeout(longest, step).await {
-            Ok(result) => result,
-            Err(_) => Err(Status::deadline_exceeded(format!("no answer within {longest:?}"))),
-        }
-    }
-
-    /// Calls until there is an answer; a newer epoch is adopted on the way.
-    async fn retry<T, F>(
-        &self,
-        attempt_longest: Duration,
-        mut attempt: impl FnMut(Channel) -> F,
-    ) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Status>>,
-    {
-        let patience = Patience { attempt: attempt_longest, total: self.shared.config.patience };
-        loop {
-            let result =
-                self.link.call(patience, &mut attempt, |status| self.retried(status)).await;
-            match result {
-                Ok(answer) => {
-                    self.told.store(false, Ordering::Relaxed);
-                    return Ok(answer);
-                }
-                Err(status) if self.adopt_epoch(&status) => (),
-                Err(status) => return Err(Error::of(self.shard, self.link.address(), &status)),
-            }
-        }
-    }
-
-    /// One attempt, whose failure says whether another may succeed.
-    async fn once<T, F>(&self, attempt: impl FnOnce(Channel) -> F) -> Result<T, Failure>
-    where
-        F: Future<Output = Result<T, Status>>,
-    {
-        attempt(self.link.channel()).await.map_err(|status| {
-            let is_final = !ps_runtime::link::is_retryable(&status) && !self.adopt_epoch(&status);
-            if !is_final {
-                self.retried(&status);
-                if status.code() == tonic::Code::DeadlineExceeded {
-                    self.link.reconnect();
-                }
-            }
-            Failure { status, is_final }
-        })
-    }
-
-    fn retried(&self, status: &Status) {
-        self.shared.traffic.retries.fetch_add(1, Ordering::Relaxed);
-        if !self.told.swap(true, Ordering::Relaxed) {
-            let (shard, address) = (self.shard, self.link.address());
-            tracing::info!("waiting for server {shard} at {address}: {}", status.message());
-        }
-    }
-
-    /// Whether the call was refused for an old epoch, which is then refreshed.
-    fn adopt_epoch(&self, status: &Status) -> bool {
-        let Some(refusal) = refusal::from_status(status) else {
-            return false;
-        };
-        let newer = refusal.current_epoch > self.epoch();
-        if refusal.reason() == Reason::StaleEpoch && newer {
-            self.shared.epoch.fetch_max(refusal.current_epoch, Ordering::Relaxed);
-            return true;
-        }
-        false
-    }
-}
-
-struct Failure {
-    status: Status,
-    is_final: bool,
 }
 
 fn client(channel: Channel) -> DataPlaneClient<Channel> {
     DataPlaneClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn report(reply: &v1::PushReply) -> PushReport {
     PushReport { staleness: reply.staleness_max, chunks_refused: reply.refused.len() as u64 }
-}
-
-/// Something that a server of this protocol does not send; retrying would not help.
-fn unexpected(expected: &str, found: &dyn std::fmt::Debug) -> Status {
-    Status::failed_precondition(format!("found {found:?}, expected {expected}"))
 }
 
 /// Payloads grouped into messages; at least one, for the header.
