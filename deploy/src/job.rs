@@ -53,6 +53,9 @@ pub async fn run(
         plan.workers,
         output.folder().display()
     );
+    if let Some(signal) = signals.already() {
+        return Ok(signal.exit_code());
+    }
     job.start(&plan.master());
     while !job.supervision.is_over() && !job.abandoned {
         let actions = tokio::select! {
@@ -193,6 +196,11 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             first_seen: false,
         })
+    }
+
+    /// The signal that came while the job was being prepared.
+    fn already(&self) -> Option<Signal> {
+        self.shutdown.as_ref().and_then(Shutdown::signal)
     }
 
     async fn next(&mut self) -> Signal {

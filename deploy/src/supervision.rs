@@ -15,6 +15,9 @@ const AFTER_END: Duration = Duration::from_secs(5);
 /// Time to leave when a part of the weights or the master is lost, so that nothing can be saved.
 const AFTER_LOSS: Duration = Duration::from_secs(2);
 
+/// Time for the master to notice that a member is gone and to end the job: its lease and some.
+const MASTER_SAYS_WHY: Duration = Duration::from_secs(15);
+
 /// Something to do, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -39,6 +42,10 @@ pub struct Supervision {
     ending: bool,
     killed: bool,
     failure: Option<String>,
+    /// The first member that exited with a code which the master has not explained yet.
+    complaint: Option<String>,
+    /// The signal that we were given.
+    signal: Option<Signal>,
     master: Option<End>,
 }
 
@@ -51,6 +58,8 @@ impl Supervision {
             ending: false,
             killed: false,
             failure: None,
+            complaint: None,
+            signal: None,
             master: None,
         }
     }
@@ -91,6 +100,17 @@ impl Supervision {
                 Vec::new()
             }
             (_, End::Code(0)) => Vec::new(),
+            // A member that exits with a code was told to, or has lost something itself: the master
+            // knows why and says so with its own code, soon.
+            (Role::Server | Role::Worker, End::Code(_)) if self.runs(Role::Master) => {
+                self.complaint.get_or_insert(format!("{who} {end}"));
+                let is_last = name.role == Role::Server || !self.runs(Role::Worker);
+                let mut actions = vec![Action::Say(format!("{who} {end}"))];
+                if is_last {
+                    actions.push(Action::Deadline(MASTER_SAYS_WHY));
+                }
+                actions
+            }
             (Role::Server, _) => {
                 let lost = "its part of the weights is lost, the job is ended";
                 self.fail(format!("{who} {end}: {lost}"), AFTER_LOSS)
@@ -161,6 +181,7 @@ impl Supervision {
             return self.kill("a second signal came");
         }
         self.ending = true;
+        self.signal = Some(signal);
         let saving = "signal received: saving the model and leaving; a second signal kills";
         vec![Action::Say(saving.to_owned()), Action::Pass(signal), Action::Deadline(AFTER_SIGNAL)]
     }
@@ -169,6 +190,11 @@ impl Supervision {
     pub fn deadline(&mut self) -> Vec<Action> {
         if self.killed {
             return vec![Action::Abandon];
+        }
+        if !self.ending {
+            // The master did not end after a member did: its lease is over by now.
+            let why = self.complaint.take().unwrap_or_else(|| "the master did not start".into());
+            return self.fail(format!("{why}: the job is ended"), AFTER_SIGNAL);
         }
         self.kill("the time to leave is over")
     }
@@ -192,6 +218,10 @@ impl Supervision {
         match (self.failure, self.master) {
             (Some(failure), _) => Err(anyhow::anyhow!(failure)),
             (None, Some(End::Code(code))) => Ok(code),
+            // It had not begun to listen for the signal that we passed on.
+            (None, Some(End::Killed(2 | 15))) if self.signal.is_some() => {
+                Ok(self.signal.map_or(1, Signal::exit_code))
+            }
             (None, end) => {
                 let end = end.map_or_else(|| "was never started".to_owned(), |end| end.to_string());
                 Err(anyhow::anyhow!("the master {end}"))
@@ -249,10 +279,42 @@ mod tests {
         let mut job = job();
         let first = job.exited(name(Role::Worker, 0), End::Killed(9), "worker 0 (pid 7)");
         assert!(says(&first, "worker 0 (pid 7) was killed by signal 9; its samples"), "{first:?}");
-        let last = job.exited(name(Role::Worker, 1), End::Code(1), "worker 1");
+        let last = job.exited(name(Role::Worker, 1), End::Killed(9), "worker 1");
         assert!(last.contains(&Action::Pass(Signal::Terminate)), "{last:?}");
         let why = job.verdict().unwrap_err().to_string();
         assert!(why.contains("no worker is left"), "{why}");
+    }
+
+    /// A member that exits with a code obeys the master, or has lost something: either way it is the
+    /// master that knows why the job ends, and with which code.
+    #[test]
+    fn the_masters_code_counts_when_members_leave_before_it() {
+        for code in [1, 143] {
+            let mut job = job();
+            for (role, index) in [(Role::Server, 0), (Role::Worker, 0), (Role::Worker, 1)] {
+                let actions = job.exited(name(role, index), End::Code(1), "a member");
+                assert!(!actions.contains(&Action::Pass(Signal::Terminate)), "{actions:?}");
+            }
+            job.exited(MASTER, End::Code(code), "master");
+            assert_eq!(job.verdict().unwrap(), code);
+        }
+    }
+
+    #[test]
+    fn a_member_that_the_master_does_not_explain_ends_the_job() {
+        let mut job = job();
+        job.exited(name(Role::Server, 1), End::Code(1), "server 1 (pid 9)");
+        let late = job.deadline();
+        assert!(late.contains(&Action::Pass(Signal::Terminate)), "{late:?}");
+        assert!(job.verdict().unwrap_err().to_string().contains("server 1 (pid 9)"));
+    }
+
+    #[test]
+    fn a_signal_before_the_master_listens_for_it_keeps_its_code() {
+        let mut job = job();
+        job.signal(Signal::Interrupt);
+        job.exited(MASTER, End::Killed(2), "master");
+        assert_eq!(job.verdict().unwrap(), 130);
     }
 
     #[test]

@@ -101,7 +101,8 @@ impl Teller {
         let told = self.newest.clone();
         let attempt = |channel| {
             // Each attempt sends the newest there is: what it replaces needs no telling.
-            let request = told.borrow().as_ref().map(|m| membership_request(&self.job, m));
+            let request =
+                told.borrow().as_ref().map(|m| membership_request(&self.job, self.shard, m));
             async move {
                 let mut client = ShardControlClient::new(channel)
                     .max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
@@ -113,7 +114,7 @@ impl Teller {
                 }
             }
         };
-        let patience = Patience { attempt: ATTEMPT, total: ROUND };
+        let patience = Patience { attempt: ATTEMPT, total: ROUND, waits: false };
         let (shard, address) = (self.shard, self.link.address());
         match self.link.call(patience, attempt, |_| ()).await {
             Ok(revision) => {

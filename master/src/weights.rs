@@ -17,11 +17,11 @@ use tonic::transport::Channel;
 
 /// A shard answers the question what it holds at once.
 const DESCRIBE: Patience =
-    Patience { attempt: Duration::from_secs(2), total: Duration::from_secs(6) };
+    Patience { attempt: Duration::from_secs(2), total: Duration::from_secs(6), waits: false };
 
 /// A shard may be gigabytes; that it still sends is checked message by message.
 const PULL: Patience =
-    Patience { attempt: Duration::from_secs(600), total: Duration::from_secs(6) };
+    Patience { attempt: Duration::from_secs(600), total: Duration::from_secs(6), waits: false };
 
 /// How long the next message of a pull may take.
 const NEXT_MESSAGE: Duration = Duration::from_secs(5);

@@ -24,6 +24,9 @@ pub enum Error {
         /// The one the shard knows.
         current: Incarnation,
     },
+    /// The caller is in an epoch that the shard has not heard of from the master yet.
+    #[error("the call's epoch is ahead of what the shard has heard from the master: retry")]
+    EpochNotYetKnown,
     /// The caller knows something newer than the shard: the master's word is still on its way.
     #[error("worker {worker} is ahead of what the shard has heard from the master: retry")]
     NotYetKnown {
@@ -80,6 +83,20 @@ impl Fence {
         }
     }
 
+    /// Whether a caller of this epoch, whoever it is, may change anything now.
+    ///
+    /// # Errors
+    /// Its epoch is over, or the master's word about it is still on its way.
+    pub fn check_epoch(&self, epoch: Epoch) -> Result<(), Error> {
+        if epoch < self.epoch || (self.managed && epoch == 0) {
+            return Err(Error::StaleEpoch { current: self.epoch });
+        }
+        if self.managed && epoch > self.epoch {
+            return Err(Error::EpochNotYetKnown);
+        }
+        Ok(())
+    }
+
     /// Whether [`Fence::admit`] would change anything, so that the write lock is rarely taken.
     pub fn would_admit(&self, epoch: Epoch, worker: WorkerId, incarnation: Incarnation) -> bool {
         let newer = self.incarnations.get(&worker).is_none_or(|&known| incarnation > known);
@@ -134,6 +151,16 @@ mod tests {
         assert!(!fence.raise(0, 4));
         assert_eq!(fence.check(3, 0, 5), Ok(()));
         assert_eq!(fence.enter(2), Err(Error::StaleEpoch { current: 3 }));
+    }
+
+    #[test]
+    fn a_model_is_created_in_the_masters_epoch_only() {
+        let mut fence = Fence::new(true);
+        assert_eq!(fence.check_epoch(0), Err(Error::StaleEpoch { current: 0 }));
+        assert_eq!(fence.check_epoch(1), Err(Error::EpochNotYetKnown));
+        fence.enter(1).unwrap();
+        assert_eq!(fence.check_epoch(1), Ok(()));
+        assert_eq!(Fence::new(false).check_epoch(0), Ok(()));
     }
 
     #[test]

@@ -90,22 +90,24 @@ impl Gate {
         }
     }
 
-    /// Without a master: a sign of life, which also makes a joiner or a returner active.
-    pub fn heard(&mut self, id: WorkerId, incarnation: Incarnation, now: Duration) {
+    /// Without a master: a sign of life, which also makes a joiner or a returner active. Whether
+    /// it became active by it.
+    pub fn heard(&mut self, id: WorkerId, incarnation: Incarnation, now: Duration) -> bool {
         if self.lease.is_none() {
-            return;
+            return false;
         }
         if self.is_active(id, incarnation, now) {
             if let Some(worker) = self.workers.get_mut(&id) {
                 worker.last_heard = now;
             }
-            return;
+            return false;
         }
         let own = self.workers.get(&id).filter(|w| w.incarnation == incarnation);
         let own = own.map_or(0, |w| w.clock);
         self.retire(id);
         let clock = own.max(self.smallest_active(now).unwrap_or(0));
         self.workers.insert(id, Worker { incarnation, clock, active: true, last_heard: now });
+        true
     }
 
     /// A worker leaves: it holds nobody from now on.

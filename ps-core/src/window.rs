@@ -176,7 +176,7 @@ impl Window {
         // What the worker no longer retries counts as done for its clock, even if given up.
         let kept = self.entries.split_off(&oldest);
         for entry in std::mem::replace(&mut self.entries, kept).into_values() {
-            self.clock = self.clock.max(entry.clock + 1);
+            self.clock = self.clock.max(entry.clock.saturating_add(1));
         }
         self.floor = oldest;
         self.contiguous = self.contiguous.max(oldest);
@@ -185,7 +185,7 @@ impl Window {
 
     fn advance(&mut self) {
         while let Some(entry) = self.entries.get(&self.contiguous).filter(|e| e.is_finished()) {
-            self.clock = self.clock.max(entry.clock + 1);
+            self.clock = self.clock.max(entry.clock.saturating_add(1));
             self.contiguous += 1;
         }
     }

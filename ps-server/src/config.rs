@@ -35,6 +35,24 @@ pub struct Args {
     pub process: ProcessArgs,
 }
 
+impl Args {
+    /// What contradicts itself, in one sentence.
+    ///
+    /// # Errors
+    /// The master would be given an address at which nobody reaches this server.
+    pub fn check(&self) -> Result<(), String> {
+        let everywhere = ["0.0.0.0:", "[::]:"].iter().any(|any| self.listen.starts_with(any));
+        if self.master.is_some() && self.advertise.is_none() && everywhere {
+            return Err(format!(
+                "--listen {}: with --master, say with --advertise HOST:PORT where others reach \
+                 this server",
+                self.listen
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// What a server is told.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -65,5 +83,22 @@ impl From<Args> for Config {
             lease: Duration::from_millis(args.lease_ms.max(1)),
             dedup: true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_nobody_reaches_is_not_advertised() {
+        let check = |args: &[&str]| {
+            let args = ["ps-server", "--shard", "0"].iter().chain(args);
+            Args::try_parse_from(args).unwrap().check()
+        };
+        let everywhere = ["--listen", "0.0.0.0:1", "--master", "m:2"];
+        assert!(check(&everywhere).unwrap_err().contains("--advertise"));
+        assert!(check(&[&everywhere[..], &["--advertise", "me:1"]].concat()).is_ok());
+        assert!(check(&["--listen", "0.0.0.0:1"]).is_ok());
     }
 }

@@ -18,6 +18,10 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
+    if let Err(message) = args.check() {
+        eprintln!("error: {message}");
+        return ExitCode::from(ps_runtime::process::EXIT_USAGE);
+    }
     let process = args.process.clone();
     ps_runtime::process::run("ps-server", &process, |outside, shutdown| async move {
         let config = config::Config::from(args);

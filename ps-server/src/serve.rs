@@ -135,7 +135,14 @@ async fn follow_master(
         let beat = v1::HeartbeatRequest { leaving, ..v1::HeartbeatRequest::default() };
         let beat = member.heartbeat(beat);
         let reply = match signalled {
-            None => beat.await.map_err(failed)?,
+            None => tokio::select! {
+                biased;
+                reply = beat => reply.map_err(failed)?,
+                signal = shutdown.wait() => {
+                    signalled = Some((signal, outside.clock.now() + SERVE_AFTER_SIGNAL));
+                    continue;
+                }
+            },
             Some((signal, deadline)) => {
                 let left = deadline.saturating_sub(outside.clock.now());
                 match tokio::time::timeout(left, beat).await {

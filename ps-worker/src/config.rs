@@ -65,6 +65,9 @@ pub struct Args {
     /// Milliseconds that a server may be away before the worker gives up.
     #[arg(long, env = "PS_PATIENCE_MS", default_value_t = 30_000, value_name = "MS")]
     pub patience_ms: u64,
+    /// Without a master: seconds that a step may take before the others stop waiting for this worker.
+    #[arg(long, env = "PS_STEP_TIMEOUT_S", default_value_t = 60, value_name = "S")]
+    pub step_timeout_s: u64,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub process: ProcessArgs,
@@ -86,7 +89,7 @@ pub struct ModelArgs {
     /// Where to compute: auto, cpu or cuda:N.
     #[arg(long, env = "PS_DEVICE", default_value = "auto", value_name = "DEVICE")]
     pub device: String,
-    /// Threads to compute with [default: what the parent process says, else 1].
+    /// Threads to compute with [default: RAYON_NUM_THREADS if it is set, else 1].
     #[arg(long, env = "PS_THREADS", value_name = "T")]
     pub threads: Option<usize>,
 }
@@ -138,7 +141,8 @@ impl Args {
     fn check_with_master(&self) -> Result<(), String> {
         if let Some(option) = self.training.to_args().first() {
             return Err(format!(
-                "{option}: with --master the master says how to train; give the option to ps-master"
+                "{option}, from the command line or its PS_* variable: with --master the master says how \
+                 to train; give the option to ps-master"
             ));
         }
         let own = [("--workers", self.workers.is_some()), ("--out", self.out.is_some())];

@@ -16,6 +16,7 @@
 
 use crate::client::{Client, ClientConfig, Gradient, PushReport, Weights, discover};
 use crate::model::FlatVars;
+use crate::train::{Counters, Pulse, stay_alive};
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};
 use candle_nn::{Optimizer, VarMap};
@@ -25,9 +26,11 @@ use ps_runtime::{Connector, Outside, SystemClock, TrainingArgs};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
-/// How often the servers hear of this worker while a step takes long.
-const ALIVE_EVERY: Duration = Duration::from_secs(2);
+/// How often the servers hear of this worker; one that rests for longer holds the others no more.
+const PULSE: Pulse =
+    Pulse { interval: Duration::from_secs(2), step_timeout: Duration::from_secs(60) };
 
 /// Where the weights are and how gradients are applied to them.
 #[derive(Clone)]
@@ -66,6 +69,8 @@ impl AsyncOptimizerConfig {
 pub struct AsyncOptimizer {
     runtime: Runtime,
     client: Arc<Client>,
+    counters: Arc<Counters>,
+    alive: JoinHandle<()>,
     vars: FlatVars,
     layout: Arc<Layout>,
     trained: Vec<bool>,
@@ -89,16 +94,23 @@ impl Optimizer for AsyncOptimizer {
         let connected = runtime.block_on(connect(&config, &layout, &start));
         let (client, weights) = connected.map_err(candle_core::Error::wrap)?;
         flat.set(weights.values()).map_err(candle_core::Error::wrap)?;
-        let alive = client.clone();
-        runtime.spawn(async move {
-            loop {
-                tokio::time::sleep(ALIVE_EVERY).await;
-                alive.alive(false).await;
-            }
-        });
+        let counters = Arc::new(Counters::default());
+        let clock = SystemClock::start();
+        let alive = runtime.spawn(stay_alive(client.clone(), counters.clone(), clock, PULSE));
         let learning_rate = config.settings.learning_rate.base;
         let last = PushReport::default();
-        Ok(Self { runtime, client, vars: flat, layout, trained, weights, learning_rate, last })
+        Ok(Self {
+            runtime,
+            client,
+            counters,
+            alive,
+            vars: flat,
+            layout,
+            trained,
+            weights,
+            learning_rate,
+            last,
+        })
     }
 
     /// Pushes the gradients and sets the variables to the weights for the next step.
@@ -110,7 +122,11 @@ impl Optimizer for AsyncOptimizer {
         let gradient = Gradient::new(self.layout.clone(), flat.values, flat.present, 0.0);
         let rate = self.learning_rate as f32;
         let call = self.client.push_pull(&gradient, rate, &mut self.weights);
-        self.last = self.runtime.block_on(call).map_err(candle_core::Error::wrap)?;
+        self.counters.set_exchanging(true);
+        let pushed = self.runtime.block_on(call);
+        self.counters.set_exchanging(false);
+        self.last = pushed.map_err(candle_core::Error::wrap)?;
+        self.counters.stepped(0, f64::NAN, self.weights.clock(), &self.last);
         self.vars.set(self.weights.values()).map_err(candle_core::Error::wrap)
     }
 
@@ -145,6 +161,7 @@ impl AsyncOptimizer {
 impl Drop for AsyncOptimizer {
     /// The others' gate must not wait for a worker that has ended.
     fn drop(&mut self) {
+        self.alive.abort();
         self.runtime.block_on(self.client.alive(true));
     }
 }

@@ -8,7 +8,7 @@ use crate::model::{CandleCompute, ComputeOptions, ModelOptions, Models};
 use crate::show::Show;
 use crate::threads;
 use crate::train::alone::{self, AloneConfig};
-use crate::train::{self, Counters, WorkerConfig};
+use crate::train::{self, Counters, Pulse, WorkerConfig};
 use anyhow::Context;
 use ps_proto::v1;
 use ps_runtime::files::{Directory, FileStore};
@@ -31,16 +31,23 @@ pub fn main_with(models: Models, args: impl IntoIterator<Item = OsString>) -> Ex
         eprintln!("error: {message}");
         return ExitCode::from(EXIT_USAGE);
     }
-    if let Some(threads) = args.model.threads
-        && let Err(error) = threads::configure_threads(threads)
-    {
-        eprintln!("error: --threads {threads}: {error}");
+    if let Err(error) = set_threads(args.model.threads) {
+        eprintln!("error: --threads: {error}");
         return ExitCode::FAILURE;
     }
     let process = args.process.clone();
     ps_runtime::process::run("ps-worker", &process, |outside, shutdown| async move {
         run(&models, args, outside, shutdown).await
     })
+}
+
+/// Computes with one thread unless somebody said otherwise: candle's pools spin against each other.
+fn set_threads(asked: Option<usize>) -> std::io::Result<()> {
+    match asked {
+        Some(threads) => threads::configure_threads(threads),
+        None if std::env::var_os("RAYON_NUM_THREADS").is_some() => Ok(()),
+        None => threads::configure_threads(1),
+    }
 }
 
 async fn run(
@@ -120,7 +127,10 @@ async fn run_alone(
         settings,
         attempt: Duration::from_millis(args.attempt_ms.max(1)),
         patience: Duration::from_millis(args.patience_ms),
-        alive_interval: Duration::from_secs(2),
+        pulse: Pulse {
+            interval: Duration::from_secs(2),
+            step_timeout: Duration::from_secs(args.step_timeout_s.max(1)),
+        },
         compute_on: ComputeOn::Thread,
     };
     let counters = Arc::new(Counters::default());
@@ -129,8 +139,8 @@ async fn run_alone(
         alone::run(config, compute, counters.clone(), &mut show, outside, shutdown).await;
     show.close();
     let finished = finished?;
-    if let Some(files) = files {
-        let model = model_file::to_safetensors(&layout, &finished.weights)?;
+    if let (Some(files), Some(weights)) = (files, &finished.weights) {
+        let model = model_file::to_safetensors(&layout, weights)?;
         files.write(model_file::MODEL_FILE, &model).context("saving the model")?;
         tracing::info!("wrote {}/{}", files.location(), model_file::MODEL_FILE);
     }

@@ -6,7 +6,7 @@ use crate::transport::{BadAddress, Connector};
 use std::sync::Mutex;
 use std::time::Duration;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 
 /// First and longest wait between two attempts.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
@@ -17,8 +17,11 @@ const RETRY_LONGEST: Duration = Duration::from_secs(1);
 pub struct Patience {
     /// One attempt; then the connection is taken for dead and a fresh one is tried.
     pub attempt: Duration,
-    /// All attempts of one call.
+    /// All attempts of one call, from the first that fails on.
     pub total: Duration,
+    /// Whether the call may rightly wait for long before it fails: a pull at the gate. Then only
+    /// the time since the last such wait counts.
+    pub waits: bool,
 }
 
 /// A connection to one peer that is replaced when it does not answer.
@@ -103,11 +106,10 @@ impl Link {
                 // A peer that is silent on this connection may answer on another.
                 self.reconnect();
             }
-            // An attempt that lasted long (a wait at the gate) was not failing all the while.
             let now = self.clock.now();
-            let was_alive = now.saturating_sub(begun) > patience.total;
+            let waited = patience.waits && now.saturating_sub(begun) > patience.total;
             let since = *failing_since.get_or_insert(begun);
-            let since = if was_alive { now } else { since };
+            let since = if waited { now } else { since };
             failing_since = Some(since);
             let spent = now.saturating_sub(since);
             if spent >= patience.total {
@@ -131,11 +133,4 @@ pub fn is_retryable(status: &Status) -> bool {
         Code::Cancelled | Code::Internal | Code::Unknown => status.details().is_empty(),
         _ => false,
     }
-}
-
-/// A request that carries its deadline to the peer.
-pub fn request<T>(message: T, patience: Patience) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(patience.attempt);
-    request
 }

@@ -65,7 +65,7 @@ impl Member {
         request: v1::RegisterRequest,
     ) -> Result<Self, Error> {
         let link = Link::new(&outside.connector, address, &outside.clock, outside.seed)?;
-        let patience = Patience { attempt: ATTEMPT, total: REGISTER_PATIENCE };
+        let patience = Patience { attempt: ATTEMPT, total: REGISTER_PATIENCE, waits: false };
         let start = outside.clock.now();
         let mut waits = backoff::Backoff::new(ATTEMPT / 4, ATTEMPT, outside.seed);
         let registered = loop {
@@ -159,7 +159,8 @@ impl Member {
     where
         F: Future<Output = Result<T, Status>>,
     {
-        let patience = Patience { attempt: ATTEMPT.min(self.lease() / 5), total: self.lease() };
+        let patience =
+            Patience { attempt: ATTEMPT.min(self.lease() / 5), total: self.lease(), waits: false };
         let answer = self.link.call(patience, attempt, |_| ()).await;
         answer.map_err(|status| error(self.link.address(), &status))
     }

@@ -1,5 +1,7 @@
 //! Guarantee 5, in virtual time: whoever dies, everybody else ends, soon, and says why.
 
+#![allow(clippy::unwrap_used)] // The helpers are tests, too.
+
 use ps_tests::sim::cluster::{LEASE, Outcome, Scenario};
 use ps_tests::sim::faults::{Event, Weather};
 use ps_tests::sim::ledger::Shape;

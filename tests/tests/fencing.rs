@@ -1,6 +1,7 @@
 //! Guarantee 3: a stale epoch or incarnation never changes a weight.
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
+#![allow(clippy::unwrap_used)] // The helpers are tests, too.
 
 use ps_core::TensorSpec;
 use ps_proto::convert::refusal::{self, Reason};
@@ -18,7 +19,7 @@ fn reason(refused: Result<v1::PushReply, Status>) -> Reason {
 
 fn membership(epoch: u64, revision: u64, incarnation: u64) -> v1::MembershipRequest {
     let worker = v1::Member { worker: 0, incarnation, active: true, start_clock: 0 };
-    v1::MembershipRequest { job: JOB.into(), epoch, revision, workers: vec![worker] }
+    v1::MembershipRequest { job: JOB.into(), epoch, revision, workers: vec![worker], shard: 0 }
 }
 
 #[tokio::test]

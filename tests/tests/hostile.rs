@@ -1,5 +1,7 @@
 //! What arrives on the wire and should not: a typed answer to the caller, and the server goes on.
 
+#![allow(clippy::unwrap_used)] // The helpers are tests, too.
+
 use ps_core::limits::MESSAGE_BYTES_MAX;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;

@@ -237,7 +237,7 @@ impl From<Task> for v1::NextTaskReply {
 }
 
 /// A membership for the shards of this job.
-pub fn membership_request(job: &str, membership: &Membership) -> v1::MembershipRequest {
+pub fn membership_request(job: &str, shard: u32, membership: &Membership) -> v1::MembershipRequest {
     let member = |member: &Member| v1::Member {
         worker: member.worker,
         incarnation: member.incarnation,
@@ -246,6 +246,7 @@ pub fn membership_request(job: &str, membership: &Membership) -> v1::MembershipR
     };
     v1::MembershipRequest {
         job: job.to_owned(),
+        shard,
         epoch: membership.shard_map.epoch,
         revision: membership.revision,
         workers: membership.workers.iter().map(member).collect(),

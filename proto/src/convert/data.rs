@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ps_core::TensorKind;
 use ps_core::chunk::Refusal;
 use ps_core::ids::{Clock, Epoch, Incarnation, PushId, Seq, ShardId, Version, WorkerId};
-use ps_core::limits::CHUNK_ELEMENTS_MAX;
+use ps_core::limits::{CHUNK_ELEMENTS_MAX, WORKERS_MAX};
 use ps_core::span::Span;
 use ps_core::window::Acknowledgement;
 
@@ -43,6 +43,7 @@ impl TryFrom<v1::PushHeader> for PushStart {
         let kind = kind(NAME, header.kind())?;
         encoding(NAME, header.encoding)?;
         let id = header.id.ok_or(missing("id"))?;
+        check_worker(NAME, id.worker)?;
         let rate = header.learning_rate;
         if !rate.is_finite() || rate < 0.0 {
             return Err(Error::invalid(NAME, "learning_rate", rate, "a finite rate of 0 or more"));
@@ -138,15 +139,29 @@ pub struct Puller {
     pub finished_clock: Clock,
 }
 
-impl From<v1::Puller> for Puller {
-    fn from(puller: v1::Puller) -> Self {
-        Self {
+impl TryFrom<v1::Puller> for Puller {
+    type Error = Error;
+
+    fn try_from(puller: v1::Puller) -> Result<Self, Error> {
+        check_worker("Puller", puller.worker)?;
+        Ok(Self {
             worker: puller.worker,
             incarnation: puller.incarnation,
             clock: puller.clock,
             finished_clock: puller.finished_clock.min(puller.clock),
-        }
+        })
     }
+}
+
+/// Checks a worker's number: what a shard remembers of workers is bounded by it.
+///
+/// # Errors
+/// More workers than a job may have.
+pub fn check_worker(message: &'static str, worker: WorkerId) -> Result<(), Error> {
+    if worker < WORKERS_MAX {
+        return Ok(());
+    }
+    Err(Error::invalid(message, "worker", worker, format!("below {WORKERS_MAX}")))
 }
 
 /// Checks a pull's encoding; the rest of it cannot be wrong by itself.

@@ -123,7 +123,7 @@ impl Machine {
         self.conclude(now);
     }
 
-    fn conclude(&mut self, now: Duration) {
+    pub(super) fn conclude(&mut self, now: Duration) {
         self.record.evaluated(now);
         self.leave(0, None, now);
     }

@@ -80,7 +80,10 @@ impl Machine {
 
     fn server_is_lost(&mut self, seat: Seat, process: &Process, reason: &str, now: Duration) {
         let address = &process.address;
-        if self.has_begun {
+        if matches!(self.phase, Phase::Evaluating { .. }) {
+            self.log(Level::Warn, "the model is written; its final evaluation is given up");
+            self.conclude(now);
+        } else if self.has_begun {
             self.fail(format!("{seat} at {address} {reason}; its weights are lost"), now);
         } else {
             self.shard_map = None;
@@ -102,7 +105,11 @@ impl Machine {
         let waited = now.saturating_sub(*since);
         if self.phase == Phase::Running && waited >= self.config.lease {
             let reason = format!("no worker is left and none came for {waited:.1?}: {last}");
-            self.fail(reason, now);
+            // The servers still hold what was trained: it is saved, and the job fails all the same.
+            match self.progress().samples_done {
+                0 => self.fail(reason, now),
+                _ => self.stop(Stop::Abandoned(reason), now),
+            }
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) enum Stop {
     Signal(u8),
     /// The run diverged.
     Diverged(String),
+    /// No worker is left.
+    Abandoned(String),
 }
 
 impl Stop {
@@ -32,13 +34,13 @@ impl Stop {
         match self {
             Self::Completed => 0,
             Self::Signal(code) => *code,
-            Self::Diverged(_) => 1,
+            Self::Diverged(_) | Self::Abandoned(_) => 1,
         }
     }
 
     pub(super) fn reason(&self) -> Option<String> {
         match self {
-            Self::Diverged(reason) => Some(reason.clone()),
+            Self::Diverged(reason) | Self::Abandoned(reason) => Some(reason.clone()),
             Self::Completed | Self::Signal(_) => None,
         }
     }
@@ -152,7 +154,7 @@ impl Machine {
         }
         let patience = match stop {
             Stop::Signal(_) => BARRIER_AFTER_SIGNAL.min(self.config.barrier_timeout),
-            Stop::Completed | Stop::Diverged(_) => self.config.barrier_timeout,
+            Stop::Completed | Stop::Diverged(_) | Stop::Abandoned(_) => self.config.barrier_timeout,
         };
         if let Some(reason) = stop.reason() {
             self.log(Level::Error, reason);

@@ -9,7 +9,9 @@ use ps_core::limits::{MESSAGE_PAYLOAD_BYTES, PUSH_MESSAGE_WAIT_MS_MAX};
 use ps_core::model_spec::ModelSpec;
 use ps_core::window::Acknowledgement;
 use ps_proto::convert::Error;
-use ps_proto::convert::data::{ELEMENT_BYTES, Payload, Puller, PushStart, check_pull, push_reply};
+use ps_proto::convert::data::{
+    ELEMENT_BYTES, Payload, Puller, PushStart, check_pull, check_worker, push_reply,
+};
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlane;
@@ -31,9 +33,17 @@ impl DataPlane for Service {
         let header = header.ok_or(Error::Missing { message: "InitMessage", field: "header" })?;
         self.check_job(&header.job)?;
         self.check_shard(header.shard)?;
+        self.shard
+            .check_epoch(header.epoch)
+            .map_err(|error| status::fenced(&error, self.shard.epoch()))?;
         let model = header.model.ok_or(Error::Missing { message: "InitHeader", field: "model" })?;
         let spec = ModelSpec::try_from(model)?;
         let digest = (!header.any_start).then_some(header.start_digest);
+        if let Some(created) = self.already_initialised(&spec, digest)? {
+            return Ok(Response::new(created));
+        }
+        // One start at a time, so that many workers at once do not each make the server hold one.
+        let _turn = self.initialising.lock().await;
         if let Some(created) = self.already_initialised(&spec, digest)? {
             return Ok(Response::new(created));
         }
@@ -48,13 +58,9 @@ impl DataPlane for Service {
             message = next(&mut messages).await?;
         }
         let held = start.finish().map_err(invalid)?;
-        if self.shard.install(held) {
-            tracing::info!("shard {} holds {}", header.shard, describe(&spec, header.shard));
-            return Ok(Response::new(v1::InitReply { created: true }));
-        }
-        // Another worker was faster while this one was still sending.
-        let reply = self.already_initialised(&spec, digest)?.unwrap_or_default();
-        Ok(Response::new(reply))
+        self.shard.install(held);
+        tracing::info!("shard {} holds {}", header.shard, describe(&spec, header.shard));
+        Ok(Response::new(v1::InitReply { created: true }))
     }
 
     async fn describe(
@@ -70,6 +76,7 @@ impl DataPlane for Service {
             model: held.map(|held| (&held.spec).into()),
             counters: Some(self.shard.counters().to_wire(weight_bytes)),
             version_sum: held.map_or(0, |held| held.version_sum()),
+            has_master: self.shard.is_managed(),
         }))
     }
 
@@ -97,7 +104,9 @@ impl DataPlane for Service {
         let weights = stream::once(async move {
             let clock = match request.puller {
                 None => 0,
-                Some(puller) => service.wait_for_gate(request.epoch, puller.into()).await?,
+                Some(puller) => {
+                    service.wait_for_gate(request.epoch, Puller::try_from(puller)?).await?
+                }
             };
             service.weights(clock)
         });
@@ -120,7 +129,8 @@ impl DataPlane for Service {
         let first = wrap(Kind::Push(push_reply(&acknowledgement, duplicate)));
         let (worker, incarnation) = (start.id.worker, start.id.incarnation);
         // What of this worker is applied here, the push itself has told.
-        let puller = Puller { worker, incarnation, clock: start.clock + 1, finished_clock: 0 };
+        let puller =
+            Puller { worker, incarnation, clock: start.clock.saturating_add(1), finished_clock: 0 };
         let service = self.clone();
         // The acknowledgement leaves at once; the weights follow when the gate opens.
         let weights = stream::once(async move {
@@ -145,6 +155,7 @@ impl DataPlane for Service {
         self.check_job(&request.job)?;
         self.check_shard(request.shard)?;
         let (worker, incarnation) = (request.worker, request.incarnation);
+        check_worker("AliveRequest", worker)?;
         if request.leaving {
             self.shard.leave(worker, incarnation);
         } else {

@@ -16,6 +16,7 @@ impl ShardControl for Service {
     ) -> Result<Response<v1::MembershipReply>, Status> {
         let request = request.into_inner();
         self.check_job(&request.job)?;
+        self.check_shard(request.shard)?;
         if request.workers.len() > WORKERS_MAX as usize {
             let expected = format!("at most {WORKERS_MAX}");
             let found = request.workers.len();

@@ -20,12 +20,20 @@ pub(crate) struct Service {
     clock: Clock,
     /// Bytes of push messages in flight, in permits of one message.
     in_flight: Arc<Semaphore>,
+    /// Held by the worker that is sending the start weights.
+    initialising: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Service {
     pub(crate) fn new(job: &str, shard: Arc<Shard>, clock: Clock) -> Self {
         let permits = limits::PUSH_BYTES_IN_FLIGHT_MAX / limits::MESSAGE_BYTES_MAX;
-        Self { job: job.into(), shard, clock, in_flight: Arc::new(Semaphore::new(permits)) }
+        Self {
+            job: job.into(),
+            shard,
+            clock,
+            in_flight: Arc::new(Semaphore::new(permits)),
+            initialising: Arc::default(),
+        }
     }
 
     #[allow(clippy::result_large_err)] // tonic's own error type

@@ -104,17 +104,28 @@ impl Shard {
         Some(Ok(()))
     }
 
-    /// Puts a complete start in place, unless another worker was faster. Whether it was this one.
-    pub fn install(&self, held: Held) -> bool {
+    /// Puts a complete start in place; a later one changes nothing.
+    pub fn install(&self, held: Held) {
         let bound = held.spec.bound;
         let mut gate = self.gate.lock();
-        let installed = self.held.set(Arc::new(held)).is_ok();
-        if installed {
+        if self.held.set(Arc::new(held)).is_ok() {
             gate.set_bound(bound);
         }
         drop(gate);
         self.gate_changed.send_replace(());
-        installed
+    }
+
+    /// Whether a master says who may work with this shard.
+    pub fn is_managed(&self) -> bool {
+        self.fence.read().is_managed()
+    }
+
+    /// Whether a caller of this epoch may create the model.
+    ///
+    /// # Errors
+    /// Its epoch is over, or the master has not told the shard of it yet.
+    pub fn check_epoch(&self, epoch: Epoch) -> Result<(), fence::Error> {
+        self.fence.read().check_epoch(epoch)
     }
 
     /// Takes the master's word about epoch, incarnations and who is active.
@@ -154,8 +165,15 @@ impl Shard {
             self.forget(worker, incarnation);
         }
         let fence = self.fence.read();
-        if !fence.is_managed() && fence.check(fence.epoch(), worker, incarnation).is_ok() {
-            self.gate.lock().heard(worker, incarnation, now);
+        let is_current = fence.check(fence.epoch(), worker, incarnation).is_ok();
+        let mut changed = would_admit;
+        if !fence.is_managed() && is_current {
+            changed |= self.gate.lock().heard(worker, incarnation, now);
+        }
+        drop(fence);
+        // Whoever waits at the gate must hear that it is active again, or was superseded.
+        if changed {
+            self.gate_changed.send_replace(());
         }
     }
 

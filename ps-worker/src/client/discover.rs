@@ -14,6 +14,11 @@ pub async fn discover(config: &ClientConfig, outside: &Outside) -> Result<Vec<St
     for (address, description) in config.addresses.iter().zip(found) {
         let shard = description.shard;
         let refused = |message: String| Error::Server { shard, address: address.clone(), message };
+        if description.has_master {
+            return Err(refused(
+                "it works for a master: name that one with --master instead of --ps".into(),
+            ));
+        }
         let Some(place) = ordered.get_mut(shard as usize) else {
             return Err(refused(format!(
                 "it holds shard {shard}, but only {count} servers are named: name all of them \

@@ -4,13 +4,13 @@ use ps_core::ids::{Clock, Seq};
 use ps_core::limits::UNACKNOWLEDGED_PUSHES_MAX;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Notify;
 
 /// Hands out push numbers and knows which are still open.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Outstanding {
     state: Mutex<State>,
-    room: Semaphore,
+    closed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -20,10 +20,16 @@ struct State {
     open: BTreeMap<Seq, Clock>,
 }
 
-impl Default for Outstanding {
-    fn default() -> Self {
-        let room = Semaphore::new(UNACKNOWLEDGED_PUSHES_MAX as usize);
-        Self { state: Mutex::default(), room }
+impl State {
+    fn open(&mut self, clock: Clock) -> Option<Seq> {
+        let seq = self.next;
+        let oldest = self.open.first_key_value().map_or(seq, |(oldest, _)| *oldest);
+        if seq - oldest >= UNACKNOWLEDGED_PUSHES_MAX {
+            return None;
+        }
+        self.next += 1;
+        self.open.insert(seq, clock);
+        Some(seq)
     }
 }
 
@@ -32,7 +38,6 @@ impl Default for Outstanding {
 pub(super) struct Ticket<'a> {
     seq: Seq,
     outstanding: &'a Outstanding,
-    _room: Option<SemaphorePermit<'a>>,
 }
 
 impl Outstanding {
@@ -40,12 +45,14 @@ impl Outstanding {
     ///
     /// What is bounded is the span from the oldest open push to this one, not only their number.
     pub(super) async fn open(&self, clock: Clock) -> Ticket<'_> {
-        let room = self.room.acquire().await.ok();
-        let mut state = self.lock();
-        let seq = state.next;
-        state.next += 1;
-        state.open.insert(seq, clock);
-        Ticket { seq, outstanding: self, _room: room }
+        loop {
+            // Before the look, so that a push that closes in between is not missed.
+            let closed = self.closed.notified();
+            if let Some(seq) = self.lock().open(clock) {
+                return Ticket { seq, outstanding: self };
+            }
+            closed.await;
+        }
     }
 
     /// Up to which step everything is acknowledged, for a worker that is at this clock.
@@ -73,6 +80,7 @@ impl Ticket<'_> {
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         self.outstanding.lock().open.remove(&self.seq);
+        self.outstanding.closed.notify_waiters();
     }
 }
 
@@ -91,5 +99,19 @@ mod tests {
         assert_eq!(second.oldest(), 1);
         drop(second);
         assert_eq!(outstanding.finished(9), 9);
+    }
+
+    #[tokio::test]
+    async fn one_slow_push_bounds_how_far_the_others_run_ahead() {
+        let outstanding = Outstanding::default();
+        let slow = outstanding.open(0).await;
+        for clock in 1..UNACKNOWLEDGED_PUSHES_MAX {
+            drop(outstanding.open(clock).await);
+        }
+        let mut next = std::pin::pin!(outstanding.open(0));
+        let wait = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(wait, &mut next).await.is_err());
+        drop(slow);
+        assert_eq!(next.await.seq(), UNACKNOWLEDGED_PUSHES_MAX);
     }
 }

@@ -1,7 +1,7 @@
 //! Calls to one shard, made again until they are answered.
 
 use super::Error;
-use super::shard::ShardClient;
+use super::shard::{GATE_WAIT, ShardClient};
 use ps_proto::convert::refusal::{self, Reason};
 use ps_runtime::link::Patience;
 use std::sync::atomic::Ordering;
@@ -31,7 +31,10 @@ impl ShardClient {
     where
         F: Future<Output = Result<T, Status>>,
     {
-        let patience = Patience { attempt: attempt_longest, total: self.shared.config.patience };
+        let total = self.shared.config.patience;
+        let waits = attempt_longest == GATE_WAIT;
+        let attempt_longest = if waits { GATE_WAIT } else { attempt_longest.min(total) };
+        let patience = Patience { attempt: attempt_longest, total, waits };
         loop {
             let result =
                 self.link.call(patience, &mut attempt, |status| self.retried(status)).await;

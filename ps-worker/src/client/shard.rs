@@ -21,7 +21,7 @@ use tonic::transport::Channel;
 
 /// A wait at the gate has no end of its own: the connection's keepalive notices a dead server, and
 /// the gate a dead worker.
-const GATE_WAIT: Duration = Duration::from_secs(24 * 3600);
+pub(super) const GATE_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// One push's part for one shard: the same on every attempt, except for the epoch.
 #[derive(Clone)]

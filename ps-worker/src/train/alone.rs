@@ -2,6 +2,7 @@
 //!
 //! The first worker's init creates the shards; worker 0 writes the model at its end.
 
+use super::alive::{Pulse, stay_alive};
 use super::{Counters, Error, Trainer};
 use crate::client::{Client, ClientConfig, discover};
 use crate::compute::{Compute, ComputeOn, Evaluation};
@@ -28,8 +29,8 @@ pub struct AloneConfig {
     pub attempt: Duration,
     /// How long a server may be away.
     pub patience: Duration,
-    /// How often the servers hear of the worker while its step takes long.
-    pub alive_interval: Duration,
+    /// How often the servers hear of the worker.
+    pub pulse: Pulse,
     /// Where gradients are computed.
     pub compute_on: ComputeOn,
 }
@@ -39,9 +40,9 @@ pub struct AloneConfig {
 pub struct Finished {
     /// What the process exits with.
     pub exit_code: u8,
-    /// The weights at the end, in layout order.
-    pub weights: Vec<f32>,
-    /// How good they are, unless a signal ended the run.
+    /// The weights at the end, in layout order; `None` when a signal came before there were any.
+    pub weights: Option<Vec<f32>>,
+    /// How good exactly these weights are, unless a signal ended the run.
     pub evaluation: Option<Evaluation>,
 }
 
@@ -85,30 +86,47 @@ pub async fn run(
         patience: config.patience,
         attempt: config.attempt,
     };
-    client.addresses = discover(&client, &outside).await?;
-    let client = Arc::new(Client::new(client, &outside)?);
-    let mut trainer = Trainer::new(
-        client.clone(),
-        compute,
-        config.settings.clone(),
-        counters,
-        config.compute_on,
-        outside,
-    );
-    trainer.init().await?;
-    let alive = tokio::spawn(stay_alive(client.clone(), config.alive_interval));
+    let signalled = shutdown.clone();
+    let begin = async {
+        client.addresses = discover(&client, &outside).await?;
+        let client = Arc::new(Client::new(client, &outside)?);
+        let mut trainer = Trainer::new(
+            client.clone(),
+            compute,
+            config.settings.clone(),
+            counters.clone(),
+            config.compute_on,
+            outside.clone(),
+        );
+        trainer.init().await?;
+        Ok::<_, Error>((client, trainer))
+    };
+    let (client, mut trainer) = tokio::select! {
+        biased;
+        begun = begin => begun?,
+        signal = shutdown.wait() => {
+            return Ok(Finished { exit_code: signal.exit_code(), weights: None, evaluation: None });
+        }
+    };
+    let alive = tokio::spawn(stay_alive(client.clone(), counters, outside.clock, config.pulse));
     let trained = train(&config, &mut trainer, observer, &mut shutdown).await;
+    // The servers serve on after a signal while a worker is active: the goodbye comes last.
+    let last = match trained {
+        Ok(Some(evaluation)) => Ok((trainer.weights().await, Some(evaluation))),
+        Ok(None) => match trainer.read().await {
+            Ok(_) => Ok((trainer.weights().await, None)),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
     alive.abort();
     client.alive(true).await;
-    let evaluation = trained?;
-    // Into a buffer of its own: an interrupted step may have taken the trainer's with it.
-    let mut weights = trainer.empty_weights();
-    client.read(&mut weights).await?;
-    let weights = weights.into_values();
-    let exit_code = shutdown.signal().map_or(0, |signal| signal.exit_code());
-    Ok(Finished { exit_code, weights, evaluation })
+    let (weights, evaluation) = last?;
+    let exit_code = signalled.signal().map_or(0, |signal| signal.exit_code());
+    Ok(Finished { exit_code, weights: Some(weights), evaluation })
 }
 
+/// Trains all passes. The evaluation of the weights in hand, or `None` after a signal.
 async fn train(
     config: &AloneConfig,
     trainer: &mut Trainer,
@@ -143,7 +161,11 @@ async fn train(
                 return Ok(None);
             }
         }
-        let (evaluation, _) = trainer.evaluate().await?;
+        let (evaluation, _) = tokio::select! {
+            biased;
+            evaluated = trainer.evaluate() => evaluated?,
+            _ = shutdown.wait() => return Ok(None),
+        };
         observer.passed(pass + 1, &evaluation).map_err(Error::Diverged)?;
         last = Some(evaluation);
     }
@@ -153,11 +175,4 @@ async fn train(
 async fn interrupted(shutdown: &mut Shutdown) {
     shutdown.wait().await;
     tokio::time::sleep(super::trainer::FINISH_STEP).await;
-}
-
-async fn stay_alive(client: Arc<Client>, interval: Duration) {
-    loop {
-        tokio::time::sleep(interval).await;
-        client.alive(false).await;
-    }
 }

@@ -22,6 +22,11 @@ struct Counts {
 }
 
 impl Counters {
+    /// A new registration begins: its clock is not that of the one before.
+    pub fn begin_life(&self) {
+        self.lock().clock = 0;
+    }
+
     /// Marks that the worker waits for servers, not for itself.
     pub fn set_exchanging(&self, exchanging: bool) {
         self.exchanging.store(exchanging, Ordering::Relaxed);

@@ -27,10 +27,7 @@ pub(super) async fn run(
     let mut compute = Some(compute);
     let mut token = outside.seed;
     loop {
-        let Some(model) = compute.take() else {
-            // An expired worker whose step was interrupted has no model left to go on with.
-            return Err(member::Error::Expired.into());
-        };
+        let Some(model) = compute.take() else { return Err(member::Error::Expired.into()) };
         let view = shutdown.clone();
         let mut life = tokio::select! {
             biased;
@@ -41,7 +38,10 @@ pub(super) async fn run(
             Some(code) => return Ok(code),
             None => tracing::warn!("the lease with the master expired; registering anew"),
         }
-        compute = life.trainer.take().and_then(Trainer::into_compute);
+        compute = match life.trainer.take() {
+            Some(trainer) => trainer.into_compute().await,
+            None => life.compute.take(),
+        };
         token = token.wrapping_add(1);
     }
 }
@@ -106,6 +106,7 @@ impl Life {
             registered.index,
             registered.incarnation
         );
+        counters.begin_life();
         let order = Order {
             seed: settings.seed,
             samples: compute.train_samples(),
@@ -141,6 +142,8 @@ impl Life {
             error = self.work() => match error {
                 Error::Client(client::Error::Superseded { .. })
                 | Error::Member(member::Error::Expired) => End::Expired,
+                // The master knows nothing of a model that cannot be computed.
+                error @ Error::Compute(_) => return Err(error),
                 error => self.explain(error).await?,
             },
         };
@@ -204,20 +207,18 @@ impl Life {
         let Some(compute) = self.compute.take() else {
             return Ok(());
         };
-        let mut trainer = Trainer::new(
+        let trainer = self.trainer.insert(Trainer::new(
             Arc::new(client),
             compute,
             self.settings.clone(),
             self.counters.clone(),
             self.config.compute_on,
             self.outside.clone(),
-        );
-        let initialised = match self.config.role {
+        ));
+        match self.config.role {
             v1::Role::Worker => trainer.init().await,
             _ => Ok(()),
-        };
-        self.trainer = Some(trainer);
-        initialised
+        }
     }
 
     /// Trains on a lease. `None`: it was not finished, because the master wants no more steps.
@@ -237,7 +238,7 @@ impl Life {
         let Some(trainer) = self.trainer.as_mut() else {
             return Ok(None);
         };
-        trainer.start_at(task.start_clock);
+        trainer.start_at(task.start_clock).await;
         let last = batches.len().saturating_sub(1);
         let watcher = self.heart.watcher();
         for (number, batch) in batches.into_iter().enumerate() {

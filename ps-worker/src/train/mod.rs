@@ -1,5 +1,6 @@
 //! Training: where the client of the servers and the model meet.
 
+mod alive;
 pub mod alone;
 mod clip;
 mod counters;
@@ -7,6 +8,8 @@ mod heart;
 mod managed;
 mod trainer;
 
+pub use alive::Pulse;
+pub(crate) use alive::stay_alive;
 pub use clip::clip_global_norm;
 pub use counters::Counters;
 pub use trainer::{StepOutcome, Trainer};

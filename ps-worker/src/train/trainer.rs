@@ -9,10 +9,12 @@ use ps_core::settings::TrainingSettings;
 use ps_runtime::Outside;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// A model with the weights that it computes on.
 struct Engine {
-    compute: Box<dyn Compute>,
+    /// Taken when the trainer ends and another goes on with the model.
+    compute: Option<Box<dyn Compute>>,
     weights: Weights,
 }
 
@@ -30,8 +32,11 @@ pub struct StepOutcome {
 /// Trains one model against one set of servers.
 pub struct Trainer {
     client: Arc<Client>,
-    engine: Option<Engine>,
+    /// Locked while it computes, on a thread that goes on when the step is given up: whoever comes
+    /// next waits for it, and the model is not lost.
+    engine: Arc<Mutex<Engine>>,
     layout: Arc<Layout>,
+    train_samples: u64,
     settings: TrainingSettings,
     counters: Arc<Counters>,
     compute_on: ComputeOn,
@@ -52,8 +57,19 @@ impl Trainer {
     ) -> Self {
         let layout = Arc::new(compute.layout().clone());
         let weights = Weights::new(&settings.model_spec(&layout, client.shards()));
-        let engine = Some(Engine { compute, weights });
-        Self { client, engine, layout, settings, counters, compute_on, outside, is_fresh: false }
+        let train_samples = compute.train_samples();
+        let engine = Arc::new(Mutex::new(Engine { compute: Some(compute), weights }));
+        Self {
+            client,
+            engine,
+            layout,
+            train_samples,
+            settings,
+            counters,
+            compute_on,
+            outside,
+            is_fresh: false,
+        }
     }
 
     /// Creates the model on the servers, or checks that they hold the same.
@@ -62,19 +78,20 @@ impl Trainer {
     /// The servers hold another model, or are away.
     pub async fn init(&mut self) -> Result<(), Error> {
         let seed = self.settings.seed;
-        let start = self.compute(move |engine| engine.compute.start_weights(seed)).await??;
+        let start = self.compute(move |compute, _| compute.start_weights(seed)).await?;
         let spec = self.settings.model_spec(&self.layout, self.client.shards());
         Ok(self.client.init(&spec, &start).await?)
     }
 
-    /// The model, for another trainer.
-    pub fn into_compute(self) -> Option<Box<dyn Compute>> {
-        self.engine.map(|engine| engine.compute)
+    /// The model, for another trainer; waits for a computation that was given up.
+    pub async fn into_compute(self) -> Option<Box<dyn Compute>> {
+        self.engine.lock().await.compute.take()
     }
 
     /// Lifts the clock: a joiner, or one that was idle, starts where the others are.
-    pub fn start_at(&mut self, clock: Clock) {
-        if let Some(engine) = self.engine.as_mut().filter(|engine| engine.weights.clock() < clock) {
+    pub async fn start_at(&mut self, clock: Clock) {
+        let mut engine = self.engine.lock().await;
+        if engine.weights.clock() < clock {
             engine.weights.set_clock(clock);
             self.is_fresh = false;
         }
@@ -95,8 +112,8 @@ impl Trainer {
         self.refresh().await?;
         let pulled = self.outside.clock.now();
         let step = self
-            .compute(move |engine| engine.compute.gradient(engine.weights.values(), &samples))
-            .await??;
+            .compute(move |compute, weights| compute.gradient(weights.values(), &samples))
+            .await?;
         let computed = self.outside.clock.now();
         let (loss, samples) = (step.loss, step.samples);
         let mut values = step.gradient;
@@ -104,33 +121,34 @@ impl Trainer {
             clip::clip_global_norm(&mut values, norm_max);
         }
         let gradient = Gradient::new(self.layout.clone(), values, step.present, loss);
-        let report = self.exchange(&gradient, progress, more).await?;
+        let (report, clock) = self.exchange(&gradient, progress, more).await?;
         let done = self.outside.clock.now();
         self.counters.spent(computed - pulled, (pulled - begun) + (done - computed));
-        self.counters.stepped(samples, loss, self.clock(), &report);
+        self.counters.stepped(samples, loss, clock, &report);
         self.counters.take_traffic(&self.client);
         Ok(StepOutcome { loss, samples, report })
     }
 
+    /// Pushes, and pulls if more is to come; the report, and the clock after the step.
     async fn exchange(
         &mut self,
         gradient: &Gradient,
         progress: f64,
         more: bool,
-    ) -> Result<PushReport, Error> {
+    ) -> Result<(PushReport, Clock), Error> {
         let rate = self.settings.learning_rate.rate(progress);
-        let engine = self.engine.as_mut().ok_or_else(lost)?;
-        let waiting = Waiting::new(&self.counters);
-        let report = if more {
-            self.client.push_pull(gradient, rate, &mut engine.weights).await
-        } else {
-            let report = self.client.push(gradient, rate, &engine.weights).await;
-            engine.weights.set_clock(engine.weights.clock() + 1);
-            report
-        };
-        drop(waiting);
-        self.is_fresh = more && report.is_ok();
-        Ok(report?)
+        let mut engine = self.engine.lock().await;
+        let weights = &mut engine.weights;
+        let _waiting = Waiting::new(&self.counters);
+        self.is_fresh = false;
+        if more {
+            let report = self.client.push_pull(gradient, rate, weights).await?;
+            self.is_fresh = true;
+            return Ok((report, weights.clock()));
+        }
+        let report = self.client.push(gradient, rate, weights).await?;
+        weights.set_clock(weights.clock() + 1);
+        Ok((report, weights.clock()))
     }
 
     /// Makes the weights in hand those for the next step.
@@ -138,26 +156,25 @@ impl Trainer {
         if self.is_fresh {
             return Ok(());
         }
-        let engine = self.engine.as_mut().ok_or_else(lost)?;
-        let waiting = Waiting::new(&self.counters);
+        let mut engine = self.engine.lock().await;
+        let _waiting = Waiting::new(&self.counters);
         let clock = engine.weights.clock();
         self.client.pull(clock, &mut engine.weights).await?;
-        drop(waiting);
         self.is_fresh = true;
         Ok(())
     }
 
     /// Training samples of the model's data.
     pub fn train_samples(&self) -> u64 {
-        self.engine.as_ref().map_or(0, |engine| engine.compute.train_samples())
+        self.train_samples
     }
 
-    /// Takes the weights as the servers hold them now, whatever the gate says.
+    /// Takes the weights as the servers hold them now, whatever the gate says; their digest.
     ///
     /// # Errors
     /// A server is away.
     pub async fn read(&mut self) -> Result<u32, Error> {
-        let engine = self.engine.as_mut().ok_or_else(lost)?;
+        let mut engine = self.engine.lock().await;
         self.is_fresh = false;
         self.client.read(&mut engine.weights).await?;
         Ok(engine.weights.digest())
@@ -170,27 +187,32 @@ impl Trainer {
     pub async fn evaluate(&mut self) -> Result<(Evaluation, u32), Error> {
         let digest = self.read().await?;
         let evaluation =
-            self.compute(|engine| engine.compute.evaluate(engine.weights.values())).await??;
+            self.compute(|compute, weights| compute.evaluate(weights.values())).await?;
         Ok((evaluation, digest))
     }
 
-    /// Room for the model's weights.
-    pub fn empty_weights(&self) -> Weights {
-        Weights::new(&self.settings.model_spec(&self.layout, self.client.shards()))
-    }
-
-    fn clock(&self) -> Clock {
-        self.engine.as_ref().map_or(0, |engine| engine.weights.clock())
+    /// The weights in hand, in layout order.
+    pub async fn weights(&self) -> Vec<f32> {
+        self.engine.lock().await.weights.values().to_vec()
     }
 
     async fn compute<T: Send + 'static>(
         &mut self,
-        computation: impl FnOnce(&mut Engine) -> T + Send + 'static,
+        computation: impl FnOnce(&mut dyn Compute, &Weights) -> Result<T, ComputeError> + Send + 'static,
     ) -> Result<T, Error> {
-        let engine = self.engine.take().ok_or_else(lost)?;
-        let (engine, result) = self.compute_on.run(engine, computation).await?;
-        self.engine = Some(engine);
-        Ok(result)
+        let engine = self.engine.clone().lock_owned().await;
+        let (engine, result) = self
+            .compute_on
+            .run(engine, move |engine| {
+                let Engine { compute, weights } = &mut **engine;
+                match compute {
+                    Some(compute) => computation(compute.as_mut(), weights),
+                    None => Err(ComputeError("the model was handed on".to_owned())),
+                }
+            })
+            .await?;
+        drop(engine);
+        Ok(result?)
     }
 }
 
@@ -208,10 +230,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.set_exchanging(false);
     }
-}
-
-fn lost() -> Error {
-    Error::Compute(ComputeError("the model was lost in an interrupted step".to_owned()))
 }
 
 /// How long a worker that must stop may still finish the step in hand.

@@ -8,7 +8,7 @@ use ps_server::config::Config as ServerConfig;
 use ps_worker::client::{Client, ClientConfig, Weights};
 use ps_worker::compute::{ComputeOn, Evaluation};
 use ps_worker::train::alone::{self, AloneConfig, Observer};
-use ps_worker::train::{Counters, StepOutcome};
+use ps_worker::train::{Counters, Pulse, StepOutcome};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> 
         settings: scenario.settings(),
         attempt: Duration::from_millis(700),
         patience: Duration::from_secs(60),
-        alive_interval: LEASE / 6,
+        pulse: Pulse { interval: LEASE / 6, step_timeout: LEASE },
         compute_on: ComputeOn::Task,
     };
     let (_trigger, shutdown) = Shutdown::new();
@@ -98,7 +98,7 @@ fn read_servers(sim: &mut turmoil::Sim<'_>, scenario: &Scenario, ledger: &Ledger
     sim.client("checker", async move {
         let config = ClientConfig {
             job: "sim".into(),
-            worker: u32::MAX,
+            worker: 999,
             incarnation: 1,
             epoch: 0,
             addresses,
