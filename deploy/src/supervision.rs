@@ -15,8 +15,8 @@ const AFTER_END: Duration = Duration::from_secs(5);
 /// Time to leave when a part of the weights or the master is lost, so that nothing can be saved.
 const AFTER_LOSS: Duration = Duration::from_secs(2);
 
-/// Time for the master to notice that a member is gone and to end the job: its lease and some.
-const MASTER_SAYS_WHY: Duration = Duration::from_secs(15);
+/// Time for the master to end after a member that it told to leave.
+const MASTER_SAYS_WHY: Duration = Duration::from_secs(5);
 
 /// Something to do, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Supervision {
     ending: bool,
     killed: bool,
     failure: Option<String>,
-    /// The first member that exited with a code which the master has not explained yet.
+    /// What is lost with the first member that exited with a code, unless the master explains it.
     complaint: Option<String>,
     /// The signal that we were given.
     signal: Option<Signal>,
@@ -103,10 +103,14 @@ impl Supervision {
             // A member that exits with a code was told to, or has lost something itself: the master
             // knows why and says so with its own code, soon.
             (Role::Server | Role::Worker, End::Code(_)) if self.runs(Role::Master) => {
-                self.complaint.get_or_insert(format!("{who} {end}"));
-                let is_last = name.role == Role::Server || !self.runs(Role::Worker);
+                let loss = match name.role {
+                    Role::Server => Some("its part of the weights is lost"),
+                    _ if !self.runs(Role::Worker) && !self.worker_done => Some("no worker is left"),
+                    _ => None,
+                };
                 let mut actions = vec![Action::Say(format!("{who} {end}"))];
-                if is_last {
+                if let Some(loss) = loss {
+                    self.complaint.get_or_insert(format!("{who} {end}: {loss}"));
                     actions.push(Action::Deadline(MASTER_SAYS_WHY));
                 }
                 actions
@@ -192,9 +196,9 @@ impl Supervision {
             return vec![Action::Abandon];
         }
         if !self.ending {
-            // The master did not end after a member did: its lease is over by now.
+            // The master did not end after it: the member had a reason of its own.
             let why = self.complaint.take().unwrap_or_else(|| "the master did not start".into());
-            return self.fail(format!("{why}: the job is ended"), AFTER_SIGNAL);
+            return self.fail(format!("{why}, the job is ended"), AFTER_SIGNAL);
         }
         self.kill("the time to leave is over")
     }

@@ -1,7 +1,6 @@
 //! Guarantee 3: a stale epoch or incarnation never changes a weight.
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
-#![allow(clippy::unwrap_used)] // The helpers are tests, too.
 
 use ps_core::TensorSpec;
 use ps_proto::convert::refusal::{self, Reason};

@@ -16,6 +16,22 @@ pub struct Pulse {
     pub step_timeout: Duration,
 }
 
+/// When a worker last moved: finished a step, or waited for the servers.
+struct Moves {
+    steps: u64,
+    last: Duration,
+}
+
+impl Moves {
+    /// Whether the worker moved within the time-out, given what it counts now.
+    fn are_recent(&mut self, counters: &Counters, now: Duration, timeout: Duration) -> bool {
+        if counters.steps() != self.steps || counters.is_exchanging() {
+            (self.steps, self.last) = (counters.steps(), now);
+        }
+        now.saturating_sub(self.last) < timeout
+    }
+}
+
 /// Tells the servers that this worker lives, as long as it finishes steps or waits for them.
 pub(crate) async fn stay_alive(
     client: Arc<Client>,
@@ -23,15 +39,32 @@ pub(crate) async fn stay_alive(
     clock: Clock,
     pulse: Pulse,
 ) {
-    let (mut steps, mut moved) = (counters.steps(), clock.now());
+    let mut moves = Moves { steps: counters.steps(), last: clock.now() };
     loop {
         tokio::time::sleep(pulse.interval).await;
-        let now = clock.now();
-        if counters.steps() != steps || counters.is_exchanging() {
-            (steps, moved) = (counters.steps(), now);
-        }
-        if now.saturating_sub(moved) < pulse.step_timeout {
+        if moves.are_recent(&counters, clock.now(), pulse.step_timeout) {
             client.alive(false).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::PushReport;
+
+    #[test]
+    fn a_worker_that_hangs_is_no_longer_alive() {
+        let counters = Counters::default();
+        let mut moves = Moves { steps: 0, last: Duration::ZERO };
+        let second = Duration::from_secs;
+        let mut alive = |at| moves.are_recent(&counters, second(at), second(10));
+        assert!(alive(9) && !alive(10), "no step yet");
+        counters.stepped(1, 0.0, 1, &PushReport::default());
+        assert!(alive(11) && alive(20) && !alive(21), "one step, then none");
+        counters.set_exchanging(true);
+        assert!(alive(100), "it waits for the servers, not for itself");
+        counters.set_exchanging(false);
+        assert!(alive(109) && !alive(110));
     }
 }
