@@ -79,10 +79,17 @@ where
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {name}: {error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {name}: {}", causes(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, each said once: many errors already name their cause themselves.
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |text, cause| {
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
 /// The real world.
@@ -146,4 +153,17 @@ fn ours_only() -> tracing_subscriber::filter::Targets {
         ["ps_core", "ps_proto", "ps_runtime", "ps_server", "ps_worker", "ps_master", "psrun"]
             .map(|target| (target, LevelFilter::TRACE)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let named = anyhow!("disk full").context("saving x: disk full");
+        assert_eq!(causes(&named), "saving x: disk full");
+        assert_eq!(causes(&anyhow!("disk full").context("saving x")), "saving x: disk full");
+    }
 }
