@@ -17,6 +17,7 @@ impl Machine {
             return;
         }
         self.places.extend(gap);
+        self.memberships.extend(gap);
         for worker in self.workers.values_mut() {
             worker.moved += gap;
         }

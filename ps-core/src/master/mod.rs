@@ -111,6 +111,7 @@ impl Machine {
         self.expire_silent(now);
         self.expire_stuck(now);
         self.check_alone(now);
+        self.check_shards(now);
         self.advance(now);
     }
 
@@ -165,7 +166,7 @@ impl Machine {
 
     /// A shard has taken over a membership.
     pub fn membership_acknowledged(&mut self, shard: u32, revision: u64, now: Duration) {
-        self.memberships.acknowledged(shard, revision);
+        self.memberships.acknowledged(shard, revision, now);
         self.advance(now);
     }
 

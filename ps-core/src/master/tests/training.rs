@@ -103,6 +103,25 @@ fn a_stuck_worker_is_expired_and_a_waiting_one_is_not() {
     assert!(matches!(job.beat(workers[1]), Err(Refusal::Stale { .. })));
 }
 
+/// Found by review: heartbeats reach the master, but it does not reach the shard, at whose gate every
+/// worker then waits, blamelessly and for ever.
+#[test]
+fn regression_a_shard_that_the_master_cannot_reach_fails_the_job() {
+    let (mut job, workers) = Job::started(2, 1, 1);
+    job.shards_answer = false;
+    job.lease(workers[0], 1);
+    let mut members = job.servers(2);
+    members.push(workers[0]);
+    for _ in 0..40 {
+        let _ = job.beat_with(workers[0], |beat| beat.waiting = true);
+        job.pass_time(1, &members);
+    }
+    let (code, reason) = job.finished.unwrap();
+    let reason = reason.unwrap();
+    assert_eq!(code, 1);
+    assert!(reason.contains("shard 0") && reason.contains("--advertise"), "{reason}");
+}
+
 #[test]
 fn losing_the_last_worker_fails_the_job_after_another_lease() {
     let (mut job, workers) = Job::started(1, 1, 1);
