@@ -97,11 +97,6 @@ impl Chunk {
         bytemuck::cast_slice(&self.weights)
     }
 
-    /// Appends the weights as the wire carries them.
-    pub fn read_into(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.bytes());
-    }
-
     /// Applies an update to the elements that it covers: all of it or, when it is malformed or
     /// would leave a value that is not finite, nothing.
     ///
