@@ -4,7 +4,8 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=ps");
-    let files = ["ps/v1/common.proto", "ps/v1/data.proto", "ps/v1/control.proto"];
+    let files =
+        ["ps/v1/common.proto", "ps/v1/data.proto", "ps/v1/control.proto", "ps/v1/samples.proto"];
     let descriptors = protox::compile(files, ["."])?;
     tonic_prost_build::configure()
         // Payloads are slices of the received buffer, not copies of it.

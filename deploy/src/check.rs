@@ -2,6 +2,7 @@
 
 use crate::cli::LocalArgs;
 use anyhow::bail;
+use ps_runtime::TrainingArgs;
 use ps_worker::config::ModelArgs;
 use ps_worker::device::DeviceChoice;
 use ps_worker::model::Models;
@@ -10,14 +11,15 @@ use ps_worker::model::Models;
 ///
 /// # Errors
 /// The first bad one, in words for people.
-pub fn usage(models: &Models, args: &LocalArgs) -> Result<(), String> {
-    args.training.settings().map_err(|error| error.to_string())?;
-    let device: Result<DeviceChoice, _> = args.model.device.parse();
+pub fn usage(models: &Models, model: &ModelArgs, training: &TrainingArgs) -> Result<(), String> {
+    training.settings().map_err(|error| error.to_string())?;
+    model.check()?;
+    let device: Result<DeviceChoice, _> = model.device.parse();
     device.map_err(|error| format!("--device: {error}"))?;
-    if args.model.threads == Some(0) {
+    if model.threads == Some(0) {
         return Err("--threads: found 0, expected at least 1".into());
     }
-    let name = &args.model.model;
+    let name = &model.model;
     if !models.names().any(|known| known == name) {
         let known: Vec<&str> = models.names().collect();
         let known = known.join(", ");

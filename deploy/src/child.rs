@@ -1,12 +1,15 @@
 //! One process of the job: started, fed with signals, waited for, heard.
 
+use crate::complaint::Complaint;
 use crate::end::End;
+use crate::logs::Destination;
 use crate::name::{Name, Role};
+use crate::orphans::Children;
 use crate::plan::Process;
 use crate::streams::{self, Ending};
 use anyhow::Context;
 use ps_runtime::Signal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
@@ -23,8 +26,8 @@ fn is_passed(variable: &str) -> bool {
 /// What happens to processes.
 #[derive(Debug)]
 pub enum Event {
-    /// It says where it listens.
-    Listening(Name, String),
+    /// It has what it needs, and listens here if it listens.
+    Ready(Name, Option<String>),
     /// It ended, and was waited for.
     Exited(Name, End),
 }
@@ -41,8 +44,10 @@ enum Order {
 pub struct Running {
     /// Its process id.
     pub pid: u32,
-    /// Where its log goes, if it has one.
-    pub log: Option<PathBuf>,
+    /// Where its log goes.
+    pub log: Destination,
+    /// What it complained of.
+    pub complaint: Complaint,
     /// Where it listens, once it has said so.
     pub address: Option<String>,
     orders: mpsc::UnboundedSender<Order>,
@@ -59,21 +64,23 @@ impl Running {
     pub fn start(
         program: &Path,
         process: &Process,
-        log: PathBuf,
+        log: Destination,
         events: &mpsc::UnboundedSender<Event>,
         ending: &Ending,
+        children: &Children,
     ) -> anyhow::Result<Self> {
         let name = process.name;
-        let mut child = command(program, process)
-            .spawn()
+        let mut command = command(program, process, &log);
+        let mut child = children
+            .spawn(&mut command)
             .with_context(|| format!("starting {name} with {}", program.display()))?;
         let stdin = child.stdin.take();
-        let log = (name.role != Role::Master).then_some(log);
-        let readers = readers(&mut child, name, log.as_deref(), events, ending);
+        let complaint = Complaint::default();
+        let readers = readers(&mut child, name, &log, events, ending, &complaint);
         let (orders, inbox) = mpsc::unbounded_channel();
         let pid = child.id().unwrap_or_default();
-        tokio::spawn(wait(child, name, inbox, events.clone()));
-        Ok(Self { pid, log, address: None, orders, readers, _stdin: stdin })
+        tokio::spawn(wait(child, name, inbox, events.clone(), children.clone()));
+        Ok(Self { pid, log, complaint, address: None, orders, readers, _stdin: stdin })
     }
 
     /// Passes a signal on; a process that is gone already does not mind.
@@ -93,7 +100,7 @@ impl Running {
 }
 
 /// The program as the role that the process is.
-fn command(program: &Path, process: &Process) -> Command {
+fn command(program: &Path, process: &Process, log: &Destination) -> Command {
     let mut command = Command::new(program);
     command.args(&process.args);
     for (name, _) in std::env::vars_os() {
@@ -105,8 +112,8 @@ fn command(program: &Path, process: &Process) -> Command {
     if let Some(threads) = process.threads {
         command.envs(ps_worker::threads::environment(threads));
     }
-    // The master draws the progress bar, so it has the terminal.
-    let stderr = if process.name.role == Role::Master { Stdio::inherit() } else { Stdio::piped() };
+    let terminal = *log == Destination::Terminal;
+    let stderr = if terminal { Stdio::inherit() } else { Stdio::piped() };
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
     // A group of its own: a terminal's Ctrl-C goes to our group only, and each process gets it
     // from us, exactly once, whether it came from a terminal, from `kill` or from `docker stop`.
@@ -118,24 +125,26 @@ fn command(program: &Path, process: &Process) -> Command {
 fn readers(
     child: &mut Child,
     name: Name,
-    log: Option<&Path>,
+    log: &Destination,
     events: &mpsc::UnboundedSender<Event>,
     ending: &Ending,
+    complaint: &Complaint,
 ) -> Vec<JoinHandle<()>> {
     let mut readers = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         let events = events.clone();
         readers.push(tokio::spawn(async move {
-            let listening = |address| {
-                let _ = events.send(Event::Listening(name, address));
+            let ready = |address| {
+                let _ = events.send(Event::Ready(name, address));
             };
-            streams::read_stdout(stdout, name.role == Role::Master, listening).await;
+            streams::read_stdout(stdout, name.role == Role::Master, ready).await;
         }));
     }
-    if let (Some(stderr), Some(log)) = (child.stderr.take(), log) {
-        let (log, prefix, ending) = (log.to_owned(), format!("[{name}]"), ending.clone());
+    if let Some(stderr) = child.stderr.take() {
+        let (log, prefix, ending) = (log.clone(), format!("[{name}]"), ending.clone());
+        let complaint = complaint.clone();
         readers.push(tokio::spawn(async move {
-            streams::read_stderr(stderr, &log, &prefix, &ending).await;
+            streams::read_stderr(stderr, &log, &prefix, &ending, &complaint).await;
         }));
     }
     readers
@@ -148,13 +157,17 @@ async fn wait(
     name: Name,
     mut orders: mpsc::UnboundedReceiver<Order>,
     events: mpsc::UnboundedSender<Event>,
+    children: Children,
 ) {
+    let pid = child.id();
     let end = loop {
         tokio::select! {
+            biased;
             status = child.wait() => break status.map_or(End::Killed(0), End::from),
             Some(order) = orders.recv() => send(&child, order),
         }
     };
+    children.waited_for(pid);
     let _ = events.send(Event::Exited(name, end));
 }
 

@@ -1,17 +1,19 @@
 //! The command line of `psrun`.
 
+use crate::host::options::TrainArgs;
 use clap::{Args, Parser, Subcommand};
 use ps_core::limits::SHARDS_MAX;
 use ps_runtime::TrainingArgs;
 use ps_runtime::process::ProcessArgs;
 use ps_worker::config::ModelArgs;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "Examples:
   psrun                                  # psrun local: 3 instances, bundled digits, this machine
   psrun local --instances 5 --passes 10 --optimizer momentum --lr 0.05
   psrun local --data mnist/ --model mlp --hidden 512,512 --batch-size 128 --out out/wide
+  psrun train                                        # one host of a SageMaker or Kubeflow job
   psrun ps-server --shard 0 --listen 0.0.0.0:2223    # one role alone; --help after it says more
 
 An option without a command belongs to `local`: `psrun --passes 3` is `psrun local --passes 3`.";
@@ -20,12 +22,29 @@ const LOCAL_EXAMPLES: &str = "Examples:
   psrun local                                        # bundled digits, 3 instances
   psrun local --instances 1 --passes 5               # one worker, one server
   psrun local --data mnist/ --hidden 512,512 --optimizer adam --staleness-bound 4 --out out/wide
+  psrun local --passes 50 --checkpoints out/digits   # stopped and started again it goes on
 
 N instances are N servers, N-1 workers (1 when N is 1), the master and an evaluator. The output
 folder gets model.safetensors, report.json and logs/. Standard output carries metrics for machines,
 `pass=3; test_accuracy=0.9771; test_loss=0.0812;` after each pass and `final_test_accuracy=0.9771;`
 at the end; progress and logs go to standard error. Ctrl-C and SIGTERM save the model first; a
 second one ends everything at once.
+
+Exit codes: 0 done, 1 failed, 64 bad usage, 130 Ctrl-C, 143 SIGTERM.";
+
+const TRAIN_EXAMPLES: &str = "Examples:
+  train                        # in a container of a SageMaker training job
+  psrun train --dry-run        # what would run on this host, and with which options
+  TF_CONFIG=... psrun train    # in a pod of a Kubeflow TFJob
+
+Reads the hyperparameters, the resources and the data channels under $SAGEMAKER_BASE_DIR (default
+/opt/ml), or from SM_* variables, which win over the files. Every option here is also a
+hyperparameter; flags win over PS_* variables, these over hyperparameters. Without SageMaker's
+files and variables, TF_CONFIG says what this host is.
+
+N hosts are N servers, N-1 workers (1 when N is 1), and on the first of the sorted hosts the master
+and an evaluator. The job needs the hyperparameter sagemaker_parameter_server_enabled=true when it
+has several hosts. The first host writes model/, a host that fails output/failure.
 
 Exit codes: 0 done, 1 failed, 64 bad usage, 130 Ctrl-C, 143 SIGTERM.";
 
@@ -44,6 +63,9 @@ pub enum Command {
     /// Run a job on this machine: all of its processes, from start to saved model.
     #[command(after_help = LOCAL_EXAMPLES)]
     Local(Box<LocalArgs>),
+    /// Be one host of a job that SageMaker or Kubeflow has started; `train` is the same.
+    #[command(after_help = TRAIN_EXAMPLES)]
+    Train(Box<TrainArgs>),
     #[command(flatten)]
     #[allow(missing_docs)]
     Role(RoleCommand),
@@ -70,6 +92,10 @@ pub struct LocalArgs {
     /// [default: a new out/run-N, also reached as out/latest].
     #[arg(long, env = "PS_OUT", value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Folder for checkpoints, written after each pass and at the end; the same command goes on from
+    /// the newest complete one that is there.
+    #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR")]
+    pub checkpoints: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub model: ModelArgs,
@@ -79,6 +105,9 @@ pub struct LocalArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub process: ProcessArgs,
+    /// A program of your own that every worker runs instead of a model, with its arguments.
+    #[arg(last = true, value_name = "CMD")]
+    pub program: Vec<OsString>,
 }
 
 /// Parses a number of instances.
@@ -89,8 +118,18 @@ fn instances(text: &str) -> Result<u32, String> {
     })
 }
 
-/// The command line with `local` put in where no command is named.
-pub fn with_default_command(mut args: Vec<OsString>) -> Vec<OsString> {
+/// The command line with the command put in where none is named: `train` for a program of that
+/// name, and in a container that was started without a word; else `local`.
+pub fn with_default_command(mut args: Vec<OsString>, in_container: bool) -> Vec<OsString> {
+    let program = args.first().and_then(|program| Path::new(program).file_name());
+    let is_train = program.is_some_and(|name| name == "train");
+    if is_train || (in_container && args.len() < 2) {
+        // Whoever starts the program `train` with the word `train` says it twice.
+        if args.get(1).is_none_or(|word| word != "train") {
+            args.insert(args.len().min(1), "train".into());
+        }
+        return args;
+    }
     let about_psrun = ["-h", "--help", "-V", "--version"];
     let named = args
         .get(1)
@@ -107,12 +146,13 @@ pub fn with_default_command(mut args: Vec<OsString>) -> Vec<OsString> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use std::ffi::OsStr;
 
     fn parse(line: &str) -> LocalArgs {
         let words = line.split_whitespace().map(OsString::from).collect();
-        match Cli::try_parse_from(with_default_command(words)).unwrap().command {
+        match Cli::try_parse_from(with_default_command(words, false)).unwrap().command {
             Command::Local(args) => *args,
-            Command::Role(role) => panic!("{role:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -126,6 +166,24 @@ mod tests {
         assert_eq!(parse("psrun").instances, 3);
         assert_eq!(parse("psrun --instances 5 --passes 2").instances, 5);
         assert_eq!(parse("psrun local --model linear").model.model, "linear");
+    }
+
+    #[test]
+    fn a_container_trains() {
+        let words = |line: &str, in_container| {
+            let words = line.split_whitespace().map(OsString::from).collect();
+            let words = with_default_command(words, in_container);
+            words.join(OsStr::new(" ")).into_string().unwrap()
+        };
+        assert_eq!(words("/usr/bin/psrun", true), "/usr/bin/psrun train");
+        assert_eq!(words("/usr/bin/psrun", false), "/usr/bin/psrun local");
+        assert_eq!(words("psrun --passes 3", true), "psrun local --passes 3");
+        assert_eq!(words("psrun local", true), "psrun local");
+        for container in [true, false] {
+            assert_eq!(words("/usr/bin/train", container), "/usr/bin/train train");
+            assert_eq!(words("train train", container), "train train");
+            assert_eq!(words("train --lr 0.1", container), "train train --lr 0.1");
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Runs the processes of a plan from their start to the last one's end.
 
 use crate::child::{Event, Running};
+use crate::complaint::Complaint;
 use crate::end::End;
+use crate::logs::{Destination, Logs};
 use crate::name::{Name, Role};
-use crate::output::Output;
-use crate::plan::{Plan, Process};
-use crate::streams::{Ending, say};
+use crate::orphans::Children;
+use crate::plan::{Lead, Plan, Process};
+use crate::streams::Ending;
 use crate::supervision::{Action, Supervision};
 use anyhow::Context;
 use ps_runtime::{Shutdown, Signal};
@@ -23,74 +25,98 @@ const MASTER_START: Duration = Duration::from_secs(30);
 /// How long what an ended process wrote may take to arrive.
 const HEAR_OUT: Duration = Duration::from_secs(2);
 
-/// Runs the job, all of its processes with this program; the answer is what `psrun` exits with.
+/// How a job, or a host's part of one, ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What `psrun` exits with, or why the job failed where that is not for a role's code to say.
+    pub verdict: anyhow::Result<u8>,
+    /// The processes that failed before the job was being ended, in order, with their own words.
+    pub failed: Vec<(Name, Option<String>)>,
+}
+
+/// Runs a whole job, all of its processes with this program; the answer is what `psrun` exits with.
 ///
 /// # Errors
 /// The job failed; the message names the process, or what could not be started.
 pub async fn run(
     program: &Path,
     plan: &Plan,
-    output: &Output,
+    logs: &Logs,
     shutdown: Shutdown,
 ) -> anyhow::Result<u8> {
+    run_part(program, plan, logs, shutdown, Children::default()).await?.verdict
+}
+
+/// Runs the processes of a plan, which may be one host's part of a job.
+///
+/// # Errors
+/// Signals cannot be listened for.
+pub async fn run_part(
+    program: &Path,
+    plan: &Plan,
+    logs: &Logs,
+    shutdown: Shutdown,
+    children: Children,
+) -> anyhow::Result<Ended> {
     let mut signals = Signals::new(shutdown)?;
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut job = Job {
         program,
         plan,
-        output,
+        logs,
         processes: BTreeMap::new(),
-        supervision: Supervision::new(),
+        supervision: Supervision::new(plan.rules),
         events: sender,
-        deadline: Some(Instant::now() + MASTER_START),
+        deadline: None,
         abandoned: false,
         ending: Ending::default(),
+        children,
+        failed: Vec::new(),
     };
-    tracing::info!(
-        "job {}: {} servers, {} workers, a master and an evaluator; output in {}",
-        plan.job,
-        plan.servers,
-        plan.workers,
-        output.folder().display()
-    );
+    tracing::info!("job {}: {}", plan.job, plan.summary);
     if let Some(signal) = signals.already() {
-        return Ok(signal.exit_code());
+        return Ok(Ended { verdict: Ok(signal.exit_code()), failed: Vec::new() });
     }
-    job.start(&plan.master());
+    match &plan.lead {
+        Lead::Here(master) => {
+            job.deadline = Some(Instant::now() + MASTER_START);
+            job.start(master);
+        }
+        Lead::At(address) => job.start_members(address),
+    }
     while !job.supervision.is_over() && !job.abandoned {
         let actions = tokio::select! {
-            Some(event) = events.recv() => job.handle(event),
+            biased;
             signal = signals.next() => job.supervision.signal(signal),
+            Some(event) = events.recv() => job.handle(event),
             () = sleep_until(job.deadline) => job.supervision.deadline(),
         };
         job.act(actions);
     }
-    job.finish().await
+    Ok(job.finish().await)
 }
 
 /// The processes and what is known of them.
 struct Job<'a> {
     program: &'a Path,
     plan: &'a Plan,
-    output: &'a Output,
+    logs: &'a Logs,
     processes: BTreeMap<Name, Running>,
     supervision: Supervision,
     events: mpsc::UnboundedSender<Event>,
     deadline: Option<Instant>,
     abandoned: bool,
     ending: Ending,
+    children: Children,
+    failed: Vec<Name>,
 }
 
 impl Job<'_> {
     fn start(&mut self, process: &Process) {
         let name = process.name;
-        match Running::start(
-            self.program,
-            process,
-            self.output.log(name),
-            &self.events,
-            &self.ending,
-        ) {
+        let log = self.logs.destination(name);
+        match Running::start(self.program, process, log, &self.events, &self.ending, &self.children)
+        {
             Ok(running) => {
                 self.supervision.started(name);
                 self.processes.insert(name, running);
@@ -102,31 +128,43 @@ impl Job<'_> {
         }
     }
 
+    fn start_members(&mut self, master: &str) {
+        for process in self.plan.members(master) {
+            if !self.supervision.is_ending() {
+                self.start(&process);
+            }
+        }
+    }
+
     fn handle(&mut self, event: Event) -> Vec<Action> {
         match event {
-            Event::Listening(name, address) => self.listening(name, address),
+            Event::Ready(name, address) => {
+                self.ready(name, address);
+                Vec::new()
+            }
             Event::Exited(name, end) => {
+                // What fails while the job is being ended is a consequence; the master's words count.
+                let is_cause = !self.supervision.is_ending() || name.role == Role::Master;
+                if is_cause && end != End::Code(0) {
+                    self.failed.push(name);
+                }
                 let who = self.describe(name, end);
                 self.supervision.exited(name, end, &who)
             }
         }
     }
 
-    /// Notes the address of a process; the master's is what the others wait for.
-    fn listening(&mut self, name: Name, address: String) -> Vec<Action> {
-        let is_start = name.role == Role::Master && !self.supervision.is_ending();
-        if is_start {
-            self.deadline = None;
-            for process in self.plan.members(&address) {
-                if !self.supervision.is_ending() {
-                    self.start(&process);
-                }
-            }
-        }
+    /// Notes that a process is ready, and where; the master's address is what the others wait for.
+    fn ready(&mut self, name: Name, address: Option<String>) {
+        self.supervision.is_ready(name);
         if let Some(running) = self.processes.get_mut(&name) {
-            running.address = Some(address);
+            running.address.clone_from(&address);
         }
-        Vec::new()
+        let is_start = name.role == Role::Master && !self.supervision.is_ending();
+        if let Some(master) = address.filter(|_| is_start) {
+            self.deadline = None;
+            self.start_members(&master);
+        }
     }
 
     fn act(&mut self, actions: Vec<Action>) {
@@ -136,7 +174,7 @@ impl Job<'_> {
                 Action::Pass(signal) => self.processes.values().for_each(|p| p.pass(signal)),
                 Action::Kill => self.processes.values().for_each(Running::kill),
                 Action::Deadline(time) => self.deadline = Some(Instant::now() + time),
-                Action::Say(text) => say(&format!("psrun: {text}")),
+                Action::Say(text) => self.logs.say(&text),
                 Action::Abandon => self.abandoned = true,
             }
         }
@@ -151,13 +189,17 @@ impl Job<'_> {
         if let Some(address) = &running.address {
             about = format!("{about}, {address}");
         }
-        if let Some(log) = running.log.as_ref().filter(|_| end != End::Code(0)) {
+        if let Destination::File(log) = &running.log
+            && end != End::Code(0)
+        {
             about = format!("{about}, log {}", log.display());
         }
         format!("{name} ({about})")
     }
 
-    async fn finish(self) -> anyhow::Result<u8> {
+    async fn finish(self) -> Ended {
+        let words: BTreeMap<Name, Complaint> =
+            self.processes.iter().map(|(name, it)| (*name, it.complaint.clone())).collect();
         let processes = self.processes.into_values();
         let readers: Vec<_> = processes.flat_map(Running::into_readers).collect();
         let heard = async {
@@ -165,9 +207,12 @@ impl Job<'_> {
                 let _ = reader.await;
             }
         };
-        // Whatever still holds a pipe must not hold us.
-        let _ = tokio::time::timeout(HEAR_OUT, heard).await;
-        self.supervision.verdict()
+        // Whatever still holds a pipe must not hold us, least of all when somebody is about to kill.
+        let hear_out = if self.supervision.is_hurried() { HEAR_OUT / 10 } else { HEAR_OUT };
+        let _ = tokio::time::timeout(hear_out, heard).await;
+        let failed = self.failed.into_iter();
+        let failed = failed.map(|name| (name, words.get(&name).and_then(Complaint::words)));
+        Ended { verdict: self.supervision.verdict(), failed: failed.collect() }
     }
 }
 
@@ -206,6 +251,7 @@ impl Signals {
     async fn next(&mut self) -> Signal {
         loop {
             let signal = tokio::select! {
+                biased;
                 signal = first(&mut self.shutdown) => return signal,
                 _ = self.interrupt.recv() => Signal::Interrupt,
                 _ = self.terminate.recv() => Signal::Terminate,

@@ -5,15 +5,22 @@
 //! - [`plan`]: from a number of instances to a list of processes with their arguments; pure.
 //! - [`name`] and [`end`]: who a process is, and how it ended.
 //! - [`supervision`]: what follows from a process that ends or a signal that comes; pure.
-//! - [`job`], [`child`] and [`streams`]: the processes themselves.
+//! - [`job`], [`child`], [`orphans`], [`streams`], [`logs`] and [`complaint`]: the processes
+//!   themselves, and what they say.
+//! - [`contract`] and [`host`]: a SageMaker container, or one of Kubeflow, as one host of a job.
 //! - [`roles`]: how this one binary is every role.
 
 pub mod check;
 pub mod child;
 pub mod cli;
+pub mod complaint;
+pub mod contract;
 pub mod end;
+pub mod host;
 pub mod job;
+pub mod logs;
 pub mod name;
+pub mod orphans;
 pub mod output;
 pub mod plan;
 pub mod roles;
@@ -36,12 +43,20 @@ pub fn main_with(
     if let Some((role, args)) = roles::named(&args) {
         return role.main_with(models, args);
     }
-    let command = match ps_runtime::process::parse::<cli::Cli>(cli::with_default_command(args)) {
+    let variables = host::setting::variables();
+    let in_container = contract::environment::has_configuration(&variables);
+    let args = cli::with_default_command(args, in_container);
+    if args.get(1).is_some_and(|word| word == "train") {
+        return host::train::main_with(&models, args, &variables);
+    }
+    let command = match ps_runtime::process::parse::<cli::Cli>(args) {
         Ok(cli) => cli.command,
         Err(code) => return code,
     };
     match command {
         cli::Command::Local(args) => local(&models, *args),
+        // Taken above, with what a launcher says as defaults.
+        cli::Command::Train(_) => ExitCode::from(ps_runtime::process::EXIT_USAGE),
         // Taken above, before clap looks at options that are not ours.
         cli::Command::Role(_) => ExitCode::from(ps_runtime::process::EXIT_USAGE),
     }
@@ -49,17 +64,19 @@ pub fn main_with(
 
 /// Runs a job on this machine.
 fn local(models: &ps_worker::model::Models, args: cli::LocalArgs) -> ExitCode {
-    if let Err(message) = check::usage(models, &args) {
+    if let Err(message) = check::usage(models, &args.model, &args.training) {
         eprintln!("error: {message}");
         return ExitCode::from(ps_runtime::process::EXIT_USAGE);
     }
     let process = args.process.clone();
     ps_runtime::process::run("psrun", &process, |_, shutdown| async move {
-        check::environment(models, &args)?;
+        if args.program.is_empty() {
+            check::environment(models, &args)?;
+        }
         let output = output::Output::create(args.out.as_deref())?;
         let plan = plan::Plan::new(&args, plan::job_id(&args.process.job_id), &output);
         // Itself again: whatever models it was built with, its workers have them too.
         let program = std::env::current_exe().context("finding the program that runs")?;
-        job::run(&program, &plan, &output, shutdown).await
+        job::run(&program, &plan, &logs::Logs::Files(output), shutdown).await
     })
 }

@@ -1,8 +1,9 @@
-//! From a number of instances to a list of processes with their arguments.
+//! A list of processes with their arguments: here for a job on one machine.
 
 use crate::cli::LocalArgs;
 use crate::name::{Name, Role};
 use crate::output::Output;
+use crate::supervision::Rules;
 use ps_worker::config::ModelArgs;
 use std::ffi::{OsStr, OsString};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,23 +19,41 @@ pub struct Process {
     pub threads: Option<usize>,
 }
 
-/// The processes of a job on this machine.
+/// Where the master is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// It is this process, which says where it listens.
+    Here(Process),
+    /// It is elsewhere, at this address.
+    At(String),
+}
+
+impl Process {
+    /// Has a worker run this program instead of a model; no words: a model.
+    pub fn runs(&mut self, program: &[OsString]) {
+        if !program.is_empty() {
+            self.args.push("--".into());
+            self.args.extend_from_slice(program);
+        }
+    }
+}
+
+/// The processes of a job on this machine, which are all of them or one host's.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Names the job to every process of it.
     pub job: String,
-    /// Servers of the job.
-    pub servers: u32,
-    /// Workers of the job, without the evaluator.
-    pub workers: u32,
-    threads: usize,
-    master: Vec<OsString>,
-    worker: Vec<OsString>,
-    log: String,
+    /// What the job is, for people.
+    pub summary: String,
+    /// Who leads it.
+    pub lead: Lead,
+    /// What follows from the ends of its processes.
+    pub rules: Rules,
+    members: Vec<Process>,
 }
 
 impl Plan {
-    /// The job that these options ask for.
+    /// The job on this machine that these options ask for.
     pub fn new(args: &LocalArgs, job: String, output: &Output) -> Self {
         let servers = args.instances;
         let workers = (args.instances - 1).max(1);
@@ -46,45 +65,81 @@ impl Plan {
             option("out", output.folder()),
         ];
         master.extend(args.training.to_args().into_iter().map(OsString::from));
+        master.extend(about_model(&args.model));
+        let kept: Vec<_> = args.checkpoints.iter().map(|dir| option("checkpoints", dir)).collect();
+        master.extend(kept.iter().cloned());
+        let maker = Maker { job: &job, log: &args.process.log.to_string(), threads };
+        let worker = worker_args(&args.model, threads);
+        let servers_here = (0..servers).map(|shard| {
+            let own = [option("shard", shard.to_string()), option("listen", ANY_PORT)];
+            maker.process(Role::Server, shard, [&own[..], &kept].concat())
+        });
+        let evaluator = [&worker[..], &[option("role", "evaluator")]].concat();
+        let workers_here = (0..workers).map(|rank| {
+            let own = [option("worker-index", rank.to_string())];
+            let mut process = maker.process(Role::Worker, rank, [&worker[..], &own].concat());
+            process.runs(&args.program);
+            process
+        });
+        let evaluator = maker.process(Role::Evaluator, 0, evaluator);
+        // Nobody but the program knows what its model is and how to measure it.
+        let evaluator = args.program.is_empty().then_some(evaluator);
         Self {
+            summary: format!(
+                "{servers} servers, {workers} workers, a master and an evaluator; output in {}",
+                output.folder().display()
+            ),
+            lead: Lead::Here(maker.process(Role::Master, 0, master)),
+            rules: Rules::LOCAL,
+            members: servers_here.chain(evaluator).chain(workers_here).collect(),
             job,
-            servers,
-            workers,
-            threads,
-            master,
-            worker: worker_args(args, threads),
-            log: args.process.log.to_string(),
         }
     }
 
-    /// The master, which is started first: the others are told its address.
-    pub fn master(&self) -> Process {
-        self.process(Role::Master, 0, self.master.clone())
+    /// One host's part of a job.
+    pub fn of_host(
+        job: String,
+        summary: String,
+        lead: Lead,
+        members: Vec<Process>,
+        rules: Rules,
+    ) -> Self {
+        Self { job, summary, lead, rules, members }
     }
 
-    /// Everybody else, servers first.
+    /// Everybody but the master, servers first, told where the master is.
     pub fn members(&self, master: &str) -> Vec<Process> {
-        let master = [option("master", master)];
-        let servers = (0..self.servers).map(|shard| {
-            let own = [option("shard", shard.to_string()), option("listen", ANY_PORT)];
-            self.process(Role::Server, shard, [&master, &own[..]].concat())
+        let master = option("master", reachable(master));
+        let told = self.members.iter().cloned().map(|mut process| {
+            // After the command, before whatever must stay last.
+            process.args.insert(1, master.clone());
+            process
         });
-        let worker = [&master, &self.worker[..]].concat();
-        let evaluator = [&worker[..], &[option("role", "evaluator")]].concat();
-        let evaluator = self.process(Role::Evaluator, 0, evaluator);
-        let workers = (0..self.workers).map(|rank| {
-            let own = [option("worker-index", rank.to_string())];
-            self.process(Role::Worker, rank, [&worker[..], &own].concat())
-        });
-        servers.chain([evaluator]).chain(workers).collect()
+        told.collect()
     }
+}
 
-    fn process(&self, role: Role, index: u32, own: Vec<OsString>) -> Process {
-        let mut args = vec![role.command().into()];
+/// An address to connect to, from one that is listened on.
+fn reachable(listening: &str) -> String {
+    match listening.rsplit_once(':') {
+        Some(("0.0.0.0" | "[::]", port)) => format!("127.0.0.1:{port}"),
+        _ => listening.to_owned(),
+    }
+}
+
+/// What all processes of a job have in common.
+pub(crate) struct Maker<'a> {
+    pub(crate) job: &'a str,
+    pub(crate) log: &'a str,
+    /// For each process that computes.
+    pub(crate) threads: usize,
+}
+
+impl Maker<'_> {
+    pub(crate) fn process(&self, role: Role, index: u32, own: Vec<OsString>) -> Process {
+        let mut args = vec![role.command().into(), option("job-id", self.job)];
+        args.extend([option("log", self.log), "--exit-with-parent".into()]);
         args.extend(own);
-        args.push(option("job-id", &self.job));
-        args.push(option("log", &self.log));
-        args.push("--exit-with-parent".into());
         let computes = matches!(role, Role::Worker | Role::Evaluator);
         Process { name: Name { role, index }, args, threads: computes.then_some(self.threads) }
     }
@@ -94,20 +149,30 @@ impl Plan {
 const ANY_PORT: &str = "127.0.0.1:0";
 
 /// What workers and the evaluator have in common.
-fn worker_args(args: &LocalArgs, threads: usize) -> Vec<OsString> {
-    let options = ModelArgs { threads: Some(threads), ..args.model.clone() };
+pub(crate) fn worker_args(model: &ModelArgs, threads: usize) -> Vec<OsString> {
+    let options = ModelArgs { threads: Some(threads), ..model.clone() };
     options.to_args().into_iter().map(OsString::from).collect()
 }
 
+/// What the master writes about the model beside it.
+pub(crate) fn about_model(model: &ModelArgs) -> Vec<OsString> {
+    let mut about = vec![option("model", &model.model)];
+    about.extend(
+        model.hidden.iter().map(|widths| option("model-option", format!("hidden={widths}"))),
+    );
+    about.push(option("data-format", model.read.format.name()));
+    about
+}
+
 /// One argument, `--name=value`: a value that starts with a dash stays a value.
-fn option(name: &str, value: impl AsRef<OsStr>) -> OsString {
+pub(crate) fn option(name: &str, value: impl AsRef<OsStr>) -> OsString {
     let mut argument = OsString::from(format!("--{name}="));
     argument.push(value);
     argument
 }
 
 /// Cores per worker: more threads than cores in all make every worker slower, not faster.
-fn fair_share(workers: u32) -> usize {
+pub(crate) fn fair_share(workers: u32) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = usize::try_from(workers).unwrap_or(usize::MAX);
     (cores / workers).max(1)
@@ -123,7 +188,7 @@ pub fn job_id(asked: &str) -> String {
 }
 
 /// What `--job-id` is when nobody sets it.
-const DEFAULT_JOB: &str = "default";
+pub const DEFAULT_JOB: &str = "default";
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +224,7 @@ mod tests {
     #[test]
     fn training_options_go_to_the_master_alone() {
         let plan = plan("--lr 0.5 --passes 3");
-        let master = plan.master();
+        let Lead::Here(master) = &plan.lead else { panic!("{plan:?}") };
         assert!(master.args.contains(&"--lr=0.5".into()), "{master:?}");
         assert!(master.args.contains(&"--out=out/run-1".into()), "{master:?}");
         assert_eq!(master.threads, None);
@@ -179,6 +244,15 @@ mod tests {
         assert_eq!(worker.threads, Some((cores / 2).max(1)));
         let asked = plan("--threads 7").members("127.0.0.1:5");
         assert!(asked.last().unwrap().args.contains(&"--threads=7".into()));
+    }
+
+    #[test]
+    fn an_address_to_listen_on_is_not_one_to_connect_to() {
+        let plan = plan("--instances 1");
+        for (listening, told) in [("0.0.0.0:5", "127.0.0.1:5"), ("127.0.0.2:5", "127.0.0.2:5")] {
+            let member = &plan.members(listening)[0];
+            assert_eq!(member.args[..2], ["ps-server".into(), option("master", told)]);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One binary is every role: `psrun ps-server ...` is `ps-server ...`.
 
 use crate::name::Role;
+use clap::CommandFactory;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -20,6 +21,16 @@ pub fn named(args: &[OsString]) -> Option<(Role, Vec<OsString>)> {
 }
 
 impl Role {
+    /// Whether this role has the option.
+    pub(crate) fn knows(self, option: &str) -> bool {
+        let command = match self {
+            Role::Master => ps_master::config::Args::command(),
+            Role::Server => ps_server::config::Args::command(),
+            Role::Worker | Role::Evaluator => ps_worker::config::Args::command(),
+        };
+        command.get_arguments().any(|arg| arg.get_long() == Some(option))
+    }
+
     /// The whole program of this role.
     pub fn main_with(self, models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
         match self {

@@ -1,5 +1,7 @@
 //! What processes write: metrics for machines, logs for files, trouble for people.
 
+use crate::complaint::Complaint;
+use crate::logs::Destination;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,19 +25,18 @@ async fn each_line(stream: impl AsyncRead + Unpin, mut take: impl FnMut(&str)) {
     }
 }
 
-/// Reads a process's standard output: its address goes to `listening`, metric lines are passed on.
+/// Reads a process's standard output: that it is ready goes to `ready`, with its address if it
+/// listens, and metric lines are passed on.
 ///
 /// Only the master measures; what others print is of no use to a machine.
 pub async fn read_stdout(
     stream: impl AsyncRead + Unpin,
     pass_on: bool,
-    listening: impl Fn(String),
+    ready: impl Fn(Option<String>),
 ) {
     each_line(stream, |line| {
         if line.starts_with("role=") {
-            if let Some(found) = value(line, "listening") {
-                listening(found.to_owned());
-            }
+            ready(value(line, "listening").map(str::to_owned));
         } else if pass_on {
             // Whoever read our metrics may have left; the job goes on without.
             let mut stdout = std::io::stdout().lock();
@@ -48,34 +49,41 @@ pub async fn read_stdout(
 /// Whether the job is ending, so that what members complain of is its consequence, not its cause.
 pub type Ending = Arc<AtomicBool>;
 
-/// Reads a process's standard error: all of it goes to its log file, trouble to people as well.
+/// Reads a process's standard error: all of it goes to its log, trouble to people as well, and the
+/// last complaint is kept.
 pub async fn read_stderr(
     stream: impl AsyncRead + Unpin,
-    log: &Path,
+    destination: &Destination,
     prefix: &str,
     ending: &AtomicBool,
+    complaint: &Complaint,
 ) {
-    // Few and short lines: not worth a trip to another thread.
-    let mut file = match std::fs::File::create(log) {
-        Ok(file) => Some(file),
-        Err(error) => {
-            say(&format!("{prefix} writing its log {}: {error}", log.display()));
-            None
-        }
+    let mut file = match destination {
+        Destination::File(log) => create(log, prefix),
+        _ => None,
     };
     let mut panicked = false;
     each_line(stream, |line| {
+        complaint.hear(line, panicked);
+        if *destination == Destination::Through {
+            pass_on(&format!("{prefix} {line}"));
+        } else if (is_trouble(line) || panicked) && !ending.load(Ordering::Relaxed) {
+            say(&format!("{prefix} {}", without_time(line)));
+        }
         if let Some(file) = &mut file {
             // A full disk costs the log, not the job.
             let _ = writeln!(file, "{line}");
         }
         // A panic says where in one line and what in the next.
-        if (is_trouble(line) || panicked) && !ending.load(Ordering::Relaxed) {
-            say(&format!("{prefix} {}", without_time(line)));
-        }
         panicked = line.contains("panicked at");
     })
     .await;
+}
+
+/// Makes a log file. Few and short lines: not worth a trip to another thread.
+fn create(log: &Path, prefix: &str) -> Option<std::fs::File> {
+    let file = std::fs::File::create(log);
+    file.map_err(|error| say(&format!("{prefix} writing its log {}: {error}", log.display()))).ok()
 }
 
 /// Writes a line for people, over a progress bar if there is one.
@@ -83,6 +91,11 @@ pub fn say(line: &str) {
     let mut stderr = std::io::stderr().lock();
     let over = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
     let _ = writeln!(stderr, "{over}{line}");
+}
+
+/// Writes a line of a log, as it is: a container's terminal is a file in the end.
+pub fn pass_on(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// The value of `name=value;` in a metric line.
@@ -99,7 +112,7 @@ fn is_trouble(line: &str) -> bool {
 }
 
 /// A log line without the seconds that it starts with: they count from another process's start.
-fn without_time(line: &str) -> &str {
+pub(crate) fn without_time(line: &str) -> &str {
     let rest = line.trim_start();
     match rest.split_once(' ') {
         Some((time, rest))
@@ -138,7 +151,11 @@ mod tests {
         let found = std::sync::Mutex::new(Vec::new());
         let text = &b"role=master; listening=127.0.0.1:4000;\n"[..];
         read_stdout(text, false, |address| found.lock().unwrap().push(address)).await;
-        assert_eq!(*found.lock().unwrap(), ["127.0.0.1:4000"]);
+        read_stdout(&b"role=worker; train_samples=3;\n"[..], false, |address| {
+            found.lock().unwrap().push(address);
+        })
+        .await;
+        assert_eq!(*found.lock().unwrap(), [Some("127.0.0.1:4000".into()), None]);
     }
 
     #[tokio::test]
@@ -153,8 +170,9 @@ mod tests {
     async fn logs_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("worker-1.log");
-        read_stderr(&b"   0.1s  INFO hello\nlast"[..], &log, "[worker 1]", &AtomicBool::new(false))
-            .await;
+        let (to, ending) = (Destination::File(log.clone()), AtomicBool::new(false));
+        let text = &b"   0.1s  INFO hello\nlast"[..];
+        read_stderr(text, &to, "[worker 1]", &ending, &Complaint::default()).await;
         assert_eq!(std::fs::read_to_string(log).unwrap(), "   0.1s  INFO hello\nlast\n");
     }
 }

@@ -8,8 +8,6 @@ use ps_runtime::Signal;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Time to save the model and leave after a signal: the roles give up by themselves after 8 s.
-const AFTER_SIGNAL: Duration = Duration::from_secs(15);
 /// Time to leave once the master has told everybody to.
 const AFTER_END: Duration = Duration::from_secs(5);
 /// Time to leave when a part of the weights or the master is lost, so that nothing can be saved.
@@ -17,6 +15,42 @@ const AFTER_LOSS: Duration = Duration::from_secs(2);
 
 /// Time for the master to end after a member that it told to leave.
 const MASTER_SAYS_WHY: Duration = Duration::from_secs(5);
+
+/// What differs between a job of one machine and one host's part of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The master is a process here.
+    pub has_master: bool,
+    /// Other hosts have workers, so that the job goes on without those here.
+    pub workers_elsewhere: bool,
+    /// Nobody has looked at data and model before: a worker that fails before it has them would
+    /// fail on every host.
+    pub is_unchecked: bool,
+    /// Time to save the model and leave after a signal: the roles give up by themselves after 8 s.
+    pub after_signal: Duration,
+    /// Time for who was killed to be gone.
+    pub after_kill: Duration,
+}
+
+impl Rules {
+    /// A whole job on one machine.
+    pub const LOCAL: Self = Self {
+        has_master: true,
+        workers_elsewhere: false,
+        is_unchecked: false,
+        after_signal: Duration::from_secs(15),
+        after_kill: AFTER_END,
+    };
+
+    /// A host of a job. Everything is over 10 s after a signal, when `docker stop` kills.
+    pub const HOST: Self = Self {
+        has_master: false,
+        workers_elsewhere: true,
+        is_unchecked: true,
+        after_signal: Duration::from_secs(9),
+        after_kill: Duration::from_millis(300),
+    };
+}
 
 /// Something to do, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +70,9 @@ pub enum Action {
 /// The state of a job's processes.
 #[derive(Debug)]
 pub struct Supervision {
+    rules: Rules,
     running: BTreeSet<Name>,
+    ready: BTreeSet<Name>,
     /// A worker was told to leave, so that the job is coming to its end.
     worker_done: bool,
     ending: bool,
@@ -47,13 +83,17 @@ pub struct Supervision {
     /// The signal that we were given.
     signal: Option<Signal>,
     master: Option<End>,
+    /// Without a master: how the process ended that the master, elsewhere, lets leave.
+    member: Option<End>,
 }
 
 impl Supervision {
     /// Nothing runs yet.
-    pub fn new() -> Self {
+    pub fn new(rules: Rules) -> Self {
         Self {
+            rules,
             running: BTreeSet::new(),
+            ready: BTreeSet::new(),
             worker_done: false,
             ending: false,
             killed: false,
@@ -61,12 +101,18 @@ impl Supervision {
             complaint: None,
             signal: None,
             master: None,
+            member: None,
         }
     }
 
     /// A process was started.
     pub fn started(&mut self, name: Name) {
         self.running.insert(name);
+    }
+
+    /// A process has what it needs for its work.
+    pub fn is_ready(&mut self, name: Name) {
+        self.ready.insert(name);
     }
 
     /// Whether a process of this kind runs.
@@ -77,6 +123,11 @@ impl Supervision {
     /// Whether nobody is left.
     pub fn is_over(&self) -> bool {
         self.running.is_empty()
+    }
+
+    /// Whether somebody wants us gone, or nobody is left to wait for.
+    pub fn is_hurried(&self) -> bool {
+        self.signal.is_some() || self.killed
     }
 
     /// Whether the job is being ended, so that nobody is to be started.
@@ -90,10 +141,20 @@ impl Supervision {
         if name.role == Role::Master {
             self.master = Some(end);
         }
+        // A host's server hears from the master what becomes of the job; without one, its worker.
+        let decides = name.role == Role::Server || !self.runs(Role::Server);
+        if !self.rules.has_master && decides {
+            self.member.get_or_insert(end);
+        }
         if self.ending {
             return self.exited_while_ending(name, end, who);
         }
+        let is_unfit = self.rules.is_unchecked && !self.ready.contains(&name);
         match (name.role, end) {
+            (Role::Worker, End::Code(1..)) if is_unfit => {
+                self.fail(format!("{who} {end} before it could train"), AFTER_LOSS)
+            }
+            _ if !self.rules.has_master && decides => self.told(name.role, end, who),
             (Role::Master, _) => self.master_exited(end, who),
             (Role::Worker, End::Code(0)) => {
                 self.worker_done = true;
@@ -105,7 +166,7 @@ impl Supervision {
             (Role::Server | Role::Worker, End::Code(_)) if self.runs(Role::Master) => {
                 let loss = match name.role {
                     Role::Server => Some("its part of the weights is lost"),
-                    _ if !self.runs(Role::Worker) && !self.worker_done => Some("no worker is left"),
+                    _ if !self.trains() => Some("no worker is left"),
                     _ => None,
                 };
                 let mut actions = vec![Action::Say(format!("{who} {end}"))];
@@ -120,14 +181,35 @@ impl Supervision {
                 self.fail(format!("{who} {end}: {lost}"), AFTER_LOSS)
             }
             (Role::Evaluator, _) => vec![Action::Say(format!("{who} {end}; training goes on"))],
-            (Role::Worker, _) if self.worker_done || self.runs(Role::Worker) => {
+            (Role::Worker, _) if self.trains() => {
                 let others = "its samples are done by the others";
                 vec![Action::Say(format!("{who} {end}; {others}"))]
             }
             (Role::Worker, _) => {
                 let none = "no worker is left, the job is ended";
-                self.fail(format!("{who} {end}: {none}"), AFTER_SIGNAL)
+                self.fail(format!("{who} {end}: {none}"), self.rules.after_signal)
             }
+        }
+    }
+
+    /// Whether the job has a worker still, or needs none any more.
+    fn trains(&self) -> bool {
+        self.rules.workers_elsewhere || self.worker_done || self.runs(Role::Worker)
+    }
+
+    /// The process ended that the master of another host lets leave: the host's part is over.
+    fn told(&mut self, role: Role, end: End, who: &str) -> Vec<Action> {
+        match end {
+            End::Code(1) => self.fail(format!("{who} {end}"), AFTER_LOSS),
+            End::Code(_) => {
+                self.ending = true;
+                vec![Action::Deadline(AFTER_END)]
+            }
+            End::Killed(_) if role == Role::Server => {
+                let lost = "its part of the weights is lost";
+                self.fail(format!("{who} {end}: {lost}"), AFTER_LOSS)
+            }
+            End::Killed(_) => self.fail(format!("{who} {end}"), AFTER_LOSS),
         }
     }
 
@@ -181,13 +263,21 @@ impl Supervision {
 
     /// Somebody wants the job to end: the first time in order, the second time at once.
     pub fn signal(&mut self, signal: Signal) -> Vec<Action> {
-        if self.ending {
+        if self.signal.is_some() || self.killed {
             return self.kill("a second signal came");
         }
-        self.ending = true;
         self.signal = Some(signal);
+        if self.ending {
+            // The time to leave is set already.
+            return vec![Action::Pass(signal)];
+        }
+        self.ending = true;
         let saving = "signal received: saving the model and leaving; a second signal kills";
-        vec![Action::Say(saving.to_owned()), Action::Pass(signal), Action::Deadline(AFTER_SIGNAL)]
+        vec![
+            Action::Say(saving.to_owned()),
+            Action::Pass(signal),
+            Action::Deadline(self.rules.after_signal),
+        ]
     }
 
     /// The time set by [`Action::Deadline`] has passed.
@@ -198,7 +288,7 @@ impl Supervision {
         if !self.ending {
             // The master did not end after it: the member had a reason of its own.
             let why = self.complaint.take().unwrap_or_else(|| "the master did not start".into());
-            return self.fail(format!("{why}, the job is ended"), AFTER_SIGNAL);
+            return self.fail(format!("{why}, the job is ended"), self.rules.after_signal);
         }
         self.kill("the time to leave is over")
     }
@@ -211,7 +301,7 @@ impl Supervision {
             self.failure.get_or_insert(unsaved);
         }
         let say = format!("{why}: killing {}", names.join(", "));
-        vec![Action::Say(say), Action::Kill, Action::Deadline(AFTER_END)]
+        vec![Action::Say(say), Action::Kill, Action::Deadline(self.rules.after_kill)]
     }
 
     /// What `psrun` exits with when all is over.
@@ -219,8 +309,18 @@ impl Supervision {
     /// # Errors
     /// Why the job failed, when that is not for the master's code to say.
     pub fn verdict(self) -> anyhow::Result<u8> {
-        match (self.failure, self.master) {
+        let decided = if self.rules.has_master { self.master } else { self.member };
+        let who = if self.rules.has_master { "the master" } else { "the host's part of the job" };
+        match (self.failure, decided) {
             (Some(failure), _) => Err(anyhow::anyhow!(failure)),
+            // Whatever a member makes of a signal, its host was asked to leave.
+            (None, end) if !self.rules.has_master && end != Some(End::Code(0)) => {
+                match (self.signal, end) {
+                    (Some(signal), _) => Ok(signal.exit_code()),
+                    (None, Some(End::Code(code))) => Ok(code),
+                    (None, _) => Err(anyhow::anyhow!("{who} was never started")),
+                }
+            }
             (None, Some(End::Code(code))) => Ok(code),
             // It had not begun to listen for the signal that we passed on.
             (None, Some(End::Killed(2 | 15))) if self.signal.is_some() => {
@@ -228,15 +328,9 @@ impl Supervision {
             }
             (None, end) => {
                 let end = end.map_or_else(|| "was never started".to_owned(), |end| end.to_string());
-                Err(anyhow::anyhow!("the master {end}"))
+                Err(anyhow::anyhow!("{who} {end}"))
             }
         }
-    }
-}
-
-impl Default for Supervision {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -252,7 +346,7 @@ mod tests {
 
     /// One master, two servers, two workers.
     fn job() -> Supervision {
-        let mut job = Supervision::new();
+        let mut job = Supervision::new(Rules::LOCAL);
         job.started(MASTER);
         for index in 0..2 {
             job.started(name(Role::Server, index));
@@ -360,5 +454,114 @@ mod tests {
         assert!(says(&late, "worker 1") && late.contains(&Action::Kill), "{late:?}");
         assert_eq!(job.deadline(), [Action::Abandon]);
         assert_eq!(job.verdict().unwrap(), 0);
+    }
+
+    const SERVER: Name = Name { role: Role::Server, index: 1 };
+    const WORKER: Name = Name { role: Role::Worker, index: 0 };
+
+    /// A host without the master: a server and a worker at work.
+    fn host() -> Supervision {
+        let mut host = Supervision::new(Rules::HOST);
+        for name in [SERVER, WORKER] {
+            host.started(name);
+            host.is_ready(name);
+        }
+        host
+    }
+
+    #[test]
+    fn a_host_serves_on_without_its_worker() {
+        for end in [End::Killed(9), End::Code(1)] {
+            let mut host = host();
+            let actions = host.exited(WORKER, end, "worker 0 (pid 7)");
+            assert!(says(&actions, "worker 0 (pid 7)"), "{actions:?}");
+            assert!(!host.is_ending() && !host.is_over());
+            assert_eq!(host.exited(SERVER, End::Code(0), ""), [Action::Deadline(AFTER_END)]);
+            assert_eq!(host.verdict().unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn a_worker_that_cannot_begin_fails_its_host() {
+        let mut host = Supervision::new(Rules::HOST);
+        host.started(SERVER);
+        host.started(WORKER);
+        host.exited(WORKER, End::Code(1), "worker 0");
+        host.exited(SERVER, End::Code(143), "server 1");
+        let why = host.verdict().unwrap_err().to_string();
+        assert!(why.contains("worker 0") && why.contains("before it could train"), "{why}");
+    }
+
+    #[test]
+    fn a_dead_server_fails_its_host() {
+        let mut host = host();
+        let actions = host.exited(SERVER, End::Killed(9), "server 1 (pid 9)");
+        assert!(actions.contains(&Action::Pass(Signal::Terminate)), "{actions:?}");
+        host.exited(WORKER, End::Code(143), "");
+        assert!(host.verdict().unwrap_err().to_string().contains("server 1 (pid 9)"));
+    }
+
+    #[test]
+    fn a_host_leaves_with_what_the_master_says() {
+        for (code, verdict) in [(0, 0), (143, 143), (130, 130)] {
+            let mut host = host();
+            host.exited(WORKER, End::Code(code), "");
+            host.exited(SERVER, End::Code(code), "");
+            assert!(host.is_over());
+            assert_eq!(host.verdict().unwrap(), verdict);
+        }
+        let mut failed = host();
+        failed.exited(SERVER, End::Code(1), "server 1");
+        assert!(failed.verdict().unwrap_err().to_string().contains("server 1"));
+    }
+
+    #[test]
+    fn a_host_that_is_stopped_leaves_in_time() {
+        let mut host = host();
+        let actions = host.signal(Signal::Terminate);
+        assert!(actions.contains(&Action::Deadline(Rules::HOST.after_signal)), "{actions:?}");
+        assert!(Rules::HOST.after_signal + Rules::HOST.after_kill < Duration::from_millis(9_500));
+        // Nobody leaves: killed, and the answer to the signal is what counts.
+        assert!(host.deadline().contains(&Action::Kill));
+        host.exited(SERVER, End::Killed(9), "");
+        assert_eq!(host.verdict().unwrap(), 143);
+    }
+
+    #[test]
+    fn a_signal_after_the_end_does_not_undo_it() {
+        let mut host = host();
+        host.exited(SERVER, End::Code(0), "");
+        assert_eq!(host.signal(Signal::Terminate), [Action::Pass(Signal::Terminate)]);
+        host.exited(WORKER, End::Code(143), "");
+        assert_eq!(host.verdict().unwrap(), 0);
+        // Also when the server hears of the end only after the signal.
+        let mut late = self::host();
+        late.signal(Signal::Terminate);
+        late.exited(WORKER, End::Code(143), "");
+        late.exited(SERVER, End::Code(0), "");
+        assert_eq!(late.verdict().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_host_with_a_worker_alone_ends_with_it() {
+        for (end, code) in [(End::Code(0), Some(0)), (End::Killed(9), None)] {
+            let mut host = Supervision::new(Rules::HOST);
+            host.started(WORKER);
+            host.is_ready(WORKER);
+            host.exited(WORKER, end, "worker 0");
+            assert!(host.is_over());
+            assert_eq!(host.verdict().ok(), code);
+        }
+    }
+
+    #[test]
+    fn a_master_with_workers_elsewhere_outlives_its_own() {
+        let mut host = Supervision::new(Rules { has_master: true, ..Rules::HOST });
+        for name in [MASTER, SERVER, WORKER] {
+            host.started(name);
+            host.is_ready(name);
+        }
+        let actions = host.exited(WORKER, End::Killed(9), "worker 0");
+        assert!(says(&actions, "done by the others") && !host.is_ending(), "{actions:?}");
     }
 }

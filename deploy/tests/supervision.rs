@@ -5,6 +5,7 @@
 use clap::Parser;
 use ps_runtime::{Shutdown, Signal};
 use psrun::cli::{Cli, Command, LocalArgs};
+use psrun::logs::Logs;
 use psrun::output::Output;
 use psrun::plan::Plan;
 use std::os::unix::fs::PermissionsExt;
@@ -40,7 +41,7 @@ impl Job {
         let args = args(self.folder.path());
         let output = Output::create(args.out.as_deref())?;
         let plan = Plan::new(&args, "job".into(), &output);
-        psrun::job::run(&self.program, &plan, &output, shutdown).await
+        psrun::job::run(&self.program, &plan, &Logs::Files(output), shutdown).await
     }
 
     /// Process ids and command lines of everything that was started.
@@ -67,7 +68,7 @@ fn args(out: &Path) -> LocalArgs {
     ]);
     match cli.unwrap().command {
         Command::Local(args) => *args,
-        Command::Role(role) => panic!("{role:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The options of a master.
 
+use crate::about::{About, key_value};
 use clap::Parser;
 use ps_core::limits::{SHARDS_MAX, WORKERS_MAX};
 use ps_core::settings::{self, TrainingSettings};
@@ -13,7 +14,7 @@ const EXAMPLES: &str = "Examples:
   ps-master --listen 0.0.0.0:2222 --servers 3 --workers 2 --out out --passes 10 --optimizer adam
 
 It waits for the servers and the first worker, hands out the samples, has the model evaluated after
-each pass, and writes OUT/model.safetensors and OUT/report.json. Standard output carries metric
+each pass, and writes OUT/model.safetensors, OUT/config.json and OUT/report.json. Standard output carries metric
 lines, `name=value;` pairs; logs go to standard error. Exit codes: 0 done, 1 failed, 64 bad usage,
 130 Ctrl-C, 143 SIGTERM; after a signal the model so far is written.";
 
@@ -28,13 +29,18 @@ pub struct Args {
     #[arg(long, env = "PS_SERVERS", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS_MAX)))]
     pub servers: u32,
-    /// Workers that may join; the job starts with the first of them.
+    /// Workers that may join; the job starts with the first of them, or, when each has data of its
+    /// own (--sharded, --pipe, a program), when all are there, with --sharded the evaluator, too.
     #[arg(long, env = "PS_WORKERS", value_name = "M",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
     pub workers: u32,
     /// Where the model and the report are written; created if need be.
     #[arg(long, env = "PS_OUT", value_name = "DIR")]
     pub out: PathBuf,
+    /// Folder for checkpoints: one is written after each pass and at the end, and the same job
+    /// started again goes on from the newest complete one. The servers need --checkpoints, too.
+    #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR")]
+    pub checkpoints: Option<PathBuf>,
     /// Milliseconds that a member may be silent before its work is given to others.
     #[arg(long, env = "PS_LEASE_MS", default_value_t = 10_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(100..))]
@@ -43,7 +49,8 @@ pub struct Args {
     #[arg(long, env = "PS_STEP_TIMEOUT_S", default_value_t = 300, value_name = "S",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub step_timeout_s: u64,
-    /// Seconds that the servers and the first worker may take to come.
+    /// Seconds that the servers and the first worker may take to come; workers with data of their
+    /// own that are missing then are left out.
     #[arg(long, env = "PS_START_TIMEOUT_S", default_value_t = 300, value_name = "S")]
     pub start_timeout_s: u64,
     /// Seconds that the end waits for workers that are in the middle of their samples.
@@ -52,6 +59,15 @@ pub struct Args {
     /// Seconds that the evaluation of the written model may take.
     #[arg(long, env = "PS_EVALUATION_TIMEOUT_S", default_value_t = 600, value_name = "S")]
     pub evaluation_timeout_s: u64,
+    /// The model's name, for OUT/config.json: the master runs no model code.
+    #[arg(long, env = "PS_MODEL", value_name = "NAME")]
+    pub model: Option<String>,
+    /// An option of the model, for OUT/config.json; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub model_option: Vec<(String, String)>,
+    /// How the data are written, for OUT/config.json.
+    #[arg(long, env = "PS_FORMAT", value_name = "FORMAT")]
+    pub data_format: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub training: TrainingArgs,
@@ -67,6 +83,8 @@ pub struct Config {
     pub job: String,
     /// What its state machine is told.
     pub machine: ps_core::master::Config,
+    /// What it is told about the model, for the file beside it.
+    pub about: About,
     /// Whether a bar is drawn on a terminal; a log gets lines either way.
     pub show_bar: bool,
 }
@@ -83,8 +101,9 @@ impl Config {
             start_timeout: Duration::from_secs(300),
             barrier_timeout: Duration::from_secs(30),
             evaluation_timeout: Duration::from_secs(600),
+            checkpoints: false,
         };
-        Self { job: job.to_owned(), machine, show_bar: false }
+        Self { job: job.to_owned(), machine, about: About::default(), show_bar: false }
     }
 }
 
@@ -104,6 +123,12 @@ impl TryFrom<Args> for Config {
                 start_timeout: Duration::from_secs(args.start_timeout_s),
                 barrier_timeout: Duration::from_secs(args.barrier_timeout_s),
                 evaluation_timeout: Duration::from_secs(args.evaluation_timeout_s),
+                checkpoints: args.checkpoints.is_some(),
+            },
+            about: About {
+                model: args.model,
+                options: args.model_option.into_iter().collect(),
+                data_format: args.data_format,
             },
             show_bar: true,
         })

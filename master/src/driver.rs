@@ -1,5 +1,7 @@
 //! The one task that owns the machine: passes calls in, does what comes out.
 
+use crate::about::{About, CONFIG_FILE, Samples};
+use crate::checkpoints::{Catalog, Cluster};
 use crate::config::Config;
 use crate::reporter::Reporter;
 use crate::serve::{Error, REPORT_FILE};
@@ -7,12 +9,14 @@ use crate::service::Call;
 use crate::shards::Shards;
 use crate::weights;
 use ps_core::limits::CONTROL_CALLS_MAX;
-use ps_core::master::{Action, Level, Machine, ModelWritten};
+use ps_core::master::{Action, Checkpoint, Level, Machine, ModelWritten, Restored};
+use ps_core::model_spec::ModelSpec;
 use ps_core::report::Report;
+use ps_core::settings::TrainingSettings;
 use ps_runtime::files::{FileStore, Files};
 use ps_runtime::link::Link;
 use ps_runtime::model_file::{MODEL_FILE, to_safetensors};
-use ps_runtime::{Outside, Shutdown};
+use ps_runtime::{Outside, Shutdown, blocking};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -32,43 +36,75 @@ pub(crate) enum Event {
     ShardRefused { shard: u32, message: String },
     /// The model is written, or cannot be.
     Written(Result<ModelWritten, String>),
+    /// A checkpoint is complete, or cannot be.
+    Checkpoint { number: u64, written: Result<(), String> },
+    /// The shards of an epoch hold what a checkpoint saved, or cannot.
+    Restored { epoch: u64, restored: Result<Box<Restored>, String> },
+    /// The servers hold no model.
+    NoModel,
 }
 
 /// The machine with everything around it.
 pub(crate) struct Driver {
     job: String,
+    about: About,
     lease: Duration,
     machine: Machine,
     outside: Outside,
     shutdown: Shutdown,
     files: Files,
+    checkpoints: Option<(Files, Arc<Catalog>)>,
+    settings: TrainingSettings,
     shards: Shards,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     epoch: u64,
     reporter: Reporter,
     saving: JoinSet<()>,
+    restoring: JoinSet<()>,
     report_error: Option<std::io::Error>,
 }
 
 impl Driver {
-    pub(crate) fn new(config: Config, outside: &Outside, shutdown: Shutdown, files: Files) -> Self {
+    /// A driver of a job that begins, or goes on from what the folder for checkpoints holds.
+    pub(crate) fn new(
+        config: Config,
+        outside: &Outside,
+        shutdown: Shutdown,
+        files: Files,
+        checkpoints: Option<Files>,
+    ) -> Result<Self, Error> {
         let (sender, events) = mpsc::channel(CONTROL_CALLS_MAX);
-        Self {
-            lease: config.machine.lease,
-            machine: Machine::new(config.machine, outside.clock.now()),
+        let (lease, settings) = (config.machine.lease, config.machine.settings.clone());
+        let mut machine = Machine::new(config.machine, outside.clock.now());
+        let checkpoints = match checkpoints {
+            Some(files) => {
+                let catalog = blocking(|| Catalog::read(files.as_ref()));
+                let catalog = catalog.map_err(Error::Checkpoints)?;
+                machine.found(catalog.found());
+                Some((files, Arc::new(catalog)))
+            }
+            None => None,
+        };
+        Ok(Self {
+            lease,
+            machine,
+            settings,
+            checkpoints,
             outside: outside.clone(),
             shutdown,
             files,
             shards: Shards::new(&config.job, outside, sender.clone()),
             job: config.job,
+            about: config.about,
             events,
             sender,
             epoch: 0,
             reporter: Reporter::new(config.show_bar),
             saving: JoinSet::new(),
+            restoring: JoinSet::new(),
             report_error: None,
-        }
+        })
     }
 
     /// Drives the job to its end; what the master exits with.
@@ -114,6 +150,11 @@ impl Driver {
                 self.machine.shard_refused(shard, &message, now);
             }
             Event::Written(written) => self.machine.model_written(written, now),
+            Event::Checkpoint { number, written } => {
+                self.machine.checkpoint_written(number, written, now);
+            }
+            Event::Restored { epoch, restored } => self.machine.restored(epoch, restored, now),
+            Event::NoModel => self.machine.no_model(now),
         }
     }
 
@@ -161,6 +202,8 @@ impl Driver {
                 }
             }
             Action::SaveModel => self.save(),
+            Action::Checkpoint(checkpoint) => self.write_checkpoint(*checkpoint),
+            Action::Restore(shard_map) => self.restore(shard_map.epoch),
             Action::WriteReport(report) => self.write_report(&report),
             Action::Metric(line) => (self.outside.metrics)(&line),
             Action::Log(level, line) => self.reporter.around(|| log(level, &line)),
@@ -172,9 +215,43 @@ impl Driver {
     fn save(&mut self) {
         let (job, epoch, files) = (self.job.clone(), self.epoch, self.files.clone());
         let (links, sender) = (self.shards.links().to_vec(), self.sender.clone());
+        let (about, samples) = (self.about.clone(), Samples::default());
         self.saving.spawn(async move {
-            let written = save(&job, epoch, &links, files.as_ref()).await;
-            let _ = sender.send(Event::Written(written)).await;
+            let config = |spec: &ModelSpec| about.to_json(spec, &samples);
+            let event = save(&job, epoch, &links, files.as_ref(), config).await;
+            let _ = sender.send(event).await;
+        });
+    }
+
+    fn cluster(&self, epoch: u64) -> Cluster {
+        let (job, links) = (self.job.clone(), self.shards.links().to_vec());
+        Cluster { job, epoch, links, lease: self.lease }
+    }
+
+    fn write_checkpoint(&mut self, checkpoint: Checkpoint) {
+        let Some((files, _)) = self.checkpoints.clone() else {
+            return;
+        };
+        let (cluster, sender) = (self.cluster(self.epoch), self.sender.clone());
+        self.saving.spawn(async move {
+            let number = checkpoint.number;
+            let written = cluster.write(checkpoint, files.as_ref()).await;
+            let _ = sender.send(Event::Checkpoint { number, written }).await;
+        });
+    }
+
+    /// Restores beside the driver; what was begun with other servers is given up.
+    fn restore(&mut self, epoch: u64) {
+        self.restoring.abort_all();
+        let Some((files, catalog)) = self.checkpoints.clone() else {
+            return;
+        };
+        let (cluster, sender) = (self.cluster(epoch), self.sender.clone());
+        let settings = self.settings.clone();
+        self.restoring.spawn(async move {
+            let restored = catalog.restore(&cluster, &settings, files.as_ref()).await;
+            let restored = restored.map(Box::new);
+            let _ = sender.send(Event::Restored { epoch, restored }).await;
         });
     }
 
@@ -189,6 +266,12 @@ impl Driver {
         let location = self.files.location();
         if report.timings.saving > 0.0 && !report.servers.is_empty() {
             tracing::info!("the model is in {location}/{MODEL_FILE}");
+        }
+        if let (Some((files, _)), Some(newest)) = (&self.checkpoints, report.checkpoint) {
+            let location = files.location();
+            tracing::info!(
+                "the newest checkpoint is {newest}, in {location}: the same command goes on from it"
+            );
         }
         match written {
             Ok(()) => tracing::info!("the report is in {location}/{REPORT_FILE}"),
@@ -213,26 +296,31 @@ async fn save(
     epoch: u64,
     links: &[Arc<Link>],
     files: &dyn FileStore,
+    config: impl FnOnce(&ModelSpec) -> serde_json::Result<Vec<u8>>,
+) -> Event {
+    match weights::read(job, epoch, links).await {
+        Ok(model) => Event::Written(write(model, files, config)),
+        Err(weights::Error::NoModel) => Event::NoModel,
+        Err(error) => Event::Written(Err(error.to_string())),
+    }
+}
+
+fn write(
+    model: weights::Model,
+    files: &dyn FileStore,
+    config: impl FnOnce(&ModelSpec) -> serde_json::Result<Vec<u8>>,
 ) -> Result<ModelWritten, String> {
-    let model = weights::read(job, epoch, links).await.map_err(|error| error.to_string())?;
     let write = || {
         let bytes = to_safetensors(&model.spec.layout, &model.weights)
             .map_err(|error| format!("making {MODEL_FILE}: {error}"))?;
+        let config =
+            config(&model.spec).map_err(|error| format!("making {CONFIG_FILE}: {error}"))?;
+        files.write(CONFIG_FILE, &config).map_err(|error| error.to_string())?;
         files.write(MODEL_FILE, &bytes).map_err(|error| error.to_string())?;
         Ok::<_, String>(model.digest())
     };
     let digest = blocking(write)?;
     Ok(ModelWritten { digest, servers: model.servers })
-}
-
-/// Runs what waits for a disk without holding up the calls of members; in a simulation, which has
-/// one thread and no disk, as it is.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    match Handle::current().runtime_flavor() {
-        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
-    }
 }
 
 fn log(level: Level, line: &str) {

@@ -1,6 +1,8 @@
 //! The master: drives [`ps_core::master::Machine`], reads the weights, writes the model and the
 //! report. It computes nothing and knows no model code.
 //!
+//! - `about`: what is said of the model in a file beside it.
+//! - `checkpoints`: has every shard write a checkpoint or restore one, and keeps the manifests.
 //! - `config`: options.
 //! - `serve`: a master with its listener, from its start to its end.
 //! - `service`: the calls, passed on to the driver.
@@ -9,6 +11,8 @@
 //! - `weights`: reads the model from the shards.
 //! - `reporter`: shows people how far the job is.
 
+pub mod about;
+mod checkpoints;
 pub mod config;
 mod driver;
 mod reporter;
@@ -17,11 +21,13 @@ mod service;
 mod shards;
 mod weights;
 
+pub use about::CONFIG_FILE;
 pub use config::Config;
 pub use serve::{Error, REPORT_FILE, run};
 
-use ps_runtime::files::Directory;
+use ps_runtime::files::{Directory, Files};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -32,6 +38,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(code) => return code,
     };
     let (process, listen, out) = (args.process.clone(), args.listen.clone(), args.out.clone());
+    let checkpoints = args.checkpoints.clone();
     let config = match Config::try_from(args) {
         Ok(config) => config,
         Err(error) => {
@@ -42,7 +49,11 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     ps_runtime::process::run("ps-master", &process, |outside, shutdown| async move {
         // Before anything else: a long job must not find out at its end.
         let files = Arc::new(Directory::open(&out)?);
+        let open = |folder: PathBuf| Directory::open_for("--checkpoints", &folder);
+        let checkpoints = checkpoints.map(open).transpose()?;
+        let checkpoints = checkpoints.map(|folder| Arc::new(folder) as Files);
         let (incoming, address) = ps_runtime::transport::listen(&listen).await?;
-        Ok(run(config, incoming, address.to_string(), outside, shutdown, files).await?)
+        let address = address.to_string();
+        Ok(run(config, incoming, address, outside, shutdown, files, checkpoints).await?)
     })
 }

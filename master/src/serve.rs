@@ -25,6 +25,9 @@ pub enum Error {
     /// The job is done and the model is written, the report is not.
     #[error("the report could not be written: {0}")]
     Report(std::io::Error),
+    /// The folder for checkpoints cannot be read.
+    #[error("looking for checkpoints: {0}; choose another folder with --checkpoints")]
+    Checkpoints(std::io::Error),
     /// The listener broke.
     #[error("serving on {address}: {error}")]
     Serve {
@@ -44,18 +47,21 @@ pub enum Error {
 /// Leads one job to its end; returns the exit code.
 ///
 /// `files` is where the model and the report are written: a [`ps_runtime::files::Directory`] has
-/// proven that it can be written.
+/// proven that it can be written. `checkpoints` is where manifests are kept, if checkpoints are to
+/// be written; a job that finds some there goes on from the newest that can be used.
 ///
 /// # Errors
 /// The job failed, or the listener broke.
 pub async fn run(
-    config: Config,
+    mut config: Config,
     incoming: Incoming,
     address: String,
     outside: Outside,
     shutdown: Shutdown,
     files: Files,
+    checkpoints: Option<Files>,
 ) -> Result<u8, Error> {
+    config.machine.checkpoints = checkpoints.is_some();
     (outside.metrics)(&format!("role=master; listening={address};"));
     let machine = &config.machine;
     tracing::info!(
@@ -65,14 +71,15 @@ pub async fn run(
         machine.workers,
         files.location()
     );
-    let (service, calls) = Service::new(&config.job, machine.lease, &machine.settings);
+    let (service, calls) = Service::new(&config.job, machine);
     let service = MasterServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
     let (done, is_done) = oneshot::channel::<()>();
     let serving = ps_runtime::transport::server().add_service(service);
     let mut serving = Box::pin(serving.serve_with_incoming_shutdown(incoming, async move {
         let _ = is_done.await;
     }));
-    let driver = Box::pin(Driver::new(config, &outside, shutdown, files).run(calls));
+    let driver = Driver::new(config, &outside, shutdown, files, checkpoints)?;
+    let driver = Box::pin(driver.run(calls));
     let ended = tokio::select! {
         biased;
         served = &mut serving => return Err(match served {

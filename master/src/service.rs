@@ -1,8 +1,9 @@
 //! The calls of members, checked and passed on to the driver.
 
 use ps_core::limits::CONTROL_CALLS_MAX;
-use ps_core::master::{Heartbeat, Refusal, Registered, Registration, Task, TaskRequest, Word};
-use ps_core::settings::TrainingSettings;
+use ps_core::master::{
+    Config, Heartbeat, Refusal, Registered, Registration, Task, TaskRequest, Word,
+};
 use ps_proto::convert::control::refused;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
@@ -26,18 +27,17 @@ pub(crate) struct Service {
     job: String,
     lease: Duration,
     settings: v1::TrainingSettings,
+    workers: u32,
     calls: mpsc::Sender<Call>,
 }
 
 impl Service {
     /// A service, and the calls that it passes on.
-    pub(crate) fn new(
-        job: &str,
-        lease: Duration,
-        settings: &TrainingSettings,
-    ) -> (Self, mpsc::Receiver<Call>) {
+    pub(crate) fn new(job: &str, machine: &Config) -> (Self, mpsc::Receiver<Call>) {
         let (calls, received) = mpsc::channel(CONTROL_CALLS_MAX);
-        let service = Self { job: job.to_owned(), lease, settings: settings.into(), calls };
+        let Config { lease, workers, settings, .. } = machine;
+        let (job, settings) = (job.to_owned(), settings.into());
+        let service = Self { job, lease: *lease, settings, workers: *workers, calls };
         (service, received)
     }
 
@@ -76,6 +76,7 @@ impl Master for Service {
             incarnation: registered.incarnation,
             lease_ms: u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX),
             settings: Some(self.settings.clone()),
+            workers: self.workers,
         }))
     }
 

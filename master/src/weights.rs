@@ -51,7 +51,7 @@ impl Model {
 pub(crate) enum Error {
     #[error("reading the weights of shard {shard} at {address}: {message}")]
     Shard { shard: usize, address: String, message: String },
-    #[error("the servers hold no model: no worker has created it")]
+    #[error("the servers hold no model")]
     NoModel,
 }
 
@@ -87,6 +87,13 @@ pub(crate) async fn read(job: &str, epoch: u64, links: &[Arc<Link>]) -> Result<M
     }
     try_join_all(pulls).await?;
     Ok(Model { spec, weights, servers })
+}
+
+/// The model as the first shard holds it.
+pub(crate) async fn spec(job: &str, links: &[Arc<Link>]) -> Result<ModelSpec, Error> {
+    let link = links.first().ok_or(Error::NoModel)?;
+    let held = describe(job, 0, link).await?.model.ok_or(Error::NoModel)?;
+    ModelSpec::try_from(held).map_err(|refused| error(0, link, refused.to_string()))
 }
 
 fn error(shard: usize, link: &Link, message: impl Into<String>) -> Error {

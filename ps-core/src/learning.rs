@@ -111,7 +111,7 @@ pub enum Verdict {
 }
 
 /// Watches the losses of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Watch {
     steps_per_pass: u64,
     start: Losses,

@@ -3,7 +3,9 @@
 //! Nothing here opens a socket or a file, reads a clock, spawns a task or draws from global
 //! randomness: time, seeds and bytes come in as arguments, so every rule can be tested alone.
 
+pub mod checkpoint;
 pub mod chunk;
+pub mod data_description;
 pub mod fence;
 pub mod gate;
 pub mod ids;
@@ -17,11 +19,13 @@ pub mod partition;
 pub mod permutation;
 pub mod progress;
 pub mod report;
+pub mod safetensors_file;
 pub mod schedule;
 pub mod settings;
 pub mod span;
 pub mod staleness;
 pub mod window;
 
+pub use data_description::{DataDescription, DataKind};
 pub use layout::{Layout, TensorKind, TensorSpec};
-pub use permutation::permutation;
+pub use permutation::{permutation, permutation_of};

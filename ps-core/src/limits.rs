@@ -81,3 +81,26 @@ pub const CONTROL_CALLS_MAX: usize = 1024;
 
 /// Training samples of a job: a permutation of them is kept as 32-bit numbers.
 pub const SAMPLES_MAX: u64 = u32::MAX as u64;
+
+/// Complete checkpoints that a snapshot call may name as staying: more than anybody keeps.
+pub const CHECKPOINTS_KEPT_MAX: usize = 64;
+
+/// Bytes of a checkpoint's shard file: weights and two state vectors of the largest model, and the
+/// rest many times over.
+pub const CHECKPOINT_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+
+/// Counts (versions, clocks, numbers of pushes) in a checkpoint: no job reaches it, and adding to
+/// it never overflows.
+pub const COUNT_MAX: u64 = 1 << 62;
+
+/// Bytes of the header of a safetensors file: what the library that reads it allows.
+pub const SAFETENSORS_HEADER_BYTES_MAX: usize = 100_000_000;
+
+/// Inputs of one sample: 64 MiB of `f32`, an image of 4096 by 4096 pixels.
+pub const FEATURES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Classes that labels may name.
+pub const CLASSES_MAX: u32 = 16 * 1024 * 1024;
+
+/// Samples that one request for served samples may name: 256 KiB of numbers.
+pub const SAMPLES_PER_READ_MAX: usize = 64 * 1024;

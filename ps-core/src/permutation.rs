@@ -8,11 +8,19 @@ use rand_chacha::ChaCha8Rng;
 /// The shuffle is written out here, not taken from `rand`, whose way of drawing a bounded number
 /// may change between versions: a job resumed by a newer binary must still see the same order.
 pub fn permutation(seed: u64, pass: u64, samples: u32) -> Vec<u32> {
+    permutation_of(seed, pass, 0, samples)
+}
+
+/// The same for the samples of one source; source 0 has the order of [`permutation`].
+pub fn permutation_of(seed: u64, pass: u64, source: u32, samples: u32) -> Vec<u32> {
     let mut key = [0_u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&pass.to_le_bytes());
     // Keeps this stream apart from every other one that is keyed by the same seed.
     key[16..].copy_from_slice(b"ps permutation 1");
+    for (byte, part) in key[16..].iter_mut().zip(source.to_le_bytes()) {
+        *byte ^= part;
+    }
     let mut random = ChaCha8Rng::from_seed(key);
 
     let mut order: Vec<u32> = (0..samples).collect();
@@ -71,5 +79,13 @@ mod tests {
     fn the_order_never_changes_between_versions() {
         // A job that is resumed by another version relies on these very numbers.
         assert_eq!(permutation(1, 2, 8), [4, 7, 2, 0, 5, 1, 6, 3]);
+        assert_eq!(permutation_of(1, 2, 0, 8), [4, 7, 2, 0, 5, 1, 6, 3]);
+    }
+
+    #[test]
+    fn every_source_has_an_order_of_its_own() {
+        let orders: Vec<_> = (0..300).map(|source| permutation_of(1, 2, source, 50)).collect();
+        let distinct: std::collections::BTreeSet<_> = orders.iter().collect();
+        assert_eq!(distinct.len(), orders.len());
     }
 }

@@ -15,9 +15,13 @@ pub struct Report {
     pub outcome: Outcome,
     /// How it was trained.
     pub settings: TrainingSettings,
+    /// What it went on from; `None` when it began at the start.
+    pub resumed: Option<Resumed>,
+    /// The newest complete checkpoint.
+    pub checkpoint: Option<u64>,
     /// Training samples of one pass; 0 when no worker came.
     pub train_samples: u64,
-    /// One entry per finished pass, in order.
+    /// One entry per finished pass, in order; those before [`Report::resumed`] are of earlier lives.
     pub passes: Vec<PassReport>,
     /// Measured on exactly the weights that were written.
     pub final_metrics: Option<FinalReport>,
@@ -31,6 +35,12 @@ pub struct Report {
     pub servers: BTreeMap<u32, ServerReport>,
     /// Largest share of the weights on one server over the mean share; 1 is perfect balance.
     pub imbalance: Option<f64>,
+    /// Samples that were skipped, over all passes, because only a member that was away has them.
+    #[serde(default)]
+    pub samples_skipped: u64,
+    /// The same by member.
+    #[serde(default)]
+    pub skipped: Vec<SkippedShare>,
     /// Members whose lease expired.
     pub lost: Vec<LostMember>,
     /// Where the time went.
@@ -46,6 +56,17 @@ pub struct Outcome {
     pub reason: Option<String>,
 }
 
+/// What a job went on from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// The number of the checkpoint.
+    pub checkpoint: u64,
+    /// Passes that were over.
+    pub passes: u64,
+    /// Samples that were done, over all passes.
+    pub samples_done: u64,
+}
+
 /// One pass over the data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PassReport {
@@ -55,6 +76,9 @@ pub struct PassReport {
     pub train_loss: Option<f64>,
     /// Steps without a finite loss.
     pub steps_not_finite: u64,
+    /// Samples that were skipped because only a member that was away has them.
+    #[serde(default)]
+    pub samples_skipped: u64,
     /// Mean loss over the test samples.
     pub test_loss: Option<f64>,
     /// Share of the test samples that were classified rightly.
@@ -62,7 +86,7 @@ pub struct PassReport {
     /// Samples of the job that were done when the evaluation came back: an evaluator that is slow
     /// measures weights that are newer than its pass.
     pub samples_done_at_evaluation: Option<u64>,
-    /// When the pass's last sample was done, since training began.
+    /// When the pass's last sample was done: seconds of training, in all lives of the job.
     pub seconds: f64,
 }
 
@@ -172,6 +196,15 @@ pub struct LostMember {
     pub reason: String,
     /// When, since the master started.
     pub seconds: f64,
+}
+
+/// Samples that only one member has, and that were skipped because it was away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedShare {
+    /// Role and number, for people.
+    pub member: String,
+    /// How many, over all passes.
+    pub samples: u64,
 }
 
 /// Where the time went, in seconds.

@@ -3,6 +3,10 @@
 //! Completion records as in RIFL (Lee et al., SOSP 2015), per chunk. The window holds the pushes
 //! from the oldest that the worker may still retry; below it a push is stale, never new.
 
+mod parts;
+
+pub use parts::{Parts, PartsError, PushParts};
+
 use crate::chunk::Refusal;
 use crate::ids::{Clock, Seq};
 use crate::limits::DEDUP_WINDOW;

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use ps_runtime::process::ProcessArgs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const EXAMPLES: &str = "Examples:
@@ -21,8 +22,9 @@ pub struct Args {
     /// Where to listen; port 0 takes any free one. Other machines reach it only when it says so.
     #[arg(long, env = "PS_LISTEN", default_value = "127.0.0.1:2223", value_name = "ADDR")]
     pub listen: String,
-    /// Where others reach this server, when that differs from where it listens.
-    #[arg(long, env = "PS_ADVERTISE", value_name = "HOST:PORT")]
+    /// Where others reach this server, when that differs from where it listens; without a port, or
+    /// with port 0, it is the one that was bound.
+    #[arg(long, env = "PS_ADVERTISE", value_name = "HOST[:PORT]")]
     pub advertise: Option<String>,
     /// The master to register with; without one, the first worker creates the model.
     #[arg(long, env = "PS_MASTER", value_name = "HOST:PORT")]
@@ -30,6 +32,10 @@ pub struct Args {
     /// Without a master: milliseconds after its last sign of life that a worker counts as active.
     #[arg(long, env = "PS_LEASE_MS", default_value_t = 10_000, value_name = "MS")]
     pub lease_ms: u64,
+    /// With a master: where this shard's part of checkpoints is written, and read when a job goes
+    /// on; give the master the same option.
+    #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR", requires = "master")]
+    pub checkpoints: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub process: ProcessArgs,
@@ -44,7 +50,7 @@ impl Args {
         let everywhere = ["0.0.0.0:", "[::]:"].iter().any(|any| self.listen.starts_with(any));
         if self.master.is_some() && self.advertise.is_none() && everywhere {
             return Err(format!(
-                "--listen {}: with --master, say with --advertise HOST:PORT where others reach \
+                "--listen {}: with --master, say with --advertise HOST[:PORT] where others reach \
                  this server",
                 self.listen
             ));

@@ -9,8 +9,10 @@ pub mod serve;
 mod service;
 pub mod shard;
 
+use ps_runtime::files::{Directory, Files};
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// The whole program `ps-server`, given its command line.
 pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -24,8 +26,13 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let process = args.process.clone();
     ps_runtime::process::run("ps-server", &process, |outside, shutdown| async move {
+        // Before anything else: a job must not find out after its first pass.
+        let open = |path| Directory::open_for("--checkpoints", path);
+        let checkpoints = args.checkpoints.as_deref().map(open).transpose()?;
+        let checkpoints = checkpoints.map(|directory| Arc::new(directory) as Files);
         let config = config::Config::from(args);
         let (incoming, address) = ps_runtime::transport::listen(&config.listen).await?;
-        Ok(serve::run(config, incoming, address.to_string(), outside, shutdown).await?)
+        let address = address.to_string();
+        Ok(serve::run(config, incoming, address, outside, shutdown, checkpoints).await?)
     })
 }

@@ -7,6 +7,8 @@ use ps_core::limits::{CONTROL_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlaneServer;
 use ps_proto::v1::shard_control_server::ShardControlServer;
+use ps_runtime::advertise::advertised;
+use ps_runtime::files::Files;
 use ps_runtime::member::{self, Member};
 use ps_runtime::{Incoming, Outside, Shutdown, Signal};
 use std::sync::Arc;
@@ -51,6 +53,9 @@ pub enum Error {
 
 /// Serves one shard until the master lets it leave, or a signal ends it; returns the exit code.
 ///
+/// `checkpoints` is where the shard's part of checkpoints is written and read; without it the
+/// master cannot have any.
+///
 /// # Errors
 /// The listener broke, the master was lost, or the job failed.
 pub async fn run(
@@ -59,13 +64,14 @@ pub async fn run(
     address: String,
     outside: Outside,
     shutdown: Shutdown,
+    checkpoints: Option<Files>,
 ) -> Result<u8, Error> {
     let shard_index = config.shard;
     (outside.metrics)(&format!("role=server; shard={shard_index}; listening={address};"));
     tracing::info!("shard {shard_index} of job `{}` listens on {address}", config.job);
     let lease = config.master.is_none().then_some(config.lease);
     let shard = Arc::new(Shard::new(shard_index, lease, config.dedup));
-    let service = Service::new(&config.job, shard.clone(), outside.clock.clone());
+    let service = Service::new(&config.job, shard.clone(), outside.clock.clone(), checkpoints);
     let data = DataPlaneServer::new(service.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let control =
         ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
@@ -113,7 +119,7 @@ async fn follow_master(
         role: v1::Role::Server.into(),
         token: outside.seed,
         index: Some(config.shard),
-        address: config.advertise.clone().unwrap_or_else(|| address.to_owned()),
+        address: advertised(config.advertise.as_deref(), address),
         ..v1::RegisterRequest::default()
     };
     let register = Member::register(outside, master, request);

@@ -4,6 +4,9 @@
 //! ps-server --shard 0 &
 //! cargo run --release -p ps-worker --example existing_loop -- default 127.0.0.1:2223
 //! ```
+//!
+//! As a program of a job with a master, `ps-worker --master HOST:PORT -- existing_loop`, it takes its
+//! place from the environment.
 
 use candle_core::{D, DType, Device, Module, Result, Tensor};
 use candle_nn::{Optimizer, VarBuilder, VarMap};
@@ -14,9 +17,6 @@ const PASSES: usize = 10;
 const BATCH_SIZE: usize = 32;
 
 fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
-    let job = args.next().unwrap_or_else(|| "default".to_owned());
-    let servers: Vec<String> = args.collect();
     let data = data::bundled_digits().map_err(candle_core::Error::wrap)?;
     let device = Device::Cpu;
     let inputs = data.train.features_each();
@@ -29,8 +29,12 @@ fn main() -> Result<()> {
         .add(candle_nn::linear(64, data.classes, builder.pp("output"))?);
 
     // Was: candle_nn::SGD::new(vars.all_vars(), 0.1)?
-    let mut config = AsyncOptimizerConfig::new(vars.clone(), servers);
-    config.job = job;
+    let given = AsyncOptimizerConfig::from_env(vars.clone()).map_err(candle_core::Error::wrap)?;
+    let config = given.unwrap_or_else(|| {
+        let mut args = std::env::args().skip(1);
+        let job = args.next().unwrap_or_else(|| "default".to_owned());
+        AsyncOptimizerConfig { job, ..AsyncOptimizerConfig::new(vars.clone(), args) }
+    });
     let mut optimizer = AsyncOptimizer::new(vars.all_vars(), config)?;
 
     let batch = |samples: &data::Samples, numbers: &[u64]| -> Result<(Tensor, Tensor)> {

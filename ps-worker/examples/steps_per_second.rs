@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear};
-use ps_worker::compute::Compute;
+use ps_worker::compute::{self, Compute};
 use ps_worker::data::{Dataset, Features, Samples};
 use ps_worker::model::{
     Batch, CandleCompute, ComputeOptions, DataShape, Model, ModelOptions, Models,
@@ -68,7 +68,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
             let first = steps * batch_size as u64;
             let numbers: Vec<u64> = (first..first + batch_size as u64).map(|n| n % 8_192).collect();
             let before = Instant::now();
-            let step = compute.gradient(&weights, &numbers)?;
+            let step = compute.gradient(&weights, &compute::Batch::Numbers(numbers))?;
             in_gradient += before.elapsed();
             for (weight, gradient) in weights.iter_mut().zip(&step.gradient) {
                 *weight -= 0.01 * gradient;

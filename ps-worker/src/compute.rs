@@ -10,6 +10,30 @@ use ps_core::Layout;
 #[error("{0}")]
 pub struct ComputeError(pub String);
 
+/// What one step computes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Batch {
+    /// Training samples that the model has with it, by their numbers.
+    Numbers(Vec<u64>),
+    /// Samples that came from elsewhere.
+    Values {
+        /// Sample after sample.
+        features: Vec<f32>,
+        /// One per sample.
+        labels: Vec<u32>,
+    },
+}
+
+impl Batch {
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        match self {
+            Self::Numbers(numbers) => numbers.len(),
+            Self::Values { labels, .. } => labels.len(),
+        }
+    }
+}
+
 /// The result of one step on one batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
@@ -39,7 +63,8 @@ pub trait Compute: Send + 'static {
     /// Names and shapes of the model's tensors.
     fn layout(&self) -> &Layout;
 
-    /// The weights training starts from, in layout order: a function of the job's seed alone.
+    /// The weights training starts from, in layout order: a function of the job's seed alone, or the
+    /// same for every worker for another reason.
     ///
     /// # Errors
     /// The computation failed.
@@ -48,11 +73,11 @@ pub trait Compute: Send + 'static {
     /// Number of training samples; a pass visits each once.
     fn train_samples(&self) -> u64;
 
-    /// Loss and gradient of the mean loss over these training samples at these weights.
+    /// Loss and gradient of the mean loss over these samples at these weights.
     ///
     /// # Errors
     /// The computation failed; a loss that is not finite is a result, not an error.
-    fn gradient(&mut self, weights: &[f32], samples: &[u64]) -> Result<Step, ComputeError>;
+    fn gradient(&mut self, weights: &[f32], batch: &Batch) -> Result<Step, ComputeError>;
 
     /// Loss and accuracy on all test samples at these weights.
     ///

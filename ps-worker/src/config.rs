@@ -1,20 +1,31 @@
 //! The options of a worker.
 
+mod data_args;
+
 use clap::{Parser, ValueEnum};
 use ps_runtime::TrainingArgs;
 use ps_runtime::process::ProcessArgs;
+use std::ffi::OsString;
 use std::path::PathBuf;
+
+pub use data_args::DataArgs;
 
 const EXAMPLES: &str = "Examples:
   ps-worker --ps 127.0.0.1:2223                          # bundled digits, one server, no master
   ps-worker --ps host1:2223 --ps host2:2223 --data DIR --model mlp --worker-index 1 --workers 2
   ps-worker --master host1:2222 --data DIR --model mlp   # the master says how to train
   ps-worker --master host1:2222 --data DIR --model mlp --role evaluator
+  ps-worker --ps 127.0.0.1:2223 --data TRAIN --test TEST --label 1
+  ps-worker --master host1:2222 --data SHARE --sharded   # other samples than the other workers
+  ps-worker --master host1:2222 --data SHARE --sharded --role evaluator \\
+            --serve-samples 0.0.0.0:2224 --advertise host1:2224
+  ps-worker --master host1:2222 --data DIR -- ./train.sh # a program of your own as the worker
 
-DIR holds IDX files (train-images-idx3-ubyte, ..., plain or .gz) or train.csv and test.csv. Without
---data the bundled 8x8 digits are used. Metrics go to standard output, `name=value;` pairs a line;
-logs and progress to standard error. Exit codes: 0 done, 1 failed, 64 bad usage, 130 Ctrl-C,
-143 SIGTERM, both after saving.";
+DIR holds IDX files (train-images-idx3-ubyte, ..., plain or .gz), CSV files (train.csv and test.csv,
+or any *.csv) or RecordIO-protobuf files; with --test the two directories hold one set each, in any
+number of files, subdirectories too. Without --data the bundled 8x8 digits are used. Metrics go to
+standard output, `name=value;` pairs a line; logs and progress to standard error. Exit codes: 0 done,
+1 failed, 64 bad usage, 130 Ctrl-C, 143 SIGTERM, both after saving.";
 
 /// What a worker process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,6 +57,13 @@ pub struct Args {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub model: ModelArgs,
+    /// Evaluator with --sharded: where it serves its own training samples to workers, which train
+    /// on them; port 0 takes any free one.
+    #[arg(long, env = "PS_SERVE_SAMPLES", value_name = "ADDR")]
+    pub serve_samples: Option<String>,
+    /// Where workers reach --serve-samples [default: the address that it listens on].
+    #[arg(long, env = "PS_ADVERTISE", value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
     /// Without a master: which share of the data this worker trains on. With one: the rank it asks
     /// for.
     #[arg(long, env = "PS_WORKER_INDEX", value_name = "I")]
@@ -71,21 +89,33 @@ pub struct Args {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub process: ProcessArgs,
+    /// A program of your own that does the worker's work, with its arguments; it finds its place in
+    /// the job in PS_* variables.
+    #[arg(last = true, value_name = "CMD")]
+    pub program: Vec<OsString>,
 }
 
 /// Which model, on which data, computed where.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Model and data")]
 pub struct ModelArgs {
-    /// Directory of the data [default: the bundled digits].
+    /// Directory or file of the training data, and of the test data unless --test says where they
+    /// are [default: the bundled digits].
     #[arg(long, env = "PS_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub read: DataArgs,
     /// The model by name: mlp, linear, or one that the program adds.
     #[arg(long, env = "PS_MODEL", default_value = "mlp", value_name = "NAME")]
     pub model: String,
     /// Widths of the mlp's hidden layers [default: 512,512].
     #[arg(long, env = "PS_HIDDEN", value_name = "WIDTHS")]
     pub hidden: Option<String>,
+    /// Start from a trained model instead of the seed: a safetensors file, or a folder with
+    /// model.safetensors. Tensors are found by name; all workers need the same.
+    #[arg(long, env = "PS_INITIAL_MODEL", value_name = "PATH")]
+    pub initial_model: Option<PathBuf>,
     /// Where to compute: auto, cpu or cuda:N.
     #[arg(long, env = "PS_DEVICE", default_value = "auto", value_name = "DEVICE")]
     pub device: String,
@@ -97,16 +127,27 @@ pub struct ModelArgs {
 impl ModelArgs {
     /// The options that were given, as arguments for a process that takes the same.
     pub fn to_args(&self) -> Vec<String> {
-        let path = self.data.as_ref().map(|path| path.display().to_string());
+        let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let options = [
-            ("--data", path),
+            ("--data", shown(&self.data)),
             ("--model", Some(self.model.clone())),
             ("--hidden", self.hidden.clone()),
+            ("--initial-model", shown(&self.initial_model)),
             ("--device", Some(self.device.clone())),
             ("--threads", self.threads.map(|threads| threads.to_string())),
         ];
         let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        given.map(|(name, value)| format!("{name}={value}")).collect()
+        let mut args: Vec<String> = given.map(|(name, value)| format!("{name}={value}")).collect();
+        args.extend(self.read.to_args());
+        args
+    }
+
+    /// What contradicts itself, in one sentence.
+    ///
+    /// # Errors
+    /// Options that do not go together.
+    pub fn check(&self) -> Result<(), String> {
+        self.read.check(self.data.as_deref())
     }
 }
 
@@ -116,6 +157,7 @@ impl Args {
     /// # Errors
     /// Options that do not go together.
     pub fn check(&self) -> Result<(), String> {
+        self.model.check()?;
         if self.master.is_none() && self.servers.is_empty() {
             return Err(
                 "nobody to work with: name the servers with --ps HOST:PORT, or the master \
@@ -123,11 +165,22 @@ impl Args {
                     .into(),
             );
         }
+        if !self.program.is_empty() && (self.master.is_none() || self.role == Role::Evaluator) {
+            return Err(
+                "a program after `--` needs a --master, and is a worker: without a master, \
+                        start it by itself"
+                    .into(),
+            );
+        }
         if self.master.is_none() && self.role == Role::Evaluator {
             return Err("--role evaluator needs a --master to report to".into());
         }
+        self.check_shares()?;
         if self.master.is_some() {
             return self.check_with_master();
+        }
+        if self.model.read.pipe {
+            return Err("--pipe needs a --master, which says when a pass is over".into());
         }
         let (index, workers) = (self.worker_index.unwrap_or(0), self.workers.unwrap_or(1));
         if index >= workers {
@@ -136,6 +189,32 @@ impl Args {
             ));
         }
         self.training.settings().map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// What has to do with samples that only one process has.
+    fn check_shares(&self) -> Result<(), String> {
+        let is_sharded = self.model.read.sharded;
+        if is_sharded && self.master.is_none() {
+            return Err(
+                "--sharded needs a --master, which knows what the others have; without one \
+                        share the data with --worker-index and --workers"
+                    .into(),
+            );
+        }
+        if is_sharded && self.model.data.is_none() {
+            return Err(
+                "--sharded needs --data DIR: the bundled digits are the same everywhere".into()
+            );
+        }
+        if self.serve_samples.is_some() && (self.role != Role::Evaluator || !is_sharded) {
+            return Err("--serve-samples is for an evaluator with a share of its own: give \
+                        --role evaluator and --sharded, or leave it out"
+                .into());
+        }
+        if self.advertise.is_some() && self.serve_samples.is_none() {
+            return Err("--advertise says where --serve-samples is reached: give both".into());
+        }
+        Ok(())
     }
 
     fn check_with_master(&self) -> Result<(), String> {
@@ -156,6 +235,7 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::LabelColumn;
 
     fn check(args: &[&str]) -> Result<(), String> {
         let args = std::iter::once("ps-worker").chain(args.iter().copied());
@@ -172,5 +252,54 @@ mod tests {
         let outside = ["--ps", "a:1", "--worker-index", "2", "--workers", "2"];
         assert!(check(&outside).unwrap_err().contains("--worker-index 2"));
         assert!(check(&["--ps", "a:1", "--optimizer", "x"]).unwrap_err().contains("sgd"));
+    }
+
+    #[test]
+    fn options_of_the_data_are_passed_on_and_checked() {
+        let data = ["--data", "d", "--test", "t", "--format", "csv", "--wrapper", "recordio"];
+        let more = ["--label", "2", "--classes", "7", "--sharded", "--pipe"];
+        let all: Vec<&str> =
+            ["ps-worker", "--master", "a:1"].into_iter().chain(data).chain(more).collect();
+        let args = Args::try_parse_from(all).unwrap();
+        args.check().unwrap();
+        let passed = args.model.to_args();
+        let again =
+            ["ps-worker", "--master", "a:1"].into_iter().map(str::to_owned).chain(passed.clone());
+        let again = Args::try_parse_from(again).unwrap();
+        assert_eq!(again.model.to_args(), passed);
+        assert_eq!(again.model.read.source(None), args.model.read.source(None));
+        assert_eq!(again.model.read.source(None).label, LabelColumn::Number(2));
+
+        let says = |args: &[&str], part: &str| {
+            let args: Vec<&str> = ["--ps", "a:1"].iter().chain(args).copied().collect();
+            let problem = check(&args).unwrap_err();
+            assert!(problem.contains(part), "`{problem}` does not contain `{part}`");
+        };
+        says(&["--test", "t"], "--test without --data");
+        says(&["--pipe"], "--pipe without --data");
+        says(&["--pipe", "--data", "d", "--format", "idx"], "--format idx");
+        says(&["--pipe", "--data", "d", "--wrapper", "recordio"], "--format csv");
+        says(&["--classes", "0"], "1 to 65536");
+        says(&["--pipe", "--data", "d"], "--pipe needs a --master");
+    }
+
+    #[test]
+    fn options_for_shares_are_checked() {
+        let share = ["--sharded", "--data", "d"];
+        let with = |more: &[&'static str]| [&share, more].concat();
+        assert!(check(&with(&["--ps", "a:1"])).unwrap_err().contains("--master"));
+        assert!(check(&with(&["--master", "a:1"])).is_ok());
+        assert!(check(&["--master", "a:1", "--sharded"]).unwrap_err().contains("--data"));
+        let serve = ["--master", "a:1", "--serve-samples", "127.0.0.1:0"];
+        assert!(check(&with(&serve)).unwrap_err().contains("--role evaluator"));
+        let evaluator = with(&[&serve[..], &["--role", "evaluator"]].concat());
+        assert!(check(&evaluator).is_ok());
+        let whole = [&serve[..], &["--role", "evaluator"]].concat();
+        assert!(check(&whole).unwrap_err().contains("--sharded"));
+        let advertise = with(&["--master", "a:1", "--advertise", "h:1"]);
+        assert!(check(&advertise).unwrap_err().contains("--serve-samples"));
+        let args = std::iter::once("ps-worker").chain(evaluator.iter().copied());
+        let args = Args::try_parse_from(args).unwrap();
+        assert!(args.model.to_args().contains(&"--sharded".to_owned()));
     }
 }

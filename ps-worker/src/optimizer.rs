@@ -16,11 +16,13 @@
 
 use crate::client::{Client, ClientConfig, Gradient, PushReport, Weights, discover};
 use crate::model::FlatVars;
+use crate::place::{self, Place};
 use crate::train::{Counters, Pulse, stay_alive};
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};
 use candle_nn::{Optimizer, VarMap};
 use ps_core::Layout;
+use ps_core::ids::{Epoch, Incarnation};
 use ps_core::settings::TrainingSettings;
 use ps_runtime::{Connector, Outside, SystemClock, TrainingArgs};
 use std::sync::Arc;
@@ -47,6 +49,9 @@ pub struct AsyncOptimizerConfig {
     pub settings: TrainingSettings,
     /// How long a server may be away.
     pub patience: Duration,
+    /// In which life of the worker, and in which epoch, where somebody else speaks to a master for
+    /// this process; `None` without a master.
+    pub life: Option<(Incarnation, Epoch)>,
 }
 
 impl AsyncOptimizerConfig {
@@ -61,7 +66,22 @@ impl AsyncOptimizerConfig {
             settings: settings
                 .unwrap_or_else(|error| unreachable!("the defaults are valid: {error}")),
             patience: Duration::from_secs(30),
+            life: None,
         }
+    }
+
+    /// The place that `ps-worker -- CMD` gave this process; `None` when nobody did.
+    ///
+    /// # Errors
+    /// A part of it is missing or no number.
+    pub fn from_env(vars: VarMap) -> std::result::Result<Option<Self>, place::Error> {
+        let place = Place::from_env()?;
+        Ok(place.map(|place| Self {
+            job: place.job,
+            worker: place.worker,
+            life: Some((place.incarnation, place.epoch)),
+            ..Self::new(vars, place.servers)
+        }))
     }
 }
 
@@ -193,11 +213,12 @@ async fn connect(
         seed: u64::from(std::process::id()),
         metrics: Arc::new(|_| ()),
     };
+    let (incarnation, epoch) = config.life.unwrap_or_else(|| (outside.clock.unix_ms(), 0));
     let mut client = ClientConfig {
         job: config.job.clone(),
         worker: config.worker,
-        incarnation: outside.clock.unix_ms(),
-        epoch: 0,
+        incarnation,
+        epoch,
         addresses: config.servers.clone(),
         patience: config.patience,
         attempt: config.patience.min(Duration::from_secs(10)),

@@ -2,18 +2,25 @@
 
 use crate::compute::{Compute, ComputeOn};
 use crate::config::{Args, ModelArgs, Role};
-use crate::data::{self, Dataset};
-use crate::device::DeviceChoice;
-use crate::model::{CandleCompute, ComputeOptions, ModelOptions, Models};
+use crate::data::load_stream;
+use crate::made::Made;
+use crate::model::Models;
+use crate::pipe::{Pipe, Records};
+use crate::place::Place;
+use crate::program::UserProgram;
 use crate::show::Show;
 use crate::threads;
 use crate::train::alone::{self, AloneConfig};
-use crate::train::{self, Counters, Pulse, WorkerConfig};
-use anyhow::Context;
+use crate::train::{
+    self, BuildModel, Counters, Pulse, Share, Streams, WorkerConfig, Workload, WorkloadKind,
+};
+use anyhow::{Context, bail};
+use ps_core::{DataDescription, DataKind};
 use ps_proto::v1;
 use ps_runtime::files::{Directory, FileStore};
 use ps_runtime::model_file;
 use ps_runtime::process::EXIT_USAGE;
+use ps_runtime::transport;
 use ps_runtime::{Outside, Shutdown};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -56,16 +63,28 @@ async fn run(
     outside: Outside,
     shutdown: Shutdown,
 ) -> anyhow::Result<u8> {
-    let compute = model(models, &args.model)?;
+    if let Some(master) = args.master.clone().filter(|_| !args.program.is_empty()) {
+        let config = with_master(&args, master);
+        let counters = Arc::new(Counters::default());
+        return Ok(train::run(config, program(&args), counters, outside, shutdown).await?);
+    }
+    let mut made = Made::new(models, &args.model)?;
+    let (streams, mut shutdown) = (piped(&args, &mut made), shutdown);
+    let streams = tokio::select! {
+        biased;
+        signal = shutdown.wait() => return Ok(signal.exit_code()),
+        streams = streams => streams?,
+    };
     let role = if args.role == Role::Worker { "worker" } else { "evaluator" };
-    (outside.metrics)(&format!("role={role}; train_samples={};", compute.train_samples()));
+    (outside.metrics)(&format!("role={role}; train_samples={};", made.data.train.len()));
     match args.master.clone() {
         Some(master) => {
             let config = with_master(&args, master);
             let counters = Arc::new(Counters::default());
-            Ok(train::run(config, compute, counters, outside, shutdown).await?)
+            let workload = workload(&args, made, streams, &outside).await?;
+            Ok(train::run(config, workload, counters, outside, shutdown).await?)
         }
-        None => run_alone(args, compute, outside, shutdown).await,
+        None => run_alone(args, Box::new(made.model()?), outside, shutdown).await,
     }
 }
 
@@ -74,18 +93,84 @@ async fn run(
 /// # Errors
 /// Data, device or model cannot be had; the message says what to do.
 pub fn model(models: &Models, args: &ModelArgs) -> anyhow::Result<Box<dyn Compute>> {
-    let data: Dataset = match &args.data {
-        Some(dir) => data::load(dir)?,
-        None => data::bundled_digits()?,
+    Ok(Box::new(Made::new(models, args)?.model()?))
+}
+
+/// A program of the user's that does the work, told where the data are.
+fn program(args: &Args) -> Workload {
+    let read = &args.model.read;
+    let folders = [("PS_DATA", &args.model.data), ("PS_TEST", &read.test)];
+    let given = folders.into_iter().filter_map(|(name, path)| Some((name, path.clone()?.into())));
+    let program = UserProgram::new(args.program.clone(), given.collect());
+    let data = DataDescription { kind: DataKind::Program, ..DataDescription::default() };
+    Workload { data, kind: WorkloadKind::Program(Box::new(program)) }
+}
+
+/// With --pipe: a worker's training stream, begun, with what it is; and an evaluator's test stream,
+/// read into `made`.
+///
+/// No process reads the stream of another: a FIFO's bytes come to one reader only, and worker and
+/// evaluator may be on one host.
+async fn piped(args: &Args, made: &mut Made) -> anyhow::Result<Option<(Pipe, DataDescription)>> {
+    let read = &args.model.read;
+    let Some(stem) = args.model.data.as_ref().filter(|_| read.pipe) else {
+        return Ok(None);
     };
-    let choice: DeviceChoice = args.device.parse()?;
-    let device = choice.open()?;
-    let mut options = ModelOptions::new();
-    if let Some(hidden) = &args.hidden {
-        options.set("hidden", hidden.as_str());
+    if args.role == Role::Evaluator {
+        if let Some(stem) = read.test_stem() {
+            made.set_test(load_stream(read.stream(stem)).await?, read.classes)?;
+        }
+        return Ok(None);
     }
-    let options = ComputeOptions { model: args.model.clone(), options, device };
-    Ok(Box::new(CandleCompute::new(models, options, Arc::new(data))?))
+    let Some(classes) = read.classes.or_else(|| made.classes_seen()) else {
+        bail!(
+            "--pipe: the number of classes cannot be seen from a stream before it has been read; \
+             give --classes N, or test data in a folder with --test"
+        );
+    };
+    let records = if read.sharded { Records::Own } else { Records::Shared };
+    let classes = u32::try_from(classes).unwrap_or(u32::MAX);
+    Ok(Some(Pipe::open(read.stream(stem), records, classes).await?))
+}
+
+/// What the job does with the data of this process.
+async fn workload(
+    args: &Args,
+    mut made: Made,
+    streams: Option<(Pipe, DataDescription)>,
+    outside: &Outside,
+) -> anyhow::Result<Workload> {
+    if args.model.read.pipe {
+        let kind = DataKind::Streamed;
+        if args.serve_samples.is_some() {
+            tracing::warn!(
+                "--serve-samples: a stream cannot be served; the training records that this host has \
+                 of its own are not trained on"
+            );
+        }
+        let (streams, data) = match streams {
+            Some((pipe, data)) => (Some(Box::new(pipe) as Box<dyn Streams>), data),
+            None => (None, made.description(kind)),
+        };
+        let build: BuildModel = Box::new(move |agreed| Ok(Box::new(made.for_job(agreed)?)));
+        return Ok(Workload { data, kind: WorkloadKind::Model { build, streams, share: None } });
+    }
+    let kind = if args.model.read.sharded { DataKind::Sharded } else { DataKind::Replicated };
+    let mut data = made.description(kind);
+    let mut share = None;
+    if let Some(address) = &args.serve_samples {
+        let (incoming, address) = transport::listen(address).await?;
+        (outside.metrics)(&format!("role=evaluator; serving_samples={address};"));
+        let advertised = args.advertise.clone().unwrap_or_else(|| address.to_string());
+        data.served_at = Some(advertised);
+        share = Some(Share { incoming, samples: made.data.clone() });
+    }
+    if kind == DataKind::Replicated {
+        // What is wrong with the model is said before anybody waits for this process.
+        made.ready = Some(made.model()?);
+    }
+    let build: BuildModel = Box::new(move |agreed| Ok(Box::new(made.for_job(agreed)?)));
+    Ok(Workload { data, kind: WorkloadKind::Model { build, streams: None, share } })
 }
 
 fn with_master(args: &Args, master: String) -> WorkerConfig {
@@ -125,6 +210,8 @@ async fn run_alone(
         index,
         workers,
         settings,
+        // A program of a job with a master starts us where `ps-worker -- CMD` put it.
+        life: Place::from_env()?.map(|place| (place.incarnation, place.epoch)),
         attempt: Duration::from_millis(args.attempt_ms.max(1)),
         patience: Duration::from_millis(args.patience_ms),
         pulse: Pulse {
@@ -148,7 +235,14 @@ async fn run_alone(
         if let Some(accuracy) = evaluation.accuracy {
             metrics(&format!("final_test_accuracy={accuracy:.4};"));
         }
-        metrics(&format!("final_test_loss={:.4};", evaluation.loss));
+        if evaluation.samples > 0 {
+            metrics(&format!("final_test_loss={:.4};", evaluation.loss));
+        } else {
+            tracing::warn!(
+                "no test data: loss and accuracy of the model on unseen samples are not known; \
+                 give --test or put a test set into --data"
+            );
+        }
     }
     for line in show.summary(&counters) {
         tracing::info!("{line}");

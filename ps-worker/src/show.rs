@@ -130,7 +130,10 @@ impl Observer for Show {
         if let Some(accuracy) = evaluation.accuracy {
             line.push_str(&format!(" test_accuracy={accuracy:.4};"));
         }
-        line.push_str(&format!(" test_loss={:.4};", evaluation.loss));
+        // Without test samples there is no loss on them.
+        if evaluation.samples > 0 {
+            line.push_str(&format!(" test_loss={:.4};", evaluation.loss));
+        }
         match &self.bar {
             Some(bar) => bar.suspend(|| (self.metrics)(&line)),
             None => (self.metrics)(&line),

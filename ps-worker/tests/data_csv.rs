@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::path::Path;
 
-use ps_worker::data::{Dataset, Error, LabelColumn, Samples, load, load_with};
+use ps_worker::data::{DataSource, Dataset, Error, LabelColumn, Samples};
+
+fn load(dir: &Path) -> Result<Dataset, Error> {
+    ps_worker::data::load(&DataSource::folder(dir))
+}
 
 fn read(train: &str, test: &str) -> Result<Dataset, Error> {
     read_with(train, test, &LabelColumn::Last)
@@ -14,7 +19,8 @@ fn read_with(train: &str, test: &str, label: &LabelColumn) -> Result<Dataset, Er
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("train.csv"), train).unwrap();
     fs::write(dir.path().join("test.csv"), test).unwrap();
-    load_with(dir.path(), label)
+    let source = DataSource { label: label.clone(), ..DataSource::folder(dir.path()) };
+    ps_worker::data::load(&source)
 }
 
 fn all(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
@@ -100,9 +106,9 @@ fn lines_of_another_length_are_named() {
 
 #[test]
 fn files_without_samples_are_refused() {
-    assert_says(read("", "1,0\n"), &["train.csv", "empty"]);
+    assert_says(read("", "1,0\n"), &["looked for train.csv", "found test.csv, train.csv"]);
     assert_says(read("x,y\n", "1,0\n"), &["train.csv", "no line of values"]);
-    assert_says(read("1,0\n2,1\n", ""), &["test.csv", "no line of values"]);
+    assert_says(read("x,y\n1,0\n2,1\n", "x,y\n"), &["test.csv", "no line of values"]);
 }
 
 #[test]
@@ -114,8 +120,8 @@ fn text_that_is_not_utf8_is_named() {
 }
 
 #[test]
-fn one_file_alone_is_not_a_set() {
+fn test_files_alone_are_nothing_to_train_on() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("train.csv"), "1,0\n").unwrap();
-    assert_says(load(dir.path()), &["looked for test.csv", "found train.csv"]);
+    fs::write(dir.path().join("test.csv"), "1,0\n").unwrap();
+    assert_says(load(dir.path()), &["looked for train.csv", "found test.csv", "--test"]);
 }

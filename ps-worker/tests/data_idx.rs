@@ -8,8 +8,12 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ps_worker::data::{Dataset, Error, bundled_digits, load};
+use ps_worker::data::{DataSource, Dataset, Error, bundled_digits};
 use tempfile::TempDir;
+
+fn load(dir: &Path) -> Result<Dataset, Error> {
+    ps_worker::data::load(&DataSource::folder(dir))
+}
 
 /// Two images of 2 x 3 pixels.
 fn images() -> Vec<u8> {

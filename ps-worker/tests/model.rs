@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{Module, ModuleT, VarBuilder, batch_norm, layer_norm, linear};
 use ps_core::permutation;
-use ps_worker::compute::Compute;
+use ps_worker::compute::{self, Compute};
 use ps_worker::data::{Dataset, Features, Samples, bundled_digits};
 use ps_worker::model::{
     Batch, CandleCompute, ComputeOptions, DataShape, Model, ModelError, ModelOptions, Models,
@@ -38,6 +38,10 @@ fn compute(model: &str, options: &[(&str, &str)]) -> CandleCompute {
     compute_with(&Models::built_in(), model, options, small_data()).unwrap()
 }
 
+fn numbers(samples: &[u64]) -> compute::Batch {
+    compute::Batch::Numbers(samples.to_vec())
+}
+
 /// What is said when this model is built or takes its first step.
 fn refusal<M: Model>() -> String {
     let models = Models::built_in().with::<M>("own");
@@ -46,7 +50,7 @@ fn refusal<M: Model>() -> String {
         Err(error) => return error.to_string(),
     };
     let weights = compute.start_weights(1).unwrap();
-    compute.gradient(&weights, &[0, 1]).unwrap_err().to_string()
+    compute.gradient(&weights, &numbers(&[0, 1])).unwrap_err().to_string()
 }
 
 #[test]
@@ -56,13 +60,13 @@ fn the_gradient_agrees_with_finite_differences() {
         let mut compute = compute(model, options);
         let mut weights = compute.start_weights(5).unwrap();
         let samples = [4, 0, 6, 3, 1];
-        let step = compute.gradient(&weights, &samples).unwrap();
+        let step = compute.gradient(&weights, &numbers(&samples)).unwrap();
         assert!(step.present.iter().all(|&present| present));
         for element in 0..weights.len() {
             let held = weights[element];
             let mut loss_at = |value: f32| {
                 weights[element] = value;
-                compute.gradient(&weights, &samples).unwrap().loss
+                compute.gradient(&weights, &numbers(&samples)).unwrap().loss
             };
             let width = 2e-3_f32;
             let numeric =
@@ -87,8 +91,8 @@ fn plain_sgd_learns_the_bundled_digits_the_same_way_each_time() {
         for pass in 0..5 {
             let order = permutation(1, pass, compute.train_samples() as u32);
             for batch in order.chunks(32) {
-                let numbers: Vec<u64> = batch.iter().map(|&number| u64::from(number)).collect();
-                let step = compute.gradient(&weights, &numbers).unwrap();
+                let batch: Vec<u64> = batch.iter().map(|&number| u64::from(number)).collect();
+                let step = compute.gradient(&weights, &numbers(&batch)).unwrap();
                 for (weight, gradient) in weights.iter_mut().zip(&step.gradient) {
                     *weight -= 0.1 * gradient;
                 }
@@ -109,7 +113,7 @@ fn start_weights_come_from_the_seed_alone() {
     assert_eq!(start.len(), 6 * 7 + 7 + 7 * 3 + 3);
     assert_eq!(compute("mlp", &[("hidden", "7")]).start_weights(9).unwrap(), start);
     assert_ne!(first.start_weights(10).unwrap(), start);
-    first.gradient(&vec![0.5; start.len()], &[0]).unwrap();
+    first.gradient(&vec![0.5; start.len()], &numbers(&[0])).unwrap();
     assert_eq!(first.start_weights(9).unwrap(), start, "start weights are not the current ones");
 }
 
@@ -134,7 +138,7 @@ fn absent_gradients_are_reported_and_zero() {
     let models = Models::built_in().with::<CutOff>("own");
     let mut compute = compute_with(&models, "own", &[], small_data()).unwrap();
     let weights = compute.start_weights(1).unwrap();
-    let step = compute.gradient(&weights, &[0, 1, 2]).unwrap();
+    let step = compute.gradient(&weights, &numbers(&[0, 1, 2])).unwrap();
     let names: Vec<&str> = compute.layout().tensors().iter().map(|t| t.name.as_str()).collect();
     assert_eq!(names, ["a.bias", "a.weight", "b.bias", "b.weight"]);
     assert_eq!(step.present, [true, true, false, false]);
@@ -147,7 +151,7 @@ fn absent_gradients_are_reported_and_zero() {
 fn a_loss_that_is_not_finite_is_a_result() {
     let mut compute = compute("linear", &[]);
     let weights = vec![f32::NAN; compute.layout().elements()];
-    assert!(compute.gradient(&weights, &[0]).unwrap().loss.is_nan());
+    assert!(compute.gradient(&weights, &numbers(&[0])).unwrap().loss.is_nan());
     assert!(compute.evaluate(&weights).unwrap().loss.is_nan());
 }
 
@@ -156,7 +160,7 @@ fn bad_steps_are_refused() {
     let mut compute = compute("linear", &[]);
     let weights = compute.start_weights(1).unwrap();
     let mut error = |weights: &[f32], samples: &[u64]| {
-        compute.gradient(weights, samples).unwrap_err().to_string()
+        compute.gradient(weights, &numbers(samples)).unwrap_err().to_string()
     };
     assert!(error(&weights, &[]).contains("no samples"));
     assert!(error(&weights, &[8]).contains("sample 8 of 8"));
@@ -234,4 +238,35 @@ fn models_that_cannot_be_trained_are_refused() {
     assert!(error.contains("a loss of shape [3]"), "{error}");
     let error = refusal::<RunningStatistics>();
     assert!(error.contains("`norm.running_mean` was changed"), "{error}");
+}
+
+#[test]
+fn samples_from_elsewhere_train_a_model_that_has_none_of_its_own() {
+    let data = small_data();
+    let (features, labels) = data.train.gather(&[4, 0, 2]).unwrap();
+    let mut has_data = compute("mlp", &[("hidden", "5")]);
+    let weights = has_data.start_weights(3).unwrap();
+    let expected = has_data.gradient(&weights, &numbers(&[4, 0, 2])).unwrap();
+
+    let none = || Samples::new(Features::Floats(Vec::new()), Vec::new(), Vec::new()).unwrap();
+    let nothing = Arc::new(Dataset { train: none(), test: none(), classes: 0 });
+    let options = || ComputeOptions {
+        model: "mlp".to_owned(),
+        options: ModelOptions::from_iter([("hidden", "5")]),
+        device: Device::Cpu,
+    };
+    let shape = DataShape { features: data.train.shape().to_vec(), classes: data.classes };
+    let models = Models::built_in();
+    let mut empty = CandleCompute::for_shape(&models, options(), nothing, &shape).unwrap();
+    assert_eq!(empty.start_weights(3).unwrap(), weights);
+    let values = compute::Batch::Values { features, labels };
+    assert_eq!(empty.gradient(&weights, &values).unwrap(), expected);
+    assert!(empty.evaluate(&weights).unwrap().loss.is_nan());
+
+    let other = DataShape { features: vec![99], classes: data.classes };
+    let refused = CandleCompute::for_shape(&models, options(), data.clone(), &other);
+    assert!(refused.err().unwrap().to_string().contains("[99]"));
+    let fewer = DataShape { classes: 1, ..shape };
+    let refused = CandleCompute::for_shape(&models, options(), data, &fewer);
+    assert!(refused.err().unwrap().to_string().contains("--classes"));
 }

@@ -3,15 +3,36 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Where results are written.
+/// The end of the name of a file that is being written.
+const PARTIAL: &str = ".partial";
+
+/// Where results and checkpoints are. A name has no folder in it.
 pub trait FileStore: Send + Sync {
     /// Writes a file whole: a reader sees the old one or the new one, also after a crash.
     ///
     /// # Errors
     /// It could not be written; the message names the file.
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Reads a file whole.
+    ///
+    /// # Errors
+    /// It is not there, or could not be read; the message names the file.
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// The names of all files, sorted; not of those that are still being written, nor of folders.
+    ///
+    /// # Errors
+    /// They could not be listed; the message names the place.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Removes a file; one that is not there is no error.
+    ///
+    /// # Errors
+    /// It could not be removed; the message names the file.
+    fn remove(&self, name: &str) -> io::Result<()>;
 
     /// Where the files are, for messages to people.
     fn location(&self) -> String;
@@ -31,9 +52,17 @@ impl Directory {
     /// # Errors
     /// It cannot be created or written; the message names it and what to do.
     pub fn open(path: &Path) -> io::Result<Self> {
+        Self::open_for("--out", path)
+    }
+
+    /// The same for a directory that is chosen with this option.
+    ///
+    /// # Errors
+    /// It cannot be created or written; the message names it and what to do.
+    pub fn open_for(option: &str, path: &Path) -> io::Result<Self> {
         let named = |error: io::Error| {
             let path = path.display();
-            let message = format!("output directory {path}: {error}; choose another with --out");
+            let message = format!("directory {path}: {error}; choose another with {option}");
             io::Error::new(error.kind(), message)
         };
         std::fs::create_dir_all(path).map_err(named)?;
@@ -42,15 +71,18 @@ impl Directory {
         std::fs::remove_file(&probe).map_err(named)?;
         Ok(Self(path.to_owned()))
     }
+
+    /// An error that names the file.
+    fn named(&self, doing: &str, name: &str, error: &io::Error) -> io::Error {
+        let path = self.0.join(name);
+        io::Error::new(error.kind(), format!("{doing} {}: {error}", path.display()))
+    }
 }
 
 impl FileStore for Directory {
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let path = self.0.join(name);
-        let partial = self.0.join(format!("{name}.partial"));
-        let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("writing {}: {error}", path.display()))
-        };
+        let partial = self.0.join(format!("{name}{PARTIAL}"));
         let write = || {
             let mut file = std::fs::File::create(&partial)?;
             file.write_all(bytes)?;
@@ -59,7 +91,37 @@ impl FileStore for Directory {
             // The new name is durable only once the directory is.
             std::fs::File::open(&self.0)?.sync_all()
         };
-        write().map_err(named)
+        write().map_err(|error| self.named("writing", name, &error))
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        std::fs::read(self.0.join(name)).map_err(|error| self.named("reading", name, &error))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let list = || {
+            let mut names = Vec::new();
+            for entry in std::fs::read_dir(&self.0)? {
+                let entry = entry?;
+                // A name that is not UTF-8 is none of ours.
+                let name = entry.file_name().into_string().unwrap_or_default();
+                if !name.is_empty() && !name.ends_with(PARTIAL) && entry.path().is_file() {
+                    names.push(name);
+                }
+            }
+            names.sort_unstable();
+            Ok(names)
+        };
+        list().map_err(|error| self.named("listing", "", &error))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.0.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.named("removing", name, &error))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn location(&self) -> String {
@@ -74,14 +136,31 @@ pub struct Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
 impl Memory {
     /// A file's content, if it was written.
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(name).cloned()
+        self.files().get(name).cloned()
+    }
+
+    fn files(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 impl FileStore for Memory {
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut files = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        files.insert(name.to_owned(), bytes.to_owned());
+        self.files().insert(name.to_owned(), bytes.to_owned());
+        Ok(())
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, format!("no file {name}"));
+        Memory::read(self, name).ok_or_else(missing)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.files().keys().cloned().collect())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.files().remove(name);
         Ok(())
     }
 
@@ -109,7 +188,29 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, b"").unwrap();
-        let error = Directory::open(&file.join("out")).unwrap_err().to_string();
-        assert!(error.contains("file/out") && error.contains("--out"), "{error}");
+        let error =
+            Directory::open_for("--checkpoints", &file.join("out")).unwrap_err().to_string();
+        assert!(error.contains("file/out") && error.contains("--checkpoints"), "{error}");
+    }
+
+    #[test]
+    fn files_are_listed_read_and_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("folder")).unwrap();
+        std::fs::write(directory.path().join("c.partial"), b"").unwrap();
+        let stores: [Files; 2] =
+            [Arc::new(Directory::open(directory.path()).unwrap()), Arc::new(Memory::default())];
+        for files in stores {
+            files.write("b", b"two").unwrap();
+            files.write("a", b"one").unwrap();
+            assert_eq!(files.list().unwrap(), ["a", "b"]);
+            assert_eq!(files.read("b").unwrap(), b"two");
+            files.remove("b").unwrap();
+            files.remove("b").unwrap();
+            assert_eq!(files.list().unwrap(), ["a"]);
+            let error = files.read("b").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            assert!(error.to_string().contains('b'), "{error}");
+        }
     }
 }

@@ -3,7 +3,9 @@
 //! `run` functions of the three roles take these as arguments; only `main` functions and tests make
 //! them. See docs/adr/0001-runtime-crate.md for why this is a crate of its own.
 
+pub mod advertise;
 pub mod backoff;
+mod blocking;
 pub mod clock;
 mod config_file;
 pub mod files;
@@ -15,6 +17,7 @@ pub mod shutdown;
 pub mod training_args;
 pub mod transport;
 
+pub use blocking::blocking;
 pub use clock::{Clock, SystemClock, TimeSource};
 pub use shutdown::{Shutdown, Signal};
 pub use training_args::TrainingArgs;

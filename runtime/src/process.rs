@@ -29,6 +29,10 @@ pub struct ProcessArgs {
     /// Leave when standard input ends: set by a parent that must not leave orphans.
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
+    /// Whether the log is never coloured, also on a terminal: a container's may be one that nobody
+    /// sees.
+    #[arg(skip)]
+    pub plain: bool,
 }
 
 /// Parses the command line of a program: flags over environment over file over defaults.
@@ -36,22 +40,68 @@ pub struct ProcessArgs {
 /// # Errors
 /// The exit code to leave with; the message was printed.
 pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<A, ExitCode> {
-    let args: Vec<OsString> = args.into_iter().collect();
-    let command = match config_file::apply(A::command(), &args) {
-        Ok(command) => command,
-        Err(message) => {
-            eprintln!("error: {message}");
-            return Err(ExitCode::from(EXIT_USAGE));
+    parse_with(args, Ok).map_err(|unparsed| unparsed.print())
+}
+
+/// Why a command line was not parsed.
+#[derive(Debug)]
+pub enum Unparsed {
+    /// What clap says: a mistake, or the answer to `--help`.
+    Clap(Box<clap::Error>),
+    /// What the configuration file or the caller finds wrong.
+    Other(String),
+}
+
+impl Unparsed {
+    /// Prints it where it belongs; the exit code to leave with.
+    pub fn print(&self) -> ExitCode {
+        match self {
+            Unparsed::Clap(error) => {
+                let _ = error.print();
+            }
+            Unparsed::Other(message) => eprintln!("error: {message}"),
         }
-    };
-    let parsed =
-        command.try_get_matches_from(args).and_then(|m: ArgMatches| A::from_arg_matches(&m));
-    parsed.map_err(|error| {
-        // --help and --version are answers, not errors.
-        let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
-        let _ = error.print();
-        ExitCode::from(code)
-    })
+        ExitCode::from(self.exit_code())
+    }
+
+    /// 0 for `--help` and `--version`, which are answers, not errors.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Unparsed::Clap(error) if !error.use_stderr() => 0,
+            _ => EXIT_USAGE,
+        }
+    }
+}
+
+impl std::fmt::Display for Unparsed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // Its first paragraph; what follows is usage for people at a terminal.
+            Unparsed::Clap(error) => {
+                let text = error.to_string();
+                let first = text.split("\n\n").next().unwrap_or_default().trim();
+                f.write_str(first.strip_prefix("error: ").unwrap_or(first))
+            }
+            Unparsed::Other(message) => f.write_str(message),
+        }
+    }
+}
+
+/// As [`parse`], but nothing is printed, and `prepare` may change the command before it is used:
+/// defaults that it sets win over the configuration file's and lose against flags and environment.
+///
+/// # Errors
+/// The command line, the file or `prepare` is wrong, or help was asked for.
+pub fn parse_with<A: Parser>(
+    args: impl IntoIterator<Item = OsString>,
+    prepare: impl FnOnce(clap::Command) -> Result<clap::Command, String>,
+) -> Result<A, Unparsed> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let command = config_file::apply(A::command(), &args).and_then(prepare);
+    let command = command.map_err(Unparsed::Other)?;
+    let matches: Result<ArgMatches, _> = command.try_get_matches_from(args);
+    let parsed = matches.and_then(|matches| A::from_arg_matches(&matches));
+    parsed.map_err(|error| Unparsed::Clap(Box::new(error)))
 }
 
 /// Runs a role in a tokio runtime with logging, signals and the real outside.
@@ -62,7 +112,7 @@ where
     F: FnOnce(Outside, Shutdown) -> R,
     R: Future<Output = anyhow::Result<u8>>,
 {
-    start_logging(process.log);
+    start_logging(process.log, process.plain);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -86,7 +136,7 @@ where
 }
 
 /// An error with its causes, each said once: many errors already name their cause themselves.
-fn causes(error: &anyhow::Error) -> String {
+pub fn causes(error: &anyhow::Error) -> String {
     error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |text, cause| {
         if text.contains(&cause) { text } else { format!("{text}: {cause}") }
     })
@@ -132,12 +182,12 @@ fn signals(exit_with_parent: bool) -> anyhow::Result<Shutdown> {
     Ok(shutdown)
 }
 
-/// Logs to stderr: plain lines, coloured on a terminal.
-fn start_logging(level: LevelFilter) {
+/// Logs to stderr: plain lines, coloured on a terminal unless they must not be.
+fn start_logging(level: LevelFilter, plain: bool) {
     use std::io::IsTerminal;
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(!plain && std::io::stderr().is_terminal())
         // Nobody may read them any more, and saying so there would be a panic.
         .log_internal_errors(false)
         .with_target(false)

@@ -7,6 +7,7 @@ use ps_core::{Layout, TensorSpec};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_proto::v1::shard_control_client::ShardControlClient;
+use ps_runtime::files::Files;
 use ps_runtime::shutdown::ShutdownTrigger;
 use ps_runtime::{Connector, Outside, Shutdown, SystemClock, transport};
 use ps_server::config::Config;
@@ -41,6 +42,11 @@ pub fn outside() -> Outside {
 impl Server {
     /// Starts the server of this shard.
     pub async fn start(shard: u32) -> anyhow::Result<Self> {
+        Self::start_with(shard, None).await
+    }
+
+    /// Starts the server of this shard with a place for its checkpoints.
+    pub async fn start_with(shard: u32, checkpoints: Option<Files>) -> anyhow::Result<Self> {
         let (incoming, address) = transport::listen("127.0.0.1:0").await?;
         let address = address.to_string();
         let config = Config {
@@ -55,7 +61,10 @@ impl Server {
         let (trigger, shutdown) = Shutdown::new();
         let served = address.clone();
         let task = tokio::spawn(async move {
-            let _ = ps_server::serve::run(config, incoming, served, outside(), shutdown).await;
+            let outside = outside();
+            let served =
+                ps_server::serve::run(config, incoming, served, outside, shutdown, checkpoints);
+            let _ = served.await;
         });
         Ok(Self { address, _trigger: trigger, task })
     }
@@ -79,12 +88,12 @@ impl Server {
         self.init_model(&model()).await
     }
 
-    /// Creates a model on this one server with zeros.
+    /// Creates a model on this server of shard 0 with zeros.
     pub async fn init_model(&self, model: &ModelSpec) -> Result<(), Status> {
         let header = v1::InitHeader {
             job: JOB.into(),
             model: Some(model.into()),
-            start_digest: crc32fast::hash(&vec![0; model.layout.elements() * 4]),
+            start_digest: crc32fast::hash(&vec![0; model.partition().range(0).len() * 4]),
             ..v1::InitHeader::default()
         };
         let chunks = (0..).zip(model.partition().chunks(0)).map(|(index, range)| {

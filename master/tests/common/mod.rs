@@ -1,16 +1,19 @@
 //! A master on a loopback port, with servers and members that are only what the master sees of them.
 
+#![allow(dead_code)] // Each test program uses a part of it.
+
 use futures_util::Stream;
+use ps_core::checkpoint::{File, names};
 use ps_core::master::Config as MachineConfig;
 use ps_core::optimizer::{Correction, Optimizer};
 use ps_core::schedule::{LearningRate, Schedule};
 use ps_core::settings::TrainingSettings;
-use ps_core::{Layout, TensorSpec};
+use ps_core::{DataDescription, Layout, TensorSpec};
 use ps_master::Config;
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::{DataPlane, DataPlaneServer};
 use ps_proto::v1::shard_control_server::{ShardControl, ShardControlServer};
-use ps_runtime::files::Memory;
+use ps_runtime::files::{FileStore, Files, Memory};
 use ps_runtime::member::{self, Member};
 use ps_runtime::shutdown::ShutdownTrigger;
 use ps_runtime::{Connector, Outside, Shutdown, SystemClock};
@@ -68,23 +71,42 @@ pub(crate) struct Job {
     pub(crate) address: String,
     pub(crate) lines: Arc<Mutex<Vec<String>>>,
     pub(crate) files: Memory,
+    /// Where checkpoints are, of the master and of all servers.
+    pub(crate) folder: Memory,
     pub(crate) trigger: ShutdownTrigger,
     pub(crate) master: JoinHandle<Result<u8, ps_master::Error>>,
 }
 
 impl Job {
     pub(crate) async fn start(servers: u32, workers: u32, passes: u64) -> Self {
+        Self::launch(servers, workers, settings(passes), None).await
+    }
+
+    /// A job that writes checkpoints to this folder, or goes on from what is there.
+    pub(crate) async fn go_on(servers: u32, settings: TrainingSettings, folder: &Memory) -> Self {
+        Self::launch(servers, 1, settings, Some(folder.clone())).await
+    }
+
+    async fn launch(
+        servers: u32,
+        workers: u32,
+        settings: TrainingSettings,
+        checkpoints: Option<Memory>,
+    ) -> Self {
         let (incoming, address) = ps_runtime::transport::listen("127.0.0.1:0").await.unwrap();
         let address = address.to_string();
-        let mut config = Config::new(JOB, servers, workers, settings(passes));
+        let mut config = Config::new(JOB, servers, workers, settings);
         config.machine = MachineConfig { lease: Duration::from_millis(1500), ..config.machine };
         let (outside, lines) = outside(1);
         let (trigger, shutdown) = Shutdown::new();
         let files = Memory::default();
         let store = Arc::new(files.clone());
-        let run = ps_master::run(config, incoming, address.clone(), outside, shutdown, store);
+        let folder = checkpoints.clone().unwrap_or_default();
+        let checkpoints = checkpoints.map(|folder| Arc::new(folder) as Files);
+        let at = address.clone();
+        let run = ps_master::run(config, incoming, at, outside, shutdown, store, checkpoints);
         let master = tokio::spawn(run);
-        Self { address, lines, files, trigger, master }
+        Self { address, lines, files, folder, trigger, master }
     }
 
     pub(crate) async fn member(
@@ -109,7 +131,7 @@ impl Job {
             token,
             index,
             address,
-            train_samples: SAMPLES,
+            data: Some(DataDescription::replicated(SAMPLES).into()),
             epoch: 0,
         };
         let member = Member::register(&outside(token).0, &self.address, request).await?;
@@ -123,7 +145,13 @@ impl Job {
         shards: u32,
     ) -> (Arc<FakeShard>, JoinHandle<v1::Leave>) {
         let (incoming, address) = ps_runtime::transport::listen("127.0.0.1:0").await.unwrap();
-        let fake = Arc::new(FakeShard { shard, shards, memberships: Mutex::default() });
+        let fake = Arc::new(FakeShard {
+            shard,
+            shards,
+            memberships: Mutex::default(),
+            folder: self.folder.clone(),
+            restored: Mutex::default(),
+        });
         let serving = ps_runtime::transport::server()
             .add_service(DataPlaneServer::from_arc(fake.clone()))
             .add_service(ShardControlServer::from_arc(fake.clone()))
@@ -200,6 +228,9 @@ pub(crate) struct FakeShard {
     shard: u32,
     shards: u32,
     pub(crate) memberships: Mutex<Vec<v1::MembershipRequest>>,
+    folder: Memory,
+    /// Checkpoints that it was told to restore, and in which epoch.
+    pub(crate) restored: Mutex<Vec<(u64, u64)>>,
 }
 
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -214,6 +245,35 @@ impl ShardControl for FakeShard {
         let revision = request.revision;
         self.memberships.lock().unwrap().push(request);
         Ok(Response::new(v1::MembershipReply { revision }))
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<v1::SnapshotRequest>,
+    ) -> Result<Response<v1::SnapshotReply>, Status> {
+        let number = request.into_inner().number;
+        let name = names::shard_file(number, self.shard, self.shards);
+        self.folder.write(&name, b"what a shard holds").unwrap();
+        let range = settings(1).model_spec(&layout(), self.shards).partition().range(self.shard);
+        let elements = range.start as u64..range.end as u64;
+        let file = File { name, shard: self.shard, bytes: 18, crc: 1, elements };
+        Ok(Response::new(v1::SnapshotReply { file: Some((&file).into()) }))
+    }
+
+    async fn restore(
+        &self,
+        request: Request<v1::RestoreRequest>,
+    ) -> Result<Response<v1::RestoreReply>, Status> {
+        let request = request.into_inner();
+        for file in &request.files {
+            if self.folder.read(&file.name).is_none() {
+                return Err(Status::failed_precondition(format!("{} is missing", file.name)));
+            }
+        }
+        if !request.verify_only {
+            self.restored.lock().unwrap().push((request.number, request.epoch));
+        }
+        Ok(Response::new(v1::RestoreReply {}))
     }
 }
 

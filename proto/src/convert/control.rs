@@ -3,11 +3,11 @@
 use super::Error;
 use super::refusal::{self, Reason};
 use crate::v1;
+use ps_core::DataDescription;
 use ps_core::gate::Member;
 use ps_core::learning::Losses;
 use ps_core::limits::{
-    ADDRESS_BYTES_MAX, MESSAGE_TEXT_BYTES_MAX, SAMPLES_MAX, SHARDS_MAX, STALENESS_COUNTS_MAX,
-    WORKERS_MAX,
+    ADDRESS_BYTES_MAX, MESSAGE_TEXT_BYTES_MAX, SHARDS_MAX, STALENESS_COUNTS_MAX, WORKERS_MAX,
 };
 use ps_core::master::{
     Caller, EvaluateTask, EvaluationResult, Heartbeat, JobProgress, LeaseResult, Membership,
@@ -63,16 +63,16 @@ impl TryFrom<v1::RegisterRequest> for Registration {
             let (field, expected) = ("address", "HOST:PORT, where workers reach the server");
             return Err(Error::invalid(NAME, field, format!("`{}`", request.address), expected));
         }
-        if request.train_samples > SAMPLES_MAX {
-            let (field, expected) = ("train_samples", format!("at most {SAMPLES_MAX}"));
-            return Err(Error::invalid(NAME, field, request.train_samples, expected));
+        let data = request.data.map(DataDescription::try_from).transpose()?;
+        if role == Role::Worker && data.is_none() {
+            return Err(Error::Missing { message: NAME, field: "data" });
         }
         Ok(Self {
             role,
             token: request.token,
             index: request.index,
             address: request.address,
-            train_samples: request.train_samples,
+            data: data.unwrap_or_default(),
             epoch: request.epoch,
         })
     }
@@ -156,6 +156,7 @@ impl TryFrom<v1::LeaseResult> for LeaseResult {
         let is_finite = wire.loss_sum.is_finite();
         Ok(Self {
             lease: wire.lease,
+            samples: wire.samples,
             losses: Losses {
                 steps: wire.steps,
                 steps_not_finite: if is_finite { wire.steps_not_finite } else { wire.steps },
@@ -208,6 +209,7 @@ impl From<Word> for v1::HeartbeatReply {
             progress: Some(word.progress.into()),
             leave,
             stop: word.stop,
+            data: word.data.map(v1::DataDescription::from),
         }
     }
 }
@@ -223,6 +225,10 @@ impl From<Task> for v1::NextTaskReply {
                 end: task.end,
                 progress: Some(task.progress.into()),
                 start_clock: task.start_clock,
+                source: task.source,
+                source_samples: task.source_samples,
+                served_at: task.served_at.unwrap_or_default(),
+                whole: task.whole,
             }),
             Task::Evaluate(task) => {
                 Wire::Evaluate(v1::EvaluateTask { pass: task.pass, r#final: task.is_final })
@@ -264,7 +270,7 @@ pub fn refused(refused: &Refusal) -> Status {
             refusal::status(Reason::StaleIncarnation, 0, *current, message)
         }
         Refusal::NoSuchPlace { .. } | Refusal::NoIndex { .. } => Status::invalid_argument(message),
-        Refusal::OtherSamples { .. } | Refusal::NoSamples { .. } | Refusal::JobOver { .. } => {
+        Refusal::OtherData(_) | Refusal::NoSamples { .. } | Refusal::JobOver { .. } => {
             Status::failed_precondition(message)
         }
     }
@@ -291,6 +297,7 @@ mod tests {
             (v1::RegisterRequest { index: Some(SHARDS_MAX), ..register() }, "`index`"),
             (v1::RegisterRequest { address: "x".repeat(1000), ..register() }, "`address`"),
             (v1::RegisterRequest { address: "host".into(), ..register() }, "HOST:PORT"),
+            (v1::RegisterRequest { role: v1::Role::Worker.into(), ..register() }, "`data`"),
         ];
         for (request, part) in cases {
             let error = Registration::try_from(request).unwrap_err().to_string();

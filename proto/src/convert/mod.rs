@@ -1,7 +1,9 @@
 //! Wire to domain and back: the only place that checks what arrives.
 
+pub mod checkpoint;
 pub mod control;
 pub mod data;
+pub mod description;
 pub mod model;
 pub mod refusal;
 

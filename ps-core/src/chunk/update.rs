@@ -31,7 +31,8 @@ pub enum Outcome {
 }
 
 /// Why an update would have spoiled the chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// A pushed value, of a gradient or of state, is NaN or infinite.
     NonFiniteGradient,

@@ -4,6 +4,7 @@
 use super::Machine;
 use super::finish::{Phase, Stop};
 use super::types::{Action, EvaluationResult, Level, ModelWritten, Role, Seat};
+use crate::data_description::DataKind;
 use std::time::Duration;
 
 /// After a signal the model must be written this soon: everything must be over within 8 s.
@@ -38,39 +39,79 @@ impl Machine {
             self.phase = Phase::Saving { stop };
             return true;
         }
-        self.advance_save(now)
-    }
-
-    pub(super) fn advance_save(&mut self, now: Duration) -> bool {
-        let is_late = self.signalled.is_some_and(|at| now >= at + SAVED_AFTER_SIGNAL);
+        let is_late = self.is_late(now);
         if is_late {
-            self.fail(
-                "the model could not be saved within the time that a signal leaves".into(),
-                now,
-            );
+            self.fail_late(now);
         }
         is_late
     }
 
+    fn is_late(&self, now: Duration) -> bool {
+        self.signalled.is_some_and(|at| now >= at + SAVED_AFTER_SIGNAL)
+    }
+
+    fn fail_late(&mut self, now: Duration) {
+        self.fail("the model could not be saved within the time that a signal leaves".into(), now);
+    }
+
+    /// The model and the last checkpoint are written side by side. A checkpoint that is late or
+    /// fails does not cost the model.
+    pub(super) fn advance_save(&mut self, stop: Stop, now: Duration) -> bool {
+        self.checkpoint_last(&stop, now);
+        let is_late = self.is_late(now);
+        if self.written.is_none() {
+            if is_late {
+                self.fail_late(now);
+            }
+            return is_late;
+        }
+        if !self.are_checkpoints_over() && !is_late {
+            return false;
+        }
+        if !self.are_checkpoints_over() {
+            self.log(Level::Error, "the last checkpoint was not complete in time");
+            self.checkpoints.give_up();
+        }
+        match self.written.take() {
+            Some(Ok(written)) => self.saved(stop, written, now),
+            // The signal came before there was anything to save.
+            Some(Err(reason)) if self.samples_done() == 0 && stop.exit_code() > 1 => {
+                self.log(Level::Warn, format!("nothing was saved: {reason}"));
+                self.leave(stop.exit_code(), None, now);
+            }
+            Some(Err(reason)) => self.fail(reason, now),
+            None => return false,
+        }
+        true
+    }
+
     /// The driver wrote the model, or could not.
     pub fn model_written(&mut self, written: Result<ModelWritten, String>, now: Duration) {
-        if let Phase::Saving { stop } = self.phase.clone() {
-            match written {
-                Ok(written) => self.saved(stop, written, now),
-                // The signal came before there was anything to save.
-                Err(reason) if self.progress().samples_done == 0 && stop.exit_code() > 1 => {
-                    self.log(Level::Warn, format!("nothing was saved: {reason}"));
-                    self.leave(stop.exit_code(), None, now);
-                }
-                Err(reason) => self.fail(reason, now),
-            }
+        if matches!(self.phase, Phase::Saving { .. }) {
+            self.written = Some(written);
         }
         self.advance(now);
     }
 
+    /// The servers hold no model.
+    pub fn no_model(&mut self, now: Duration) {
+        if let Phase::Saving { stop } = self.phase.clone()
+            && self.kind() == Some(DataKind::Program)
+        {
+            let line = "the programs left no model on the servers: none is written";
+            self.log(Level::Warn, line);
+            self.leave(stop.exit_code(), stop.reason(), now);
+            return self.advance(now);
+        }
+        let reason = "the servers hold no model: no worker has created it";
+        self.model_written(Err(reason.to_owned()), now);
+    }
+
     fn saved(&mut self, stop: Stop, written: ModelWritten, now: Duration) {
         self.record.saved(written.servers, now);
-        if stop != Stop::Completed || self.signalled.is_some() {
+        // Nobody here can compute the model of a user's program.
+        let is_foreign = self.kind() == Some(DataKind::Program);
+        if stop != Stop::Completed || self.signalled.is_some() || is_foreign {
             let exit_code = stop.exit_code();
             return self.leave(exit_code, stop.reason(), now);
         }

@@ -1,8 +1,10 @@
 //! Members that are silent, stuck or leaving.
 
 use super::finish::{Phase, Stop};
+use super::leases::{Lease, SHARED};
 use super::types::{Level, Role, Seat};
 use super::{Machine, Process};
+use crate::data_description::DataKind;
 use std::time::Duration;
 
 /// What a member that leaves because it alone was signalled exits with: 128 + SIGTERM.
@@ -32,6 +34,10 @@ impl Machine {
 
     /// A worker that beats and holds samples but finishes no step is as good as dead.
     pub(super) fn expire_stuck(&mut self, now: Duration) {
+        // What a program does between its start and its end is its own affair.
+        if self.kind() == Some(DataKind::Program) {
+            return;
+        }
         let limit = self.config.step_timeout;
         let stuck = |rank: &u32| {
             let moved = self.workers.get(rank).map_or(now, |worker| worker.moved);
@@ -57,6 +63,7 @@ impl Machine {
         if seat.role == Role::Worker {
             self.give_back_lease(seat.index);
         }
+        self.data_went(seat);
         if process.has_left {
             return;
         }
@@ -70,17 +77,24 @@ impl Machine {
         }
     }
 
-    pub(super) fn give_back_lease(&mut self, rank: u32) {
-        let Some(lease) = self.leases.as_mut().and_then(|leases| leases.give_back(rank)) else {
-            return;
-        };
-        let (pass, samples) = (lease.positions.pass + 1, lease.positions.samples());
-        let line = format!("{samples} samples of pass {pass} go from worker {rank} to others");
-        self.log(Level::Info, line);
+    pub(super) fn give_back_lease(&mut self, rank: u32) -> Option<Lease> {
+        let lease = self.leases.as_mut()?.give_back(rank)?;
+        if lease.source == SHARED {
+            let (pass, samples) = (lease.positions.pass + 1, lease.positions.count());
+            let line = format!("{samples} samples of pass {pass} go from worker {rank} to others");
+            self.log(Level::Info, line);
+        }
+        Some(lease)
     }
 
     fn server_is_lost(&mut self, seat: Seat, process: &Process, reason: &str, now: Duration) {
         let address = &process.address;
+        if self.checkpoint_is_lost(seat) {
+            self.advance_phase(now);
+        }
+        if matches!(self.phase, Phase::Leaving { .. } | Phase::Finished { .. }) {
+            return;
+        }
         if matches!(self.phase, Phase::Evaluating { .. }) {
             self.log(Level::Warn, "the model is written; its final evaluation is given up");
             self.conclude(now);
@@ -107,7 +121,7 @@ impl Machine {
         if self.phase == Phase::Running && waited >= self.config.lease {
             let reason = format!("no worker is left and none came for {waited:.1?}: {last}");
             // The servers still hold what was trained: it is saved, and the job fails all the same.
-            match self.progress().samples_done {
+            match self.samples_done() {
                 0 => self.fail(reason, now),
                 _ => self.stop(Stop::Abandoned(reason), now),
             }
@@ -136,6 +150,7 @@ impl Machine {
         process.has_left = true;
         let last = format!("{seat} at {} left", process.address);
         self.log(Level::Info, last.clone());
+        self.data_went(seat);
         if seat.role == Role::Worker {
             self.note_alone(&last, now);
         }

@@ -190,10 +190,13 @@ impl Machine {
     /// Goes on as far as what happened allows, and tells the shards what changed for them.
     pub(super) fn advance(&mut self, now: Duration) {
         self.advance_phase(now);
+        self.checkpoint_pass(now);
         self.publish();
+        self.ask_restore();
     }
 
     pub(super) fn advance_phase(&mut self, now: Duration) {
+        self.settle_passes(now);
         while self.advance_once(now) {}
     }
 
@@ -203,7 +206,7 @@ impl Machine {
             Phase::Running => self.advance_training(now),
             Phase::Stopping { stop, deadline } => self.advance_barrier(stop, deadline, now),
             Phase::Fencing { stop } => self.advance_fence(stop, now),
-            Phase::Saving { .. } => self.advance_save(now),
+            Phase::Saving { stop } => self.advance_save(stop, now),
             Phase::Evaluating { deadline, .. } => self.advance_evaluation(deadline, now),
             Phase::Leaving { exit_code, reason, deadline } => {
                 if self.places.all_live().next().is_some() && now < deadline {
@@ -220,13 +223,20 @@ impl Machine {
     }
 
     fn advance_start(&mut self, now: Duration) -> bool {
+        if self.agree(false, now) {
+            return true;
+        }
         if self.shard_map.is_some() && self.has_begun {
             self.record.training_began(now);
             self.phase = Phase::Running;
             return true;
         }
-        if now.saturating_sub(self.started) < self.config.start_timeout {
+        let since = self.agreed_late.unwrap_or(self.started).max(self.checkpoints.restored_at);
+        if self.is_restoring() || now.saturating_sub(since) < self.config.start_timeout {
             return false;
+        }
+        if self.shard_map.is_some() && self.agree(true, now) {
+            return true;
         }
         let reason = format!(
             "not everybody came within {:.0?}: {}; start them, or check that they reach this \

@@ -77,7 +77,7 @@ impl Machine {
         self.actions.push(Action::SetMembership(Membership { shard_map, revision, workers }));
     }
 
-    fn members(&self) -> Vec<Member> {
+    pub(super) fn members(&self) -> Vec<Member> {
         // From the commit on nothing may change the weights any more, not even a push that its
         // worker has given up: whatever is still on its way is fenced.
         let is_fenced = self.phase.is_committed();

@@ -4,18 +4,25 @@
 //! reads no clock and draws no random numbers: the same calls give the same answers.
 //!
 //! - `places`: who holds which shard and rank; leases of members, incarnations.
+//! - `agreement`, `data`: what training data the members have, each and together.
 //! - `leases`: who works on which samples.
 //! - `evaluation`: what is to be measured, and by whom.
 //! - `membership`: what every shard must know of the workers.
 //! - `register`, `tasks`, `finish`, `commit`: the machine's calls and its way through the job.
+//! - `checkpoint`, `going_on`: when a checkpoint is written, and how the job goes on from one.
 //! - `record`: metric lines and the report.
 
+mod agreement;
+mod checkpoint;
 mod commit;
+mod data;
 mod evaluation;
 mod expire;
 mod finish;
+mod going_on;
 mod leases;
 mod membership;
+mod other_data;
 mod places;
 mod record;
 mod register;
@@ -26,8 +33,11 @@ mod types;
 
 pub use types::*;
 
+use crate::checkpoint::cursor::Cursor;
+use crate::data_description::DataDescription;
 use crate::ids::{Clock, WorkerId};
 use crate::learning::Watch;
+use checkpoint::Checkpoints;
 use evaluation::Evaluations;
 use finish::Phase;
 use leases::Leases;
@@ -46,6 +56,8 @@ struct Worker {
     start_clock: Clock,
     /// When it last finished a step, waited for others, or was given a lease.
     moved: Duration,
+    /// Until then it gets no served samples, because it did not reach the evaluator.
+    shuns_served: Duration,
 }
 
 /// The state of one job.
@@ -56,8 +68,16 @@ pub struct Machine {
     places: Places,
     workers: BTreeMap<WorkerId, Worker>,
     answers: BTreeMap<Seat, Answer>,
-    /// Once the first worker has said how many samples there are.
+    /// What data the members have together, once those are there whose data matter.
+    agreed: Option<DataDescription>,
+    /// When that was settled without everybody.
+    agreed_late: Option<Duration>,
+    /// Since it is settled.
     leases: Option<Leases>,
+    /// Leases on served samples that came back in a row, because the evaluator was not reached.
+    unserved: u32,
+    /// Where the job goes on, if it was stopped before.
+    resumed: Option<Cursor>,
     watch: Watch,
     evaluations: Evaluations,
     shard_map: Option<ShardMap>,
@@ -66,6 +86,9 @@ pub struct Machine {
     /// Whether a worker knows the shard map: from then on a server that is gone took weights along.
     has_begun: bool,
     memberships: Memberships,
+    checkpoints: Checkpoints,
+    /// Whether the driver could write the model.
+    written: Option<Result<ModelWritten, String>>,
     record: Record,
     started: Duration,
     ticked: Duration,
@@ -83,13 +106,19 @@ impl Machine {
             places: Places::new(config.lease),
             workers: BTreeMap::new(),
             answers: BTreeMap::new(),
+            agreed: None,
+            agreed_late: None,
             leases: None,
+            unserved: 0,
+            resumed: None,
             watch: Watch::new(0),
             evaluations: Evaluations::default(),
             shard_map: None,
             epoch: 0,
             has_begun: false,
             memberships: Memberships::default(),
+            checkpoints: Checkpoints::default(),
+            written: None,
             record: Record::default(),
             started: now,
             ticked: now,
@@ -151,16 +180,22 @@ impl Machine {
         if leave.is_some() {
             self.let_go(seat, now);
         }
+        // Nobody begins before the shards hold what a checkpoint saved; and who has no model
+        // without knowing what data there are needs no servers before.
+        let is_settled = seat.role == Role::Server || self.agreed.is_some();
+        let is_ready = is_settled && self.checkpoints.are_shards_ready();
+        let shard_map = self.shard_map.clone().filter(|_| is_ready);
         // A server does not create its shard; a worker may do so as soon as it knows the map.
-        self.has_begun |= self.shard_map.is_some() && seat.role == Role::Worker;
+        self.has_begun |= shard_map.is_some() && seat.role == Role::Worker;
         self.advance(now);
         let process = self.places.process(seat);
         let is_leaving = process.is_some_and(|process| process.leaving.is_some());
         Word {
-            shard_map: self.shard_map.clone(),
+            shard_map,
             progress: self.progress(),
             leave,
             stop: is_leaving || self.phase.is_over(),
+            data: self.agreed.clone(),
         }
     }
 
@@ -171,10 +206,13 @@ impl Machine {
     }
 
     fn progress(&self) -> JobProgress {
-        self.leases.as_ref().map_or(JobProgress::default(), |leases| JobProgress {
-            samples_done: leases.samples_done(),
-            samples_total: leases.samples_total(),
-        })
+        let (samples_done, samples_total) = self.leases.as_ref().map_or((0, 0), Leases::progress);
+        JobProgress { samples_done, samples_total }
+    }
+
+    /// Samples that were trained on, over all passes.
+    fn samples_done(&self) -> u64 {
+        self.leases.as_ref().map_or(0, Leases::samples_done)
     }
 
     fn log(&mut self, level: Level, line: impl Into<String>) {

@@ -1,15 +1,23 @@
 //! Who holds which place: registration, leases of members, incarnations.
 
 use super::types::{Caller, Refusal, Role, Seat};
-use crate::ids::Incarnation;
+use crate::data_description::DataDescription;
+use crate::ids::{Incarnation, WorkerId};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Lives that a rank may have begun after a checkpoint's manifest was drawn up and before its last
+/// shard was copied. A shard's file may know of them, and would take the pushes of another life under
+/// the same number for repeated ones: they would be acknowledged and lost.
+const UNKNOWN_LIVES: Incarnation = 1000;
 
 /// A process that holds a place.
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     pub(super) token: u64,
     pub(super) address: String,
+    /// What training data it has.
+    pub(super) data: DataDescription,
     pub(super) last_heard: Duration,
     /// Since when it is known to have received a signal.
     pub(super) leaving: Option<Duration>,
@@ -30,11 +38,30 @@ struct Place {
 pub(super) struct Places {
     lease: Duration,
     places: BTreeMap<Seat, Place>,
+    /// The first incarnation of ranks that were taken in an earlier life of the job.
+    first: BTreeMap<WorkerId, Incarnation>,
+    /// That of ranks that nobody is known to have taken.
+    first_of_others: Incarnation,
 }
 
 impl Places {
     pub(super) fn new(lease: Duration) -> Self {
-        Self { lease, places: BTreeMap::new() }
+        Self { lease, places: BTreeMap::new(), first: BTreeMap::new(), first_of_others: 1 }
+    }
+
+    /// Ranks were taken before, in these incarnations: whoever takes them now is newer.
+    pub(super) fn start_above(&mut self, incarnations: &BTreeMap<WorkerId, Incarnation>) {
+        let above = |(rank, incarnation): (&WorkerId, &Incarnation)| {
+            (*rank, incarnation.saturating_add(UNKNOWN_LIVES + 1))
+        };
+        self.first = incarnations.iter().map(above).collect();
+        self.first_of_others = UNKNOWN_LIVES + 1;
+    }
+
+    fn first_incarnation(&self, seat: Seat) -> Incarnation {
+        let first = self.first.get(&seat.index).filter(|_| seat.role == Role::Worker);
+        let others = if seat.role == Role::Worker { self.first_of_others } else { 1 };
+        first.copied().unwrap_or(others)
     }
 
     pub(super) fn process(&self, seat: Seat) -> Option<&Process> {
@@ -51,9 +78,10 @@ impl Places {
         self.of(role).find(|(_, place)| holds(place)).map(|(seat, _)| seat)
     }
 
-    /// The incarnation of a place that was taken at some time.
+    /// The incarnation of a place, or the first that it will have.
     pub(super) fn incarnation(&self, seat: Seat) -> Incarnation {
-        self.places.get(&seat).map_or(1, |place| place.incarnation)
+        let place = self.places.get(&seat);
+        place.map_or_else(|| self.first_incarnation(seat), |place| place.incarnation)
     }
 
     /// Ranks that were ever taken.
@@ -77,7 +105,8 @@ impl Places {
     /// Seats a process, whoever was there before: the place must be free.
     pub(super) fn take(&mut self, seat: Seat, process: Process) -> Incarnation {
         self.vacate(seat);
-        let place = self.places.entry(seat).or_insert(Place { incarnation: 1, process: None });
+        let incarnation = self.first_incarnation(seat);
+        let place = self.places.entry(seat).or_insert(Place { incarnation, process: None });
         place.process = Some(process);
         place.incarnation
     }

@@ -1,13 +1,15 @@
 //! What is remembered for the metric lines, the progress and the report.
 
-use super::Machine;
+use super::agreement::holder;
+use super::leases::PassEnd;
 use super::types::{Action, EvaluationResult, Level, Role, Seat};
+use super::{Leases, Machine};
 use crate::ids::WorkerId;
 use crate::learning::{Losses, Verdict};
 use crate::progress::Snapshot;
 use crate::report::{
-    FinalReport, LostMember, Outcome, PassReport, Report, ServerReport, Timings, WorkerCounters,
-    WorkerReport,
+    FinalReport, LostMember, Outcome, PassReport, Report, ServerReport, SkippedShare, Timings,
+    WorkerCounters, WorkerReport,
 };
 use crate::staleness::Staleness;
 use std::collections::BTreeMap;
@@ -35,6 +37,8 @@ pub(super) struct Record {
     servers: BTreeMap<u32, ServerReport>,
     lost: Vec<LostMember>,
     last_losses: Losses,
+    /// Seconds of training in earlier lives of the job.
+    earlier_seconds: f64,
     training_began: Option<Duration>,
     training_ended: Option<Duration>,
     saved: Option<Duration>,
@@ -90,16 +94,35 @@ impl Record {
         self.last_losses = *losses;
     }
 
-    pub(super) fn pass_ended(&mut self, pass: u64, losses: &Losses, now: Duration) {
+    /// Goes on with what an earlier life of the job wrote down.
+    pub(super) fn resume(&mut self, passes: Vec<PassReport>, seconds: f64) {
+        self.passes = passes.into_iter().map(|pass| (pass.pass.saturating_sub(1), pass)).collect();
+        self.earlier_seconds = seconds;
+    }
+
+    /// The passes that are over.
+    pub(super) fn passes(&self) -> Vec<PassReport> {
+        self.passes.values().cloned().collect()
+    }
+
+    /// How long the job has trained, in all of its lives.
+    pub(super) fn seconds(&self, now: Duration) -> f64 {
         let began = self.training_began.unwrap_or(now);
+        let until = self.training_ended.unwrap_or(now);
+        self.earlier_seconds + until.saturating_sub(began).as_secs_f64()
+    }
+
+    pub(super) fn pass_ended(&mut self, end: &PassEnd, now: Duration) {
+        let PassEnd { pass, losses, skipped } = end;
         let report = PassReport {
             pass: pass + 1,
             train_loss: losses.mean(),
             steps_not_finite: losses.steps_not_finite,
-            seconds: now.saturating_sub(began).as_secs_f64(),
+            samples_skipped: skipped.values().sum(),
+            seconds: self.seconds(now),
             ..PassReport::default()
         };
-        self.passes.insert(pass, report);
+        self.passes.insert(*pass, report);
     }
 
     fn timings(&self, started: Duration, now: Duration) -> Timings {
@@ -145,7 +168,10 @@ impl Machine {
         if let Some(accuracy) = pass.test_accuracy {
             line.push_str(&format!(" test_accuracy={accuracy:.4};"));
         }
-        line.push_str(&format!(" test_loss={:.4};", result.loss));
+        // Without test samples there is no loss on them.
+        if result.samples > 0 {
+            line.push_str(&format!(" test_loss={:.4};", result.loss));
+        }
         if let Some(loss) = pass.train_loss {
             line.push_str(&format!(" train_loss={loss:.4};"));
         }
@@ -157,7 +183,7 @@ impl Machine {
         // No push came after the last pass: these are its weights, too.
         let last = self.record.passes.get(&result.task.pass);
         if last.is_some_and(|pass| pass.samples_done_at_evaluation.is_none()) {
-            self.record_pass(result, self.progress().samples_done);
+            self.record_pass(result, self.samples_done());
         }
         self.record.final_metrics = Some(FinalReport {
             test_loss: finite(result.loss),
@@ -168,7 +194,13 @@ impl Machine {
         if let Some(accuracy) = result.accuracy {
             self.actions.push(Action::Metric(format!("final_test_accuracy={accuracy:.4};")));
         }
-        self.actions.push(Action::Metric(format!("final_test_loss={:.4};", result.loss)));
+        if result.samples > 0 {
+            self.actions.push(Action::Metric(format!("final_test_loss={:.4};", result.loss)));
+        } else {
+            let message = "no test data: loss and accuracy of the model on unseen samples are not \
+                           known; give --test or put a test set into --data";
+            self.log(Level::Warn, message);
+        }
     }
 
     /// The report as things stand.
@@ -178,20 +210,32 @@ impl Machine {
             self.log(Level::Warn, "the loss did not fall: this run did not learn");
         }
         let servers = self.record.servers.clone();
+        let skipped = self.skipped();
         Report {
             outcome: Outcome { exit_code: code, reason },
             settings: self.config.settings.clone(),
+            resumed: self.checkpoints.resumed,
+            checkpoint: self.checkpoints.newest(),
             train_samples: self.leases.as_ref().map_or(0, |leases| leases.samples()),
-            passes: self.record.passes.values().cloned().collect(),
+            passes: self.record.passes(),
             final_metrics: self.record.final_metrics.clone(),
             learning: verdict,
             start_loss: self.watch.start_loss(),
             workers: self.record.workers(),
             imbalance: Report::imbalance_of(&servers),
             servers,
+            samples_skipped: skipped.iter().map(|share| share.samples).sum(),
+            skipped,
             lost: self.record.lost.clone(),
             timings: self.record.timings(self.started, now),
         }
+    }
+
+    fn skipped(&self) -> Vec<SkippedShare> {
+        let skipped = self.leases.iter().flat_map(|leases| leases.skipped());
+        let share =
+            |(source, samples)| SkippedShare { member: holder(source).to_string(), samples };
+        skipped.map(share).collect()
     }
 
     /// How far the job is, for people.
@@ -208,7 +252,7 @@ impl Machine {
         Snapshot {
             phase: self.phase.name(),
             pass: self.leases.as_ref().map_or(0, |leases| leases.pass() + 1),
-            passes: self.config.settings.passes,
+            passes: self.leases.as_ref().map_or(self.config.settings.passes, Leases::passes),
             samples_done: progress.samples_done,
             samples_total: progress.samples_total,
             steps,

@@ -2,7 +2,7 @@
 
 use super::places::Process;
 use super::types::{Level, Refusal, Registered, Registration, Role, Seat, ShardMap};
-use super::{Leases, Machine, Watch, Worker};
+use super::{Machine, Worker};
 use std::time::Duration;
 
 impl Machine {
@@ -35,11 +35,13 @@ impl Machine {
         if let Some(reason) = self.phase.closed() {
             return Err(Refusal::JobOver { reason });
         }
+        self.check_data(registration)?;
         let seat = match registration.role {
             Role::Server => self.server_seat(registration)?,
             Role::Worker => self.worker_seat(registration, now)?,
             Role::Evaluator => Seat { role: Role::Evaluator, index: 0 },
         };
+        self.check_share(seat, registration)?;
         self.make_room(seat, registration, now)?;
         self.settle(seat, registration, now);
         Ok(self.registered(seat))
@@ -62,20 +64,15 @@ impl Machine {
 
     /// The rank that it prefers, or the lowest free one.
     fn worker_seat(&self, registration: &Registration, now: Duration) -> Result<Seat, Refusal> {
-        let (asker, found) = (registration.address.clone(), registration.train_samples);
-        if found == 0 {
-            return Err(Refusal::NoSamples { asker });
-        }
-        if let Some(leases) = self.leases.as_ref().filter(|leases| leases.samples() != found) {
-            return Err(Refusal::OtherSamples { asker, found, expected: leases.samples() });
-        }
-        let workers = self.config.workers;
+        let (asker, workers) = (registration.address.clone(), self.config.workers);
         if let Some(index) = registration.index {
             return self.seat_in(Role::Worker, index, workers, asker);
         }
         let seats = (0..workers).map(|index| Seat { role: Role::Worker, index });
-        let mut free = seats.filter(|seat| !self.is_held(*seat, now));
-        free.next().ok_or_else(|| Refusal::Full { workers, holders: self.holders(), asker })
+        let free: Vec<Seat> = seats.filter(|seat| !self.is_held(*seat, now)).collect();
+        let is_its_own = |seat: &&Seat| self.check_share(**seat, registration).is_ok();
+        let seat = free.iter().find(is_its_own).or(free.first());
+        seat.copied().ok_or_else(|| Refusal::Full { workers, holders: self.holders(), asker })
     }
 
     fn holders(&self) -> String {
@@ -123,6 +120,7 @@ impl Machine {
         let process = Process {
             token: registration.token,
             address: registration.address.clone(),
+            data: registration.data.clone(),
             last_heard: now,
             leaving: None,
             has_left: false,
@@ -140,19 +138,13 @@ impl Machine {
             Role::Worker => self.settle_worker(seat.index, registration, now),
             Role::Evaluator => (),
         }
+        self.data_came(seat, &registration.data, now);
     }
 
     fn settle_worker(&mut self, rank: u32, registration: &Registration, now: Duration) {
         self.workers.insert(rank, Worker { moved: now, ..Worker::default() });
         self.record.joined(rank, &registration.address);
         self.alone = None;
-        if self.leases.is_none() {
-            let settings = &self.config.settings;
-            let samples = registration.train_samples;
-            self.watch = Watch::new(samples.div_ceil(settings.batch_size.max(1)));
-            let (passes, batch) = (settings.passes, settings.batch_size);
-            self.leases = Some(Leases::new(samples, passes, batch, self.config.workers));
-        }
     }
 
     /// Once every server is there: where the shards are, in an epoch above all that any has seen.
@@ -163,6 +155,7 @@ impl Machine {
         }
         let addresses = processes.iter().map(|(_, process)| process.address.clone()).collect();
         self.epoch += 1;
+        self.checkpoints.shards_changed();
         self.shard_map = Some(ShardMap { epoch: self.epoch, addresses });
         let (epoch, servers) = (self.epoch, self.config.servers);
         self.log(Level::Info, format!("all {servers} servers are there; epoch {epoch}"));

@@ -1,11 +1,13 @@
 //! Tasks: what a worker or the evaluator does next, and what it did.
 
-use super::Machine;
 use super::finish::{Phase, Stop};
+use super::leases::{SHARED, SourceId};
 use super::types::{
-    EvaluationResult, JobProgress, LeaseResult, Level, Refusal, Role, Seat, Task, TaskRequest,
-    TrainTask,
+    EvaluationResult, LeaseResult, Level, Refusal, Role, Seat, Task, TaskRequest, TrainTask,
 };
+use super::{Leases, Machine};
+use crate::data_description::DataKind;
+use crate::learning::Divergence;
 use std::time::Duration;
 
 /// How long a member without work waits before it asks again: short, because a lease may come
@@ -13,6 +15,9 @@ use std::time::Duration;
 const WAIT: Duration = Duration::from_millis(50);
 const WAIT_PER_WORKER: Duration = Duration::from_millis(2);
 const WAIT_LONGEST: Duration = Duration::from_secs(1);
+
+/// Served leases that come back in a row, per worker, until nobody is taken to reach the evaluator.
+const UNSERVED_MAX: u32 = 3;
 
 /// The last answer to a member, for when it is lost.
 #[derive(Clone, Debug)]
@@ -55,23 +60,68 @@ impl Machine {
             if let Some(result) = &request.finished {
                 self.take_lease_result(seat.index, result, now);
             }
-            self.give_back_lease(seat.index);
+            let gave_back = self.give_back_lease(seat.index);
+            if gave_back.is_some_and(|lease| lease.source == SHARED) {
+                self.served_lease_came_back(seat, now);
+            }
+        }
+    }
+
+    /// A worker that did not reach the evaluator does something else for a while; samples that
+    /// nobody reaches hold the job no longer.
+    fn served_lease_came_back(&mut self, seat: Seat, now: Duration) {
+        let process = self.places.process(seat);
+        let is_leaving = process.is_none_or(|process| process.leaving.is_some());
+        if is_leaving || self.phase != Phase::Running || self.kind() != Some(DataKind::Sharded) {
+            return;
+        }
+        if let Some(worker) = self.workers.get_mut(&seat.index) {
+            worker.shuns_served = now + self.config.lease;
+        }
+        self.unserved += 1;
+        if self.unserved >= UNSERVED_MAX.saturating_mul(self.config.workers) {
+            let line = "the evaluator lives, but no worker reaches the samples that it serves: \
+                        check its --advertise; they are skipped";
+            self.log(Level::Warn, line);
+            self.unserved = 0;
+            if let Some(leases) = &mut self.leases {
+                leases.suspend(SHARED);
+            }
         }
     }
 
     fn take_lease_result(&mut self, rank: u32, result: &LeaseResult, now: Duration) {
-        let LeaseResult { lease, losses } = result;
+        let LeaseResult { lease, samples, losses } = result;
+        let held = self.leases.as_ref().and_then(|leases| leases.held_by(rank));
+        let was_shared = held.is_some_and(|lease| lease.source == SHARED);
         let leases = self.leases.as_mut();
-        let Some(ended) = leases.and_then(|leases| leases.finish(rank, *lease, losses)) else {
+        if !leases.is_some_and(|leases| leases.finish(rank, *lease, *samples, losses)) {
             return;
-        };
-        self.record.lease_done(losses);
-        let mut diverged = self.watch.observe(losses).err();
-        if let Some((pass, losses)) = ended {
-            self.record.pass_ended(pass, &losses, now);
-            self.evaluations.want(pass);
-            diverged = diverged.or(self.watch.pass_ended(pass, &losses).err());
         }
+        if was_shared {
+            self.unserved = 0;
+        }
+        self.record.lease_done(losses);
+        let diverged = self.watch.observe(losses).err();
+        self.stop_if_diverged(diverged, now);
+    }
+
+    /// Takes notice of passes that are over.
+    pub(super) fn settle_passes(&mut self, now: Duration) {
+        let ended = self.leases.as_mut().map(Leases::take_ended).unwrap_or_default();
+        for end in ended {
+            self.record.pass_ended(&end, now);
+            self.checkpoints.pass_ended();
+            // Nobody here can compute the model of a user's program.
+            if self.kind() != Some(DataKind::Program) {
+                self.evaluations.want(end.pass);
+            }
+            let diverged = self.watch.pass_ended(end.pass, &end.losses).err();
+            self.stop_if_diverged(diverged, now);
+        }
+    }
+
+    fn stop_if_diverged(&mut self, diverged: Option<Divergence>, now: Duration) {
         if let Some(divergence) = diverged.filter(|_| self.phase == Phase::Running) {
             self.stop(Stop::Diverged(divergence.to_string()), now);
         }
@@ -89,8 +139,7 @@ impl Machine {
             let line = format!("the evaluation after pass {pass} by {seat} failed: {error}");
             return self.log(Level::Warn, line);
         }
-        let JobProgress { samples_done, .. } = self.progress();
-        self.record_pass(result, samples_done);
+        self.record_pass(result, self.samples_done());
     }
 
     fn choose(&mut self, seat: Seat, now: Duration) -> Task {
@@ -127,7 +176,10 @@ impl Machine {
         // Before it is active itself, so that it starts where the others are.
         let others = self.smallest_active_clock();
         let progress = self.progress();
-        let lease = self.leases.as_mut()?.grant(rank)?;
+        let takes_shared = self.workers.get(&rank).is_none_or(|worker| worker.shuns_served <= now);
+        let lease = self.leases.as_mut()?.grant(rank, takes_shared)?;
+        self.checkpoints.lease_granted();
+        let served_at = self.served_at(lease.source);
         let stays = self.memberships.has_active(rank);
         let worker = self.workers.entry(rank).or_default();
         worker.moved = now;
@@ -138,11 +190,23 @@ impl Machine {
         Some(Task::Train(TrainTask {
             lease: lease.id,
             pass: positions.pass,
-            start: positions.start,
-            end: positions.end,
+            start: if lease.is_whole { 0 } else { positions.start },
+            end: if lease.is_whole { 0 } else { positions.end },
             progress,
             start_clock: worker.start_clock,
+            source: lease.source,
+            source_samples: lease.source_samples,
+            served_at,
+            whole: lease.is_whole,
         }))
+    }
+
+    /// Who serves the samples of a source, when workers do not have them themselves.
+    fn served_at(&self, source: SourceId) -> Option<String> {
+        let is_served = source == SHARED && self.kind() == Some(DataKind::Sharded);
+        let evaluator = Seat { role: Role::Evaluator, index: 0 };
+        let process = self.places.process(evaluator).filter(|_| is_served)?;
+        process.data.served_at.clone()
     }
 
     fn wait(&self) -> Task {

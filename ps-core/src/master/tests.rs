@@ -1,7 +1,9 @@
 //! Scenarios of a job, and random ones.
 
+mod checkpoints;
 mod ending;
 mod harness;
 mod joining;
 mod random;
+mod sources;
 mod training;

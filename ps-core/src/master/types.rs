@@ -1,7 +1,9 @@
 //! What goes into the machine and what comes out of it.
 
+use crate::checkpoint::JobState;
+use crate::data_description::DataDescription;
 use crate::gate::Member;
-use crate::ids::{Clock, Epoch, Incarnation, ShardId};
+use crate::ids::{Clock, Epoch, Incarnation, ShardId, WorkerId};
 use crate::learning::Losses;
 use crate::report::{Report, ServerReport, WorkerCounters};
 use crate::settings::TrainingSettings;
@@ -27,6 +29,8 @@ pub struct Config {
     pub barrier_timeout: Duration,
     /// How long the final evaluation may take.
     pub evaluation_timeout: Duration,
+    /// Whether checkpoints are written.
+    pub checkpoints: bool,
 }
 
 /// What a member is.
@@ -70,8 +74,8 @@ pub struct Registration {
     pub index: Option<u32>,
     /// Where it is.
     pub address: String,
-    /// Training samples that a worker sees.
-    pub train_samples: u64,
+    /// What training data a worker or the evaluator has.
+    pub data: DataDescription,
     /// The newest epoch that a server has seen.
     pub epoch: Epoch,
 }
@@ -120,6 +124,8 @@ pub struct Word {
     pub leave: Option<Leave>,
     /// No new step.
     pub stop: bool,
+    /// What the members have together, once that is settled.
+    pub data: Option<DataDescription>,
 }
 
 /// Where the shards are.
@@ -167,6 +173,8 @@ pub struct TaskRequest {
 pub struct LeaseResult {
     /// Which lease.
     pub lease: u64,
+    /// Samples that it had: nobody knows how many a stream has until it was read.
+    pub samples: u64,
     /// The losses of its steps.
     pub losses: Losses,
 }
@@ -199,8 +207,8 @@ pub enum Task {
     Wait(Duration),
 }
 
-/// A lease on positions of a pass's permutation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A lease on positions of a pass's permutation of one source's samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainTask {
     /// Its number, never used twice.
     pub lease: u64,
@@ -214,6 +222,14 @@ pub struct TrainTask {
     pub progress: JobProgress,
     /// Smallest clock of the active workers that the master knows.
     pub start_clock: Clock,
+    /// Whose samples: 0 is for every worker, `1 + rank` is that worker's own.
+    pub source: u32,
+    /// Samples of the source; 0 where nobody knows.
+    pub source_samples: u64,
+    /// Who serves the samples, when the worker does not have them itself.
+    pub served_at: Option<String>,
+    /// A whole pass of a stream, or a program: positions mean nothing.
+    pub whole: bool,
 }
 
 /// What to measure.
@@ -252,8 +268,43 @@ pub enum Level {
     Info,
     /// Not as it should be, and the job goes on.
     Warn,
-    /// The job fails.
+    /// Something is lost, or the job fails.
     Error,
+}
+
+/// What the folder for checkpoints holds at the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Whether there are checkpoints of an earlier life, usable or not.
+    pub has_any: bool,
+    /// The first number that no file has.
+    pub next_number: u64,
+    /// The newest epoch that any of them tells of.
+    pub epoch: Epoch,
+    /// The newest incarnation of each rank that any of them tells of.
+    pub incarnations: BTreeMap<WorkerId, Incarnation>,
+}
+
+/// A checkpoint to write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Its number.
+    pub number: u64,
+    /// Complete ones that must stay, the newest first; older ones go.
+    pub keep: Vec<u64>,
+    /// What the manifest says of the job.
+    pub state: JobState,
+}
+
+/// A checkpoint that all shards have restored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restored {
+    /// Its number.
+    pub number: u64,
+    /// What its manifest says of the job.
+    pub state: JobState,
+    /// Older complete ones, the newest first.
+    pub older: Vec<u64>,
 }
 
 /// What the driver has to do.
@@ -263,6 +314,12 @@ pub enum Action {
     SetMembership(Membership),
     /// Read the weights and write them; then call [`super::Machine::model_written`].
     SaveModel,
+    /// Have every shard write its part, then write the manifest; then call
+    /// [`super::Machine::checkpoint_written`].
+    Checkpoint(Box<Checkpoint>),
+    /// Have these shards restore the newest checkpoint that can be used; then call
+    /// [`super::Machine::restored`].
+    Restore(ShardMap),
     /// Write the report.
     WriteReport(Box<Report>),
     /// A line for machines.
@@ -277,6 +334,8 @@ pub enum Action {
         reason: Option<String>,
     },
 }
+
+pub use super::other_data::OtherData;
 
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -325,19 +384,9 @@ pub enum Refusal {
         /// Where the caller is.
         asker: String,
     },
-    /// The worker sees other data than the others.
-    #[error(
-        "the worker at {asker} sees {found} training samples, the others see {expected}: all \
-         workers of a job need the same data"
-    )]
-    OtherSamples {
-        /// Where the caller is.
-        asker: String,
-        /// What it sees.
-        found: u64,
-        /// What the others see.
-        expected: u64,
-    },
+    /// The member has other data than the others.
+    #[error(transparent)]
+    OtherData(#[from] OtherData),
     /// The worker sees no data.
     #[error("the worker at {asker} sees no training samples: check its --data")]
     NoSamples {

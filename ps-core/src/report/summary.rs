@@ -1,12 +1,13 @@
 //! The report in a few lines for people.
 
-use super::{Report, WorkerReport};
+use super::{Report, Resumed, SkippedShare, WorkerReport};
 use crate::learning::Verdict;
 
 impl Report {
     /// A short summary, one statement per line.
     pub fn summary(&self) -> Vec<String> {
         let mut lines = vec![self.headline()];
+        lines.extend(self.resumed_line());
         lines.extend(self.learning_line());
         let workers = self.workers.iter();
         lines.extend(workers.flat_map(|(rank, worker)| {
@@ -19,6 +20,7 @@ impl Report {
         for lost in &self.lost {
             lines.push(format!("lost: {} at {}: {}", lost.member, lost.address, lost.reason));
         }
+        lines.extend(self.skipped_line());
         lines.extend(self.refused_lines());
         let torn: u64 = self.servers.values().map(|server| server.pushes_torn).sum();
         if torn > 0 {
@@ -49,6 +51,14 @@ impl Report {
         line
     }
 
+    fn resumed_line(&self) -> Option<String> {
+        let Resumed { checkpoint, passes, samples_done } = self.resumed?;
+        Some(format!(
+            "went on from checkpoint {checkpoint}: {passes} of the passes and {samples_done} \
+             samples were done before"
+        ))
+    }
+
     fn learning_line(&self) -> Option<String> {
         let start = self.start_loss?;
         let last = self.passes.last()?.train_loss?;
@@ -60,6 +70,15 @@ impl Report {
                  try another --lr or --optimizer, or a lower --staleness-bound"
             )),
         }
+    }
+
+    fn skipped_line(&self) -> Option<String> {
+        let share = |share: &SkippedShare| format!("{} of {}", share.samples, share.member);
+        let shares: Vec<String> = self.skipped.iter().map(share).collect();
+        let (samples, shares) = (self.samples_skipped, shares.join(", "));
+        (samples > 0).then(|| {
+            format!("{samples} samples were skipped, because who has them was away: {shares}")
+        })
     }
 
     fn refused_lines(&self) -> impl Iterator<Item = String> + '_ {
@@ -116,6 +135,8 @@ mod tests {
         let servers = BTreeMap::from([(0, server(100)), (1, server(300))]);
         Report {
             outcome: Outcome::default(),
+            resumed: Some(Resumed { checkpoint: 7, passes: 3, samples_done: 300 }),
+            checkpoint: Some(9),
             settings: TrainingSettings {
                 optimizer: Optimizer::parse("sgd", None, None).unwrap(),
                 learning_rate: LearningRate {
@@ -142,6 +163,8 @@ mod tests {
             workers: BTreeMap::from([(0, worker)]),
             imbalance: Report::imbalance_of(&servers),
             servers,
+            samples_skipped: 60,
+            skipped: vec![SkippedShare { member: "worker 1".into(), samples: 60 }],
             lost: vec![LostMember {
                 member: "worker 1".into(),
                 address: "host:1".into(),
@@ -155,7 +178,16 @@ mod tests {
     #[test]
     fn a_summary_names_what_matters() {
         let text = report().summary().join("\n");
-        for part in ["97.71 %", "did not learn", "p99 3", "host:1", "4 chunks", "3.0 MiB"] {
+        for part in [
+            "97.71 %",
+            "did not learn",
+            "p99 3",
+            "host:1",
+            "4 chunks",
+            "3.0 MiB",
+            "60 of worker 1",
+            "checkpoint 7",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

@@ -1,4 +1,4 @@
-//! The master's word about who is in the job.
+//! The master's calls: who is in the job, and checkpoints.
 
 use super::{Service, status};
 use ps_core::gate::Member;
@@ -29,6 +29,20 @@ impl ShardControl for Service {
             .map_err(|error| status::fenced(&error, self.shard.epoch()))?;
         tracing::debug!("membership revision {revision} of epoch {epoch}: {members:?}");
         Ok(Response::new(v1::MembershipReply { revision }))
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<v1::SnapshotRequest>,
+    ) -> Result<Response<v1::SnapshotReply>, Status> {
+        Ok(Response::new(self.write_snapshot(request.into_inner()).await?))
+    }
+
+    async fn restore(
+        &self,
+        request: Request<v1::RestoreRequest>,
+    ) -> Result<Response<v1::RestoreReply>, Status> {
+        Ok(Response::new(self.restore_checkpoint(request.into_inner()).await?))
     }
 }
 

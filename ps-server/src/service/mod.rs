@@ -1,5 +1,6 @@
 //! The calls of the wire, translated to the shard.
 
+mod checkpoint;
 mod data;
 mod membership;
 mod status;
@@ -8,6 +9,7 @@ use crate::shard::Shard;
 use ps_core::limits;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_runtime::Clock;
+use ps_runtime::files::Files;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tonic::Status;
@@ -20,12 +22,18 @@ pub(crate) struct Service {
     clock: Clock,
     /// Bytes of push messages in flight, in permits of one message.
     in_flight: Arc<Semaphore>,
-    /// Held by the worker that is sending the start weights.
+    /// Held while a worker sends the start weights, or a checkpoint is restored.
     initialising: Arc<tokio::sync::Mutex<()>>,
+    checkpoints: Option<Arc<checkpoint::Checkpoints>>,
 }
 
 impl Service {
-    pub(crate) fn new(job: &str, shard: Arc<Shard>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        job: &str,
+        shard: Arc<Shard>,
+        clock: Clock,
+        checkpoints: Option<Files>,
+    ) -> Self {
         let permits = limits::PUSH_BYTES_IN_FLIGHT_MAX / limits::MESSAGE_BYTES_MAX;
         Self {
             job: job.into(),
@@ -33,6 +41,7 @@ impl Service {
             clock,
             in_flight: Arc::new(Semaphore::new(permits)),
             initialising: Arc::default(),
+            checkpoints: checkpoints.map(checkpoint::Checkpoints::new).map(Arc::new),
         }
     }
 

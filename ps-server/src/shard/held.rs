@@ -60,17 +60,37 @@ pub enum Error {
     },
 }
 
+/// Where a shard's part of the model comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From a worker; the CRC-32 of the start weights, which others must have too.
+    Start(u32),
+    /// From the checkpoint of this number; whatever a worker would start from, it takes this.
+    Checkpoint(u64),
+}
+
 /// A shard's part of the model.
 pub struct Held {
     /// What everybody agreed on.
     pub spec: ModelSpec,
-    /// CRC-32 of the start weights.
-    pub start_digest: u32,
+    /// Where it comes from.
+    pub origin: Origin,
     chunks: Vec<Mutex<Chunk>>,
     kinds: Vec<TensorKind>,
 }
 
 impl Held {
+    /// A part with these chunks, which are those of the model's cut.
+    pub(super) fn new(shard: ShardId, spec: ModelSpec, origin: Origin, chunks: Vec<Chunk>) -> Self {
+        let partition = spec.partition();
+        let kind = |range: &Range<usize>| match partition.is_state(range.start) {
+            true => TensorKind::State,
+            false => TensorKind::Trainable,
+        };
+        let kinds = partition.chunks(shard).iter().map(kind).collect();
+        Self { spec, origin, chunks: chunks.into_iter().map(Mutex::new).collect(), kinds }
+    }
+
     /// What kind of tensors a chunk holds; none holds both.
     pub fn kind(&self, index: usize) -> TensorKind {
         self.kinds.get(index).copied().unwrap_or_default()
@@ -108,7 +128,7 @@ pub struct Start {
     spec: ModelSpec,
     start_digest: u32,
     ranges: Vec<Range<usize>>,
-    chunks: Vec<Mutex<Chunk>>,
+    chunks: Vec<Chunk>,
     hasher: crc32fast::Hasher,
 }
 
@@ -142,7 +162,7 @@ impl Start {
         let weights = weights.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         let chunk = Chunk::new(weights, &self.spec.optimizer)
             .map_err(|error| Error::Weights { shard: self.shard, error })?;
-        self.chunks.push(Mutex::new(chunk));
+        self.chunks.push(chunk);
         Ok(())
     }
 
@@ -159,13 +179,7 @@ impl Start {
         if found != self.start_digest {
             return Err(Error::Digest { shard, found, expected: self.start_digest });
         }
-        let partition = self.spec.partition();
-        let kind = |range: &Range<usize>| match partition.is_state(range.start) {
-            true => TensorKind::State,
-            false => TensorKind::Trainable,
-        };
-        let kinds = self.ranges.iter().map(kind).collect();
-        let Self { spec, start_digest, chunks, .. } = self;
-        Ok(Held { spec, start_digest, chunks, kinds })
+        let origin = Origin::Start(self.start_digest);
+        Ok(Held::new(shard, self.spec, origin, self.chunks))
     }
 }

@@ -7,10 +7,12 @@
 mod apply;
 mod counters;
 mod held;
+mod snapshot;
 
 pub use apply::{Error, Push};
 pub use counters::Counters;
-pub use held::{Error as StartError, Held, Start};
+pub use held::{Error as StartError, Held, Origin, Start};
+pub use snapshot::{InstallError, SnapshotError};
 
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
@@ -87,7 +89,8 @@ impl Shard {
     }
 
     /// Compares a worker's idea of the model with what is held; `None`: nothing is held yet. A worker
-    /// that takes any start gives no digest of its own.
+    /// that takes any start gives no digest of its own, and what was restored goes on whatever a
+    /// worker would start from.
     pub fn compare(
         &self,
         spec: &ps_core::model_spec::ModelSpec,
@@ -97,7 +100,8 @@ impl Shard {
         if let Some(difference) = spec.difference(&held.spec) {
             return Some(Err(OtherModel(difference)));
         }
-        if start_digest.is_some_and(|digest| digest != held.start_digest) {
+        let other = |digest| matches!(held.origin, Origin::Start(own) if own != digest);
+        if start_digest.is_some_and(other) {
             let message = "the start weights differ: do all workers use the same --seed?";
             return Some(Err(OtherModel(message.to_owned())));
         }
@@ -118,6 +122,14 @@ impl Shard {
     /// Whether a master says who may work with this shard.
     pub fn is_managed(&self) -> bool {
         self.fence.read().is_managed()
+    }
+
+    /// Takes the master's word that this is its epoch.
+    ///
+    /// # Errors
+    /// The epoch is over.
+    pub fn enter(&self, epoch: Epoch) -> Result<(), fence::Error> {
+        self.fence.write().enter(epoch)
     }
 
     /// Whether a caller of this epoch may create the model.
@@ -177,8 +189,11 @@ impl Shard {
         }
     }
 
-    /// Without a master: a worker says goodbye.
+    /// Without a master: a worker says goodbye. With one, the master says who is active.
     pub fn leave(&self, worker: WorkerId, incarnation: Incarnation) {
+        if self.is_managed() {
+            return;
+        }
         self.gate.lock().leave(worker, incarnation);
         self.gate_changed.send_replace(());
     }

@@ -1,10 +1,15 @@
 //! What one CSV column holds, learnt from the training set and applied to both sets.
 
+use std::path::{Path, PathBuf};
+
 use super::categories::Categories;
 use super::limits::CATEGORIES_MAX;
 
 /// A value that cannot be used, without its place.
 pub(super) type Problem = String;
+
+/// A file and a line in it.
+pub(super) type Place = (PathBuf, u64);
 
 /// How the values of an input column become inputs of a model.
 #[derive(Debug, PartialEq)]
@@ -60,13 +65,13 @@ pub(super) struct Statistics {
     mean: f64,
     /// Sum of the squared distances from the mean (Welford's method, exact for large means).
     squares: f64,
-    not_a_number: Option<(u64, String)>,
+    not_a_number: Option<(Place, String)>,
     texts: Categories,
 }
 
 impl Statistics {
     /// Takes in one more value.
-    pub(super) fn add(&mut self, line: u64, value: &str) {
+    pub(super) fn add(&mut self, path: &Path, line: u64, value: &str) {
         match number(value) {
             Some(number) => {
                 self.values += 1;
@@ -75,7 +80,7 @@ impl Statistics {
                 self.squares += distance * (number - self.mean);
             }
             None if self.not_a_number.is_none() => {
-                self.not_a_number = Some((line, value.to_owned()));
+                self.not_a_number = Some(((path.to_owned(), line), value.to_owned()));
             }
             None => {}
         }
@@ -88,9 +93,9 @@ impl Statistics {
     /// How the column is to be encoded.
     ///
     /// # Errors
-    /// The line and the problem, if it holds neither numbers alone nor a few texts.
-    pub(super) fn encoding(self) -> Result<Encoding, (u64, Problem)> {
-        let Some((line, value)) = self.not_a_number else {
+    /// The place and the problem, if it holds neither numbers alone nor a few texts.
+    pub(super) fn encoding(self) -> Result<Encoding, (Place, Problem)> {
+        let Some((place, value)) = self.not_a_number else {
             let deviation = (self.squares / self.values.max(1) as f64).sqrt();
             // A constant column carries nothing: it becomes 0 everywhere.
             let deviation = if deviation > 0.0 { deviation } else { 1.0 };
@@ -98,7 +103,7 @@ impl Statistics {
         };
         if self.texts.len() > CATEGORIES_MAX {
             return Err((
-                line,
+                place,
                 format!(
                     "`{value}` is not a finite number, and the column has more than \
                      {CATEGORIES_MAX} distinct values, too many to be categories; correct the \
@@ -114,10 +119,10 @@ impl Statistics {
 mod tests {
     use super::*;
 
-    fn learn(values: &[&str]) -> Result<Encoding, (u64, Problem)> {
+    fn learn(values: &[&str]) -> Result<Encoding, (Place, Problem)> {
         let mut statistics = Statistics::default();
         for (line, value) in values.iter().enumerate() {
-            statistics.add(line as u64 + 1, value);
+            statistics.add(Path::new("train.csv"), line as u64 + 1, value);
         }
         statistics.encoding()
     }
@@ -154,7 +159,7 @@ mod tests {
         let mut values: Vec<String> = (0..400).map(|number| number.to_string()).collect();
         values[99] = "n/a".to_owned();
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
-        let (line, problem) = learn(&values).unwrap_err();
+        let ((_, line), problem) = learn(&values).unwrap_err();
         assert_eq!(line, 100);
         assert!(problem.contains("`n/a`"), "{problem}");
     }

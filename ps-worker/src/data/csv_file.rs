@@ -1,36 +1,61 @@
-//! CSV files: `train.csv` and `test.csv`, with or without a header.
+//! CSV files, any number of them as one set, with or without a header.
 //!
-//! The training file is read twice, first to learn what each column holds, then to encode it, so
+//! The training files are read twice, first to learn what each column holds, then to encode them, so
 //! that no text is kept in memory. Columns of numbers are standardised with the mean and deviation
 //! of the training set; other columns become one input for each text that the training set has.
 
 mod header;
 mod label;
+mod plain;
 mod rows;
 mod schema;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
-use super::{Dataset, Error, Features, Samples};
+use super::collect::Collected;
+use super::{Dataset, Error, Samples, Wrapper, input};
 pub use label::LabelColumn;
+pub(super) use plain::PlainReader;
 use rows::Rows;
 use schema::Schema;
 
-/// Loads both files.
-pub(super) fn load(train: &Path, test: &Path, label: &LabelColumn) -> Result<Dataset, Error> {
-    let schema = Schema::learn(train, label)?;
-    let train_samples = encode(train, &schema)?;
-    let test_samples = encode(test, &schema)?;
-    Ok(Dataset { train: train_samples, test: test_samples, classes: schema.classes.len() })
+/// Loads both sets; without test files the test set is empty.
+pub(super) fn load(
+    train: &[PathBuf],
+    test: &[PathBuf],
+    label: &LabelColumn,
+    wrapper: Wrapper,
+) -> Result<Dataset, Error> {
+    let schema = Schema::learn(train, label, wrapper)?;
+    let train = encode(train, &schema, wrapper)?;
+    let test = encode(test, &schema, wrapper)?;
+    Ok(Dataset { train, test, classes: schema.classes.len() })
 }
 
-/// Reads a file as the schema says.
-fn encode(path: &Path, schema: &Schema) -> Result<Samples, Error> {
+/// Reads the files as the schema says.
+fn encode(paths: &[PathBuf], schema: &Schema, wrapper: Wrapper) -> Result<Samples, Error> {
+    let mut collected = Collected::default();
+    for path in paths {
+        encode_file(path, schema, wrapper, &mut collected)?;
+    }
+    let Some(path) = paths.last() else {
+        return Ok(Samples::none(vec![schema.width()]));
+    };
+    if collected.len() == 0 {
+        return Err(table(path, "no line of values; expected at least one"));
+    }
+    collected.samples(path)
+}
+
+fn encode_file(
+    path: &Path,
+    schema: &Schema,
+    wrapper: Wrapper,
+    collected: &mut Collected,
+) -> Result<(), Error> {
     let names = schema.names.as_deref();
-    let width: usize = schema.encodings.iter().map(|(_, encoding)| encoding.width()).sum();
-    let mut rows = Rows::open(path)?;
-    let (mut inputs, mut labels) = (Vec::new(), Vec::new());
+    let shape = [schema.width()];
+    let mut rows = Rows::new(path, input::open_text(path, wrapper)?);
     let mut at_start = true;
     while let Some((line, row)) = rows.next_row()? {
         if row.len() != schema.columns {
@@ -41,43 +66,21 @@ fn encode(path: &Path, schema: &Schema) -> Result<Samples, Error> {
             );
             return Err(table(path, problem));
         }
-        let header = std::mem::take(&mut at_start) && names.is_some_and(|names| row == *names);
-        if header {
+        // A wrapped file is several, each of which may begin with the header.
+        let may_be_header = std::mem::take(&mut at_start) || wrapper == Wrapper::Recordio;
+        if may_be_header && names.is_some_and(|names| row == *names) {
             continue;
         }
         for (column, encoding) in &schema.encodings {
-            let encoded = encoding.encode(&row[*column], &mut inputs);
+            let encoded = encoding.encode(&row[*column], &mut collected.inputs);
             encoded.map_err(|problem| value_error(path, line, *column, names, problem))?;
         }
         let class = schema.classes.class(&row[schema.label]);
-        labels
-            .push(class.map_err(|problem| value_error(path, line, schema.label, names, problem))?);
-        check_size(path, labels.len(), inputs.len())?;
+        let class =
+            class.map_err(|problem| value_error(path, line, schema.label, names, problem))?;
+        collected.push(path, &shape, class)?;
     }
-    if labels.is_empty() {
-        return Err(table(path, "no line of values; expected at least one"));
-    }
-    inputs.shrink_to_fit();
-    let misfit = || table(path, "the columns gave an unexpected number of inputs");
-    Samples::new(Features::Floats(inputs), vec![width], labels).ok_or_else(misfit)
-}
-
-fn check_size(path: &Path, samples: usize, inputs: usize) -> Result<(), Error> {
-    let bytes = inputs.saturating_mul(size_of::<f32>());
-    let (what, found, limit) = if samples > SAMPLES_MAX {
-        ("the number of samples", samples, SAMPLES_MAX)
-    } else if bytes > FEATURE_BYTES_MAX {
-        ("the size of the inputs in memory, in bytes,", bytes, FEATURE_BYTES_MAX)
-    } else {
-        return Ok(());
-    };
-    Err(Error::TooLarge {
-        path: path.to_owned(),
-        what,
-        found: found as u128,
-        limit,
-        hint: "use fewer lines, or fewer columns of text (each distinct text is one input)",
-    })
+    Ok(())
 }
 
 fn table(path: &Path, problem: impl Into<String>) -> Error {

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 pub enum Error {
     /// The directory holds no data that is known.
     #[error(
-        "no data in {}: looked for {looked_for}; {found}; point --data at a directory with one of \
-         these sets, or leave it out to train on the bundled digits",
+        "no data in {}: looked for {looked_for}; {found}; {hint}",
         dir.display()
     )]
     NotFound {
@@ -18,6 +17,8 @@ pub enum Error {
         looked_for: String,
         /// What was there instead.
         found: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// The file could not be opened or read.
     #[error("reading data from {}: {source}", path.display())]
@@ -110,7 +111,7 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
-    /// A CSV file as a whole.
+    /// A file as a whole.
     #[error("{}: {problem}", path.display())]
     Table {
         /// The file.
@@ -118,6 +119,27 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A record of a container, with its place.
+    #[error("{}, record {record}: {problem}", path.display())]
+    Record {
+        /// The file or stream.
+        path: PathBuf,
+        /// The record's number, from 1.
+        record: u64,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A stream as a whole.
+    #[error("stream {}: {problem}", path.display())]
+    Stream {
+        /// The FIFO.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// Options that contradict the data or each other.
+    #[error("{0}")]
+    Options(String),
     /// A sample number beyond the set.
     #[error("sample {sample} of {samples} was asked for; do all processes read the same data?")]
     NoSuchSample {

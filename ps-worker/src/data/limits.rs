@@ -16,3 +16,30 @@ pub const CLASSES_MAX: usize = 65_536;
 
 /// Columns of a CSV file: the statistics of every column are held while the file is read.
 pub const COLUMNS_MAX: usize = 65_536;
+
+/// Bytes of one record of a container: a record is one sample, and holds it in memory while it is
+/// decoded, at up to 16 times its size where a hostile one repeats the smallest fields.
+pub const RECORD_BYTES_MAX: usize = 32 << 20;
+
+/// Inputs of one sample whose size a record claims (a sparse one is short and claims much): as
+/// many as a dense record of the largest size could hold as `f32`.
+pub const INPUTS_MAX: usize = RECORD_BYTES_MAX / 4;
+
+/// Sizes in a sample's shape: no layer takes more.
+pub const SIZES_MAX: usize = 8;
+
+/// Entries in the two maps of a record, where one each is expected.
+pub const ENTRIES_MAX: usize = 64;
+
+/// Files and folders below a data folder: all their names are held and sorted.
+pub const FILES_MAX: usize = 1_000_000;
+
+/// Folders inside each other: more is a link to a folder above.
+pub const FOLDER_DEPTH_MAX: usize = 16;
+
+/// Batches of a stream that are decoded ahead: one is worked on while the next is read.
+pub const STREAM_BATCHES_MAX: usize = 2;
+
+/// Seconds until a stream's FIFO must be there and its first byte must have come: SageMaker makes
+/// the FIFO of a pass only after the one before, and fetches from S3 before it writes.
+pub const STREAM_PATIENCE_S: u64 = 900;

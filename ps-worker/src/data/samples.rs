@@ -36,6 +36,11 @@ impl Samples {
         fits.then_some(Self { features, shape, labels })
     }
 
+    /// No samples, of this shape each.
+    pub fn none(shape: Vec<usize>) -> Self {
+        Self { features: Features::Floats(Vec::new()), shape, labels: Vec::new() }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.labels.len()

@@ -9,7 +9,7 @@ use ps_core::Layout;
 use super::{
     Batch, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, SeededStart, scalar,
 };
-use crate::compute::{Compute, ComputeError, Evaluation, Step};
+use crate::compute::{self, Compute, ComputeError, Evaluation, Step};
 use crate::data::{Dataset, Samples};
 use crate::threads;
 
@@ -35,8 +35,12 @@ pub struct CandleCompute {
     model: Box<dyn Model>,
     vars: FlatVars,
     start: SeededStart,
+    /// Instead of the seed's.
+    initial: Option<Vec<f32>>,
     device: Device,
     data: Arc<Dataset>,
+    /// Of samples that come from elsewhere, too.
+    shape: DataShape,
     /// Whether the checks of the first step are done.
     checked: bool,
 }
@@ -51,30 +55,69 @@ impl CandleCompute {
         options: ComputeOptions,
         data: Arc<Dataset>,
     ) -> Result<Self, ModelError> {
-        let ComputeOptions { model: name, options, device } = options;
         let shape = DataShape { features: data.train.shape().to_vec(), classes: data.classes };
+        Self::for_shape(models, options, data, &shape)
+    }
+
+    /// Builds the model for samples of this shape, some of which others have; the data may hold
+    /// none.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; and data that are not of this shape.
+    pub fn for_shape(
+        models: &Models,
+        options: ComputeOptions,
+        data: Arc<Dataset>,
+        shape: &DataShape,
+    ) -> Result<Self, ModelError> {
+        let ComputeOptions { model: name, options, device } = options;
+        for samples in [&data.train, &data.test] {
+            if !samples.is_empty() && samples.shape() != shape.features {
+                let (found, expected) = (samples.shape().to_vec(), shape.features.clone());
+                return Err(ModelError::OtherShape { found, expected });
+            }
+        }
+        if data.classes > shape.classes {
+            let (found, expected) = (data.classes, shape.classes);
+            return Err(ModelError::MoreClasses { found, expected });
+        }
         let map = VarMap::new();
         // Training begins with weights from the servers: the values made here are never used.
         let start = SeededStart::new(0, map.clone());
-        let model = models.build(&name, start.builder(&device), &shape, options)?;
+        let model = models.build(&name, start.builder(&device), shape, options)?;
         let vars = FlatVars::new(&map)?;
-        Ok(Self { model, vars, start, device, data, checked: false })
+        let shape = shape.clone();
+        Ok(Self { model, vars, start, initial: None, device, data, shape, checked: false })
+    }
+
+    /// Starts from these weights instead of the seed's.
+    ///
+    /// # Errors
+    /// They are not as many as the model has.
+    pub fn start_from(&mut self, weights: Vec<f32>) -> Result<(), ModelError> {
+        let (found, expected) = (weights.len(), self.layout().elements());
+        if found != expected {
+            return Err(ModelError::Length { found, expected });
+        }
+        self.initial = Some(weights);
+        Ok(())
     }
 
     /// Loss and gradient at the weights that the variables hold.
-    fn step(&mut self, samples: &[u64]) -> Result<Step, ModelError> {
-        let batch = self.batch(&self.data.train, samples)?;
+    fn step(&mut self, batch: &compute::Batch) -> Result<Step, ModelError> {
+        let samples = batch.samples() as u64;
+        let batch = match batch {
+            compute::Batch::Numbers(numbers) => self.batch(&self.data.train, numbers)?,
+            compute::Batch::Values { features, labels } => {
+                self.on_device(features.clone(), labels.clone(), &self.shape.features)?
+            }
+        };
         let loss = self.model.loss(&batch).map_err(ModelError::candle("computing the loss"))?;
         let value = scalar(&loss).map_err(ModelError::candle("reading the loss"))?;
         let gradients =
             loss.backward().map_err(ModelError::candle("computing the gradient of the loss"))?;
         let gradient = self.vars.gradient(&gradients)?;
-        Ok(Step {
-            gradient: gradient.values,
-            present: gradient.present,
-            loss: value,
-            samples: samples.len() as u64,
-        })
+        Ok(Step { gradient: gradient.values, present: gradient.present, loss: value, samples })
     }
 
     /// Looks once for what candle does without a word: variables that get no gradient, and ones
@@ -127,11 +170,21 @@ impl CandleCompute {
 
     fn batch(&self, from: &Samples, numbers: &[u64]) -> Result<Batch, ModelError> {
         let (features, labels) = from.gather(numbers)?;
-        let mut shape = vec![numbers.len()];
-        shape.extend_from_slice(from.shape());
+        self.on_device(features, labels, from.shape())
+    }
+
+    fn on_device(
+        &self,
+        features: Vec<f32>,
+        labels: Vec<u32>,
+        each: &[usize],
+    ) -> Result<Batch, ModelError> {
+        let samples = labels.len();
+        let mut shape = vec![samples];
+        shape.extend_from_slice(each);
         let doing = "putting a batch on the device";
         let features = Tensor::from_vec(features, shape, &self.device);
-        let labels = Tensor::from_vec(labels, numbers.len(), &self.device);
+        let labels = Tensor::from_vec(labels, samples, &self.device);
         Ok(Batch {
             features: features.map_err(ModelError::candle(doing))?,
             labels: labels.map_err(ModelError::candle(doing))?,
@@ -145,6 +198,9 @@ impl Compute for CandleCompute {
     }
 
     fn start_weights(&mut self, seed: u64) -> Result<Vec<f32>, ComputeError> {
+        if let Some(weights) = &self.initial {
+            return Ok(weights.clone());
+        }
         let mut weights = Vec::with_capacity(self.layout().elements());
         for (position, tensor) in self.layout().tensors().iter().enumerate() {
             weights
@@ -159,14 +215,14 @@ impl Compute for CandleCompute {
         self.data.train.len() as u64
     }
 
-    fn gradient(&mut self, weights: &[f32], samples: &[u64]) -> Result<Step, ComputeError> {
-        if samples.is_empty() {
+    fn gradient(&mut self, weights: &[f32], batch: &compute::Batch) -> Result<Step, ComputeError> {
+        if batch.samples() == 0 {
             return Err(ComputeError("a step on no samples; a batch needs at least one".into()));
         }
         let device = self.device.clone();
         threads::run(&device, || {
             self.vars.set(weights)?;
-            let step = self.step(samples)?;
+            let step = self.step(batch)?;
             self.check_first_step(weights, &step)?;
             Ok(step)
         })

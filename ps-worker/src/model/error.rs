@@ -24,6 +24,27 @@ pub enum ModelError {
         /// What candle said.
         source: candle_core::Error,
     },
+    /// The data here are not like those of the job.
+    #[error(
+        "the samples here are of shape {found:?}, those of the job of shape {expected:?}: all data \
+         of a job must be of one set"
+    )]
+    OtherShape {
+        /// Shape of the samples here.
+        found: Vec<usize>,
+        /// Shape of the job's samples.
+        expected: Vec<usize>,
+    },
+    /// The labels here do not fit into the job's model.
+    #[error(
+        "the labels here are of {found} classes, the job has {expected}: give --classes {found}"
+    )]
+    MoreClasses {
+        /// Classes of the labels here.
+        found: usize,
+        /// Classes of the job.
+        expected: usize,
+    },
     /// The variables are not a model.
     #[error(transparent)]
     Layout(#[from] ps_core::layout::Error),

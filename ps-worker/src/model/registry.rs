@@ -1,6 +1,7 @@
 //! Models by name.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::Result;
 use candle_nn::VarBuilder;
@@ -22,7 +23,8 @@ pub struct Unknown {
 }
 
 /// The models that a program can train: the built-in ones and the user's own.
-pub struct Models(BTreeMap<String, Box<Build>>);
+#[derive(Clone)]
+pub struct Models(BTreeMap<String, Arc<Build>>);
 
 impl Models {
     /// `linear` and `mlp`.
@@ -48,7 +50,7 @@ impl Models {
             + Sync
             + 'static,
     {
-        self.0.insert(name.into(), Box::new(build));
+        self.0.insert(name.into(), Arc::new(build));
         self
     }
 

@@ -6,6 +6,7 @@ use super::alive::{Pulse, stay_alive};
 use super::{Counters, Error, Trainer};
 use crate::client::{Client, ClientConfig, discover};
 use crate::compute::{Compute, ComputeOn, Evaluation};
+use ps_core::ids::{Epoch, Incarnation};
 use ps_core::permutation::permutation;
 use ps_core::settings::TrainingSettings;
 use ps_runtime::{Outside, Shutdown};
@@ -29,6 +30,9 @@ pub struct AloneConfig {
     pub attempt: Duration,
     /// How long a server may be away.
     pub patience: Duration,
+    /// In which life of the worker, and in which epoch, where somebody else speaks to a master for
+    /// this process; `None` without a master.
+    pub life: Option<(Incarnation, Epoch)>,
     /// How often the servers hear of the worker.
     pub pulse: Pulse,
     /// Where gradients are computed.
@@ -77,11 +81,12 @@ pub async fn run(
     outside: Outside,
     mut shutdown: Shutdown,
 ) -> Result<Finished, Error> {
+    let (incarnation, epoch) = config.life.unwrap_or_else(|| (outside.clock.unix_ms(), 0));
     let mut client = ClientConfig {
         job: config.job.clone(),
         worker: config.index,
-        incarnation: outside.clock.unix_ms(),
-        epoch: 0,
+        incarnation,
+        epoch,
         addresses: config.servers.clone(),
         patience: config.patience,
         attempt: config.attempt,
@@ -146,7 +151,7 @@ async fn train(
         let batches = own.chunks(settings.batch_size as usize);
         let steps = batches.len();
         for (step, batch) in batches.enumerate() {
-            let batch = batch.iter().map(|&sample| u64::from(sample)).collect();
+            let batch = super::order::numbers(batch);
             let progress = done as f64 / total.max(1) as f64;
             let step = trainer.step(batch, progress, step + 1 < steps);
             let outcome = tokio::select! {

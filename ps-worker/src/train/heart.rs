@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 pub(super) struct Word {
     pub(super) shard_map: Option<v1::ShardMap>,
     pub(super) progress: v1::JobProgress,
+    pub(super) data: Option<v1::DataDescription>,
     pub(super) stop: bool,
     pub(super) end: Option<End>,
 }
@@ -80,6 +81,16 @@ impl Watcher {
         }
     }
 
+    /// What data the members have together, once that is settled.
+    pub(super) async fn agreed(&self) -> v1::DataDescription {
+        let mut word = self.0.clone();
+        let known = word.wait_for(|word| word.data.is_some()).await;
+        match known.ok().and_then(|word| word.data.clone()) {
+            Some(data) => data,
+            None => std::future::pending().await,
+        }
+    }
+
     /// The end of the membership.
     pub(super) async fn ended(&self) -> End {
         let mut word = self.0.clone();
@@ -119,6 +130,7 @@ async fn beat(
             match answer {
                 Ok(reply) => {
                     word.shard_map = reply.shard_map.or(word.shard_map.take());
+                    word.data = reply.data.or(word.data.take());
                     word.progress = reply.progress.unwrap_or_default();
                     word.stop |= reply.stop;
                     word.end = reply.leave.map(End::Leave);

@@ -1,14 +1,17 @@
 //! A worker or evaluator with a master: asks for work, does it, reports it.
 
 use super::heart::{End, Heart};
-use super::trainer::{FINISH_STEP, Trainer};
+use super::kept::Kept;
+use super::order::Orders;
+use super::trainer::Trainer;
+use super::workload::Workload;
 use super::{Counters, Error, WorkerConfig};
 use crate::client::{self, Client, ClientConfig};
-use crate::compute::Compute;
-use ps_core::permutation::permutation;
 use ps_core::settings::TrainingSettings;
+use ps_core::{DataDescription, DataKind};
 use ps_proto::v1;
 use ps_proto::v1::next_task_reply::Task;
+use ps_runtime::link::Link;
 use ps_runtime::member::{self, Member};
 use ps_runtime::{Outside, Shutdown};
 use std::sync::Arc;
@@ -18,69 +21,56 @@ use std::time::Duration;
 const WAIT_AFTER_SIGNAL: Duration = Duration::from_secs(8);
 
 pub(super) async fn run(
-    config: WorkerConfig,
-    compute: Box<dyn Compute>,
+    mut config: WorkerConfig,
+    workload: Workload,
     counters: Arc<Counters>,
     outside: Outside,
     mut shutdown: Shutdown,
 ) -> Result<u8, Error> {
-    let mut compute = Some(compute);
+    let mut kept = Kept::new(workload);
     let mut token = outside.seed;
     loop {
-        let Some(model) = compute.take() else { return Err(member::Error::Expired.into()) };
         let view = shutdown.clone();
         let mut life = tokio::select! {
             biased;
-            life = Life::begin(&config, model, &outside, &counters, &view, token) => life?,
+            life = Life::begin(&config, kept, &outside, &counters, &view, token) => life?,
             signal = shutdown.wait() => return Ok(signal.exit_code()),
         };
         match life.live(&mut shutdown).await? {
             Some(code) => return Ok(code),
             None => tracing::warn!("the lease with the master expired; registering anew"),
         }
-        compute = match life.trainer.take() {
-            Some(trainer) => trainer.into_compute().await,
-            None => life.compute.take(),
-        };
+        if life.kept.data.kind != DataKind::Replicated && config.role == v1::Role::Worker {
+            // Another rank has other samples.
+            config.index = Some(life.member.registered().index);
+        }
+        kept = life.end().await;
         token = token.wrapping_add(1);
     }
 }
 
 /// One membership, from registration to its end.
-struct Life {
-    config: WorkerConfig,
-    member: Arc<Member>,
-    heart: Heart,
-    outside: Outside,
-    counters: Arc<Counters>,
-    trainer: Option<Trainer>,
-    compute: Option<Box<dyn Compute>>,
-    settings: TrainingSettings,
-    order: Order,
-}
-
-/// The order of the samples in the pass that the worker is in.
-struct Order {
-    seed: u64,
-    samples: u64,
-    pass: Option<u64>,
-    positions: Vec<u32>,
-}
-
-impl Order {
-    fn of(&mut self, pass: u64) -> &[u32] {
-        if self.pass != Some(pass) {
-            self.positions = permutation(self.seed, pass, self.samples as u32);
-            self.pass = Some(pass);
-        }
-        &self.positions
-    }
+pub(super) struct Life {
+    pub(super) config: WorkerConfig,
+    pub(super) member: Arc<Member>,
+    pub(super) heart: Heart,
+    pub(super) outside: Outside,
+    pub(super) counters: Arc<Counters>,
+    pub(super) trainer: Option<Trainer>,
+    pub(super) kept: Kept,
+    pub(super) settings: TrainingSettings,
+    pub(super) orders: Orders,
+    /// What the members have together, once it is known.
+    pub(super) agreed: DataDescription,
+    pub(super) shard_map: v1::ShardMap,
+    /// To who serves samples.
+    pub(super) serving: Option<Arc<Link>>,
 }
 
 impl Life {
     async fn begin(
         config: &WorkerConfig,
-        compute: Box<dyn Compute>,
+        kept: Kept,
         outside: &Outside,
         counters: &Arc<Counters>,
         shutdown: &Shutdown,
@@ -92,7 +82,7 @@ impl Life {
             token,
             index: config.index,
             address: config.address.clone(),
-            train_samples: compute.train_samples(),
+            data: Some(kept.data.clone().into()),
             epoch: 0,
         };
         let member = Arc::new(Member::register(outside, &config.master, request).await?);
@@ -107,12 +97,6 @@ impl Life {
             registered.incarnation
         );
         counters.begin_life();
-        let order = Order {
-            seed: settings.seed,
-            samples: compute.train_samples(),
-            pass: None,
-            positions: Vec::new(),
-        };
         let heart = Heart::start(member.clone(), counters.clone(), shutdown.clone());
         Ok(Self {
             config: config.clone(),
@@ -121,10 +105,21 @@ impl Life {
             outside: outside.clone(),
             counters: counters.clone(),
             trainer: None,
-            compute: Some(compute),
+            kept,
+            orders: Orders::new(settings.seed),
             settings,
-            order,
+            agreed: DataDescription::default(),
+            shard_map: v1::ShardMap::default(),
+            serving: None,
         })
+    }
+
+    /// What the next life goes on with.
+    async fn end(mut self) -> Kept {
+        if let Some(trainer) = self.trainer.take() {
+            self.kept.compute = trainer.into_compute().await;
+        }
+        self.kept
     }
 
     /// Works until the membership ends. `None`: register anew.
@@ -144,6 +139,7 @@ impl Life {
                 | Error::Member(member::Error::Expired) => End::Expired,
                 // The master knows nothing of a model that cannot be computed.
                 error @ Error::Compute(_) => return Err(error),
+                Error::Program(code) => return Ok(Some(code)),
                 error => self.explain(error).await?,
             },
         };
@@ -189,8 +185,17 @@ impl Life {
         }
     }
 
+    /// Waits for what the master knows of the job, and makes the model on the servers.
     async fn connect(&mut self) -> Result<(), Error> {
-        let map = self.heart.watcher().shard_map().await;
+        let watcher = self.heart.watcher();
+        self.agreed = DataDescription::try_from(watcher.agreed().await)?;
+        let map = watcher.shard_map().await;
+        self.shard_map = map.clone();
+        // The model of a user's program is nobody's business here, the evaluator's neither.
+        if self.agreed.kind == DataKind::Program {
+            return Ok(());
+        }
+        let compute = self.kept.model(&self.agreed, self.config.compute_on).await?;
         let registered = self.member.registered();
         let client = Client::new(
             ClientConfig {
@@ -204,9 +209,6 @@ impl Life {
             },
             &self.outside,
         )?;
-        let Some(compute) = self.compute.take() else {
-            return Ok(());
-        };
         let trainer = self.trainer.insert(Trainer::new(
             Arc::new(client),
             compute,
@@ -219,46 +221,6 @@ impl Life {
             v1::Role::Worker => trainer.init().await,
             _ => Ok(()),
         }
-    }
-
-    /// Trains on a lease. `None`: it was not finished, because the master wants no more steps.
-    async fn train(&mut self, task: v1::TrainTask) -> Result<Option<v1::LeaseResult>, Error> {
-        let mut result = v1::LeaseResult { lease: task.lease, ..v1::LeaseResult::default() };
-        let granted = task.progress.unwrap_or_default();
-        let samples = self.order.of(task.pass);
-        let (start, end) = (task.start as usize, task.end as usize);
-        let lease: Vec<u64> = samples
-            .get(start..end)
-            .unwrap_or_default()
-            .iter()
-            .map(|&sample| u64::from(sample))
-            .collect();
-        let batches: Vec<Vec<u64>> =
-            lease.chunks(self.settings.batch_size as usize).map(<[u64]>::to_vec).collect();
-        let Some(trainer) = self.trainer.as_mut() else {
-            return Ok(None);
-        };
-        trainer.start_at(task.start_clock).await;
-        let last = batches.len().saturating_sub(1);
-        let watcher = self.heart.watcher();
-        for (number, batch) in batches.into_iter().enumerate() {
-            let word = watcher.word();
-            if word.stop {
-                return Ok(None);
-            }
-            let done = word.progress.samples_done.max(granted.samples_done);
-            let progress = done as f64 / granted.samples_total.max(1) as f64;
-            let must_stop = async {
-                watcher.stopped().await;
-                tokio::time::sleep(FINISH_STEP).await;
-            };
-            tokio::select! {
-                biased;
-                step = trainer.step(batch, progress, number < last) => add(&mut result, &step?),
-                () = must_stop => return Ok(None),
-            }
-        }
-        Ok(Some(result))
     }
 
     async fn evaluate(&mut self, task: v1::EvaluateTask) -> Result<v1::EvaluationResult, Error> {
@@ -281,17 +243,6 @@ impl Life {
             Err(error) => return Err(error),
         }
         Ok(result)
-    }
-}
-
-fn add(result: &mut v1::LeaseResult, step: &super::StepOutcome) {
-    result.steps += 1;
-    result.samples += step.samples;
-    if step.loss.is_finite() {
-        result.loss_sum += step.loss * step.samples as f64;
-        result.loss_samples += step.samples;
-    } else {
-        result.steps_not_finite += 1;
     }
 }
 

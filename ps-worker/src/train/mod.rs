@@ -2,20 +2,31 @@
 
 mod alive;
 pub mod alone;
+mod batches;
 mod clip;
 mod counters;
 mod heart;
+mod kept;
+mod lease;
 mod managed;
+mod order;
+mod served;
+mod share;
 mod trainer;
+mod workload;
 
 pub use alive::Pulse;
 pub(crate) use alive::stay_alive;
 pub use clip::clip_global_norm;
 pub use counters::Counters;
 pub use trainer::{StepOutcome, Trainer};
+pub use workload::{
+    BuildModel, Program, ProgramRun, ServedSamples, Share, Stream, StreamPass, Streams, Workload,
+    WorkloadKind,
+};
 
 use crate::client;
-use crate::compute::{Compute, ComputeError, ComputeOn};
+use crate::compute::{ComputeError, ComputeOn};
 use ps_proto::v1;
 use ps_runtime::member;
 use ps_runtime::{Outside, Shutdown};
@@ -40,9 +51,23 @@ pub enum Error {
     /// The loss says that training goes wrong.
     #[error("{0}")]
     Diverged(String),
-    /// The master sent settings that this version does not know.
-    #[error("settings from the master: {0}")]
+    /// The master sent what this version does not know.
+    #[error("from the master: {0}")]
     Settings(#[from] ps_proto::convert::Error),
+    /// Samples that another process has cannot be read.
+    #[error("the samples at {address} cannot be read: {message}")]
+    Unserved {
+        /// Who has them.
+        address: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// The own samples cannot be served to others.
+    #[error("serving samples: {0}")]
+    Serve(String),
+    /// The user's program failed with this exit code.
+    #[error("the program ended with exit code {0}")]
+    Program(u8),
 }
 
 /// What a worker or evaluator is told.
@@ -72,10 +97,25 @@ pub struct WorkerConfig {
 /// The job failed, the master or a server is lost, or the computation failed.
 pub async fn run(
     config: WorkerConfig,
-    compute: Box<dyn Compute>,
+    mut workload: Workload,
     counters: Arc<Counters>,
     outside: Outside,
     shutdown: Shutdown,
 ) -> Result<u8, Error> {
-    managed::run(config, compute, counters, outside, shutdown).await
+    let share = match &mut workload.kind {
+        WorkloadKind::Model { share, .. } => share.take(),
+        WorkloadKind::Program(_) => None,
+    };
+    let job = config.job.clone();
+    let served = async {
+        match share {
+            Some(share) => share::serve(&job, share).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        error = served => Err(error),
+        ended = managed::run(config, workload, counters, outside, shutdown) => ended,
+    }
 }

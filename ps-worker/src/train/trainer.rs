@@ -2,7 +2,7 @@
 
 use super::{Counters, Error, clip};
 use crate::client::{Client, Gradient, PushReport, Weights};
-use crate::compute::{Compute, ComputeError, ComputeOn, Evaluation};
+use crate::compute::{Batch, Compute, ComputeError, ComputeOn, Evaluation};
 use ps_core::Layout;
 use ps_core::ids::Clock;
 use ps_core::settings::TrainingSettings;
@@ -104,7 +104,7 @@ impl Trainer {
     /// The computation failed, the worker was superseded, or a server is away.
     pub async fn step(
         &mut self,
-        samples: Vec<u64>,
+        batch: Batch,
         progress: f64,
         more: bool,
     ) -> Result<StepOutcome, Error> {
@@ -112,7 +112,7 @@ impl Trainer {
         self.refresh().await?;
         let pulled = self.outside.clock.now();
         let step = self
-            .compute(move |compute, weights| compute.gradient(weights.values(), &samples))
+            .compute(move |compute, weights| compute.gradient(weights.values(), &batch))
             .await?;
         let computed = self.outside.clock.now();
         let (loss, samples) = (step.loss, step.samples);

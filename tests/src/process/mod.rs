@@ -4,14 +4,17 @@
 
 mod binary;
 mod finished;
+mod hosts;
 mod table;
 
 pub use binary::psrun;
 pub use finished::{Finished, metrics};
+pub use hosts::Hosts;
 pub use table::{processes, signal};
 
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -55,14 +58,32 @@ impl Process {
     /// # Panics
     /// The system refuses to start it.
     pub fn start(job: &str, args: &[&str]) -> Self {
-        let mut command = Command::new(psrun());
-        command.args(args).arg(format!("--job-id={job}"));
+        Self::start_program(psrun(), job, args, &[])
+    }
+
+    /// Starts `psrun` under another name, or in another environment.
+    ///
+    /// # Panics
+    /// The system refuses to start it.
+    pub fn start_program(
+        program: &Path,
+        job: &str,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut command = Command::new(program);
+        command.args(args);
+        if !job.is_empty() {
+            command.arg(format!("--job-id={job}"));
+        }
         // Options come from the test, not from whoever runs it.
+        let ours = ["PS_", "SM_", "SAGEMAKER_", "TRAINING_JOB_", "TF_CONFIG"];
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PS_") {
+            if ours.iter().any(|start| name.to_string_lossy().starts_with(start)) {
                 command.env_remove(name);
             }
         }
+        command.envs(variables.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("starting psrun: {error}"));
         let (stdout, stderr) = (Text::default(), Text::default());

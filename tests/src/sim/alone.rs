@@ -43,7 +43,7 @@ async fn serve(config: ServerConfig) -> turmoil::Result {
     let address = format!("server{}:{SERVER_PORT}", config.shard);
     let outside = network::outside(u64::from(config.shard), |_| ());
     let (_trigger, shutdown) = Shutdown::new();
-    ps_server::serve::run(config, incoming, address, outside, shutdown).await?;
+    ps_server::serve::run(config, incoming, address, outside, shutdown, None).await?;
     Ok(())
 }
 
@@ -51,6 +51,7 @@ async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> 
     let name = format!("worker{host}");
     let counters = Arc::new(Counters::default());
     let config = AloneConfig {
+        life: None,
         job: "sim".into(),
         servers: scenario.server_addresses(),
         index: host as u32,

@@ -239,6 +239,20 @@ impl Scenario {
     /// # Panics
     /// The run does not end in its time.
     pub fn play(&self, sim: &mut turmoil::Sim<'_>, books: &Books, links: &[(String, String)]) {
+        self.play_until(sim, books, links, Duration::MAX);
+    }
+
+    /// The same, and the whole cluster dies at this time if it is still there.
+    ///
+    /// # Panics
+    /// The run does not end in its time.
+    pub fn play_until(
+        &self,
+        sim: &mut turmoil::Sim<'_>,
+        books: &Books,
+        links: &[(String, String)],
+        end: Duration,
+    ) {
         let mut events = faults::plan(self.seed, &self.weather, links, &self.worker_names());
         events.extend(self.script.iter().cloned());
         events.sort_by_key(|(at, _)| *at);
@@ -256,7 +270,7 @@ impl Scenario {
                 faults::apply(sim, event);
             }
             let running = lock(&books.hosts).values().any(|host| host.running);
-            if events.peek().is_none() && !running {
+            if (events.peek().is_none() && !running) || sim.elapsed() >= end {
                 return;
             }
             let seed = self.seed;

@@ -6,7 +6,7 @@
 //! of a worker that died or was superseded may have been applied or not, once at most.
 
 use ps_core::{Layout, TensorSpec};
-use ps_worker::compute::{Compute, ComputeError, Evaluation, Step};
+use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation, Step};
 use ps_worker::train::Counters;
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +23,8 @@ pub enum Fate {
 #[derive(Clone, Debug, Default)]
 struct Account {
     fates: Vec<Fate>,
+    /// The samples of each push that is made of the worker's own data.
+    samples: Vec<Vec<u64>>,
     open: Option<Open>,
 }
 
@@ -105,6 +107,32 @@ impl Ledger {
         Layout::new(tensors).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// The whole cluster died and goes on from a checkpoint: what was acknowledged since then is
+    /// gone, and nobody learns any more what became of it.
+    pub fn next_life(&self) {
+        for account in self.lock().iter_mut() {
+            account.fates.fill(Fate::Unknown);
+            account.open = None;
+        }
+    }
+
+    /// The samples that are not in these weights as often as there were passes, and how often they
+    /// are: each push that was applied stands for its samples.
+    pub fn missing(&self, weights: &[f32], passes: u64) -> Vec<(u64, u64)> {
+        let layout = self.layout();
+        let mut counts = vec![0; self.shape.samples as usize];
+        for (host, account) in self.lock().iter().enumerate() {
+            let own = layout.position(&name(host)).map(|position| layout.range(position));
+            let pushes = weights[own.unwrap_or(0..0)].chunks(self.shape.stride);
+            for (elements, samples) in pushes.zip(&account.samples) {
+                if elements.iter().all(|weight| *weight == -1.0) {
+                    samples.iter().for_each(|sample| counts[*sample as usize] += 1);
+                }
+            }
+        }
+        (0..).zip(counts).filter(|(_, count)| *count < passes).collect()
+    }
+
     /// Pushes made, and how many of them are known to be acknowledged.
     pub fn pushes(&self) -> (usize, usize) {
         let mut accounts = self.lock();
@@ -182,7 +210,7 @@ impl Compute for Counting {
         self.ledger.shape.samples
     }
 
-    fn gradient(&mut self, _weights: &[f32], samples: &[u64]) -> Result<Step, ComputeError> {
+    fn gradient(&mut self, _weights: &[f32], batch: &Batch) -> Result<Step, ComputeError> {
         let shape = self.ledger.shape;
         let mut accounts = self.ledger.lock();
         let account = &mut accounts[self.host];
@@ -192,6 +220,10 @@ impl Compute for Counting {
             return Err(ComputeError(format!("host {} made {push} pushes", self.host)));
         }
         account.fates.push(Fate::Unknown);
+        account.samples.push(match batch {
+            Batch::Numbers(numbers) => numbers.clone(),
+            Batch::Values { .. } => Vec::new(),
+        });
         let (steps_before, counters) = (self.counters.steps(), self.counters.clone());
         account.open = Some(Open { push, steps_before, counters });
         let mut gradient = vec![0.0; self.layout.elements()];
@@ -199,7 +231,7 @@ impl Compute for Counting {
         gradient[first..first + shape.stride].fill(1.0);
         let mut present = vec![false; self.layout.tensors().len()];
         present[self.own] = true;
-        Ok(Step { gradient, present, loss: 1.0, samples: samples.len() as u64 })
+        Ok(Step { gradient, present, loss: 1.0, samples: batch.samples() as u64 })
     }
 
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {

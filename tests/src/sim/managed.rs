@@ -3,10 +3,11 @@
 use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario};
 use super::ledger::Ledger;
 use super::network;
+use super::shares::{Book, Data, EVALUATOR};
 use ps_core::Layout;
 use ps_proto::v1;
 use ps_runtime::Shutdown;
-use ps_runtime::files::Memory;
+use ps_runtime::files::{Files, Memory};
 use ps_runtime::model_file::MODEL_FILE;
 use ps_worker::compute::ComputeOn;
 use ps_worker::train::{Counters, WorkerConfig};
@@ -18,51 +19,121 @@ const MASTER: &str = "master";
 const MASTER_PORT: u16 = 2222;
 const MASTER_ADDRESS: &str = "master:2222";
 
-/// Simulates a whole job.
+/// A run, and what it did with the samples.
+pub struct Ran {
+    /// As of every run.
+    pub outcome: Outcome,
+    /// Which samples were trained on.
+    pub book: Book,
+    /// What the master wrote.
+    pub report: serde_json::Value,
+    /// Of the model that the master wrote; empty without one.
+    pub weights: Vec<f32>,
+}
+
+/// Simulates a whole job whose workers all have the same samples.
 ///
 /// # Panics
 /// The run does not end in its time.
 pub fn run(scenario: &Scenario) -> Outcome {
+    run_with(scenario, &Data::Replicated).outcome
+}
+
+/// Simulates a whole job on these data.
+///
+/// # Panics
+/// The run does not end in its time.
+pub fn run_with(scenario: &Scenario, data: &Data) -> Ran {
+    live(scenario, data, &Ledger::new(scenario.shape), None, Duration::MAX)
+}
+
+/// Simulates one life of a job that has a folder for checkpoints; its whole cluster dies at `end`.
+///
+/// # Panics
+/// The run does not end in its time.
+pub fn live(
+    scenario: &Scenario,
+    data: &Data,
+    ledger: &Ledger,
+    folder: Option<&Memory>,
+    end: Duration,
+) -> Ran {
+    let book = Book::default();
     let mut sim = scenario.network();
     let books = Books::default();
-    let ledger = Ledger::new(scenario.shape);
     let files = Memory::default();
+    let folder = folder.map(|folder| Arc::new(folder.clone()) as Files);
     books.expect(MASTER);
     let (config, notes, written) = (scenario.clone(), books.clone(), files.clone());
-    sim.host(MASTER, move || lead(config.clone(), notes.clone(), written.clone()));
+    let checkpoints = folder.clone();
+    sim.host(MASTER, move || {
+        lead(config.clone(), notes.clone(), written.clone(), checkpoints.clone())
+    });
     for (shard, name) in (0..).zip(scenario.server_names()) {
         books.expect(&name);
-        let (config, notes) = (scenario.clone(), books.clone());
-        sim.host(name, move || serve(config.clone(), notes.clone(), shard));
+        let (config, notes, checkpoints) = (scenario.clone(), books.clone(), folder.clone());
+        sim.host(name, move || serve(config.clone(), notes.clone(), shard, checkpoints.clone()));
     }
     let workers = scenario.worker_names();
     let trainers = workers.iter().cloned().map(Some).enumerate();
     for (host, name) in trainers.chain([(0, None)]) {
         let role = if name.is_some() { v1::Role::Worker } else { v1::Role::Evaluator };
-        let name = name.unwrap_or_else(|| "evaluator".to_owned());
+        let name = name.unwrap_or_else(|| EVALUATOR.to_owned());
         books.expect(&name);
-        let (config, ledger, notes) = (scenario.clone(), ledger.clone(), books.clone());
-        sim.host(name.clone(), move || {
-            work(config.clone(), ledger.clone(), notes.clone(), name.clone(), host, role)
-        });
+        let member = Member {
+            scenario: scenario.clone(),
+            data: data.clone(),
+            ledger: ledger.clone(),
+            books: books.clone(),
+            book: book.clone(),
+            name: name.clone(),
+            host,
+            role,
+        };
+        sim.host(name, move || work(member.clone()));
     }
-    scenario.play(&mut sim, &books, &links(scenario));
+    scenario.play_until(&mut sim, &books, &links(scenario, data), end);
     let last = read_files(&files, &ledger.layout());
-    books.outcome(scenario, &ledger, &last)
+    let report = files.read(ps_master::REPORT_FILE).unwrap_or_default();
+    let report = serde_json::from_slice(&report).unwrap_or_default();
+    let outcome = books.outcome(scenario, ledger, &last);
+    Ran { outcome, book, report, weights: last.weights }
+}
+
+/// A worker or the evaluator.
+#[derive(Clone)]
+struct Member {
+    scenario: Scenario,
+    data: Data,
+    ledger: Ledger,
+    books: Books,
+    book: Book,
+    name: String,
+    host: usize,
+    role: v1::Role,
 }
 
 /// Everything that talks to each other.
-fn links(scenario: &Scenario) -> Vec<(String, String)> {
+fn links(scenario: &Scenario, data: &Data) -> Vec<(String, String)> {
     let mut links = Vec::new();
     for server in scenario.server_names() {
         links.push((MASTER.to_owned(), server.clone()));
         links.extend(scenario.worker_names().into_iter().map(|worker| (worker, server.clone())));
     }
     links.extend(scenario.worker_names().into_iter().map(|worker| (worker, MASTER.to_owned())));
+    if *data != Data::Replicated {
+        let evaluator = || EVALUATOR.to_owned();
+        links.extend(scenario.worker_names().into_iter().map(|worker| (worker, evaluator())));
+    }
     links
 }
 
-async fn lead(scenario: Scenario, books: Books, files: Memory) -> turmoil::Result {
+async fn lead(
+    scenario: Scenario,
+    books: Books,
+    files: Memory,
+    checkpoints: Option<Files>,
+) -> turmoil::Result {
     let incoming = network::listen(MASTER_PORT).await?;
     let workers = scenario.shape.hosts as u32;
     let settings = scenario.settings();
@@ -76,37 +147,40 @@ async fn lead(scenario: Scenario, books: Books, files: Memory) -> turmoil::Resul
     let (_trigger, shutdown) = Shutdown::new();
     let files = Arc::new(files);
     let address = MASTER_ADDRESS.to_owned();
-    let ended = ps_master::run(config, incoming, address, outside, shutdown, files).await;
+    let ended =
+        ps_master::run(config, incoming, address, outside, shutdown, files, checkpoints).await;
     books.ended(MASTER, ended.map_err(|error| error.to_string()));
     Ok(())
 }
 
-async fn serve(scenario: Scenario, books: Books, shard: u32) -> turmoil::Result {
+async fn serve(
+    scenario: Scenario,
+    books: Books,
+    shard: u32,
+    checkpoints: Option<Files>,
+) -> turmoil::Result {
     let incoming = network::listen(SERVER_PORT).await?;
     let name = format!("server{shard}");
     let address = format!("{name}:{SERVER_PORT}");
     let config = scenario.server_config(shard, Some(MASTER_ADDRESS.into()));
     let outside = network::outside(u64::from(shard) + 1000, |_| ());
     let (_trigger, shutdown) = Shutdown::new();
-    let ended = ps_server::serve::run(config, incoming, address, outside, shutdown).await;
+    let ended =
+        ps_server::serve::run(config, incoming, address, outside, shutdown, checkpoints).await;
     books.ended(&name, ended.map_err(|error| error.to_string()));
     Ok(())
 }
 
-async fn work(
-    scenario: Scenario,
-    ledger: Ledger,
-    books: Books,
-    name: String,
-    host: usize,
-    role: v1::Role,
-) -> turmoil::Result {
+async fn work(member: Member) -> turmoil::Result {
+    let Member { scenario, data, ledger, books, book, name, host, role } = member;
     let counters = Arc::new(Counters::default());
+    // Where ranks have samples of their own, a process asks for the rank that its samples are of.
+    let is_owner = data != Data::Replicated && role == v1::Role::Worker;
     let config = WorkerConfig {
         job: "sim".into(),
         role,
         master: MASTER_ADDRESS.into(),
-        index: None,
+        index: is_owner.then_some(host as u32),
         address: name.clone(),
         attempt: Duration::from_millis(700),
         patience: LEASE * 4,
@@ -117,8 +191,9 @@ async fn work(
     let life = turmoil::sim_elapsed().unwrap_or_default().as_millis() as u64;
     let seed = scenario.seed ^ (host as u64 + 1) << 40 ^ life << 4 ^ role as u64;
     let compute = ledger.compute(host, counters.clone());
+    let workload = data.workload(role, host, &scenario, compute, &book).await?;
     let outside = network::outside(seed, |_| ());
-    let ended = ps_worker::train::run(config, compute, counters, outside, shutdown).await;
+    let ended = ps_worker::train::run(config, workload, counters, outside, shutdown).await;
     books.ended(&name, ended.map_err(|error| error.to_string()));
     Ok(())
 }

@@ -8,3 +8,4 @@ pub mod ledger;
 pub mod managed;
 pub mod network;
 pub mod seeds;
+pub mod shares;

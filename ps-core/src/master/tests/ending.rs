@@ -117,7 +117,8 @@ fn divergence_ends_the_job_with_advice() {
                 (task.start..task.end).step_by(10).for_each(|_| {
                     losses.add(&Losses::of_step(if task.pass == 0 { 1.0 } else { f64::NAN }, 10));
                 });
-                request.finished = Some(LeaseResult { lease: task.lease, losses });
+                request.finished =
+                    Some(LeaseResult { lease: task.lease, samples: task.end - task.start, losses });
             }
             Task::Evaluate(task) => request.evaluated = Some(measured(task)),
             Task::Wait(_) => (),

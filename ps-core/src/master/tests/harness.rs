@@ -28,6 +28,7 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
         start_timeout: Duration::from_secs(100),
         barrier_timeout: Duration::from_secs(30),
         evaluation_timeout: Duration::from_secs(600),
+        checkpoints: false,
     }
 }
 
@@ -40,9 +41,15 @@ pub(super) struct Job {
     pub(super) memberships: Vec<Membership>,
     pub(super) reports: Vec<Report>,
     pub(super) saves: usize,
+    pub(super) checkpoints: Vec<Checkpoint>,
+    pub(super) restores: Vec<ShardMap>,
+    /// Whether checkpoints are written at once.
+    pub(super) writes_checkpoints: bool,
     pub(super) finished: Option<(u8, Option<String>)>,
     /// Whether shards take memberships.
     pub(super) shards_answer: bool,
+    /// Whether the servers hold a model.
+    pub(super) has_model: bool,
 }
 
 pub(super) fn seat(role: Role, index: u32) -> Seat {
@@ -51,7 +58,8 @@ pub(super) fn seat(role: Role, index: u32) -> Seat {
 
 pub(super) fn registration(role: Role, token: u64, index: Option<u32>) -> Registration {
     let address = format!("host{token}:2223");
-    Registration { role, token, index, address, train_samples: 100, epoch: 0 }
+    let data = DataDescription::replicated(100);
+    Registration { role, token, index, address, data, epoch: 0 }
 }
 
 impl Job {
@@ -64,14 +72,23 @@ impl Job {
             memberships: Vec::new(),
             reports: Vec::new(),
             saves: 0,
+            checkpoints: Vec::new(),
+            restores: Vec::new(),
+            writes_checkpoints: true,
             finished: None,
             shards_answer: true,
+            has_model: true,
         }
     }
 
     /// A job whose servers and workers are there.
     pub(super) fn started(servers: u32, workers: u32, passes: u64) -> (Self, Vec<Caller>) {
-        let mut job = Self::new(config(servers, workers, passes));
+        Self::new(config(servers, workers, passes)).start(servers, workers)
+    }
+
+    /// Everybody comes.
+    pub(super) fn start(self, servers: u32, workers: u32) -> (Self, Vec<Caller>) {
+        let mut job = self;
         for shard in 0..servers {
             job.join(Role::Server, u64::from(shard), Some(shard)).unwrap();
         }
@@ -208,9 +225,20 @@ impl Job {
             }
             Action::SaveModel => {
                 self.saves += 1;
+                if !self.has_model {
+                    return self.machine.no_model(self.now);
+                }
                 let written = ModelWritten { digest: DIGEST, ..ModelWritten::default() };
                 self.machine.model_written(Ok(written), self.now);
             }
+            Action::Checkpoint(checkpoint) => {
+                let number = checkpoint.number;
+                self.checkpoints.push(*checkpoint);
+                if self.writes_checkpoints {
+                    self.machine.checkpoint_written(number, Ok(()), self.now);
+                }
+            }
+            Action::Restore(shard_map) => self.restores.push(shard_map),
             Action::WriteReport(report) => self.reports.push(*report),
             Action::Metric(line) => self.metrics.push(line),
             Action::Log(_, line) => self.logs.push(line),
@@ -225,7 +253,7 @@ pub(super) fn done(task: &TrainTask) -> LeaseResult {
     for _ in 0..(task.end - task.start).div_ceil(10) {
         losses.add(&Losses::of_step(2.0 / (task.pass + 1) as f64, 10));
     }
-    LeaseResult { lease: task.lease, losses }
+    LeaseResult { lease: task.lease, samples: task.end - task.start, losses }
 }
 
 pub(super) fn measured(task: EvaluateTask) -> EvaluationResult {

@@ -33,10 +33,16 @@ fn places_that_do_not_exist_and_other_data_are_refused() {
     assert!(matches!(job.join(Role::Server, 1, None), Err(Refusal::NoIndex { .. })));
     assert!(matches!(job.join(Role::Worker, 1, Some(2)), Err(Refusal::NoSuchPlace { .. })));
     job.join(Role::Worker, 1, None).unwrap();
-    let other = Registration { train_samples: 99, ..registration(Role::Worker, 2, None) };
+    let other = Registration {
+        data: DataDescription::replicated(99),
+        ..registration(Role::Worker, 2, None)
+    };
     let refusal = job.register(other).unwrap_err().to_string();
     assert!(refusal.contains("99") && refusal.contains("100"), "{refusal}");
-    let none = Registration { train_samples: 0, ..registration(Role::Worker, 2, None) };
+    let none = Registration {
+        data: DataDescription::replicated(0),
+        ..registration(Role::Worker, 2, None)
+    };
     assert!(matches!(job.register(none), Err(Refusal::NoSamples { .. })));
 }
 

@@ -22,6 +22,8 @@ enum Event {
     Register(usize),
     Die(usize),
     Evaluator,
+    /// The checkpoint that is being written is complete, or failed.
+    Written(bool),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -34,6 +36,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => worker.clone().prop_map(Event::Register),
         1 => worker.prop_map(Event::Die),
         1 => Just(Event::Evaluator),
+        2 => prop::bool::weighted(0.8).prop_map(Event::Written),
     ]
 }
 
@@ -48,8 +51,20 @@ struct Process {
     evaluated: Option<EvaluationResult>,
 }
 
+/// A checkpoint, and the samples that were done when it was asked for.
+#[derive(Clone)]
+struct Saved {
+    checkpoint: Checkpoint,
+    covered: Vec<(u64, u64)>,
+}
+
 struct World {
     job: Job,
+    /// Asked for and neither complete nor failed.
+    writing: Option<Saved>,
+    complete: Option<Saved>,
+    /// Whether the newest could not be written.
+    has_failed: bool,
     processes: Vec<Process>,
     next_token: u64,
     tasks: BTreeMap<u64, TrainTask>,
@@ -61,21 +76,86 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut job = Job::new(config(SERVERS, WORKERS, PASSES));
+        Self::of(Found { next_number: 1, ..Found::default() })
+    }
+
+    /// Another life of the job, which goes on from a checkpoint.
+    fn second(saved: &Saved) -> Self {
+        let Checkpoint { number, state, .. } = saved.checkpoint.clone();
+        let mut world = Self::of(Found {
+            has_any: true,
+            next_number: number + 1,
+            epoch: state.epoch,
+            incarnations: state.incarnations.clone(),
+        });
+        world.samples_done = state.samples_done;
+        let epoch = world.job.restores[0].epoch;
+        assert!(epoch > state.epoch);
+        let restored = Restored { number, state, older: Vec::new() };
+        world.job.machine.restored(epoch, Ok(Box::new(restored)), Duration::ZERO);
+        world
+    }
+
+    fn of(found: Found) -> Self {
+        let mut job = Job::new(Config { checkpoints: true, ..config(SERVERS, WORKERS, PASSES) });
+        job.writes_checkpoints = false;
+        let incarnations = found.incarnations.clone();
+        job.machine.found(found);
         for shard in 0..SERVERS {
             job.join(Role::Server, shard.into(), Some(shard)).unwrap();
         }
         let processes = (0..=WORKERS).map(|_| Process::default()).collect();
         Self {
             job,
+            writing: None,
+            complete: None,
+            has_failed: false,
             processes,
             next_token: 100,
             tasks: BTreeMap::new(),
             done: BTreeSet::new(),
             samples_done: 0,
-            incarnations: BTreeMap::new(),
+            incarnations,
             seen: (0, 0, 0),
         }
+    }
+
+    /// Passes and samples of the leases that are done.
+    fn covered(&self) -> Vec<(u64, u64)> {
+        let tasks = self.done.iter().map(|lease| &self.tasks[lease]);
+        let samples = tasks.flat_map(|task| (task.start..task.end).map(|s| (task.pass, s)));
+        samples.collect()
+    }
+
+    /// One checkpoint at a time, in order, that knows exactly what is done.
+    fn check_checkpoints(&mut self) {
+        for checkpoint in std::mem::take(&mut self.job.checkpoints) {
+            assert!(self.writing.is_none(), "two at a time");
+            let covered = self.covered();
+            assert_eq!(checkpoint.state.samples_done, self.samples_done);
+            for (rank, incarnation) in &checkpoint.state.incarnations {
+                assert!(self.incarnations.get(rank).is_none_or(|known| known <= incarnation));
+            }
+            if let Some(before) = &self.complete {
+                assert!(before.checkpoint.number < checkpoint.number);
+                assert_eq!(checkpoint.keep[0], before.checkpoint.number);
+            }
+            self.writing = Some(Saved { checkpoint, covered });
+        }
+    }
+
+    fn written(&mut self, is_complete: bool) {
+        let Some(saved) = self.writing.take() else {
+            return;
+        };
+        let number = saved.checkpoint.number;
+        let written = if is_complete { Ok(()) } else { Err("no space".to_owned()) };
+        self.has_failed = !is_complete;
+        if is_complete {
+            self.complete = Some(saved);
+        }
+        self.job.machine.checkpoint_written(number, written, self.job.now);
+        self.job.obey();
     }
 
     fn apply(&mut self, event: &Event) {
@@ -89,6 +169,7 @@ impl World {
             Event::Evaluator => {
                 let _ = self.job.join(Role::Evaluator, 7, None);
             }
+            Event::Written(is_complete) => self.written(is_complete),
         }
         self.check();
     }
@@ -172,7 +253,7 @@ impl World {
         let counted = self.job.machine.snapshot().samples_done - before;
         if counted > 0 {
             let lease = request.finished.unwrap().lease;
-            let task = self.tasks[&lease];
+            let task = &self.tasks[&lease];
             assert_eq!(counted, task.end - task.start);
             assert!(self.done.insert(lease), "lease {lease} counted twice");
             self.samples_done += counted;
@@ -181,8 +262,9 @@ impl World {
         match task {
             Task::Train(task) => {
                 assert!(task.end <= SAMPLES && task.start < task.end && task.pass < PASSES);
-                assert!(self.tasks.insert(task.lease, task).is_none_or(|before| before == task));
                 process.finished = Some(done(&task));
+                let before = self.tasks.insert(task.lease, task.clone());
+                assert!(before.is_none_or(|before| before == task));
             }
             Task::Evaluate(task) => process.evaluated = Some(measured(task)),
             Task::Wait(_) => (),
@@ -191,6 +273,7 @@ impl World {
 
     /// What grows never shrinks.
     fn check(&mut self) {
+        self.check_checkpoints();
         let (mut epoch, mut revision, checked) = self.seen;
         for membership in &self.job.memberships[checked..] {
             assert!(membership.shard_map.epoch >= epoch && membership.revision > revision);
@@ -220,6 +303,8 @@ impl World {
             self.ask(0);
             self.time(5);
             self.check();
+            self.written(true);
+            self.check();
         }
         panic!("the job never ends: {:?}", self.job.machine.phase);
     }
@@ -244,11 +329,38 @@ proptest! {
         }
         let mut covered: BTreeMap<(u64, u64), u64> = BTreeMap::new();
         for lease in &world.done {
-            let task = world.tasks[lease];
+            let task = &world.tasks[lease];
             (task.start..task.end).for_each(|sample| *covered.entry((task.pass, sample)).or_default() += 1);
         }
         prop_assert_eq!(covered.len() as u64, SAMPLES * PASSES);
         prop_assert_eq!(world.samples_done, SAMPLES * PASSES, "counted once per sample and pass");
         prop_assert_eq!(world.job.saves, 1);
+        if !world.has_failed {
+            let last = world.complete.map(|saved| saved.covered.len() as u64);
+            prop_assert_eq!(last, Some(SAMPLES * PASSES), "the last checkpoint has everything");
+        }
+    }
+
+    #[test]
+    fn killed_at_any_time_the_job_goes_on_and_every_sample_is_done(
+        before in prop::collection::vec(event(), 0..300),
+        after in prop::collection::vec(event(), 0..100),
+    ) {
+        let mut first = World::new();
+        before.iter().for_each(|event| first.apply(event));
+        let Some(saved) = first.complete else {
+            return Ok(());
+        };
+        let mut second = World::second(&saved);
+        after.iter().for_each(|event| second.apply(event));
+        second.finish();
+        if second.job.finished.clone().unwrap().0 != 0 {
+            return Ok(());
+        }
+        let covered: BTreeSet<_> = saved.covered.iter().copied().chain(second.covered()).collect();
+        prop_assert_eq!(covered.len() as u64, SAMPLES * PASSES);
+        let lives = saved.covered.len() + second.covered().len();
+        prop_assert_eq!(lives, covered.len(), "nothing that was saved is done again");
+        prop_assert_eq!(second.job.reports[0].passes.len() as u64, PASSES);
     }
 }

@@ -1,28 +1,29 @@
 //! Lines of a CSV file, with errors that name the file and the line.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
 
 use super::super::Error;
+use super::super::input::Input;
 
 /// Reads one file line by line.
 pub(super) struct Rows {
     path: PathBuf,
-    reader: Reader<File>,
+    reader: Reader<Input>,
     started: bool,
 }
 
 impl Rows {
-    /// Opens the file; whether its first line is a header is for the caller to find out.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_path(path);
-        let path = path.to_owned();
-        match reader {
-            Ok(reader) => Ok(Self { path, reader, started: false }),
-            Err(error) => Err(explain(path, error)),
-        }
+    /// The lines of a text; whether the first is a header is for the caller to find out.
+    pub(super) fn new(path: &Path, text: Input) -> Self {
+        let reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_reader(text);
+        Self { path: path.to_owned(), reader, started: false }
+    }
+
+    /// The file that errors name.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The next line and its number, `None` at the end.

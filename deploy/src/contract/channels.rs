@@ -1,0 +1,262 @@
+//! Data channels: inputdataconfig.json, and what its channels mean to a worker.
+
+use super::Error;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// How a channel's data come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Files in a folder: copied before the start, or fetched while they are read.
+    Files,
+    /// A FIFO for each pass.
+    Pipe,
+}
+
+/// One channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// Its name.
+    pub name: String,
+    /// Where its files are; the stem of its FIFOs in Pipe mode.
+    pub path: PathBuf,
+    /// How its data come.
+    pub mode: Mode,
+    /// Whether each host has a share of its own, instead of everything.
+    pub is_sharded: bool,
+    /// What the user says that the files are.
+    pub content_type: Option<String>,
+    /// Whether records are wrapped in RecordIO.
+    pub is_wrapped: bool,
+}
+
+/// Reads inputdataconfig.json, or a variable of the same content; `data` is the folder of channels.
+///
+/// # Errors
+/// It is no object of objects.
+pub fn read(what: &str, text: &str, data: &Path) -> Result<Vec<Channel>, Error> {
+    let wrong = |message: String| Error::new(format!("reading {what}: {message}"));
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| wrong(format!("expected a JSON object of channels: {error}")))?;
+    let expected = || wrong(format!("expected a JSON object of channels, found {value}"));
+    let mut channels = Vec::new();
+    for (name, about) in value.as_object().ok_or_else(expected)? {
+        let word = |key: &str| about.get(key).and_then(Value::as_str).unwrap_or_default();
+        let is = |key: &str, wanted: &str| word(key).eq_ignore_ascii_case(wanted);
+        if !about.is_object() {
+            return Err(wrong(format!("channel {name}: expected an object, found {about}")));
+        }
+        channels.push(Channel {
+            path: data.join(name),
+            mode: if is("TrainingInputMode", "Pipe") { Mode::Pipe } else { Mode::Files },
+            is_sharded: is("S3DistributionType", "ShardedByS3Key"),
+            content_type: Some(word("ContentType").to_owned()).filter(|word| !word.is_empty()),
+            is_wrapped: is("RecordWrapperType", "RecordIO"),
+            name: name.clone(),
+        });
+    }
+    channels.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(channels)
+}
+
+impl Channel {
+    /// A channel of which only the folder is known.
+    pub fn folder(name: &str, path: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            mode: Mode::Files,
+            is_sharded: false,
+            content_type: None,
+            is_wrapped: false,
+        }
+    }
+}
+
+/// What the channels are to a worker: options by name, and what people should know of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meaning {
+    /// Options of a worker with their values.
+    pub options: Vec<(&'static str, String)>,
+    /// Lines for the log.
+    pub notes: Vec<String>,
+    /// The test data come through a FIFO, which only one process can read.
+    pub is_test_read_once: bool,
+}
+
+/// The channels by their role; those that are none of ours are named once.
+///
+/// # Errors
+/// Two channels for the same thing, or test data without training data.
+pub fn meaning(channels: &[Channel]) -> Result<Meaning, Error> {
+    let train = one_of(channels, ["training", "train"])?;
+    let test = one_of(channels, ["test", "validation"])?;
+    let mut meaning = Meaning::default();
+    match (train, test) {
+        (Some(train), test) => meaning.data(train, test),
+        (None, Some(test)) => {
+            return Err(Error::new(format!(
+                "channel {} has no channel `training` beside it: add one, or give it all data",
+                test.name
+            )));
+        }
+        (None, None) => {
+            let warning =
+                "no data channel: training on the bundled digits; add a channel `training`";
+            meaning.notes.push(warning.to_owned());
+        }
+    }
+    if let Some(model) = find(channels, "model") {
+        meaning.set("initial-model", model.path.display());
+    }
+    let known = ["training", "train", "test", "validation", "model", "code", "sm_drivers"];
+    let foreign = channels.iter().map(|channel| channel.name.as_str());
+    let foreign: Vec<_> = foreign.filter(|name| !known.contains(name)).collect();
+    if !foreign.is_empty() {
+        let (foreign, known) = (foreign.join(", "), known[..5].join(", "));
+        meaning.notes.push(format!("channels that are not read: {foreign}; read are {known}"));
+    }
+    Ok(meaning)
+}
+
+impl Meaning {
+    fn set(&mut self, name: &'static str, value: impl ToString) {
+        self.options.push((name, value.to_string()));
+    }
+
+    /// The training channel, which may hold the test data as well.
+    fn data(&mut self, train: &Channel, test: Option<&Channel>) {
+        self.set("data", train.path.display());
+        if let Some(test) = test {
+            match test.mode {
+                Mode::Files => self.set("test", test.path.display()),
+                // The first pass's FIFO: one reading is enough.
+                Mode::Pipe => self.set("test", format!("{}_0", test.path.display())),
+            }
+            self.is_test_read_once = test.mode == Mode::Pipe;
+            if test.is_sharded {
+                let name = &test.name;
+                self.notes.push(format!(
+                    "channel {name} is ShardedByS3Key: only the first host's share is evaluated; \
+                     make it FullyReplicated to evaluate all"
+                ));
+            }
+        }
+        if train.is_sharded {
+            self.set("sharded", true);
+        }
+        if train.mode == Mode::Pipe {
+            self.set("pipe", true);
+        }
+        if train.is_wrapped {
+            self.set("wrapper", "recordio");
+        }
+        match train.content_type.as_deref().map(format) {
+            Some(Some(format)) => self.set("format", format),
+            Some(None) => {
+                let found = train.content_type.as_deref().unwrap_or_default();
+                self.notes.push(format!(
+                    "channel {}: content type {found} says nothing to us: the format is seen from \
+                     the files",
+                    train.name
+                ));
+            }
+            None => (),
+        }
+    }
+}
+
+/// The format that a content type stands for; parameters after `;` are SageMaker's own.
+fn format(content_type: &str) -> Option<&'static str> {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    match kind.to_ascii_lowercase().as_str() {
+        "application/x-recordio-protobuf" => Some("recordio-protobuf"),
+        "text/csv" => Some("csv"),
+        _ => None,
+    }
+}
+
+fn find<'a>(channels: &'a [Channel], name: &str) -> Option<&'a Channel> {
+    channels.iter().find(|channel| channel.name == name)
+}
+
+fn one_of<'a>(channels: &'a [Channel], names: [&str; 2]) -> Result<Option<&'a Channel>, Error> {
+    match names.map(|name| find(channels, name)) {
+        [Some(_), Some(_)] => {
+            let [first, second] = names;
+            Err(Error::new(format!(
+                "channels {first} and {second} are both there and mean the same: give one of them"
+            )))
+        }
+        [first, second] => Ok(first.or(second)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channels(text: &str) -> Vec<Channel> {
+        read("inputdataconfig.json", text, Path::new("/d")).unwrap()
+    }
+
+    fn options(text: &str) -> Vec<(&'static str, String)> {
+        meaning(&channels(text)).unwrap().options
+    }
+
+    #[test]
+    fn local_modes_short_form_is_a_replicated_folder() {
+        let expected = Channel::folder("training", Path::new("/d/training"));
+        assert_eq!(channels(r#"{"training":{"TrainingInputMode":"File"}}"#), [expected]);
+        assert_eq!(options(r#"{"training":{}}"#), [("data", "/d/training".into())]);
+        assert_eq!(channels("{}"), []);
+    }
+
+    #[test]
+    fn the_services_form_is_understood() {
+        let text = r#"{"train":{"ContentType":"application/x-recordio-protobuf",
+            "TrainingInputMode":"Pipe","S3DistributionType":"ShardedByS3Key",
+            "RecordWrapperType":"RecordIO"},
+            "validation":{"TrainingInputMode":"FastFile","ContentType":"text/csv;label_size=1"},
+            "model":{},"code":{}}"#;
+        let expected = [
+            ("data", "/d/train"),
+            ("test", "/d/validation"),
+            ("sharded", "true"),
+            ("pipe", "true"),
+            ("wrapper", "recordio"),
+            ("format", "recordio-protobuf"),
+            ("initial-model", "/d/model"),
+        ];
+        assert_eq!(options(text), expected.map(|(name, value)| (name, value.to_owned())));
+        let pipe = r#"{"train":{},"test":{"TrainingInputMode":"Pipe"}}"#;
+        let pipe = meaning(&channels(pipe)).unwrap();
+        assert!(pipe.options.contains(&("test", "/d/test_0".into())), "{pipe:?}");
+        assert!(pipe.is_test_read_once);
+        let csv = options(r#"{"train":{"ContentType":"text/csv; label_size=1"}}"#);
+        assert!(csv.contains(&("format", "csv".into())), "{csv:?}");
+    }
+
+    #[test]
+    fn what_is_not_read_is_said() {
+        let none = meaning(&[]).unwrap();
+        assert!(none.options.is_empty() && none.notes[0].contains("digits"), "{none:?}");
+        let more = meaning(&channels(r#"{"train":{},"sidekick":{},"code":{}}"#)).unwrap();
+        assert_eq!(more.notes.len(), 1, "{more:?}");
+        assert!(more.notes[0].contains("not read: sidekick"), "{more:?}");
+    }
+
+    #[test]
+    fn contradictions_are_refused_in_words() {
+        for (text, word) in [
+            (r#"{"train":{},"training":{}}"#, "training and train"),
+            (r#"{"test":{}}"#, "channel test"),
+        ] {
+            let error = meaning(&channels(text)).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+        for text in ["[]", "{", r#"{"train":7}"#] {
+            assert!(read("inputdataconfig.json", text, Path::new("/d")).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A program of the user's instead of a model: which one, and where it is.
+//!
+//! As with the sagemaker-training toolkit it lies in a folder of its own, runs there, and gets the
+//! hyperparameters that are not ours as `--key value`, sorted by key.
+
+use super::Error;
+use super::environment::{Contract, Variables};
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Names the program, as a command line in the code folder.
+const ENTRY_POINT: &str = "entry_point";
+/// What the SDKs' `entry_point` argument becomes.
+const SDK_PROGRAM: &str = "sagemaker_program";
+/// Names the program to itself, in the sagemaker-training toolkit.
+const STARTED_BY_TOOLKIT: &str = "SM_USER_ENTRY_POINT";
+/// Where the SDKs have put the code.
+const SUBMITTED: &str = "sagemaker_submit_directory";
+
+/// What a worker of this host runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Where it runs.
+    pub folder: PathBuf,
+    /// Its command line there, for a shell.
+    pub line: String,
+}
+
+impl Program {
+    /// The program that the hyperparameters name, and what people should know of the choice.
+    ///
+    /// # Errors
+    /// It is nowhere, or it was left where we cannot fetch it from.
+    pub fn find(
+        contract: &Contract,
+        base: &Path,
+        variables: &Variables,
+    ) -> Result<(Option<Self>, Vec<String>), Error> {
+        let hyperparameters = &contract.hyperparameters;
+        let named = hyperparameters.get(ENTRY_POINT).or_else(|| hyperparameters.get("entry-point"));
+        // The toolkit has started that program already, and it is us or has started us.
+        let is_started = variables.contains_key(STARTED_BY_TOOLKIT);
+        let from_sdk = hyperparameters.get(SDK_PROGRAM).filter(|_| !is_started);
+        let line = match (named, from_sdk, hyperparameters.get("model")) {
+            (Some(line), _, _) => line,
+            (None, Some(program), Some(model)) => {
+                let note = format!(
+                    "{SDK_PROGRAM} {program} is not run: the hyperparameter model={model} says what \
+                     is trained; leave model out to run the program"
+                );
+                return Ok((None, vec![note]));
+            }
+            (None, Some(program), None) => program,
+            (None, None, _) => return Ok((None, Vec::new())),
+        };
+        let folder = folder(hyperparameters.get(SUBMITTED), base, line)?;
+        let arguments: Vec<String> = contract
+            .hyperparameters
+            .ours()
+            .filter(|(name, _)| !is_about_the_program(name))
+            .map(|(name, value)| format!("{} {}", quoted(&format!("--{name}")), quoted(value)))
+            .collect();
+        let line = [started(&folder, line), arguments.join(" ")].join(" ").trim_end().to_owned();
+        Ok((Some(Self { folder, line }), Vec::new()))
+    }
+
+    /// What follows `--` on a worker's command line.
+    pub fn command(&self) -> Vec<OsString> {
+        let script = format!("cd {} && exec {}", quoted(&self.folder.to_string_lossy()), self.line);
+        ["/bin/sh", "-c", &script].map(OsString::from).to_vec()
+    }
+}
+
+/// Whether a hyperparameter says which program, not how it should work.
+pub fn is_about_the_program(name: &str) -> bool {
+    name.replace('-', "_") == ENTRY_POINT
+}
+
+/// Where the program is: the folder that was submitted, or where launchers put code.
+fn folder(submitted: Option<&str>, base: &Path, line: &str) -> Result<PathBuf, Error> {
+    if let Some(place) = submitted.filter(|place| place.starts_with("s3://")) {
+        return Err(Error::new(format!(
+            "{SUBMITTED} {place}: this build does not fetch code from S3; put the code into the \
+             image, or give it as a channel named `code`"
+        )));
+    }
+    let submitted = submitted.map(|place| PathBuf::from(place.trim_start_matches("file://")));
+    let usual = [base.join("code"), base.join("input/data/code")];
+    let places: Vec<PathBuf> = submitted.into_iter().chain(usual).collect();
+    let file = line.split_whitespace().next().unwrap_or_default();
+    let found = places.iter().find(|place| place.join(file).is_file());
+    // A command that is in the image needs no code folder.
+    let found = found.or_else(|| places.iter().find(|place| place.is_dir()));
+    found.cloned().ok_or_else(|| {
+        let looked: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+        Error::new(format!("the program `{line}` is nowhere: looked in {}", looked.join(", ")))
+    })
+}
+
+/// The line as a shell starts it: Python programs by Python, files of the folder as they are.
+fn started(folder: &Path, line: &str) -> String {
+    let (file, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let path = folder.join(file);
+    let first = if !path.is_file() {
+        file.to_owned()
+    } else if file.ends_with(".py") {
+        format!("python3 {}", quoted(file))
+    } else {
+        make_executable(&path);
+        quoted(&format!("./{file}"))
+    };
+    format!("{first} {rest}").trim_end().to_owned()
+}
+
+/// As the toolkit does; where the folder is read-only, the file is as it is.
+fn make_executable(path: &Path) {
+    if let Ok(metadata) = std::fs::metadata(path) {
+        let mode = metadata.permissions().mode() | 0o111;
+        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    }
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::environment;
+
+    fn find(base: &Path, file: &str) -> Result<(Option<Program>, Vec<String>), Error> {
+        std::fs::create_dir_all(base.join("input/config")).unwrap();
+        std::fs::write(base.join("input/config/hyperparameters.json"), file).unwrap();
+        let name = environment::BASE_VARIABLE.to_owned();
+        let variables: Variables = [(name, base.display().to_string())].into();
+        let contract = environment::read(&variables).unwrap().unwrap();
+        Program::find(&contract, base, &variables)
+    }
+
+    /// The toolkit starts `go.sh`, that starts `psrun train`, and that would start `go.sh`: without
+    /// end.
+    #[test]
+    fn a_program_that_starts_us_is_not_started_again() {
+        let base = tempfile::tempdir().unwrap();
+        std::fs::create_dir(base.path().join("code")).unwrap();
+        std::fs::write(base.path().join("code/go.sh"), "").unwrap();
+        let file = r#"{"sagemaker_program": "go.sh"}"#;
+        assert!(find(base.path(), file).unwrap().0.is_some());
+        let name = environment::BASE_VARIABLE.to_owned();
+        let mut variables: Variables = [(name, base.path().display().to_string())].into();
+        let contract = environment::read(&variables).unwrap().unwrap();
+        variables.insert(STARTED_BY_TOOLKIT.to_owned(), "go.sh".to_owned());
+        assert_eq!(Program::find(&contract, base.path(), &variables).unwrap().0, None);
+    }
+
+    #[test]
+    fn a_program_gets_the_hyperparameters_as_the_toolkit_gives_them() {
+        let base = tempfile::tempdir().unwrap();
+        std::fs::create_dir(base.path().join("code")).unwrap();
+        std::fs::write(base.path().join("code/train.sh"), "").unwrap();
+        let file = r#"{"sagemaker_program": "\"train.sh\"", "b": "it's", "a": "1",
+                       "sagemaker_job_name": "\"j\""}"#;
+        let (program, notes) = find(base.path(), file).unwrap();
+        let program = program.unwrap();
+        assert_eq!(program.line, r"'./train.sh' '--a' '1' '--b' 'it'\''s'");
+        assert_eq!((program.folder, notes.len()), (base.path().join("code"), 0));
+        let mode = std::fs::metadata(base.path().join("code/train.sh")).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o111, 0o111);
+    }
+
+    #[test]
+    fn a_model_wins_over_the_sdks_program_and_says_so() {
+        let base = tempfile::tempdir().unwrap();
+        let file = r#"{"sagemaker_program": "train.sh", "model": "mlp"}"#;
+        let (program, notes) = find(base.path(), file).unwrap();
+        assert_eq!(program, None);
+        assert!(notes[0].contains("train.sh is not run"), "{notes:?}");
+        assert_eq!(find(base.path(), "{}").unwrap(), (None, Vec::new()));
+    }
+
+    #[test]
+    fn python_runs_by_python_and_commands_of_the_image_as_they_are() {
+        let base = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(base.path().join("input/data/code")).unwrap();
+        std::fs::write(base.path().join("input/data/code/go.py"), "").unwrap();
+        let line = |file| find(base.path(), file).unwrap().0.unwrap().line;
+        assert_eq!(line(r#"{"entry_point": "go.py --fast"}"#), "python3 'go.py' --fast");
+        assert_eq!(line(r#"{"entry_point": "env"}"#), "env");
+    }
+
+    #[test]
+    fn code_that_cannot_be_had_is_named() {
+        let base = tempfile::tempdir().unwrap();
+        let error = find(base.path(), r#"{"sagemaker_program": "train.sh"}"#).unwrap_err();
+        assert!(error.to_string().contains("train.sh"), "{error}");
+        let file =
+            r#"{"sagemaker_program": "t.sh", "sagemaker_submit_directory": "s3://b/c.tar.gz"}"#;
+        assert!(find(base.path(), file).unwrap_err().to_string().contains("s3://b/c.tar.gz"));
+    }
+}

@@ -1,0 +1,328 @@
+//! `TF_CONFIG`: who is where in a cluster, and who this process is, as Kubeflow's TFJob and
+//! SageMaker's TensorFlow container write it.
+
+use super::Error;
+use crate::host::layout::Layout;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Workers that may come where the cluster does not list them all: the sparse form shows each
+/// worker only itself.
+const DYNAMIC_WORKERS: u32 = 64;
+
+/// What a task of the cluster is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Chief,
+    Server,
+    Worker,
+    Evaluator,
+}
+
+impl Kind {
+    fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "chief" | "master" => Self::Chief,
+            "ps" => Self::Server,
+            "worker" => Self::Worker,
+            "evaluator" => Self::Evaluator,
+            _ => return None,
+        })
+    }
+}
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Address {
+    host: String,
+    port: u16,
+}
+
+/// A cluster and this process's place in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    tasks: BTreeMap<Kind, BTreeMap<u32, Address>>,
+    /// Workers are listed in the sparse form.
+    is_dynamic: bool,
+    chief: Address,
+    kind: Kind,
+    index: u32,
+    me: Address,
+}
+
+impl Cluster {
+    /// Reads the variable's content.
+    ///
+    /// # Errors
+    /// It is no such JSON, has no master or no server, or this task is not in it.
+    pub fn read(text: &str) -> Result<Self, Error> {
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| wrong(format!("expected a JSON object: {error}")))?;
+        let cluster = value.get("cluster").and_then(Value::as_object);
+        let cluster = cluster.ok_or_else(|| wrong("expected a JSON object with `cluster`"))?;
+        let tasks = tasks(cluster)?;
+        let chief = tasks.get(&Kind::Chief).and_then(|chiefs| chiefs.values().next()).cloned();
+        let chief = chief.ok_or_else(|| {
+            wrong("the cluster has no `chief` and no `master`: one task must coordinate")
+        })?;
+        if tasks.get(&Kind::Server).is_none_or(BTreeMap::is_empty) {
+            return Err(wrong("the cluster has no `ps`: at least one task must hold the weights"));
+        }
+        let task = value.get("task").and_then(Value::as_object);
+        let task = task.ok_or_else(|| wrong("expected `task` with `type` and `index`"))?;
+        let word = task.get("type").and_then(Value::as_str).unwrap_or_default();
+        let kind = Kind::of(word).ok_or_else(|| wrong(unknown(word)))?;
+        let index = task.get("index").map_or(Some(0), number).ok_or_else(|| {
+            wrong(format!("task index: expected a number from 0, found {}", task["index"]))
+        })?;
+        let me = tasks.get(&kind).and_then(|listed| listed.get(&index)).cloned();
+        let me =
+            me.ok_or_else(|| wrong(format!("the cluster lists no {word} {index}, this task")))?;
+        let is_dynamic = cluster.get("worker").is_some_and(Value::is_object);
+        Ok(Self { tasks, is_dynamic, chief, kind, index, me })
+    }
+
+    /// What this host is called.
+    pub fn host(&self) -> &str {
+        &self.me.host
+    }
+
+    /// Where the master listens.
+    pub fn master_port(&self) -> u16 {
+        self.chief.port
+    }
+
+    /// Where the server of this host is said to listen.
+    pub fn server_port(&self, default: u16) -> u16 {
+        let listed = self.tasks.get(&Kind::Server);
+        let here = listed.and_then(|servers| Some(&servers.get(&self.shard()?)?.port));
+        here.copied().unwrap_or(default)
+    }
+
+    /// The shard of the server that runs here: this task's own, or, where servers share the hosts of
+    /// the other tasks, the one of this host.
+    fn shard(&self) -> Option<u32> {
+        match self.kind {
+            Kind::Server => Some(self.index),
+            Kind::Chief | Kind::Worker if self.shares_hosts() => {
+                let mut servers = self.tasks.get(&Kind::Server)?.iter();
+                servers.find(|(_, server)| server.host == self.me.host).map(|(index, _)| *index)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether every host of a chief or worker has a server, and no other host has one, as in
+    /// SageMaker's TensorFlow container: there nobody else starts the server.
+    fn shares_hosts(&self) -> bool {
+        let hosts = |kind: Kind| self.tasks.get(&kind).into_iter().flat_map(BTreeMap::values);
+        let servers: Vec<&str> = hosts(Kind::Server).map(|task| task.host.as_str()).collect();
+        let others = hosts(Kind::Chief).chain(hosts(Kind::Worker));
+        let others: Vec<&str> = others.map(|task| task.host.as_str()).collect();
+        let set =
+            |list: &[&str]| list.iter().map(|host| (*host).to_owned()).collect::<BTreeSet<_>>();
+        servers.len() == others.len()
+            && set(&servers).len() == servers.len()
+            && set(&servers) == set(&others)
+    }
+
+    /// This process's part of the job.
+    ///
+    /// # Errors
+    /// An index that no job can have.
+    pub fn layout(&self, master_trains: bool) -> Result<Layout, String> {
+        let count =
+            |kind| self.tasks.get(&kind).and_then(|tasks| tasks.keys().last()).map(|last| last + 1);
+        let servers = count(Kind::Server).unwrap_or(0);
+        let listed = count(Kind::Worker).unwrap_or(0);
+        let listed = if self.is_dynamic { listed.max(DYNAMIC_WORKERS) } else { listed };
+        // Somebody has to train.
+        let chief_trains = master_trains || listed == 0;
+        let is_chief = self.kind == Kind::Chief;
+        let rank = match self.kind {
+            Kind::Worker => Some(self.index),
+            Kind::Chief if chief_trains => Some(listed),
+            _ => None,
+        };
+        let has_evaluators = self.tasks.get(&Kind::Evaluator).is_some_and(|all| !all.is_empty());
+        Ok(Layout {
+            servers,
+            workers: listed + u32::from(chief_trains),
+            host: self.me.host.clone(),
+            master_host: self.chief.host.clone(),
+            has_master: is_chief,
+            has_evaluator: self.kind == Kind::Evaluator || (is_chief && !has_evaluators),
+            shard: self.shard(),
+            rank,
+            is_alone: false,
+        })
+    }
+}
+
+fn wrong(message: impl std::fmt::Display) -> Error {
+    Error::new(format!("reading TF_CONFIG: {message}"))
+}
+
+fn unknown(word: &str) -> String {
+    format!("task type: expected chief, master, ps, worker or evaluator, found `{word}`")
+}
+
+/// All tasks, from lists or, in the sparse form, from objects with indices as keys.
+fn tasks(cluster: &Map<String, Value>) -> Result<BTreeMap<Kind, BTreeMap<u32, Address>>, Error> {
+    let mut tasks: BTreeMap<Kind, BTreeMap<u32, Address>> = BTreeMap::new();
+    for (word, listed) in cluster {
+        let kind = Kind::of(word).ok_or_else(|| wrong(unknown(word)))?;
+        let entries: Vec<(Option<u32>, &Value)> = match listed {
+            Value::Array(list) => (0..).map(Some).zip(list).collect(),
+            Value::Object(sparse) => {
+                sparse.iter().map(|(key, it)| (key.parse().ok(), it)).collect()
+            }
+            other => return Err(wrong(format!("{word}: expected a list, found {other}"))),
+        };
+        for (index, entry) in entries {
+            let address = entry.as_str().and_then(address);
+            let (Some(index), Some(address)) =
+                (index.filter(|index| *index < u32::MAX / 2), address)
+            else {
+                return Err(wrong(format!("{word}: expected HOST:PORT by number, found {entry}")));
+            };
+            tasks.entry(kind).or_default().insert(index, address);
+        }
+    }
+    Ok(tasks)
+}
+
+fn address(text: &str) -> Option<Address> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    (!host.is_empty()).then(|| Address { host: host.to_owned(), port })
+}
+
+fn number(value: &Value) -> Option<u32> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_u64()?.try_into().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TFJOB: &str = r#""chief":["j-chief-0.ns.svc:2222"],
+        "ps":["j-ps-0.ns.svc:2222","j-ps-1.ns.svc:2222"],"worker":["j-worker-0.ns.svc:2222"]"#;
+
+    const SAGEMAKER: &str = r#""master":["algo-1:2222"],
+        "ps":["algo-1:2223","algo-2:2223","algo-3:2223"],"worker":["algo-2:2222","algo-3:2222"]"#;
+
+    fn read(cluster: &str, kind: &str, index: u32) -> Result<Cluster, Error> {
+        let task = format!(r#"{{"type":"{kind}","index":{index}}}"#);
+        Cluster::read(&format!(
+            r#"{{"cluster":{{{cluster}}},"task":{task},"environment":"cloud"}}"#
+        ))
+    }
+
+    fn layout(cluster: &str, kind: &str, index: u32) -> Layout {
+        read(cluster, kind, index).unwrap().layout(false).unwrap()
+    }
+
+    #[test]
+    fn a_tfjobs_pods_have_one_role_each() {
+        let chief = layout(TFJOB, "chief", 0);
+        assert!(chief.has_master && chief.has_evaluator);
+        assert_eq!((chief.shard, chief.rank, chief.servers, chief.workers), (None, None, 2, 1));
+        let server = layout(TFJOB, "ps", 1);
+        assert_eq!((server.shard, server.rank, server.has_evaluator), (Some(1), None, false));
+        assert_eq!(server.master_host, "j-chief-0.ns.svc");
+        let worker = layout(TFJOB, "worker", 0);
+        assert_eq!((worker.shard, worker.rank), (None, Some(0)));
+        assert_eq!(read(TFJOB, "ps", 1).unwrap().server_port(9), 2222);
+        assert_eq!(read(TFJOB, "ps", 1).unwrap().master_port(), 2222);
+    }
+
+    #[test]
+    fn sagemakers_servers_run_on_the_hosts_of_the_others() {
+        let master = layout(SAGEMAKER, "master", 0);
+        assert!(master.has_master && master.has_evaluator);
+        assert_eq!((master.shard, master.rank, master.workers), (Some(0), None, 2));
+        let worker = layout(SAGEMAKER, "worker", 1);
+        assert_eq!((worker.shard, worker.rank), (Some(2), Some(1)));
+        assert_eq!(read(SAGEMAKER, "worker", 1).unwrap().server_port(9), 2223);
+    }
+
+    #[test]
+    fn an_evaluator_in_the_cluster_is_the_only_one() {
+        let cluster = format!(r#"{TFJOB},"evaluator":["e:2222"]"#);
+        assert!(!layout(&cluster, "chief", 0).has_evaluator);
+        let evaluator = layout(&cluster, "evaluator", 0);
+        assert!(evaluator.has_evaluator && !evaluator.has_master);
+    }
+
+    #[test]
+    fn the_sparse_form_shows_a_worker_itself() {
+        let cluster = r#""chief":["c:1"],"ps":["p:1"],"worker":{"3":"w3:1"}"#;
+        assert_eq!(layout(cluster, "worker", 3).rank, Some(3));
+        assert_eq!(layout(cluster, "chief", 0).workers, DYNAMIC_WORKERS);
+        assert!(read(cluster, "worker", 0).is_err());
+    }
+
+    #[test]
+    fn without_workers_or_when_told_the_chief_trains() {
+        let alone = layout(r#""chief":["c:1"],"ps":["p:1"]"#, "chief", 0);
+        assert_eq!((alone.rank, alone.workers), (Some(0), 1));
+        let told = read(TFJOB, "chief", 0).unwrap().layout(true).unwrap();
+        assert_eq!((told.rank, told.workers), (Some(1), 2));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_in_words() {
+        for (cluster, kind, word) in [
+            (r#""chief":["c:1"],"worker":["w:1"]"#, "chief", "no `ps`"),
+            (r#""ps":["p:1"],"worker":["w:1"]"#, "worker", "no `chief`"),
+            (r#""chief":["c:1"],"ps":["p:1"]"#, "gardener", "gardener"),
+            (r#""chief":["c:1"],"ps":["p:1"],"cook":["x:1"]"#, "chief", "cook"),
+            (r#""chief":["c"],"ps":["p:1"]"#, "chief", "HOST:PORT"),
+            (r#""chief":["c:1"],"ps":7"#, "chief", "expected a list"),
+            (TFJOB, "worker\",\"index\":9,\"x\":\"", "no worker"),
+        ] {
+            let error = match kind.split_once('"') {
+                Some(_) => read(TFJOB, "worker", 9),
+                None => read(cluster, kind, 0),
+            };
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(word) && error.contains("TF_CONFIG"), "{error}");
+        }
+        for text in ["", "{}", "[]", r#"{"cluster":{}}"#] {
+            assert!(Cluster::read(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        /// Every task of any cluster finds its place, and together they are the whole job.
+        #[test]
+        fn all_tasks_together_are_the_job(servers in 1..5_u32, workers in 0..5_u32,
+                                          evaluator: bool, trains: bool) {
+            let list = |kind: &str, count: u32| {
+                let tasks: Vec<_> = (0..count).map(|i| format!("\"{kind}{i}:1\"")).collect();
+                format!("\"{kind}\":[{}]", tasks.join(","))
+            };
+            let evaluators = u32::from(evaluator);
+            let cluster = [list("chief", 1), list("ps", servers), list("worker", workers),
+                           list("evaluator", evaluators)].join(",");
+            let counts = [("chief", 1), ("ps", servers), ("worker", workers),
+                          ("evaluator", evaluators)];
+            let all: Vec<Layout> = counts.iter().flat_map(|(kind, count)| {
+                (0..*count).map(|i| read(&cluster, kind, i).unwrap().layout(trains).unwrap())
+            }).collect();
+            prop_assert_eq!(all.iter().filter(|l| l.has_master).count(), 1);
+            prop_assert_eq!(all.iter().filter(|l| l.has_evaluator).count(), 1);
+            let mut shards: Vec<_> = all.iter().filter_map(|l| l.shard).collect();
+            shards.sort_unstable();
+            prop_assert_eq!(shards, (0..servers).collect::<Vec<_>>());
+            let mut ranks: Vec<_> = all.iter().filter_map(|l| l.rank).collect();
+            ranks.sort_unstable();
+            prop_assert_eq!(ranks, (0..all[0].workers).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What one host of several does: `psrun train`.
+//!
+//! - [`options`]: its options, which are hyperparameters, too.
+//! - [`defaults`]: what the contract says becomes defaults of those options.
+//! - [`layout`]: from the hosts to what this one does; pure.
+//! - [`plan`]: from the layout to processes with their arguments; pure.
+//! - [`names`]: waits until the other hosts can be reached.
+//! - [`failure`]: the one sentence that says why the job failed.
+//! - [`setting`]: SageMaker's or TensorFlow's way of saying all this.
+//! - [`train`]: everything together.
+
+pub mod defaults;
+pub mod failure;
+pub mod layout;
+pub mod names;
+pub mod options;
+pub mod plan;
+pub mod setting;
+pub mod train;

@@ -1,0 +1,226 @@
+//! From a host's part of a job to processes with their arguments; pure.
+
+use super::options::TrainArgs;
+use super::setting::Site;
+use crate::contract::program::Program;
+use crate::name::Role;
+use crate::plan::{Lead, Maker, Plan, about_model, fair_share, option, worker_args};
+use crate::supervision::Rules;
+use std::ffi::OsString;
+
+/// The processes of this host; `server_port` is 0 where the usual one is taken.
+pub fn plan(
+    site: &Site,
+    args: &TrainArgs,
+    job: &str,
+    server_port: u16,
+    program: Option<&Program>,
+) -> Plan {
+    let layout = &site.layout;
+    let threads = args.model.threads.unwrap_or_else(|| fair_share(1));
+    let log = args.process.log.to_string();
+    let maker = Maker { job, log: &log, threads };
+    let place = Place::new(site, args);
+    let common = |model| [worker_args(model, threads), numbers(&args.times.workers())].concat();
+    let mut members = Vec::new();
+    if let Some(shard) = layout.shard {
+        let own = server(site, &place, shard, server_port);
+        members.push(maker.process(Role::Server, shard, own));
+    }
+    // Nobody but the program knows what its model is and how to measure it.
+    if layout.has_evaluator && program.is_none() {
+        let mut own = [common(&args.model), vec![option("role", "evaluator")]].concat();
+        if args.model.read.sharded && Role::Evaluator.knows("serve-samples") {
+            // What this host has is trained on by workers that have done theirs.
+            own.push(option("serve-samples", place.any_port()));
+            own.extend(place.advertise());
+        }
+        members.push(maker.process(Role::Evaluator, 0, own));
+    }
+    if let Some(rank) = layout.rank {
+        let mut model = args.model.clone();
+        if site.is_test_read_once {
+            model.read.test = None;
+        }
+        let own = [common(&model), vec![option("worker-index", rank.to_string())]].concat();
+        let mut worker = maker.process(Role::Worker, rank, own);
+        worker.runs(program.map(Program::command).as_deref().unwrap_or_default());
+        members.push(worker);
+    }
+    let lead = if layout.has_master {
+        Lead::Here(maker.process(Role::Master, 0, master(site, args, &place)))
+    } else {
+        Lead::At(format!("{}:{}", layout.master_host, site.master_port))
+    };
+    let here = u32::from(layout.rank.is_some());
+    let rules = Rules {
+        has_master: layout.has_master,
+        workers_elsewhere: layout.workers > here,
+        ..Rules::HOST
+    };
+    Plan::of_host(job.to_owned(), layout.describe(), lead, members, rules)
+}
+
+/// Where processes of this host listen, and what others are told.
+struct Place<'a> {
+    listen: &'a str,
+    host: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn new(site: &'a Site, args: &'a TrainArgs) -> Self {
+        if site.layout.is_alone {
+            // Nobody else is to reach them, and no name needs to resolve.
+            return Self { listen: "127.0.0.1", host: None };
+        }
+        Self { listen: &args.host.listen_host, host: Some(&site.layout.host) }
+    }
+
+    fn at(&self, port: u16) -> String {
+        // Alone, nobody needs to know the port before.
+        let port = if self.host.is_none() { 0 } else { port };
+        format!("{}:{port}", self.listen)
+    }
+
+    fn any_port(&self) -> String {
+        self.at(0)
+    }
+
+    fn advertise(&self) -> Option<OsString> {
+        self.host.map(|host| option("advertise", format!("{host}:0")))
+    }
+}
+
+fn server(site: &Site, place: &Place<'_>, shard: u32, port: u16) -> Vec<OsString> {
+    let mut own = vec![option("shard", shard.to_string()), option("listen", place.at(port))];
+    own.extend(place.advertise());
+    own.extend(checkpoints(site));
+    own
+}
+
+fn master(site: &Site, args: &TrainArgs, place: &Place<'_>) -> Vec<OsString> {
+    let layout = &site.layout;
+    let mut own = vec![
+        option("listen", place.at(site.master_port)),
+        option("servers", layout.servers.to_string()),
+        option("workers", layout.workers.to_string()),
+        option("out", &site.out),
+    ];
+    own.extend(args.training.to_args().into_iter().map(OsString::from));
+    own.extend(numbers(&args.times.masters()));
+    own.extend(about_model(&args.model));
+    own.extend(checkpoints(site));
+    own
+}
+
+fn checkpoints(site: &Site) -> Option<OsString> {
+    site.checkpoints.as_ref().map(|folder| option("checkpoints", folder))
+}
+
+fn numbers(options: &[(&'static str, u64)]) -> Vec<OsString> {
+    options.iter().map(|(name, value)| option(name, value.to_string())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::contract::resources::Resources;
+    use crate::host::layout::{Layout, Wishes};
+    use crate::plan::Process;
+    use clap::Parser;
+
+    /// The master, if it is here, and the members of the host in this position of three, or of one.
+    fn processes(hosts: usize, position: usize, options: &str) -> (Plan, Vec<Process>) {
+        let names: Vec<String> = ["a", "b", "c"][..hosts].iter().map(|it| (*it).into()).collect();
+        let words = ["psrun", "train"].into_iter().chain(options.split_whitespace());
+        let Command::Train(args) = Cli::try_parse_from(words).unwrap().command else {
+            panic!("not train");
+        };
+        let resources = Resources::of(names.clone(), &names[position]);
+        let site = Site {
+            layout: Layout::new(&resources, &Wishes::default()).unwrap(),
+            master_port: args.host.master_port,
+            server_port: args.host.server_port,
+            wait_for: Vec::new(),
+            out: "/m".into(),
+            checkpoints: Some("/c".into()),
+            is_test_read_once: false,
+        };
+        let plan = plan(&site, &args, "job-1", site.server_port, None);
+        let master =
+            if let Lead::At(address) = &plan.lead { address.clone() } else { "a:1".into() };
+        let members = plan.members(&master);
+        (plan, members)
+    }
+
+    fn has(process: &Process, argument: &str) -> bool {
+        process.args.contains(&argument.into())
+    }
+
+    #[test]
+    fn the_first_host_leads_and_measures() {
+        let (plan, members) = processes(3, 0, "--lr=0.5 --hidden=64 --lease-ms=700");
+        let Lead::Here(master) = &plan.lead else { panic!("{plan:?}") };
+        for argument in [
+            "--listen=0.0.0.0:2222",
+            "--servers=3",
+            "--workers=2",
+            "--out=/m",
+            "--checkpoints=/c",
+            "--lr=0.5",
+            "--lease-ms=700",
+            "--model=mlp",
+            "--model-option=hidden=64",
+            "--job-id=job-1",
+        ] {
+            assert!(has(master, argument), "no {argument}: {master:?}");
+        }
+        let names: Vec<String> = members.iter().map(|it| it.name.to_string()).collect();
+        assert_eq!(names, ["server 0", "evaluator"]);
+        assert!(has(&members[0], "--listen=0.0.0.0:2223") && has(&members[0], "--advertise=a:0"));
+        assert!(has(&members[0], "--checkpoints=/c") && !has(&members[1], "--checkpoints=/c"));
+        assert!(plan.rules.has_master && plan.rules.workers_elsewhere);
+    }
+
+    #[test]
+    fn the_others_serve_and_train() {
+        let (plan, members) = processes(3, 2, "--patience-ms=900");
+        assert_eq!(plan.lead, Lead::At("a:2222".into()));
+        let names: Vec<String> = members.iter().map(|it| it.name.to_string()).collect();
+        assert_eq!(names, ["server 2", "worker 1"]);
+        assert!(has(&members[1], "--master=a:2222") && has(&members[1], "--worker-index=1"));
+        assert!(has(&members[1], "--patience-ms=900"));
+        assert!(!plan.rules.has_master);
+    }
+
+    #[test]
+    fn one_host_keeps_to_itself() {
+        let (plan, members) = processes(1, 0, "");
+        let Lead::Here(master) = &plan.lead else { panic!("{plan:?}") };
+        assert!(has(master, "--listen=127.0.0.1:0"), "{master:?}");
+        assert!(has(&members[0], "--listen=127.0.0.1:0"), "{members:?}");
+        assert!(!members[0].args.iter().any(|it| it.to_string_lossy().contains("advertise")));
+        assert_eq!(members.len(), 3);
+        assert!(!plan.rules.workers_elsewhere);
+    }
+
+    /// Whatever we start understands what it is told.
+    #[test]
+    fn roles_take_their_command_lines() {
+        for (hosts, position) in [(1, 0), (3, 0), (3, 1)] {
+            let options = "--lr=0.5 --hidden=64 --attempt-ms=5 --lease-ms=700 --data=/d --test=/t";
+            let (plan, members) = processes(hosts, position, options);
+            let master = if let Lead::Here(master) = &plan.lead { Some(master) } else { None };
+            for process in master.into_iter().chain(&members) {
+                let args = process.args.clone();
+                let parsed = match process.name.role {
+                    Role::Master => ps_master::config::Args::try_parse_from(args).map(drop),
+                    Role::Server => ps_server::config::Args::try_parse_from(args).map(drop),
+                    _ => ps_worker::config::Args::try_parse_from(args).map(drop),
+                };
+                assert!(parsed.is_ok(), "{process:?}: {parsed:?}");
+            }
+        }
+    }
+}

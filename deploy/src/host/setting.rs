@@ -1,0 +1,167 @@
+//! Who launched us, and what that makes of this host: SageMaker's way of saying it, or TensorFlow's.
+
+use super::layout::{Layout, Wishes};
+use super::options::HostArgs;
+use crate::contract::channels::Meaning;
+use crate::contract::environment::{self, Contract, Variables};
+use crate::contract::hyperparameters::PARAMETER_SERVER_SWITCH;
+use crate::contract::program::Program;
+use crate::contract::tf_config::Cluster;
+use crate::contract::{Error, channels};
+use std::path::PathBuf;
+
+/// What a launcher has left for us.
+#[derive(Clone, Debug)]
+pub enum Setting {
+    /// A SageMaker container, or the sagemaker-training toolkit.
+    SageMaker(Box<Contract>, Meaning),
+    /// `TF_CONFIG`, from Kubeflow's TFJob or anybody else.
+    TensorFlow(Cluster),
+}
+
+/// One host of a job, whoever launched it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// What this host does.
+    pub layout: Layout,
+    /// Where the master listens.
+    pub master_port: u16,
+    /// Where a server here listens if it can.
+    pub server_port: u16,
+    /// Hosts whose names must resolve before anybody is started.
+    pub wait_for: Vec<String>,
+    /// Where the model goes.
+    pub out: PathBuf,
+    /// Where checkpoints go, if anywhere.
+    pub checkpoints: Option<PathBuf>,
+    /// The test data are for the evaluator alone.
+    pub is_test_read_once: bool,
+}
+
+/// The variables of this process that are text.
+pub fn variables() -> Variables {
+    let texts = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    texts.collect()
+}
+
+impl Setting {
+    /// What the launcher says; nothing where there is none.
+    ///
+    /// # Errors
+    /// It says something that cannot be understood, in words.
+    pub fn read(variables: &Variables) -> Result<Option<Self>, Error> {
+        if let Some(contract) = environment::read(variables)? {
+            let meaning = channels::meaning(&contract.channels)?;
+            return Ok(Some(Self::SageMaker(Box::new(contract), meaning)));
+        }
+        match variables.get("TF_CONFIG").filter(|text| !text.trim().is_empty()) {
+            Some(text) => Ok(Some(Self::TensorFlow(Cluster::read(text)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The program that workers run instead of a model.
+    ///
+    /// # Errors
+    /// It is named and cannot be had.
+    pub fn program(&self, variables: &Variables) -> Result<(Option<Program>, Vec<String>), Error> {
+        match self {
+            Self::SageMaker(contract, _) => {
+                Program::find(contract, &environment::base(variables), variables)
+            }
+            Self::TensorFlow(_) => Ok((None, Vec::new())),
+        }
+    }
+
+    /// The job's id, if the launcher names the job.
+    pub fn job(&self) -> Option<&str> {
+        match self {
+            Self::SageMaker(contract, _) => contract.job.as_deref(),
+            Self::TensorFlow(_) => None,
+        }
+    }
+
+    /// What this host is called.
+    pub fn host(&self) -> &str {
+        match self {
+            Self::SageMaker(contract, _) => &contract.resources.current_host,
+            Self::TensorFlow(cluster) => cluster.host(),
+        }
+    }
+
+    /// What is to be known before anything runs, for the log.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Self::SageMaker(_, meaning) => &meaning.notes,
+            Self::TensorFlow(_) => &[],
+        }
+    }
+
+    /// A job of several hosts that was not launched with parameter servers would be as many jobs as
+    /// it has hosts.
+    ///
+    /// # Errors
+    /// What to set.
+    pub fn check_switch(&self) -> Result<(), String> {
+        let Self::SageMaker(contract, _) = self else {
+            return Ok(());
+        };
+        let hosts = contract.resources.hosts.len();
+        if hosts == 1 || contract.has_parameter_servers() {
+            return Ok(());
+        }
+        Err(format!(
+            "the job has {hosts} hosts and {PARAMETER_SERVER_SWITCH} is not true: set the \
+             hyperparameter {PARAMETER_SERVER_SWITCH}=True (the SDK's generic Estimator and \
+             ModelTrainer need that, they ignore distribution=), or give a framework estimator \
+             distribution={{'parameter_server': {{'enabled': True}}}}"
+        ))
+    }
+
+    /// This host's part.
+    ///
+    /// # Errors
+    /// An option that names what is not there, or a host with nothing to do, in words.
+    pub fn site(&self, args: &HostArgs) -> Result<Site, String> {
+        match self {
+            Self::SageMaker(contract, meaning) => {
+                let wishes = Wishes {
+                    master_trains: args.master_trains,
+                    server_groups: args.server_groups.clone(),
+                    worker_groups: args.worker_groups.clone(),
+                };
+                let resources = &contract.resources;
+                let layout = Layout::new(resources, &wishes)?;
+                let checkpoints = args.checkpoints.clone().or_else(|| {
+                    let folder = contract.checkpoints.clone();
+                    std::fs::create_dir_all(&folder).is_ok().then_some(folder)
+                });
+                let others = resources.hosts.iter().filter(|host| **host != layout.host);
+                Ok(Site {
+                    wait_for: others.cloned().collect(),
+                    layout,
+                    master_port: args.master_port,
+                    server_port: args.server_port,
+                    out: args.out.clone().unwrap_or_else(|| contract.model.clone()),
+                    checkpoints,
+                    is_test_read_once: meaning.is_test_read_once,
+                })
+            }
+            Self::TensorFlow(cluster) => {
+                let layout = cluster.layout(args.master_trains)?;
+                // The master's addresses of servers are asked for again and again.
+                let master = Some(layout.master_host.clone()).filter(|_| !layout.has_master);
+                Ok(Site {
+                    wait_for: master.into_iter().collect(),
+                    layout,
+                    master_port: cluster.master_port(),
+                    server_port: cluster.server_port(args.server_port),
+                    out: args.out.clone().unwrap_or_else(|| PathBuf::from("out")),
+                    checkpoints: args.checkpoints.clone(),
+                    is_test_read_once: false,
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! `psrun train`: reads what the launcher says, waits for the other hosts, runs this host's part,
+//! and says why when it fails.
+
+use super::setting::{Setting, Site};
+use super::{defaults, failure, names, plan};
+use crate::cli::{Cli, Command};
+use crate::contract::environment::{self, Variables};
+use crate::contract::program::{Program, is_about_the_program};
+use crate::host::options::TrainArgs;
+use crate::job::{self, Ended};
+use crate::logs::Logs;
+use crate::orphans::Children;
+use crate::plan::{DEFAULT_JOB, Lead, Plan};
+use crate::{check, streams};
+use anyhow::Context;
+use ps_runtime::Shutdown;
+use ps_runtime::process::{EXIT_USAGE, Unparsed, parse_with};
+use ps_worker::model::Models;
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The whole of `psrun train`, given its command line and the variables of the process.
+pub fn main_with(models: &Models, args: Vec<OsString>, variables: &Variables) -> ExitCode {
+    match prepare(models, args, variables) {
+        Ok(host) if host.args.host.dry_run => host.show(),
+        Ok(host) => host.run(),
+        Err(refusal) => refusal.report(),
+    }
+}
+
+/// A host that knows what to do.
+struct Host {
+    args: TrainArgs,
+    setting: Setting,
+    site: Site,
+    job: String,
+    /// Where the failure file goes, if anywhere.
+    output: Option<PathBuf>,
+    /// What workers run instead of a model.
+    program: Option<Program>,
+    /// What people should know of that choice.
+    notes: Vec<String>,
+}
+
+/// Why nothing is started.
+struct Refusal {
+    unparsed: Option<Unparsed>,
+    sentence: String,
+    code: u8,
+    output: Option<PathBuf>,
+}
+
+impl Refusal {
+    fn report(&self) -> ExitCode {
+        if let Some(unparsed) = &self.unparsed
+            && unparsed.exit_code() == 0
+        {
+            return unparsed.print();
+        }
+        streams::pass_on(&format!("error: psrun train: {}", self.sentence));
+        write_failure(self.output.as_deref(), &self.sentence);
+        ExitCode::from(self.code)
+    }
+}
+
+fn write_failure(output: Option<&Path>, sentence: &str) {
+    let Some(output) = output else { return };
+    if let Err(error) = failure::write(output, sentence) {
+        streams::pass_on(&format!("error: psrun train: writing the failure file: {error}"));
+    }
+}
+
+/// Everything that can be found wrong before a process is started.
+fn prepare(models: &Models, args: Vec<OsString>, variables: &Variables) -> Result<Host, Refusal> {
+    let in_container = environment::has_configuration(variables)
+        || variables.keys().any(|name| name.starts_with("SM_"));
+    let output = in_container.then(|| environment::output_folder(variables));
+    let refuse = |host: &str, code: u8, what: String| Refusal {
+        unparsed: None,
+        sentence: if host.is_empty() { what } else { format!("{host}: {what}") },
+        code,
+        output: output.clone(),
+    };
+    if variables.contains_key("PS_INCARNATION") {
+        let what = "started by a program that psrun started: it would start that program again, \
+                    without end; a program that is a worker starts `psrun ps-worker`";
+        return Err(refuse("", EXIT_USAGE, what.to_owned()));
+    }
+    let setting = Setting::read(variables).map_err(|error| refuse("", 1, error.to_string()))?;
+    let host = setting.as_ref().map(Setting::host).unwrap_or_default().to_owned();
+    let chosen = setting.as_ref().map(|setting| setting.program(variables)).transpose();
+    let (program, notes) =
+        chosen.map_err(|error| refuse(&host, 1, error.to_string()))?.unwrap_or_default();
+    let args = parse(setting.as_ref(), program.is_some(), args).map_err(|unparsed| Refusal {
+        sentence: format!("{host}: {unparsed}").trim_start_matches(": ").to_owned(),
+        code: unparsed.exit_code(),
+        unparsed: Some(unparsed),
+        output: output.clone(),
+    })?;
+    let setting = setting.ok_or_else(|| refuse("", EXIT_USAGE, nobody(variables)))?;
+    setting.check_switch().map_err(|what| refuse(&host, 1, what))?;
+    let usage = |what| refuse(&host, EXIT_USAGE, what);
+    check::usage(models, &args.model, &args.training).map_err(usage)?;
+    let site = setting.site(&args.host).map_err(usage)?;
+    let asked = Some(args.process.job_id.as_str()).filter(|id| *id != DEFAULT_JOB);
+    let job = asked.or_else(|| setting.job()).unwrap_or(DEFAULT_JOB).to_owned();
+    Ok(Host { args, setting, site, job, output, program, notes })
+}
+
+fn nobody(variables: &Variables) -> String {
+    let base = environment::base(variables);
+    format!(
+        "nobody says what this host is: there is no {}/input/config, no SM_HOSTS, no SM_CURRENT_HOST \
+         and no TF_CONFIG; for a job on this machine alone use `psrun local`",
+        base.display()
+    )
+}
+
+/// The options: flags over `PS_*` variables over hyperparameters over channels over defaults.
+/// A program's hyperparameters are its own where they are no options of ours.
+fn parse(
+    setting: Option<&Setting>,
+    has_program: bool,
+    mut args: Vec<OsString>,
+) -> Result<TrainArgs, Unparsed> {
+    let Some(Setting::SageMaker(contract, meaning)) = setting else {
+        return parse_with::<Cli>(args, Ok).and_then(train_args);
+    };
+    let named = |arg: &OsString| arg.to_string_lossy().starts_with("--config");
+    if let Some(file) = contract.hyperparameters.get("config")
+        && !args.iter().any(named)
+    {
+        args.push(format!("--config={file}").into());
+    }
+    let channels = meaning.options.iter().map(|(name, value)| (*name, value.as_str()));
+    let apply = |command: clap::Command| {
+        let mut result = Ok(());
+        let command = command.mut_subcommand("train", |mut train| {
+            for (name, value) in channels.clone() {
+                if !defaults::has(&train, name) {
+                    streams::pass_on(&format!("WARN this build has no option --{name}={value}"));
+                } else if let Ok(with) = defaults::apply(train.clone(), [(name, value)]) {
+                    train = with;
+                }
+            }
+            let given = contract.hyperparameters.ours();
+            let ours: Vec<_> = given
+                .filter(|(name, _)| !is_about_the_program(name))
+                .filter(|(name, _)| !has_program || defaults::has(&train, &name.replace('_', "-")))
+                .collect();
+            match defaults::apply(train.clone(), ours) {
+                Ok(train) => train,
+                Err(message) => {
+                    result = Err(format!("hyperparameters: {message}"));
+                    train
+                }
+            }
+        });
+        result.map(|()| command)
+    };
+    parse_with::<Cli>(args, apply).and_then(train_args)
+}
+
+fn train_args(cli: Cli) -> Result<TrainArgs, Unparsed> {
+    match cli.command {
+        Command::Train(mut args) => {
+            args.process.plain = true;
+            Ok(*args)
+        }
+        _ => Err(Unparsed::Other("expected the command `train`".into())),
+    }
+}
+
+impl Host {
+    fn plan(&self) -> Plan {
+        let port = free_or_any(&self.args.host.listen_host, self.site.server_port);
+        plan::plan(&self.site, &self.args, &self.job, port, self.program.as_ref())
+    }
+
+    /// Prints what was understood, `name=value` lines, and the command lines.
+    fn show(&self) -> ExitCode {
+        let plan = self.plan();
+        if let Setting::SageMaker(contract, meaning) = &self.setting {
+            for (name, value) in contract.hyperparameters.ours() {
+                println!("hyperparameter {name}={value}");
+            }
+            for (name, value) in &meaning.options {
+                println!("channel {name}={value}");
+            }
+        }
+        println!("job={}", self.job);
+        println!("layout={}", plan.summary);
+        for line in command_lines(&plan) {
+            println!("{line}");
+        }
+        ExitCode::SUCCESS
+    }
+
+    fn run(self) -> ExitCode {
+        let process = self.args.process.clone();
+        ps_runtime::process::run("psrun train", &process, |_, shutdown| async move {
+            let result = self.work(shutdown).await;
+            let host = self.setting.host();
+            let ended = match result {
+                Ok(ended) => ended,
+                Err(error) => Ended { verdict: Err(error), failed: Vec::new() },
+            };
+            if let Some(sentence) = failure::sentence(host, &ended) {
+                write_failure(self.output.as_deref(), &sentence);
+            }
+            ended.verdict
+        })
+    }
+
+    /// Waits for the others, and runs the processes of this host to their end.
+    async fn work(&self, shutdown: Shutdown) -> anyhow::Result<Ended> {
+        for note in self.setting.notes().iter().chain(&self.notes) {
+            tracing::warn!("{note}");
+        }
+        let children = Children::default();
+        let adopting = tokio::spawn(children.clone().adopt_orphans());
+        let mut stop = shutdown.clone();
+        let others = tokio::select! {
+            biased;
+            signal = stop.wait() => {
+                return Ok(Ended { verdict: Ok(signal.exit_code()), failed: Vec::new() });
+            }
+            others = self.wait_for_others() => others,
+        };
+        others.map_err(anyhow::Error::msg)?;
+        let plan = self.plan();
+        for line in command_lines(&plan) {
+            tracing::info!("{line}");
+        }
+        // Itself again: whatever models it was built with, its workers have them too.
+        let program = std::env::current_exe().context("finding the program that runs")?;
+        let ended = job::run_part(&program, &plan, &Logs::Through, shutdown, children).await;
+        adopting.abort();
+        ended
+    }
+
+    async fn wait_for_others(&self) -> Result<(), String> {
+        let timeout = Duration::from_secs(self.args.host.resolve_timeout_s);
+        names::resolve(&self.site.wait_for, timeout).await?;
+        let layout = &self.site.layout;
+        if !layout.has_master {
+            let master = format!("{}:{}", layout.master_host, self.site.master_port);
+            names::reach(&master, timeout).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The command lines that the plan amounts to, as a person would type them.
+fn command_lines(plan: &Plan) -> Vec<String> {
+    let (first, master) = match &plan.lead {
+        Lead::Here(process) => (Some(process.clone()), "MASTER".to_owned()),
+        Lead::At(address) => (None, address.clone()),
+    };
+    let processes = first.into_iter().chain(plan.members(&master));
+    let lines = processes.map(|process| {
+        let args: Vec<_> = process.args.iter().map(|arg| arg.to_string_lossy()).collect();
+        format!("{}: {}", process.name, args.join(" "))
+    });
+    lines.collect()
+}
+
+/// The port if it can be listened on, else any.
+fn free_or_any(host: &str, port: u16) -> u16 {
+    if TcpListener::bind((host, port)).is_ok() { port } else { 0 }
+}

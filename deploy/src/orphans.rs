@@ -1,0 +1,110 @@
+//! Orphans: processes that our children leave behind become ours where we are a container's first
+//! process, and stay in the table for ever unless somebody waits for them.
+
+use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, waitpid};
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Signals of several ends may come as one: now and then we look without one.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The children that somebody waits for, so that nobody takes their status from them.
+#[derive(Clone, Debug, Default)]
+pub struct Children(Arc<Mutex<BTreeSet<u32>>>);
+
+impl Children {
+    /// Starts a process that is waited for by whoever asked.
+    ///
+    /// # Errors
+    /// The system refuses to start it.
+    pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        // Held over the start: a child that dies at once is known before anybody looks.
+        let mut known = self.known();
+        let child = command.spawn()?;
+        known.extend(child.id());
+        Ok(child)
+    }
+
+    /// Its status has been taken; from now on the process id may be somebody else's.
+    pub fn waited_for(&self, pid: Option<u32>) {
+        if let Some(pid) = pid {
+            self.known().remove(&pid);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Becomes the parent of orphans below us, and waits for them as long as this is polled.
+    pub async fn adopt_orphans(self) {
+        // A container's first process is it anyway; elsewhere nothing is left to others.
+        let _ = set_child_subreaper(Some(getpid()));
+        let mut ends = match signal(SignalKind::child()) {
+            Ok(ends) => ends,
+            Err(error) => {
+                tracing::warn!("orphans are not waited for: listening for their ends: {error}");
+                return;
+            }
+        };
+        loop {
+            self.reap();
+            tokio::select! {
+                biased;
+                _ = ends.recv() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Waits for every child that has ended and that nobody else waits for.
+    fn reap(&self) {
+        let known = self.known();
+        for pid in ended_children() {
+            if !known.contains(&pid) {
+                let _ = waitpid(Pid::from_raw(pid.cast_signed()), WaitOptions::NOHANG);
+            }
+        }
+    }
+}
+
+/// Children that have ended and were not waited for. `waitid` would name them one at a time and
+/// always the same one first, also one that is not ours to take.
+fn ended_children() -> Vec<u32> {
+    let me = getpid().as_raw_nonzero().get();
+    let mut ended = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        if state_and_parent(&stat) == Some(('Z', me)) {
+            ended.push(pid);
+        }
+    }
+    ended
+}
+
+/// From `/proc/PID/stat`; the name in it, in parentheses, may hold anything.
+fn state_and_parent(stat: &str) -> Option<(char, i32)> {
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        assert_eq!(state_and_parent("12 (a) Z 7 (b) Z 34 1 1"), Some(('Z', 34)));
+        assert_eq!(state_and_parent("12 (sh) S 1 12"), Some(('S', 1)));
+        assert_eq!(state_and_parent(""), None);
+        assert_eq!(state_and_parent("12 (sh) "), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! The file beside the model that says what it is, so that the weights can be used again.
+
+use ps_core::model_spec::ModelSpec;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The file's name.
+pub const CONFIG_FILE: &str = "config.json";
+
+/// Which version of the file's layout this is.
+const VERSION: u32 = 1;
+
+/// What the master is told about the model: it runs no model code and cannot know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// The model's name.
+    pub model: Option<String>,
+    /// Its options, as workers are given them.
+    pub options: BTreeMap<String, String>,
+    /// How the data are written.
+    pub data_format: Option<String>,
+}
+
+/// What the members say of their training data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// Samples of one pass.
+    pub count: u64,
+    /// Shape of one sample's features; empty where nobody said.
+    pub shape: Vec<u64>,
+    /// Classes of the labels; 0 where nobody said.
+    pub classes: u32,
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    version: u32,
+    model: Option<&'a str>,
+    options: &'a BTreeMap<String, String>,
+    data: Data<'a>,
+    tensors: Vec<Tensor<'a>>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    format: Option<&'a str>,
+    /// Shape of one sample's features.
+    shape: &'a [u64],
+    classes: u32,
+    train_samples: u64,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    shape: &'a [usize],
+}
+
+impl About {
+    /// The file for a model of these tensors that was trained on these data.
+    ///
+    /// # Errors
+    /// None in practice: texts and numbers can be written as JSON.
+    pub fn to_json(&self, spec: &ModelSpec, data: &Samples) -> Result<Vec<u8>, serde_json::Error> {
+        let tensors = spec.layout.tensors().iter();
+        serde_json::to_vec_pretty(&Config {
+            version: VERSION,
+            model: self.model.as_deref(),
+            options: &self.options,
+            data: Data {
+                format: self.data_format.as_deref(),
+                shape: &data.shape,
+                classes: data.classes,
+                train_samples: data.count,
+            },
+            tensors: tensors.map(|it| Tensor { name: &it.name, shape: &it.shape }).collect(),
+        })
+    }
+}
+
+/// Parses `KEY=VALUE`.
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = pair.ok_or_else(|| format!("expected KEY=VALUE, found `{text}`"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_pairs() {
+        assert_eq!(key_value("hidden=64,32").unwrap(), ("hidden".into(), "64,32".into()));
+        assert_eq!(key_value("a=b=c").unwrap(), ("a".into(), "b=c".into()));
+        assert!(key_value("hidden").unwrap_err().contains("KEY=VALUE"));
+        assert!(key_value("=1").is_err());
+    }
+}

@@ -1,0 +1,98 @@
+//! The manifests that a master finds when it starts.
+
+use super::{Cluster, number_of, write_manifest};
+use ps_core::checkpoint::{Manifest, names};
+use ps_core::master::{Found, Restored};
+use ps_core::settings::TrainingSettings;
+use ps_runtime::blocking;
+use ps_runtime::files::FileStore;
+use std::io;
+
+/// The manifests that were there when the master started, newest first.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    manifests: Vec<(u64, Result<Manifest, String>)>,
+    next_number: u64,
+}
+
+impl Catalog {
+    /// Reads all manifests of a folder.
+    pub(crate) fn read(files: &dyn FileStore) -> io::Result<Self> {
+        let names = files.list()?;
+        let mut manifests: Vec<_> = names
+            .iter()
+            .filter_map(|name| {
+                let number = names::parse_manifest_file(name)?;
+                let read = files.read(name).map_err(|error| error.to_string());
+                let decode =
+                    |bytes: Vec<u8>| Manifest::decode(name, &bytes).map_err(|e| e.to_string());
+                Some((number, read.and_then(decode)))
+            })
+            .collect();
+        manifests.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        let highest = names.iter().filter_map(|name| number_of(name)).max().unwrap_or(0);
+        Ok(Self { manifests, next_number: highest + 1 })
+    }
+
+    /// What the machine must know of it.
+    pub(crate) fn found(&self) -> Found {
+        let mut found = Found {
+            has_any: !self.manifests.is_empty(),
+            next_number: self.next_number,
+            ..Found::default()
+        };
+        for state in self.readable().map(|manifest| &manifest.state) {
+            found.epoch = found.epoch.max(state.epoch);
+            for (worker, incarnation) in &state.incarnations {
+                let known = found.incarnations.entry(*worker).or_default();
+                *known = (*known).max(*incarnation);
+            }
+        }
+        found
+    }
+
+    fn readable(&self) -> impl Iterator<Item = &Manifest> {
+        self.manifests.iter().filter_map(|(_, manifest)| manifest.as_ref().ok())
+    }
+
+    /// Has all shards restore the newest checkpoint that all of them can use.
+    ///
+    /// # Errors
+    /// None can be used, or a shard is out of reach; the message says what to do.
+    pub(crate) async fn restore(
+        &self,
+        cluster: &Cluster,
+        settings: &TrainingSettings,
+        files: &dyn FileStore,
+    ) -> Result<Restored, String> {
+        let mut newest = None;
+        for (number, manifest) in &self.manifests {
+            let restored = match manifest {
+                Ok(manifest) => cluster.restore(manifest, settings).await?,
+                Err(reason) => Err(reason.clone()),
+            };
+            match restored {
+                Ok(mut manifest) => {
+                    // From now on another life that goes on from here is in a higher epoch, even if
+                    // this one ends before its first checkpoint.
+                    manifest.state.epoch = cluster.epoch;
+                    blocking(|| write_manifest(&manifest, files))?;
+                    let older = self.readable().map(|manifest| manifest.number);
+                    let older = older.filter(|older| older < number).collect();
+                    return Ok(Restored { number: *number, state: manifest.state, older });
+                }
+                Err(reason) => {
+                    tracing::warn!("checkpoint {number} cannot be used: {reason}");
+                    newest.get_or_insert_with(|| format!("checkpoint {number}: {reason}"));
+                }
+            }
+        }
+        Err(format!(
+            "none of the {} checkpoints in {} can be used; {}; bring the missing files back, or \
+             start anew with another --checkpoints",
+            self.manifests.len(),
+            files.location(),
+            newest.unwrap_or_default()
+        ))
+    }
+}

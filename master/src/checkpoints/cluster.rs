@@ -1,0 +1,158 @@
+//! Calls about checkpoints, to all shards at once.
+
+use super::{tidy, write_manifest};
+use crate::weights;
+use futures_util::future::try_join_all;
+use ps_core::checkpoint::{File, MANIFEST_FORMAT, Manifest, names};
+use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
+use ps_core::master::Checkpoint;
+use ps_core::settings::TrainingSettings;
+use ps_proto::v1;
+use ps_proto::v1::shard_control_client::ShardControlClient;
+use ps_runtime::blocking;
+use ps_runtime::files::FileStore;
+use ps_runtime::link::{Link, Patience, is_retryable};
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+/// A shard may be gigabytes, and disks are slow; whether its server lives is for its lease to say.
+const ATTEMPT: Duration = Duration::from_secs(1800);
+
+/// How long a shard may be out of reach, in leases: by then the master has noticed.
+const PATIENCE_LEASES: u32 = 3;
+
+/// What every call to a shard needs.
+pub(crate) struct Cluster {
+    pub(crate) job: String,
+    pub(crate) epoch: u64,
+    pub(crate) links: Vec<Arc<Link>>,
+    pub(crate) lease: Duration,
+}
+
+impl Cluster {
+    /// Has all shards write their parts, and writes the manifest.
+    ///
+    /// # Errors
+    /// A shard could not, or the manifest could not be written.
+    pub(crate) async fn write(
+        &self,
+        checkpoint: Checkpoint,
+        files: &dyn FileStore,
+    ) -> Result<(), String> {
+        let Checkpoint { number, keep, state } = checkpoint;
+        let spec = weights::spec(&self.job, &self.links).await.map_err(|e| e.to_string())?;
+        let shards = self.links.iter().enumerate();
+        let parts = shards.map(|(shard, link)| self.snapshot(shard as u32, link, number, &keep));
+        let manifest = Manifest {
+            format: MANIFEST_FORMAT,
+            number,
+            job: self.job.clone(),
+            cut: None,
+            tensors: spec.layout.tensors().to_vec(),
+            files: try_join_all(parts).await?,
+            state,
+        };
+        blocking(|| {
+            write_manifest(&manifest, files)?;
+            tidy(number, keep.first().copied(), files);
+            Ok(())
+        })
+    }
+
+    async fn snapshot(
+        &self,
+        shard: u32,
+        link: &Link,
+        number: u64,
+        keep: &[u64],
+    ) -> Result<File, String> {
+        let request = v1::SnapshotRequest {
+            job: self.job.clone(),
+            shard,
+            epoch: self.epoch,
+            number,
+            keep: keep.to_vec(),
+        };
+        let attempt = |channel| {
+            let request = request.clone();
+            async move { Ok(client(channel).snapshot(request).await?.into_inner()) }
+        };
+        let failed = |message: &str| failure(shard, link, message);
+        let reply = link.call(self.patience(), attempt, |_| ()).await;
+        let reply = reply.map_err(|status| failed(status.message()))?;
+        let file = reply.file.ok_or_else(|| failed("it named no file"))?;
+        let file = File::try_from(file).map_err(|error| failed(&error.to_string()))?;
+        let expected = names::shard_file(number, shard, self.links.len() as u32);
+        if file.name != expected {
+            return Err(failed(&format!("it wrote {}, expected {expected}", file.name)));
+        }
+        Ok(file)
+    }
+
+    /// Restores a checkpoint on all shards once each has said that it can. The inner error is the
+    /// checkpoint's, and an older one may do; the outer one is not.
+    pub(super) async fn restore(
+        &self,
+        manifest: &Manifest,
+        settings: &TrainingSettings,
+    ) -> Result<Result<Manifest, String>, String> {
+        let number = manifest.number;
+        let spec = manifest
+            .spec(settings, self.links.len() as u32)
+            .map_err(|reason| format!("the job cannot go on from checkpoint {number}: {reason}"))?;
+        let request = v1::RestoreRequest {
+            job: self.job.clone(),
+            epoch: self.epoch,
+            number,
+            model: Some((&spec).into()),
+            files: manifest.files.iter().map(v1::CheckpointFile::from).collect(),
+            ..v1::RestoreRequest::default()
+        };
+        for verify_only in [true, false] {
+            let request = v1::RestoreRequest { verify_only, ..request.clone() };
+            let shards = self.links.iter().enumerate();
+            let calls =
+                shards.map(|(shard, link)| self.restore_shard(shard as u32, link, &request));
+            match try_join_all(calls).await {
+                Ok(_) => (),
+                Err((Code::Unavailable, reason)) => return Err(reason),
+                Err((_, reason)) if verify_only => return Ok(Err(reason)),
+                Err((_, reason)) => {
+                    return Err(format!("restoring checkpoint {number}: {reason}"));
+                }
+            }
+        }
+        Ok(Ok(manifest.clone()))
+    }
+
+    async fn restore_shard(
+        &self,
+        shard: u32,
+        link: &Link,
+        request: &v1::RestoreRequest,
+    ) -> Result<(), (Code, String)> {
+        let attempt = |channel| {
+            let request = v1::RestoreRequest { shard, ..request.clone() };
+            async move { Ok(client(channel).restore(request).await?.into_inner()) }
+        };
+        let restored = link.call(self.patience(), attempt, |_| ()).await;
+        restored.map(|_| ()).map_err(|status: Status| {
+            let code = if is_retryable(&status) { Code::Unavailable } else { status.code() };
+            (code, failure(shard, link, status.message()))
+        })
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { attempt: ATTEMPT, total: self.lease * PATIENCE_LEASES, waits: false }
+    }
+}
+
+fn failure(shard: u32, link: &Link, message: &str) -> String {
+    format!("server shard {shard} at {}: {message}", link.address())
+}
+
+fn client(channel: Channel) -> ShardControlClient<Channel> {
+    ShardControlClient::new(channel).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX)
+}

@@ -1,0 +1,126 @@
+//! Calls about checkpoints, as a server takes them and the master gives them.
+
+use super::Error;
+use crate::v1;
+use ps_core::checkpoint::File;
+use ps_core::limits::{CHECKPOINTS_KEPT_MAX, SHARDS_MAX};
+use ps_core::model_spec::ModelSpec;
+use std::collections::BTreeSet;
+
+impl From<&File> for v1::CheckpointFile {
+    fn from(file: &File) -> Self {
+        Self {
+            name: file.name.clone(),
+            shard: file.shard,
+            bytes: file.bytes,
+            crc: file.crc,
+            start: file.elements.start,
+            end: file.elements.end,
+        }
+    }
+}
+
+impl TryFrom<v1::CheckpointFile> for File {
+    type Error = Error;
+
+    fn try_from(wire: v1::CheckpointFile) -> Result<Self, Error> {
+        let file = Self {
+            name: wire.name,
+            shard: wire.shard,
+            bytes: wire.bytes,
+            crc: wire.crc,
+            elements: wire.start..wire.end,
+        };
+        match file.check() {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                Err(Error::invalid("CheckpointFile", error.what, error.found, error.expected))
+            }
+        }
+    }
+}
+
+/// What a server is asked to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The checkpoint.
+    pub number: u64,
+    /// Complete checkpoints whose files stay.
+    pub keep: BTreeSet<u64>,
+}
+
+impl TryFrom<&v1::SnapshotRequest> for Snapshot {
+    type Error = Error;
+
+    fn try_from(request: &v1::SnapshotRequest) -> Result<Self, Error> {
+        if request.keep.len() > CHECKPOINTS_KEPT_MAX {
+            let expected = format!("at most {CHECKPOINTS_KEPT_MAX} numbers");
+            return Err(Error::invalid("SnapshotRequest", "keep", request.keep.len(), expected));
+        }
+        Ok(Self { number: request.number, keep: request.keep.iter().copied().collect() })
+    }
+}
+
+/// What a server is asked to go on from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restore {
+    /// The checkpoint.
+    pub number: u64,
+    /// As the model is to be held.
+    pub model: ModelSpec,
+    /// All files of the checkpoint.
+    pub files: Vec<File>,
+    /// Only say whether it could be done.
+    pub verify_only: bool,
+}
+
+impl TryFrom<v1::RestoreRequest> for Restore {
+    type Error = Error;
+
+    fn try_from(request: v1::RestoreRequest) -> Result<Self, Error> {
+        const NAME: &str = "RestoreRequest";
+        if request.files.is_empty() || request.files.len() > SHARDS_MAX as usize {
+            let expected = format!("1 to {SHARDS_MAX} files");
+            return Err(Error::invalid(NAME, "files", request.files.len(), expected));
+        }
+        let model = request.model.ok_or(Error::Missing { message: NAME, field: "model" })?;
+        let files: Result<Vec<_>, _> = request.files.into_iter().map(File::try_from).collect();
+        Ok(Self {
+            number: request.number,
+            model: ModelSpec::try_from(model)?,
+            files: files?,
+            verify_only: request.verify_only,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ps_core::checkpoint::names;
+
+    fn file() -> File {
+        let name = names::shard_file(7, 1, 3);
+        File { name, shard: 1, bytes: 100, crc: u32::MAX, elements: 10..20 }
+    }
+
+    #[test]
+    fn a_file_survives_the_wire() {
+        let wire = v1::CheckpointFile::from(&file());
+        assert_eq!(File::try_from(wire.clone()), Ok(file()));
+        let outside = v1::CheckpointFile { name: format!("/etc/{}", wire.name), ..wire };
+        let error = File::try_from(outside).unwrap_err().to_string();
+        assert!(error.contains("`name`") && error.contains("/etc/"), "{error}");
+    }
+
+    #[test]
+    fn a_flood_is_refused() {
+        let keep = vec![1; CHECKPOINTS_KEPT_MAX + 1];
+        let request = v1::SnapshotRequest { keep, ..Default::default() };
+        assert!(Snapshot::try_from(&request).is_err());
+        let files = vec![v1::CheckpointFile::from(&file()); SHARDS_MAX as usize + 1];
+        let request = v1::RestoreRequest { files, ..Default::default() };
+        assert!(Restore::try_from(request).unwrap_err().to_string().contains("`files`"));
+        assert!(Restore::try_from(v1::RestoreRequest::default()).is_err());
+    }
+}

@@ -1,0 +1,126 @@
+//! What training data a member has.
+
+use super::Error;
+use crate::v1;
+use crate::v1::data_description::Kind;
+use ps_core::limits::{ADDRESS_BYTES_MAX, CLASSES_MAX, DIMENSIONS_MAX, FEATURES_MAX, SAMPLES_MAX};
+use ps_core::{DataDescription, DataKind};
+
+const NAME: &str = "DataDescription";
+
+impl TryFrom<v1::DataDescription> for DataDescription {
+    type Error = Error;
+
+    fn try_from(wire: v1::DataDescription) -> Result<Self, Error> {
+        let kind = match wire.kind() {
+            Kind::Replicated => DataKind::Replicated,
+            Kind::Sharded => DataKind::Sharded,
+            Kind::Streamed => DataKind::Streamed,
+            Kind::Program => DataKind::Program,
+            Kind::Unspecified => return Err(Error::Missing { message: NAME, field: "kind" }),
+        };
+        if wire.samples > SAMPLES_MAX {
+            let expected = format!("at most {SAMPLES_MAX}");
+            return Err(Error::invalid(NAME, "samples", wire.samples, expected));
+        }
+        if wire.classes > CLASSES_MAX {
+            let expected = format!("at most {CLASSES_MAX}");
+            return Err(Error::invalid(NAME, "classes", wire.classes, expected));
+        }
+        check_shape(&wire.shape)?;
+        Ok(Self {
+            kind,
+            samples: wire.samples,
+            shape: wire.shape,
+            classes: wire.classes,
+            served_at: served_at(wire.served_at)?,
+        })
+    }
+}
+
+fn check_shape(shape: &[u64]) -> Result<(), Error> {
+    let inputs = shape.iter().try_fold(1_u64, |product, size| product.checked_mul(*size));
+    let fits = inputs.is_some_and(|inputs| (1..=FEATURES_MAX).contains(&inputs));
+    if shape.len() <= DIMENSIONS_MAX && fits {
+        return Ok(());
+    }
+    let found = format!("{:?} ({} dimensions)", &shape[..shape.len().min(16)], shape.len());
+    let expected =
+        format!("at most {DIMENSIONS_MAX} dimensions and from 1 to {FEATURES_MAX} values");
+    Err(Error::invalid(NAME, "shape", found, expected))
+}
+
+fn served_at(address: String) -> Result<Option<String>, Error> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    if address.len() > ADDRESS_BYTES_MAX || !matches!(port, Some(Ok(_))) {
+        let found: String = address.chars().take(64).collect();
+        let expected = "HOST:PORT, where workers reach the member";
+        return Err(Error::invalid(NAME, "served_at", format!("`{found}`"), expected));
+    }
+    Ok(Some(address))
+}
+
+impl From<DataDescription> for v1::DataDescription {
+    fn from(data: DataDescription) -> Self {
+        let kind = match data.kind {
+            DataKind::Replicated => Kind::Replicated,
+            DataKind::Sharded => Kind::Sharded,
+            DataKind::Streamed => Kind::Streamed,
+            DataKind::Program => Kind::Program,
+        };
+        Self {
+            kind: kind.into(),
+            samples: data.samples,
+            shape: data.shape,
+            classes: data.classes,
+            served_at: data.served_at.unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described() -> DataDescription {
+        DataDescription {
+            kind: DataKind::Sharded,
+            samples: 7,
+            shape: vec![8, 8],
+            classes: 10,
+            served_at: Some("host:2224".into()),
+        }
+    }
+
+    #[test]
+    fn a_description_survives_the_wire() {
+        let wire = v1::DataDescription::from(described());
+        assert_eq!(DataDescription::try_from(wire).unwrap(), described());
+        let program = DataDescription { kind: DataKind::Program, ..DataDescription::default() };
+        let wire = v1::DataDescription::from(program.clone());
+        assert_eq!(DataDescription::try_from(wire).unwrap(), program);
+    }
+
+    #[test]
+    fn what_cannot_be_is_named() {
+        let wire = || v1::DataDescription::from(described());
+        let cases = [
+            (v1::DataDescription { kind: 0, ..wire() }, "`kind`"),
+            (v1::DataDescription { samples: SAMPLES_MAX + 1, ..wire() }, "`samples`"),
+            (v1::DataDescription { classes: CLASSES_MAX + 1, ..wire() }, "`classes`"),
+            (v1::DataDescription { shape: vec![1; DIMENSIONS_MAX + 1], ..wire() }, "`shape`"),
+            (v1::DataDescription { shape: vec![u64::MAX, 2], ..wire() }, "`shape`"),
+            (v1::DataDescription { shape: vec![8, 0], ..wire() }, "`shape`"),
+            (v1::DataDescription { shape: vec![FEATURES_MAX + 1], ..wire() }, "`shape`"),
+            (v1::DataDescription { served_at: "host".into(), ..wire() }, "HOST:PORT"),
+            (v1::DataDescription { served_at: "h".repeat(999) + ":1", ..wire() }, "HOST:PORT"),
+        ];
+        for (wire, part) in cases {
+            let error = DataDescription::try_from(wire).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The manifest: one checkpoint as a whole. Its file exists only when every shard's file does.
+//!
+//! It is JSON for people and programs. The first member is the CRC-32 of everything after its line,
+//! so that a manifest that was cut short or changed is never taken for a whole one.
+
+use super::cursor::Cursor;
+use super::{File, names};
+use crate::ids::{Epoch, Incarnation, WorkerId};
+use crate::layout::{Layout, TensorSpec};
+use crate::learning::Watch;
+use crate::limits::{MODEL_ELEMENTS_MAX, SHARDS_MAX, TENSORS_MAX};
+use crate::model_spec::ModelSpec;
+use crate::report::PassReport;
+use crate::settings::TrainingSettings;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The format that this program writes, and the only one that it reads.
+pub const MANIFEST_FORMAT: u32 = 1;
+
+/// How the file begins; eight hexadecimal digits and [`AFTER_CRC`] follow.
+const BEFORE_CRC: &str = "{\n  \"crc32\": \"";
+const AFTER_CRC: &str = "\",\n";
+
+/// What the master knows of the job when a checkpoint is taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobState {
+    /// The epoch it was taken in, or was last gone on from in.
+    pub epoch: Epoch,
+    /// The newest incarnation of each rank that any shard was told of.
+    pub incarnations: BTreeMap<WorkerId, Incarnation>,
+    /// How the job trains.
+    pub settings: TrainingSettings,
+    /// Which samples are done; their pushes are in the weights.
+    pub cursor: Cursor,
+    /// Samples done, over all passes.
+    pub samples_done: u64,
+    /// The passes that are over.
+    pub passes: Vec<PassReport>,
+    /// What the losses said so far.
+    pub learning: Watch,
+    /// Seconds of training so far, in all lives of the job.
+    pub seconds: f64,
+}
+
+/// One checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// How it is written: see [`MANIFEST_FORMAT`].
+    pub format: u32,
+    /// Which checkpoint of its folder; a higher one is newer.
+    pub number: u64,
+    /// The job that wrote it, for people: each start may have another id.
+    pub job: String,
+    /// What makes the shards' files fit together; `None`: they were copied one after another.
+    pub cut: Option<String>,
+    /// The model's tensors in layout order.
+    pub tensors: Vec<TensorSpec>,
+    /// One file per shard, in the order of the shards.
+    pub files: Vec<File>,
+    /// What the master knew.
+    pub state: JobState,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// It does not begin as a manifest does.
+    #[error("{name} is not a manifest, or its beginning is damaged")]
+    NotAManifest {
+        /// The file.
+        name: String,
+    },
+    /// It was changed or cut short.
+    #[error("{name} is damaged or cut short: its CRC-32 is {found:08x}, expected {expected:08x}")]
+    Damaged {
+        /// The file.
+        name: String,
+        /// Of what is there.
+        found: u32,
+        /// Of what was written.
+        expected: u32,
+    },
+    /// Another program's.
+    #[error(
+        "{name} has format {found}, this program reads format {MANIFEST_FORMAT}: use the one that wrote it"
+    )]
+    Format {
+        /// The file.
+        name: String,
+        /// Its format.
+        found: u32,
+    },
+    /// It is whole and says something impossible.
+    #[error("{name}: {what}")]
+    Content {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// The file's format, before anything else is believed.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+impl Manifest {
+    /// The file's content.
+    ///
+    /// # Errors
+    /// It could not be read again: a value is not finite.
+    pub fn encode(&self) -> Result<String, ManifestError> {
+        let name = names::manifest_file(self.number);
+        let failed = |what: String| ManifestError::Content { name: name.clone(), what };
+        let json = serde_json::to_string_pretty(self).map_err(|error| failed(error.to_string()))?;
+        let rest = json.strip_prefix("{\n").unwrap_or_default();
+        let crc = crc32fast::hash(rest.as_bytes());
+        let text = format!("{BEFORE_CRC}{crc:08x}{AFTER_CRC}{rest}");
+        Self::decode(&name, text.as_bytes())?;
+        Ok(text)
+    }
+
+    /// Reads a file's content.
+    ///
+    /// # Errors
+    /// It is damaged, another program's, or says something impossible; the message names the file.
+    pub fn decode(name: &str, bytes: &[u8]) -> Result<Self, ManifestError> {
+        let rest = check_crc(name, bytes)?;
+        let failed = |what: String| ManifestError::Content { name: name.to_owned(), what };
+        let json = format!("{{{rest}");
+        let parsed = |error: serde_json::Error| failed(format!("not as written: {error}"));
+        let Format { format } = serde_json::from_str(&json).map_err(parsed)?;
+        if format != MANIFEST_FORMAT {
+            return Err(ManifestError::Format { name: name.to_owned(), found: format });
+        }
+        let manifest: Self = serde_json::from_str(&json).map_err(parsed)?;
+        if names::manifest_file(manifest.number) != name {
+            return Err(failed(format!("it is the manifest of checkpoint {}", manifest.number)));
+        }
+        manifest.check().map_err(failed)?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let shards = self.files.len();
+        if shards == 0 || shards > SHARDS_MAX as usize || self.tensors.len() > TENSORS_MAX {
+            return Err(format!("{shards} files of shards, {} tensors", self.tensors.len()));
+        }
+        let elements = self.layout()?.elements() as u64;
+        if elements > MODEL_ELEMENTS_MAX {
+            return Err(format!("{elements} elements, expected at most {MODEL_ELEMENTS_MAX}"));
+        }
+        let mut next = 0;
+        for (shard, file) in (0..).zip(&self.files) {
+            let range = &file.elements;
+            if file.shard != shard || range.start != next || range.end < next {
+                let found = format!("shard {} with {range:?}", file.shard);
+                return Err(format!("{found}, expected shard {shard} from element {next} on"));
+            }
+            file.check().map_err(|error| error.to_string())?;
+            next = range.end;
+        }
+        if next != elements {
+            return Err(format!("the files hold {next} elements, the model has {elements}"));
+        }
+        self.state.settings.validate().map_err(|error| error.to_string())
+    }
+
+    /// The model's layout.
+    ///
+    /// # Errors
+    /// The tensors are not a model.
+    pub fn layout(&self) -> Result<Layout, String> {
+        Layout::new(self.tensors.clone()).map_err(|error| error.to_string())
+    }
+
+    /// The model as servers hold it that train with these settings.
+    ///
+    /// # Errors
+    /// What was saved does not fit the settings; the message says what to do.
+    pub fn spec(&self, settings: &TrainingSettings, shards: u32) -> Result<ModelSpec, String> {
+        let kind = |settings: &TrainingSettings| std::mem::discriminant(&settings.optimizer.kind);
+        let (then, now) = (&self.state.settings, settings);
+        let advice = "give it the same, or start anew with another --checkpoints";
+        if kind(then) != kind(now) {
+            let (then, now) = (then.optimizer.kind, now.optimizer.kind);
+            return Err(format!("it was made with {then:?}, this job has {now:?}: {advice}"));
+        }
+        if then.seed != now.seed {
+            let (then, now) = (then.seed, now.seed);
+            return Err(format!("it was made with --seed {then}, this job has {now}: {advice}"));
+        }
+        Ok(settings.model_spec(&self.layout()?, shards))
+    }
+}
+
+/// What follows the checksum, when it is right.
+fn check_crc<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, ManifestError> {
+    let unknown = || ManifestError::NotAManifest { name: name.to_owned() };
+    let text = std::str::from_utf8(bytes).map_err(|_| unknown())?;
+    let after = text.strip_prefix(BEFORE_CRC).ok_or_else(unknown)?;
+    let (digits, rest) = after.split_once(AFTER_CRC).ok_or_else(unknown)?;
+    let expected = u32::from_str_radix(digits, 16).map_err(|_| unknown())?;
+    if format!("{expected:08x}") != digits {
+        return Err(unknown());
+    }
+    let found = crc32fast::hash(rest.as_bytes());
+    if found == expected {
+        return Ok(rest);
+    }
+    Err(ManifestError::Damaged { name: name.to_owned(), found, expected })
+}
+
+#[cfg(test)]
+mod tests;

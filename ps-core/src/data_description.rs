@@ -1,0 +1,58 @@
+//! What training data a member has, as it says when it registers.
+
+use serde::{Deserialize, Serialize};
+
+/// Whose the training samples are; all workers of a job have the same kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataKind {
+    /// Every worker has all samples.
+    #[default]
+    Replicated,
+    /// Every worker has samples of its own, and the evaluator may have some, too.
+    Sharded,
+    /// Every worker reads a stream of its own, which cannot be wound back.
+    Streamed,
+    /// A program of the user reads what it likes.
+    Program,
+}
+
+impl DataKind {
+    /// Whether one lease is a whole pass: nobody can point into the middle.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::Streamed | Self::Program)
+    }
+}
+
+impl std::fmt::Display for DataKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Replicated => "all samples (replicated)",
+            Self::Sharded => "a share of its own (sharded)",
+            Self::Streamed => "a stream (streamed)",
+            Self::Program => "a program of the user's",
+        })
+    }
+}
+
+/// What training data a member has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataDescription {
+    /// Whose the samples are.
+    pub kind: DataKind,
+    /// Training samples that the member has; 0 where nobody knows.
+    pub samples: u64,
+    /// Shape of one sample's features; empty without samples, or where nobody knows.
+    pub shape: Vec<u64>,
+    /// Classes of the labels; 0 without samples, or where nobody knows.
+    pub classes: u32,
+    /// Where the member serves its samples to workers.
+    pub served_at: Option<String>,
+}
+
+impl DataDescription {
+    /// All samples, for a job whose workers all have them.
+    pub fn replicated(samples: u64) -> Self {
+        Self { samples, ..Self::default() }
+    }
+}

@@ -1,0 +1,259 @@
+//! When a checkpoint is taken, and how a job goes on from one.
+
+use super::super::*;
+use super::harness::*;
+use crate::checkpoint::JobState;
+
+fn with_checkpoints(servers: u32, workers: u32, passes: u64) -> (Job, Vec<Caller>) {
+    let mut job = Job::new(Config { checkpoints: true, ..config(servers, workers, passes) });
+    job.machine.found(Found { next_number: 1, ..Found::default() });
+    job.start(servers, workers)
+}
+
+fn everybody(servers: u32, job: &Job, workers: &[Caller]) -> Vec<Caller> {
+    job.servers(servers).into_iter().chain(workers.iter().copied()).collect()
+}
+
+/// One request of a worker that does what it is told at once; what it did.
+type Work = (Option<LeaseResult>, Option<EvaluationResult>);
+
+fn step(job: &mut Job, caller: Caller, number: u64, work: Work) -> Work {
+    let (finished, evaluated) = work;
+    match job.request(TaskRequest { caller, number, finished, evaluated }).unwrap() {
+        Task::Train(task) => (Some(done(&task)), None),
+        Task::Evaluate(task) => (None, Some(measured(task))),
+        Task::Wait(_) => (None, None),
+    }
+}
+
+/// Trains until so many checkpoints were asked for; the last number of the worker's requests.
+fn train_until(job: &mut Job, worker: Caller, checkpoints: usize) -> u64 {
+    let mut work = Work::default();
+    for number in 1..1000 {
+        if job.checkpoints.len() == checkpoints {
+            return number;
+        }
+        work = step(job, worker, number, work);
+    }
+    panic!("{} checkpoints, {checkpoints} wanted", job.checkpoints.len());
+}
+
+fn state(job: &Job) -> JobState {
+    job.checkpoints.last().unwrap().state.clone()
+}
+
+fn found(state: &JobState) -> Found {
+    let incarnations = state.incarnations.clone();
+    Found { has_any: true, next_number: 8, epoch: state.epoch, incarnations }
+}
+
+/// Servers and a worker, before the checkpoint is restored.
+fn second_life(state: &JobState, config: Config) -> (Job, Caller) {
+    let mut job = Job::new(Config { checkpoints: true, ..config });
+    job.machine.found(found(state));
+    for shard in 0..job.machine.config.servers {
+        job.join(Role::Server, shard.into(), Some(shard)).unwrap();
+    }
+    let worker = job.join(Role::Worker, 100, None).unwrap();
+    (job, worker)
+}
+
+fn restore(job: &mut Job, state: &JobState) {
+    let epoch = job.restores.last().unwrap().epoch;
+    let restored = Restored { number: 7, state: state.clone(), older: vec![5, 3] };
+    job.machine.restored(epoch, Ok(Box::new(restored)), job.now);
+    job.obey();
+}
+
+#[test]
+fn each_pass_and_the_end_have_a_checkpoint_and_the_end_only_one() {
+    let (mut job, workers) = with_checkpoints(2, 1, 3);
+    job.work(&everybody(2, &job, &workers), 0);
+    assert_eq!(job.finished, Some((0, None)));
+    let numbers: Vec<u64> = job.checkpoints.iter().map(|c| c.number).collect();
+    assert_eq!(numbers, [1, 2, 3], "after two passes and at the end");
+    let keeps: Vec<&[u64]> = job.checkpoints.iter().map(|c| c.keep.as_slice()).collect();
+    assert_eq!(keeps, [&[][..], &[1], &[2, 1]]);
+    let done: Vec<u64> = job.checkpoints.iter().map(|c| c.state.samples_done).collect();
+    assert_eq!(done, [100, 200, 300]);
+    let last = state(&job);
+    assert_eq!(last.passes.len(), 3);
+    assert_eq!(last.incarnations[&0], 2, "fenced before the last one");
+    assert_eq!(job.reports[0].checkpoint, Some(3));
+}
+
+#[test]
+fn without_a_folder_there_are_none() {
+    let (mut job, workers) = Job::started(1, 1, 2);
+    job.work(&everybody(1, &job, &workers), 0);
+    assert_eq!(job.checkpoints, []);
+}
+
+#[test]
+fn a_pass_that_ends_while_one_is_written_has_none() {
+    let (mut job, workers) = with_checkpoints(1, 1, 3);
+    job.writes_checkpoints = false;
+    let number = train_until(&mut job, workers[0], 1);
+    let all = everybody(1, &job, &workers);
+    let answer = |job: &mut Job| {
+        let number = job.checkpoints.last().unwrap().number;
+        job.machine.checkpoint_written(number, Ok(()), job.now);
+        job.obey();
+    };
+    let mut work = Work::default();
+    for number in number..200 {
+        work = step(&mut job, workers[0], number, work);
+    }
+    job.pass_time(20, &all);
+    assert_eq!((job.checkpoints.len(), job.saves), (1, 1), "the model does not wait for it");
+    answer(&mut job);
+    assert_eq!(job.checkpoints.len(), 2, "and then the last one");
+    assert!(!matches!(job.machine.phase, Phase::Evaluating { .. }));
+    answer(&mut job);
+    assert!(matches!(job.machine.phase, Phase::Evaluating { .. }));
+}
+
+#[test]
+fn one_that_fails_is_said_and_costs_nothing_else() {
+    let (mut job, workers) = with_checkpoints(1, 1, 2);
+    job.writes_checkpoints = false;
+    let all = everybody(1, &job, &workers);
+    train_until(&mut job, workers[0], 1);
+    job.machine.checkpoint_written(9, Ok(()), job.now);
+    job.machine.checkpoint_written(1, Err("no space".into()), job.now);
+    job.machine.checkpoint_written(1, Ok(()), job.now);
+    job.writes_checkpoints = true;
+    job.work(&all, 1000);
+    assert_eq!(job.finished, Some((0, None)));
+    assert_eq!(job.checkpoints.last().unwrap().keep, [] as [u64; 0], "the first is not complete");
+    let said = job.logs.iter().any(|line| line.contains("no space") && line.contains("none yet"));
+    assert!(said, "{:?}", job.logs);
+}
+
+#[test]
+fn after_a_signal_a_late_checkpoint_does_not_cost_the_model() {
+    let (mut job, workers) = with_checkpoints(1, 1, 9);
+    let all = everybody(1, &job, &workers);
+    let number = train_until(&mut job, workers[0], 1);
+    job.writes_checkpoints = false;
+    job.machine.signal(143, job.now);
+    job.ask(workers[0], number, None).unwrap();
+    assert_eq!((job.saves, job.checkpoints.len()), (1, 2));
+    assert_eq!(job.beat(workers[0]).unwrap().leave, None, "it is waited for");
+    job.pass_time(7, &all);
+    let leave = job.beat(workers[0]).unwrap().leave.unwrap();
+    assert_eq!((leave.exit_code, leave.reason), (143, String::new()));
+    assert!(job.logs.iter().any(|line| line.contains("not complete in time")), "{:?}", job.logs);
+}
+
+#[test]
+fn a_server_that_dies_before_the_last_one_is_complete_does_not_cost_the_model() {
+    let (mut job, workers) = with_checkpoints(1, 1, 1);
+    job.writes_checkpoints = false;
+    train_until(&mut job, workers[0], 1);
+    job.pass_time(15, &workers);
+    assert_eq!(job.reports[0].outcome.exit_code, 0);
+}
+
+#[test]
+fn what_diverged_is_not_written_over_what_did_not() {
+    let (mut job, workers) = with_checkpoints(1, 1, 5);
+    let first = train_until(&mut job, workers[0], 1);
+    let mut work = Work::default();
+    for number in first..first + 100 {
+        work = step(&mut job, workers[0], number, work);
+        if let Some(result) = &mut work.0 {
+            result.losses.loss_sum *= 100.0;
+        }
+    }
+    assert_eq!((job.saves, job.checkpoints.len()), (1, 1));
+    assert_eq!(job.reports[0].outcome.exit_code, 1);
+}
+
+#[test]
+fn nobody_begins_before_the_checkpoint_is_restored() {
+    let (mut first, workers) = with_checkpoints(2, 1, 3);
+    train_until(&mut first, workers[0], 1);
+    let state = state(&first);
+    let (mut job, worker) = second_life(&state, config(3, 1, 3));
+    // Also above a life that began while the checkpoint was being written: its shards may know it.
+    assert!(worker.incarnation > state.incarnations[&0] + 1);
+    assert!(job.restores[0].epoch > state.epoch);
+    let knows = |job: &mut Job| job.beat(worker).unwrap().shard_map.is_some();
+    assert!(!knows(&mut job));
+    // However long it takes.
+    let all = everybody(3, &job, &[worker]);
+    job.pass_time(150, &all);
+    assert!(!knows(&mut job) && job.finished.is_none());
+    restore(&mut job, &state);
+    assert!(knows(&mut job));
+    let line = "resumed from checkpoint 7: 1 of 3 passes done, 100 of 300 samples";
+    assert!(job.logs.iter().any(|log| log == line), "{:?}", job.logs);
+    job.work(&all, 0);
+    let report = &job.reports[0];
+    assert_eq!(job.finished, Some((0, None)));
+    assert_eq!(report.passes.len(), 3);
+    assert_eq!(report.passes[0].train_loss, state.passes[0].train_loss);
+    assert_eq!(report.resumed.unwrap().checkpoint, 7);
+    assert_eq!(report.start_loss, Some(2.0), "of the first life");
+    assert_eq!(job.checkpoints[0].number, 8);
+    assert_eq!(job.checkpoints[0].keep, [7, 5]);
+    assert!(job.checkpoints.last().unwrap().state.incarnations[&0] > worker.incarnation);
+}
+
+#[test]
+fn a_server_that_is_replaced_before_the_start_restores_again() {
+    let (mut first, workers) = with_checkpoints(1, 1, 2);
+    train_until(&mut first, workers[0], 1);
+    let state = state(&first);
+    let (mut job, worker) = second_life(&state, config(1, 1, 2));
+    restore(&mut job, &state);
+    let server = registration(Role::Server, 55, Some(0));
+    job.pass_time(10, &[]);
+    job.register(server).unwrap();
+    assert_eq!(job.join(Role::Worker, 100, None).unwrap().incarnation, worker.incarnation + 1);
+    assert_eq!(job.restores.len(), 2);
+    let late = Restored { number: 7, state: state.clone(), older: Vec::new() };
+    let epoch = job.restores[0].epoch;
+    job.machine.restored(epoch, Ok(Box::new(late)), job.now);
+    restore(&mut job, &state);
+    assert_eq!(job.machine.snapshot().samples_done, 100);
+}
+
+#[test]
+fn other_data_or_no_usable_checkpoint_ends_the_job_in_words() {
+    let (mut first, workers) = with_checkpoints(1, 1, 2);
+    train_until(&mut first, workers[0], 1);
+    let state = state(&first);
+    let mut other = Job::new(Config { checkpoints: true, ..config(1, 1, 2) });
+    other.machine.found(found(&state));
+    other.join(Role::Server, 0, Some(0)).unwrap();
+    restore(&mut other, &state);
+    let mut fewer = registration(Role::Worker, 1, None);
+    fewer.data.samples = 99;
+    other.register(fewer).unwrap();
+    let reason = other.reports[0].outcome.reason.clone().unwrap();
+    assert!(reason.contains("100 training") && reason.contains("99"), "{reason}");
+
+    let (mut unusable, _) = second_life(&state, config(1, 1, 2));
+    let epoch = unusable.restores[0].epoch;
+    unusable.machine.restored(epoch, Err("all are damaged".into()), unusable.now);
+    unusable.obey();
+    assert_eq!(unusable.reports[0].outcome.reason.as_deref(), Some("all are damaged"));
+    assert_eq!(unusable.reports[0].outcome.exit_code, 1);
+}
+
+#[test]
+fn when_all_was_done_before_the_model_is_written_and_measured_again() {
+    let (mut first, workers) = with_checkpoints(1, 1, 2);
+    first.work(&everybody(1, &first, &workers), 0);
+    let state = state(&first);
+    for passes in [1, 2] {
+        let (mut job, worker) = second_life(&state, config(1, 1, passes));
+        restore(&mut job, &state);
+        job.work(&everybody(1, &job, &[worker]), 0);
+        assert_eq!((job.finished.clone(), job.saves), (Some((0, None)), 1));
+        assert_eq!(job.checkpoints, [], "nothing new");
+        assert!(job.metrics.iter().any(|line| line.starts_with("final_test_accuracy=")));
+    }
+}

@@ -1,0 +1,160 @@
+//! A window as a checkpoint holds it.
+
+use super::{Acknowledgement, Entry, Window};
+use crate::chunk::Refusal;
+use crate::ids::{Clock, Seq};
+use crate::limits::{COUNT_MAX, DEDUP_WINDOW};
+use serde::{Deserialize, Serialize};
+
+/// All that a window is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parts {
+    /// The oldest push that may still be retried.
+    pub floor: Seq,
+    /// All pushes below it are finished or given up.
+    pub contiguous: Seq,
+    /// Steps whose pushes are applied, counted without gaps.
+    pub clock: Clock,
+    /// The pushes that the window remembers, by rising number.
+    pub pushes: Vec<PushParts>,
+}
+
+/// One push of a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PushParts {
+    /// Its number.
+    pub seq: Seq,
+    /// Its step.
+    pub clock: Clock,
+    /// Chunks of the shard that it touches.
+    pub chunks: u32,
+    /// Bit i: chunk i of the shard is applied or refused; absent once all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<Vec<u64>>,
+    /// Chunks that were refused, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<(u32, Refusal)>,
+    /// Largest staleness over the applied chunks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub staleness_max: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+/// Why no window has such parts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("dedup window: {what}: found {found}, expected {expected}")]
+pub struct PartsError {
+    /// What does not fit.
+    pub what: &'static str,
+    /// What it is.
+    pub found: String,
+    /// What it may be.
+    pub expected: String,
+}
+
+fn check(
+    what: &'static str,
+    found: impl ToString,
+    expected: impl ToString,
+    fits: bool,
+) -> Result<(), PartsError> {
+    if fits {
+        return Ok(());
+    }
+    Err(PartsError { what, found: found.to_string(), expected: expected.to_string() })
+}
+
+impl Window {
+    /// A copy of all that the window is.
+    pub fn to_parts(&self) -> Parts {
+        let push = |(&seq, entry): (&Seq, &Entry)| PushParts {
+            seq,
+            clock: entry.clock,
+            chunks: entry.chunks_total,
+            done: (!entry.is_finished()).then(|| entry.done.clone()),
+            refused: entry.acknowledgement.refused.clone(),
+            staleness_max: entry.acknowledgement.staleness_max,
+        };
+        Parts {
+            floor: self.floor,
+            contiguous: self.contiguous,
+            clock: self.clock,
+            pushes: self.entries.iter().map(push).collect(),
+        }
+    }
+
+    /// A window as it was.
+    ///
+    /// # Errors
+    /// No window can have become so.
+    pub fn from_parts(parts: Parts) -> Result<Self, PartsError> {
+        let Parts { floor, contiguous, clock, pushes } = parts;
+        for (what, count) in [("floor", floor), ("clock", clock)] {
+            check(what, count, format!("at most {COUNT_MAX}"), count <= COUNT_MAX)?;
+        }
+        let end = floor + DEDUP_WINDOW;
+        let expected = format!("{floor} to {end}");
+        check("contiguous", contiguous, expected, (floor..=end).contains(&contiguous))?;
+        let mut window = Self { floor, contiguous, clock, ..Self::default() };
+        let mut next = floor;
+        for push in pushes {
+            let seq = push.seq;
+            check("push", seq, format!("{next} to {end}, rising"), (next..end).contains(&seq))?;
+            next = seq + 1;
+            window.entries.insert(seq, entry(push)?);
+        }
+        // Else a push that is still missing something would count as finished.
+        let unfinished = window.entries.range(..contiguous).find(|(_, entry)| !entry.is_finished());
+        let found = unfinished.map_or(contiguous, |(&seq, _)| seq);
+        check("unfinished push", found, format!("from {contiguous} on"), unfinished.is_none())?;
+        Ok(window)
+    }
+
+    /// Forgets every push that was ever begun: all of them are stale from now on, none is applied.
+    ///
+    /// What a shard of another cut remembers says nothing about single chunks of this one.
+    #[must_use]
+    pub fn closed(mut self) -> Self {
+        let begun = self.entries.last_key_value().map_or(0, |(&seq, _)| seq + 1);
+        self.raise_floor(begun.max(self.contiguous));
+        self
+    }
+
+    /// The window that remembers what either of two closed ones does.
+    #[must_use]
+    pub fn join_closed(mut self, other: &Self) -> Self {
+        self.raise_floor(other.floor);
+        self.clock = self.clock.max(other.clock);
+        self
+    }
+}
+
+fn entry(push: PushParts) -> Result<Entry, PartsError> {
+    let PushParts { clock, chunks, done, refused, staleness_max, .. } = push;
+    check("push's clock", clock, format!("at most {COUNT_MAX}"), clock <= COUNT_MAX)?;
+    let is_finished = done.is_none();
+    let done = done.unwrap_or_default();
+    let marked: u64 = done.iter().map(|word| u64::from(word.count_ones())).sum();
+    let unfinished = is_finished || marked < u64::from(chunks);
+    check("chunks of an unfinished push", marked, format!("less than {chunks}"), unfinished)?;
+    let most = if is_finished { u64::from(chunks) } else { marked };
+    let refusals = refused.len();
+    check("refused chunks", refusals, format!("at most {most}"), refusals as u64 <= most)?;
+    Ok(Entry {
+        clock,
+        chunks_total: chunks,
+        // Less than `chunks`, so it fits.
+        chunks_done: if is_finished { chunks } else { marked as u32 },
+        done,
+        acknowledgement: Acknowledgement { refused, staleness_max },
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+use super::*;
+use proptest::prelude::*;
+
+/// A window after arbitrary attempts of a worker.
+pub(crate) fn window() -> impl Strategy<Value = Window> {
+    let attempt = (0_u64..40, 0_u32..3, 0_u64..40, 0_u32..5, 0_u64..9);
+    prop::collection::vec(attempt, 0..120).prop_map(|attempts| {
+        let mut window = Window::default();
+        for (seq, chunk, oldest, chunks, staleness) in attempts {
+            if window.begin(seq, oldest.min(seq), seq * 2, chunks % 4).is_ok()
+                && !window.is_done(seq, chunk)
+            {
+                let refused = staleness == 0;
+                let outcome = if refused { Err(Refusal::NonFiniteResult) } else { Ok(staleness) };
+                window.mark(seq, chunk, outcome);
+            }
+        }
+        window
+    })
+}
+
+proptest! {
+    /// Also through JSON, as a file holds it.
+    #[test]
+    fn parts_make_the_same_window(window in window(), seq in 0_u64..60, chunk in 0_u32..3) {
+        let json = serde_json::to_string(&window.to_parts()).unwrap();
+        let mut again = Window::from_parts(serde_json::from_str(&json).unwrap()).unwrap();
+        prop_assert_eq!(again.to_parts(), window.to_parts());
+        prop_assert_eq!(again.clock(), window.clock());
+        prop_assert_eq!(again.unfinished(), window.unfinished());
+        prop_assert_eq!(again.is_done(seq, chunk), window.is_done(seq, chunk));
+        let mut window = window;
+        prop_assert_eq!(again.begin(seq, 3, seq, 3), window.begin(seq, 3, seq, 3));
+        prop_assert_eq!(again.acknowledgement(seq), window.acknowledgement(seq));
+    }
+
+    /// A closed window lets nothing through that was begun, and everything later.
+    #[test]
+    fn a_closed_window_applies_nothing_again(window in window(), other in window()) {
+        let begun = |window: &Window| window.to_parts().pushes.last().map_or(0, |p| p.seq + 1);
+        let next = begun(&window).max(begun(&other));
+        let clock = window.clock().max(other.clock());
+        let mut joined = window.closed().join_closed(&other.closed());
+        prop_assert!(joined.clock() >= clock);
+        for seq in 0..next {
+            prop_assert!(joined.begin(seq, 0, seq, 1).is_err());
+        }
+        let next = joined.to_parts().floor.max(next);
+        prop_assert!(joined.begin(next, 0, next, 1).is_ok());
+        prop_assert!(!joined.is_done(next, 0));
+    }
+
+    /// Whatever a file says, there is a window or an error, and a window never panics.
+    #[test]
+    fn hostile_parts_never_panic(
+        floor in any_count(), contiguous in any_count(), clock in any_count(),
+        pushes in prop::collection::vec(push(), 0..4),
+    ) {
+        let parts = Parts { floor, contiguous, clock, pushes };
+        if let Ok(mut window) = Window::from_parts(parts) {
+            let seq = window.floor;
+            window.mark(seq, 1, Ok(1));
+            let _ = window.begin(seq, seq, clock, 1);
+            prop_assert!(window.closed().contiguous <= COUNT_MAX + 2 * DEDUP_WINDOW);
+        }
+    }
+}
+
+fn any_count() -> impl Strategy<Value = u64> {
+    prop_oneof![0_u64..5, Just(COUNT_MAX), Just(COUNT_MAX + 1), any::<u64>()]
+}
+
+fn push() -> impl Strategy<Value = PushParts> {
+    let done = prop::option::of(prop::collection::vec(any::<u64>(), 0..3));
+    (any_count(), any_count(), 0_u32..200, done).prop_map(|(seq, clock, chunks, done)| PushParts {
+        seq,
+        clock,
+        chunks,
+        done,
+        ..PushParts::default()
+    })
+}
+
+#[test]
+fn impossible_parts_are_named() {
+    let push = |seq| PushParts { seq, chunks: 2, ..PushParts::default() };
+    let unfinished = PushParts { done: Some(vec![1]), ..push(0) };
+    let finished = PushParts { done: Some(vec![3]), ..push(0) };
+    let cases = [
+        (Parts { floor: u64::MAX, ..Parts::default() }, "floor"),
+        (Parts { floor: 2, contiguous: 1, ..Parts::default() }, "contiguous"),
+        (Parts { pushes: vec![push(1), push(1)], ..Parts::default() }, "push"),
+        (Parts { pushes: vec![push(DEDUP_WINDOW)], ..Parts::default() }, "push"),
+        (Parts { contiguous: 1, pushes: vec![unfinished], ..Parts::default() }, "unfinished push"),
+        (Parts { pushes: vec![finished], ..Parts::default() }, "chunks of an unfinished push"),
+    ];
+    for (parts, what) in cases {
+        assert_eq!(Window::from_parts(parts.clone()).unwrap_err().what, what, "{parts:?}");
+    }
+}

@@ -1,0 +1,99 @@
+//! A shard's copy for a checkpoint, and a shard that goes on from one.
+
+use super::{Held, Origin, Session, Shard};
+use parking_lot::Mutex;
+use ps_core::checkpoint::{Restored, ShardSnapshot};
+use ps_core::fence;
+use ps_core::ids::{Epoch, ShardId};
+use ps_core::model_spec::ModelSpec;
+use std::sync::Arc;
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The caller's epoch is over.
+    #[error(transparent)]
+    Fenced(#[from] fence::Error),
+    /// There is nothing to copy.
+    #[error("shard {0} holds no model yet: there is nothing to save")]
+    Empty(ShardId),
+}
+
+/// Why a restored part is not put in place.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The caller's epoch is over.
+    #[error(transparent)]
+    Fenced(#[from] fence::Error),
+    /// Another model, or another start of it, is there already.
+    #[error("shard {0} holds a model already: a checkpoint is restored into a fresh server only")]
+    Held(ShardId),
+}
+
+impl Shard {
+    /// A copy of all that the shard is, at one moment: while the fence is held for writing, no
+    /// chunk is being changed, so that the weights and what is remembered of pushes fit together.
+    ///
+    /// # Errors
+    /// The epoch is over, or nothing is held.
+    pub fn snapshot(&self, epoch: Epoch) -> Result<ShardSnapshot, SnapshotError> {
+        let mut fence = self.fence.write();
+        fence.enter(epoch)?;
+        let held = self.held().ok_or(SnapshotError::Empty(self.index))?;
+        let session = |entry: dashmap::mapref::multiple::RefMulti<'_, _, Arc<Mutex<Session>>>| {
+            let session = entry.value().lock();
+            (*entry.key(), (session.incarnation, session.window.to_parts()))
+        };
+        Ok(ShardSnapshot {
+            shard: self.index,
+            shards: held.spec.shards,
+            start: held.spec.partition().range(self.index).start,
+            slots: held.spec.optimizer.slots(),
+            epoch,
+            chunks: held.chunks().iter().map(|chunk| chunk.lock().to_parts()).collect(),
+            sessions: self.sessions.iter().map(session).collect(),
+        })
+    }
+
+    /// Whether a checkpoint can be put in place: `true` when it is there already.
+    ///
+    /// # Errors
+    /// Something else is there.
+    pub fn is_restored(&self, number: u64, spec: &ModelSpec) -> Result<bool, InstallError> {
+        match self.held() {
+            None => Ok(false),
+            Some(held) if held.origin == Origin::Checkpoint(number) && held.spec == *spec => {
+                Ok(true)
+            }
+            Some(_) => Err(InstallError::Held(self.index)),
+        }
+    }
+
+    /// Goes on from a checkpoint: its weights, and what it remembers of pushes. Incarnations that
+    /// are older than those in it are fenced.
+    ///
+    /// # Errors
+    /// The epoch is over, or something else is there.
+    pub fn restore(
+        &self,
+        epoch: Epoch,
+        number: u64,
+        spec: ModelSpec,
+        restored: Restored,
+    ) -> Result<(), InstallError> {
+        let mut fence = self.fence.write();
+        fence.enter(epoch)?;
+        if self.is_restored(number, &spec)? {
+            return Ok(());
+        }
+        for (worker, (incarnation, window)) in restored.sessions {
+            fence.raise(worker, incarnation);
+            let session = Session { incarnation, window };
+            self.sessions.insert(worker, Arc::new(Mutex::new(session)));
+        }
+        let origin = Origin::Checkpoint(number);
+        // While the fence is held: nobody must push before what was pushed is known again.
+        self.install(Held::new(self.index, spec, origin, restored.chunks));
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! Samples, one after another, into a set.
+
+use std::path::Path;
+
+use super::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
+use super::{Error, Features, Samples};
+
+/// A set that grows.
+#[derive(Default)]
+pub(super) struct Collected {
+    /// Inputs of all samples so far; a reader appends those of the next.
+    pub(super) inputs: Vec<f32>,
+    labels: Vec<u32>,
+    shape: Vec<usize>,
+}
+
+impl Collected {
+    /// Takes in the sample whose inputs were appended.
+    pub(super) fn push(&mut self, path: &Path, shape: &[usize], label: u32) -> Result<(), Error> {
+        if self.labels.is_empty() {
+            shape.clone_into(&mut self.shape);
+        }
+        self.labels.push(label);
+        check_size(path, self.labels.len(), self.inputs.len())
+    }
+
+    /// Number of samples so far.
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The shape of every sample so far, `None` before the first.
+    pub(super) fn shape(&self) -> Option<&[usize]> {
+        (!self.labels.is_empty()).then_some(&self.shape[..])
+    }
+
+    /// The set.
+    pub(super) fn samples(mut self, path: &Path) -> Result<Samples, Error> {
+        self.inputs.shrink_to_fit();
+        Samples::new(Features::Floats(self.inputs), self.shape, self.labels).ok_or_else(|| {
+            let problem = "the samples gave an unexpected number of inputs".to_owned();
+            Error::Table { path: path.to_owned(), problem }
+        })
+    }
+}
+
+fn check_size(path: &Path, samples: usize, inputs: usize) -> Result<(), Error> {
+    let bytes = inputs.saturating_mul(size_of::<f32>());
+    let (what, found, limit) = if samples > SAMPLES_MAX {
+        ("the number of samples", samples, SAMPLES_MAX)
+    } else if bytes > FEATURE_BYTES_MAX {
+        ("the size of the inputs in memory, in bytes,", bytes, FEATURE_BYTES_MAX)
+    } else {
+        return Ok(());
+    };
+    Err(Error::TooLarge {
+        path: path.to_owned(),
+        what,
+        found: found as u128,
+        limit,
+        hint: "use fewer samples, or fewer columns of text (each distinct text is one input)",
+    })
+}

@@ -1,0 +1,80 @@
+//! What a job says about its data: where they are and how they are written.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::LabelColumn;
+
+/// How samples are written in files and streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Found out from the files' names and first bytes.
+    #[default]
+    Auto,
+    /// The format of MNIST: one file of images, one of labels.
+    Idx,
+    /// Lines of values separated by commas.
+    Csv,
+    /// Protobuf records of SageMaker's built-in algorithms in a RecordIO container.
+    RecordioProtobuf,
+}
+
+impl Format {
+    /// The format as it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Idx => "idx",
+            Self::Csv => "csv",
+            Self::RecordioProtobuf => "recordio-protobuf",
+        }
+    }
+}
+
+/// What is around the files of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Wrapper {
+    /// Nothing.
+    #[default]
+    None,
+    /// Each file is the payload of one RecordIO record.
+    Recordio,
+}
+
+impl Wrapper {
+    /// The wrapper as it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Recordio => "recordio",
+        }
+    }
+}
+
+/// Where the data of a process are, and how they are to be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataSource {
+    /// Folder or file of the training samples; without `test`, of the test samples too.
+    pub train: Option<PathBuf>,
+    /// Folder or file of the test samples.
+    pub test: Option<PathBuf>,
+    /// How the samples are written.
+    pub format: Format,
+    /// What is around the files.
+    pub wrapper: Wrapper,
+    /// The label's column in a CSV file.
+    pub label: LabelColumn,
+    /// How many classes there are, when it is known; else one more than the largest label.
+    pub classes: Option<usize>,
+    /// The training samples are this process's own share: none is legal, and nothing may be learnt
+    /// from them that other processes would learn differently.
+    pub sharded: bool,
+}
+
+impl DataSource {
+    /// Everything in this folder, in the format that is found there.
+    pub fn folder(path: impl AsRef<Path>) -> Self {
+        Self { train: Some(path.as_ref().to_owned()), ..Self::default() }
+    }
+}

@@ -1,0 +1,190 @@
+//! Samples from FIFOs: what SageMaker's Pipe mode gives instead of files.
+//!
+//! The n-th stream that this process opens is `STEM_n`, counted from 0: a FIFO is written once, so a
+//! pass that is read again (after a lease was given back, or when a job goes on) is the next one. A
+//! thread of its own reads and decodes; a bounded channel hands the batches over. Records keep the
+//! order in which they were written, and whoever drops the stream closes the FIFO.
+
+mod decode;
+mod fifo;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::collect::Collected;
+use super::limits::{CLASSES_MAX, STREAM_BATCHES_MAX};
+use super::{Error, Format, LabelColumn, Samples, Wrapper};
+use fifo::GivenUp;
+
+/// Where the streams are and how their records are written.
+#[derive(Clone, Debug)]
+pub struct StreamSource {
+    /// What the FIFOs' names begin with: `_` and the number of the stream follow.
+    pub stem: PathBuf,
+    /// How the samples are written; `Auto` looks at the first bytes.
+    pub format: Format,
+    /// What is around the files of which the stream is made.
+    pub wrapper: Wrapper,
+    /// The label's column in CSV.
+    pub label: LabelColumn,
+    /// How long to wait for a FIFO to be there, and for its first byte.
+    pub patience: Duration,
+}
+
+/// What is to be made of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamPlan {
+    /// Of every so many records one is taken ...
+    pub workers: u64,
+    /// ... whose number divided by `workers` leaves this.
+    pub rank: u64,
+    /// Samples in a batch; the last may have fewer.
+    pub batch_samples: usize,
+    /// The shape that every sample must have.
+    pub shape: Vec<usize>,
+    /// Labels must be below this.
+    pub classes: usize,
+}
+
+/// Samples of one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamBatch {
+    /// Inputs of all samples, sample after sample.
+    pub features: Vec<f32>,
+    /// Their classes.
+    pub labels: Vec<u32>,
+}
+
+/// Samples that are handed over at once when a stream is read whole.
+const SAMPLES_AT_ONCE: usize = 256;
+
+/// Opens one stream after the other.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    source: StreamSource,
+    opened: u64,
+}
+
+impl Streams {
+    /// Streams of this source, from the first.
+    pub fn new(source: StreamSource) -> Self {
+        Self { source, opened: 0 }
+    }
+
+    /// Begins to open the next stream and to read its first record; returns at once.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn open(&mut self) -> Result<OpenStream, Error> {
+        let path = numbered(&self.source.stem, self.opened);
+        let given_up = GivenUp::default();
+        let (shape_to, shape) = oneshot::channel();
+        let (plan_to, plan) = channel();
+        let (batches_to, batches) = mpsc::channel(STREAM_BATCHES_MAX);
+        let decoder = decode::Decoder {
+            path: path.clone(),
+            source: self.source.clone(),
+            given_up: given_up.clone(),
+            shape: shape_to,
+            plan,
+            batches: batches_to,
+        };
+        let thread = std::thread::Builder::new().name("stream".to_owned());
+        let started = thread.spawn(move || decoder.run());
+        started.map_err(|source| Error::Read { path: path.clone(), source })?;
+        self.opened += 1;
+        Ok(OpenStream { path, shape, plan_to, batches: Batches { batches, given_up } })
+    }
+}
+
+/// A stream of which at most the first record has been read.
+#[derive(Debug)]
+pub struct OpenStream {
+    path: PathBuf,
+    shape: oneshot::Receiver<Result<Option<Vec<usize>>, Error>>,
+    plan_to: Sender<StreamPlan>,
+    batches: Batches,
+}
+
+impl OpenStream {
+    /// The shape of the first sample, `None` when there is no sample; to be asked once.
+    ///
+    /// # Errors
+    /// The FIFO or its writer did not come, or the first record is damaged.
+    pub async fn shape(&mut self) -> Result<Option<Vec<usize>>, Error> {
+        match (&mut self.shape).await {
+            Ok(shape) => shape,
+            Err(_) => Err(ended(&self.path)),
+        }
+    }
+
+    /// Begins to make batches.
+    pub fn start(self, plan: StreamPlan) -> Batches {
+        // Where the thread has gone, the batches end with what it said.
+        let _ = self.plan_to.send(plan);
+        self.batches
+    }
+}
+
+/// The batches of one stream; dropping them closes it.
+#[derive(Debug)]
+pub struct Batches {
+    batches: mpsc::Receiver<Result<StreamBatch, Error>>,
+    given_up: GivenUp,
+}
+
+impl Batches {
+    /// The next batch, `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// Records that are damaged, or do not fit the plan.
+    pub async fn next_batch(&mut self) -> Result<Option<StreamBatch>, Error> {
+        self.batches.recv().await.transpose()
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        self.given_up.set();
+    }
+}
+
+/// Reads the first stream of a source whole, as test data are needed.
+///
+/// # Errors
+/// As [`load`](super::load), and a FIFO or writer that did not come.
+pub async fn load_stream(source: StreamSource) -> Result<Samples, Error> {
+    let mut stream = Streams::new(source).open()?;
+    let path = stream.path.clone();
+    let shape = stream.shape().await?.unwrap_or_default();
+    let mut batches = stream.start(StreamPlan {
+        workers: 1,
+        rank: 0,
+        batch_samples: SAMPLES_AT_ONCE,
+        shape: shape.clone(),
+        classes: CLASSES_MAX,
+    });
+    let mut collected = Collected::default();
+    while let Some(batch) = batches.next_batch().await? {
+        collected.inputs.extend(batch.features);
+        for label in batch.labels {
+            collected.push(&path, &shape, label)?;
+        }
+    }
+    collected.samples(&path)
+}
+
+/// The path of a stream.
+fn numbered(stem: &std::path::Path, number: u64) -> PathBuf {
+    let mut name = stem.as_os_str().to_owned();
+    name.push(format!("_{number}"));
+    PathBuf::from(name)
+}
+
+fn ended(path: &std::path::Path) -> Error {
+    let problem = "its reader ended without a word".to_owned();
+    Error::Stream { path: path.to_owned(), problem }
+}

@@ -1,0 +1,134 @@
+//! Data, device and model as a process's options name them.
+
+use crate::compute::{Compute, ComputeError};
+use crate::config::ModelArgs;
+use crate::data::{self, Dataset, Samples};
+use crate::device::DeviceChoice;
+use crate::model::{
+    CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, initial_weights,
+};
+use crate::train::ServedSamples;
+use ps_core::{DataDescription, DataKind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Everything that a model is made of.
+pub(crate) struct Made {
+    pub(crate) data: Arc<Dataset>,
+    /// A model for the data here, unless the job needs another.
+    pub(crate) ready: Option<CandleCompute>,
+    models: Models,
+    options: ComputeOptions,
+    /// The model that training starts from instead of the seed's.
+    initial: Option<PathBuf>,
+}
+
+impl Made {
+    /// Reads the data and opens the device.
+    ///
+    /// # Errors
+    /// One of them cannot be had; the message says what to do.
+    pub(crate) fn new(models: &Models, args: &ModelArgs) -> anyhow::Result<Self> {
+        let data = data::load(&args.read.source(args.data.as_deref()))?;
+        let choice: DeviceChoice = args.device.parse()?;
+        let device = choice.open()?;
+        let mut options = ModelOptions::new();
+        if let Some(hidden) = &args.hidden {
+            options.set("hidden", hidden.as_str());
+        }
+        let options = ComputeOptions { model: args.model.clone(), options, device };
+        let (data, models, initial) = (Arc::new(data), models.clone(), args.initial_model.clone());
+        Ok(Self { data, ready: None, models, options, initial })
+    }
+
+    /// Takes test samples that came from elsewhere.
+    ///
+    /// # Errors
+    /// Labels beyond the number of classes that was given.
+    pub(crate) fn set_test(
+        &mut self,
+        test: Samples,
+        classes: Option<usize>,
+    ) -> Result<(), data::Error> {
+        let train = Samples::none(test.shape().to_vec());
+        let labelled = test.labels().iter().max().map_or(0, |&most| most as usize + 1);
+        let data = Dataset { train, test, classes: labelled };
+        self.data = Arc::new(data::with_classes(data, classes)?);
+        Ok(())
+    }
+
+    /// The number of classes, where any label has been seen.
+    pub(crate) fn classes_seen(&self) -> Option<usize> {
+        Some(self.data.classes).filter(|&classes| classes > 0)
+    }
+
+    /// What the master hears of the data.
+    pub(crate) fn description(&self, kind: DataKind) -> DataDescription {
+        let Dataset { train, test, classes } = &*self.data;
+        let known = if train.is_empty() { test } else { train };
+        let shape = if known.is_empty() { &[] } else { known.shape() };
+        DataDescription {
+            kind,
+            samples: train.len() as u64,
+            shape: shape.iter().map(|size| *size as u64).collect(),
+            classes: u32::try_from(*classes).unwrap_or(u32::MAX),
+            served_at: None,
+        }
+    }
+
+    /// The model for the data here.
+    pub(crate) fn model(&self) -> anyhow::Result<CandleCompute> {
+        self.started(CandleCompute::new(&self.models, self.options.clone(), self.data.clone())?)
+    }
+
+    /// The model with the weights that it starts from.
+    fn started(&self, mut model: CandleCompute) -> anyhow::Result<CandleCompute> {
+        if let Some(path) = &self.initial {
+            let weights = initial_weights(path, model.layout())?;
+            model.start_from(weights)?;
+        }
+        Ok(model)
+    }
+
+    /// The model for the data of the whole job.
+    pub(crate) fn for_job(
+        &mut self,
+        agreed: &DataDescription,
+    ) -> Result<CandleCompute, ComputeError> {
+        let own = self.description(agreed.kind);
+        if own.shape == agreed.shape
+            && own.classes == agreed.classes
+            && let Some(ready) = self.ready.take()
+        {
+            return Ok(ready);
+        }
+        if agreed.shape.is_empty() || agreed.classes == 0 {
+            let message = "no member of the job knows the shape and the classes of its samples: give \
+                           the evaluator test data";
+            return Err(ComputeError(message.to_owned()));
+        }
+        let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
+        let shape = DataShape {
+            features: agreed.shape.iter().map(size).collect(),
+            classes: agreed.classes as usize,
+        };
+        let (options, data) = (self.options.clone(), self.data.clone());
+        let made = CandleCompute::for_shape(&self.models, options, data, &shape);
+        let started = made.map_err(anyhow::Error::from).and_then(|made| self.started(made));
+        started.map_err(|error| ComputeError(format!("{error:#}")))
+    }
+}
+
+impl ServedSamples for Dataset {
+    fn count(&self) -> u64 {
+        self.train.len() as u64
+    }
+
+    fn inputs(&self) -> usize {
+        self.train.features_each()
+    }
+
+    fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
+        self.train.gather(numbers).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,237 @@
+//! Start weights from a model that was trained before, in the place of the seed's.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use ps_core::safetensors_file::{self, Archive};
+use ps_core::{Layout, TensorSpec};
+use ps_runtime::model_file::MODEL_FILE;
+use safetensors::tensor::{Dtype, TensorView};
+
+/// Why a model cannot be started from.
+#[derive(Debug, thiserror::Error)]
+pub enum InitialError {
+    /// It cannot be read.
+    #[error(
+        "initial model {path}: {error}; name a safetensors file, or a folder with {MODEL_FILE}"
+    )]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        error: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("initial model {path}: {error}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: safetensors_file::Error,
+    },
+    /// It lacks a tensor of the model.
+    #[error(
+        "initial model {path}: tensor `{name}` of shape {expected:?} is not in it; it has {found}; \
+         use the --model that it was made with"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape in the model.
+        expected: Vec<usize>,
+        /// What is there.
+        found: String,
+    },
+    /// A tensor of another shape.
+    #[error(
+        "initial model {path}: tensor `{name}`: found shape {found:?}, expected {expected:?}; use \
+         the --model, its options and data of the shape that it was made with"
+    )]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// In the file.
+        found: Vec<usize>,
+        /// In the model.
+        expected: Vec<usize>,
+    },
+    /// A tensor of numbers that are not read.
+    #[error(
+        "initial model {path}: tensor `{name}`: found {found:?}, expected F32, F16 or BF16; save \
+         the model in one of them"
+    )]
+    Type {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its type.
+        found: Dtype,
+    },
+    /// A tensor that nothing can be trained from.
+    #[error(
+        "initial model {path}: tensor `{name}` holds values that are not finite; start from another"
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// Candle cannot convert it.
+    #[error("initial model {path}: tensor `{name}`: {error}")]
+    Convert {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What candle says.
+        error: candle_core::Error,
+    },
+}
+
+/// The weights of a model's layout, by name, from a safetensors file or a folder with
+/// `model.safetensors`. What else is in the file is named in a warning.
+///
+/// # Errors
+/// A tensor of the model is not there, has another shape, or cannot be used.
+pub fn initial_weights(path: &Path, layout: &Layout) -> Result<Vec<f32>, InitialError> {
+    let path = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
+    let file = std::fs::read(&path);
+    let file = file.map_err(|error| InitialError::Read { path: path.clone(), error })?;
+    let archive = safetensors_file::open(&file);
+    let archive = archive.map_err(|error| InitialError::Format { path: path.clone(), error })?;
+    let mut weights = Vec::with_capacity(layout.elements());
+    for tensor in layout.tensors() {
+        weights.extend(values(&path, &archive, tensor)?);
+    }
+    let extra: Vec<String> =
+        names(&archive).into_iter().filter(|name| layout.position(name).is_none()).collect();
+    if !extra.is_empty() {
+        let (path, extra) = (path.display(), extra.join(", "));
+        tracing::warn!("initial model {path}: not in this model, and left out: {extra}");
+    }
+    Ok(weights)
+}
+
+/// In the order of the alphabet: the library's is that of a hash.
+fn names(archive: &Archive<'_>) -> Vec<String> {
+    let mut names: Vec<String> = archive.tensors.names().into_iter().map(str::to_owned).collect();
+    names.sort_unstable();
+    names
+}
+
+fn values(
+    path: &Path,
+    archive: &Archive<'_>,
+    tensor: &TensorSpec,
+) -> Result<Vec<f32>, InitialError> {
+    let (path, name) = (path.to_owned(), tensor.name.clone());
+    let expected = tensor.shape.clone();
+    let Ok(view) = archive.tensors.tensor(&tensor.name) else {
+        let found = match names(archive).join(", ") {
+            names if names.is_empty() => "none".to_owned(),
+            names => names,
+        };
+        return Err(InitialError::Missing { path, name, expected, found });
+    };
+    if view.shape() != expected {
+        let found = view.shape().to_vec();
+        return Err(InitialError::Shape { path, name, found, expected });
+    }
+    let values = match view.dtype() {
+        Dtype::F32 => {
+            let (words, _) = view.data().as_chunks::<4>();
+            words.iter().map(|word| f32::from_le_bytes(*word)).collect()
+        }
+        Dtype::F16 => match widened(&view, DType::F16) {
+            Ok(values) => values,
+            Err(error) => return Err(InitialError::Convert { path, name, error }),
+        },
+        Dtype::BF16 => match widened(&view, DType::BF16) {
+            Ok(values) => values,
+            Err(error) => return Err(InitialError::Convert { path, name, error }),
+        },
+        found => return Err(InitialError::Type { path, name, found }),
+    };
+    if values.iter().all(|value| value.is_finite()) {
+        return Ok(values);
+    }
+    Err(InitialError::NotFinite { path, name })
+}
+
+/// Every number of 16 bits is one of 32, so nothing is lost.
+fn widened(view: &TensorView<'_>, from: DType) -> candle_core::Result<Vec<f32>> {
+    let tensor = Tensor::from_raw_buffer(view.data(), from, view.shape(), &Device::Cpu)?;
+    tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ps_runtime::model_file::to_safetensors;
+    use safetensors::tensor::serialize;
+
+    fn layout(tensors: &[(&str, &[usize])]) -> Layout {
+        let tensors = tensors.iter().map(|(name, shape)| TensorSpec::trainable(*name, *shape));
+        Layout::new(tensors.collect()).unwrap()
+    }
+
+    /// What comes of reading this file.
+    fn read(file: &[u8], layout: &Layout) -> Result<Vec<f32>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(MODEL_FILE);
+        std::fs::write(&path, file).unwrap();
+        let by_folder = initial_weights(folder.path(), layout).map_err(|e| e.to_string());
+        assert_eq!(by_folder, initial_weights(&path, layout).map_err(|e| e.to_string()));
+        by_folder
+    }
+
+    #[test]
+    fn what_was_written_is_started_from() {
+        let layout = layout(&[("b", &[2]), ("a", &[2, 2]), ("s", &[])]);
+        let weights: Vec<f32> = (0..7).map(|i| i as f32 * 0.3).collect();
+        assert_eq!(read(&to_safetensors(&layout, &weights).unwrap(), &layout), Ok(weights));
+    }
+
+    #[test]
+    fn what_else_is_there_is_left_out() {
+        let more = layout(&[("a", &[1]), ("b", &[2]), ("c", &[3])]);
+        let file = to_safetensors(&more, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+        assert_eq!(read(&file, &layout(&[("b", &[2])])), Ok(vec![2.0, 3.0]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let file = to_safetensors(&layout(&[("a", &[2, 3])]), &[f32::NAN; 6]).unwrap();
+        let refused = |model: &[(&str, &[usize])]| read(&file, &layout(model)).unwrap_err();
+        let other = refused(&[("a", &[3, 2])]);
+        assert!(other.contains("`a`: found shape [2, 3], expected [3, 2]"), "{other}");
+        let missing = refused(&[("b", &[1])]);
+        assert!(missing.contains("`b` of shape [1]") && missing.contains("it has a"), "{missing}");
+        assert!(refused(&[("a", &[2, 3])]).contains("`a` holds values that are not finite"));
+        let no_file = read(b"{}", &layout(&[("a", &[1])])).unwrap_err();
+        assert!(no_file.contains(MODEL_FILE) && no_file.contains("not a safetensors"), "{no_file}");
+        let nowhere = initial_weights(Path::new("no/such"), &layout(&[("a", &[1])])).unwrap_err();
+        assert!(nowhere.to_string().contains("no/such"), "{nowhere}");
+    }
+
+    #[test]
+    fn sixteen_bits_are_widened_and_other_types_refused() {
+        let file = |dtype, data: &[u8]| {
+            let view = TensorView::new(dtype, vec![2], data).unwrap();
+            serialize([("a", view)], None).unwrap()
+        };
+        let model = layout(&[("a", &[2])]);
+        let half = file(Dtype::F16, &[0x00, 0x3c, 0x00, 0xc1]);
+        assert_eq!(read(&half, &model), Ok(vec![1.0, -2.5]));
+        let brain = file(Dtype::BF16, &[0x80, 0x3f, 0x20, 0xc0]);
+        assert_eq!(read(&brain, &model), Ok(vec![1.0, -2.5]));
+        let double = read(&file(Dtype::F64, &[0; 16]), &model).unwrap_err();
+        assert!(double.contains("`a`: found F64, expected F32"), "{double}");
+    }
+}

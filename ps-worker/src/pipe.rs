@@ -1,0 +1,104 @@
+//! Training samples from FIFOs, as the training loop takes them: where streams and leases meet.
+
+use crate::compute::{Batch, ComputeError};
+use crate::data::{self, Batches, OpenStream, StreamPlan, StreamSource};
+use crate::train::{Stream, StreamPass, Streams};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use ps_core::{DataDescription, DataKind};
+
+/// Who takes which records of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// Every host's stream has the same records: a worker takes those of its rank.
+    Shared,
+    /// Every host's stream has records of its own: a worker takes all.
+    Own,
+}
+
+/// The streams of one worker.
+#[derive(Debug)]
+pub struct Pipe {
+    streams: data::Streams,
+    records: Records,
+    /// The stream whose first record was read to describe the data; the first pass is made of it.
+    begun: Option<OpenStream>,
+}
+
+impl Pipe {
+    /// Opens the first stream and reads as much of it as tells what the model must know.
+    /// `classes` is not to be seen from a stream; 0 where nobody knows.
+    ///
+    /// # Errors
+    /// The FIFO or its writer did not come, or the first record is damaged.
+    pub async fn open(
+        source: StreamSource,
+        records: Records,
+        classes: u32,
+    ) -> Result<(Self, DataDescription), data::Error> {
+        let mut streams = data::Streams::new(source);
+        let mut begun = streams.open()?;
+        let shape = begun.shape().await?.unwrap_or_default();
+        let description = DataDescription {
+            kind: DataKind::Streamed,
+            shape: shape.into_iter().map(|size| size as u64).collect(),
+            classes,
+            ..DataDescription::default()
+        };
+        Ok((Self { streams, records, begun: Some(begun) }, description))
+    }
+}
+
+impl Streams for Pipe {
+    fn open<'a>(
+        &'a mut self,
+        pass: &'a StreamPass,
+    ) -> BoxFuture<'a, Result<Box<dyn Stream>, ComputeError>> {
+        async move {
+            let plan = plan(self.records, pass)?;
+            let stream = match self.begun.take() {
+                Some(begun) => begun,
+                None => self.streams.open().map_err(said)?,
+            };
+            Ok(Box::new(PipePass(stream.start(plan))) as Box<dyn Stream>)
+        }
+        .boxed()
+    }
+}
+
+/// What this worker makes of the stream of a pass.
+fn plan(records: Records, pass: &StreamPass) -> Result<StreamPlan, ComputeError> {
+    if pass.data.classes == 0 {
+        let problem = "the number of classes cannot be seen from a stream before it has been read: \
+                       give --classes N, or test data with --test";
+        return Err(ComputeError(problem.to_owned()));
+    }
+    let (workers, rank) = match records {
+        Records::Shared => (u64::from(pass.workers), u64::from(pass.rank)),
+        Records::Own => (1, 0),
+    };
+    Ok(StreamPlan {
+        workers,
+        rank,
+        batch_samples: pass.batch_size,
+        shape: pass.data.shape.iter().map(|&size| size as usize).collect(),
+        classes: pass.data.classes as usize,
+    })
+}
+
+/// One pass.
+struct PipePass(Batches);
+
+impl Stream for PipePass {
+    fn next_batch(&mut self) -> BoxFuture<'_, Result<Option<Batch>, ComputeError>> {
+        async {
+            let batch = self.0.next_batch().await.map_err(said)?;
+            Ok(batch.map(|batch| Batch::Values { features: batch.features, labels: batch.labels }))
+        }
+        .boxed()
+    }
+}
+
+fn said(error: data::Error) -> ComputeError {
+    ComputeError(error.to_string())
+}

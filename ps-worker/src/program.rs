@@ -1,0 +1,193 @@
+//! A program of the user's that does a worker's work: `ps-worker -- CMD ARGS...`.
+
+use crate::compute::ComputeError;
+use crate::place::Place;
+use crate::train::{Program, ProgramRun};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use ps_core::settings::TrainingSettings;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+
+/// How long a program may take to end once it was told to.
+const GRACE: Duration = Duration::from_secs(6);
+
+/// A program to run, and what it is told beside its place in the job.
+#[derive(Clone, Debug)]
+pub struct UserProgram {
+    /// The program and its arguments; at least one word.
+    command: Vec<OsString>,
+    /// More variables: where the data are.
+    variables: Vec<(&'static str, OsString)>,
+}
+
+impl UserProgram {
+    /// The program named by the first word, with the rest as its arguments.
+    pub fn new(command: Vec<OsString>, variables: Vec<(&'static str, OsString)>) -> Self {
+        Self { command, variables }
+    }
+
+    fn start(&self, run: &ProgramRun) -> Result<Running, ComputeError> {
+        let (program, arguments) = self
+            .command
+            .split_first()
+            .ok_or_else(|| ComputeError("no program after `--`".to_owned()))?;
+        let mut command = Command::new(program);
+        command.args(arguments).process_group(0);
+        // What we were told is not what it is told.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("PS_") {
+                command.env_remove(name);
+            }
+        }
+        command.envs(place(run).to_variables());
+        command.envs(settings(&run.settings));
+        command.envs(self.variables.iter().cloned());
+        let name = program.to_string_lossy().into_owned();
+        let child = command.spawn().map_err(|error| {
+            ComputeError(format!("starting the program {name}: {error}; is it there, with x set?"))
+        })?;
+        tracing::info!("started the program {name} (pid {})", child.id().unwrap_or_default());
+        Ok(Running { child, name })
+    }
+}
+
+fn place(run: &ProgramRun) -> Place {
+    Place {
+        job: run.job.clone(),
+        servers: run.shard_map.addresses.clone(),
+        worker: run.rank,
+        workers: run.workers,
+        incarnation: run.incarnation,
+        epoch: run.shard_map.epoch,
+    }
+}
+
+/// How the job trains, under the names that our own options have: a program that starts
+/// `ps-worker` need not repeat them.
+fn settings(settings: &TrainingSettings) -> Vec<(&'static str, String)> {
+    let bound = settings.staleness_bound.map_or("none".to_owned(), |bound| bound.to_string());
+    vec![
+        ("PS_OPTIMIZER", settings.optimizer.name().to_owned()),
+        ("PS_LR", settings.learning_rate.base.to_string()),
+        ("PS_PASSES", settings.passes.to_string()),
+        ("PS_BATCH_SIZE", settings.batch_size.to_string()),
+        ("PS_SEED", settings.seed.to_string()),
+        ("PS_STALENESS_BOUND", bound),
+    ]
+}
+
+impl Program for UserProgram {
+    fn run<'a>(&'a mut self, run: ProgramRun) -> BoxFuture<'a, Result<u8, ComputeError>> {
+        async move {
+            let mut running = self.start(&run)?;
+            let waited = |error| ComputeError(format!("waiting for the program: {error}"));
+            let status = tokio::select! {
+                biased;
+                status = running.child.wait() => status.map_err(waited)?,
+                () = run.stop => {
+                    running.tell(Signal::TERM);
+                    match tokio::time::timeout(GRACE, running.child.wait()).await {
+                        Ok(status) => status.map_err(waited)?,
+                        Err(_) => {
+                            tracing::warn!("the program {} did not end in {GRACE:?}", running.name);
+                            running.tell(Signal::KILL);
+                            running.child.wait().await.map_err(waited)?
+                        }
+                    }
+                }
+            };
+            tracing::info!("the program {} ended: {status}", running.name);
+            Ok(exit_code(status))
+        }
+        .boxed()
+    }
+}
+
+/// What a shell would say: the code, or 128 and the signal's number.
+fn exit_code(status: ExitStatus) -> u8 {
+    let signal = status.signal().map(|signal| 128 + signal);
+    let code = status.code().or(signal).unwrap_or(1);
+    u8::try_from(code).unwrap_or(1)
+}
+
+/// A program that runs; whatever it started ends with it.
+struct Running {
+    child: Child,
+    name: String,
+}
+
+impl Running {
+    fn tell(&self, signal: Signal) {
+        let group = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(group) = group {
+            // It may have ended just now.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tell(Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ps_proto::v1;
+    use ps_runtime::TrainingArgs;
+
+    fn run_of(stop: BoxFuture<'static, ()>) -> ProgramRun {
+        ProgramRun {
+            job: "j".into(),
+            master: "m:1".into(),
+            rank: 1,
+            workers: 2,
+            incarnation: 7,
+            shard_map: v1::ShardMap { epoch: 3, addresses: vec!["a:1".into(), "b:2".into()] },
+            settings: TrainingArgs::default().settings().unwrap(),
+            start_clock: 0,
+            stop,
+        }
+    }
+
+    async fn shell(script: &str, stop: BoxFuture<'static, ()>) -> Result<u8, ComputeError> {
+        let command = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
+        let variables = vec![("PS_DATA", OsString::from("/data"))];
+        UserProgram::new(command, variables).run(run_of(stop)).await
+    }
+
+    fn never() -> BoxFuture<'static, ()> {
+        std::future::pending().boxed()
+    }
+
+    #[tokio::test]
+    async fn a_program_knows_its_place_and_its_code_is_ours() {
+        let script = r#"test "$PS_SERVER_ADDRESSES $PS_WORKER_INDEX/$PS_WORKERS $PS_INCARNATION \
+$PS_EPOCH $PS_DATA $PS_LR" = "a:1,b:2 1/2 7 3 /data 0.1" || exit 9; exit 3"#;
+        assert_eq!(shell(script, never()).await.unwrap(), 3);
+        assert_eq!(shell("kill -9 $$", never()).await.unwrap(), 137);
+        assert_eq!(shell("exit 0", never()).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_to_end_is_told_so() {
+        let soon = || tokio::time::sleep(Duration::from_millis(300)).boxed();
+        let polite = "trap 'exit 5' TERM; while :; do sleep 0.05; done";
+        assert_eq!(shell(polite, soon()).await.unwrap(), 5);
+        assert_eq!(shell("sleep 60", soon()).await.unwrap(), 143);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_named() {
+        let mut program = UserProgram::new(vec!["/no/such/program".into()], Vec::new());
+        let error = program.run(run_of(never())).await.unwrap_err().to_string();
+        assert!(error.contains("/no/such/program"), "{error}");
+    }
+}

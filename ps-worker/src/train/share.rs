@@ -1,0 +1,179 @@
+//! The evaluator's own training samples, for workers to train on.
+
+use super::Error;
+use super::workload::{ServedSamples, Share};
+use bytes::Bytes;
+use futures_util::stream;
+use ps_core::limits::{CONTROL_MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES, SAMPLES_PER_READ_MAX};
+use ps_proto::convert::refusal::{self, Reason};
+use ps_proto::v1;
+use ps_proto::v1::samples_server::{Samples, SamplesServer};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// Serves samples until the listener breaks.
+pub(super) async fn serve(job: &str, share: Share) -> Error {
+    let service = Service { job: job.to_owned(), samples: share.samples };
+    let service = SamplesServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+    let served = ps_runtime::transport::server()
+        .add_service(service)
+        .serve_with_incoming(share.incoming)
+        .await;
+    let message = served.map_or_else(
+        |error| error.to_string(),
+        |()| "the listener was closed before the job was done".to_owned(),
+    );
+    Error::Serve(message)
+}
+
+struct Service {
+    job: String,
+    samples: Arc<dyn ServedSamples>,
+}
+
+#[tonic::async_trait]
+impl Samples for Service {
+    type ReadStream = stream::Iter<Parts>;
+
+    async fn read(
+        &self,
+        request: Request<v1::ReadSamplesRequest>,
+    ) -> Result<Response<Self::ReadStream>, Status> {
+        let v1::ReadSamplesRequest { job, samples } = request.into_inner();
+        if job != self.job {
+            let message = format!(
+                "the caller belongs to job `{}`, these samples to job `{}`",
+                job.chars().take(64).collect::<String>(),
+                self.job
+            );
+            return Err(refusal::status(Reason::OtherJob, 0, 0, message));
+        }
+        if samples.len() > SAMPLES_PER_READ_MAX {
+            let found = samples.len();
+            return Err(Status::invalid_argument(format!(
+                "{found} samples were asked for, at most {SAMPLES_PER_READ_MAX} can be"
+            )));
+        }
+        let count = self.samples.count();
+        if let Some(beyond) = samples.iter().find(|sample| u64::from(**sample) >= count) {
+            let message = format!("there is no sample {beyond}: there are {count}");
+            return Err(Status::out_of_range(message));
+        }
+        let parts = Parts::new(self.samples.clone(), samples);
+        Ok(Response::new(stream::iter(parts)))
+    }
+}
+
+/// The parts of an answer, each made when it is sent: no more than one message is in memory.
+struct Parts {
+    samples: Arc<dyn ServedSamples>,
+    numbers: VecDeque<u32>,
+    /// Samples that are gathered at once.
+    at_once: usize,
+    /// Features of these that are not sent yet.
+    rest: Bytes,
+}
+
+impl Parts {
+    fn new(samples: Arc<dyn ServedSamples>, numbers: Vec<u32>) -> Self {
+        let sample_bytes = samples.inputs().saturating_mul(size_of::<f32>()).max(1);
+        let at_once = (MESSAGE_PAYLOAD_BYTES / sample_bytes).max(1);
+        Self { samples, numbers: numbers.into(), at_once, rest: Bytes::new() }
+    }
+
+    fn gather(&mut self) -> Result<Vec<u32>, Status> {
+        let count = self.at_once.min(self.numbers.len());
+        let numbers: Vec<u64> = self.numbers.drain(..count).map(u64::from).collect();
+        let (features, labels) = self.samples.gather(&numbers).map_err(Status::internal)?;
+        self.rest = features.iter().flat_map(|feature| feature.to_le_bytes()).collect();
+        Ok(labels)
+    }
+}
+
+impl Iterator for Parts {
+    type Item = Result<v1::ReadSamplesReply, Status>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut labels = Vec::new();
+        if self.rest.is_empty() {
+            if self.numbers.is_empty() {
+                return None;
+            }
+            match self.gather() {
+                Ok(gathered) => labels = gathered,
+                Err(status) => return Some(Err(status)),
+            }
+        }
+        let features = self.rest.split_to(self.rest.len().min(MESSAGE_PAYLOAD_BYTES));
+        Some(Ok(v1::ReadSamplesReply { features, labels }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sample n has the features n, n + 1, .. and the label n modulo 3.
+    struct Counted {
+        count: u64,
+        inputs: usize,
+    }
+
+    impl ServedSamples for Counted {
+        fn count(&self) -> u64 {
+            self.count
+        }
+
+        fn inputs(&self) -> usize {
+            self.inputs
+        }
+
+        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
+            let sample = |n: &u64| (0..self.inputs as u64).map(move |i| (n + i) as f32).collect();
+            let features = numbers.iter().flat_map::<Vec<f32>, _>(sample).collect();
+            Ok((features, numbers.iter().map(|n| (n % 3) as u32).collect()))
+        }
+    }
+
+    fn read(inputs: usize, numbers: &[u32]) -> (Vec<f32>, Vec<u32>, usize) {
+        let samples = Arc::new(Counted { count: 1000, inputs });
+        let (mut features, mut labels, mut messages) = (Vec::new(), Vec::new(), 0);
+        for part in Parts::new(samples, numbers.to_vec()) {
+            let part = part.unwrap();
+            assert!(part.features.len() <= MESSAGE_PAYLOAD_BYTES);
+            features.extend(
+                part.features.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            );
+            labels.extend(part.labels);
+            messages += 1;
+        }
+        (features, labels, messages)
+    }
+
+    #[test]
+    fn answers_are_in_the_order_of_the_question_and_cut_where_a_message_is_full() {
+        let (features, labels, messages) = read(2, &[7, 3, 7]);
+        assert_eq!((features, labels, messages), (vec![7., 8., 3., 4., 7., 8.], vec![1, 0, 1], 1));
+        // A sample of 2.4 MB.
+        let (features, labels, messages) = read(600_000, &[5, 1]);
+        assert_eq!((features.len(), labels, messages), (1_200_000, vec![2, 1], 6));
+        assert_eq!((features[600_000], features[1_199_999]), (1.0, 600_000.0));
+        let (features, labels, _) = read(3, &[]);
+        assert!(features.is_empty() && labels.is_empty());
+    }
+
+    #[tokio::test]
+    async fn strangers_and_samples_that_do_not_exist_are_refused() {
+        let service =
+            Service { job: "ours".into(), samples: Arc::new(Counted { count: 10, inputs: 1 }) };
+        let ask = async |job: &str, samples: Vec<u32>| {
+            let request = v1::ReadSamplesRequest { job: job.into(), samples };
+            service.read(Request::new(request)).await.map(drop).unwrap_err()
+        };
+        assert!(ask("theirs", vec![1]).await.message().contains("theirs"));
+        assert!(ask("ours", vec![10]).await.message().contains("sample 10"));
+        let flood = vec![0; SAMPLES_PER_READ_MAX + 1];
+        assert!(ask("ours", flood).await.message().contains("at most"));
+    }
+}

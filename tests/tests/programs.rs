@@ -1,0 +1,83 @@
+//! A program of the user's as the worker: `psrun local -- CMD`.
+
+#![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
+
+use ps_tests::process::{Process, alone, job_id, metrics, processes, psrun};
+use std::path::Path;
+use std::time::Duration;
+
+/// Longer than any of these jobs takes on two slow cores.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Starts a job of two instances whose worker runs this script.
+fn start(job: &str, out: &Path, script: &str) -> Process {
+    let (id, out) = (format!("--job-id={job}"), out.to_str().unwrap());
+    let options = ["local", "--instances", "2", "--passes", "3", "--lr", "0.2", "--out", out];
+    // What the harness adds after the script is the script's name for itself.
+    let program = [id.as_str(), "--", "/bin/sh", "-c", script];
+    Process::start(job, &[&options[..], &program].concat())
+}
+
+/// The script needs to repeat nothing: its place and the settings are in its environment.
+#[test]
+fn a_shell_script_trains_with_what_is_in_its_environment() {
+    let _alone = alone();
+    let out = tempfile::tempdir().unwrap();
+    let own = out.path().join("own");
+    let script = format!(
+        "test \"$PS_WORKERS $PS_LR $PS_PASSES\" = '1 0.2 3' || exit 9\n\
+         exec {} ps-worker --out {}",
+        psrun().display(),
+        own.display()
+    );
+    let job = job_id("program");
+    let mut process = start(&job, &out.path().join("run"), &script);
+    let end = process.wait(PATIENCE);
+    end.expect_code(0);
+    process.expect_nobody_left(Duration::ZERO);
+    // The master's model and the one that the script wrote are the same weights.
+    let read = |folder: &Path| std::fs::read(folder.join("model.safetensors")).unwrap();
+    let (ours, its) = (read(&out.path().join("run")), read(&own));
+    assert_eq!(ours.len(), its.len());
+    let tensors = |bytes: &[u8]| {
+        let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
+        let mut tensors: Vec<_> =
+            file.tensors().iter().map(|(name, t)| (name.clone(), t.data().to_vec())).collect();
+        tensors.sort();
+        tensors
+    };
+    assert_eq!(tensors(&ours), tensors(&its));
+    // What the programs measure is theirs; the master measured nothing.
+    assert!(metrics(&end.stdout, "final_test_accuracy").is_empty(), "{}", end.stdout);
+}
+
+#[test]
+fn a_program_that_fails_fails_the_job_and_is_named() {
+    let _alone = alone();
+    let out = tempfile::tempdir().unwrap();
+    let job = job_id("program-fails");
+    let mut process = start(&job, &out.path().join("run"), "exit 3");
+    let end = process.wait(PATIENCE);
+    end.expect_code(1).expect_stderr(&["worker 0", "3"]);
+    process.expect_nobody_left(Duration::ZERO);
+}
+
+#[test]
+fn a_signal_reaches_the_program_and_what_it_started() {
+    let _alone = alone();
+    let out = tempfile::tempdir().unwrap();
+    let told = out.path().join("told");
+    let script = format!(
+        "trap 'echo told > {}; exit 0' TERM; echo started >&2; while :; do sleep 0.1; done",
+        told.display()
+    );
+    let job = job_id("program-signal");
+    let mut process = start(&job, &out.path().join("run"), &script);
+    let runs = || processes(&job).iter().any(|(_, words)| words.iter().any(|w| w == "ps-worker"));
+    assert!(ps_tests::process::wait_until(PATIENCE, runs));
+    std::thread::sleep(Duration::from_secs(2));
+    ps_tests::process::signal(process.pid(), rustix::process::Signal::TERM);
+    process.wait(PATIENCE).expect_code(143);
+    assert!(told.exists());
+    process.expect_nobody_left(Duration::ZERO);
+}

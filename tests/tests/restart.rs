@@ -1,0 +1,77 @@
+//! A job on this machine that is stopped or killed, and started again with the same command.
+
+#![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
+
+use ps_tests::process::{Process, alone, job_id, metrics, processes, signal};
+use rustix::process::Signal;
+use std::path::Path;
+use std::time::Duration;
+
+/// Longer than any of these jobs takes on two slow cores.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Long enough to be caught in the middle.
+const PASSES: &str = "40";
+
+fn start(name: &str, folder: &Path, instances: &str) -> Process {
+    let [out, kept] = ["out", "kept"].map(|name| folder.join(name).display().to_string());
+    let common = ["local", "--instances", instances, "--passes", PASSES];
+    let args = [&common[..], &["--out", &out, "--checkpoints", &kept]].concat();
+    Process::start(&job_id(name), &args)
+}
+
+/// Waits until this pass was measured: its checkpoint is on its way, and older ones are there.
+fn wait_for_pass(psrun: &Process, pass: u64) {
+    psrun.wait_for_stdout(&format!("pass={pass};"), PATIENCE);
+}
+
+/// The whole command again: it goes on, and ends as if nothing had been.
+fn goes_on(name: &str, folder: &Path, instances: &str, first_pass: u64) {
+    let mut psrun = start(name, folder, instances);
+    let end = psrun.wait(PATIENCE);
+    end.expect_code(0);
+    psrun.expect_nobody_left(Duration::ZERO);
+    assert!(end.stderr.contains("resumed from checkpoint"), "{}", end.stderr);
+    assert!(end.stderr.contains("the newest checkpoint is"), "{}", end.stderr);
+    let passes = metrics(&end.stdout, "pass");
+    assert!(passes[0] >= first_pass as f64, "trained again: {passes:?}");
+    let accuracy = end.metric("final_test_accuracy").unwrap();
+    assert!(accuracy >= 0.95, "final_test_accuracy {accuracy}\n{}", end.stdout);
+    let report = std::fs::read_to_string(folder.join("out/report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["passes"].as_array().unwrap().len().to_string(), PASSES);
+    assert!(report["resumed"]["passes"].as_u64().unwrap() >= first_pass, "{}", report["resumed"]);
+    assert_eq!(report["learning"], "learned");
+}
+
+#[test]
+fn stopped_by_a_signal_and_started_again_a_job_goes_on() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mut psrun = start("stopped", folder.path(), "3");
+    wait_for_pass(&psrun, 4);
+    signal(psrun.pid(), Signal::TERM);
+    let end = psrun.wait(Duration::from_secs(10));
+    end.expect_code(143);
+    assert!(!end.stdout.contains(&format!("pass={PASSES};")), "it was stopped too late");
+    // The checkpoint of the signal has all that was done, the model has it as well.
+    assert!(folder.path().join("out/model.safetensors").is_file());
+    goes_on("stopped", folder.path(), "3", 4);
+}
+
+#[test]
+fn killed_at_once_and_started_again_on_other_servers_a_job_goes_on() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let job = job_id("killed");
+    let [out, kept] = ["out", "kept"].map(|name| folder.path().join(name).display().to_string());
+    let args = ["local", "--passes", PASSES, "--out", &out, "--checkpoints", &kept];
+    let mut psrun = Process::start(&job, &args);
+    wait_for_pass(&psrun, 4);
+    for (pid, _) in processes(&job) {
+        signal(pid, Signal::KILL);
+    }
+    psrun.wait(Duration::from_secs(10));
+    // No last word: what goes on is what was written after a pass.
+    goes_on("killed", folder.path(), "2", 1);
+}
