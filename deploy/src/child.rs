@@ -6,7 +6,7 @@ use crate::logs::Destination;
 use crate::name::{Name, Role};
 use crate::orphans::Children;
 use crate::plan::Process;
-use crate::streams::{self, Ending};
+use crate::streams::{self, Ending, Heard};
 use anyhow::Context;
 use ps_runtime::Signal;
 use std::path::Path;
@@ -76,7 +76,8 @@ impl Running {
             .with_context(|| format!("starting {name} with {}", program.display()))?;
         let stdin = child.stdin.take();
         let complaint = Complaint::default();
-        let readers = readers(&mut child, name, &log, events, ending, &complaint);
+        let heard = heard(process);
+        let readers = readers(&mut child, (name, heard), &log, events, ending, &complaint);
         let (orders, inbox) = mpsc::unbounded_channel();
         let pid = child.id().unwrap_or_default();
         tokio::spawn(wait(child, name, inbox, events.clone(), children.clone()));
@@ -121,10 +122,19 @@ fn command(program: &Path, process: &Process, log: &Destination) -> Command {
     command
 }
 
+/// What becomes of what it prints.
+fn heard(process: &Process) -> Heard {
+    match process.name.role {
+        Role::Master => Heard::Metrics,
+        _ if process.has_program() => Heard::Program,
+        _ => Heard::Ready,
+    }
+}
+
 /// Starts the tasks that read what the process writes.
 fn readers(
     child: &mut Child,
-    name: Name,
+    (name, heard): (Name, Heard),
     log: &Destination,
     events: &mpsc::UnboundedSender<Event>,
     ending: &Ending,
@@ -137,7 +147,7 @@ fn readers(
             let ready = |address| {
                 let _ = events.send(Event::Ready(name, address));
             };
-            streams::read_stdout(stdout, name.role == Role::Master, ready).await;
+            streams::read_stdout(stdout, heard, ready).await;
         }));
     }
     if let Some(stderr) = child.stderr.take() {

@@ -36,6 +36,11 @@ impl Process {
             self.args.extend_from_slice(program);
         }
     }
+
+    /// Whether it runs a program of the user's.
+    pub fn has_program(&self) -> bool {
+        self.args.iter().any(|word| word == "--")
+    }
 }
 
 /// The processes of a job on this machine, which are all of them or one host's.
@@ -90,7 +95,7 @@ impl Plan {
                 output.folder().display()
             ),
             lead: Lead::Here(maker.process(Role::Master, 0, master)),
-            rules: Rules::LOCAL,
+            rules: Rules { has_program: !args.program.is_empty(), ..Rules::LOCAL },
             members: servers_here.chain(evaluator).chain(workers_here).collect(),
             job,
         }

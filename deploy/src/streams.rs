@@ -25,19 +25,28 @@ async fn each_line(stream: impl AsyncRead + Unpin, mut take: impl FnMut(&str)) {
     }
 }
 
+/// What a process's standard output is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// That it is ready; the rest is of no use to a machine.
+    Ready,
+    /// That it is ready, then metrics.
+    Metrics,
+    /// What a program of the user's prints: none of our business.
+    Program,
+}
+
 /// Reads a process's standard output: that it is ready goes to `ready`, with its address if it
-/// listens, and metric lines are passed on.
-///
-/// Only the master measures; what others print is of no use to a machine.
+/// listens; what somebody may want to read is passed on.
 pub async fn read_stdout(
     stream: impl AsyncRead + Unpin,
-    pass_on: bool,
+    heard: Heard,
     ready: impl Fn(Option<String>),
 ) {
     each_line(stream, |line| {
-        if line.starts_with("role=") {
+        if heard != Heard::Program && line.starts_with("role=") {
             ready(value(line, "listening").map(str::to_owned));
-        } else if pass_on {
+        } else if heard != Heard::Ready {
             // Whoever read our metrics may have left; the job goes on without.
             let mut stdout = std::io::stdout().lock();
             let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
@@ -150,8 +159,8 @@ mod tests {
     async fn the_address_is_taken_from_the_first_line() {
         let found = std::sync::Mutex::new(Vec::new());
         let text = &b"role=master; listening=127.0.0.1:4000;\n"[..];
-        read_stdout(text, false, |address| found.lock().unwrap().push(address)).await;
-        read_stdout(&b"role=worker; train_samples=3;\n"[..], false, |address| {
+        read_stdout(text, Heard::Ready, |address| found.lock().unwrap().push(address)).await;
+        read_stdout(&b"role=worker; train_samples=3;\n"[..], Heard::Ready, |address| {
             found.lock().unwrap().push(address);
         })
         .await;

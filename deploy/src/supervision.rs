@@ -26,6 +26,8 @@ pub struct Rules {
     /// Nobody has looked at data and model before: a worker that fails before it has them would
     /// fail on every host.
     pub is_unchecked: bool,
+    /// Workers run a program of the user's: what fails on one of them would fail on the others.
+    pub has_program: bool,
     /// Time to save the model and leave after a signal: the roles give up by themselves after 8 s.
     pub after_signal: Duration,
     /// Time for who was killed to be gone.
@@ -38,6 +40,7 @@ impl Rules {
         has_master: true,
         workers_elsewhere: false,
         is_unchecked: false,
+        has_program: false,
         after_signal: Duration::from_secs(15),
         after_kill: AFTER_END,
     };
@@ -47,6 +50,7 @@ impl Rules {
         has_master: false,
         workers_elsewhere: true,
         is_unchecked: true,
+        has_program: false,
         after_signal: Duration::from_secs(9),
         after_kill: Duration::from_millis(300),
     };
@@ -166,6 +170,7 @@ impl Supervision {
             (Role::Server | Role::Worker, End::Code(_)) if self.runs(Role::Master) => {
                 let loss = match name.role {
                     Role::Server => Some("its part of the weights is lost"),
+                    _ if self.rules.has_program => Some("its program failed"),
                     _ if !self.trains() => Some("no worker is left"),
                     _ => None,
                 };

@@ -14,9 +14,10 @@ use crate::train::alone::{self, AloneConfig};
 use crate::train::{
     self, BuildModel, Counters, Pulse, Share, Streams, WorkerConfig, Workload, WorkloadKind,
 };
-use anyhow::{Context, bail};
+use anyhow::Context;
 use ps_core::{DataDescription, DataKind};
 use ps_proto::v1;
+use ps_runtime::advertise::advertised;
 use ps_runtime::files::{Directory, FileStore};
 use ps_runtime::model_file;
 use ps_runtime::process::EXIT_USAGE;
@@ -122,12 +123,8 @@ async fn piped(args: &Args, made: &mut Made) -> anyhow::Result<Option<(Pipe, Dat
         }
         return Ok(None);
     }
-    let Some(classes) = read.classes.or_else(|| made.classes_seen()) else {
-        bail!(
-            "--pipe: the number of classes cannot be seen from a stream before it has been read; \
-             give --classes N, or test data in a folder with --test"
-        );
-    };
+    // Nobody sees them in a stream before it has been read: then the evaluator's test data tell.
+    let classes = read.classes.or_else(|| made.classes_seen()).unwrap_or(0);
     let records = if read.sharded { Records::Own } else { Records::Shared };
     let classes = u32::try_from(classes).unwrap_or(u32::MAX);
     Ok(Some(Pipe::open(read.stream(stem), records, classes).await?))
@@ -161,8 +158,7 @@ async fn workload(
     if let Some(address) = &args.serve_samples {
         let (incoming, address) = transport::listen(address).await?;
         (outside.metrics)(&format!("role=evaluator; serving_samples={address};"));
-        let advertised = args.advertise.clone().unwrap_or_else(|| address.to_string());
-        data.served_at = Some(advertised);
+        data.served_at = Some(advertised(args.advertise.as_deref(), &address.to_string()));
         share = Some(Share { incoming, samples: made.data.clone() });
     }
     if kind == DataKind::Replicated {

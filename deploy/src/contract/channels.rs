@@ -128,12 +128,11 @@ impl Meaning {
     fn data(&mut self, train: &Channel, test: Option<&Channel>) {
         self.set("data", train.path.display());
         if let Some(test) = test {
-            match test.mode {
-                Mode::Files => self.set("test", test.path.display()),
-                // The first pass's FIFO: one reading is enough.
-                Mode::Pipe => self.set("test", format!("{}_0", test.path.display())),
+            self.set("test", test.path.display());
+            if test.mode == Mode::Pipe {
+                self.set("test-pipe", true);
+                self.is_test_read_once = true;
             }
-            self.is_test_read_once = test.mode == Mode::Pipe;
             if test.is_sharded {
                 let name = &test.name;
                 self.notes.push(format!(
@@ -231,7 +230,8 @@ mod tests {
         assert_eq!(options(text), expected.map(|(name, value)| (name, value.to_owned())));
         let pipe = r#"{"train":{},"test":{"TrainingInputMode":"Pipe"}}"#;
         let pipe = meaning(&channels(pipe)).unwrap();
-        assert!(pipe.options.contains(&("test", "/d/test_0".into())), "{pipe:?}");
+        assert!(pipe.options.contains(&("test", "/d/test".into())), "{pipe:?}");
+        assert!(pipe.options.contains(&("test-pipe", "true".into())), "{pipe:?}");
         assert!(pipe.is_test_read_once);
         let csv = options(r#"{"train":{"ContentType":"text/csv; label_size=1"}}"#);
         assert!(csv.contains(&("format", "csv".into())), "{csv:?}");

@@ -40,7 +40,7 @@ pub fn plan(
     if let Some(rank) = layout.rank {
         let mut model = args.model.clone();
         if site.is_test_read_once {
-            model.read.test = None;
+            (model.read.test, model.read.test_pipe) = (None, false);
         }
         let own = [common(&model), vec![option("worker-index", rank.to_string())]].concat();
         let mut worker = maker.process(Role::Worker, rank, own);
@@ -56,6 +56,7 @@ pub fn plan(
     let rules = Rules {
         has_master: layout.has_master,
         workers_elsewhere: layout.workers > here,
+        has_program: program.is_some(),
         ..Rules::HOST
     };
     Plan::of_host(job.to_owned(), layout.describe(), lead, members, rules)

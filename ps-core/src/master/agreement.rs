@@ -7,6 +7,8 @@ use super::{Machine, Watch};
 use crate::data_description::{DataDescription, DataKind};
 use std::time::Duration;
 
+const EVALUATOR: Seat = Seat { role: Role::Evaluator, index: 0 };
+
 impl Machine {
     /// Whether a member's data go together with those of the others.
     pub(super) fn check_data(&self, registration: &Registration) -> Result<(), Refusal> {
@@ -58,7 +60,12 @@ impl Machine {
         let Some(kind) = first.map(|(_, process)| process.data.kind) else {
             return false;
         };
-        let absent = self.absent(kind);
+        let mut absent = self.absent(kind);
+        let agreed = together(kind, self.members_data());
+        if kind == DataKind::Streamed && agreed.classes == 0 && !self.has_evaluator() {
+            // A stream does not tell how many classes there are; test data do.
+            absent.push(EVALUATOR.to_string());
+        }
         if self.agreed.is_some() || (!absent.is_empty() && !is_late) {
             return false;
         }
@@ -67,17 +74,11 @@ impl Machine {
             let line = format!("going on without {names}, who did not come within {waited:.0?}");
             self.log(Level::Warn, line);
         }
-        let members = || {
-            let workers = self.places.live(Role::Worker);
-            let all = workers.chain(self.places.live(Role::Evaluator));
-            all.map(|(seat, process)| (seat, &process.data))
-        };
-        let agreed = together(kind, members());
         let mut sources: Vec<(SourceId, u64)> = match kind {
             DataKind::Replicated => vec![(SHARED, agreed.samples)],
             _ => Vec::new(),
         };
-        let own = members().filter(|(_, data)| data.kind == kind);
+        let own = self.members_data().filter(|(_, data)| data.kind == kind);
         sources.extend(own.filter_map(|(seat, data)| Some((source_of(seat, kind)?, data.samples))));
         if kind == DataKind::Sharded && agreed.samples == 0 {
             let reason = "no member has training samples: check the --data of each".to_owned();
@@ -98,11 +99,21 @@ impl Machine {
         true
     }
 
+    fn members_data(&self) -> impl Iterator<Item = (Seat, &DataDescription)> {
+        let workers = self.places.live(Role::Worker);
+        let all = workers.chain(self.places.live(Role::Evaluator));
+        all.map(|(seat, process)| (seat, &process.data))
+    }
+
+    fn has_evaluator(&self) -> bool {
+        self.places.live(Role::Evaluator).next().is_some()
+    }
+
     /// Who is not there, and has data that nobody else has.
     pub(super) fn absent(&self, kind: DataKind) -> Vec<String> {
         let seat = |role, index| Seat { role, index };
         let workers = (0..self.config.workers).map(|rank| seat(Role::Worker, rank));
-        let evaluator = (kind == DataKind::Sharded).then(|| seat(Role::Evaluator, 0));
+        let evaluator = (kind == DataKind::Sharded).then_some(EVALUATOR);
         let is_there =
             |seat: &Seat| self.places.process(*seat).is_some_and(|process| !process.has_left);
         let needed = workers.filter(|_| kind != DataKind::Replicated).chain(evaluator);

@@ -14,7 +14,8 @@ pub async fn discover(config: &ClientConfig, outside: &Outside) -> Result<Vec<St
     for (address, description) in config.addresses.iter().zip(found) {
         let shard = description.shard;
         let refused = |message: String| Error::Server { shard, address: address.clone(), message };
-        if description.has_master {
+        // A program that a master's worker runs was given the epoch: it belongs there.
+        if description.has_master && config.epoch == 0 {
             return Err(refused(
                 "it works for a master: name that one with --master instead of --ps".into(),
             ));

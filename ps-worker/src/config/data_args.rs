@@ -23,7 +23,8 @@ pub struct DataArgs {
     /// The label's column in CSV: last, a number from 1, or a name in the header.
     #[arg(long, env = "PS_LABEL", default_value = "last", value_name = "COLUMN")]
     pub label: LabelColumn,
-    /// Number of classes [default: one more than the largest label; needed with --pipe].
+    /// Number of classes [default: one more than the largest label; with --pipe, of the
+    /// test data's labels].
     #[arg(long, env = "PS_CLASSES", value_name = "N")]
     pub classes: Option<usize>,
     /// The training data here are this worker's own share: others have others, of any number, and
@@ -33,6 +34,9 @@ pub struct DataArgs {
     /// --data is the stem of FIFOs, one for each pass: DATA_0, DATA_1, ..
     #[arg(long, env = "PS_PIPE", value_parser = BoolishValueParser::new())]
     pub pipe: bool,
+    /// --test is the stem of a FIFO, TEST_0: read once, by the process that evaluates.
+    #[arg(long, env = "PS_TEST_PIPE", value_parser = BoolishValueParser::new())]
+    pub test_pipe: bool,
 }
 
 impl DataArgs {
@@ -54,7 +58,8 @@ impl DataArgs {
         if let Some(classes) = self.classes {
             args.push(format!("--classes={classes}"));
         }
-        let flags = [("--sharded", self.sharded), ("--pipe", self.pipe)];
+        let flags =
+            [("--sharded", self.sharded), ("--pipe", self.pipe), ("--test-pipe", self.test_pipe)];
         args.extend(flags.into_iter().filter(|(_, given)| *given).map(|(name, _)| name.to_owned()));
         args
     }
@@ -73,6 +78,16 @@ impl DataArgs {
                         (or --sharded, if this worker's share is empty)"
                     .to_owned(),
             );
+        }
+        if self.test_pipe && self.test.is_none() {
+            return Err("--test-pipe without --test: give the stem of the FIFO's name, to which \
+                        `_0` is added"
+                .to_owned());
+        }
+        if self.test_pipe && !self.pipe {
+            return Err("--test-pipe without --pipe: columns of files are standardised with the \
+                        whole training set, those of a stream cannot be: let both come the same way"
+                .to_owned());
         }
         if !self.pipe {
             return Ok(());
@@ -97,7 +112,7 @@ impl DataArgs {
         }
     }
 
-    /// The files to read; with --pipe, those of the test data alone, if they are files.
+    /// The files to read; what comes through FIFOs is not among them.
     pub fn source(&self, data: Option<&Path>) -> DataSource {
         let test = self.test.as_ref().filter(|_| self.test_stem().is_none());
         DataSource {
@@ -111,9 +126,9 @@ impl DataArgs {
         }
     }
 
-    /// The stem of the test data's FIFO: with --pipe, a path where nothing is.
+    /// The stem of the test data's FIFO, if they come through one.
     pub fn test_stem(&self) -> Option<&Path> {
-        self.test.as_deref().filter(|path| self.pipe && !path.exists())
+        self.test.as_deref().filter(|_| self.test_pipe)
     }
 
     /// Streams with this stem.

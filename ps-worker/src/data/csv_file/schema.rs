@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
-use super::super::columns::{Encoding, Statistics};
+use super::super::columns::{Encoding, Place, Statistics};
 use super::super::limits::COLUMNS_MAX;
 use super::super::{Error, Wrapper, input};
 use super::header::FirstRow;
@@ -132,6 +132,8 @@ impl Learning {
 struct Survey {
     label: usize,
     texts: LabelTexts,
+    /// The first line without a label.
+    unlabelled: Option<Place>,
     /// One for each column; that of the label stays empty.
     statistics: Vec<Statistics>,
 }
@@ -139,12 +141,15 @@ struct Survey {
 impl Survey {
     fn new(columns: usize, label: usize) -> Self {
         let statistics = (0..columns).map(|_| Statistics::default()).collect();
-        Self { label, texts: LabelTexts::default(), statistics }
+        Self { label, texts: LabelTexts::default(), unlabelled: None, statistics }
     }
 
     fn add(&mut self, path: &Path, line: u64, row: &StringRecord) {
         for (column, value) in row.iter().enumerate() {
             if column == self.label {
+                if value.is_empty() && self.unlabelled.is_none() {
+                    self.unlabelled = Some((path.to_owned(), line));
+                }
                 self.texts.add(value);
             } else {
                 self.statistics[column].add(path, line, value);
@@ -153,7 +158,12 @@ impl Survey {
     }
 
     fn schema(self, path: &Path, names: Option<Vec<String>>) -> Result<Schema, Error> {
-        let Self { label, texts, statistics } = self;
+        let Self { label, texts, unlabelled, statistics } = self;
+        if let Some((path, line)) = unlabelled {
+            let problem = "the label is empty; a sample without one teaches nothing: remove it, or \
+                           name another column with --label";
+            return Err(value_error(&path, line, label, names.as_deref(), problem.to_owned()));
+        }
         let columns = statistics.len();
         let mut encodings = Vec::with_capacity(columns);
         for (column, statistics) in statistics.into_iter().enumerate() {
