@@ -24,6 +24,7 @@ pub mod orphans;
 pub mod output;
 pub mod plan;
 pub mod roles;
+pub mod s3;
 pub mod streams;
 pub mod supervision;
 

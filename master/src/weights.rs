@@ -23,8 +23,9 @@ const DESCRIBE: Patience =
 const PULL: Patience =
     Patience { attempt: Duration::from_secs(600), total: Duration::from_secs(6), waits: false };
 
-/// How long the next message of a pull may take.
-const NEXT_MESSAGE: Duration = Duration::from_secs(5);
+/// How long the next message of a pull may take; shorter than the patience, so that another
+/// connection is tried.
+const NEXT_MESSAGE: Duration = Duration::from_secs(3);
 
 /// The model as it is on the servers.
 pub(crate) struct Model {
@@ -161,8 +162,10 @@ async fn pull_once(
 ) -> Result<(), Status> {
     let start = chunks.first().map_or(0, |chunk| chunk.start);
     let mut has = vec![false; chunks.len()];
-    let mut messages = client(channel).pull(request).await?.into_inner();
-    while let Some(message) = next(&mut messages).await? {
+    let mut client = client(channel);
+    // The answer's head, too: a connection that is cut says nothing for as long as one waits.
+    let mut messages = in_time(client.pull(request)).await?.into_inner();
+    while let Some(message) = in_time(messages.message()).await? {
         for chunk in message.chunks {
             let index = chunk.index as usize;
             let bad = || Status::data_loss(format!("chunk {index} is not of this shard's model"));
@@ -185,11 +188,9 @@ async fn pull_once(
     }
 }
 
-async fn next(
-    messages: &mut tonic::Streaming<v1::PullMessage>,
-) -> Result<Option<v1::PullMessage>, Status> {
+async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
     let silent = |_| Status::deadline_exceeded(format!("nothing came for {NEXT_MESSAGE:?}"));
-    tokio::time::timeout(NEXT_MESSAGE, messages.message()).await.map_err(silent)?
+    tokio::time::timeout(NEXT_MESSAGE, answer).await.map_err(silent)?
 }
 
 fn client(channel: Channel) -> DataPlaneClient<Channel> {

@@ -1,9 +1,12 @@
 """The contract without containers: the toolkit as launcher and as oracle, and the request."""
 
+import io
 import json
 import os
 import random
+import socket
 import subprocess
+import tarfile
 import time
 import urllib.request
 from pathlib import Path
@@ -68,7 +71,8 @@ def spellings(number):
         "lr": draw.choice([str(rate), json.dumps(rate), json.dumps(str(rate))]),
         "passes": draw.choice(["7", '"7"', " 7"]).strip(),
         "optimizer": draw.choice(["adam", '"adam"']),
-        "hidden": draw.choice([json.dumps(widths), ",".join(map(str, widths))]),
+        "hidden": draw.choice([json.dumps(widths), json.dumps(json.dumps(widths)),
+                               ",".join(map(str, widths))]),
         "batch_size" if draw.random() < 0.5 else "batch-size": "16",
         "seed": str(draw.randrange(100)),
         "sagemaker_parameter_server_enabled": draw.choice(["true", "True", '"true"']),
@@ -95,36 +99,84 @@ def test_we_read_hyperparameters_as_the_toolkit_does(psrun, number, tmp_path):
 
 
 def plain(value):
-    """A JSON value as an option's text."""
+    """A JSON value as an option's text. A list that was written as a text, as SDK v2 writes it, is a
+    text to the toolkit, for the program to read; to us it is the list."""
+    if isinstance(value, str) and value.startswith("["):
+        value = json.loads(value)
     if isinstance(value, list):
         return ",".join(map(str, value))
     return str(value)
 
 
-def test_the_request_is_one_that_the_service_takes(tmp_path):
-    """SDK v3 and boto3 send this; moto refuses what the API model does not know."""
-    import boto3
-
-    port = 5000 + os.getpid() % 1000
+@pytest.fixture(scope="session")
+def aws():
+    """The address of a server that is AWS as far as moto knows it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     server = subprocess.Popen([str(TOOLKIT.parent / "moto_server"), "-H", "127.0.0.1", "-p",
                                str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}"
-        for _ in range(100):
+        for _ in range(300):
             try:
                 urllib.request.urlopen(f"{url}/moto-api/", timeout=1)
                 break
             except OSError:
                 time.sleep(0.1)
-        client = boto3.client("sagemaker", endpoint_url=url, region_name="us-west-2",
-                              aws_access_key_id="testing", aws_secret_access_key="testing")
-        request = json.loads((ROOT / "deploy/sagemaker/create_training_job.json").read_text())
-        client.create_training_job(**request)
-        described = client.describe_training_job(TrainingJobName=request["TrainingJobName"])
-        assert described["HyperParameters"]["sagemaker_parameter_server_enabled"] == "true"
-        assert described["ResourceConfig"]["InstanceCount"] == 3
-        definitions = json.loads((ROOT / "deploy/sagemaker/metric_definitions.json").read_text())
-        assert request["AlgorithmSpecification"]["MetricDefinitions"] == definitions
+        yield url
     finally:
         server.terminate()
         server.wait()
+
+
+def client(service, url):
+    import boto3
+
+    return boto3.client(service, endpoint_url=url, region_name="us-west-2",
+                        aws_access_key_id="testing", aws_secret_access_key="testing")
+
+
+def test_the_request_is_one_that_the_service_takes(aws):
+    """SDK v3 and boto3 send this; moto refuses what the API model does not know."""
+    sagemaker = client("sagemaker", aws)
+    request = json.loads((ROOT / "deploy/sagemaker/create_training_job.json").read_text())
+    sagemaker.create_training_job(**request)
+    described = sagemaker.describe_training_job(TrainingJobName=request["TrainingJobName"])
+    assert described["HyperParameters"]["sagemaker_parameter_server_enabled"] == "true"
+    assert described["ResourceConfig"]["InstanceCount"] == 3
+    definitions = json.loads((ROOT / "deploy/sagemaker/metric_definitions.json").read_text())
+    assert request["AlgorithmSpecification"]["MetricDefinitions"] == definitions
+
+
+def test_code_in_s3_is_fetched_and_run(aws, psrun, tmp_path):
+    """As SDK v2 leaves a script-mode job's code on AWS: sourcedir.tar.gz in the user's bucket."""
+    code = io.BytesIO()
+    with tarfile.open(fileobj=code, mode="w:gz") as archive:
+        script = f"#!/bin/sh\necho \"arguments=$*;\"\nexec {psrun} ps-worker\n".encode()
+        about = tarfile.TarInfo("train.sh")
+        about.size = len(script)
+        archive.addfile(about, io.BytesIO(script))
+    s3 = client("s3", aws)
+    s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    s3.put_object(Bucket="code", Key="job/source/sourcedir.tar.gz", Body=code.getvalue())
+
+    def run(key, folder):
+        base = opt_ml(folder, {"passes": "3", "sagemaker_program": '"train.sh"',
+                               "sagemaker_submit_directory": f'"s3://code/{key}"'})
+        (base / "code").rmdir()
+        done = subprocess.run([str(psrun), "train"], text=True, capture_output=True, timeout=60,
+                              env={**OFFLINE, "SAGEMAKER_BASE_DIR": str(base),
+                                   "AWS_ENDPOINT_URL_S3": aws})
+        return base, done
+
+    base, done = run("job/source/sourcedir.tar.gz", tmp_path / "there")
+    assert done.returncode == 0, done.stderr
+    assert "arguments=--passes 3;" in done.stdout
+    assert metrics(done.stdout)["final:test_accuracy"], done.stdout
+    assert (base / "model" / "model.safetensors").exists()
+
+    base, done = run("nothing/sourcedir.tar.gz", tmp_path / "not-there")
+    assert done.returncode == 1
+    failure = (base / "output" / "failure").read_text()
+    assert "s3://code/nothing/sourcedir.tar.gz" in failure and "404" in failure, failure

@@ -155,7 +155,7 @@ fn streams_are_learnt(job: &str, own: &[&str], share: impl Fn(&[&str], usize) ->
         members.push(Process::start(&job, &[&worker[..], &more, own].concat()));
     }
     let (train, test) = (stem("training-0"), stem("test"));
-    let more = [folder(&train), "--role", "evaluator", "--test", folder(&test)];
+    let more = [folder(&train), "--role", "evaluator", "--test-pipe", "--test", folder(&test)];
     members.push(Process::start(&job, &[&worker[..], &more, own].concat()));
 
     let end = master.wait(PATIENCE);

@@ -81,17 +81,3 @@ fn without_dedup_the_simulation_finds_doubled_pushes() {
         assert!(caught > 0, "20 seeds without dedup and no push was applied twice");
     }
 }
-
-/// Needs tokio's random numbers to be seeded: see .cargo/config.toml.
-#[cfg(tokio_unstable)]
-#[test]
-fn two_runs_of_a_seed_give_the_same_trace() {
-    for seed in [3, 4, 5, 11] {
-        for run in [|s: &Scenario| alone::run(s), |s: &Scenario| managed::run(s)] {
-            let (one, two) = (run(&scenario(seed)), run(&scenario(seed)));
-            let differs = one.trace.iter().zip(&two.trace).find(|(a, b)| a != b);
-            assert_eq!(differs, None, "seed {seed}");
-            assert_eq!(one, two, "seed {seed}");
-        }
-    }
-}

@@ -209,18 +209,3 @@ fn a_dead_stream_holds_nobody() {
     assert_eq!(ran.report["passes"].as_array().unwrap().len(), 3);
     assert!((0..20).all(|sample| ran.book.times("values", sample) >= 6));
 }
-
-/// Needs tokio's random numbers to be seeded: see .cargo/config.toml.
-#[cfg(tokio_unstable)]
-#[test]
-fn two_runs_of_a_seed_give_the_same_trace() {
-    for seed in [3, 4] {
-        for data in [sharded(), Data::Streamed { lengths: vec![30, 0, 45] }] {
-            let one = run_with(&scenario(seed, 3, Vec::new()), &data).outcome;
-            let two = run_with(&scenario(seed, 3, Vec::new()), &data).outcome;
-            let differs = one.trace.iter().zip(&two.trace).find(|(a, b)| a != b);
-            assert_eq!(differs, None, "seed {seed}, {data:?}");
-            assert_eq!(one, two, "seed {seed}, {data:?}");
-        }
-    }
-}

@@ -29,13 +29,15 @@ pub struct Program {
 
 impl Program {
     /// The program that the hyperparameters name, and what people should know of the choice.
+    /// `fetch` brings code that is in S3 into a folder; it is called when that code is to run.
     ///
     /// # Errors
-    /// It is nowhere, or it was left where we cannot fetch it from.
+    /// It is nowhere, or cannot be fetched.
     pub fn find(
         contract: &Contract,
         base: &Path,
         variables: &Variables,
+        fetch: impl Fn(&str) -> Result<PathBuf, String>,
     ) -> Result<(Option<Self>, Vec<String>), Error> {
         let hyperparameters = &contract.hyperparameters;
         let named = hyperparameters.get(ENTRY_POINT).or_else(|| hyperparameters.get("entry-point"));
@@ -54,7 +56,13 @@ impl Program {
             (None, Some(program), None) => program,
             (None, None, _) => return Ok((None, Vec::new())),
         };
-        let folder = folder(hyperparameters.get(SUBMITTED), base, line)?;
+        let submitted = match hyperparameters.get(SUBMITTED) {
+            Some(place) if place.starts_with("s3://") => {
+                Some(fetch(place).map_err(|why| Error::new(format!("{SUBMITTED}: {why}")))?)
+            }
+            place => place.map(|place| PathBuf::from(place.trim_start_matches("file://"))),
+        };
+        let folder = folder(submitted, base, line)?;
         let arguments: Vec<String> = contract
             .hyperparameters
             .ours()
@@ -78,14 +86,7 @@ pub fn is_about_the_program(name: &str) -> bool {
 }
 
 /// Where the program is: the folder that was submitted, or where launchers put code.
-fn folder(submitted: Option<&str>, base: &Path, line: &str) -> Result<PathBuf, Error> {
-    if let Some(place) = submitted.filter(|place| place.starts_with("s3://")) {
-        return Err(Error::new(format!(
-            "{SUBMITTED} {place}: this build does not fetch code from S3; put the code into the \
-             image, or give it as a channel named `code`"
-        )));
-    }
-    let submitted = submitted.map(|place| PathBuf::from(place.trim_start_matches("file://")));
+fn folder(submitted: Option<PathBuf>, base: &Path, line: &str) -> Result<PathBuf, Error> {
     let usual = [base.join("code"), base.join("input/data/code")];
     let places: Vec<PathBuf> = submitted.into_iter().chain(usual).collect();
     let file = line.split_whitespace().next().unwrap_or_default();
@@ -137,7 +138,7 @@ mod tests {
         let name = environment::BASE_VARIABLE.to_owned();
         let variables: Variables = [(name, base.display().to_string())].into();
         let contract = environment::read(&variables).unwrap().unwrap();
-        Program::find(&contract, base, &variables)
+        Program::find(&contract, base, &variables, |place| Err(place.to_owned()))
     }
 
     /// The toolkit starts `go.sh`, that starts `psrun train`, and that would start `go.sh`: without
@@ -153,7 +154,8 @@ mod tests {
         let mut variables: Variables = [(name, base.path().display().to_string())].into();
         let contract = environment::read(&variables).unwrap().unwrap();
         variables.insert(STARTED_BY_TOOLKIT.to_owned(), "go.sh".to_owned());
-        assert_eq!(Program::find(&contract, base.path(), &variables).unwrap().0, None);
+        let again = Program::find(&contract, base.path(), &variables, |_| Err(String::new()));
+        assert_eq!(again.unwrap().0, None);
     }
 
     #[test]

@@ -7,8 +7,10 @@
 //! - [`names`]: waits until the other hosts can be reached.
 //! - [`failure`]: the one sentence that says why the job failed.
 //! - [`setting`]: SageMaker's or TensorFlow's way of saying all this.
+//! - `code`: the user's code, where a launcher left it in S3.
 //! - [`train`]: everything together.
 
+mod code;
 pub mod defaults;
 pub mod failure;
 pub mod layout;

@@ -1,5 +1,6 @@
 //! Who launched us, and what that makes of this host: SageMaker's way of saying it, or TensorFlow's.
 
+use super::code;
 use super::layout::{Layout, Wishes};
 use super::options::HostArgs;
 use crate::contract::channels::Meaning;
@@ -68,7 +69,9 @@ impl Setting {
     pub fn program(&self, variables: &Variables) -> Result<(Option<Program>, Vec<String>), Error> {
         match self {
             Self::SageMaker(contract, _) => {
-                Program::find(contract, &environment::base(variables), variables)
+                let base = environment::base(variables);
+                let fetch = |place: &str| code::fetch(place, &base, variables);
+                Program::find(contract, &base, variables, fetch)
             }
             Self::TensorFlow(_) => Ok((None, Vec::new())),
         }

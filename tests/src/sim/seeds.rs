@@ -3,6 +3,7 @@
 use super::cluster::Outcome;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The seeds to run: `PS_SIM_SEED=n` replays one, `PS_SIM_SEEDS=n` runs so many.
 pub fn wanted(default: u64) -> std::ops::Range<u64> {
@@ -41,6 +42,31 @@ pub fn run_all(seeds: std::ops::Range<u64>, run: impl Fn(u64) -> Outcome + Sync)
     let mut outcomes = outcomes.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     outcomes.sort_by_key(|(seed, _)| *seed);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Real time within which a run is the same whenever it is run.
+///
+/// h2 remembers for a second of the real clock, which no simulation can move, that it has reset a
+/// stream; what comes for that stream later is answered, and everything after is different.
+const REPEATABLE: Duration = Duration::from_millis(900);
+
+/// The outcomes of two equal runs, each fast enough to be repeatable.
+///
+/// # Panics
+/// The machine is too slow for that.
+pub fn twice<T>(run: impl Fn() -> T) -> (T, T) {
+    const TRIES: u32 = 20;
+    let fast = || {
+        (0..TRIES).find_map(|_| {
+            let start = Instant::now();
+            let outcome = run();
+            (start.elapsed() < REPEATABLE).then_some(outcome)
+        })
+    };
+    match (fast(), fast()) {
+        (Some(one), Some(two)) => (one, two),
+        _ => panic!("none of {TRIES} runs took less than {REPEATABLE:?}: nothing can be compared"),
+    }
 }
 
 /// Fails with the command that replays the first seed whose outcome is wrong.

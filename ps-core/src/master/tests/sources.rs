@@ -210,10 +210,10 @@ fn while_every_worker_is_away_the_job_waits_and_then_fails() {
 #[test]
 fn a_stream_is_leased_pass_by_pass_and_counted_when_it_was_read() {
     let mut job = with_server(2, 2);
-    let kind = DataKind::Streamed;
-    let one = job.register(with(Role::Worker, 100, whole(kind))).unwrap();
+    let stream = || DataDescription { classes: 10, ..whole(DataKind::Streamed) };
+    let one = job.register(with(Role::Worker, 100, stream())).unwrap();
     assert_eq!(job.beat(one).unwrap().shard_map, None);
-    let two = job.register(with(Role::Worker, 101, whole(kind))).unwrap();
+    let two = job.register(with(Role::Worker, 101, stream())).unwrap();
     assert!(job.beat(one).unwrap().shard_map.is_some());
     job.beat(two).unwrap();
     let task = job.lease(one, 1);
@@ -229,6 +229,17 @@ fn a_stream_is_leased_pass_by_pass_and_counted_when_it_was_read() {
     job.work(&[job.servers(1)[0], one, two], 3);
     assert_eq!(job.finished, Some((0, None)));
     assert_eq!(job.reports[0].train_samples, 100);
+}
+
+#[test]
+fn classes_that_streams_do_not_tell_are_waited_for() {
+    let mut job = with_server(1, 2);
+    let worker = job.register(with(Role::Worker, 100, whole(DataKind::Streamed))).unwrap();
+    assert_eq!(job.beat(worker).unwrap().shard_map, None);
+    let test = DataDescription { classes: 10, ..DataDescription::default() };
+    job.register(with(Role::Evaluator, 7, test)).unwrap();
+    let reply = job.beat(worker).unwrap();
+    assert_eq!(reply.data.map(|data| data.classes), Some(10));
 }
 
 #[test]
