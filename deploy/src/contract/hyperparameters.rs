@@ -238,7 +238,7 @@ mod tests {
             prop_assert_eq!(value(&text), Some(text.clone()));
             prop_assert_eq!(value(&quoted), Some(text));
             let number = number.to_string();
-            prop_assert_eq!(value(&number), Some(number.clone()));
+            prop_assert_eq!(value(&number), Some(number));
             let joined = list.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
             let spaced = list.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
             prop_assert_eq!(value(&format!("[{spaced}]")), Some(joined.clone()));
