@@ -1,5 +1,6 @@
 //! The file beside the model that says what it is, so that the weights can be used again.
 
+use ps_core::DataDescription;
 use ps_core::model_spec::ModelSpec;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -19,17 +20,6 @@ pub struct About {
     pub options: BTreeMap<String, String>,
     /// How the data are written.
     pub data_format: Option<String>,
-}
-
-/// What the members say of their training data.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Samples {
-    /// Samples of one pass.
-    pub count: u64,
-    /// Shape of one sample's features; empty where nobody said.
-    pub shape: Vec<u64>,
-    /// Classes of the labels; 0 where nobody said.
-    pub classes: u32,
 }
 
 #[derive(Serialize)]
@@ -61,7 +51,11 @@ impl About {
     ///
     /// # Errors
     /// None in practice: texts and numbers can be written as JSON.
-    pub fn to_json(&self, spec: &ModelSpec, data: &Samples) -> Result<Vec<u8>, serde_json::Error> {
+    pub fn to_json(
+        &self,
+        spec: &ModelSpec,
+        data: &DataDescription,
+    ) -> Result<Vec<u8>, serde_json::Error> {
         let tensors = spec.layout.tensors().iter();
         serde_json::to_vec_pretty(&Config {
             version: VERSION,
@@ -71,7 +65,7 @@ impl About {
                 format: self.data_format.as_deref(),
                 shape: &data.shape,
                 classes: data.classes,
-                train_samples: data.count,
+                train_samples: data.samples,
             },
             tensors: tensors.map(|it| Tensor { name: &it.name, shape: &it.shape }).collect(),
         })

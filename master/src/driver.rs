@@ -1,6 +1,6 @@
 //! The one task that owns the machine: passes calls in, does what comes out.
 
-use crate::about::{About, CONFIG_FILE, Samples};
+use crate::about::{About, CONFIG_FILE};
 use crate::checkpoints::{Catalog, Cluster};
 use crate::config::Config;
 use crate::reporter::Reporter;
@@ -215,9 +215,9 @@ impl Driver {
     fn save(&mut self) {
         let (job, epoch, files) = (self.job.clone(), self.epoch, self.files.clone());
         let (links, sender) = (self.shards.links().to_vec(), self.sender.clone());
-        let (about, samples) = (self.about.clone(), Samples::default());
+        let (about, data) = (self.about.clone(), self.machine.data());
         self.saving.spawn(async move {
-            let config = |spec: &ModelSpec| about.to_json(spec, &samples);
+            let config = |spec: &ModelSpec| about.to_json(spec, &data);
             let event = save(&job, epoch, &links, files.as_ref(), config).await;
             let _ = sender.send(event).await;
         });

@@ -27,6 +27,13 @@ impl Machine {
         Ok(())
     }
 
+    /// What the members have together; before that is settled, nothing is known. Samples of a stream
+    /// are counted while it is read.
+    pub fn data(&self) -> DataDescription {
+        let samples = self.leases.as_ref().map_or(0, |leases| leases.samples());
+        DataDescription { samples, ..self.agreed.clone().unwrap_or_default() }
+    }
+
     /// Whose samples the job trains on, once that is settled.
     pub(super) fn kind(&self) -> Option<DataKind> {
         self.agreed.as_ref().map(|agreed| agreed.kind)
