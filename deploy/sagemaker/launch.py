@@ -33,6 +33,11 @@ def hyperparameters(pairs):
     return {"sagemaker_parameter_server_enabled": True, **values}
 
 
+def distribution(args, channel):
+    """What of a channel each host gets; everything but the training data is for all."""
+    return "ShardedByS3Key" if args.sharded and channel == "training" else "FullyReplicated"
+
+
 def location(text):
     return text if "://" in text else f"file://{Path(text).resolve()}"
 
@@ -51,8 +56,6 @@ def run_v2(args):
     common = dict(
         image_uri=args.image,
         role=args.role,
-        instance_type=args.instance_type,
-        instance_count=args.instances,
         output_path=location(args.output),
         metric_definitions=metric_definitions(),
     )
@@ -69,6 +72,12 @@ def run_v2(args):
             common.update(checkpoint_s3_uri=args.checkpoints)
         if args.subnet:
             common.update(subnets=[args.subnet], security_group_ids=args.security_group)
+    if args.group:
+        from sagemaker.instance_group import InstanceGroup
+        common.update(instance_groups=[
+            InstanceGroup(name, kind, int(count)) for name, kind, count in args.group])
+    else:
+        common.update(instance_type=args.instance_type, instance_count=args.instances)
     common["sagemaker_session"] = session
 
     if args.estimator == "generic":
@@ -76,13 +85,11 @@ def run_v2(args):
         estimator = Estimator(hyperparameters=hyperparameters(args.hyperparameter), **common)
     else:
         estimator = framework(args, common)
-    distribution = "ShardedByS3Key" if args.sharded else "FullyReplicated"
     channels = {
-        name: uri if args.local else TrainingInput(
-            uri, distribution=distribution if name == "training" else "FullyReplicated")
+        name: uri if args.local else TrainingInput(uri, distribution=distribution(args, name))
         for name, uri in inputs(args).items()
     }
-    estimator.fit(channels or None)
+    estimator.fit(channels or None, wait=not args.no_wait)
 
 
 def framework(args, common):
@@ -102,9 +109,9 @@ def framework(args, common):
 
 
 def run_v3(args):
-    from sagemaker.core.training.configs import InputData
-    from sagemaker.train.configs import (
-        CheckpointConfig, Compute, Networking, OutputDataConfig, SourceCode)
+    from sagemaker.core.training.configs import (
+        CheckpointConfig, Compute, InputData, InstanceGroup, MetricDefinition, Networking,
+        OutputDataConfig, S3DataSource, SourceCode, StoppingCondition)
     from sagemaker.train.model_trainer import Mode, ModelTrainer
 
     settings = dict(
@@ -112,7 +119,13 @@ def run_v3(args):
         hyperparameters=hyperparameters(args.hyperparameter),
         base_job_name="parameter-server",
     )
-    channels = [InputData(channel_name=name, data_source=uri.removeprefix("file://"))
+    def source(name, uri):
+        if args.local:
+            return uri.removeprefix("file://")
+        return S3DataSource(s3_data_type="S3Prefix", s3_uri=uri,
+                            s3_data_distribution_type=distribution(args, name))
+
+    channels = [InputData(channel_name=name, data_source=source(name, uri))
                 for name, uri in inputs(args).items()]
     if args.source_code:
         settings["source_code"] = SourceCode(source_dir=args.source_code, command=args.command)
@@ -125,12 +138,21 @@ def run_v3(args):
         networking = Networking(subnets=[args.subnet], security_group_ids=args.security_group) \
             if args.subnet else None
         checkpoints = CheckpointConfig(s3_uri=args.checkpoints) if args.checkpoints else None
+        hosts = {"instance_type": args.instance_type, "instance_count": args.instances}
+        if args.group:
+            hosts = {"instance_groups": [
+                InstanceGroup(instance_group_name=name, instance_type=kind, instance_count=int(count))
+                for name, kind, count in args.group]}
+        # Managed spot training wants to know how long to wait as well.
+        wait = {"max_wait_time_in_seconds": 2 * args.max_run_s} if args.spot else {}
         trainer = ModelTrainer(
             role=args.role, networking=networking, checkpoint_config=checkpoints,
             output_data_config=OutputDataConfig(s3_output_path=args.output),
-            compute=Compute(instance_type=args.instance_type, instance_count=args.instances,
-                            enable_managed_spot_training=args.spot), **settings)
-    trainer.train(input_data_config=channels or None)
+            stopping_condition=StoppingCondition(max_runtime_in_seconds=args.max_run_s, **wait),
+            compute=Compute(enable_managed_spot_training=args.spot, **hosts), **settings)
+    trainer = trainer.with_metric_definitions(
+        [MetricDefinition(name=it["Name"], regex=it["Regex"]) for it in metric_definitions()])
+    trainer.train(input_data_config=channels or None, wait=not args.no_wait)
 
 
 def parse():
@@ -143,6 +165,10 @@ def parse():
     parser.add_argument("--image", default="parameter-server:local")
     parser.add_argument("--instances", type=int, default=3)
     parser.add_argument("--instance-type", default="local", help="`local`, or ml.…")
+    parser.add_argument("--group", nargs=3, action="append", metavar=("NAME", "TYPE", "COUNT"),
+                        help="an instance group, instead of --instances and --instance-type; with "
+                             "the hyperparameters server-groups and worker-groups")
+    parser.add_argument("--no-wait", action="store_true", help="do not follow the job")
     parser.add_argument("--role", default=DUMMY_ROLE, help="the job's IAM role (its ARN)")
     parser.add_argument("--estimator", default="generic",
                         choices=["generic", "tensorflow", "mxnet", "pytorch"])
@@ -158,7 +184,7 @@ def parse():
     parser.add_argument("--subnet", help="one subnet for all hosts: they exchange every step")
     parser.add_argument("--security-group", nargs="*", default=[])
     args = parser.parse_args()
-    args.local = args.instance_type == "local"
+    args.local = args.instance_type == "local" and not args.group
     if args.local:
         # No account, no metadata service: nothing is asked that cannot answer.
         os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")

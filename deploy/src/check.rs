@@ -11,7 +11,7 @@ use ps_worker::model::Models;
 ///
 /// # Errors
 /// The first bad one, in words for people.
-pub fn usage(models: &Models, model: &ModelArgs, training: &TrainingArgs) -> Result<(), String> {
+pub fn usage(model: &ModelArgs, training: &TrainingArgs) -> Result<(), String> {
     training.settings().map_err(|error| error.to_string())?;
     model.check()?;
     let device: Result<DeviceChoice, _> = model.device.parse();
@@ -19,7 +19,14 @@ pub fn usage(models: &Models, model: &ModelArgs, training: &TrainingArgs) -> Res
     if model.threads == Some(0) {
         return Err("--threads: found 0, expected at least 1".into());
     }
-    let name = &model.model;
+    Ok(())
+}
+
+/// Checks that there is such a model; a program of the user's may use the word as it likes.
+///
+/// # Errors
+/// There is none; the known ones are named.
+pub fn model_name(models: &Models, name: &str) -> Result<(), String> {
     if !models.names().any(|known| known == name) {
         let known: Vec<&str> = models.names().collect();
         let known = known.join(", ");

@@ -3,6 +3,7 @@
 use crate::child::{Event, Running};
 use crate::complaint::Complaint;
 use crate::end::End;
+use crate::host::failure::sentence;
 use crate::logs::{Destination, Logs};
 use crate::name::{Name, Role};
 use crate::orphans::Children;
@@ -10,7 +11,8 @@ use crate::plan::{Lead, Plan, Process};
 use crate::streams::Ending;
 use crate::supervision::{Action, Supervision};
 use anyhow::Context;
-use ps_runtime::{Shutdown, Signal};
+use ps_runtime::member::report_failure;
+use ps_runtime::{Outside, Shutdown, Signal};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -21,6 +23,12 @@ use tokio::time::Instant;
 
 /// How long the master may take to say where it listens.
 const MASTER_START: Duration = Duration::from_secs(30);
+
+/// How long the last line of a process that ended may take to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// How long the master may take to hear why a host fails.
+const REPORT: Duration = Duration::from_secs(3);
 
 /// How long what an ended process wrote may take to arrive.
 const HEAR_OUT: Duration = Duration::from_secs(2);
@@ -42,9 +50,10 @@ pub async fn run(
     program: &Path,
     plan: &Plan,
     logs: &Logs,
+    outside: Outside,
     shutdown: Shutdown,
 ) -> anyhow::Result<u8> {
-    run_part(program, plan, logs, shutdown, Children::default()).await?.verdict
+    run_part(program, plan, logs, outside, shutdown, Children::default()).await?.verdict
 }
 
 /// Runs the processes of a plan, which may be one host's part of a job.
@@ -55,6 +64,7 @@ pub async fn run_part(
     program: &Path,
     plan: &Plan,
     logs: &Logs,
+    outside: Outside,
     shutdown: Shutdown,
     children: Children,
 ) -> anyhow::Result<Ended> {
@@ -71,6 +81,7 @@ pub async fn run_part(
         abandoned: false,
         ending: Ending::default(),
         children,
+        outside,
         failed: Vec::new(),
     };
     tracing::info!("job {}: {}", plan.job, plan.summary);
@@ -91,6 +102,7 @@ pub async fn run_part(
             Some(event) = events.recv() => job.handle(event),
             () = sleep_until(job.deadline) => job.supervision.deadline(),
         };
+        job.report(&actions).await;
         job.act(actions);
     }
     Ok(job.finish().await)
@@ -108,6 +120,7 @@ struct Job<'a> {
     abandoned: bool,
     ending: Ending,
     children: Children,
+    outside: Outside,
     failed: Vec<Name>,
 }
 
@@ -167,6 +180,31 @@ impl Job<'_> {
         }
     }
 
+    /// Tells the master what it cannot see: it would take our leaving for a wish to stop in order.
+    async fn report(&self, actions: &[Action]) {
+        for action in actions {
+            let Action::Report(name, why) = action else { continue };
+            let master = match &self.plan.lead {
+                Lead::At(address) => Some(address),
+                Lead::Here(process) => {
+                    self.processes.get(&process.name).and_then(|it| it.address.as_ref())
+                }
+            };
+            // Its last words may still be on their way.
+            tokio::time::sleep(LAST_WORDS).await;
+            let words = self.processes.get(name).and_then(|it| it.complaint.words());
+            let ended =
+                Ended { verdict: Err(anyhow::anyhow!(why.clone())), failed: vec![(*name, words)] };
+            if let (Some(master), Some(reason)) = (master, sentence(&self.plan.host, &ended)) {
+                let told = report_failure(&self.outside, master, &self.plan.job, &reason);
+                let told = tokio::time::timeout(REPORT, told).await;
+                if !matches!(told, Ok(Ok(()))) {
+                    self.logs.say("the master could not be told why this host fails");
+                }
+            }
+        }
+    }
+
     fn act(&mut self, actions: Vec<Action>) {
         self.ending.store(self.supervision.is_ending(), Ordering::Relaxed);
         for action in actions {
@@ -174,6 +212,8 @@ impl Job<'_> {
                 Action::Pass(signal) => self.processes.values().for_each(|p| p.pass(signal)),
                 Action::Kill => self.processes.values().for_each(Running::kill),
                 Action::Deadline(time) => self.deadline = Some(Instant::now() + time),
+                // Before: see `report`.
+                Action::Report(..) => (),
                 Action::Say(text) => self.logs.say(&text),
                 Action::Abandon => self.abandoned = true,
             }

@@ -65,12 +65,13 @@ pub fn main_with(
 
 /// Runs a job on this machine.
 fn local(models: &ps_worker::model::Models, args: cli::LocalArgs) -> ExitCode {
-    if let Err(message) = check::usage(models, &args.model, &args.training) {
+    let checked = check::usage(&args.model, &args.training);
+    if let Err(message) = checked.and_then(|()| check::model_name(models, &args.model.model)) {
         eprintln!("error: {message}");
         return ExitCode::from(ps_runtime::process::EXIT_USAGE);
     }
     let process = args.process.clone();
-    ps_runtime::process::run("psrun", &process, |_, shutdown| async move {
+    ps_runtime::process::run("psrun", &process, |outside, shutdown| async move {
         if args.program.is_empty() {
             check::environment(models, &args)?;
         }
@@ -78,6 +79,6 @@ fn local(models: &ps_worker::model::Models, args: cli::LocalArgs) -> ExitCode {
         let plan = plan::Plan::new(&args, plan::job_id(&args.process.job_id), &output);
         // Itself again: whatever models it was built with, its workers have them too.
         let program = std::env::current_exe().context("finding the program that runs")?;
-        job::run(&program, &plan, &logs::Logs::Files(output), shutdown).await
+        job::run(&program, &plan, &logs::Logs::Files(output), outside, shutdown).await
     })
 }

@@ -50,6 +50,8 @@ pub struct Plan {
     pub job: String,
     /// What the job is, for people.
     pub summary: String,
+    /// Which host of the job this is; empty for all of a job.
+    pub host: String,
     /// Who leads it.
     pub lead: Lead,
     /// What follows from the ends of its processes.
@@ -97,19 +99,21 @@ impl Plan {
             lead: Lead::Here(maker.process(Role::Master, 0, master)),
             rules: Rules { has_program: !args.program.is_empty(), ..Rules::LOCAL },
             members: servers_here.chain(evaluator).chain(workers_here).collect(),
+            host: String::new(),
             job,
         }
     }
 
     /// One host's part of a job.
     pub fn of_host(
+        host: String,
         job: String,
         summary: String,
         lead: Lead,
         members: Vec<Process>,
         rules: Rules,
     ) -> Self {
-        Self { job, summary, lead, rules, members }
+        Self { host, job, summary, lead, rules, members }
     }
 
     /// Everybody but the master, servers first, told where the master is.

@@ -13,6 +13,9 @@ const AFTER_END: Duration = Duration::from_secs(5);
 /// Time to leave when a part of the weights or the master is lost, so that nothing can be saved.
 const AFTER_LOSS: Duration = Duration::from_secs(2);
 
+/// What is wrong with a worker that has not got its data and model.
+const UNFIT: &str = " before it could train";
+
 /// Time for the master to end after a member that it told to leave.
 const MASTER_SAYS_WHY: Duration = Duration::from_secs(5);
 
@@ -65,6 +68,8 @@ pub enum Action {
     Kill,
     /// Call [`Supervision::deadline`] after this time, instead of at any time set earlier.
     Deadline(Duration),
+    /// Tell the master why this host cannot do its part, before anything else is done.
+    Report(Name, String),
     /// Tell people.
     Say(String),
     /// Wait for nobody any more.
@@ -155,8 +160,12 @@ impl Supervision {
         }
         let is_unfit = self.rules.is_unchecked && !self.ready.contains(&name);
         match (name.role, end) {
-            (Role::Worker, End::Code(1..)) if is_unfit => {
-                self.fail(format!("{who} {end} before it could train"), AFTER_LOSS)
+            (Role::Worker, End::Code(code @ 1..)) if is_unfit && !matches!(code, 130 | 143) => {
+                let what = if self.rules.has_program { ": its program failed" } else { UNFIT };
+                let why = format!("{who} {end}{what}");
+                let mut actions = vec![Action::Report(name, why.clone())];
+                actions.extend(self.fail(why, AFTER_LOSS));
+                actions
             }
             _ if !self.rules.has_master && decides => self.told(name.role, end, who),
             (Role::Master, _) => self.master_exited(end, who),

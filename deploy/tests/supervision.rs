@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
 use clap::Parser;
-use ps_runtime::{Shutdown, Signal};
+use ps_runtime::{Connector, Outside, Shutdown, Signal, SystemClock};
 use psrun::cli::{Cli, Command, LocalArgs};
 use psrun::logs::Logs;
 use psrun::output::Output;
 use psrun::plan::Plan;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Members that do nothing until their standard input ends, as on the death of psrun, or a SIGTERM.
@@ -41,7 +42,9 @@ impl Job {
         let args = args(self.folder.path());
         let output = Output::create(args.out.as_deref())?;
         let plan = Plan::new(&args, "job".into(), &output);
-        psrun::job::run(&self.program, &plan, &Logs::Files(output), shutdown).await
+        let (connector, clock) = (Connector::tcp(), SystemClock::start());
+        let outside = Outside { connector, clock, seed: 1, metrics: Arc::new(|_| ()) };
+        psrun::job::run(&self.program, &plan, &Logs::Files(output), outside, shutdown).await
     }
 
     /// Process ids and command lines of everything that was started.

@@ -171,6 +171,10 @@ impl Driver {
             Call::NextTask(request, reply) => {
                 let _ = reply.send(machine.next_task(request, now));
             }
+            Call::Failure(reason, reply) => {
+                machine.host_failed(reason, now);
+                let _ = reply.send(Ok(()));
+            }
         }
     }
 

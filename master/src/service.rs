@@ -20,7 +20,11 @@ pub(crate) enum Call {
     Register(Registration, Reply<Registered>),
     Heartbeat(Heartbeat, Reply<Word>),
     NextTask(TaskRequest, Reply<Task>),
+    Failure(String, Reply<()>),
 }
+
+/// Bytes of a reported reason that are kept: as many as a failure file has.
+const REASON_BYTES_MAX: usize = 1024;
 
 /// The master's side of the control plane.
 pub(crate) struct Service {
@@ -100,5 +104,16 @@ impl Master for Service {
         let request = TaskRequest::try_from(request)?;
         let task = self.ask(|reply| Call::NextTask(request, reply)).await?;
         Ok(Response::new(task.into()))
+    }
+
+    async fn report_failure(
+        &self,
+        request: Request<v1::FailureReport>,
+    ) -> Result<Response<v1::FailureReply>, Status> {
+        let v1::FailureReport { job, mut reason } = request.into_inner();
+        self.check_job(&job)?;
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+        self.ask(|reply| Call::Failure(reason, reply)).await?;
+        Ok(Response::new(v1::FailureReply {}))
     }
 }

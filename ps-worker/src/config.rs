@@ -194,7 +194,9 @@ impl Args {
     /// What has to do with samples that only one process has.
     fn check_shares(&self) -> Result<(), String> {
         let is_sharded = self.model.read.sharded;
-        if is_sharded && self.master.is_none() {
+        // A program that a worker runs: that worker's master knows.
+        let has_place = std::env::var_os(crate::place::INCARNATION).is_some();
+        if is_sharded && self.master.is_none() && !has_place {
             return Err(
                 "--sharded needs a --master, which knows what the others have; without one \
                         share the data with --worker-index and --workers"

@@ -70,16 +70,20 @@ impl AsyncOptimizerConfig {
         }
     }
 
-    /// The place that `ps-worker -- CMD` gave this process; `None` when nobody did.
+    /// The place that `ps-worker -- CMD` gave this process, and how the job trains; `None` when
+    /// nobody did.
     ///
     /// # Errors
-    /// A part of it is missing or no number.
+    /// A part of it is missing, or has a value that it cannot have.
     pub fn from_env(vars: VarMap) -> std::result::Result<Option<Self>, place::Error> {
-        let place = Place::from_env()?;
-        Ok(place.map(|place| Self {
+        let Some(place) = Place::from_env()? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
             job: place.job,
             worker: place.worker,
             life: Some((place.incarnation, place.epoch)),
+            settings: TrainingArgs::settings_from_env().map_err(place::Error::Settings)?,
             ..Self::new(vars, place.servers)
         }))
     }

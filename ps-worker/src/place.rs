@@ -27,6 +27,9 @@ pub enum Error {
     /// One is missing.
     #[error("environment variable {0}: it is not set; `ps-worker -- CMD` sets it for its program")]
     Missing(&'static str),
+    /// How to train makes no sense.
+    #[error("environment variables PS_*: {0}")]
+    Settings(String),
     /// One has a value that it cannot have.
     #[error("environment variable {name}: found `{found}`, expected {expected}")]
     Invalid {
@@ -43,7 +46,7 @@ const JOB: &str = "PS_JOB_ID";
 const SERVERS: &str = "PS_SERVER_ADDRESSES";
 const WORKER: &str = "PS_WORKER_INDEX";
 const WORKERS: &str = "PS_WORKERS";
-const INCARNATION: &str = "PS_INCARNATION";
+pub(crate) const INCARNATION: &str = "PS_INCARNATION";
 const EPOCH: &str = "PS_EPOCH";
 
 impl Place {

@@ -21,6 +21,7 @@ use ps_runtime::advertise::advertised;
 use ps_runtime::files::{Directory, FileStore};
 use ps_runtime::model_file;
 use ps_runtime::process::EXIT_USAGE;
+use ps_runtime::training_args::variable;
 use ps_runtime::transport;
 use ps_runtime::{Outside, Shutdown};
 use std::ffi::OsString;
@@ -97,12 +98,12 @@ pub fn model(models: &Models, args: &ModelArgs) -> anyhow::Result<Box<dyn Comput
     Ok(Box::new(Made::new(models, args)?.model()?))
 }
 
-/// A program of the user's that does the work, told where the data are.
+/// A program of the user's that does the work, told of model and data what we were told.
 fn program(args: &Args) -> Workload {
-    let read = &args.model.read;
-    let folders = [("PS_DATA", &args.model.data), ("PS_TEST", &read.test)];
-    let given = folders.into_iter().filter_map(|(name, path)| Some((name, path.clone()?.into())));
-    let program = UserProgram::new(args.program.clone(), given.collect());
+    let given = args.model.to_args();
+    let given = given.iter().map(|argument| variable(argument));
+    let variables = given.map(|(name, value)| (name, value.into())).collect();
+    let program = UserProgram::new(args.program.clone(), variables);
     let data = DataDescription { kind: DataKind::Program, ..DataDescription::default() };
     Workload { data, kind: WorkloadKind::Program(Box::new(program)) }
 }
@@ -198,13 +199,13 @@ async fn run_alone(
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("out"));
     let files = if index == 0 { Some(Directory::open(&out)?) } else { None };
     let layout = compute.layout().clone();
-    let workers = args.workers.unwrap_or(1);
-    let mut show = Show::new(&settings, compute.train_samples() / u64::from(workers), &outside);
+    let sharing = if args.model.read.sharded { 1 } else { args.workers.unwrap_or(1) };
+    let mut show = Show::new(&settings, compute.train_samples() / u64::from(sharing), &outside);
     let config = AloneConfig {
         job: args.process.job_id,
         servers: args.servers,
         index,
-        workers,
+        sharing,
         settings,
         // A program of a job with a master starts us where `ps-worker -- CMD` put it.
         life: Place::from_env()?.map(|place| (place.incarnation, place.epoch)),

@@ -5,7 +5,7 @@ use crate::place::Place;
 use crate::train::{Program, ProgramRun};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use ps_core::settings::TrainingSettings;
+use ps_runtime::TrainingArgs;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -22,12 +22,12 @@ pub struct UserProgram {
     /// The program and its arguments; at least one word.
     command: Vec<OsString>,
     /// More variables: where the data are.
-    variables: Vec<(&'static str, OsString)>,
+    variables: Vec<(String, OsString)>,
 }
 
 impl UserProgram {
     /// The program named by the first word, with the rest as its arguments.
-    pub fn new(command: Vec<OsString>, variables: Vec<(&'static str, OsString)>) -> Self {
+    pub fn new(command: Vec<OsString>, variables: Vec<(String, OsString)>) -> Self {
         Self { command, variables }
     }
 
@@ -45,7 +45,8 @@ impl UserProgram {
             }
         }
         command.envs(place(run).to_variables());
-        command.envs(settings(&run.settings));
+        // Under the names that our own options have: who starts `ps-worker` need not repeat them.
+        command.envs(TrainingArgs::from(&run.settings).to_variables());
         command.envs(self.variables.iter().cloned());
         let name = program.to_string_lossy().into_owned();
         let child = command.spawn().map_err(|error| {
@@ -65,20 +66,6 @@ fn place(run: &ProgramRun) -> Place {
         incarnation: run.incarnation,
         epoch: run.shard_map.epoch,
     }
-}
-
-/// How the job trains, under the names that our own options have: a program that starts
-/// `ps-worker` need not repeat them.
-fn settings(settings: &TrainingSettings) -> Vec<(&'static str, String)> {
-    let bound = settings.staleness_bound.map_or("none".to_owned(), |bound| bound.to_string());
-    vec![
-        ("PS_OPTIMIZER", settings.optimizer.name().to_owned()),
-        ("PS_LR", settings.learning_rate.base.to_string()),
-        ("PS_PASSES", settings.passes.to_string()),
-        ("PS_BATCH_SIZE", settings.batch_size.to_string()),
-        ("PS_SEED", settings.seed.to_string()),
-        ("PS_STALENESS_BOUND", bound),
-    ]
 }
 
 impl Program for UserProgram {
@@ -141,7 +128,6 @@ impl Drop for Running {
 mod tests {
     use super::*;
     use ps_proto::v1;
-    use ps_runtime::TrainingArgs;
 
     fn run_of(stop: BoxFuture<'static, ()>) -> ProgramRun {
         ProgramRun {
@@ -159,7 +145,7 @@ mod tests {
 
     async fn shell(script: &str, stop: BoxFuture<'static, ()>) -> Result<u8, ComputeError> {
         let command = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
-        let variables = vec![("PS_DATA", OsString::from("/data"))];
+        let variables = vec![("PS_DATA".to_owned(), OsString::from("/data"))];
         UserProgram::new(command, variables).run(run_of(stop)).await
     }
 

@@ -166,6 +166,25 @@ impl Member {
     }
 }
 
+/// Tells the master at this address why a host cannot do its part; the job fails with that reason.
+///
+/// # Errors
+/// The master does not answer, or refuses.
+pub async fn report_failure(
+    outside: &Outside,
+    address: &str,
+    job: &str,
+    reason: &str,
+) -> Result<(), Error> {
+    let link = Link::new(&outside.connector, address, &outside.clock, outside.seed)?;
+    let patience = Patience { attempt: ATTEMPT, total: ATTEMPT, waits: false };
+    let attempt = |channel| {
+        let report = v1::FailureReport { job: job.to_owned(), reason: reason.to_owned() };
+        async move { client(channel).report_failure(report).await.map(drop) }
+    };
+    link.call(patience, attempt, |_| ()).await.map_err(|status| error(address, &status))
+}
+
 fn client(channel: Channel) -> MasterClient<Channel> {
     MasterClient::new(channel).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX)
 }

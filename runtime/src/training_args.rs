@@ -1,7 +1,7 @@
 //! The options that say how to train, shared by whoever decides it: the master, or a worker alone.
 
-use clap::Args;
-use ps_core::optimizer::{Correction, Optimizer};
+use clap::{Args, FromArgMatches};
+use ps_core::optimizer::{Correction, Optimizer, OptimizerKind};
 use ps_core::schedule::{LearningRate, Schedule};
 use ps_core::settings::{Error, TrainingSettings};
 
@@ -94,6 +94,22 @@ impl TrainingArgs {
         Ok(settings)
     }
 
+    /// The settings that the `PS_*` variables of this process stand for.
+    ///
+    /// # Errors
+    /// A variable with a value that it cannot have.
+    pub fn settings_from_env() -> Result<TrainingSettings, String> {
+        let command = Self::augment_args(clap::Command::new("env"));
+        let found = command.try_get_matches_from(["env"]).map_err(|error| error.to_string())?;
+        let args = Self::from_arg_matches(&found).map_err(|error| error.to_string())?;
+        args.settings().map_err(|error| error.to_string())
+    }
+
+    /// The options that were given, as variables for a process that takes the same options.
+    pub fn to_variables(&self) -> Vec<(String, String)> {
+        self.to_args().iter().map(|argument| variable(argument)).collect()
+    }
+
     /// The options that were given, as arguments for a process that takes the same.
     pub fn to_args(&self) -> Vec<String> {
         let text = |value: &Option<String>| value.clone();
@@ -119,6 +135,52 @@ impl TrainingArgs {
         ];
         let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
         given.map(|(name, value)| format!("{name}={value}")).collect()
+    }
+}
+
+/// The variable that says what an argument `--name` or `--name=value` says.
+pub fn variable(argument: &str) -> (String, String) {
+    let (name, value) = argument.split_once('=').unwrap_or((argument, "true"));
+    let name = name.trim_start_matches('-').to_uppercase().replace('-', "_");
+    (format!("PS_{name}"), value.to_owned())
+}
+
+impl From<&TrainingSettings> for TrainingArgs {
+    /// The options that give these settings.
+    fn from(settings: &TrainingSettings) -> Self {
+        let LearningRate { base, schedule, warmup } = settings.learning_rate;
+        let (mut step_every, mut step_factor, mut cosine_minimum) = (None, None, None);
+        match schedule {
+            Schedule::Constant => (),
+            Schedule::Step { every, factor } => {
+                (step_every, step_factor) = (Some(every), Some(factor));
+            }
+            Schedule::Cosine { minimum } => cosine_minimum = Some(minimum),
+        }
+        let momentum = match settings.optimizer.kind {
+            OptimizerKind::Momentum { momentum } | OptimizerKind::Nesterov { momentum } => {
+                Some(momentum)
+            }
+            _ => None,
+        };
+        let bound = settings.staleness_bound;
+        Self {
+            passes: Some(settings.passes),
+            batch_size: Some(settings.batch_size),
+            optimizer: Some(settings.optimizer.name().to_owned()),
+            lr: Some(base),
+            momentum,
+            weight_decay: Some(settings.optimizer.weight_decay),
+            schedule: Some(schedule.name().to_owned()),
+            step_every,
+            step_factor,
+            cosine_minimum,
+            warmup: Some(warmup),
+            clip_norm: settings.clip_norm,
+            staleness_bound: Some(bound.map_or("none".to_owned(), |bound| bound.to_string())),
+            staleness_correction: Some(settings.staleness_correction.name().to_owned()),
+            seed: Some(settings.seed),
+        }
     }
 }
 
@@ -174,6 +236,36 @@ mod tests {
         assert!(bad.settings().unwrap_err().to_string().contains("--passes"));
         let bad = TrainingArgs { optimizer: Some("sdg".into()), ..Default::default() };
         assert!(bad.settings().unwrap_err().to_string().contains("sgd"));
+    }
+
+    #[test]
+    fn settings_are_told_and_read_whole() {
+        let steps = TrainingArgs {
+            optimizer: Some("nesterov".into()),
+            momentum: Some(0.8),
+            weight_decay: Some(0.01),
+            lr: Some(0.03),
+            schedule: Some("step".into()),
+            step_every: Some(0.25),
+            step_factor: Some(0.5),
+            warmup: Some(0.1),
+            clip_norm: Some(2.0),
+            staleness_bound: Some("none".into()),
+            staleness_correction: Some("lr".into()),
+            ..TrainingArgs::default()
+        };
+        let waves = TrainingArgs {
+            optimizer: Some("adamw".into()),
+            schedule: Some("cosine".into()),
+            cosine_minimum: Some(0.2),
+            ..TrainingArgs::default()
+        };
+        for args in [TrainingArgs::default(), steps, waves] {
+            let settings = args.settings().unwrap();
+            assert_eq!(TrainingArgs::from(&settings).settings().unwrap(), settings);
+        }
+        assert_eq!(variable("--batch-size=3"), ("PS_BATCH_SIZE".into(), "3".into()));
+        assert_eq!(variable("--sharded"), ("PS_SHARDED".into(), "true".into()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import DIGITS, ENVIRONMENTS, OFFLINE, ROOT, metrics
+from conftest import DIGITS, ENVIRONMENTS, LAUNCH, OFFLINE, ROOT, metrics, python
 
 TOOLKIT = ENVIRONMENTS / "tests" / "bin" / "train"
 
@@ -147,6 +147,38 @@ def test_the_request_is_one_that_the_service_takes(aws):
     assert described["ResourceConfig"]["InstanceCount"] == 3
     definitions = json.loads((ROOT / "deploy/sagemaker/metric_definitions.json").read_text())
     assert request["AlgorithmSpecification"]["MetricDefinitions"] == definitions
+
+
+@pytest.mark.parametrize("sdk", ["sdk2", "sdk3"])
+def test_the_launchers_requests_say_what_was_asked(aws, sdk, tmp_path):
+    """What launch.py has the SDKs send, as far as moto keeps it."""
+    done = subprocess.run(
+        [python(sdk), str(LAUNCH), "--data", "s3://bucket/digits", "--output", "s3://bucket/out",
+         "--role", "arn:aws:iam::123456789012:role/job", "--image", "ps:1", "--sharded", "--spot",
+         "--checkpoints", "s3://bucket/kept", "--max-run-s", "1000", "--no-wait",
+         "--group", "cpu", "ml.m5.xlarge", "1", "--group", "more", "ml.m5.2xlarge", "2",
+         "--hyperparameter", "server-groups=cpu", "worker-groups=more"],
+        # Moto cannot say what a role may do.
+        env={**OFFLINE, "AWS_ENDPOINT_URL": aws, "SAGEMAKER_VALIDATE_ROLE": "false"},
+        text=True, timeout=120,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    sagemaker = client("sagemaker", aws)
+    names = [it["TrainingJobName"]
+             for it in sagemaker.list_training_jobs(MaxResults=100)["TrainingJobSummaries"]]
+    jobs = [sagemaker.describe_training_job(TrainingJobName=name) for name in names]
+    job = next(job for job in jobs
+               if job["AlgorithmSpecification"].get("TrainingImage") == "ps:1"
+               and job["TrainingJobName"].startswith("parameter-server") == (sdk == "sdk3"))
+    source = job["InputDataConfig"][0]["DataSource"]["S3DataSource"]
+    assert source["S3DataDistributionType"] == "ShardedByS3Key"
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 1000, "MaxWaitTimeInSeconds": 2000}
+    assert job["EnableManagedSpotTraining"] is True
+    assert job["CheckpointConfig"]["S3Uri"] == "s3://bucket/kept"
+    groups = job["ResourceConfig"]["InstanceGroups"]
+    assert [group["InstanceGroupName"] for group in groups] == ["cpu", "more"]
+    # Metric definitions are sent as well; moto answers with some of its own.
+    assert "sagemaker_parameter_server_enabled" in job["HyperParameters"]
 
 
 def test_code_in_s3_is_fetched_and_run(aws, psrun, tmp_path):

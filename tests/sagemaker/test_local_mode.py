@@ -53,7 +53,8 @@ def test_a_misspelt_hyperparameter_stops_the_job(tmp_path):
 def test_a_trained_model_is_a_start(tmp_path):
     first = launch("sdk2", tmp_path / "first", "--hyperparameter", "passes=10")
     reported = first.model().check()
-    again = launch("sdk2", tmp_path / "again", "--model", str(first.folder / "extracted"),
+    # As the service gives it: the archive in the channel's folder.
+    again = launch("sdk2", tmp_path / "again", "--model", str(first.archive.parent),
                    "--hyperparameter", "passes=1", "lr=0.01")
     assert again.code == 0, again.output
     model = again.model()

@@ -179,10 +179,14 @@ fn data_that_cannot_be_read_fail_the_job_at_once() {
         std::fs::write(training.join("train.csv"), "a,label\n1,\n").unwrap();
     }
     let mut started = hosts.start_all(&job_id("data"));
-    let second = started[1].wait(SOON);
-    second.expect_code(1);
-    let failure = hosts.failure(&hosts.names()[1]).unwrap();
-    assert!(failure.contains("worker 0") && failure.contains("train.csv"), "{failure}");
+    for (host, end) in hosts.names().iter().zip(wait_all(&mut started, SOON)) {
+        end.expect_code(1);
+        let failure = hosts.failure(host).unwrap();
+        assert!(failure.starts_with(host.as_str()), "{failure}");
+        // Whichever host it is, it says whose worker failed and why.
+        assert!(failure.contains(hosts.names()[1].as_str()), "{failure}");
+        assert!(failure.contains("worker 0") && failure.contains("train.csv"), "{failure}");
+    }
 }
 
 #[test]

@@ -29,7 +29,8 @@ pub struct Program {
 
 impl Program {
     /// The program that the hyperparameters name, and what people should know of the choice.
-    /// `fetch` brings code that is in S3 into a folder; it is called when that code is to run.
+    /// `fetch` brings code that is in S3 or in an archive into a folder; it is called when that code is
+    /// to run.
     ///
     /// # Errors
     /// It is nowhere, or cannot be fetched.
@@ -57,7 +58,7 @@ impl Program {
             (None, None, _) => return Ok((None, Vec::new())),
         };
         let submitted = match hyperparameters.get(SUBMITTED) {
-            Some(place) if place.starts_with("s3://") => {
+            Some(place) if place.starts_with("s3://") || place.ends_with(".tar.gz") => {
                 Some(fetch(place).map_err(|why| Error::new(format!("{SUBMITTED}: {why}")))?)
             }
             place => place.map(|place| PathBuf::from(place.trim_start_matches("file://"))),

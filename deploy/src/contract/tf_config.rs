@@ -58,6 +58,13 @@ impl Cluster {
     pub fn read(text: &str) -> Result<Self, Error> {
         let value: Value = serde_json::from_str(text)
             .map_err(|error| wrong(format!("expected a JSON object: {error}")))?;
+        if value.get("sparseCluster").is_some() {
+            return Err(wrong(
+                "a `sparseCluster` (a TFJob with enableDynamicWorker) names no chief and shows a \
+                 server only itself, so that nobody could say who coordinates: leave \
+                 enableDynamicWorker out",
+            ));
+        }
         let cluster = value.get("cluster").and_then(Value::as_object);
         let cluster = cluster.ok_or_else(|| wrong("expected a JSON object with `cluster`"))?;
         let tasks = tasks(cluster)?;

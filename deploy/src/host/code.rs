@@ -12,13 +12,18 @@ const ARCHIVE_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of what is in it: a small archive must not fill a disk.
 const UNPACKED_BYTES_MAX: u64 = 4 << 30;
 
-/// Fetches the archive at this place (a `sourcedir.tar.gz`) and unpacks it into `BASE/code`.
+/// Fetches the archive at this place (a `sourcedir.tar.gz`, in S3 or, without a network, here) and unpacks it into `BASE/code`.
 ///
 /// # Errors
 /// It cannot be had or is no such archive, in words.
 pub(super) fn fetch(place: &str, base: &Path, variables: &Variables) -> Result<PathBuf, String> {
-    let location: Location = place.parse()?;
-    let content = s3::fetch(&location, variables, ARCHIVE_BYTES_MAX)?;
+    let content = if place.starts_with("s3://") {
+        let location: Location = place.parse()?;
+        s3::fetch(&location, variables, ARCHIVE_BYTES_MAX)?
+    } else {
+        let path = place.trim_start_matches("file://");
+        std::fs::read(path).map_err(|error| format!("reading {path}: {error}"))?
+    };
     let folder = base.join("code");
     unpack(&content, &folder).map_err(|error| {
         format!("unpacking {place} (a .tar.gz) into {}: {error}", folder.display())
@@ -56,6 +61,17 @@ mod tests {
             unpack(&archive("train.sh", content.as_bytes()), &folder).unwrap();
             assert_eq!(std::fs::read_to_string(folder.join("train.sh")).unwrap(), content);
         }
+    }
+
+    #[test]
+    fn an_archive_that_is_here_needs_no_network() {
+        let base = tempfile::tempdir().unwrap();
+        let place = base.path().join("sourcedir.tar.gz");
+        std::fs::write(&place, archive("train.sh", b"x")).unwrap();
+        let folder = fetch(place.to_str().unwrap(), base.path(), &Variables::new()).unwrap();
+        assert!(folder.join("train.sh").is_file());
+        let why = fetch("/no/such.tar.gz", base.path(), &Variables::new()).unwrap_err();
+        assert!(why.contains("/no/such.tar.gz"), "{why}");
     }
 
     #[test]

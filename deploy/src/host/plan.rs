@@ -59,7 +59,7 @@ pub fn plan(
         has_program: program.is_some(),
         ..Rules::HOST
     };
-    Plan::of_host(job.to_owned(), layout.describe(), lead, members, rules)
+    Plan::of_host(layout.host.clone(), job.to_owned(), layout.describe(), lead, members, rules)
 }
 
 /// Where processes of this host listen, and what others are told.

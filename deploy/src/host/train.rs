@@ -13,8 +13,8 @@ use crate::orphans::Children;
 use crate::plan::{DEFAULT_JOB, Lead, Plan};
 use crate::{check, streams};
 use anyhow::Context;
-use ps_runtime::Shutdown;
 use ps_runtime::process::{EXIT_USAGE, Unparsed, parse_with};
+use ps_runtime::{Outside, Shutdown};
 use ps_worker::model::Models;
 use std::ffi::OsString;
 use std::net::TcpListener;
@@ -103,7 +103,10 @@ fn prepare(models: &Models, args: Vec<OsString>, variables: &Variables) -> Resul
     let setting = setting.ok_or_else(|| refuse("", EXIT_USAGE, nobody(variables)))?;
     setting.check_switch().map_err(|what| refuse(&host, 1, what))?;
     let usage = |what| refuse(&host, EXIT_USAGE, what);
-    check::usage(models, &args.model, &args.training).map_err(usage)?;
+    check::usage(&args.model, &args.training).map_err(usage)?;
+    if program.is_none() {
+        check::model_name(models, &args.model.model).map_err(usage)?;
+    }
     let site = setting.site(&args.host).map_err(usage)?;
     let asked = Some(args.process.job_id.as_str()).filter(|id| *id != DEFAULT_JOB);
     let job = asked.or_else(|| setting.job()).unwrap_or(DEFAULT_JOB).to_owned();
@@ -201,8 +204,8 @@ impl Host {
 
     fn run(self) -> ExitCode {
         let process = self.args.process.clone();
-        ps_runtime::process::run("psrun train", &process, |_, shutdown| async move {
-            let result = self.work(shutdown).await;
+        ps_runtime::process::run("psrun train", &process, |outside, shutdown| async move {
+            let result = self.work(outside, shutdown).await;
             let host = self.setting.host();
             let ended = match result {
                 Ok(ended) => ended,
@@ -216,7 +219,7 @@ impl Host {
     }
 
     /// Waits for the others, and runs the processes of this host to their end.
-    async fn work(&self, shutdown: Shutdown) -> anyhow::Result<Ended> {
+    async fn work(&self, outside: Outside, shutdown: Shutdown) -> anyhow::Result<Ended> {
         for note in self.setting.notes().iter().chain(&self.notes) {
             tracing::warn!("{note}");
         }
@@ -237,7 +240,8 @@ impl Host {
         }
         // Itself again: whatever models it was built with, its workers have them too.
         let program = std::env::current_exe().context("finding the program that runs")?;
-        let ended = job::run_part(&program, &plan, &Logs::Through, shutdown, children).await;
+        let ended =
+            job::run_part(&program, &plan, &Logs::Through, outside, shutdown, children).await;
         adopting.abort();
         ended
     }

@@ -162,7 +162,10 @@ fn a_worker_that_cannot_begin_fails_its_host() {
     let mut host = Supervision::new(Rules::HOST);
     host.started(SERVER);
     host.started(WORKER);
-    host.exited(WORKER, End::Code(1), "worker 0");
+    let actions = host.exited(WORKER, End::Code(1), "worker 0");
+    // The master first, that it does not take what follows for a wish to stop.
+    let is_first = matches!(&actions[0], Action::Report(WORKER, why) if why.contains("worker 0"));
+    assert!(is_first && actions[1] == Action::Pass(Signal::Terminate), "{actions:?}");
     host.exited(SERVER, End::Code(143), "server 1");
     let why = host.verdict().unwrap_err().to_string();
     assert!(why.contains("worker 0") && why.contains("before it could train"), "{why}");

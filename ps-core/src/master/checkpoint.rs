@@ -103,7 +103,9 @@ impl Machine {
             return;
         }
         known.is_last_asked = true;
-        let has_news = known.has_trained && self.samples_done() > 0;
+        // What is leased as a whole is counted when it is done, and is in the weights before.
+        let is_whole = self.kind().is_some_and(|kind| kind.is_whole());
+        let has_news = self.checkpoints.has_trained && (is_whole || self.samples_done() > 0);
         if has_news && !matches!(stop, Stop::Diverged(_)) {
             self.ask_checkpoint(now);
         }

@@ -177,6 +177,12 @@ impl Machine {
         self.advance(now);
     }
 
+    /// Ends the job because a host cannot do its part, in the host's own words.
+    pub fn host_failed(&mut self, reason: String, now: Duration) {
+        self.fail(reason, now);
+        self.advance(now);
+    }
+
     pub(super) fn leave(&mut self, exit_code: u8, reason: Option<String>, now: Duration) {
         let patience = match self.signalled {
             Some(at) => (at + LEFT_AFTER_SIGNAL).saturating_sub(now),

@@ -30,6 +30,15 @@ pub enum Correction {
 pub struct UnknownCorrection(pub String);
 
 impl Correction {
+    /// The word that stands for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Auto => "auto",
+            Self::LearningRate => "lr",
+        }
+    }
+
     /// The rate for a gradient of this staleness, weight decay included.
     pub fn rate(self, kind: &OptimizerKind, learning_rate: f32, staleness: u64) -> f32 {
         let applies = match self {

@@ -1,8 +1,10 @@
 //! Start weights from a model that was trained before, in the place of the seed's.
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
+use flate2::read::GzDecoder;
 use ps_core::safetensors_file::{self, Archive};
 use ps_core::{Layout, TensorSpec};
 use ps_runtime::model_file::MODEL_FILE;
@@ -13,7 +15,8 @@ use safetensors::tensor::{Dtype, TensorView};
 pub enum InitialError {
     /// It cannot be read.
     #[error(
-        "initial model {path}: {error}; name a safetensors file, or a folder with {MODEL_FILE}"
+        "initial model {path}: {error}; name a safetensors file, or a folder with {MODEL_FILE} or \
+         {ARCHIVE}"
     )]
     Read {
         /// The file.
@@ -94,14 +97,21 @@ pub enum InitialError {
     },
 }
 
-/// The weights of a model's layout, by name, from a safetensors file or a folder with
-/// `model.safetensors`. What else is in the file is named in a warning.
+/// What a SageMaker job's model is packed into, and comes as when another job starts from it.
+const ARCHIVE: &str = "model.tar.gz";
+
+/// The weights of a model's layout, by name, from a safetensors file, a `.tar.gz` that holds a
+/// `model.safetensors`, or a folder with one of these. What else is in the file is named in a warning.
 ///
 /// # Errors
 /// A tensor of the model is not there, has another shape, or cannot be used.
 pub fn initial_weights(path: &Path, layout: &Layout) -> Result<Vec<f32>, InitialError> {
-    let path = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
-    let file = std::fs::read(&path);
+    let path = file_in(path);
+    let file = if path.extension().is_some_and(|it| it == "gz") {
+        packed(&path)
+    } else {
+        std::fs::read(&path)
+    };
     let file = file.map_err(|error| InitialError::Read { path: path.clone(), error })?;
     let archive = safetensors_file::open(&file);
     let archive = archive.map_err(|error| InitialError::Format { path: path.clone(), error })?;
@@ -116,6 +126,32 @@ pub fn initial_weights(path: &Path, layout: &Layout) -> Result<Vec<f32>, Initial
         tracing::warn!("initial model {path}: not in this model, and left out: {extra}");
     }
     Ok(weights)
+}
+
+/// The model in a folder: itself, or in the archive that a SageMaker job leaves.
+fn file_in(path: &Path) -> PathBuf {
+    if !path.is_dir() {
+        return path.to_owned();
+    }
+    let archive = path.join(ARCHIVE);
+    if archive.is_file() && !path.join(MODEL_FILE).is_file() {
+        return archive;
+    }
+    path.join(MODEL_FILE)
+}
+
+/// The model in an archive.
+fn packed(path: &Path) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Archive::new(GzDecoder::new(std::fs::File::open(path)?));
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        if entry.path()?.file_name().is_some_and(|name| name == MODEL_FILE) {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content)?;
+            return Ok(content);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no {MODEL_FILE} in it")))
 }
 
 /// In the order of the alphabet: the library's is that of a hash.
@@ -196,6 +232,27 @@ mod tests {
         let layout = layout(&[("b", &[2]), ("a", &[2, 2]), ("s", &[])]);
         let weights: Vec<f32> = (0..7).map(|i| i as f32 * 0.3).collect();
         assert_eq!(read(&to_safetensors(&layout, &weights).unwrap(), &layout), Ok(weights));
+    }
+
+    #[test]
+    fn a_jobs_archive_is_started_from() {
+        let layout = layout(&[("a", &[2])]);
+        let file = to_safetensors(&layout, &[1.0, 2.0]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let archive = |name: &str| {
+            let packed = std::fs::File::create(folder.path().join(ARCHIVE)).unwrap();
+            let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(
+                packed,
+                flate2::Compression::fast(),
+            ));
+            let mut header = tar::Header::new_gnu();
+            header.set_size(file.len() as u64);
+            builder.append_data(&mut header, name, &file[..]).unwrap();
+            builder.into_inner().unwrap().finish().unwrap();
+            initial_weights(folder.path(), &layout).map_err(|error| error.to_string())
+        };
+        assert_eq!(archive("./model.safetensors"), Ok(vec![1.0, 2.0]));
+        assert!(archive("other").unwrap_err().contains("there is no model.safetensors in it"));
     }
 
     #[test]

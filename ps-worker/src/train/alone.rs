@@ -22,8 +22,8 @@ pub struct AloneConfig {
     pub servers: Vec<String>,
     /// Which of the workers it is.
     pub index: u32,
-    /// How many workers share the data.
-    pub workers: u32,
+    /// How many workers share the data; 1 where the data are this worker's own.
+    pub sharing: u32,
     /// How to train.
     pub settings: TrainingSettings,
     /// How long one attempt of a call to a server may take.
@@ -140,8 +140,9 @@ async fn train(
 ) -> Result<Option<Evaluation>, Error> {
     let settings = &config.settings;
     let samples = trainer.train_samples();
-    let (index, workers) = (u64::from(config.index), u64::from(config.workers.max(1)));
-    let share = samples * index / workers..samples * (index + 1) / workers;
+    let sharing = u64::from(config.sharing.max(1));
+    let part = u64::from(config.index).min(sharing - 1);
+    let share = samples * part / sharing..samples * (part + 1) / sharing;
     let total = (share.end - share.start) * settings.passes;
     let mut done = 0;
     let mut last = None;

@@ -145,9 +145,9 @@ impl Life {
         };
         let code = program.run(run).await?;
         match code {
-            0 => Ok(Some(v1::LeaseResult { lease: task.lease, ..v1::LeaseResult::default() })),
-            // It was told to end, and the master says what this process ends with.
+            // It was told to end before it was done, and the master says what this process ends with.
             _ if self.heart.watcher().word().stop => Ok(None),
+            0 => Ok(Some(v1::LeaseResult { lease: task.lease, ..v1::LeaseResult::default() })),
             code => Err(Error::Program(code)),
         }
     }

@@ -55,7 +55,7 @@ async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> 
         job: "sim".into(),
         servers: scenario.server_addresses(),
         index: host as u32,
-        workers: scenario.shape.hosts as u32,
+        sharing: scenario.shape.hosts as u32,
         settings: scenario.settings(),
         attempt: Duration::from_millis(700),
         patience: Duration::from_secs(60),
