@@ -108,6 +108,23 @@ def plain(value):
     return str(value)
 
 
+def test_a_program_gets_the_arguments_that_the_toolkit_gives_it(psrun, tmp_path):
+    given = {"n": "3", "shuffle": "true", "widths": "[64, 32]", "words": '["a", "b c"]',
+             "name": '"x y"', "nothing": "null", "rate": "0.25", "map": '{"k": 1, "b": true}',
+             "plain": "it's text", "model_dir": '"/opt/ml/model"', "sagemaker_program": '"dump.sh"'}
+    base = opt_ml(tmp_path, given)
+    (base / "code" / "dump.sh").write_text('#!/bin/sh\nfor word; do echo "ARGUMENT=$word"; done\n')
+    theirs = toolkit(base, "dump.sh")
+    expected = [line.removeprefix("ARGUMENT=") for line in theirs.stdout.splitlines()
+                if line.startswith("ARGUMENT=")]
+    assert len(expected) == 2 * (len(given) - 1), theirs.stdout
+    ours = subprocess.run([str(psrun), "train"], text=True, capture_output=True, timeout=60,
+                          env={**OFFLINE, "SAGEMAKER_BASE_DIR": str(base)})
+    found = [line.removeprefix("ARGUMENT=") for line in ours.stdout.splitlines()
+             if line.startswith("ARGUMENT=")]
+    assert found == expected, ours.stderr
+
+
 @pytest.fixture(scope="session")
 def aws():
     """The address of a server that is AWS as far as moto knows it."""

@@ -10,10 +10,15 @@ use std::collections::BTreeMap;
 /// The switch that SageMaker's framework estimators set for `parameter_server`.
 pub const PARAMETER_SERVER_SWITCH: &str = "sagemaker_parameter_server_enabled";
 
-/// Hyperparameters by name as they were written; the value is the text that an option of a command
-/// line would have, or nothing for null and for an empty text.
+/// Hyperparameters by name as they were written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hyperparameters(BTreeMap<String, Option<String>>);
+pub struct Hyperparameters {
+    /// The text that an option of a command line would have, or nothing for null and for an empty
+    /// text.
+    options: BTreeMap<String, Option<String>>,
+    /// The values as the sagemaker-training toolkit decodes them.
+    decoded: BTreeMap<String, Value>,
+}
 
 impl Hyperparameters {
     /// From hyperparameters.json: an object of texts.
@@ -22,15 +27,20 @@ impl Hyperparameters {
     /// It is no object.
     pub fn from_file(text: &str) -> Result<Self, Error> {
         let object = object("hyperparameters.json", text)?;
-        let values = object.into_iter().map(|(name, value)| {
-            let value = match value {
-                Value::String(text) => decode(&text),
+        let mut read = Self::default();
+        for (name, value) in object {
+            let (option, decoded) = match value {
+                Value::String(text) => {
+                    let decoded = serde_json::from_str(&text).ok();
+                    (decode(&text), decoded.unwrap_or(Value::String(text)))
+                }
                 // Nobody is known to write it, and its meaning is clear.
-                other => plain(&other),
+                other => (plain(&other), other),
             };
-            (name, value)
-        });
-        Ok(Self(values.collect()))
+            read.options.insert(name.clone(), option);
+            read.decoded.insert(name, decoded);
+        }
+        Ok(read)
     }
 
     /// From a variable such as `SM_HPS`, whose values were decoded before.
@@ -39,19 +49,21 @@ impl Hyperparameters {
     /// It is no object.
     pub fn from_variable(name: &str, text: &str) -> Result<Self, Error> {
         let object = object(name, text)?;
-        Ok(Self(object.iter().map(|(name, value)| (name.clone(), plain(value))).collect()))
+        let options = object.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+        Ok(Self { options, decoded: object.into_iter().collect() })
     }
 
     /// These and the others, which win.
     #[must_use]
     pub fn with(mut self, others: Self) -> Self {
-        self.0.extend(others.0);
+        self.options.extend(others.options);
+        self.decoded.extend(others.decoded);
         self
     }
 
     /// The value of one, by its exact name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.as_deref()
+        self.options.get(name)?.as_deref()
     }
 
     /// Whether one is set to true, however that is spelt.
@@ -61,9 +73,33 @@ impl Hyperparameters {
 
     /// All that are meant for us and have a value, in order.
     pub fn ours(&self) -> impl Iterator<Item = (&str, &str)> {
-        let given =
-            self.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
+        let given = self
+            .options
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
         given.filter(|(name, _)| !is_the_frameworks(name))
+    }
+
+    /// What the toolkit gives a program: `--name value`, or `-n value`, in the order of the names,
+    /// the values as Python prints them.
+    pub fn arguments(&self) -> impl Iterator<Item = (&str, String)> {
+        let given = self.decoded.iter().map(|(name, value)| (name.as_str(), value));
+        let given = given.filter(|(name, _)| *name == "model_dir" || !is_the_frameworks(name));
+        given.map(|(name, value)| {
+            (
+                name,
+                match value {
+                    Value::Object(pairs) => {
+                        let pair = |(key, value): (&String, &Value)| {
+                            format!("{key}={}", python(value, false))
+                        };
+                        pairs.iter().map(pair).collect::<Vec<_>>().join(",")
+                    }
+                    Value::Null => String::new(),
+                    value => python(value, false),
+                },
+            )
+        })
     }
 }
 
@@ -128,6 +164,27 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
+/// A value as Python's `str` shows it, texts in others as its `repr` does.
+fn python(value: &Value, is_inside: bool) -> String {
+    match value {
+        Value::Null => "None".to_owned(),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if is_inside => format!("'{}'", text.replace('\'', "\\'")),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(|item| python(item, true)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(pairs) => {
+            let pair =
+                |(key, value): (&String, &Value)| format!("'{key}': {}", python(value, true));
+            format!("{{{}}}", pairs.iter().map(pair).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
 /// Yes or no, in the spellings of JSON and Python.
 pub fn boolean(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
@@ -143,7 +200,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(text: &str) -> BTreeMap<String, Option<String>> {
-        Hyperparameters::from_file(text).unwrap().0
+        Hyperparameters::from_file(text).unwrap().options
     }
 
     fn value(spelling: &str) -> Option<String> {

@@ -1,7 +1,7 @@
 //! A program of the user's instead of a model: which one, and where it is.
 //!
 //! As with the sagemaker-training toolkit it lies in a folder of its own, runs there, and gets the
-//! hyperparameters that are not ours as `--key value`, sorted by key.
+//! hyperparameters as arguments, as the toolkit writes them.
 
 use super::Error;
 use super::environment::{Contract, Variables};
@@ -66,9 +66,12 @@ impl Program {
         let folder = folder(submitted, base, line)?;
         let arguments: Vec<String> = contract
             .hyperparameters
-            .ours()
+            .arguments()
             .filter(|(name, _)| !is_about_the_program(name))
-            .map(|(name, value)| format!("{} {}", quoted(&format!("--{name}")), quoted(value)))
+            .map(|(name, value)| {
+                let dashes = if name.len() > 1 { "--" } else { "-" };
+                format!("{} {}", quoted(&format!("{dashes}{name}")), quoted(&value))
+            })
             .collect();
         let line = [started(&folder, line), arguments.join(" ")].join(" ").trim_end().to_owned();
         Ok((Some(Self { folder, line }), Vec::new()))
@@ -164,11 +167,13 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         std::fs::create_dir(base.path().join("code")).unwrap();
         std::fs::write(base.path().join("code/train.sh"), "").unwrap();
-        let file = r#"{"sagemaker_program": "\"train.sh\"", "b": "it's", "a": "1",
-                       "sagemaker_job_name": "\"j\""}"#;
+        let file = r#"{"sagemaker_program": "\"train.sh\"", "bb": "it's", "a": "1", "c": "true",
+                       "list": "[1, \"x\"]", "none": "null", "sagemaker_job_name": "\"j\""}"#;
         let (program, notes) = find(base.path(), file).unwrap();
         let program = program.unwrap();
-        assert_eq!(program.line, r"'./train.sh' '--a' '1' '--b' 'it'\''s'");
+        let arguments =
+            r"'-a' '1' '--bb' 'it'\''s' '-c' 'True' '--list' '[1, '\''x'\'']' '--none' ''";
+        assert_eq!(program.line, format!("'./train.sh' {arguments}"));
         assert_eq!((program.folder, notes.len()), (base.path().join("code"), 0));
         let mode = std::fs::metadata(base.path().join("code/train.sh")).unwrap().permissions();
         assert_eq!(mode.mode() & 0o111, 0o111);
