@@ -2,6 +2,7 @@
 
 use ps_core::ids::{Clock, ShardId, Version};
 use ps_core::model_spec::ModelSpec;
+use ps_runtime::pull::Part as PullPart;
 use std::ops::Range;
 
 /// The weights of the whole model at one pull.
@@ -17,18 +18,6 @@ struct Part {
     range: Range<usize>,
     chunks: Vec<Range<usize>>,
     versions: Vec<Version>,
-}
-
-/// One shard's part of the weights, to be written by a pull.
-pub(super) struct PartMut<'a> {
-    /// The shard's values.
-    pub(super) values: &'a mut [f32],
-    /// Where the shard begins in the model.
-    pub(super) start: usize,
-    /// Its chunks, as ranges of the model.
-    pub(super) chunks: &'a [Range<usize>],
-    /// Their versions.
-    pub(super) versions: &'a mut [Version],
 }
 
 impl Weights {
@@ -78,13 +67,13 @@ impl Weights {
     }
 
     /// The shards' parts, side by side.
-    pub(super) fn parts(&mut self) -> Vec<PartMut<'_>> {
+    pub(super) fn parts(&mut self) -> Vec<PullPart<'_>> {
         let mut rest: &mut [f32] = &mut self.values;
         let mut parts = Vec::with_capacity(self.shards.len());
         for part in &mut self.shards {
             let (values, after) = rest.split_at_mut(part.range.len());
             rest = after;
-            parts.push(PartMut {
+            parts.push(PullPart {
                 values,
                 start: part.range.start,
                 chunks: &part.chunks,
