@@ -9,7 +9,7 @@ use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_runtime::bulk::call;
 use ps_runtime::link::{Link, Patience};
-use ps_runtime::pull::{self, Part};
+use ps_runtime::pull::{self, PartMut};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +90,7 @@ pub(crate) async fn read(job: &str, epoch: u64, links: &[Arc<Link>]) -> Result<M
         let range = partition.range(shard);
         let (values, after) = rest.split_at_mut(range.len());
         rest = after;
-        let part = Part { values, start: range.start, chunks, versions };
+        let part = PartMut { values, start: range.start, chunks, versions };
         pulls.push(fill(job, epoch, shard, link, part));
     }
     try_join_all(pulls).await?;
@@ -137,7 +137,13 @@ fn server_report(address: &str, counters: Option<v1::ShardCounters>) -> ServerRe
 }
 
 /// Fills a shard's part of the weights.
-async fn fill(job: &str, epoch: u64, shard: u32, link: &Link, part: Part<'_>) -> Result<(), Error> {
+async fn fill(
+    job: &str,
+    epoch: u64,
+    shard: u32,
+    link: &Link,
+    part: PartMut<'_>,
+) -> Result<(), Error> {
     let part = tokio::sync::Mutex::new(part);
     let attempt = |channel| {
         let request = v1::PullRequest {

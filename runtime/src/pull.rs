@@ -13,7 +13,7 @@ const _: () = assert!(cfg!(target_endian = "little"), "weights are received as t
 
 /// One shard's part of the weights, to be written by a pull.
 #[derive(Debug)]
-pub struct Part<'a> {
+pub struct PartMut<'a> {
     /// The shard's values.
     pub values: &'a mut [f32],
     /// Where the shard begins in the model.
@@ -30,7 +30,7 @@ pub struct Part<'a> {
 /// The call failed, or something else came.
 pub async fn header(messages: &mut BulkReader<v1::PullMessage>) -> Result<v1::PullHeader, Status> {
     match messages.next().await? {
-        Some(bulk::Part::Header(header)) => Ok(header),
+        Some(bulk::Item::Header(header)) => Ok(header),
         other => Err(unexpected("weights", &other)),
     }
 }
@@ -42,13 +42,13 @@ pub async fn header(messages: &mut BulkReader<v1::PullMessage>) -> Result<v1::Pu
 /// The call failed, was cut short, or brought something else.
 pub async fn values(
     messages: &mut BulkReader<v1::PullMessage>,
-    part: &mut Part<'_>,
+    part: &mut PartMut<'_>,
     longest: Duration,
     received: impl Fn(u64),
 ) -> Result<(), Status> {
     let mut next = 0;
     while let Some(came) = in_time(longest, messages.next()).await? {
-        if came == bulk::Part::Chunk {
+        if came == bulk::Item::Chunk {
             received(in_time(longest, place(messages, part, next)).await?);
             next += 1;
         }
@@ -63,7 +63,7 @@ pub async fn values(
 
 async fn place(
     messages: &mut BulkReader<v1::PullMessage>,
-    part: &mut Part<'_>,
+    part: &mut PartMut<'_>,
     next: usize,
 ) -> Result<u64, Status> {
     let Some(range) = part.chunks.get(next) else {

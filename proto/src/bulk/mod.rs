@@ -7,6 +7,7 @@
 
 mod body;
 mod fields;
+mod frames;
 mod pieces;
 mod reader;
 mod values;
@@ -14,7 +15,7 @@ mod values;
 pub use body::{request, response};
 pub use pieces::Pieces;
 pub use reader::MessageReader;
-pub use values::{BulkMessage, BulkReader, Chunk, Part};
+pub use values::{BulkMessage, BulkReader, Chunk, Item};
 
 /// Path of `DataPlane.Push`.
 pub const PUSH: &str = "/ps.v1.DataPlane/Push";

@@ -48,11 +48,11 @@ async fn read_pushes(
 ) -> Result<Vec<v1::PushMessage>, Status> {
     let (mut all, mut message) = (Vec::new(), v1::PushMessage::default());
     let mut room = vec![0; 4096];
-    while let Some(part) = reader.next().await? {
-        match part {
-            Part::Header(header) => message.header = Some(header),
-            Part::End => all.push(std::mem::take(&mut message)),
-            Part::Chunk => {
+    while let Some(item) = reader.next().await? {
+        match item {
+            Item::Header(header) => message.header = Some(header),
+            Item::End => all.push(std::mem::take(&mut message)),
+            Item::Chunk => {
                 let chunk = reader.chunk(&mut room).await?;
                 let spans = chunk.spans.iter().map(|s| v1::Span { start: s.start, len: s.len });
                 message.chunks.push(v1::ChunkPayload {
@@ -72,11 +72,11 @@ async fn read_pulls(
 ) -> Result<Vec<v1::PullMessage>, Status> {
     let (mut all, mut message) = (Vec::new(), v1::PullMessage::default());
     let mut room = vec![0; 4096];
-    while let Some(part) = reader.next().await? {
-        match part {
-            Part::Header(header) => message.header = Some(header),
-            Part::End => all.push(std::mem::take(&mut message)),
-            Part::Chunk => {
+    while let Some(item) = reader.next().await? {
+        match item {
+            Item::Header(header) => message.header = Some(header),
+            Item::End => all.push(std::mem::take(&mut message)),
+            Item::Chunk => {
                 let chunk = reader.chunk(&mut room).await?;
                 let values = Bytes::copy_from_slice(&room[..chunk.bytes]);
                 let (index, version) = (chunk.index, chunk.version);
@@ -166,10 +166,10 @@ proptest! {
         let mut bytes: Bytes = push.clone().pieces().concat().into();
         let prefix = bytes.split_to(5);
         prop_assert_eq!(prefix.slice(1..), &(bytes.len() as u32).to_be_bytes()[..]);
-        prop_assert_eq!(v1::PushMessage::decode(bytes).unwrap(), push.clone());
+        prop_assert_eq!(&v1::PushMessage::decode(bytes).unwrap(), &push);
         let pull = pull_of(push);
         let bytes: Bytes = pull.clone().pieces().concat().into();
-        prop_assert_eq!(v1::PullMessage::decode(bytes.slice(5..)).unwrap(), pull.clone());
+        prop_assert_eq!(&v1::PullMessage::decode(bytes.slice(5..)).unwrap(), &pull);
         let kind = Some(v1::push_pull_message::Kind::Pull(pull));
         let both = v1::PushPullMessage { kind };
         let bytes: Bytes = both.clone().pieces().concat().into();
@@ -183,7 +183,7 @@ proptest! {
         let pulls: Vec<_> = pushes.into_iter().map(pull_of).collect();
         let bare: Vec<u8> = pulls.iter().cloned().flat_map(|pull| pull.pieces().concat()).collect();
         let reader = BulkReader::new(messages(cut(bare.into(), &sizes)));
-        prop_assert_eq!(run(read_pulls(reader)).unwrap(), pulls.clone());
+        prop_assert_eq!(&run(read_pulls(reader)).unwrap(), &pulls);
         let wrap = |pull: &v1::PullMessage| v1::PushPullMessage {
             kind: Some(v1::push_pull_message::Kind::Pull(pull.clone())),
         };

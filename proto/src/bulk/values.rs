@@ -47,7 +47,7 @@ impl BulkMessage for v1::PullMessage {
 
 /// What comes next in a stream of messages.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Part<H> {
+pub enum Item<H> {
     /// A header.
     Header(H),
     /// A chunk begins: [`BulkReader::chunk`] reads it.
@@ -69,7 +69,7 @@ pub struct Chunk {
     pub bytes: usize,
 }
 
-/// Reads pushes or pulls, part by part.
+/// Reads pushes or pulls, item by item.
 pub struct BulkReader<M> {
     messages: MessageReader,
     /// The field that each message is in; pulled weights may be in that of another message.
@@ -85,11 +85,11 @@ impl<M: BulkMessage> BulkReader<M> {
         Self { messages, within: None, in_message: false, in_chunk: false, kind: PhantomData }
     }
 
-    /// The next part; `None` at the end of the call.
+    /// The next item; `None` at the end of the call.
     ///
     /// # Errors
     /// The connection broke, or what came is not such a message.
-    pub async fn next(&mut self) -> Result<Option<Part<M::Header>>, Status> {
+    pub async fn next(&mut self) -> Result<Option<Item<M::Header>>, Status> {
         loop {
             if std::mem::take(&mut self.in_chunk) {
                 self.messages.leave().await?;
@@ -104,14 +104,14 @@ impl<M: BulkMessage> BulkReader<M> {
                 self.messages.leave().await?;
             } else if self.messages.at_end() {
                 self.in_message = false;
-                return Ok(Some(Part::End));
-            } else if let Some(part) = self.field().await? {
-                return Ok(Some(part));
+                return Ok(Some(Item::End));
+            } else if let Some(item) = self.field().await? {
+                return Ok(Some(item));
             }
         }
     }
 
-    async fn field(&mut self) -> Result<Option<Part<M::Header>>, Status> {
+    async fn field(&mut self) -> Result<Option<Item<M::Header>>, Status> {
         let key = self.messages.key().await?;
         if let Some(within) = self.within.filter(|_| self.messages.depth() == 0) {
             match key {
@@ -121,11 +121,11 @@ impl<M: BulkMessage> BulkReader<M> {
             return Ok(None);
         }
         match key {
-            (HEADER, LEN) => return Ok(Some(Part::Header(self.messages.header().await?))),
+            (HEADER, LEN) => return Ok(Some(Item::Header(self.messages.header().await?))),
             (CHUNKS, LEN) => {
                 self.messages.enter().await?;
                 self.in_chunk = true;
-                return Ok(Some(Part::Chunk));
+                return Ok(Some(Item::Chunk));
             }
             (number @ (HEADER | CHUNKS), _) => return Err(wrong_type("message", number)),
             other => self.messages.skip(other).await?,

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use http::{Request, Response};
 use ps_core::limits::{BULK_HEADER_BYTES_MAX, MESSAGE_BYTES_MAX, PUSH_CHUNK_WAIT_MS_MAX};
 use ps_core::window::Acknowledgement;
-use ps_proto::bulk::{self, BulkReader, MessageReader, Part, Pieces};
+use ps_proto::bulk::{self, BulkReader, Item, MessageReader, Pieces};
 use ps_proto::convert::Error;
 use ps_proto::convert::data::{Puller, PushStart, check_pull, push_reply};
 use ps_proto::v1;
@@ -127,7 +127,7 @@ impl Service {
     ) -> Result<(PushStart, Acknowledgement, bool), Status> {
         let messages = MessageReader::of_request(request, MESSAGE_BYTES_MAX)?;
         let mut messages = BulkReader::<v1::PushMessage>::new(messages);
-        let Some(Part::Header(header)) = in_time(messages.next()).await? else {
+        let Some(Item::Header(header)) = in_time(messages.next()).await? else {
             return Err(Error::Missing { message: "PushMessage", field: "header" }.into());
         };
         self.check_job(&header.job)?;
@@ -139,8 +139,8 @@ impl Service {
             match in_time(messages.next()).await? {
                 None => break,
                 // Only the first message's header counts.
-                Some(Part::Header(_) | Part::End) => (),
-                Some(Part::Chunk) => {
+                Some(Item::Header(_) | Item::End) => (),
+                Some(Item::Chunk) => {
                     let mut room = self.buffers.take().await?;
                     let chunk = in_time(messages.chunk(&mut room)).await?;
                     self.shard.counters().bytes_received.add(chunk.bytes as u64);

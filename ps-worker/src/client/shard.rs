@@ -13,7 +13,7 @@ use ps_proto::v1::push_pull_message::Kind;
 use ps_runtime::Outside;
 use ps_runtime::bulk::call;
 use ps_runtime::link::Link;
-use ps_runtime::pull::{self, Part, unexpected};
+use ps_runtime::pull::{self, PartMut, unexpected};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -135,7 +135,7 @@ impl ShardClient {
     }
 
     /// Pulls for a step, or as a reader. Returns the clock that the shard has for the worker.
-    pub(super) async fn pull(&self, step: Option<Step>, part: Part<'_>) -> Result<Clock, Error> {
+    pub(super) async fn pull(&self, step: Option<Step>, part: PartMut<'_>) -> Result<Clock, Error> {
         let config = &self.shared.config;
         let puller = step.map(|step| v1::Puller {
             worker: config.worker,
@@ -172,7 +172,7 @@ impl ShardClient {
         &self,
         push: PushCall,
         next: Clock,
-        mut part: Part<'_>,
+        mut part: PartMut<'_>,
     ) -> Result<(PushReport, Clock), Error> {
         let mut pushed = None;
         let both = self
@@ -212,7 +212,7 @@ impl ShardClient {
     async fn receive(
         &self,
         messages: &mut BulkReader<v1::PullMessage>,
-        part: &mut Part<'_>,
+        part: &mut PartMut<'_>,
     ) -> Result<(), Status> {
         let pulled = &self.shared.traffic.bytes_pulled;
         let received = |bytes| {

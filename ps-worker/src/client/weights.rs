@@ -2,7 +2,7 @@
 
 use ps_core::ids::{Clock, ShardId, Version};
 use ps_core::model_spec::ModelSpec;
-use ps_runtime::pull::Part as PullPart;
+use ps_runtime::pull::PartMut;
 use std::ops::Range;
 
 /// The weights of the whole model at one pull.
@@ -67,13 +67,13 @@ impl Weights {
     }
 
     /// The shards' parts, side by side.
-    pub(super) fn parts(&mut self) -> Vec<PullPart<'_>> {
+    pub(super) fn parts(&mut self) -> Vec<PartMut<'_>> {
         let mut rest: &mut [f32] = &mut self.values;
         let mut parts = Vec::with_capacity(self.shards.len());
         for part in &mut self.shards {
             let (values, after) = rest.split_at_mut(part.range.len());
             rest = after;
-            parts.push(PullPart {
+            parts.push(PartMut {
                 values,
                 start: part.range.start,
                 chunks: &part.chunks,
