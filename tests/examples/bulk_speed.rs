@@ -18,7 +18,7 @@ async fn main() -> anyhow::Result<()> {
     let arguments: Vec<usize> =
         std::env::args().skip(1).map(|text| text.parse()).collect::<Result<_, _>>()?;
     let argument = |position: usize, default| arguments.get(position).copied().unwrap_or(default);
-    let (mib, rounds) = (argument(0, 64), argument(1, 15));
+    let (mib, rounds) = (argument(0, 64).max(1), argument(1, 15));
     let elements = mib << 18;
     let server = Server::start(0).await?;
     let config = ClientConfig {
