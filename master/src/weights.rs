@@ -4,12 +4,13 @@ use futures_util::future::try_join_all;
 use ps_core::limits::MESSAGE_BYTES_MAX;
 use ps_core::model_spec::ModelSpec;
 use ps_core::report::ServerReport;
-use ps_proto::convert::data::ELEMENT_BYTES;
+use ps_proto::bulk::{self, BulkReader};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
+use ps_runtime::bulk::call;
 use ps_runtime::link::{Link, Patience};
+use ps_runtime::pull::{self, PartMut};
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
@@ -19,13 +20,13 @@ use tonic::transport::Channel;
 const DESCRIBE: Patience =
     Patience { attempt: Duration::from_secs(2), total: Duration::from_secs(6), waits: false };
 
-/// A shard may be gigabytes; that it still sends is checked message by message.
+/// A shard may be gigabytes; that it still sends is checked chunk by chunk.
 const PULL: Patience =
     Patience { attempt: Duration::from_secs(600), total: Duration::from_secs(6), waits: false };
 
-/// How long the next message of a pull may take; shorter than the patience, so that another
+/// How long the next chunk of a pull may take; shorter than the patience, so that another
 /// connection is tried.
-const NEXT_MESSAGE: Duration = Duration::from_secs(3);
+const NEXT_CHUNK: Duration = Duration::from_secs(3);
 
 /// The model as it is on the servers.
 pub(crate) struct Model {
@@ -80,11 +81,17 @@ pub(crate) async fn read(job: &str, epoch: u64, links: &[Arc<Link>]) -> Result<M
     let mut weights = vec![0.0; spec.layout.elements()];
     let partition = spec.partition();
     let mut rest: &mut [f32] = &mut weights;
+    let chunks: Vec<_> = (0..spec.shards).map(|shard| partition.chunks(shard)).collect();
+    let mut versions: Vec<_> = chunks.iter().map(|chunks| vec![0; chunks.len()]).collect();
     let mut pulls = Vec::with_capacity(links.len());
-    for (shard, link) in (0..).zip(links) {
-        let (part, after) = rest.split_at_mut(partition.range(shard).len());
+    for ((shard, link), (chunks, versions)) in
+        (0..).zip(links).zip(chunks.iter().zip(&mut versions))
+    {
+        let range = partition.range(shard);
+        let (values, after) = rest.split_at_mut(range.len());
         rest = after;
-        pulls.push(pull(job, epoch, shard, link, partition.chunks(shard), part));
+        let part = PartMut { values, start: range.start, chunks, versions };
+        pulls.push(fill(job, epoch, shard, link, part));
     }
     try_join_all(pulls).await?;
     Ok(Model { spec, weights, servers })
@@ -130,13 +137,12 @@ fn server_report(address: &str, counters: Option<v1::ShardCounters>) -> ServerRe
 }
 
 /// Fills a shard's part of the weights.
-async fn pull(
+async fn fill(
     job: &str,
     epoch: u64,
     shard: u32,
     link: &Link,
-    chunks: Vec<Range<usize>>,
-    part: &mut [f32],
+    part: PartMut<'_>,
 ) -> Result<(), Error> {
     let part = tokio::sync::Mutex::new(part);
     let attempt = |channel| {
@@ -147,50 +153,22 @@ async fn pull(
             puller: None,
             encoding: v1::Encoding::F32.into(),
         };
-        let (part, chunks) = (&part, &chunks);
-        async move { pull_once(channel, request, chunks, &mut part.lock().await).await }
+        let part = &part;
+        async move {
+            // The answer's head, too: a connection that is cut says nothing for as long as one waits.
+            let messages = in_time(call(channel, bulk::PULL, [request])).await?;
+            let mut messages = BulkReader::new(messages);
+            in_time(pull::header(&mut messages)).await?;
+            pull::values(&mut messages, &mut *part.lock().await, NEXT_CHUNK, |_| ()).await
+        }
     };
     let pulled = link.call(PULL, attempt, |_| ()).await;
     pulled.map_err(|status| error(shard as usize, link, status.message()))
 }
 
-async fn pull_once(
-    channel: Channel,
-    request: v1::PullRequest,
-    chunks: &[Range<usize>],
-    part: &mut [f32],
-) -> Result<(), Status> {
-    let start = chunks.first().map_or(0, |chunk| chunk.start);
-    let mut has = vec![false; chunks.len()];
-    let mut client = client(channel);
-    // The answer's head, too: a connection that is cut says nothing for as long as one waits.
-    let mut messages = in_time(client.pull(request)).await?.into_inner();
-    while let Some(message) = in_time(messages.message()).await? {
-        for chunk in message.chunks {
-            let index = chunk.index as usize;
-            let bad = || Status::data_loss(format!("chunk {index} is not of this shard's model"));
-            let range = chunks.get(index).ok_or_else(bad)?;
-            let room = part.get_mut(range.start - start..range.end - start).ok_or_else(bad)?;
-            if chunk.values.len() != room.len() * ELEMENT_BYTES {
-                return Err(bad());
-            }
-            let values = chunk.values.chunks_exact(ELEMENT_BYTES);
-            for (weight, bytes) in room.iter_mut().zip(values) {
-                *weight = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-            }
-            has[index] = true;
-        }
-    }
-    match has.iter().position(|has| !has) {
-        // A stream that was cut short: once more.
-        Some(missing) => Err(Status::unavailable(format!("chunk {missing} did not come"))),
-        None => Ok(()),
-    }
-}
-
 async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    let silent = |_| Status::deadline_exceeded(format!("nothing came for {NEXT_MESSAGE:?}"));
-    tokio::time::timeout(NEXT_MESSAGE, answer).await.map_err(silent)?
+    let silent = |_| Status::deadline_exceeded(format!("nothing came for {NEXT_CHUNK:?}"));
+    tokio::time::timeout(NEXT_CHUNK, answer).await.map_err(silent)?
 }
 
 fn client(channel: Channel) -> DataPlaneClient<Channel> {

@@ -2,6 +2,7 @@
 //!
 //! Conversion is the only place that checks what arrives: behind it, values are valid.
 
+pub mod bulk;
 pub mod convert;
 
 /// Generated from `ps/v1/*.proto`; the fields are documented there.

@@ -44,13 +44,23 @@ pub const WORKERS_MAX: u32 = 4096;
 /// Concurrent HTTP/2 streams of one connection: pushes, pulls waiting at the gate, control.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 1100;
 
-/// Bytes of decoded push messages a server works on at once. A push takes its message's worth
-/// before it reads the next one, so memory is bounded with any number of workers connected.
+/// Bytes of chunks that a server receives at once. A push takes a chunk's worth before it reads
+/// one, so memory is bounded with any number of workers connected.
 pub const PUSH_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
 
-/// Milliseconds that a push may take to send its next message. It holds its share of the bytes in
+/// Receive buffers of one chunk that a server keeps when nobody pushes: 16 MiB.
+pub const PUSH_BUFFERS_KEPT_MAX: usize = 64;
+
+/// Milliseconds that a push may take to send its next chunk. It holds its share of the bytes in
 /// flight meanwhile, so a sender that died must not hold it for long.
-pub const PUSH_MESSAGE_WAIT_MS_MAX: u64 = 10_000;
+pub const PUSH_CHUNK_WAIT_MS_MAX: u64 = 10_000;
+
+/// Bytes of a push's or pull's header, and of a request to pull: a job id and a dozen numbers fit
+/// many times over.
+pub const BULK_HEADER_BYTES_MAX: usize = 4 * 1024;
+
+/// Spans of one chunk's payload: one for each element would cover nothing less.
+pub const SPANS_PER_CHUNK_MAX: usize = CHUNK_ELEMENTS_MAX;
 
 /// HTTP/2 stream window: how far a sender may run ahead of the reader of one call.
 pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;

@@ -1,11 +1,10 @@
 //! A server with its listener, its master and its end.
 
 use crate::config::Config;
-use crate::service::Service;
+use crate::service::{DataPlaneCalls, Service};
 use crate::shard::Shard;
-use ps_core::limits::{CONTROL_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
+use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use ps_proto::v1;
-use ps_proto::v1::data_plane_server::DataPlaneServer;
 use ps_proto::v1::shard_control_server::ShardControlServer;
 use ps_runtime::advertise::advertised;
 use ps_runtime::files::Files;
@@ -72,7 +71,7 @@ pub async fn run(
     let lease = config.master.is_none().then_some(config.lease);
     let shard = Arc::new(Shard::new(shard_index, lease, config.dedup));
     let service = Service::new(&config.job, shard.clone(), outside.clock.clone(), checkpoints);
-    let data = DataPlaneServer::new(service.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let data = DataPlaneCalls::new(service.clone());
     let control =
         ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
     let serving = ps_runtime::transport::server()

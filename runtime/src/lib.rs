@@ -6,6 +6,7 @@
 pub mod advertise;
 pub mod backoff;
 mod blocking;
+pub mod bulk;
 pub mod clock;
 mod config_file;
 pub mod files;
@@ -13,6 +14,7 @@ pub mod link;
 pub mod member;
 pub mod model_file;
 pub mod process;
+pub mod pull;
 pub mod shutdown;
 pub mod training_args;
 pub mod transport;

@@ -156,6 +156,8 @@ impl Connector {
             .connect_timeout(CONNECT_TIMEOUT)
             .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
             .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+            // What a peer may send at once is the receiver's word: pulls need it as pushes do.
+            .max_frame_size(limits::FRAME_BYTES_MAX)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)

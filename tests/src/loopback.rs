@@ -69,7 +69,8 @@ impl Server {
         Ok(Self { address, _trigger: trigger, task })
     }
 
-    fn channel(&self) -> Channel {
+    /// A connection of its own.
+    pub fn channel(&self) -> Channel {
         Connector::tcp().channel(&self.address).unwrap_or_else(|error| panic!("{error}"))
     }
 

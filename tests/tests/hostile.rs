@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // The helpers are tests, too.
 
+use bytes::Bytes;
+use prost::Message as _;
 use ps_core::limits::MESSAGE_BYTES_MAX;
+use ps_proto::bulk;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::refused_chunk::Reason as Refused;
 use ps_tests::loopback::{JOB, Server, bytes, model, push};
 use tonic::Code;
+use tower::ServiceExt as _;
 
 async fn server() -> Server {
     let server = Server::start(0).await.unwrap();
@@ -45,6 +49,48 @@ async fn a_message_over_the_limit_gets_a_typed_answer() {
     message.chunks[0].values = vec![0; MESSAGE_BYTES_MAX + 1].into();
     let status = server.push(vec![message]).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
+    goes_on(&server, 0).await;
+}
+
+/// Bytes of a gRPC message with this prefix, as no library of ours would send them.
+async fn push_bytes(server: &Server, compressed: u8, length: usize, bytes: &[u8]) -> Code {
+    let prefix = [[compressed].as_slice(), &u32::try_from(length).unwrap().to_be_bytes()].concat();
+    let frames = vec![Bytes::from(prefix), Bytes::copy_from_slice(bytes)];
+    let request = bulk::request(bulk::PUSH, frames);
+    let response = server.channel().oneshot(request).await.unwrap();
+    let read = async move {
+        let mut answer = bulk::MessageReader::of_response(response, MESSAGE_BYTES_MAX)?;
+        answer.only_message::<v1::PushReply>().await
+    };
+    read.await.unwrap_err().code()
+}
+
+#[tokio::test]
+async fn what_is_no_message_gets_a_typed_answer() {
+    let server = server().await;
+    let good = push(0, &[1.0; 5]).encode_to_vec();
+    let all = good.len();
+    assert_eq!(push_bytes(&server, 1, all, &good).await, Code::Internal, "compressed");
+    assert_eq!(push_bytes(&server, 0, MESSAGE_BYTES_MAX + 1, &[]).await, Code::OutOfRange);
+    assert_eq!(
+        push_bytes(&server, 0, all - 1, &good[..all - 1]).await,
+        Code::Internal,
+        "bad length"
+    );
+    assert_eq!(push_bytes(&server, 0, 3, &[0xff; 3]).await, Code::Internal, "no field");
+    let header = v1::PushHeader { job: "j".repeat(5000), ..v1::PushHeader::default() };
+    let message = v1::PushMessage { header: Some(header), chunks: vec![] }.encode_to_vec();
+    assert_eq!(push_bytes(&server, 0, message.len(), &message).await, Code::InvalidArgument);
+    goes_on(&server, 0).await;
+}
+
+/// Chunks that came before a message turned out to be malformed are applied, and only once.
+#[tokio::test]
+async fn a_push_that_breaks_off_within_a_message_is_completed_by_its_retry() {
+    let server = server().await;
+    let good = push(0, &[1.0; 5]).encode_to_vec();
+    let cut = push_bytes(&server, 0, good.len() + 1, &good).await;
+    assert_eq!(cut, Code::Internal);
     goes_on(&server, 0).await;
 }
 

@@ -1,25 +1,19 @@
-//! The data plane's calls.
+//! The data plane's calls, but for the bulk ones: their gate and their weights only.
 
 use super::{Service, status};
-use crate::shard::{Push, Start};
-use futures_util::{Stream, StreamExt, stream};
+use crate::shard::Start;
 use ps_core::gate::Verdict;
 use ps_core::ids::Clock;
-use ps_core::limits::{MESSAGE_PAYLOAD_BYTES, PUSH_MESSAGE_WAIT_MS_MAX};
+use ps_core::limits::{MESSAGE_PAYLOAD_BYTES, PUSH_CHUNK_WAIT_MS_MAX};
 use ps_core::model_spec::ModelSpec;
-use ps_core::window::Acknowledgement;
 use ps_proto::convert::Error;
-use ps_proto::convert::data::{
-    ELEMENT_BYTES, Payload, Puller, PushStart, check_pull, check_worker, push_reply,
-};
+use ps_proto::convert::data::{ELEMENT_BYTES, Payload, Puller, check_worker};
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlane;
-use std::pin::Pin;
 use std::time::Duration;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
-
-type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl DataPlane for Service {
@@ -82,69 +76,27 @@ impl DataPlane for Service {
 
     async fn push(
         &self,
-        request: Request<Streaming<v1::PushMessage>>,
+        _: Request<Streaming<v1::PushMessage>>,
     ) -> Result<Response<v1::PushReply>, Status> {
-        let (_, acknowledgement, duplicate) = self.take_push(request.into_inner()).await?;
-        Ok(Response::new(push_reply(&acknowledgement, duplicate)))
+        Err(taken_before())
     }
 
-    type PullStream = Replies<v1::PullMessage>;
+    type PullStream = BoxStream<v1::PullMessage>;
 
     async fn pull(
         &self,
-        request: Request<v1::PullRequest>,
+        _: Request<v1::PullRequest>,
     ) -> Result<Response<Self::PullStream>, Status> {
-        let request = request.into_inner();
-        self.check_job(&request.job)?;
-        self.check_shard(request.shard)?;
-        check_pull(&request)?;
-        let service = self.clone();
-        // The stream begins at once, so that the caller knows that it waits at the gate and not
-        // for a server that died.
-        let weights = stream::once(async move {
-            let clock = match request.puller {
-                None => 0,
-                Some(puller) => {
-                    service.wait_for_gate(request.epoch, Puller::try_from(puller)?).await?
-                }
-            };
-            service.weights(clock)
-        });
-        let messages = weights.flat_map(|messages| match messages {
-            Ok(messages) => stream::iter(messages.map(Ok)).boxed(),
-            Err(status) => stream::iter([Err(status)]).boxed(),
-        });
-        Ok(Response::new(Box::pin(messages)))
+        Err(taken_before())
     }
 
-    type PushPullStream = Replies<v1::PushPullMessage>;
+    type PushPullStream = BoxStream<v1::PushPullMessage>;
 
     async fn push_pull(
         &self,
-        request: Request<Streaming<v1::PushMessage>>,
+        _: Request<Streaming<v1::PushMessage>>,
     ) -> Result<Response<Self::PushPullStream>, Status> {
-        use v1::push_pull_message::Kind;
-        let (start, acknowledgement, duplicate) = self.take_push(request.into_inner()).await?;
-        let wrap = |kind| v1::PushPullMessage { kind: Some(kind) };
-        let first = wrap(Kind::Push(push_reply(&acknowledgement, duplicate)));
-        let (worker, incarnation) = (start.id.worker, start.id.incarnation);
-        // What of this worker is applied here, the push itself has told.
-        let puller =
-            Puller { worker, incarnation, clock: start.clock.saturating_add(1), finished_clock: 0 };
-        let service = self.clone();
-        // The acknowledgement leaves at once; the weights follow when the gate opens.
-        let weights = stream::once(async move {
-            let clock = service.wait_for_gate(start.epoch, puller).await?;
-            service.weights(clock)
-        });
-        let weights = weights.flat_map(move |messages| match messages {
-            Ok(messages) => {
-                let wrapped = messages.map(move |message| Ok(wrap(Kind::Pull(message))));
-                stream::iter(wrapped).boxed()
-            }
-            Err(status) => stream::iter([Err(status)]).boxed(),
-        });
-        Ok(Response::new(Box::pin(stream::iter([Ok(first)]).chain(weights))))
+        Err(taken_before())
     }
 
     async fn alive(
@@ -166,49 +118,8 @@ impl DataPlane for Service {
 }
 
 impl Service {
-    /// Applies a push as it arrives, message by message.
-    async fn take_push(
-        &self,
-        mut messages: Streaming<v1::PushMessage>,
-    ) -> Result<(PushStart, Acknowledgement, bool), Status> {
-        let mut permit = self.permit().await?;
-        let mut message = next(&mut messages).await?;
-        let header = message.as_mut().and_then(|message| message.header.take());
-        let header = header.ok_or(Error::Missing { message: "PushMessage", field: "header" })?;
-        self.check_job(&header.job)?;
-        self.check_shard(header.shard)?;
-        let start = PushStart::try_from(header)?;
-        let refused = |error: crate::shard::Error| status::push(&error, self.shard.epoch());
-        let mut push = self.shard.begin(start.clone(), self.clock.now()).map_err(refused)?;
-        while let Some(part) = message.filter(|_| !push.was_finished()) {
-            self.take_message(&mut push, part).map_err(|error| match error {
-                TakeError::Wire(error) => error.into(),
-                TakeError::Push(error) => refused(error),
-            })?;
-            // One message's worth of the budget is given back before the next is asked for.
-            drop(permit);
-            permit = self.permit().await?;
-            message = next(&mut messages).await?;
-        }
-        let (acknowledgement, duplicate) = push.finish().map_err(refused)?;
-        Ok((start, acknowledgement, duplicate))
-    }
-
-    fn take_message(&self, push: &mut Push<'_>, part: v1::PushMessage) -> Result<(), TakeError> {
-        for chunk in part.chunks {
-            let payload = Payload::try_from(chunk)?;
-            self.shard.counters().bytes_received.add(payload.values.len() as u64);
-            push.take(&payload)?;
-        }
-        Ok(())
-    }
-
-    async fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Status> {
-        self.in_flight.acquire().await.map_err(|_| Status::unavailable("the server is leaving"))
-    }
-
     /// Waits until the gate is open for this worker's step; the clock that it may then use.
-    async fn wait_for_gate(&self, epoch: u64, puller: Puller) -> Result<Clock, Status> {
+    pub(super) async fn wait_for_gate(&self, epoch: u64, puller: Puller) -> Result<Clock, Status> {
         let mut changes = self.shard.gate_changes();
         self.shard.heard(epoch, puller.worker, puller.incarnation, self.clock.now());
         loop {
@@ -228,7 +139,7 @@ impl Service {
 
     /// The shard's weights as messages, each chunk read when its message is about to be sent.
     #[allow(clippy::result_large_err)]
-    fn weights(
+    pub(super) fn weights(
         &self,
         clock: Clock,
     ) -> Result<impl Iterator<Item = v1::PullMessage> + use<>, Status> {
@@ -270,26 +181,14 @@ impl Service {
     }
 }
 
-enum TakeError {
-    Wire(Error),
-    Push(crate::shard::Error),
-}
-
-impl From<Error> for TakeError {
-    fn from(error: Error) -> Self {
-        Self::Wire(error)
-    }
-}
-
-impl From<crate::shard::Error> for TakeError {
-    fn from(error: crate::shard::Error) -> Self {
-        Self::Push(error)
-    }
+/// The bulk calls never come here: `bulk.rs` answers them ahead of the generated service.
+fn taken_before() -> Status {
+    Status::internal("a bulk call that nobody took")
 }
 
 /// The next message of a call, within the time a sender has for it.
 async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, Status> {
-    let longest = Duration::from_millis(PUSH_MESSAGE_WAIT_MS_MAX);
+    let longest = Duration::from_millis(PUSH_CHUNK_WAIT_MS_MAX);
     match tokio::time::timeout(longest, messages.message()).await {
         Ok(message) => message,
         Err(_) => Err(Status::deadline_exceeded(format!("no message within {longest:?}"))),

@@ -1,17 +1,21 @@
 //! The calls of the wire, translated to the shard.
 
+mod buffers;
+mod bulk;
 mod checkpoint;
 mod data;
 mod membership;
 mod status;
 
+pub(crate) use bulk::DataPlaneCalls;
+
 use crate::shard::Shard;
+use buffers::Buffers;
 use ps_core::limits;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_runtime::Clock;
 use ps_runtime::files::Files;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tonic::Status;
 
 /// Answers the calls to one shard.
@@ -20,8 +24,8 @@ pub(crate) struct Service {
     job: Arc<str>,
     shard: Arc<Shard>,
     clock: Clock,
-    /// Bytes of push messages in flight, in permits of one message.
-    in_flight: Arc<Semaphore>,
+    /// What chunks of pushes are received into.
+    buffers: Arc<Buffers>,
     /// Held while a worker sends the start weights, or a checkpoint is restored.
     initialising: Arc<tokio::sync::Mutex<()>>,
     checkpoints: Option<Arc<checkpoint::Checkpoints>>,
@@ -34,12 +38,11 @@ impl Service {
         clock: Clock,
         checkpoints: Option<Files>,
     ) -> Self {
-        let permits = limits::PUSH_BYTES_IN_FLIGHT_MAX / limits::MESSAGE_BYTES_MAX;
         Self {
             job: job.into(),
             shard,
             clock,
-            in_flight: Arc::new(Semaphore::new(permits)),
+            buffers: Arc::new(Buffers::new(limits::PUSH_BYTES_IN_FLIGHT_MAX)),
             initialising: Arc::default(),
             checkpoints: checkpoints.map(checkpoint::Checkpoints::new).map(Arc::new),
         }

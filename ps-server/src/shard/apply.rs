@@ -5,7 +5,8 @@ use parking_lot::Mutex;
 use ps_core::chunk::{self, Outcome, Update};
 use ps_core::window::{self, Acknowledgement, Window};
 use ps_core::{TensorKind, fence};
-use ps_proto::convert::data::{Payload, PushStart};
+use ps_proto::bulk;
+use ps_proto::convert::data::PushStart;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,14 +133,14 @@ impl Push<'_> {
         self.was_finished
     }
 
-    /// Takes one chunk's payload: under the chunk's lock, and with the fence held, epoch and
+    /// Takes one chunk's values: under the chunk's lock, and with the fence held, epoch and
     /// incarnation check, dedup check, finite check, apply, mark.
     ///
     /// # Errors
     /// The caller was fenced meanwhile, or the payload does not fit; nothing of it was applied.
-    pub fn take(&mut self, payload: &Payload) -> Result<(), Error> {
+    pub fn take(&mut self, sent: &bulk::Chunk, values: &[u8]) -> Result<(), Error> {
         self.seen += 1;
-        let (shard, start, index) = (self.shard, &self.start, payload.index);
+        let (shard, start, index) = (self.shard, &self.start, sent.index);
         let chunks = self.held.chunks();
         let chunk = chunks.get(index as usize).ok_or(Error::NoSuchChunk {
             index,
@@ -153,9 +154,9 @@ impl Push<'_> {
             return Ok(());
         }
         let update = Update {
-            spans: &payload.spans,
-            values: &payload.values,
-            pulled_version: payload.pulled_version,
+            spans: &sent.spans,
+            values,
+            pulled_version: sent.version,
             learning_rate: start.learning_rate,
             kind: start.kind,
         };

@@ -6,7 +6,6 @@ mod discover;
 mod error;
 mod gradient;
 mod outstanding;
-mod receive;
 mod retry;
 mod shard;
 mod weights;

@@ -1,22 +1,23 @@
 //! The calls to one shard.
 
-use super::receive::unexpected;
-use super::weights::PartMut;
 use super::{Error, PushReport, Shared};
 use bytes::Bytes;
 use ps_core::ids::{Clock, PushId, Seq};
 use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES};
 use ps_core::model_spec::ModelSpec;
+use ps_proto::bulk::{self, BulkReader};
 use ps_proto::convert::data::{ELEMENT_BYTES, Payload};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_proto::v1::push_pull_message::Kind;
 use ps_runtime::Outside;
+use ps_runtime::bulk::call;
 use ps_runtime::link::Link;
+use ps_runtime::pull::{self, PartMut, unexpected};
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tonic::Status;
 use tonic::transport::Channel;
 
 /// A wait at the gate has no end of its own: the connection's keepalive notices a dead server, and
@@ -127,10 +128,7 @@ impl ShardClient {
     pub(super) async fn push(&self, push: PushCall) -> Result<PushReport, Error> {
         self.retry(self.shared.config.attempt, |channel| {
             let messages = self.messages(&push);
-            async move {
-                let messages = tokio_stream::iter(messages);
-                Ok(client(channel).push(messages).await?.into_inner())
-            }
+            async move { call(channel, bulk::PUSH, messages).await?.only_message().await }
         })
         .await
         .map(|reply| report(&reply))
@@ -145,7 +143,7 @@ impl ShardClient {
             clock: step.clock,
             finished_clock: step.finished,
         });
-        let part = Mutex::new(part);
+        let part = tokio::sync::Mutex::new(part);
         self.retry(GATE_WAIT, |channel| {
             let request = v1::PullRequest {
                 job: config.job.clone(),
@@ -156,11 +154,14 @@ impl ShardClient {
             };
             let part = &part;
             async move {
-                let call = async { Ok(client(channel).pull(request).await?.into_inner()) };
-                let mut messages = self.in_time(call).await?;
-                let first = messages.message();
-                let first = if step.is_some() { first.await } else { self.in_time(first).await }?;
-                self.receive(first, &mut messages, part, Some).await
+                let messages = self.in_time(call(channel, bulk::PULL, [request])).await?;
+                let mut messages = BulkReader::new(messages);
+                let header = pull::header(&mut messages);
+                // Who pulls for a step may wait at the gate.
+                let header =
+                    if step.is_some() { header.await } else { self.in_time(header).await }?;
+                self.receive(&mut messages, &mut *part.lock().await).await?;
+                Ok(header.clock)
             }
         })
         .await
@@ -171,33 +172,24 @@ impl ShardClient {
         &self,
         push: PushCall,
         next: Clock,
-        part: PartMut<'_>,
+        mut part: PartMut<'_>,
     ) -> Result<(PushReport, Clock), Error> {
-        let acknowledged: Mutex<Option<PushReport>> = Mutex::new(None);
-        let part = Mutex::new(part);
+        let mut pushed = None;
         let both = self
             .once(|channel| {
                 let messages = self.messages(&push);
-                let (acknowledged, part) = (&acknowledged, &part);
+                let (pushed, part) = (&mut pushed, &mut part);
                 async move {
-                    let messages = tokio_stream::iter(messages);
-                    let call =
-                        async { Ok(client(channel).push_pull(messages).await?.into_inner()) };
+                    let call = call(channel, bulk::PUSH_PULL, messages);
                     let mut replies = self.in_time(call).await?;
-                    match self.in_time(replies.message()).await?.and_then(|reply| reply.kind) {
-                        Some(Kind::Push(reply)) => *lock(acknowledged) = Some(report(&reply)),
-                        other => return Err(unexpected("acknowledgement", &other)),
-                    }
-                    let unwrap = |message: v1::PushPullMessage| match message.kind {
-                        Some(Kind::Pull(message)) => Some(message),
-                        _ => None,
-                    };
-                    let first = replies.message().await?.and_then(unwrap);
-                    self.receive(first, &mut replies, part, unwrap).await
+                    *pushed = Some(self.in_time(acknowledgement(&mut replies)).await?);
+                    let mut replies = BulkReader::of_push_pull(replies);
+                    let header = pull::header(&mut replies).await?;
+                    self.receive(&mut replies, part).await?;
+                    Ok(header.clock)
                 }
             })
             .await;
-        let pushed = lock(&acknowledged).take();
         match (pushed, both) {
             (Some(report), Ok(clock)) => Ok((report, clock)),
             (_, Err(error)) if error.is_final => {
@@ -209,12 +201,24 @@ impl ShardClient {
                     Some(report) => report,
                     None => self.push(push).await?,
                 };
-                let part = part.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
                 // What of this push is applied there, the shard knows by itself.
                 let step = Step { clock: next, finished: 0 };
                 Ok((report, self.pull(Some(step), part).await?))
             }
         }
+    }
+
+    /// Receives the weights, each chunk in time.
+    async fn receive(
+        &self,
+        messages: &mut BulkReader<v1::PullMessage>,
+        part: &mut PartMut<'_>,
+    ) -> Result<(), Status> {
+        let pulled = &self.shared.traffic.bytes_pulled;
+        let received = |bytes| {
+            pulled.fetch_add(bytes, Ordering::Relaxed);
+        };
+        pull::values(messages, part, self.shared.config.attempt, received).await
     }
 
     fn messages(&self, push: &PushCall) -> Vec<v1::PushMessage> {
@@ -252,8 +256,14 @@ fn client(channel: Channel) -> DataPlaneClient<Channel> {
     DataPlaneClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+/// The first message of a `PushPull`.
+async fn acknowledgement(replies: &mut bulk::MessageReader) -> Result<PushReport, Status> {
+    let more = replies.next_message().await?;
+    let reply = if more { replies.message().await? } else { v1::PushPullMessage::default() };
+    match reply.kind {
+        Some(Kind::Push(reply)) => Ok(report(&reply)),
+        other => Err(unexpected("acknowledgement", &other)),
+    }
 }
 
 fn report(reply: &v1::PushReply) -> PushReport {

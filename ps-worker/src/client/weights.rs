@@ -2,6 +2,7 @@
 
 use ps_core::ids::{Clock, ShardId, Version};
 use ps_core::model_spec::ModelSpec;
+use ps_runtime::pull::PartMut;
 use std::ops::Range;
 
 /// The weights of the whole model at one pull.
@@ -17,18 +18,6 @@ struct Part {
     range: Range<usize>,
     chunks: Vec<Range<usize>>,
     versions: Vec<Version>,
-}
-
-/// One shard's part of the weights, to be written by a pull.
-pub(super) struct PartMut<'a> {
-    /// The shard's values.
-    pub(super) values: &'a mut [f32],
-    /// Where the shard begins in the model.
-    pub(super) start: usize,
-    /// Its chunks, as ranges of the model.
-    pub(super) chunks: &'a [Range<usize>],
-    /// Their versions.
-    pub(super) versions: &'a mut [Version],
 }
 
 impl Weights {

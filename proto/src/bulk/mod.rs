@@ -1,0 +1,30 @@
+//! The bulk calls' messages without a copy of the whole message on either side.
+//!
+//! On the wire nothing differs from what the generated code sends and takes: length-prefixed
+//! protobuf on the same paths, so that any gRPC client works. What differs is the memory: values are
+//! sent as slices of where they lie, and are received into where they belong, while the generated
+//! code's codec can only do both through one contiguous buffer. See docs/adr/0007-bulk-calls.md.
+
+mod body;
+mod fields;
+mod frames;
+mod pieces;
+mod reader;
+mod values;
+
+pub use body::{request, response};
+pub use pieces::Pieces;
+pub use reader::MessageReader;
+pub use values::{BulkMessage, BulkReader, Chunk, Item};
+
+/// Path of `DataPlane.Push`.
+pub const PUSH: &str = "/ps.v1.DataPlane/Push";
+
+/// Path of `DataPlane.Pull`.
+pub const PULL: &str = "/ps.v1.DataPlane/Pull";
+
+/// Path of `DataPlane.PushPull`.
+pub const PUSH_PULL: &str = "/ps.v1.DataPlane/PushPull";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! gRPC messages out of an HTTP body.
+
+use super::frames::Frames;
+use bytes::Bytes;
+use prost::Message;
+use tonic::Status;
+use tonic::body::Body;
+
+/// Compressed flag and length, ahead of every message.
+const PREFIX_BYTES: usize = 5;
+
+/// Reads the messages of one call as its frames arrive.
+///
+/// After an error nothing more can be read. `fields.rs` adds what protobuf makes of the bytes.
+pub struct MessageReader {
+    frames: Frames,
+    /// Bytes of the current message that are not read yet.
+    pub(super) left: usize,
+    /// What `left` will be at the end of the innermost open field.
+    pub(super) floor: usize,
+    /// The floors of the fields around it.
+    pub(super) outer: Vec<usize>,
+    message_bytes_max: usize,
+}
+
+impl MessageReader {
+    /// Reads what a client sends, in messages of at most so many bytes.
+    ///
+    /// # Errors
+    /// The messages are compressed, which this server does not do.
+    pub fn of_request(
+        request: http::Request<Body>,
+        message_bytes_max: usize,
+    ) -> Result<Self, Status> {
+        Ok(Self::new(Frames::of_request(request)?, message_bytes_max))
+    }
+
+    /// Reads what a server answers, in messages of at most so many bytes.
+    ///
+    /// # Errors
+    /// The server answered with nothing but an error, or with compressed messages.
+    pub fn of_response(
+        response: http::Response<Body>,
+        message_bytes_max: usize,
+    ) -> Result<Self, Status> {
+        Ok(Self::new(Frames::of_response(response)?, message_bytes_max))
+    }
+
+    fn new(frames: Frames, message_bytes_max: usize) -> Self {
+        Self { frames, left: 0, floor: 0, outer: Vec::new(), message_bytes_max }
+    }
+
+    /// Goes on to the next message, past what is unread of the current one; whether there is one.
+    ///
+    /// # Errors
+    /// The connection broke, the server ended the call with an error, or the message is compressed
+    /// or too large.
+    pub async fn next_message(&mut self) -> Result<bool, Status> {
+        self.outer.clear();
+        self.floor = 0;
+        self.pass(self.left).await?;
+        if !self.frames.more().await? {
+            return self.frames.end_status().map(|()| false);
+        }
+        let mut prefix = [0; PREFIX_BYTES];
+        self.frames.fill(&mut prefix).await?;
+        let [compressed, length @ ..] = prefix;
+        self.left = self.check_prefix(compressed, u32::from_be_bytes(length))?;
+        Ok(true)
+    }
+
+    /// The rest of the current message, when all of it is small fields.
+    ///
+    /// # Errors
+    /// As for [`Self::next_message`], or the bytes are not such a message.
+    pub async fn message<M: Message + Default>(&mut self) -> Result<M, Status> {
+        let bytes = self.bytes(self.left - self.floor).await?;
+        M::decode(bytes).map_err(|error| malformed(&error.to_string()))
+    }
+
+    /// The one message of a call that has one, and the end of the call.
+    ///
+    /// # Errors
+    /// As for [`Self::message`], or there is none.
+    pub async fn only_message<M: Message + Default>(&mut self) -> Result<M, Status> {
+        if !self.next_message().await? {
+            return Err(Status::internal("the call ended before its message"));
+        }
+        let message = self.message().await?;
+        while self.next_message().await? {}
+        Ok(message)
+    }
+
+    /// Fills this room with the next bytes of the innermost open field.
+    pub(super) async fn fill(&mut self, room: &mut [u8]) -> Result<(), Status> {
+        self.check_room(room.len())?;
+        self.left -= room.len();
+        self.frames.fill(room).await
+    }
+
+    /// The next bytes by themselves; the caller has checked that they are few.
+    pub(super) async fn bytes(&mut self, length: usize) -> Result<Bytes, Status> {
+        self.check_room(length)?;
+        self.left -= length;
+        self.frames.bytes(length).await
+    }
+
+    /// Passes over bytes that nobody wants.
+    pub(super) async fn pass(&mut self, length: usize) -> Result<(), Status> {
+        self.check_room(length)?;
+        self.left -= length;
+        self.frames.pass(length).await
+    }
+
+    fn check_room(&self, length: usize) -> Result<(), Status> {
+        if length <= self.left - self.floor {
+            return Ok(());
+        }
+        Err(malformed("a field is longer than what it is in"))
+    }
+
+    fn check_prefix(&self, compressed: u8, length: u32) -> Result<usize, Status> {
+        if compressed != 0 {
+            // What the specification asks for where no encoding was named.
+            let message = format!("message with compressed flag {compressed}, expected 0");
+            return Err(Status::internal(message));
+        }
+        let (length, limit) = (length as usize, self.message_bytes_max);
+        if length > limit {
+            let message = format!("message of {length} bytes, the limit is {limit} bytes");
+            return Err(Status::out_of_range(message));
+        }
+        Ok(length)
+    }
+}
+
+/// Bytes that are not the protobuf that they should be; the code is the generated code's.
+pub(super) fn malformed(what: &str) -> Status {
+    Status::internal(format!("malformed message: {what}"))
+}
