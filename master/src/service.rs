@@ -23,8 +23,8 @@ pub(crate) enum Call {
     Failure(String, Reply<()>),
 }
 
-/// Bytes of a reported reason that are kept: as many as a failure file has.
-const REASON_BYTES_MAX: usize = 1024;
+/// Characters of a reported reason that are kept: about as many as a failure file has.
+const REASON_CHARACTERS_MAX: usize = 1024;
 
 /// The master's side of the control plane.
 pub(crate) struct Service {
@@ -110,9 +110,9 @@ impl Master for Service {
         &self,
         request: Request<v1::FailureReport>,
     ) -> Result<Response<v1::FailureReply>, Status> {
-        let v1::FailureReport { job, mut reason } = request.into_inner();
+        let v1::FailureReport { job, reason } = request.into_inner();
         self.check_job(&job)?;
-        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+        let reason = reason.chars().take(REASON_CHARACTERS_MAX).collect();
         self.ask(|reply| Call::Failure(reason, reply)).await?;
         Ok(Response::new(v1::FailureReply {}))
     }
