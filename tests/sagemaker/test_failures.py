@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from cluster import docker
 
 LONG = {"passes": "400", "hidden": "256"}
 PASS = "pass=2;"
@@ -45,8 +46,6 @@ def test_the_master_killed_ends_the_job_and_is_named(job):
 
 
 def test_a_container_paused_and_resumed_goes_on(job):
-    from cluster import docker
-
     cluster = job(hyperparameters={"passes": "100"}).start()
     cluster.wait_for("algo-1", PASS)
     docker("pause", cluster.container("algo-3"))
@@ -54,6 +53,23 @@ def test_a_container_paused_and_resumed_goes_on(job):
     docker("unpause", cluster.container("algo-3"))
     assert set(cluster.wait().values()) == {0}, cluster.logs()
     assert reported(cluster)["final_metrics"]["test_accuracy"] >= 0.96
+
+
+@pytest.mark.parametrize("harm", ["pause", "cut"])
+def test_a_host_that_is_away_for_longer_than_its_lease_ends_the_job(job, harm):
+    cluster = job(hyperparameters={**LONG, "lease_ms": "2000", "patience_ms": "6000"}).start()
+    cluster.wait_for("algo-1", PASS)
+    if harm == "pause":
+        docker("pause", cluster.container("algo-3"))
+        time.sleep(8)
+        docker("unpause", cluster.container("algo-3"))
+    else:
+        cluster.cut("algo-3")
+    assert set(cluster.wait().values()) == {1}, cluster.logs()
+    # Its shard is gone for the others; itself it has lost the master, or heard of the end.
+    assert "shard 2" in cluster.failure("algo-1"), cluster.failure("algo-1")
+    assert "shard 2" in cluster.failure("algo-2"), cluster.failure("algo-2")
+    assert cluster.failure("algo-3").startswith("algo-3: "), cluster.failure("algo-3")
 
 
 def test_a_network_cut_and_restored_goes_on(job):

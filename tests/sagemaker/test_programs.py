@@ -1,7 +1,7 @@
 """The full image: programs of the user's on every worker, in real containers."""
 
 import pytest
-from conftest import metrics
+from conftest import launch, metrics
 
 FULL = "parameter-server-full:local"
 
@@ -46,3 +46,16 @@ def test_a_program_that_fails_fails_its_host_by_name(job, tmp_path):
     assert set(cluster.wait().values()) == {1}, cluster.logs()
     for host in cluster.hosts:
         assert "its program failed" in cluster.failure(host), cluster.failure(host)
+
+
+@pytest.mark.slow
+def test_sdk_3s_source_code_starts_us(tmp_path):
+    """Its command takes the place of the container's: the script starts `train`."""
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "go.sh").write_text("#!/bin/bash\necho before\nexec train\n")
+    (code / "go.sh").chmod(0o755)
+    job = launch("sdk3", tmp_path, "--image", FULL, "--source-code", str(code), "--command",
+                 "./go.sh", "--hyperparameter", "passes=5")
+    assert job.code == 0, job.output
+    assert len(job.model().report["servers"]) == 3
