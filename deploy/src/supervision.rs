@@ -196,7 +196,7 @@ impl Supervision {
             }
             (Role::Evaluator, _) => vec![Action::Say(format!("{who} {end}; training goes on"))],
             (Role::Worker, _) if self.trains() => {
-                let others = "its samples are done by the others";
+                let others = "the others go on";
                 vec![Action::Say(format!("{who} {end}; {others}"))]
             }
             (Role::Worker, _) => {

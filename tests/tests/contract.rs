@@ -102,7 +102,7 @@ fn a_killed_worker_does_not_end_its_host() {
         end.expect_code(0);
         assert_eq!(hosts.failure(host), None);
     }
-    ends[2].expect_stderr(&["worker 1", "signal 9", "done by the others"]);
+    ends[2].expect_stderr(&["worker 1", "signal 9", "the others go on"]);
 }
 
 #[test]
@@ -223,6 +223,28 @@ fn a_host_that_waits_for_names_can_be_stopped() {
     end.expect_code(1);
     let failure = hosts.failure(host).unwrap();
     assert!(failure.contains("algo-9.invalid") && failure.contains("did not resolve"), "{failure}");
+}
+
+#[test]
+fn a_host_that_waits_for_its_code_can_be_stopped() {
+    let _alone = alone();
+    let code =
+        [("sagemaker_program", "go.sh"), ("sagemaker_submit_directory", "s3://b/code.tar.gz")];
+    let hosts = Hosts::new(1, &code);
+    let base = hosts.base(&hosts.names()[0]);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let variables = [
+        ("SAGEMAKER_BASE_DIR", base.to_str().unwrap()),
+        ("AWS_ENDPOINT_URL_S3", &url),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ];
+    let mut stopped = Process::start_program(psrun(), &job_id("code"), &["train"], &variables);
+    let _connected = silent.accept().unwrap();
+    signal(stopped.pid(), Signal::TERM);
+    stopped.wait(SOON).expect_code(143);
+    assert_eq!(hosts.failure(&hosts.names()[0]), None);
 }
 
 #[test]

@@ -28,35 +28,38 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program that the hyperparameters name, and what people should know of the choice.
-    /// `fetch` brings code that is in S3 or in an archive into a folder; it is called when that code is
-    /// to run.
-    ///
-    /// # Errors
-    /// It is nowhere, or cannot be fetched.
-    pub fn find(
-        contract: &Contract,
-        base: &Path,
-        variables: &Variables,
-        fetch: impl Fn(&str) -> Result<PathBuf, String>,
-    ) -> Result<(Option<Self>, Vec<String>), Error> {
+    /// The line that the hyperparameters name as the program, and what people should know of the
+    /// choice.
+    pub fn named(contract: &Contract, variables: &Variables) -> (Option<String>, Vec<String>) {
         let hyperparameters = &contract.hyperparameters;
         let named = hyperparameters.get(ENTRY_POINT).or_else(|| hyperparameters.get("entry-point"));
         // The toolkit has started that program already, and it is us or has started us.
         let is_started = variables.contains_key(STARTED_BY_TOOLKIT);
         let from_sdk = hyperparameters.get(SDK_PROGRAM).filter(|_| !is_started);
-        let line = match (named, from_sdk, hyperparameters.get("model")) {
-            (Some(line), _, _) => line,
+        match (named, from_sdk, hyperparameters.get("model")) {
             (None, Some(program), Some(model)) => {
                 let note = format!(
                     "{SDK_PROGRAM} {program} is not run: the hyperparameter model={model} says what \
                      is trained; leave model out to run the program"
                 );
-                return Ok((None, vec![note]));
+                (None, vec![note])
             }
-            (None, Some(program), None) => program,
-            (None, None, _) => return Ok((None, Vec::new())),
-        };
+            (named, from_sdk, _) => (named.or(from_sdk).map(str::to_owned), Vec::new()),
+        }
+    }
+
+    /// The program that this line names. `fetch` brings code that is in S3 or in an archive into a
+    /// folder.
+    ///
+    /// # Errors
+    /// It is nowhere, or cannot be fetched.
+    pub fn find(
+        line: &str,
+        contract: &Contract,
+        base: &Path,
+        fetch: impl Fn(&str) -> Result<PathBuf, String>,
+    ) -> Result<Self, Error> {
+        let hyperparameters = &contract.hyperparameters;
         let submitted = match hyperparameters.get(SUBMITTED) {
             Some(place) if place.starts_with("s3://") || place.ends_with(".tar.gz") => {
                 Some(fetch(place).map_err(|why| Error::new(format!("{SUBMITTED}: {why}")))?)
@@ -64,8 +67,7 @@ impl Program {
             place => place.map(|place| PathBuf::from(place.trim_start_matches("file://"))),
         };
         let folder = folder(submitted, base, line)?;
-        let arguments: Vec<String> = contract
-            .hyperparameters
+        let arguments: Vec<String> = hyperparameters
             .arguments()
             .filter(|(name, _)| !is_about_the_program(name))
             .map(|(name, value)| {
@@ -74,7 +76,7 @@ impl Program {
             })
             .collect();
         let line = [started(&folder, line), arguments.join(" ")].join(" ").trim_end().to_owned();
-        Ok((Some(Self { folder, line }), Vec::new()))
+        Ok(Self { folder, line })
     }
 
     /// What follows `--` on a worker's command line.
@@ -142,7 +144,9 @@ mod tests {
         let name = environment::BASE_VARIABLE.to_owned();
         let variables: Variables = [(name, base.display().to_string())].into();
         let contract = environment::read(&variables).unwrap().unwrap();
-        Program::find(&contract, base, &variables, |place| Err(place.to_owned()))
+        let (line, notes) = Program::named(&contract, &variables);
+        let found = line.map(|line| Program::find(&line, &contract, base, |it| Err(it.to_owned())));
+        Ok((found.transpose()?, notes))
     }
 
     /// The toolkit starts `go.sh`, that starts `psrun train`, and that would start `go.sh`: without
@@ -158,8 +162,7 @@ mod tests {
         let mut variables: Variables = [(name, base.path().display().to_string())].into();
         let contract = environment::read(&variables).unwrap().unwrap();
         variables.insert(STARTED_BY_TOOLKIT.to_owned(), "go.sh".to_owned());
-        let again = Program::find(&contract, base.path(), &variables, |_| Err(String::new()));
-        assert_eq!(again.unwrap().0, None);
+        assert_eq!(Program::named(&contract, &variables), (None, Vec::new()));
     }
 
     #[test]

@@ -8,14 +8,19 @@ use crate::plan::{Lead, Maker, Plan, about_model, fair_share, option, worker_arg
 use crate::supervision::Rules;
 use std::ffi::OsString;
 
+/// What the job's workers do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// They train a model of ours.
+    Model,
+    /// They run a program; none of them is here.
+    ProgramElsewhere,
+    /// They run this program.
+    Program(Program),
+}
+
 /// The processes of this host; `server_port` is 0 where the usual one is taken.
-pub fn plan(
-    site: &Site,
-    args: &TrainArgs,
-    job: &str,
-    server_port: u16,
-    program: Option<&Program>,
-) -> Plan {
+pub fn plan(site: &Site, args: &TrainArgs, job: &str, server_port: u16, program: &Work) -> Plan {
     let layout = &site.layout;
     let threads = args.model.threads.unwrap_or_else(|| fair_share(1));
     let log = args.process.log.to_string();
@@ -28,7 +33,7 @@ pub fn plan(
         members.push(maker.process(Role::Server, shard, own));
     }
     // Nobody but the program knows what its model is and how to measure it.
-    if layout.has_evaluator && program.is_none() {
+    if layout.has_evaluator && *program == Work::Model {
         let mut own = [common(&args.model), vec![option("role", "evaluator")]].concat();
         if args.model.read.sharded && Role::Evaluator.knows("serve-samples") {
             // What this host has is trained on by workers that have done theirs.
@@ -44,7 +49,9 @@ pub fn plan(
         }
         let own = [common(&model), vec![option("worker-index", rank.to_string())]].concat();
         let mut worker = maker.process(Role::Worker, rank, own);
-        worker.runs(program.map(Program::command).as_deref().unwrap_or_default());
+        if let Work::Program(program) = program {
+            worker.runs(&program.command());
+        }
         members.push(worker);
     }
     let lead = if layout.has_master {
@@ -56,7 +63,7 @@ pub fn plan(
     let rules = Rules {
         has_master: layout.has_master,
         workers_elsewhere: layout.workers > here,
-        has_program: program.is_some(),
+        has_program: *program != Work::Model,
         ..Rules::HOST
     };
     Plan::of_host(layout.host.clone(), job.to_owned(), layout.describe(), lead, members, rules)
@@ -148,7 +155,7 @@ mod tests {
             checkpoints: Some("/c".into()),
             is_test_read_once: false,
         };
-        let plan = plan(&site, &args, "job-1", site.server_port, None);
+        let plan = plan(&site, &args, "job-1", site.server_port, &Work::Model);
         let master =
             if let Lead::At(address) = &plan.lead { address.clone() } else { "a:1".into() };
         let members = plan.members(&master);

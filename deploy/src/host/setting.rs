@@ -62,18 +62,27 @@ impl Setting {
         }
     }
 
-    /// The program that workers run instead of a model.
+    /// The program that workers run instead of a model, as a line, and what people should know of
+    /// the choice.
+    pub fn program(&self, variables: &Variables) -> (Option<String>, Vec<String>) {
+        match self {
+            Self::SageMaker(contract, _) => Program::named(contract, variables),
+            Self::TensorFlow(_) => (None, Vec::new()),
+        }
+    }
+
+    /// Finds that program, wherever its code was left; may wait for a network.
     ///
     /// # Errors
-    /// It is named and cannot be had.
-    pub fn program(&self, variables: &Variables) -> Result<(Option<Program>, Vec<String>), Error> {
+    /// It cannot be had.
+    pub fn find_program(&self, line: &str, variables: &Variables) -> Result<Program, Error> {
         match self {
             Self::SageMaker(contract, _) => {
                 let base = environment::base(variables);
                 let fetch = |place: &str| code::fetch(place, &base, variables);
-                Program::find(contract, &base, variables, fetch)
+                Program::find(line, contract, &base, fetch)
             }
-            Self::TensorFlow(_) => Ok((None, Vec::new())),
+            Self::TensorFlow(_) => Err(Error("TF_CONFIG names no program".to_owned())),
         }
     }
 

@@ -1,11 +1,13 @@
 //! `psrun train`: reads what the launcher says, waits for the other hosts, runs this host's part,
 //! and says why when it fails.
 
+use super::plan::Work;
 use super::setting::{Setting, Site};
 use super::{defaults, failure, names, plan};
 use crate::cli::{Cli, Command};
+use crate::contract::Error;
 use crate::contract::environment::{self, Variables};
-use crate::contract::program::{Program, is_about_the_program};
+use crate::contract::program::is_about_the_program;
 use crate::host::options::TrainArgs;
 use crate::job::{self, Ended};
 use crate::logs::Logs;
@@ -13,6 +15,7 @@ use crate::orphans::Children;
 use crate::plan::{DEFAULT_JOB, Lead, Plan};
 use crate::{check, streams};
 use anyhow::Context;
+use ps_runtime::member::report_failure;
 use ps_runtime::process::{EXIT_USAGE, Unparsed, parse_with};
 use ps_runtime::{Outside, Shutdown};
 use ps_worker::model::Models;
@@ -20,12 +23,16 @@ use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The whole of `psrun train`, given its command line and the variables of the process.
 pub fn main_with(models: &Models, args: Vec<OsString>, variables: &Variables) -> ExitCode {
     match prepare(models, args, variables) {
-        Ok(host) if host.args.host.dry_run => host.show(),
+        Ok(host) if host.args.host.dry_run => match host.show() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => host.refusal(&error).report(),
+        },
         Ok(host) => host.run(),
         Err(refusal) => refusal.report(),
     }
@@ -39,8 +46,9 @@ struct Host {
     job: String,
     /// Where the failure file goes, if anywhere.
     output: Option<PathBuf>,
-    /// What workers run instead of a model.
-    program: Option<Program>,
+    /// What workers run instead of a model, as the launcher names it.
+    program: Option<String>,
+    variables: Variables,
     /// What people should know of that choice.
     notes: Vec<String>,
 }
@@ -91,9 +99,8 @@ fn prepare(models: &Models, args: Vec<OsString>, variables: &Variables) -> Resul
     }
     let setting = Setting::read(variables).map_err(|error| refuse("", 1, error.to_string()))?;
     let host = setting.as_ref().map(Setting::host).unwrap_or_default().to_owned();
-    let chosen = setting.as_ref().map(|setting| setting.program(variables)).transpose();
-    let (program, notes) =
-        chosen.map_err(|error| refuse(&host, 1, error.to_string()))?.unwrap_or_default();
+    let chosen = setting.as_ref().map(|setting| setting.program(variables));
+    let (program, notes) = chosen.unwrap_or_default();
     let args = parse(setting.as_ref(), program.is_some(), args).map_err(|unparsed| Refusal {
         sentence: format!("{host}: {unparsed}").trim_start_matches(": ").to_owned(),
         code: unparsed.exit_code(),
@@ -110,7 +117,8 @@ fn prepare(models: &Models, args: Vec<OsString>, variables: &Variables) -> Resul
     let site = setting.site(&args.host).map_err(usage)?;
     let asked = Some(args.process.job_id.as_str()).filter(|id| *id != DEFAULT_JOB);
     let job = asked.or_else(|| setting.job()).unwrap_or(DEFAULT_JOB).to_owned();
-    Ok(Host { args, setting, site, job, output, program, notes })
+    let variables = variables.clone();
+    Ok(Host { args, setting, site, job, output, program, variables, notes })
 }
 
 fn nobody(variables: &Variables) -> String {
@@ -178,14 +186,28 @@ fn train_args(cli: Cli) -> Result<TrainArgs, Unparsed> {
 }
 
 impl Host {
-    fn plan(&self) -> Plan {
+    fn plan(&self, work: &Work) -> Plan {
         let port = free_or_any(&self.args.host.listen_host, self.site.server_port);
-        plan::plan(&self.site, &self.args, &self.job, port, self.program.as_ref())
+        plan::plan(&self.site, &self.args, &self.job, port, work)
+    }
+
+    /// What the workers do; finding a program may wait for a network.
+    fn find_work(&self) -> Result<Work, Error> {
+        match &self.program {
+            None => Ok(Work::Model),
+            Some(_) if self.site.layout.rank.is_none() => Ok(Work::ProgramElsewhere),
+            Some(line) => self.setting.find_program(line, &self.variables).map(Work::Program),
+        }
+    }
+
+    fn refusal(&self, error: &Error) -> Refusal {
+        let sentence = format!("{}: {error}", self.setting.host());
+        Refusal { unparsed: None, sentence, code: 1, output: self.output.clone() }
     }
 
     /// Prints what was understood, `name=value` lines, and the command lines.
-    fn show(&self) -> ExitCode {
-        let plan = self.plan();
+    fn show(&self) -> Result<(), Error> {
+        let plan = self.plan(&self.find_work()?);
         if let Setting::SageMaker(contract, meaning) = &self.setting {
             for (name, value) in contract.hyperparameters.ours() {
                 println!("hyperparameter {name}={value}");
@@ -199,42 +221,42 @@ impl Host {
         for line in command_lines(&plan) {
             println!("{line}");
         }
-        ExitCode::SUCCESS
+        Ok(())
     }
 
     fn run(self) -> ExitCode {
         let process = self.args.process.clone();
+        let this = Arc::new(self);
         ps_runtime::process::run("psrun train", &process, |outside, shutdown| async move {
-            let result = self.work(outside, shutdown).await;
-            let host = self.setting.host();
+            let result = this.clone().work(outside, shutdown).await;
+            let host = this.setting.host();
             let ended = match result {
                 Ok(ended) => ended,
                 Err(error) => Ended { verdict: Err(error), failed: Vec::new() },
             };
             if let Some(sentence) = failure::sentence(host, &ended) {
-                write_failure(self.output.as_deref(), &sentence);
+                write_failure(this.output.as_deref(), &sentence);
             }
             ended.verdict
         })
     }
 
     /// Waits for the others, and runs the processes of this host to their end.
-    async fn work(&self, outside: Outside, shutdown: Shutdown) -> anyhow::Result<Ended> {
+    async fn work(self: Arc<Self>, outside: Outside, shutdown: Shutdown) -> anyhow::Result<Ended> {
         for note in self.setting.notes().iter().chain(&self.notes) {
             tracing::warn!("{note}");
         }
         let children = Children::default();
         let adopting = tokio::spawn(children.clone().adopt_orphans());
         let mut stop = shutdown.clone();
-        let others = tokio::select! {
+        let work = tokio::select! {
             biased;
             signal = stop.wait() => {
                 return Ok(Ended { verdict: Ok(signal.exit_code()), failed: Vec::new() });
             }
-            others = self.wait_for_others() => others,
+            work = self.clone().ready(&outside) => work,
         };
-        others.map_err(anyhow::Error::msg)?;
-        let plan = self.plan();
+        let plan = self.plan(&work.map_err(anyhow::Error::msg)?);
         for line in command_lines(&plan) {
             tracing::info!("{line}");
         }
@@ -246,15 +268,40 @@ impl Host {
         ended
     }
 
+    /// Waits for the others and for the program; without it, they are told that they wait in vain.
+    async fn ready(self: Arc<Self>, outside: &Outside) -> Result<Work, String> {
+        self.wait_for_others().await?;
+        let (found, finding) = tokio::sync::oneshot::channel();
+        let host = self.clone();
+        // A thread that nobody waits for: a signal must not wait for a network.
+        std::thread::spawn(move || found.send(host.find_work()));
+        let lost = |_| "finding the program ended without a word".to_owned();
+        let error = match finding.await.map_err(lost)? {
+            Ok(work) => return Ok(work),
+            Err(error) => error.to_string(),
+        };
+        if !self.site.layout.has_master {
+            let reason = format!("{}: {error}", self.setting.host());
+            let told = report_failure(outside, &self.master(), &self.job, &reason).await;
+            if let Err(error) = told {
+                tracing::warn!("the master could not be told why this host fails: {error}");
+            }
+        }
+        Err(error)
+    }
+
     async fn wait_for_others(&self) -> Result<(), String> {
         let timeout = Duration::from_secs(self.args.host.resolve_timeout_s);
         names::resolve(&self.site.wait_for, timeout).await?;
         let layout = &self.site.layout;
         if !layout.has_master {
-            let master = format!("{}:{}", layout.master_host, self.site.master_port);
-            names::reach(&master, timeout).await?;
+            names::reach(&self.master(), timeout).await?;
         }
         Ok(())
+    }
+
+    fn master(&self) -> String {
+        format!("{}:{}", self.site.layout.master_host, self.site.master_port)
     }
 }
 

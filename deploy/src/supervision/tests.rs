@@ -40,7 +40,7 @@ fn a_job_that_is_done_waits_for_everybody() {
 fn one_worker_less_is_reported_and_no_worker_left_is_the_end() {
     let mut job = job();
     let first = job.exited(name(Role::Worker, 0), End::Killed(9), "worker 0 (pid 7)");
-    assert!(says(&first, "worker 0 (pid 7) was killed by signal 9; its samples"), "{first:?}");
+    assert!(says(&first, "worker 0 (pid 7) was killed by signal 9; the others go on"), "{first:?}");
     let last = job.exited(name(Role::Worker, 1), End::Killed(9), "worker 1");
     assert!(last.contains(&Action::Pass(Signal::Terminate)), "{last:?}");
     let why = job.verdict().unwrap_err().to_string();
