@@ -325,7 +325,8 @@ impl DataPlane for FakeShard {
             .map(|(index, range)| {
                 let values = values(range);
                 let chunk = v1::ChunkValues { index, version: 1, values };
-                Ok(v1::PullMessage { header: None, chunks: vec![chunk] })
+                let header = (index == 0).then(v1::PullHeader::default);
+                Ok(v1::PullMessage { header, chunks: vec![chunk] })
             })
             .collect();
         Ok(Response::new(Box::pin(futures_util::stream::iter(messages))))
