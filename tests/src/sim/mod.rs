@@ -1,6 +1,6 @@
 //! The whole cluster on one thread, over a simulated network, in virtual time: real tonic and h2, the
-//! real server, worker and master. A seed decides everything; the same seed gives the same run, as long
-//! as h2 does not notice the real time that it takes (`seeds::twice`).
+//! real server, worker and master. A seed decides everything; the same seed gives the same run, but for
+//! what `seeds::twice` names.
 
 pub mod alone;
 pub mod cluster;
