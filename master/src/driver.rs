@@ -172,7 +172,7 @@ impl Driver {
                 let _ = reply.send(machine.next_task(request, now));
             }
             Call::Failure(reason, reply) => {
-                machine.host_failed(reason, now);
+                machine.others_failed(reason, now);
                 let _ = reply.send(Ok(()));
             }
         }
@@ -202,7 +202,7 @@ impl Driver {
                 self.epoch = membership.shard_map.epoch;
                 if let Err(error) = self.shards.tell(membership) {
                     let now = self.outside.clock.now();
-                    self.machine.driver_failed(format!("a server's {error}"), now);
+                    self.machine.others_failed(format!("a server's {error}"), now);
                 }
             }
             Action::SaveModel => self.save(),

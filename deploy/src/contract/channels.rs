@@ -80,8 +80,6 @@ pub struct Meaning {
     pub options: Vec<(&'static str, String)>,
     /// Lines for the log.
     pub notes: Vec<String>,
-    /// The test data come through a FIFO, which only one process can read.
-    pub is_test_read_once: bool,
 }
 
 /// The channels by their role; those that are none of ours are named once.
@@ -131,7 +129,6 @@ impl Meaning {
             self.set("test", test.path.display());
             if test.mode == Mode::Pipe {
                 self.set("test-pipe", true);
-                self.is_test_read_once = true;
             }
             if test.is_sharded {
                 let name = &test.name;
@@ -232,7 +229,6 @@ mod tests {
         let pipe = meaning(&channels(pipe)).unwrap();
         assert!(pipe.options.contains(&("test", "/d/test".into())), "{pipe:?}");
         assert!(pipe.options.contains(&("test-pipe", "true".into())), "{pipe:?}");
-        assert!(pipe.is_test_read_once);
         let csv = options(r#"{"train":{"ContentType":"text/csv; label_size=1"}}"#);
         assert!(csv.contains(&("format", "csv".into())), "{csv:?}");
     }

@@ -44,7 +44,8 @@ pub fn plan(site: &Site, args: &TrainArgs, job: &str, server_port: u16, program:
     }
     if let Some(rank) = layout.rank {
         let mut model = args.model.clone();
-        if site.is_test_read_once {
+        // Only one process can read a FIFO: the evaluator.
+        if model.read.test_pipe {
             (model.read.test, model.read.test_pipe) = (None, false);
         }
         let own = [common(&model), vec![option("worker-index", rank.to_string())]].concat();
@@ -153,7 +154,6 @@ mod tests {
             wait_for: Vec::new(),
             out: "/m".into(),
             checkpoints: Some("/c".into()),
-            is_test_read_once: false,
         };
         let plan = plan(&site, &args, "job-1", site.server_port, &Work::Model);
         let master =

@@ -35,8 +35,6 @@ pub struct Site {
     pub out: PathBuf,
     /// Where checkpoints go, if anywhere.
     pub checkpoints: Option<PathBuf>,
-    /// The test data are for the evaluator alone.
-    pub is_test_read_once: bool,
 }
 
 /// The variables of this process that are text.
@@ -137,7 +135,7 @@ impl Setting {
     /// An option that names what is not there, or a host with nothing to do, in words.
     pub fn site(&self, args: &HostArgs) -> Result<Site, String> {
         match self {
-            Self::SageMaker(contract, meaning) => {
+            Self::SageMaker(contract, _) => {
                 let wishes = Wishes {
                     master_trains: args.master_trains,
                     server_groups: args.server_groups.clone(),
@@ -157,7 +155,6 @@ impl Setting {
                     server_port: args.server_port,
                     out: args.out.clone().unwrap_or_else(|| contract.model.clone()),
                     checkpoints,
-                    is_test_read_once: meaning.is_test_read_once,
                 })
             }
             Self::TensorFlow(cluster) => {
@@ -171,7 +168,6 @@ impl Setting {
                     server_port: cluster.server_port(args.server_port),
                     out: args.out.clone().unwrap_or_else(|| PathBuf::from("out")),
                     checkpoints: args.checkpoints.clone(),
-                    is_test_read_once: false,
                 })
             }
         }

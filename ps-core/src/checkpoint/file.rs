@@ -36,6 +36,18 @@ pub struct FileError {
     pub expected: String,
 }
 
+impl FileError {
+    pub(super) fn new(
+        name: &str,
+        what: &'static str,
+        found: impl ToString,
+        expected: impl ToString,
+    ) -> Self {
+        let (found, expected) = (found.to_string(), expected.to_string());
+        Self { name: name.to_owned(), what, found, expected }
+    }
+}
+
 impl File {
     /// Checks what can be checked without the file: above all that the name is one of ours and
     /// leads to no other folder.
@@ -75,8 +87,7 @@ impl File {
         found: impl ToString,
         expected: impl ToString,
     ) -> FileError {
-        let (found, expected) = (found.to_string(), expected.to_string());
-        FileError { name: self.name.clone(), what, found, expected }
+        FileError::new(&self.name, what, found, expected)
     }
 
     /// An error about this file, unless something fits.

@@ -171,14 +171,8 @@ impl Machine {
         self.leave(1, Some(reason), now);
     }
 
-    /// Ends the job because the driver cannot do what it was asked for.
-    pub fn driver_failed(&mut self, reason: String, now: Duration) {
-        self.fail(reason, now);
-        self.advance(now);
-    }
-
-    /// Ends the job because a host cannot do its part, in the host's own words.
-    pub fn host_failed(&mut self, reason: String, now: Duration) {
+    /// Ends the job because somebody beside its members, the driver or a host, cannot do its part.
+    pub fn others_failed(&mut self, reason: String, now: Duration) {
         self.fail(reason, now);
         self.advance(now);
     }

@@ -26,12 +26,7 @@ impl Reading<'_> {
         found: impl ToString,
         expected: impl ToString,
     ) -> FileError {
-        FileError {
-            name: self.name.to_owned(),
-            what,
-            found: found.to_string(),
-            expected: expected.to_string(),
-        }
+        FileError::new(self.name, what, found, expected)
     }
 
     pub(super) fn expect(
