@@ -212,7 +212,7 @@ async fn connect(
     start: &[f32],
 ) -> std::result::Result<(Arc<Client>, Weights), crate::client::Error> {
     let outside = Outside {
-        connector: Connector::tcp(),
+        connector: Connector::local_first(),
         clock: SystemClock::start(),
         seed: u64::from(std::process::id()),
         metrics: Arc::new(|_| ()),

@@ -11,6 +11,7 @@ pub mod clock;
 mod config_file;
 pub mod files;
 pub mod link;
+mod local;
 pub mod member;
 pub mod model_file;
 pub mod process;

@@ -145,7 +145,7 @@ pub fn causes(error: &anyhow::Error) -> String {
 /// The real world.
 fn outside() -> Outside {
     Outside {
-        connector: Connector::tcp(),
+        connector: Connector::local_first(),
         clock: SystemClock::start(),
         seed: rand::random(),
         // Whoever read them may be gone: that must not end training, as a panic would.

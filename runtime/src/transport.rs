@@ -3,6 +3,7 @@
 //! No part of the product binds or connects by itself: it is given an [`Incoming`] and a
 //! [`Connector`], so that the simulation runs the same code over a simulated network.
 
+use crate::local;
 use futures_util::{Stream, StreamExt, future::BoxFuture};
 use hyper_util::rt::TokioIo;
 use ps_core::limits;
@@ -14,6 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Server};
 
@@ -85,7 +87,8 @@ impl AsyncWrite for Connection {
 /// Accepted connections, one by one.
 pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
 
-/// Binds a TCP address; the address bound is returned, because port 0 means any free one.
+/// Binds a TCP address, and the Unix socket of that address for peers on this machine; the address
+/// bound is returned, because port 0 means any free one.
 ///
 /// # Errors
 /// The address cannot be bound; the message names it.
@@ -93,14 +96,20 @@ pub async fn listen(address: &str) -> io::Result<(Incoming, SocketAddr)> {
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("listening on {address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(named)?;
-    let local = listener.local_addr().map_err(named)?;
-    let stream = tokio_stream::wrappers::TcpListenerStream::new(listener).map(|accepted| {
+    let address = listener.local_addr().map_err(named)?;
+    let tcp = TcpListenerStream::new(listener).map(|accepted| {
         let stream = accepted?;
         // Acknowledgements are small and must not wait for more.
         stream.set_nodelay(true)?;
         Ok(Connection::new(stream))
     });
-    Ok((Box::pin(stream), local))
+    let Some(unix) = local::listen(address) else { return Ok((Box::pin(tcp), address)) };
+    let unix = UnixListenerStream::new(unix).map(|accepted| {
+        let stream = accepted?;
+        local::set_buffers(&stream)?;
+        Ok(Connection::new(stream))
+    });
+    Ok((Box::pin(futures_util::stream::select(tcp, unix)), address))
 }
 
 /// Opens connections to `host:port`.
@@ -123,15 +132,29 @@ impl Connector {
         Self(Arc::new(connect))
     }
 
-    /// Plain TCP.
-    pub fn tcp() -> Self {
+    /// A Unix socket where the peer is on this machine and has one, else TCP.
+    pub fn local_first() -> Self {
         Self::new(|address| {
             Box::pin(async move {
-                let stream = TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
-                Ok(Connection::new(stream))
+                match local::connect(&address).await {
+                    Some(stream) => Ok(Connection::new(stream)),
+                    None => connect_tcp(address).await,
+                }
             })
         })
+    }
+
+    /// Plain TCP.
+    pub fn tcp() -> Self {
+        Self::new(|address| Box::pin(connect_tcp(address)))
+    }
+
+    /// Opens one connection to `host:port`.
+    ///
+    /// # Errors
+    /// Nobody is reached there.
+    pub async fn connect(&self, address: String) -> io::Result<Connection> {
+        (self.0)(address).await
     }
 
     /// A channel to `host:port` that connects when it is first used, and again when it broke.
@@ -163,6 +186,12 @@ impl Connector {
             .keep_alive_while_idle(true)
             .connect_with_connector_lazy(connector))
     }
+}
+
+async fn connect_tcp(address: String) -> io::Result<Connection> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(Connection::new(stream))
 }
 
 /// An address that is not `host:port`.

@@ -1,0 +1,63 @@
+//! What the data plane costs beside moving the same bytes by hand, on this machine, in this run.
+//!
+//! `cargo bench -p ps-tests --bench dataplane [-- --full] [-- --rounds N] [-- only NAME ...]`
+//!
+//! Servers, workers and the raw peers are processes of their own; every way of moving bytes takes its
+//! turn in every round, so that a noisy machine is noisy for all of them. Every byte lands in its
+//! destination, which is checked outside the timed part. Lines with `=` are for machines, the table
+//! is for people. docs/performance.md explains the figures.
+
+mod apply;
+mod cluster;
+mod ours;
+mod peer;
+mod raw;
+mod report;
+mod small;
+mod usage;
+mod worker;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let ended = match words.as_slice() {
+        ["role", "raw", sockets @ ..] => raw::serve(sockets),
+        ["role", "server", shard, shards, rest @ ..] => ours::serve(shard, shards, rest),
+        ["role", "worker", rest @ ..] => worker::run(rest),
+        _ => run(&words),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> anyhow::Result<()> {
+    let is_full = words.contains(&"--full");
+    let rounds = words.iter().position(|word| *word == "--rounds");
+    let rounds = rounds.and_then(|at| words.get(at + 1)).map_or(Ok(9), |text| text.parse())?;
+    let only = words.iter().position(|word| *word == "only").map(|at| &words[at + 1..]);
+    let wanted = |name: &str| only.is_none_or(|names| names.contains(&name));
+    report::machine();
+    if wanted("apply") {
+        apply::measure(rounds)?;
+    }
+    if wanted("small") {
+        small::measure(rounds)?;
+    }
+    if wanted("one") {
+        cluster::one(rounds)?;
+    }
+    if wanted("many") {
+        cluster::many(rounds)?;
+    }
+    if is_full {
+        cluster::full(rounds)?;
+    }
+    Ok(())
+}

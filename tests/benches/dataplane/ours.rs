@@ -1,0 +1,137 @@
+//! A server and a client of the product, as its programs make them.
+
+use anyhow::Context;
+use ps_core::model_spec::ModelSpec;
+use ps_core::optimizer::{Correction, Optimizer};
+use ps_core::{Layout, TensorSpec};
+use ps_runtime::{Connector, Outside, Shutdown, SystemClock, transport};
+use ps_server::config::Config;
+use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
+use std::sync::Arc;
+use std::time::Duration;
+
+const JOB: &str = "bench";
+
+/// What a process gets from outside.
+pub(crate) fn outside(connector: Connector) -> Outside {
+    Outside { connector, clock: SystemClock::start(), seed: 1, metrics: Arc::new(|_| ()) }
+}
+
+/// Serves one shard on a free port, printed, until it is killed.
+pub(crate) fn serve(shard: &str, _shards: &str, rest: &[&str]) -> anyhow::Result<()> {
+    let shard = shard.parse()?;
+    anyhow::ensure!(rest.is_empty(), "unexpected {rest:?}");
+    // As `ps_runtime::process::run` makes it.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (incoming, address) = transport::listen("127.0.0.1:0").await?;
+        let address = address.to_string();
+        println!("{address}");
+        let config = Config {
+            job: JOB.into(),
+            shard,
+            listen: String::new(),
+            advertise: None,
+            master: None,
+            lease: Duration::from_secs(3600),
+            dedup: true,
+        };
+        let (_trigger, shutdown) = Shutdown::new();
+        let outside = outside(Connector::tcp());
+        ps_server::serve::run(config, incoming, address, outside, shutdown, None).await?;
+        Ok(())
+    })
+}
+
+/// A worker's client with a model of one tensor, its gradient and its weights.
+pub(crate) struct Ours {
+    client: Client,
+    gradient: Gradient,
+    pub(crate) weights: Weights,
+    elements: usize,
+    clock: u64,
+    pushes: u64,
+}
+
+/// The gradient's values: sums of them are exact, none is denormal.
+fn value(index: usize) -> f32 {
+    ((index % 251) as f32 - 125.0) / 4096.0
+}
+
+impl Ours {
+    /// A client that has the model created, if nobody has.
+    pub(crate) async fn start(
+        worker: u32,
+        addresses: &[String],
+        bytes: usize,
+        connector: Connector,
+    ) -> anyhow::Result<Self> {
+        let elements = bytes / size_of::<f32>();
+        let config = ClientConfig {
+            job: JOB.into(),
+            worker,
+            incarnation: 1,
+            epoch: 0,
+            addresses: addresses.to_vec(),
+            patience: Duration::from_secs(60),
+            attempt: Duration::from_secs(60),
+        };
+        let client = Client::new(config, &outside(connector))?;
+        let model = ModelSpec {
+            layout: Layout::new(vec![TensorSpec::trainable("a", [elements])])?,
+            optimizer: Optimizer::parse("sgd", None, None)?,
+            correction: Correction::Auto,
+            bound: None,
+            shards: u32::try_from(addresses.len())?,
+        };
+        client.init(&model, &vec![0.0; elements]).await?;
+        let values = (0..elements).map(value).collect();
+        let gradient = Gradient::new(Arc::new(model.layout.clone()), values, vec![true], 0.0);
+        let weights = Weights::new(&model);
+        Ok(Self { client, gradient, weights, elements, clock: 0, pushes: 0 })
+    }
+
+    /// Pushes the gradient at rate 1.
+    pub(crate) async fn push(&mut self) -> anyhow::Result<()> {
+        self.weights.set_clock(self.clock);
+        self.client.push(&self.gradient, 1.0, &self.weights).await?;
+        self.clock += 1;
+        self.pushes += 1;
+        Ok(())
+    }
+
+    /// Pulls the weights.
+    pub(crate) async fn pull(&mut self) -> anyhow::Result<()> {
+        Ok(self.client.pull(self.clock, &mut self.weights).await?)
+    }
+
+    /// Both in one call.
+    pub(crate) async fn push_pull(&mut self) -> anyhow::Result<()> {
+        self.weights.set_clock(self.clock);
+        self.client.push_pull(&self.gradient, 1.0, &mut self.weights).await?;
+        self.clock = self.weights.clock();
+        self.pushes += 1;
+        Ok(())
+    }
+
+    /// Whether the weights are those that so many pushes, of this worker or in all, make of zeros.
+    pub(crate) async fn check(&mut self, all_pushes: Option<u64>) -> anyhow::Result<()> {
+        self.client.read(&mut self.weights).await?;
+        let pushes = all_pushes.unwrap_or(self.pushes) as f32;
+        let found = self.weights.values();
+        anyhow::ensure!(found.len() == self.elements, "{} weights", found.len());
+        let wrong = (0..found.len()).find(|&index| found[index] != -pushes * value(index));
+        match wrong {
+            None => Ok(()),
+            Some(index) => {
+                let expected = -pushes * value(index);
+                Err(anyhow::anyhow!("{} found, {expected} expected", found[index]))
+                    .with_context(|| format!("weight {index} after {pushes} pushes"))
+            }
+        }
+    }
+
+    pub(crate) fn pushes(&self) -> u64 {
+        self.pushes
+    }
+}
