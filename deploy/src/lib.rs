@@ -71,14 +71,19 @@ fn local(models: &ps_worker::model::Models, args: cli::LocalArgs) -> ExitCode {
         return ExitCode::from(ps_runtime::process::EXIT_USAGE);
     }
     let process = args.process.clone();
-    ps_runtime::process::run("psrun", &process, |outside, shutdown| async move {
-        if args.program.is_empty() {
-            check::environment(models, &args)?;
-        }
-        let output = output::Output::create(args.out.as_deref())?;
-        let plan = plan::Plan::new(&args, plan::job_id(&args.process.job_id), &output);
-        // Itself again: whatever models it was built with, its workers have them too.
-        let program = std::env::current_exe().context("finding the program that runs")?;
-        job::run(&program, &plan, &logs::Logs::Files(output), outside, shutdown).await
-    })
+    ps_runtime::process::run(
+        "psrun",
+        &process,
+        ps_runtime::process::Tasks::ThreadPerCore,
+        |outside, shutdown| async move {
+            if args.program.is_empty() {
+                check::environment(models, &args)?;
+            }
+            let output = output::Output::create(args.out.as_deref())?;
+            let plan = plan::Plan::new(&args, plan::job_id(&args.process.job_id), &output);
+            // Itself again: whatever models it was built with, its workers have them too.
+            let program = std::env::current_exe().context("finding the program that runs")?;
+            job::run(&program, &plan, &logs::Logs::Files(output), outside, shutdown).await
+        },
+    )
 }

@@ -26,6 +26,7 @@ pub use config::Config;
 pub use serve::{Error, REPORT_FILE, run};
 
 use ps_runtime::files::{Directory, Files};
+use ps_runtime::process::Tasks;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,14 +47,19 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(ps_runtime::process::EXIT_USAGE);
         }
     };
-    ps_runtime::process::run("ps-master", &process, |outside, shutdown| async move {
-        // Before anything else: a long job must not find out at its end.
-        let files = Arc::new(Directory::open(&out)?);
-        let open = |folder: PathBuf| Directory::open_for("--checkpoints", &folder);
-        let checkpoints = checkpoints.map(open).transpose()?;
-        let checkpoints = checkpoints.map(|folder| Arc::new(folder) as Files);
-        let (incoming, address) = ps_runtime::transport::listen(&listen).await?;
-        let address = address.to_string();
-        Ok(run(config, incoming, address, outside, shutdown, files, checkpoints).await?)
-    })
+    ps_runtime::process::run(
+        "ps-master",
+        &process,
+        Tasks::ThreadPerCore,
+        |outside, shutdown| async move {
+            // Before anything else: a long job must not find out at its end.
+            let files = Arc::new(Directory::open(&out)?);
+            let open = |folder: PathBuf| Directory::open_for("--checkpoints", &folder);
+            let checkpoints = checkpoints.map(open).transpose()?;
+            let checkpoints = checkpoints.map(|folder| Arc::new(folder) as Files);
+            let (incoming, address) = ps_runtime::transport::listen(&listen).await?;
+            let address = address.to_string();
+            Ok(run(config, incoming, address, outside, shutdown, files, checkpoints).await?)
+        },
+    )
 }

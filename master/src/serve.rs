@@ -6,6 +6,7 @@ use crate::service::Service;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use ps_proto::v1::master_server::MasterServer;
 use ps_runtime::files::Files;
+use ps_runtime::transport::opened;
 use ps_runtime::{Incoming, Outside, Shutdown};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -75,9 +76,10 @@ pub async fn run(
     let service = MasterServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
     let (done, is_done) = oneshot::channel::<()>();
     let serving = ps_runtime::transport::server().add_service(service);
-    let mut serving = Box::pin(serving.serve_with_incoming_shutdown(incoming, async move {
-        let _ = is_done.await;
-    }));
+    let mut serving =
+        Box::pin(serving.serve_with_incoming_shutdown(opened(incoming), async move {
+            let _ = is_done.await;
+        }));
     let driver = Driver::new(config, &outside, shutdown, files, checkpoints)?;
     let driver = Box::pin(driver.run(calls));
     let ended = tokio::select! {

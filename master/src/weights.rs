@@ -159,7 +159,7 @@ async fn fill(
             let messages = in_time(call(channel, bulk::PULL, [request])).await?;
             let mut messages = BulkReader::new(messages);
             in_time(pull::header(&mut messages)).await?;
-            pull::values(&mut messages, &mut *part.lock().await, NEXT_CHUNK, |_| ()).await
+            pull::values(&mut messages, &mut *part.lock().await, NEXT_CHUNK, |_| (), |_| ()).await
         }
     };
     let pulled = link.call(PULL, attempt, |_| ()).await;

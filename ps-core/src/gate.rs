@@ -142,7 +142,7 @@ impl Gate {
         }
         let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
         let behind: Vec<&Worker> =
-            self.active(now).filter(|worker| !self.lets_pass(worker, step)).collect();
+            self.active(now).filter(|worker| !self.lets_pass(worker.clock, step)).collect();
         if behind.is_empty() {
             return Verdict::Open { clock: step.max(own) };
         }
@@ -164,8 +164,32 @@ impl Gate {
         self.active(now).next().is_some()
     }
 
-    fn lets_pass(&self, worker: &Worker, step: Clock) -> bool {
-        self.bound.is_none_or(|bound| worker.clock.saturating_add(bound) >= step)
+    /// The verdict if this worker's push of a step were applied already: what the pull that comes
+    /// with it is answered while it arrives. `None` where that has to wait.
+    pub fn check_within_push(
+        &self,
+        id: WorkerId,
+        incarnation: Incarnation,
+        pushed: Clock,
+        step: Clock,
+        now: Duration,
+    ) -> Option<Clock> {
+        if !self.is_active(id, incarnation, now) {
+            return None;
+        }
+        let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
+        // An earlier push of its own that is not applied counts as for anybody else.
+        let after = if own >= pushed { own.max(pushed.saturating_add(1)) } else { own };
+        let clock = |(other, worker): (&WorkerId, &Worker)| match *other == id {
+            true => after,
+            false => worker.clock,
+        };
+        let fresh = self.workers.iter().filter(|(_, w)| w.active && self.is_fresh(w, now));
+        fresh.map(clock).all(|clock| self.lets_pass(clock, step)).then(|| step.max(own))
+    }
+
+    fn lets_pass(&self, clock: Clock, step: Clock) -> bool {
+        self.bound.is_none_or(|bound| clock.saturating_add(bound) >= step)
     }
 
     fn is_fresh(&self, worker: &Worker, now: Duration) -> bool {
@@ -218,6 +242,20 @@ mod tests {
         assert!(!opens(&gate, 0, 1));
         gate.advance(1, 1, 1);
         assert!(opens(&gate, 0, 1) && opens(&gate, 1, 1));
+    }
+
+    #[test]
+    fn within_a_push_the_gate_is_open_if_only_that_push_is_missing() {
+        let mut gate = managed(Some(0), 2);
+        let within = |gate: &Gate, pushed| gate.check_within_push(0, 1, pushed, pushed + 1, T0);
+        assert_eq!(within(&gate, 0), None);
+        gate.advance(1, 1, 1);
+        assert_eq!(within(&gate, 0), Some(1));
+        assert!(!opens(&gate, 0, 1));
+        // The push of step 0 is still missing: that of step 1 does not stand for it.
+        gate.advance(1, 1, 2);
+        assert_eq!(within(&gate, 1), None);
+        assert_eq!(gate.check_within_push(0, 2, 0, 1, T0), None);
     }
 
     #[test]

@@ -48,8 +48,21 @@ pub const STREAMS_PER_CONNECTION_MAX: u32 = 1100;
 /// one, so memory is bounded with any number of workers connected.
 pub const PUSH_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
 
-/// Receive buffers of one chunk that a server keeps when nobody pushes: 16 MiB.
-pub const PUSH_BUFFERS_KEPT_MAX: usize = 64;
+/// Bytes of weights on their way out of a server at once, with any number of workers that pull.
+pub const PULL_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
+
+/// Chunks of one pull that are copied before the connection takes them: 1 MiB.
+pub const PULL_CHUNKS_AHEAD_MAX: usize = 4;
+
+/// Milliseconds that a caller may leave sent weights unread before it loses its connection.
+pub const PULL_WAIT_MS_MAX: u64 = 10_000;
+
+/// Buffers of one chunk that a server keeps in each direction when nobody calls: 16 MiB.
+pub const BUFFERS_KEPT_MAX: usize = 64;
+
+/// Milliseconds that a push waits for room before it is shed: longer, and its sender's own time
+/// limit would break the call without a word.
+pub const PUSH_ROOM_WAIT_MS_MAX: u64 = 3_000;
 
 /// Milliseconds that a push may take to send its next chunk. It holds its share of the bytes in
 /// flight meanwhile, so a sender that died must not hold it for long.
@@ -61,6 +74,10 @@ pub const BULK_HEADER_BYTES_MAX: usize = 4 * 1024;
 
 /// Spans of one chunk's payload: one for each element would cover nothing less.
 pub const SPANS_PER_CHUNK_MAX: usize = CHUNK_ELEMENTS_MAX;
+
+/// Bytes that one connection reads before others of its thread have a turn: a worker that floods
+/// must not be all that a server hears.
+pub const READ_BURST_BYTES_MAX: usize = 1024 * 1024;
 
 /// HTTP/2 stream window: how far a sender may run ahead of the reader of one call.
 pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;

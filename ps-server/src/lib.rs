@@ -9,7 +9,9 @@ pub mod serve;
 mod service;
 pub mod shard;
 
+use ps_runtime::Lanes;
 use ps_runtime::files::{Directory, Files};
+use ps_runtime::process::Tasks;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,14 +27,19 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(ps_runtime::process::EXIT_USAGE);
     }
     let process = args.process.clone();
-    ps_runtime::process::run("ps-server", &process, |outside, shutdown| async move {
-        // Before anything else: a job must not find out after its first pass.
-        let open = |path| Directory::open_for("--checkpoints", path);
-        let checkpoints = args.checkpoints.as_deref().map(open).transpose()?;
-        let checkpoints = checkpoints.map(|directory| Arc::new(directory) as Files);
-        let config = config::Config::from(args);
-        let (incoming, address) = ps_runtime::transport::listen(&config.listen).await?;
-        let address = address.to_string();
-        Ok(serve::run(config, incoming, address, outside, shutdown, checkpoints).await?)
-    })
+    ps_runtime::process::run(
+        "ps-server",
+        &process,
+        Tasks::ThreadPerCore,
+        |outside, shutdown| async move {
+            // Before anything else: a job must not find out after its first pass.
+            let open = |path| Directory::open_for("--checkpoints", path);
+            let checkpoints = args.checkpoints.as_deref().map(open).transpose()?;
+            let checkpoints = checkpoints.map(|directory| Arc::new(directory) as Files);
+            let config = config::Config::from(args);
+            let (incoming, address) = ps_runtime::transport::listen(&config.listen).await?;
+            let (address, lanes) = (address.to_string(), Lanes::per_core());
+            Ok(serve::run(config, incoming, lanes, address, outside, shutdown, checkpoints).await?)
+        },
+    )
 }

@@ -9,7 +9,7 @@ use ps_proto::v1::shard_control_server::ShardControlServer;
 use ps_runtime::advertise::advertised;
 use ps_runtime::files::Files;
 use ps_runtime::member::{self, Member};
-use ps_runtime::{Incoming, Outside, Shutdown, Signal};
+use ps_runtime::{Incoming, Lanes, Outside, Shutdown, Signal};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,20 +46,21 @@ pub enum Error {
         /// Where it listened.
         address: String,
         /// What broke.
-        error: tonic::transport::Error,
+        error: std::io::Error,
     },
 }
 
 /// Serves one shard until the master lets it leave, or a signal ends it; returns the exit code.
 ///
-/// `checkpoints` is where the shard's part of checkpoints is written and read; without it the
-/// master cannot have any.
+/// `lanes` serve the connections. `checkpoints` is where the shard's part of checkpoints is written
+/// and read; without it the master cannot have any.
 ///
 /// # Errors
 /// The listener broke, the master was lost, or the job failed.
 pub async fn run(
     config: Config,
     incoming: Incoming,
+    lanes: Lanes,
     address: String,
     outside: Outside,
     shutdown: Shutdown,
@@ -70,14 +71,14 @@ pub async fn run(
     tracing::info!("shard {shard_index} of job `{}` listens on {address}", config.job);
     let lease = config.master.is_none().then_some(config.lease);
     let shard = Arc::new(Shard::new(shard_index, lease, config.dedup));
-    let service = Service::new(&config.job, shard.clone(), outside.clock.clone(), checkpoints);
+    let (clock, home) = (outside.clock.clone(), lanes.home());
+    let service = Service::new(&config.job, shard.clone(), clock, checkpoints, home);
     let data = DataPlaneCalls::new(service.clone());
     let control =
         ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
-    let serving = ps_runtime::transport::server()
-        .add_service(data)
-        .add_service(control)
-        .serve_with_incoming(incoming);
+    let routes = ps_runtime::transport::server().add_service(data).add_service(control);
+    let serving =
+        lanes.serve(incoming, move |connections| routes.clone().serve_with_incoming(connections));
     let end = async {
         match &config.master {
             Some(master) => follow_master(&config, master, &address, &outside, shutdown).await,

@@ -20,7 +20,7 @@ use ps_proto::v1;
 use ps_runtime::advertise::advertised;
 use ps_runtime::files::{Directory, FileStore};
 use ps_runtime::model_file;
-use ps_runtime::process::EXIT_USAGE;
+use ps_runtime::process::{EXIT_USAGE, Tasks};
 use ps_runtime::training_args::variable;
 use ps_runtime::transport;
 use ps_runtime::{Outside, Shutdown};
@@ -45,9 +45,12 @@ pub fn main_with(models: Models, args: impl IntoIterator<Item = OsString>) -> Ex
         return ExitCode::FAILURE;
     }
     let process = args.process.clone();
-    ps_runtime::process::run("ps-worker", &process, |outside, shutdown| async move {
-        run(&models, args, outside, shutdown).await
-    })
+    ps_runtime::process::run(
+        "ps-worker",
+        &process,
+        Tasks::OneThread,
+        |outside, shutdown| async move { run(&models, args, outside, shutdown).await },
+    )
 }
 
 /// Computes with one thread unless somebody said otherwise: candle's pools spin against each other.

@@ -10,6 +10,7 @@ pub mod bulk;
 pub mod clock;
 mod config_file;
 pub mod files;
+pub mod lanes;
 pub mod link;
 mod local;
 pub mod member;
@@ -22,6 +23,7 @@ pub mod transport;
 
 pub use blocking::blocking;
 pub use clock::{Clock, SystemClock, TimeSource};
+pub use lanes::Lanes;
 pub use shutdown::{Shutdown, Signal};
 pub use training_args::TrainingArgs;
 pub use transport::{Connector, Incoming};

@@ -106,7 +106,7 @@ mod tests {
 
         let (mut incoming, local) = transport::listen("127.0.0.1:0").await.unwrap();
         let mut connection = Connector::local_first().connect(local.to_string()).await.unwrap();
-        let mut accepted = incoming.next().await.unwrap().unwrap();
+        let mut accepted = incoming.next().await.unwrap().unwrap().open().unwrap();
         connection.write_all(b"uds").await.unwrap();
         accepted.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"uds");

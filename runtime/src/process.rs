@@ -104,16 +104,30 @@ pub fn parse_with<A: Parser>(
     parsed.map_err(|error| Unparsed::Clap(Box::new(error)))
 }
 
+/// What runs a role's tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tasks {
+    /// One thread, so that what a transfer wakes need not wake another thread first: for a worker,
+    /// whose computation has threads of its own.
+    OneThread,
+    /// A thread for each core: for what writes files beside its calls.
+    ThreadPerCore,
+}
+
 /// Runs a role in a tokio runtime with logging, signals and the real outside.
 ///
 /// The role gets an [`Outside`] and a [`Shutdown`], and returns what the process exits with.
-pub fn run<F, R>(name: &str, process: &ProcessArgs, role: F) -> ExitCode
+pub fn run<F, R>(name: &str, process: &ProcessArgs, tasks: Tasks, role: F) -> ExitCode
 where
     F: FnOnce(Outside, Shutdown) -> R,
     R: Future<Output = anyhow::Result<u8>>,
 {
     start_logging(process.log, process.plain);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = match tasks {
+        Tasks::OneThread => tokio::runtime::Builder::new_current_thread(),
+        Tasks::ThreadPerCore => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: {name}: starting the runtime: {error}");

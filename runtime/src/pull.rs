@@ -1,7 +1,7 @@
 //! The weights of one shard, received into where they belong.
 
 use ps_core::ids::Version;
-use ps_proto::bulk::{self, BulkReader};
+use ps_proto::bulk::{self, BulkReader, Room};
 use ps_proto::convert::data::ELEMENT_BYTES;
 use ps_proto::v1;
 use std::ops::Range;
@@ -24,19 +24,43 @@ pub struct PartMut<'a> {
     pub versions: &'a mut [Version],
 }
 
-/// Receives what comes before the weights; the caller says how long the gate may hold it.
+/// What comes before the weights.
+#[derive(Clone, Debug)]
+pub enum First {
+    /// They follow at once.
+    Header(v1::PullHeader),
+    /// Of a `PushPull`: the push is applied, and the weights wait at the gate.
+    Acknowledged(v1::PushReply),
+}
+
+/// Receives what comes first.
+///
+/// # Errors
+/// The call failed, or something else came.
+pub async fn first(messages: &mut BulkReader<v1::PullMessage>) -> Result<First, Status> {
+    loop {
+        match messages.next().await? {
+            Some(bulk::Item::Header(header)) => return Ok(First::Header(header)),
+            Some(bulk::Item::Acknowledged(reply)) => return Ok(First::Acknowledged(reply)),
+            Some(bulk::Item::End) => (),
+            other => return Err(unexpected("weights", &other)),
+        }
+    }
+}
+
+/// Receives the header of the weights; the caller says how long the gate may hold it.
 ///
 /// # Errors
 /// The call failed, or something else came.
 pub async fn header(messages: &mut BulkReader<v1::PullMessage>) -> Result<v1::PullHeader, Status> {
-    match messages.next().await? {
-        Some(bulk::Item::Header(header)) => Ok(header),
+    match first(messages).await? {
+        First::Header(header) => Ok(header),
         other => Err(unexpected("weights", &other)),
     }
 }
 
-/// Receives the weights: every chunk once, whole, in order, none later than so long after the one
-/// before. `received` is told the bytes of each.
+/// Receives the weights: every chunk once, whole, in any order, none later than so long after the
+/// one before. `received` is told the bytes of each, `acknowledged` what comes in between.
 ///
 /// # Errors
 /// The call failed, was cut short, or brought something else.
@@ -45,39 +69,71 @@ pub async fn values(
     part: &mut PartMut<'_>,
     longest: Duration,
     received: impl Fn(u64),
+    mut acknowledged: impl FnMut(v1::PushReply),
 ) -> Result<(), Status> {
-    let mut next = 0;
+    let mut missing = vec![true; part.chunks.len()];
     while let Some(came) = in_time(longest, messages.next()).await? {
-        if came == bulk::Item::Chunk {
-            received(in_time(longest, place(messages, part, next)).await?);
-            next += 1;
+        match came {
+            bulk::Item::Chunk => {
+                received(in_time(longest, place(messages, part, &mut missing)).await?);
+            }
+            bulk::Item::Acknowledged(reply) => acknowledged(reply),
+            bulk::Item::Header(_) | bulk::Item::End => (),
         }
     }
-    let expected = part.chunks.len();
-    if next != expected {
+    let (expected, found) = (missing.len(), missing.iter().filter(|missing| !**missing).count());
+    if found != expected {
         // The stream was cut: a new attempt brings the rest.
-        return Err(Status::aborted(format!("{next} of {expected} chunks came")));
+        return Err(Status::aborted(format!("{found} of {expected} chunks came")));
     }
     Ok(())
+}
+
+/// A part as the room for its chunks.
+struct PartRoom<'a, 'b> {
+    part: &'a mut PartMut<'b>,
+    missing: &'a [bool],
+    /// For which chunk it was taken.
+    taken: Option<u32>,
+}
+
+impl PartRoom<'_, '_> {
+    /// Where this chunk belongs, if it is one that is missing.
+    fn range(&self, index: u32) -> Option<Range<usize>> {
+        let range = self.part.chunks.get(index as usize)?;
+        let start = self.part.start;
+        self.missing.get(index as usize)?.then(|| range.start - start..range.end - start)
+    }
+}
+
+impl Room for PartRoom<'_, '_> {
+    const LEAVES_FRAMES: bool = false;
+
+    fn bytes_max(&self, index: u32) -> usize {
+        self.range(index).map_or(0, |range| range.len() * ELEMENT_BYTES)
+    }
+
+    async fn take(&mut self, index: u32) -> Result<&mut [u8], Status> {
+        let range = self.range(index).unwrap_or_default();
+        self.taken = Some(index);
+        Ok(bytemuck::cast_slice_mut(&mut self.part.values[range]))
+    }
 }
 
 async fn place(
     messages: &mut BulkReader<v1::PullMessage>,
     part: &mut PartMut<'_>,
-    next: usize,
+    missing: &mut [bool],
 ) -> Result<u64, Status> {
-    let Some(range) = part.chunks.get(next) else {
-        return Err(unexpected(&format!("{next} chunks"), &"more"));
-    };
-    let own = range.start - part.start..range.end - part.start;
-    let room = bytemuck::cast_slice_mut(&mut part.values[own]);
-    let chunk = messages.chunk(room).await?;
-    if chunk.index as usize != next || chunk.bytes != room.len() {
-        let found = format!("chunk {} of {} bytes", chunk.index, chunk.bytes);
-        let bytes = range.len() * ELEMENT_BYTES;
-        return Err(unexpected(&format!("chunk {next} of {bytes} bytes"), &found));
+    let mut room = PartRoom { part, missing, taken: None };
+    let chunk = messages.chunk(&mut room).await?;
+    let (expected, index) = (room.bytes_max(chunk.index), chunk.index as usize);
+    if room.taken != Some(chunk.index) || chunk.bytes != expected {
+        let found = format!("chunk {index} of {} bytes", chunk.bytes);
+        return Err(unexpected(&format!("a missing chunk, here of {expected} bytes"), &found));
     }
-    part.versions[next] = chunk.version;
+    part.versions[index] = chunk.version;
+    missing[index] = false;
     Ok(chunk.bytes as u64)
 }
 

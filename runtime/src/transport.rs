@@ -4,6 +4,7 @@
 //! [`Connector`], so that the simulation runs the same code over a simulated network.
 
 use crate::local;
+use futures_util::task::AtomicWaker;
 use futures_util::{Stream, StreamExt, future::BoxFuture};
 use hyper_util::rt::TokioIo;
 use ps_core::limits;
@@ -11,10 +12,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -27,7 +29,32 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A byte stream of any origin.
-pub struct Connection(Pin<Box<dyn ByteStream>>);
+pub struct Connection {
+    stream: Pin<Box<dyn ByteStream>>,
+    hangup: Hangup,
+    /// Read since the connection last let others go first.
+    burst_bytes: usize,
+}
+
+/// Cuts a connection from outside, with all calls on it.
+#[derive(Clone, Debug, Default)]
+pub struct Hangup(Arc<(AtomicBool, AtomicWaker)>);
+
+impl Hangup {
+    /// Cuts it.
+    pub fn hang_up(&self) {
+        self.0.0.store(true, Ordering::Release);
+        self.0.1.wake();
+    }
+
+    fn check(&self, cx: &Context<'_>) -> io::Result<()> {
+        self.0.1.register(cx.waker());
+        match self.0.0.load(Ordering::Acquire) {
+            true => Err(io::ErrorKind::ConnectionAborted.into()),
+            false => Ok(()),
+        }
+    }
+}
 
 trait ByteStream: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> ByteStream for T {}
@@ -35,13 +62,16 @@ impl<T: AsyncRead + AsyncWrite + Send> ByteStream for T {}
 impl Connection {
     /// Wraps a byte stream.
     pub fn new(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self(Box::pin(stream))
+        Self { stream: Box::pin(stream), hangup: Hangup::default(), burst_bytes: 0 }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
-    fn connect_info(&self) {}
+    type ConnectInfo = Hangup;
+
+    fn connect_info(&self) -> Hangup {
+        self.hangup.clone()
+    }
 }
 
 impl AsyncRead for Connection {
@@ -50,7 +80,20 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.0.as_mut().poll_read(cx, buf)
+        let this = &mut *self;
+        this.hangup.check(cx)?;
+        if this.burst_bytes >= limits::READ_BURST_BYTES_MAX {
+            this.burst_bytes = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let read = this.stream.as_mut().poll_read(cx, buf);
+        this.burst_bytes = match read {
+            Poll::Ready(_) => this.burst_bytes + (buf.filled().len() - before),
+            Poll::Pending => 0,
+        };
+        read
     }
 }
 
@@ -60,7 +103,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.as_mut().poll_write(cx, buf)
+        self.stream.as_mut().poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -68,24 +111,50 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.0.as_mut().poll_write_vectored(cx, bufs)
+        self.stream.as_mut().poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.as_mut().poll_flush(cx)
+        self.stream.as_mut().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.as_mut().poll_shutdown(cx)
+        self.stream.as_mut().poll_shutdown(cx)
+    }
+}
+
+/// A connection that was accepted; which runtime it belongs to is decided when it is opened.
+pub struct Accepted(Box<dyn FnOnce() -> io::Result<Connection> + Send>);
+
+impl Accepted {
+    /// What opens the connection, on the runtime that is to serve it.
+    pub fn new(open: impl FnOnce() -> io::Result<Connection> + Send + 'static) -> Self {
+        Self(Box::new(open))
+    }
+
+    /// The connection, on this runtime.
+    ///
+    /// # Errors
+    /// It is broken already.
+    pub fn open(self) -> io::Result<Connection> {
+        (self.0)()
     }
 }
 
 /// Accepted connections, one by one.
-pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
+pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<Accepted>> + Send>>;
+
+/// Connections to be served by this runtime.
+pub type Connections = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
+
+/// Opens accepted connections on this runtime.
+pub fn opened(incoming: Incoming) -> Connections {
+    Box::pin(incoming.map(|accepted| accepted?.open()))
+}
 
 /// Binds a TCP address, and the Unix socket of that address for peers on this machine; the address
 /// bound is returned, because port 0 means any free one.
@@ -98,16 +167,17 @@ pub async fn listen(address: &str) -> io::Result<(Incoming, SocketAddr)> {
     let listener = TcpListener::bind(address).await.map_err(named)?;
     let address = listener.local_addr().map_err(named)?;
     let tcp = TcpListenerStream::new(listener).map(|accepted| {
-        let stream = accepted?;
+        let stream = accepted?.into_std()?;
         // Acknowledgements are small and must not wait for more.
         stream.set_nodelay(true)?;
-        Ok(Connection::new(stream))
+        Ok(Accepted::new(|| Ok(Connection::new(TcpStream::from_std(stream)?))))
     });
     let Some(unix) = local::listen(address) else { return Ok((Box::pin(tcp), address)) };
     let unix = UnixListenerStream::new(unix).map(|accepted| {
         let stream = accepted?;
         local::set_buffers(&stream)?;
-        Ok(Connection::new(stream))
+        let stream = stream.into_std()?;
+        Ok(Accepted::new(|| Ok(Connection::new(UnixStream::from_std(stream)?))))
     });
     Ok((Box::pin(futures_util::stream::select(tcp, unix)), address))
 }

@@ -9,7 +9,7 @@ use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_proto::v1::shard_control_client::ShardControlClient;
 use ps_runtime::files::Files;
 use ps_runtime::shutdown::ShutdownTrigger;
-use ps_runtime::{Connector, Outside, Shutdown, SystemClock, transport};
+use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
 use ps_server::config::Config;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,8 +62,15 @@ impl Server {
         let served = address.clone();
         let task = tokio::spawn(async move {
             let outside = outside();
-            let served =
-                ps_server::serve::run(config, incoming, served, outside, shutdown, checkpoints);
+            let served = ps_server::serve::run(
+                config,
+                incoming,
+                Lanes::per_core(),
+                served,
+                outside,
+                shutdown,
+                checkpoints,
+            );
             let _ = served.await;
         });
         Ok(Self { address, _trigger: trigger, task })

@@ -16,7 +16,7 @@ use crate::plan::{DEFAULT_JOB, Lead, Plan};
 use crate::{check, streams};
 use anyhow::Context;
 use ps_runtime::member::report_failure;
-use ps_runtime::process::{EXIT_USAGE, Unparsed, parse_with};
+use ps_runtime::process::{EXIT_USAGE, Tasks, Unparsed, parse_with};
 use ps_runtime::{Outside, Shutdown};
 use ps_worker::model::Models;
 use std::ffi::OsString;
@@ -227,18 +227,23 @@ impl Host {
     fn run(self) -> ExitCode {
         let process = self.args.process.clone();
         let this = Arc::new(self);
-        ps_runtime::process::run("psrun train", &process, |outside, shutdown| async move {
-            let result = this.clone().work(outside, shutdown).await;
-            let host = this.setting.host();
-            let ended = match result {
-                Ok(ended) => ended,
-                Err(error) => Ended { verdict: Err(error), failed: Vec::new() },
-            };
-            if let Some(sentence) = failure::sentence(host, &ended) {
-                write_failure(this.output.as_deref(), &sentence);
-            }
-            ended.verdict
-        })
+        ps_runtime::process::run(
+            "psrun train",
+            &process,
+            Tasks::ThreadPerCore,
+            |outside, shutdown| async move {
+                let result = this.clone().work(outside, shutdown).await;
+                let host = this.setting.host();
+                let ended = match result {
+                    Ok(ended) => ended,
+                    Err(error) => Ended { verdict: Err(error), failed: Vec::new() },
+                };
+                if let Some(sentence) = failure::sentence(host, &ended) {
+                    write_failure(this.output.as_deref(), &sentence);
+                }
+                ended.verdict
+            },
+        )
     }
 
     /// Waits for the others, and runs the processes of this host to their end.

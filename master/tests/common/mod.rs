@@ -155,7 +155,7 @@ impl Job {
         let serving = ps_runtime::transport::server()
             .add_service(DataPlaneServer::from_arc(fake.clone()))
             .add_service(ShardControlServer::from_arc(fake.clone()))
-            .serve_with_incoming(incoming);
+            .serve_with_incoming(ps_runtime::transport::opened(incoming));
         tokio::spawn(serving);
         let token = 10 + u64::from(shard);
         let member = self.member_at(v1::Role::Server, token, Some(shard), address.to_string());

@@ -102,6 +102,13 @@ impl MessageReader {
         M::decode(bytes).map_err(|error| malformed(&error.to_string()))
     }
 
+    /// A message within this one, as large as this one may be.
+    pub(super) async fn field_message<M: Message + Default>(&mut self) -> Result<M, Status> {
+        let length = self.length().await?;
+        let bytes = self.bytes(length).await?;
+        M::decode(bytes).map_err(|error| malformed(&error.to_string()))
+    }
+
     /// Passes over a field of a newer protocol.
     pub(super) async fn skip(&mut self, (number, wire): Key) -> Result<(), Status> {
         match wire {

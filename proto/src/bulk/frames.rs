@@ -62,6 +62,12 @@ impl Frames {
         Ok(bytes.freeze())
     }
 
+    /// The next bytes, if they lie in one frame.
+    pub(super) async fn whole(&mut self, length: usize) -> Result<Option<Bytes>, Status> {
+        self.ready().await?;
+        Ok((self.frame.len() >= length).then(|| self.frame.split_to(length)))
+    }
+
     /// Passes over bytes that nobody wants.
     pub(super) async fn pass(&mut self, length: usize) -> Result<(), Status> {
         let mut rest = length;

@@ -15,7 +15,7 @@ mod values;
 pub use body::{request, response};
 pub use pieces::Pieces;
 pub use reader::MessageReader;
-pub use values::{BulkMessage, BulkReader, Chunk, Item};
+pub use values::{BulkMessage, BulkReader, Chunk, Item, Room};
 
 /// Path of `DataPlane.Push`.
 pub const PUSH: &str = "/ps.v1.DataPlane/Push";

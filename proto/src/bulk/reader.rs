@@ -105,6 +105,15 @@ impl MessageReader {
         self.frames.bytes(length).await
     }
 
+    /// The next bytes of the innermost open field, if they lie in one frame; else they are still to
+    /// be read.
+    pub(super) async fn whole(&mut self, length: usize) -> Result<Option<Bytes>, Status> {
+        self.check_room(length)?;
+        let bytes = self.frames.whole(length).await?;
+        self.left -= bytes.as_ref().map_or(0, Bytes::len);
+        Ok(bytes)
+    }
+
     /// Passes over bytes that nobody wants.
     pub(super) async fn pass(&mut self, length: usize) -> Result<(), Status> {
         self.check_room(length)?;

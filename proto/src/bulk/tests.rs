@@ -51,9 +51,10 @@ async fn read_pushes(
     while let Some(item) = reader.next().await? {
         match item {
             Item::Header(header) => message.header = Some(header),
+            Item::Acknowledged(_) => (),
             Item::End => all.push(std::mem::take(&mut message)),
             Item::Chunk => {
-                let chunk = reader.chunk(&mut room).await?;
+                let chunk = reader.chunk(&mut room[..]).await?;
                 let spans = chunk.spans.iter().map(|s| v1::Span { start: s.start, len: s.len });
                 message.chunks.push(v1::ChunkPayload {
                     index: chunk.index,
@@ -75,9 +76,10 @@ async fn read_pulls(
     while let Some(item) = reader.next().await? {
         match item {
             Item::Header(header) => message.header = Some(header),
+            Item::Acknowledged(_) => (),
             Item::End => all.push(std::mem::take(&mut message)),
             Item::Chunk => {
-                let chunk = reader.chunk(&mut room).await?;
+                let chunk = reader.chunk(&mut room[..]).await?;
                 let values = Bytes::copy_from_slice(&room[..chunk.bytes]);
                 let (index, version) = (chunk.index, chunk.version);
                 message.chunks.push(v1::ChunkValues { index, version, values });

@@ -4,6 +4,7 @@ use super::fields::{LEN, VARINT, wrong_type};
 use super::reader::MessageReader;
 use crate::convert::Error;
 use crate::v1;
+use bytes::Bytes;
 use prost::Message;
 use ps_core::limits::SPANS_PER_CHUNK_MAX;
 use ps_core::span::Span;
@@ -15,6 +16,9 @@ const HEADER: u32 = 1;
 const CHUNKS: u32 = 2;
 const INDEX: u32 = 1;
 const VALUES: u32 = 3;
+
+/// The field of `PushPullMessage` that says what became of the push.
+const PUSH_IN_PUSH_PULL: u32 = 1;
 
 /// The field of `PushPullMessage` that holds the weights.
 const PULL_IN_PUSH_PULL: u32 = 2;
@@ -54,6 +58,8 @@ pub enum Item<H> {
     Chunk,
     /// A message is over.
     End,
+    /// Between weights, of a `PushPull`: what became of its push.
+    Acknowledged(v1::PushReply),
 }
 
 /// What a chunk is beside its values.
@@ -65,8 +71,35 @@ pub struct Chunk {
     pub version: u64,
     /// What the values cover; empty for the whole chunk.
     pub spans: Vec<Span>,
-    /// How much of the room the values fill.
+    /// How many bytes the values have.
     pub bytes: usize,
+    /// The values where they came, when that is in one piece and the room was not needed.
+    pub frame: Option<Bytes>,
+}
+
+/// Where a chunk's values go.
+pub trait Room {
+    /// Whether values that came in one piece stay where they are.
+    const LEAVES_FRAMES: bool;
+
+    /// How many bytes of this chunk, whose number comes ahead of its values, there can be room for.
+    fn bytes_max(&self, index: u32) -> usize;
+
+    /// The room for this chunk, as soon as there is some.
+    fn take(&mut self, index: u32) -> impl Future<Output = Result<&mut [u8], Status>> + Send;
+}
+
+/// Room that is there, for any chunk.
+impl Room for [u8] {
+    const LEAVES_FRAMES: bool = false;
+
+    fn bytes_max(&self, _: u32) -> usize {
+        self.len()
+    }
+
+    async fn take(&mut self, _: u32) -> Result<&mut [u8], Status> {
+        Ok(self)
+    }
 }
 
 /// Reads pushes or pulls, item by item.
@@ -116,6 +149,9 @@ impl<M: BulkMessage> BulkReader<M> {
         if let Some(within) = self.within.filter(|_| self.messages.depth() == 0) {
             match key {
                 (number, LEN) if number == within => self.messages.enter().await?,
+                (PUSH_IN_PUSH_PULL, LEN) => {
+                    return Ok(Some(Item::Acknowledged(self.messages.field_message().await?)));
+                }
                 other => self.messages.skip(other).await?,
             }
             return Ok(None);
@@ -133,16 +169,19 @@ impl<M: BulkMessage> BulkReader<M> {
         Ok(None)
     }
 
-    /// The chunk that [`Self::next`] announced; its values go to the front of the room.
+    /// The chunk that [`Self::next`] announced; its values go to the front of the room, or are where
+    /// the chunk says.
     ///
     /// # Errors
     /// As for [`Self::next`], or the values are not whole elements or have no room.
-    pub async fn chunk(&mut self, room: &mut [u8]) -> Result<Chunk, Status> {
+    pub async fn chunk<R: Room + ?Sized>(&mut self, room: &mut R) -> Result<Chunk, Status> {
         let mut chunk = Chunk::default();
         while !self.messages.at_end() {
             match self.messages.key().await? {
                 (INDEX, VARINT) => chunk.index = self.messages.uint32().await?,
-                (VALUES, LEN) => chunk.bytes = self.values(room).await?,
+                (VALUES, LEN) => {
+                    (chunk.bytes, chunk.frame) = self.values(chunk.index, room).await?
+                }
                 (number, VARINT) if number == M::VERSION => {
                     chunk.version = self.messages.varint().await?;
                 }
@@ -157,15 +196,24 @@ impl<M: BulkMessage> BulkReader<M> {
         Ok(chunk)
     }
 
-    async fn values(&mut self, room: &mut [u8]) -> Result<usize, Status> {
-        let (length, most) = (self.messages.length().await?, room.len());
-        let Some(room) = room.get_mut(..length).filter(|_| length.is_multiple_of(size_of::<f32>()))
-        else {
+    async fn values<R: Room + ?Sized>(
+        &mut self,
+        index: u32,
+        room: &mut R,
+    ) -> Result<(usize, Option<Bytes>), Status> {
+        let (length, most) = (self.messages.length().await?, room.bytes_max(index));
+        if length > most || !length.is_multiple_of(size_of::<f32>()) {
             let expected = format!("a multiple of 4, at most {most}");
             return Err(Error::invalid(M::CHUNK, "values", length, expected).into());
-        };
-        self.messages.fill(room).await?;
-        Ok(length)
+        }
+        if R::LEAVES_FRAMES && length > 0 {
+            let frame = self.messages.whole(length).await?;
+            if frame.is_some() {
+                return Ok((length, frame));
+            }
+        }
+        self.messages.fill(&mut room.take(index).await?[..length]).await?;
+        Ok((length, None))
     }
 
     async fn span(&mut self, position: usize) -> Result<Span, Status> {

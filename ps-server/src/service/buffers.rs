@@ -1,63 +1,122 @@
-//! The room that chunks are received into: reused, and bounded with any number of callers.
+//! The room that chunks are received into and sent from: reused, and bounded with any number of
+//! callers.
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use ps_core::limits;
+use ps_proto::bulk::{Chunk, Room};
 use ps_proto::convert::data::ELEMENT_BYTES;
-use std::ops::{Deref, DerefMut};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 const CHUNK_BYTES: usize = limits::CHUNK_ELEMENTS_MAX * ELEMENT_BYTES;
 
-/// Receive buffers of one chunk each.
+/// How long a push may wait for room before it is shed.
+const WAIT_MAX: Duration = Duration::from_millis(limits::PUSH_ROOM_WAIT_MS_MAX);
+
+/// Buffers of one chunk each, for one direction.
+#[derive(Clone)]
 pub(crate) struct Buffers {
-    free: Mutex<Vec<Box<[u8]>>>,
-    permits: Semaphore,
+    free: Arc<Mutex<Vec<Box<[u8]>>>>,
+    permits: Arc<Semaphore>,
 }
 
 impl Buffers {
     /// Memory for so many bytes of open chunks; none is taken before it is needed.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        let permits = Semaphore::new(bytes_max / CHUNK_BYTES);
-        Self { free: Mutex::default(), permits }
+        // One chunk at least, or nothing would ever go through.
+        let permits = Arc::new(Semaphore::new((bytes_max / CHUNK_BYTES).max(1)));
+        Self { free: Arc::default(), permits }
+    }
+
+    /// Room for the next chunk that is received, taken when it is needed.
+    pub(crate) fn room(&self) -> LazyRoom<'_> {
+        LazyRoom { buffers: self, taken: None }
     }
 
     /// Room for one chunk, as soon as there is some; what it holds is of an earlier chunk.
-    pub(crate) async fn take(&self) -> Result<Buffer<'_>, Status> {
-        let permit = self.permits.acquire().await;
-        let permit = permit.map_err(|_| Status::unavailable("the server is leaving"))?;
+    pub(crate) async fn take(&self) -> Buffer {
+        // Nobody closes it.
+        let permit = self.permits.clone().acquire_owned().await.ok();
+        self.buffer(permit)
+    }
+
+    /// Room for one chunk, if there is some.
+    pub(crate) fn take_now(&self) -> Option<Buffer> {
+        let permit = self.permits.clone().try_acquire_owned().ok()?;
+        Some(self.buffer(Some(permit)))
+    }
+
+    fn buffer(&self, permit: Option<OwnedSemaphorePermit>) -> Buffer {
         let bytes = self.free.lock().pop();
         let bytes = bytes.unwrap_or_else(|| vec![0; CHUNK_BYTES].into());
-        Ok(Buffer { bytes, buffers: self, _permit: permit })
+        Buffer { bytes, filled: 0, free: self.free.clone(), _permit: permit }
+    }
+}
+
+/// Room for a chunk whose values come in pieces; one that came whole needs none.
+pub(crate) struct LazyRoom<'a> {
+    buffers: &'a Buffers,
+    taken: Option<Buffer>,
+}
+
+impl LazyRoom<'_> {
+    /// The values of the chunk that was received with this room.
+    pub(crate) fn values<'b>(&'b self, chunk: &'b Chunk) -> &'b [u8] {
+        let room = self.taken.as_ref().map_or(&[][..], |buffer| &buffer.bytes);
+        chunk.frame.as_deref().unwrap_or_else(|| &room[..chunk.bytes.min(room.len())])
+    }
+}
+
+impl Room for LazyRoom<'_> {
+    const LEAVES_FRAMES: bool = true;
+
+    fn bytes_max(&self, _: u32) -> usize {
+        CHUNK_BYTES
+    }
+
+    async fn take(&mut self, _: u32) -> Result<&mut [u8], Status> {
+        let buffer = match self.taken.take() {
+            Some(buffer) => buffer,
+            None => tokio::time::timeout(WAIT_MAX, self.buffers.take()).await.map_err(|_| {
+                let message = "the server receives as much as it may hold: push again later";
+                Status::resource_exhausted(message)
+            })?,
+        };
+        Ok(&mut self.taken.insert(buffer).bytes)
     }
 }
 
 /// Room for one chunk, given back when it is dropped.
-pub(crate) struct Buffer<'a> {
+pub(crate) struct Buffer {
     bytes: Box<[u8]>,
-    buffers: &'a Buffers,
-    _permit: SemaphorePermit<'a>,
+    filled: usize,
+    free: Arc<Mutex<Vec<Box<[u8]>>>>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Deref for Buffer<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes
+impl Buffer {
+    /// A copy of these bytes, which gives the room back when it is dropped.
+    pub(crate) fn filled(mut self, bytes: &[u8]) -> Bytes {
+        self.bytes[..bytes.len()].copy_from_slice(bytes);
+        self.filled = bytes.len();
+        Bytes::from_owner(self)
     }
 }
 
-impl DerefMut for Buffer<'_> {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.filled]
     }
 }
 
-impl Drop for Buffer<'_> {
+impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut free = self.buffers.free.lock();
+        let mut free = self.free.lock();
         // A burst of callers leaves no more behind than everyday traffic uses.
-        if free.len() < limits::PUSH_BUFFERS_KEPT_MAX {
+        if free.len() < limits::BUFFERS_KEPT_MAX {
             free.push(std::mem::take(&mut self.bytes));
         }
     }
@@ -66,18 +125,26 @@ impl Drop for Buffer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test]
     async fn buffers_are_bounded_and_used_again() {
         let buffers = Buffers::new(2 * CHUNK_BYTES);
-        let mut first = buffers.take().await.unwrap();
-        first[0] = 7;
-        let second = buffers.take().await.unwrap();
+        let first = buffers.take().await.filled(&[7, 8]);
+        assert_eq!(first, [7, 8][..]);
+        let second = buffers.take().await;
+        assert!(buffers.take_now().is_none());
         let wait = Duration::from_millis(20);
         assert!(tokio::time::timeout(wait, buffers.take()).await.is_err());
         drop(first);
-        assert_eq!(buffers.take().await.unwrap()[0], 7);
-        assert_eq!(second.len(), CHUNK_BYTES);
+        assert_eq!(buffers.take().await.bytes[0], 7);
+        assert_eq!(second.bytes.len(), CHUNK_BYTES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_push_that_finds_no_room_is_shed() {
+        let buffers = Buffers::new(CHUNK_BYTES);
+        let _held = buffers.take().await;
+        let error = buffers.room().take(0).await.unwrap_err();
+        assert_eq!(error.code(), tonic::Code::ResourceExhausted);
     }
 }

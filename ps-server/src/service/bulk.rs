@@ -1,23 +1,22 @@
 //! The bulk calls, ahead of the generated service: see `ps_proto::bulk` for why.
 
-use super::{Service, status};
-use crate::shard::Error as PushError;
-use futures_util::{StreamExt, stream};
+use super::Service;
+use super::pushes::{in_time, pushes};
+use super::weights::{Gone, Weights, bare, wrapped};
+use futures_util::stream;
 use http::{Request, Response};
-use ps_core::limits::{BULK_HEADER_BYTES_MAX, MESSAGE_BYTES_MAX, PUSH_CHUNK_WAIT_MS_MAX};
-use ps_core::window::Acknowledgement;
-use ps_proto::bulk::{self, BulkReader, Item, MessageReader, Pieces};
-use ps_proto::convert::Error;
+use ps_core::ids::Clock;
+use ps_core::limits::{BULK_HEADER_BYTES_MAX, MESSAGE_BYTES_MAX};
+use ps_proto::bulk::{self, MessageReader, Pieces};
 use ps_proto::convert::data::{Puller, PushStart, check_pull, push_reply};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlaneServer;
 use ps_proto::v1::push_pull_message::Kind;
 use std::convert::Infallible;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::{BoxFuture, BoxStream, Bytes};
+use tonic::codegen::BoxFuture;
 use tonic::server::NamedService;
 
 type Answer = Result<Response<Body>, Status>;
@@ -68,94 +67,111 @@ fn answered(
 
 impl Service {
     async fn answer_push(&self, request: Request<Body>) -> Answer {
-        let (_, acknowledgement, duplicate) = self.take_push(request).await?;
+        let (acknowledgement, duplicate) = self.take_push(pushes(request)?).await?;
         let reply = push_reply(&acknowledgement, duplicate).pieces();
         Ok(bulk::response(Box::pin(stream::iter([Ok(reply)]))))
     }
 
-    async fn answer_pull(&self, request: Request<Body>) -> Answer {
+    async fn answer_pull(&self, mut request: Request<Body>) -> Answer {
+        let connection = std::mem::take(request.extensions_mut());
         let mut messages = MessageReader::of_request(request, BULK_HEADER_BYTES_MAX)?;
         let request: v1::PullRequest = in_time(messages.only_message()).await?;
         self.check_job(&request.job)?;
         self.check_shard(request.shard)?;
         check_pull(&request)?;
         let puller = request.puller.map(Puller::try_from);
+        let (service, epoch) = (self.clone(), request.epoch);
         // The answer begins at once, so that the caller knows that it waits at the gate and not
         // for a server that died.
-        Ok(bulk::response(self.weights_for(request.epoch, puller, Pieces::pieces)))
-    }
-
-    async fn answer_push_pull(&self, request: Request<Body>) -> Answer {
-        let (start, acknowledgement, duplicate) = self.take_push(request).await?;
-        let wrap = |kind| v1::PushPullMessage { kind: Some(kind) }.pieces();
-        let first = wrap(Kind::Push(push_reply(&acknowledgement, duplicate)));
-        let (worker, incarnation) = (start.id.worker, start.id.incarnation);
-        // What of this worker is applied here, the push itself has told.
-        let puller =
-            Puller { worker, incarnation, clock: start.clock.saturating_add(1), finished_clock: 0 };
-        let weights =
-            self.weights_for(start.epoch, Some(Ok(puller)), move |pull| wrap(Kind::Pull(pull)));
-        // The acknowledgement leaves at once; the weights follow when the gate opens.
-        Ok(bulk::response(Box::pin(stream::iter([Ok(first)]).chain(weights))))
-    }
-
-    /// The weights in pieces, once the gate is open for the puller, if it is one.
-    fn weights_for(
-        &self,
-        epoch: u64,
-        puller: Option<Result<Puller, Error>>,
-        pieces: impl Fn(v1::PullMessage) -> Vec<Bytes> + Send + Sync + Copy + 'static,
-    ) -> BoxStream<Vec<Bytes>> {
-        let service = self.clone();
-        let weights = stream::once(async move {
+        Ok(Weights::answer(&connection, bare, |weights| async move {
             let clock = match puller {
-                None => 0,
-                Some(puller) => service.wait_for_gate(epoch, puller?).await?,
+                None => Ok(0),
+                Some(Ok(puller)) => service.wait_for_gate(epoch, puller).await,
+                Some(Err(error)) => Err(error.into()),
             };
-            service.weights(clock)
-        });
-        Box::pin(weights.flat_map(move |messages| match messages {
-            Ok(messages) => stream::iter(messages.map(move |message| Ok(pieces(message)))).boxed(),
-            Err(status) => stream::iter([Err(status)]).boxed(),
+            let _ = service.send_weights(&weights, clock).await;
         }))
     }
 
-    /// Applies a push as it arrives, chunk by chunk.
-    async fn take_push(
+    async fn answer_push_pull(&self, mut request: Request<Body>) -> Answer {
+        let connection = std::mem::take(request.extensions_mut());
+        let mut messages = pushes(request)?;
+        let start = self.push_start(&mut messages).await?;
+        let service = self.clone();
+        Ok(Weights::answer(&connection, wrapped, |weights| async move {
+            if let Err(status) = service.push_and_pull(messages, start, &weights).await {
+                let _ = weights.send(Err(status)).await;
+            }
+        }))
+    }
+
+    /// Applies a push and sends the weights for the next step: each chunk right after it was
+    /// applied, while it is hot in the cache, where the gate is open already.
+    async fn push_and_pull(
         &self,
-        request: Request<Body>,
-    ) -> Result<(PushStart, Acknowledgement, bool), Status> {
-        let messages = MessageReader::of_request(request, MESSAGE_BYTES_MAX)?;
-        let mut messages = BulkReader::<v1::PushMessage>::new(messages);
-        let Some(Item::Header(header)) = in_time(messages.next()).await? else {
-            return Err(Error::Missing { message: "PushMessage", field: "header" }.into());
-        };
-        self.check_job(&header.job)?;
-        self.check_shard(header.shard)?;
-        let start = PushStart::try_from(header)?;
-        let refused = |error: PushError| status::push(&error, self.shard.epoch());
-        let mut push = self.shard.begin(start.clone(), self.clock.now()).map_err(refused)?;
-        while !push.was_finished() {
-            match in_time(messages.next()).await? {
-                None => break,
-                // Only the first message's header counts.
-                Some(Item::Header(_) | Item::End) => (),
-                Some(Item::Chunk) => {
-                    let mut room = self.buffers.take().await?;
-                    let chunk = in_time(messages.chunk(&mut room)).await?;
-                    self.shard.counters().bytes_received.add(chunk.bytes as u64);
-                    push.take(&chunk, &room[..chunk.bytes]).map_err(refused)?;
-                }
+        mut messages: super::pushes::Pushes,
+        start: PushStart,
+        weights: &Weights,
+    ) -> Result<(), Status> {
+        let (worker, incarnation, epoch) = (start.id.worker, start.id.incarnation, start.epoch);
+        // What of this worker is applied here, the push itself has told.
+        let puller =
+            Puller { worker, incarnation, clock: start.clock.saturating_add(1), finished_clock: 0 };
+        let mut push = self.begin(start)?;
+        let held = self.held()?;
+        let open = self.shard.check_gate_within_push(&push, &puller, self.clock.now());
+        let mut is_sent = vec![false; held.chunks().len()];
+        let mut is_behind = open.is_none();
+        if let Some(clock) = open {
+            is_behind = weights.header(self.pull_header(clock, is_sent.len())).await.is_err();
+        }
+        while let Some(index) = self.take_chunk(&mut messages, &mut push).await? {
+            let index = index as usize;
+            // A caller may send all before it reads any: it must never be held up for that.
+            if !is_behind && !is_sent[index] {
+                is_sent[index] = weights.chunk_now(self, &held, index);
             }
         }
-        let (acknowledgement, duplicate) = push.finish().map_err(refused)?;
-        Ok((start, acknowledgement, duplicate))
+        let (acknowledgement, duplicate) = push.finish().map_err(|error| self.refused(&error))?;
+        let kind = Kind::Push(push_reply(&acknowledgement, duplicate));
+        let reply = v1::PushPullMessage { kind: Some(kind) }.pieces();
+        if weights.send(Ok(reply)).await.is_err() {
+            return Ok(());
+        }
+        if open.is_some() {
+            let _ = self.send_chunks(weights, &is_sent).await;
+            return Ok(());
+        }
+        let clock = self.wait_for_gate(epoch, puller).await;
+        let _ = self.send_weights(weights, clock).await;
+        Ok(())
     }
-}
 
-/// What a caller sends next, within the time that it has for it.
-async fn in_time<T>(next: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    let longest = Duration::from_millis(PUSH_CHUNK_WAIT_MS_MAX);
-    let late = |_| Status::deadline_exceeded(format!("nothing came for {longest:?}"));
-    tokio::time::timeout(longest, next).await.map_err(late)?
+    /// Sends the header and all chunks, or why there are none.
+    async fn send_weights(
+        &self,
+        weights: &Weights,
+        clock: Result<Clock, Status>,
+    ) -> Result<(), Gone> {
+        match clock.and_then(|clock| Ok((clock, self.held()?.chunks().len()))) {
+            Ok((clock, chunks)) => {
+                weights.header(self.pull_header(clock, chunks)).await?;
+                self.send_chunks(weights, &vec![false; chunks]).await
+            }
+            Err(status) => weights.send(Err(status)).await,
+        }
+    }
+
+    /// Sends the chunks that are not sent yet.
+    async fn send_chunks(&self, weights: &Weights, is_sent: &[bool]) -> Result<(), Gone> {
+        let Ok(held) = self.held() else { return Ok(()) };
+        for index in (0..is_sent.len()).filter(|&index| !is_sent[index]) {
+            weights.chunk(self, &held, index).await?;
+        }
+        Ok(())
+    }
+
+    fn pull_header(&self, clock: Clock, chunks: usize) -> v1::PullHeader {
+        v1::PullHeader { epoch: self.shard.epoch(), clock, chunks_total: chunks as u32 }
+    }
 }

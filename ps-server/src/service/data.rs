@@ -4,11 +4,10 @@ use super::{Service, status};
 use crate::shard::Start;
 use ps_core::gate::Verdict;
 use ps_core::ids::Clock;
-use ps_core::limits::{MESSAGE_PAYLOAD_BYTES, PUSH_CHUNK_WAIT_MS_MAX};
+use ps_core::limits::PUSH_CHUNK_WAIT_MS_MAX;
 use ps_core::model_spec::ModelSpec;
 use ps_proto::convert::Error;
 use ps_proto::convert::data::{ELEMENT_BYTES, Payload, Puller, check_worker};
-use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlane;
 use std::time::Duration;
@@ -135,36 +134,6 @@ impl Service {
                 }
             }
         }
-    }
-
-    /// The shard's weights as messages, each chunk read when its message is about to be sent.
-    #[allow(clippy::result_large_err)]
-    pub(super) fn weights(
-        &self,
-        clock: Clock,
-    ) -> Result<impl Iterator<Item = v1::PullMessage> + use<>, Status> {
-        let epoch = self.shard.epoch();
-        let held = self.shard.held().cloned().ok_or_else(|| {
-            let message = format!("shard {} holds no model yet", self.shard.index());
-            refusal::status(Reason::NotInitialised, epoch, 0, message)
-        })?;
-        let shard = self.shard.clone();
-        let chunks = held.chunks().len();
-        let header = v1::PullHeader { epoch, clock, chunks_total: chunks as u32 };
-        let mut header = Some(header);
-        let mut index = 0;
-        Ok(std::iter::from_fn(move || {
-            let header = header.take();
-            let (mut message, mut bytes) = (v1::PullMessage { header, chunks: Vec::new() }, 0);
-            while index < chunks && bytes < MESSAGE_PAYLOAD_BYTES {
-                let values = held.read(index);
-                bytes += values.values.len();
-                message.chunks.push(values);
-                index += 1;
-            }
-            shard.counters().bytes_sent.add(bytes as u64);
-            (message.header.is_some() || !message.chunks.is_empty()).then_some(message)
-        }))
     }
 
     #[allow(clippy::result_large_err)]

@@ -35,14 +35,18 @@ impl ShardControl for Service {
         &self,
         request: Request<v1::SnapshotRequest>,
     ) -> Result<Response<v1::SnapshotReply>, Status> {
-        Ok(Response::new(self.write_snapshot(request.into_inner()).await?))
+        let (service, request) = (self.clone(), request.into_inner());
+        let written = async move { service.write_snapshot(request).await };
+        Ok(Response::new(self.at_home(written).await?))
     }
 
     async fn restore(
         &self,
         request: Request<v1::RestoreRequest>,
     ) -> Result<Response<v1::RestoreReply>, Status> {
-        Ok(Response::new(self.restore_checkpoint(request.into_inner()).await?))
+        let (service, request) = (self.clone(), request.into_inner());
+        let restored = async move { service.restore_checkpoint(request).await };
+        Ok(Response::new(self.at_home(restored).await?))
     }
 }
 

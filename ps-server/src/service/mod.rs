@@ -5,7 +5,9 @@ mod bulk;
 mod checkpoint;
 mod data;
 mod membership;
+mod pushes;
 mod status;
+mod weights;
 
 pub(crate) use bulk::DataPlaneCalls;
 
@@ -16,6 +18,7 @@ use ps_proto::convert::refusal::{self, Reason};
 use ps_runtime::Clock;
 use ps_runtime::files::Files;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tonic::Status;
 
 /// Answers the calls to one shard.
@@ -25,10 +28,14 @@ pub(crate) struct Service {
     shard: Arc<Shard>,
     clock: Clock,
     /// What chunks of pushes are received into.
-    buffers: Arc<Buffers>,
+    buffers: Buffers,
+    /// What chunks of weights are sent from.
+    sent: Buffers,
     /// Held while a worker sends the start weights, or a checkpoint is restored.
     initialising: Arc<tokio::sync::Mutex<()>>,
     checkpoints: Option<Arc<checkpoint::Checkpoints>>,
+    /// Where calls run that wait for a disk: whoever serves the connection must not.
+    home: Option<Handle>,
 }
 
 impl Service {
@@ -37,15 +44,28 @@ impl Service {
         shard: Arc<Shard>,
         clock: Clock,
         checkpoints: Option<Files>,
+        home: Option<Handle>,
     ) -> Self {
         Self {
             job: job.into(),
             shard,
             clock,
-            buffers: Arc::new(Buffers::new(limits::PUSH_BYTES_IN_FLIGHT_MAX)),
+            buffers: Buffers::new(limits::PUSH_BYTES_IN_FLIGHT_MAX),
+            sent: Buffers::new(limits::PULL_BYTES_IN_FLIGHT_MAX),
             initialising: Arc::default(),
             checkpoints: checkpoints.map(checkpoint::Checkpoints::new).map(Arc::new),
+            home,
         }
+    }
+
+    /// Runs a call where it may wait for a disk.
+    async fn at_home<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, Status>> + Send + 'static,
+    ) -> Result<T, Status> {
+        let Some(home) = &self.home else { return call.await };
+        let ended = home.spawn(call).await;
+        ended.map_err(|error| Status::internal(format!("the call broke off: {error}")))?
     }
 
     #[allow(clippy::result_large_err)] // tonic's own error type

@@ -3,6 +3,7 @@
 use super::{Held, Session, Shard};
 use parking_lot::Mutex;
 use ps_core::chunk::{self, Outcome, Update};
+use ps_core::ids::Clock;
 use ps_core::window::{self, Acknowledgement, Window};
 use ps_core::{TensorKind, fence};
 use ps_proto::bulk;
@@ -131,6 +132,11 @@ impl Push<'_> {
     /// Whether an earlier attempt finished it; its chunks need not be sent.
     pub fn was_finished(&self) -> bool {
         self.was_finished
+    }
+
+    /// The step that it ends.
+    pub fn clock(&self) -> Clock {
+        self.start.clock
     }
 
     /// Takes one chunk's values: under the chunk's lock, and with the fence held, epoch and

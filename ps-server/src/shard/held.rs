@@ -1,5 +1,6 @@
 //! The model part that a shard holds: its chunks, each behind its own lock.
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use ps_core::TensorKind;
 use ps_core::chunk::Chunk;
@@ -111,14 +112,11 @@ impl Held {
         self.chunks.iter().map(|chunk| chunk.lock().version()).sum()
     }
 
-    /// One chunk's weights and version, read together.
-    pub fn read(&self, index: usize) -> v1::ChunkValues {
+    /// One chunk's weights and version, read together; `copy` has the chunk's lock.
+    pub fn read(&self, index: usize, copy: impl FnOnce(&[u8]) -> Bytes) -> v1::ChunkValues {
         let chunk = self.chunks[index].lock();
-        v1::ChunkValues {
-            index: index as u32,
-            version: chunk.version(),
-            values: bytes::Bytes::copy_from_slice(chunk.bytes()),
-        }
+        let (index, version) = (index as u32, chunk.version());
+        v1::ChunkValues { index, version, values: copy(chunk.bytes()) }
     }
 }
 

@@ -18,7 +18,7 @@ use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 use ps_core::fence::{self, Fence};
 use ps_core::gate::{Gate, Member, Verdict};
-use ps_core::ids::{Epoch, Incarnation, ShardId, WorkerId};
+use ps_core::ids::{Clock, Epoch, Incarnation, ShardId, WorkerId};
 use ps_core::window::Window;
 use ps_proto::convert::data::Puller;
 use std::sync::{Arc, OnceLock};
@@ -230,6 +230,19 @@ impl Shard {
             self.gate_changed.send_replace(());
         }
         Ok(verdict)
+    }
+
+    /// May the pull that comes with a push be answered while the push arrives? The clock that it may
+    /// then use.
+    pub fn check_gate_within_push(
+        &self,
+        push: &Push<'_>,
+        puller: &Puller,
+        now: Duration,
+    ) -> Option<Clock> {
+        let (worker, incarnation) = (puller.worker, puller.incarnation);
+        let gate = self.gate.lock();
+        gate.check_within_push(worker, incarnation, push.clock(), puller.clock, now)
     }
 
     /// Tells about every change that may open the gate.

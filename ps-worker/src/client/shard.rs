@@ -9,11 +9,10 @@ use ps_proto::bulk::{self, BulkReader};
 use ps_proto::convert::data::{ELEMENT_BYTES, Payload};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
-use ps_proto::v1::push_pull_message::Kind;
 use ps_runtime::Outside;
 use ps_runtime::bulk::call;
 use ps_runtime::link::Link;
-use ps_runtime::pull::{self, PartMut, unexpected};
+use ps_runtime::pull::{self, First, PartMut, unexpected};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -160,7 +159,7 @@ impl ShardClient {
                 // Who pulls for a step may wait at the gate.
                 let header =
                     if step.is_some() { header.await } else { self.in_time(header).await }?;
-                self.receive(&mut messages, &mut *part.lock().await).await?;
+                self.receive(&mut messages, &mut *part.lock().await, |_| ()).await?;
                 Ok(header.clock)
             }
         })
@@ -181,12 +180,22 @@ impl ShardClient {
                 let (pushed, part) = (&mut pushed, &mut part);
                 async move {
                     let call = call(channel, bulk::PUSH_PULL, messages);
-                    let mut replies = self.in_time(call).await?;
-                    *pushed = Some(self.in_time(acknowledgement(&mut replies)).await?);
-                    let mut replies = BulkReader::of_push_pull(replies);
-                    let header = pull::header(&mut replies).await?;
-                    self.receive(&mut replies, part).await?;
-                    Ok(header.clock)
+                    let mut replies = BulkReader::of_push_pull(self.in_time(call).await?);
+                    let mut acknowledged = |reply| *pushed = Some(report(&reply));
+                    // The acknowledgement comes ahead of the header where the gate is closed, and
+                    // among the weights where it is open.
+                    let header = match self.in_time(pull::first(&mut replies)).await? {
+                        First::Header(header) => header,
+                        First::Acknowledged(reply) => {
+                            acknowledged(reply);
+                            pull::header(&mut replies).await?
+                        }
+                    };
+                    self.receive(&mut replies, part, &mut acknowledged).await?;
+                    match pushed {
+                        Some(_) => Ok(header.clock),
+                        None => Err(unexpected("acknowledgement", &"the end of the call")),
+                    }
                 }
             })
             .await;
@@ -213,12 +222,13 @@ impl ShardClient {
         &self,
         messages: &mut BulkReader<v1::PullMessage>,
         part: &mut PartMut<'_>,
+        acknowledged: impl FnMut(v1::PushReply),
     ) -> Result<(), Status> {
         let pulled = &self.shared.traffic.bytes_pulled;
         let received = |bytes| {
             pulled.fetch_add(bytes, Ordering::Relaxed);
         };
-        pull::values(messages, part, self.shared.config.attempt, received).await
+        pull::values(messages, part, self.shared.config.attempt, received, acknowledged).await
     }
 
     fn messages(&self, push: &PushCall) -> Vec<v1::PushMessage> {
@@ -254,16 +264,6 @@ impl ShardClient {
 
 fn client(channel: Channel) -> DataPlaneClient<Channel> {
     DataPlaneClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
-}
-
-/// The first message of a `PushPull`.
-async fn acknowledgement(replies: &mut bulk::MessageReader) -> Result<PushReport, Status> {
-    let more = replies.next_message().await?;
-    let reply = if more { replies.message().await? } else { v1::PushPullMessage::default() };
-    match reply.kind {
-        Some(Kind::Push(reply)) => Ok(report(&reply)),
-        other => Err(unexpected("acknowledgement", &other)),
-    }
 }
 
 fn report(reply: &v1::PushReply) -> PushReport {

@@ -8,6 +8,7 @@ use ps_core::limits::{CONTROL_MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES, SAMPLES_
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::samples_server::{Samples, SamplesServer};
+use ps_runtime::transport::opened;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -18,7 +19,7 @@ pub(super) async fn serve(job: &str, share: Share) -> Error {
     let service = SamplesServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
     let served = ps_runtime::transport::server()
         .add_service(service)
-        .serve_with_incoming(share.incoming)
+        .serve_with_incoming(opened(share.incoming))
         .await;
     let message = served.map_or_else(
         |error| error.to_string(),

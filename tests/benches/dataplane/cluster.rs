@@ -80,7 +80,11 @@ impl Cluster {
     }
 
     /// Every way in turn, round after round.
-    pub(crate) fn measure(&mut self, names: &[&'static str], rounds: usize) -> anyhow::Result<Ways> {
+    pub(crate) fn measure(
+        &mut self,
+        names: &[&'static str],
+        rounds: usize,
+    ) -> anyhow::Result<Ways> {
         let mut ways = Ways::new();
         for round in 0..rounds + 2 {
             for name in names {
@@ -177,7 +181,8 @@ pub(crate) fn full(rounds: usize) -> anyhow::Result<()> {
             let mut cluster = Cluster::start(servers, workers, kib << 10)?;
             let ways = cluster.measure(&WAYS, rounds)?;
             cluster.check()?;
-            let title = format!("{workers} workers, {servers} servers, {kib} KiB a step and worker");
+            let title =
+                format!("{workers} workers, {servers} servers, {kib} KiB a step and worker");
             show(&title, &WAYS, &ways);
         }
     }

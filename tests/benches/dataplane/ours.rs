@@ -4,7 +4,7 @@ use anyhow::Context;
 use ps_core::model_spec::ModelSpec;
 use ps_core::optimizer::{Correction, Optimizer};
 use ps_core::{Layout, TensorSpec};
-use ps_runtime::{Connector, Outside, Shutdown, SystemClock, transport};
+use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
 use ps_server::config::Config;
 use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
 use std::sync::Arc;
@@ -38,7 +38,16 @@ pub(crate) fn serve(shard: &str, _shards: &str, rest: &[&str]) -> anyhow::Result
         };
         let (_trigger, shutdown) = Shutdown::new();
         let outside = outside(Connector::tcp());
-        ps_server::serve::run(config, incoming, address, outside, shutdown, None).await?;
+        ps_server::serve::run(
+            config,
+            incoming,
+            Lanes::per_core(),
+            address,
+            outside,
+            shutdown,
+            None,
+        )
+        .await?;
         Ok(())
     })
 }

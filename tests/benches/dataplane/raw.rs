@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use std::io;
 use std::sync::OnceLock;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener, UnixStream, tcp, unix};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 /// What is asked of the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +26,8 @@ pub(crate) enum Operation {
     Check = 4,
 }
 
-const OPERATIONS: [Operation; 5] = [
-    Operation::Push,
-    Operation::Pull,
-    Operation::Both,
-    Operation::GreedyPush,
-    Operation::Check,
-];
+const OPERATIONS: [Operation; 5] =
+    [Operation::Push, Operation::Pull, Operation::Both, Operation::GreedyPush, Operation::Check];
 
 /// Socket buffers of Unix sockets, whose default makes them unsteady.
 pub(crate) const UNIX_BUFFER_BYTES: usize = 4 << 20;
@@ -80,29 +75,39 @@ pub(crate) async fn read_greedily(stream: &impl Greedy, room: &mut [u8]) -> io::
 /// Serves TCP on a free port, printed, and Unix sockets at a path.
 pub(crate) fn serve(sockets: &[&str]) -> anyhow::Result<()> {
     let [unix] = sockets else { bail!("expected the path of a Unix socket") };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let tcp = TcpListener::bind("127.0.0.1:0").await?;
-        let unix = UnixListener::bind(unix)?;
-        println!("{}", tcp.local_addr()?);
-        loop {
-            tokio::select! {
-                biased;
-                accepted = tcp.accept() => {
-                    let stream = accepted?.0;
-                    stream.set_nodelay(true)?;
-                    let (reader, writer) = stream.into_split();
-                    tokio::spawn(answer(reader, writer));
-                }
-                accepted = unix.accept() => {
-                    let stream = accepted?.0;
-                    set_buffers(&stream)?;
-                    let (reader, writer) = stream.into_split();
-                    tokio::spawn(answer(reader, writer));
-                }
-            }
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let unix = std::os::unix::net::UnixListener::bind(unix)?;
+    println!("{}", tcp.local_addr()?);
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = unix.accept() {
+            on_its_own_thread(move || {
+                stream.set_nonblocking(true)?;
+                let stream = UnixStream::from_std(stream)?;
+                set_buffers(&stream)?;
+                Ok(stream.into_split())
+            });
         }
-    })
+    });
+    while let Ok((stream, _)) = tcp.accept() {
+        on_its_own_thread(move || {
+            stream.set_nonblocking(true)?;
+            stream.set_nodelay(true)?;
+            Ok(TcpStream::from_std(stream)?.into_split())
+        });
+    }
+    Ok(())
+}
+
+/// Serves a connection on a thread and an event loop of its own, which is the best it can have.
+fn on_its_own_thread<R: Greedy, W: AsyncWrite + Unpin + Send + 'static>(
+    open: impl FnOnce() -> io::Result<(R, W)> + Send + 'static,
+) {
+    std::thread::spawn(move || -> anyhow::Result<()> {
+        super::runtime()?.block_on(async move {
+            let (reader, writer) = open()?;
+            answer(reader, writer).await
+        })
+    });
 }
 
 /// Gives a Unix socket room for more than one write.

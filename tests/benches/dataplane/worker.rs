@@ -6,7 +6,7 @@ use super::ours::Ours;
 use super::raw::{self, Greedy, Operation};
 use anyhow::{Context, bail, ensure};
 use ps_runtime::Connector;
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -42,7 +42,7 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
         raw_unix: list(raw_unix),
         ours: list(ours),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = super::runtime()?;
     runtime.block_on(work(&places))
 }
 
@@ -68,9 +68,14 @@ async fn work(places: &Places) -> anyhow::Result<()> {
     };
     let mut local: Option<Ours> = None;
     println!("ready");
-    let mut lines = std::io::stdin().lock().lines();
-    while let Some(line) = lines.next().transpose()? {
-        let (operation, rest) = line.split_once(' ').unwrap_or((&line, ""));
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if std::io::stdin().read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let line = line.trim_end();
+        let (operation, rest) = line.split_once(' ').unwrap_or((line, ""));
         let begun = Instant::now();
         match operation {
             "raw-push" => all(&mut tcp, Operation::Push).await?,
@@ -105,7 +110,6 @@ async fn work(places: &Places) -> anyhow::Result<()> {
         println!("{}", begun.elapsed().as_nanos());
         std::io::stdout().flush()?;
     }
-    Ok(())
 }
 
 /// A connection by hand, and the memory behind it.
@@ -147,7 +151,10 @@ impl<R: Greedy, W: AsyncWrite + Unpin + Send + 'static> ByHand<R, W> {
     }
 }
 
-async fn all<R: Greedy, W>(connections: &mut [ByHand<R, W>], operation: Operation) -> anyhow::Result<()>
+async fn all<R: Greedy, W>(
+    connections: &mut [ByHand<R, W>],
+    operation: Operation,
+) -> anyhow::Result<()>
 where
     W: AsyncWrite + Unpin + Send + 'static,
 {

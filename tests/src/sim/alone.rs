@@ -3,7 +3,7 @@
 use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario, lock};
 use super::ledger::Ledger;
 use super::network;
-use ps_runtime::Shutdown;
+use ps_runtime::{Lanes, Shutdown};
 use ps_server::config::Config as ServerConfig;
 use ps_worker::client::{Client, ClientConfig, Weights};
 use ps_worker::compute::{ComputeOn, Evaluation};
@@ -43,7 +43,7 @@ async fn serve(config: ServerConfig) -> turmoil::Result {
     let address = format!("server{}:{SERVER_PORT}", config.shard);
     let outside = network::outside(u64::from(config.shard), |_| ());
     let (_trigger, shutdown) = Shutdown::new();
-    ps_server::serve::run(config, incoming, address, outside, shutdown, None).await?;
+    ps_server::serve::run(config, incoming, Lanes::Here, address, outside, shutdown, None).await?;
     Ok(())
 }
 

@@ -6,9 +6,9 @@ use super::network;
 use super::shares::{Book, Data, EVALUATOR};
 use ps_core::Layout;
 use ps_proto::v1;
-use ps_runtime::Shutdown;
 use ps_runtime::files::{Files, Memory};
 use ps_runtime::model_file::MODEL_FILE;
+use ps_runtime::{Lanes, Shutdown};
 use ps_worker::compute::ComputeOn;
 use ps_worker::train::{Counters, WorkerConfig};
 use safetensors::SafeTensors;
@@ -165,8 +165,16 @@ async fn serve(
     let config = scenario.server_config(shard, Some(MASTER_ADDRESS.into()));
     let outside = network::outside(u64::from(shard) + 1000, |_| ());
     let (_trigger, shutdown) = Shutdown::new();
-    let ended =
-        ps_server::serve::run(config, incoming, address, outside, shutdown, checkpoints).await;
+    let ended = ps_server::serve::run(
+        config,
+        incoming,
+        Lanes::Here,
+        address,
+        outside,
+        shutdown,
+        checkpoints,
+    )
+    .await;
     books.ended(&name, ended.map_err(|error| error.to_string()));
     Ok(())
 }

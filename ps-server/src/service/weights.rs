@@ -1,0 +1,132 @@
+//! Weights on their way out, one chunk after another.
+//!
+//! A chunk is copied under its lock when there is room for it, never before: what a caller that does
+//! not read makes the server hold is bounded, and it loses its connection.
+
+use super::Service;
+use super::buffers::Buffer;
+use crate::shard::Held;
+use http::{Extensions, Response};
+use ps_core::limits::{PULL_CHUNKS_AHEAD_MAX, PULL_WAIT_MS_MAX};
+use ps_proto::bulk::{self, Pieces};
+use ps_proto::convert::refusal::{self, Reason};
+use ps_proto::v1;
+use ps_runtime::transport::Hangup;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{self, Permit};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::Bytes;
+
+/// How long a caller may leave what was sent unread.
+const WAIT_MAX: Duration = Duration::from_millis(PULL_WAIT_MS_MAX);
+
+/// How a call wraps a part of a pull: as it is, or in another message.
+type Wrap = fn(v1::PullMessage) -> Vec<Bytes>;
+
+/// An answer of weights that is being sent.
+pub(super) struct Weights {
+    sender: mpsc::Sender<Result<Vec<Bytes>, Status>>,
+    hangup: Option<Hangup>,
+    wrap: Wrap,
+}
+
+/// Why sending ended early: nobody is there to be told.
+pub(super) struct Gone;
+
+impl Weights {
+    /// An answer that `produce` sends, while the caller may still be sending itself.
+    pub(super) fn answer<F>(
+        connection: &Extensions,
+        wrap: Wrap,
+        produce: impl FnOnce(Self) -> F,
+    ) -> Response<Body>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, receiver) = mpsc::channel(PULL_CHUNKS_AHEAD_MAX);
+        let hangup = connection.get::<Hangup>().cloned();
+        tokio::spawn(produce(Self { sender, hangup, wrap }));
+        bulk::response(Box::pin(ReceiverStream::new(receiver)))
+    }
+
+    /// Sends what is no part of a pull.
+    pub(super) async fn send(&self, message: Result<Vec<Bytes>, Status>) -> Result<(), Gone> {
+        self.slot().await?.send(message);
+        Ok(())
+    }
+
+    /// Sends what comes before the weights.
+    pub(super) async fn header(&self, header: v1::PullHeader) -> Result<(), Gone> {
+        let message = v1::PullMessage { header: Some(header), chunks: Vec::new() };
+        self.send(Ok((self.wrap)(message))).await
+    }
+
+    /// Sends a chunk as it is now.
+    pub(super) async fn chunk(
+        &self,
+        service: &Service,
+        held: &Held,
+        index: usize,
+    ) -> Result<(), Gone> {
+        let slot = self.slot().await?;
+        let room = self.in_time(service.sent.take()).await?;
+        slot.send(Ok(self.message(service, held, index, room)));
+        Ok(())
+    }
+
+    /// Sends a chunk now, unless the caller is behind with reading or there is no room.
+    pub(super) fn chunk_now(&self, service: &Service, held: &Held, index: usize) -> bool {
+        let (Ok(slot), Some(room)) = (self.sender.try_reserve(), service.sent.take_now()) else {
+            return false;
+        };
+        slot.send(Ok(self.message(service, held, index, room)));
+        true
+    }
+
+    fn message(&self, service: &Service, held: &Held, index: usize, room: Buffer) -> Vec<Bytes> {
+        let values = held.read(index, |weights| room.filled(weights));
+        service.shard.counters().bytes_sent.add(values.values.len() as u64);
+        (self.wrap)(v1::PullMessage { header: None, chunks: vec![values] })
+    }
+
+    async fn slot(&self) -> Result<Permit<'_, Result<Vec<Bytes>, Status>>, Gone> {
+        self.in_time(self.sender.reserve()).await?.map_err(|_| Gone)
+    }
+
+    async fn in_time<T>(&self, step: impl Future<Output = T>) -> Result<T, Gone> {
+        match tokio::time::timeout(WAIT_MAX, step).await {
+            Ok(done) => Ok(done),
+            Err(_) => {
+                tracing::warn!("a caller has read nothing for {WAIT_MAX:?}: its connection is cut");
+                self.hangup.iter().for_each(Hangup::hang_up);
+                Err(Gone)
+            }
+        }
+    }
+}
+
+/// A part of a `Pull`'s answer.
+pub(super) fn bare(message: v1::PullMessage) -> Vec<Bytes> {
+    message.pieces()
+}
+
+/// A part of a `PushPull`'s answer.
+pub(super) fn wrapped(message: v1::PullMessage) -> Vec<Bytes> {
+    let kind = v1::push_pull_message::Kind::Pull(message);
+    v1::PushPullMessage { kind: Some(kind) }.pieces()
+}
+
+impl Service {
+    /// The model part that weights are sent from.
+    #[allow(clippy::result_large_err)]
+    pub(super) fn held(&self) -> Result<Arc<Held>, Status> {
+        self.shard.held().cloned().ok_or_else(|| {
+            let epoch = self.shard.epoch();
+            let message = format!("shard {} holds no model yet", self.shard.index());
+            refusal::status(Reason::NotInitialised, epoch, 0, message)
+        })
+    }
+}
