@@ -1,23 +1,43 @@
 //! Bulk calls over a channel, past the generated client: see `ps_proto::bulk` for why.
 
+use futures_util::Stream;
+use http::Request;
 use ps_core::limits::MESSAGE_BYTES_MAX;
 use ps_proto::bulk::{self, MessageReader, Pieces};
 use tonic::Status;
-use tonic::codegen::Service;
+use tonic::body::Body;
+use tonic::codegen::{Bytes, Service};
 use tonic::transport::Channel;
+
+/// Makes a call whose messages, in pieces, go on as long as the stream does; the answers are read as
+/// they arrive.
+///
+/// # Errors
+/// The server cannot be reached, or answered with nothing but an error.
+pub async fn open(
+    channel: Channel,
+    path: &'static str,
+    messages: impl Stream<Item = Vec<Bytes>> + Send + 'static,
+) -> Result<MessageReader, Status> {
+    send(channel, bulk::open_request(path, messages)).await
+}
 
 /// Makes a call with these messages; the answer is read as it arrives.
 ///
 /// # Errors
 /// The server cannot be reached, or answered with nothing but an error.
 pub async fn call<M: Pieces>(
-    mut channel: Channel,
+    channel: Channel,
     path: &'static str,
     messages: impl IntoIterator<Item = M>,
 ) -> Result<MessageReader, Status> {
     let pieces = messages.into_iter().flat_map(Pieces::pieces).collect();
+    send(channel, bulk::request(path, pieces)).await
+}
+
+async fn send(mut channel: Channel, request: Request<Body>) -> Result<MessageReader, Status> {
     let failed = |error: tonic::transport::Error| Status::from_error(error.into());
     std::future::poll_fn(|cx| channel.poll_ready(cx)).await.map_err(failed)?;
-    let response = channel.call(bulk::request(path, pieces)).await.map_err(failed)?;
+    let response = channel.call(request).await.map_err(failed)?;
     MessageReader::of_response(response, MESSAGE_BYTES_MAX)
 }

@@ -12,13 +12,16 @@ mod pieces;
 mod reader;
 mod values;
 
-pub use body::{request, response};
+pub use body::{open_request, request, response};
 pub use pieces::Pieces;
 pub use reader::MessageReader;
 pub use values::{BulkMessage, BulkReader, Chunk, Item, Room};
 
 /// Path of `DataPlane.Push`.
 pub const PUSH: &str = "/ps.v1.DataPlane/Push";
+
+/// Path of `DataPlane.PushMany`.
+pub const PUSH_MANY: &str = "/ps.v1.DataPlane/PushMany";
 
 /// Path of `DataPlane.Pull`.
 pub const PULL: &str = "/ps.v1.DataPlane/Pull";

@@ -3,6 +3,7 @@
 use super::frames::Frames;
 use bytes::Bytes;
 use prost::Message;
+use std::task::{Context, Waker};
 use tonic::Status;
 use tonic::body::Body;
 
@@ -48,6 +49,12 @@ impl MessageReader {
 
     fn new(frames: Frames, message_bytes_max: usize) -> Self {
         Self { frames, left: 0, floor: 0, outer: Vec::new(), message_bytes_max }
+    }
+
+    /// Whether there is something to read without waiting for it, if only the end of the call.
+    pub fn is_ready(&mut self) -> bool {
+        let mut more = std::pin::pin!(self.frames.more());
+        more.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     /// Goes on to the next message, past what is unread of the current one; whether there is one.

@@ -118,6 +118,11 @@ impl<M: BulkMessage> BulkReader<M> {
         Self { messages, within: None, in_message: false, in_chunk: false, kind: PhantomData }
     }
 
+    /// Whether some of the next item is there, or the call has ended.
+    pub fn is_ready(&mut self) -> bool {
+        self.messages.is_ready()
+    }
+
     /// The next item; `None` at the end of the call.
     ///
     /// # Errors

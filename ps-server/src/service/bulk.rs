@@ -52,6 +52,7 @@ impl tonic::codegen::Service<Request<Body>> for DataPlaneCalls {
         let service = self.service.clone();
         match request.uri().path() {
             bulk::PUSH => answered(async move { service.answer_push(request).await }),
+            bulk::PUSH_MANY => answered(async move { service.answer_push_many(request) }),
             bulk::PULL => answered(async move { service.answer_pull(request).await }),
             bulk::PUSH_PULL => answered(async move { service.answer_push_pull(request).await }),
             _ => self.others.call(request),

@@ -80,6 +80,15 @@ impl DataPlane for Service {
         Err(taken_before())
     }
 
+    type PushManyStream = BoxStream<v1::PushManyReply>;
+
+    async fn push_many(
+        &self,
+        _: Request<Streaming<v1::PushMessage>>,
+    ) -> Result<Response<Self::PushManyStream>, Status> {
+        Err(taken_before())
+    }
+
     type PullStream = BoxStream<v1::PullMessage>;
 
     async fn pull(

@@ -4,6 +4,7 @@ mod buffers;
 mod bulk;
 mod checkpoint;
 mod data;
+mod many;
 mod membership;
 mod pushes;
 mod status;

@@ -134,6 +134,11 @@ impl Push<'_> {
         self.was_finished
     }
 
+    /// Whether every chunk of it is applied or refused.
+    pub fn is_complete(&self) -> bool {
+        self.session.lock().window.acknowledgement(self.start.id.seq).is_some()
+    }
+
     /// The step that it ends.
     pub fn clock(&self) -> Clock {
         self.start.clock

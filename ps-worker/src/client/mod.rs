@@ -8,6 +8,7 @@ mod gradient;
 mod outstanding;
 mod retry;
 mod shard;
+mod small;
 mod weights;
 
 pub use discover::discover;

@@ -1,0 +1,118 @@
+//! Many small pushes on one call, with answers that stand for all that were applied since the last.
+
+use super::Service;
+use super::pushes::{Pushes, in_time};
+use futures_util::stream;
+use http::{Request, Response};
+use ps_core::limits::PUSHES_PER_ANSWER_MAX;
+use ps_proto::bulk::{self, Item, Pieces};
+use ps_proto::convert::Error;
+use ps_proto::convert::data::push_reply;
+use ps_proto::v1;
+use tonic::Status;
+use tonic::body::Body;
+
+/// One call: its pushes, one after another, and what the caller was not told yet.
+struct Many {
+    service: Service,
+    messages: Pushes,
+    /// Of the next push, when the one before it ended with it.
+    header: Option<v1::PushHeader>,
+    reply: v1::PushManyReply,
+    untold: usize,
+    failed: Option<Status>,
+}
+
+impl Service {
+    /// Answers `PushMany`.
+    #[allow(clippy::result_large_err)]
+    pub(super) fn answer_push_many(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let many = Many {
+            service: self.clone(),
+            messages: super::pushes::pushes(request)?,
+            header: None,
+            reply: v1::PushManyReply::default(),
+            untold: 0,
+            failed: None,
+        };
+        Ok(bulk::response(Box::pin(stream::try_unfold(many, |mut many| async move {
+            Ok(many.next_reply().await?.map(|reply| (reply.pieces(), many)))
+        }))))
+    }
+}
+
+impl Many {
+    /// Applies pushes while there are some to read, then says how many; `None` at the end.
+    async fn next_reply(&mut self) -> Result<Option<v1::PushManyReply>, Status> {
+        loop {
+            let is_time = self.untold >= PUSHES_PER_ANSWER_MAX
+                || self.failed.is_some()
+                || !self.messages.is_ready();
+            if self.untold > 0 && is_time {
+                self.untold = 0;
+                let applied = self.reply.applied;
+                let next = v1::PushManyReply { applied, particular: Vec::new() };
+                return Ok(Some(std::mem::replace(&mut self.reply, next)));
+            }
+            if let Some(status) = self.failed.take() {
+                return Err(status);
+            }
+            match self.take_one().await {
+                Ok(true) => self.untold += 1,
+                Ok(false) if self.untold == 0 => return Ok(None),
+                Ok(false) => (),
+                // What was applied before it is said first.
+                Err(status) => self.failed = Some(status),
+            }
+        }
+    }
+
+    /// Takes the next push, whole; false at the end of the call.
+    async fn take_one(&mut self) -> Result<bool, Status> {
+        let Some(header) = self.next_header().await? else { return Ok(false) };
+        let start = self.service.check_push(header)?;
+        let seq = start.id.seq;
+        let mut push = self.service.begin(start)?;
+        while !push.is_complete() {
+            match in_time(self.messages.next()).await? {
+                Some(Item::Chunk) => {
+                    self.service.apply(&mut self.messages, &mut push).await?;
+                }
+                Some(Item::Header(next)) => {
+                    self.header = Some(next);
+                    break;
+                }
+                Some(Item::End | Item::Acknowledged(_)) => (),
+                None => break,
+            }
+        }
+        let finished = push.finish().map_err(|error| self.service.refused(&error))?;
+        let reply = push_reply(&finished.0, finished.1);
+        self.reply.applied += 1;
+        if reply != v1::PushReply::default() {
+            self.reply.particular.push(v1::PushAnswer { seq, reply: Some(reply) });
+        }
+        Ok(true)
+    }
+
+    /// The next push's header: the call may be idle for any time before it.
+    async fn next_header(&mut self) -> Result<Option<v1::PushHeader>, Status> {
+        if let Some(header) = self.header.take() {
+            return Ok(Some(header));
+        }
+        loop {
+            match self.messages.next().await? {
+                Some(Item::Header(header)) => return Ok(Some(header)),
+                Some(Item::Chunk) if self.reply.applied == 0 => {
+                    return Err(Error::Missing { message: "PushMessage", field: "header" }.into());
+                }
+                // A chunk of a push that was complete without it: sent again, or sent twice.
+                Some(Item::Chunk | Item::End | Item::Acknowledged(_)) => (),
+                None => return Ok(None),
+            }
+        }
+    }
+}
