@@ -2,7 +2,7 @@
 
 use ps_core::ids::Version;
 use ps_proto::bulk::{self, BulkReader};
-use ps_proto::convert::data::ELEMENT_BYTES;
+use ps_core::wire::Encoding;
 use ps_proto::v1;
 use std::ops::Range;
 use std::time::Duration;
@@ -35,21 +35,23 @@ pub async fn header(messages: &mut BulkReader<v1::PullMessage>) -> Result<v1::Pu
     }
 }
 
-/// Receives the weights: every chunk once, whole, in order, none later than so long after the one
-/// before. `received` is told the bytes of each.
+/// Receives the weights, written like this: every chunk once, whole, in order, none later than so
+/// long after the one before. `received` is told the bytes of each.
 ///
 /// # Errors
 /// The call failed, was cut short, or brought something else.
 pub async fn values(
     messages: &mut BulkReader<v1::PullMessage>,
     part: &mut PartMut<'_>,
+    encoding: Encoding,
     longest: Duration,
     received: impl Fn(u64),
 ) -> Result<(), Status> {
-    let mut next = 0;
+    let (mut next, mut room) = (0, Vec::new());
     while let Some(came) = in_time(longest, messages.next()).await? {
         if came == bulk::Item::Chunk {
-            received(in_time(longest, place(messages, part, next)).await?);
+            let placed = place(messages, part, next, encoding, &mut room);
+            received(in_time(longest, placed).await?);
             next += 1;
         }
     }
@@ -65,20 +67,30 @@ async fn place(
     messages: &mut BulkReader<v1::PullMessage>,
     part: &mut PartMut<'_>,
     next: usize,
+    encoding: Encoding,
+    room: &mut Vec<u8>,
 ) -> Result<u64, Status> {
     let Some(range) = part.chunks.get(next) else {
         return Err(unexpected(&format!("{next} chunks"), &"more"));
     };
     let own = range.start - part.start..range.end - part.start;
-    let room = bytemuck::cast_slice_mut(&mut part.values[own]);
-    let chunk = messages.chunk(room).await?;
-    if chunk.index as usize != next || chunk.bytes != room.len() {
-        let found = format!("chunk {} of {} bytes", chunk.index, chunk.bytes);
-        let bytes = range.len() * ELEMENT_BYTES;
+    let (values, bytes) = (&mut part.values[own], encoding.encoded_bytes(range.len()));
+    let chunk = match encoding {
+        Encoding::F32 => messages.chunk(bytemuck::cast_slice_mut(values)).await?,
+        _ => {
+            room.resize(bytes, 0);
+            messages.chunk(room).await?
+        }
+    };
+    if chunk.index as usize != next || chunk.bytes() != bytes {
+        let found = format!("chunk {} of {} bytes", chunk.index, chunk.bytes());
         return Err(unexpected(&format!("chunk {next} of {bytes} bytes"), &found));
     }
+    if encoding != Encoding::F32 {
+        encoding.decode(room, values);
+    }
     part.versions[next] = chunk.version;
-    Ok(chunk.bytes as u64)
+    Ok(bytes as u64)
 }
 
 async fn in_time<T>(

@@ -8,6 +8,7 @@ use prost::Message;
 use ps_core::limits::SPANS_PER_CHUNK_MAX;
 use ps_core::span::Span;
 use std::marker::PhantomData;
+use std::ops::Range;
 use tonic::Status;
 
 /// Numbers that the protocol gives the fields which all of these messages have.
@@ -29,6 +30,8 @@ pub trait BulkMessage {
     const VERSION: u32;
     /// The number of the chunk's field that holds spans, where it has them.
     const SPANS: Option<u32>;
+    /// The number of the chunk's field that holds the values' positions, where it has them.
+    const POSITIONS: Option<u32>;
 }
 
 impl BulkMessage for v1::PushMessage {
@@ -36,6 +39,7 @@ impl BulkMessage for v1::PushMessage {
     const CHUNK: &'static str = "ChunkPayload";
     const VERSION: u32 = 4;
     const SPANS: Option<u32> = Some(2);
+    const POSITIONS: Option<u32> = Some(5);
 }
 
 impl BulkMessage for v1::PullMessage {
@@ -43,6 +47,7 @@ impl BulkMessage for v1::PullMessage {
     const CHUNK: &'static str = "ChunkValues";
     const VERSION: u32 = 2;
     const SPANS: Option<u32> = None;
+    const POSITIONS: Option<u32> = None;
 }
 
 /// What comes next in a stream of messages.
@@ -65,8 +70,17 @@ pub struct Chunk {
     pub version: u64,
     /// What the values cover; empty for the whole chunk.
     pub spans: Vec<Span>,
-    /// How much of the room the values fill.
-    pub bytes: usize,
+    /// Which part of the room the values fill.
+    pub values: Range<usize>,
+    /// Which part of it their positions fill; none of it where the values are dense.
+    pub positions: Range<usize>,
+}
+
+impl Chunk {
+    /// How much of the room is filled.
+    pub fn bytes(&self) -> usize {
+        self.values.len() + self.positions.len()
+    }
 }
 
 /// Reads pushes or pulls, item by item.
@@ -133,16 +147,26 @@ impl<M: BulkMessage> BulkReader<M> {
         Ok(None)
     }
 
-    /// The chunk that [`Self::next`] announced; its values go to the front of the room.
+    /// The chunk that [`Self::next`] announced; its values go to the front of the room, unless its
+    /// positions come first.
     ///
     /// # Errors
-    /// As for [`Self::next`], or the values are not whole elements or have no room.
+    /// As for [`Self::next`], or values or positions have no room.
     pub async fn chunk(&mut self, room: &mut [u8]) -> Result<Chunk, Status> {
         let mut chunk = Chunk::default();
         while !self.messages.at_end() {
             match self.messages.key().await? {
                 (INDEX, VARINT) => chunk.index = self.messages.uint32().await?,
-                (VALUES, LEN) => chunk.bytes = self.values(room).await?,
+                (VALUES, LEN) if chunk.values.is_empty() => {
+                    chunk.values = self.bytes_of("values", chunk.bytes(), room).await?;
+                }
+                (number, LEN) if Some(number) == M::POSITIONS && chunk.positions.is_empty() => {
+                    chunk.positions = self.bytes_of("positions", chunk.bytes(), room).await?;
+                }
+                (VALUES, LEN) => return Err(twice(M::CHUNK, "values")),
+                (number, LEN) if Some(number) == M::POSITIONS => {
+                    return Err(twice(M::CHUNK, "positions"));
+                }
                 (number, VARINT) if number == M::VERSION => {
                     chunk.version = self.messages.varint().await?;
                 }
@@ -157,15 +181,21 @@ impl<M: BulkMessage> BulkReader<M> {
         Ok(chunk)
     }
 
-    async fn values(&mut self, room: &mut [u8]) -> Result<usize, Status> {
-        let (length, most) = (self.messages.length().await?, room.len());
-        let Some(room) = room.get_mut(..length).filter(|_| length.is_multiple_of(size_of::<f32>()))
-        else {
-            let expected = format!("a multiple of 4, at most {most}");
-            return Err(Error::invalid(M::CHUNK, "values", length, expected).into());
+    /// The bytes of a field, to the room after what is filled.
+    async fn bytes_of(
+        &mut self,
+        field: &'static str,
+        filled: usize,
+        room: &mut [u8],
+    ) -> Result<Range<usize>, Status> {
+        let (length, most) = (self.messages.length().await?, room.len() - filled);
+        let range = filled..filled + length;
+        let Some(room) = room.get_mut(range.clone()) else {
+            let expected = format!("at most {most} bytes");
+            return Err(Error::invalid(M::CHUNK, field, length, expected).into());
         };
         self.messages.fill(room).await?;
-        Ok(length)
+        Ok(range)
     }
 
     async fn span(&mut self, position: usize) -> Result<Span, Status> {
@@ -195,6 +225,13 @@ impl BulkReader<v1::PullMessage> {
     }
 }
 
+/// What no protobuf library writes, and there is no room for.
+fn twice(message: &'static str, field: &'static str) -> Status {
+    Error::invalid(message, field, "it twice", "it once").into()
+}
+
 fn is_known<M: BulkMessage>(number: u32) -> bool {
-    matches!(number, INDEX | VALUES) || number == M::VERSION || Some(number) == M::SPANS
+    matches!(number, INDEX | VALUES)
+        || number == M::VERSION
+        || [M::SPANS, M::POSITIONS].contains(&Some(number))
 }

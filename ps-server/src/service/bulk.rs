@@ -6,9 +6,10 @@ use futures_util::{StreamExt, stream};
 use http::{Request, Response};
 use ps_core::limits::{BULK_HEADER_BYTES_MAX, MESSAGE_BYTES_MAX, PUSH_CHUNK_WAIT_MS_MAX};
 use ps_core::window::Acknowledgement;
+use ps_core::wire::Encoding;
 use ps_proto::bulk::{self, BulkReader, Item, MessageReader, Pieces};
 use ps_proto::convert::Error;
-use ps_proto::convert::data::{Puller, PushStart, check_pull, push_reply};
+use ps_proto::convert::data::{Puller, PushStart, pull_encoding, push_reply};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlaneServer;
 use ps_proto::v1::push_pull_message::Kind;
@@ -78,11 +79,11 @@ impl Service {
         let request: v1::PullRequest = in_time(messages.only_message()).await?;
         self.check_job(&request.job)?;
         self.check_shard(request.shard)?;
-        check_pull(&request)?;
+        let encoding = pull_encoding(&request)?;
         let puller = request.puller.map(Puller::try_from);
         // The answer begins at once, so that the caller knows that it waits at the gate and not
         // for a server that died.
-        Ok(bulk::response(self.weights_for(request.epoch, puller, Pieces::pieces)))
+        Ok(bulk::response(self.weights_for(request.epoch, puller, encoding, Pieces::pieces)))
     }
 
     async fn answer_push_pull(&self, request: Request<Body>) -> Answer {
@@ -93,8 +94,9 @@ impl Service {
         // What of this worker is applied here, the push itself has told.
         let puller =
             Puller { worker, incarnation, clock: start.clock.saturating_add(1), finished_clock: 0 };
+        let wrapped = move |pull| wrap(Kind::Pull(pull));
         let weights =
-            self.weights_for(start.epoch, Some(Ok(puller)), move |pull| wrap(Kind::Pull(pull)));
+            self.weights_for(start.epoch, Some(Ok(puller)), start.pull_encoding, wrapped);
         // The acknowledgement leaves at once; the weights follow when the gate opens.
         Ok(bulk::response(Box::pin(stream::iter([Ok(first)]).chain(weights))))
     }
@@ -104,6 +106,7 @@ impl Service {
         &self,
         epoch: u64,
         puller: Option<Result<Puller, Error>>,
+        encoding: Encoding,
         pieces: impl Fn(v1::PullMessage) -> Vec<Bytes> + Send + Sync + Copy + 'static,
     ) -> BoxStream<Vec<Bytes>> {
         let service = self.clone();
@@ -112,7 +115,7 @@ impl Service {
                 None => 0,
                 Some(puller) => service.wait_for_gate(epoch, puller?).await?,
             };
-            service.weights(clock)
+            service.weights(clock, encoding)
         });
         Box::pin(weights.flat_map(move |messages| match messages {
             Ok(messages) => stream::iter(messages.map(move |message| Ok(pieces(message)))).boxed(),
@@ -143,8 +146,8 @@ impl Service {
                 Some(Item::Chunk) => {
                     let mut room = self.buffers.take().await?;
                     let chunk = in_time(messages.chunk(&mut room)).await?;
-                    self.shard.counters().bytes_received.add(chunk.bytes as u64);
-                    push.take(&chunk, &room[..chunk.bytes]).map_err(refused)?;
+                    self.shard.counters().bytes_received.add(chunk.bytes() as u64);
+                    push.take(&chunk, &room).map_err(refused)?;
                 }
             }
         }

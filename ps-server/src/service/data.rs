@@ -6,6 +6,7 @@ use ps_core::gate::Verdict;
 use ps_core::ids::Clock;
 use ps_core::limits::{MESSAGE_PAYLOAD_BYTES, PUSH_CHUNK_WAIT_MS_MAX};
 use ps_core::model_spec::ModelSpec;
+use ps_core::wire::Encoding;
 use ps_proto::convert::Error;
 use ps_proto::convert::data::{ELEMENT_BYTES, Payload, Puller, check_worker};
 use ps_proto::convert::refusal::{self, Reason};
@@ -142,6 +143,7 @@ impl Service {
     pub(super) fn weights(
         &self,
         clock: Clock,
+        encoding: Encoding,
     ) -> Result<impl Iterator<Item = v1::PullMessage> + use<>, Status> {
         let epoch = self.shard.epoch();
         let held = self.shard.held().cloned().ok_or_else(|| {
@@ -157,7 +159,7 @@ impl Service {
             let header = header.take();
             let (mut message, mut bytes) = (v1::PullMessage { header, chunks: Vec::new() }, 0);
             while index < chunks && bytes < MESSAGE_PAYLOAD_BYTES {
-                let values = held.read(index);
+                let values = held.read(index, encoding);
                 bytes += values.values.len();
                 message.chunks.push(values);
                 index += 1;

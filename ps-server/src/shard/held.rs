@@ -5,6 +5,7 @@ use ps_core::TensorKind;
 use ps_core::chunk::Chunk;
 use ps_core::ids::ShardId;
 use ps_core::model_spec::ModelSpec;
+use ps_core::wire::Encoding;
 use ps_proto::convert::data::{ELEMENT_BYTES, Payload};
 use ps_proto::v1;
 use std::ops::Range;
@@ -77,6 +78,7 @@ pub struct Held {
     pub origin: Origin,
     chunks: Vec<Mutex<Chunk>>,
     kinds: Vec<TensorKind>,
+    elements: Vec<usize>,
 }
 
 impl Held {
@@ -88,12 +90,18 @@ impl Held {
             false => TensorKind::Trainable,
         };
         let kinds = partition.chunks(shard).iter().map(kind).collect();
-        Self { spec, origin, chunks: chunks.into_iter().map(Mutex::new).collect(), kinds }
+        let elements = chunks.iter().map(|chunk| chunk.weights().len()).collect();
+        Self { spec, origin, chunks: chunks.into_iter().map(Mutex::new).collect(), kinds, elements }
     }
 
     /// What kind of tensors a chunk holds; none holds both.
     pub fn kind(&self, index: usize) -> TensorKind {
         self.kinds.get(index).copied().unwrap_or_default()
+    }
+
+    /// Elements of a chunk, which need no lock.
+    pub fn elements(&self, index: usize) -> usize {
+        self.elements.get(index).copied().unwrap_or(0)
     }
 
     /// Chunks of this shard.
@@ -112,13 +120,17 @@ impl Held {
     }
 
     /// One chunk's weights and version, read together.
-    pub fn read(&self, index: usize) -> v1::ChunkValues {
+    pub fn read(&self, index: usize, encoding: Encoding) -> v1::ChunkValues {
         let chunk = self.chunks[index].lock();
-        v1::ChunkValues {
-            index: index as u32,
-            version: chunk.version(),
-            values: bytes::Bytes::copy_from_slice(chunk.bytes()),
-        }
+        let values = match encoding {
+            Encoding::F32 => bytes::Bytes::copy_from_slice(chunk.bytes()),
+            _ => {
+                let mut values = vec![0; encoding.encoded_bytes(chunk.weights().len())];
+                encoding.encode(chunk.weights(), &mut values);
+                values.into()
+            }
+        };
+        v1::ChunkValues { index: index as u32, version: chunk.version(), values }
     }
 }
 
@@ -147,7 +159,9 @@ impl Start {
     pub fn add(&mut self, payload: &Payload) -> Result<(), Error> {
         let expected = self.chunks.len();
         let length = self.ranges.get(expected).map_or(0, ExactSizeIterator::len);
-        let whole = payload.spans.is_empty() && payload.values.len() == length * ELEMENT_BYTES;
+        let whole = payload.spans.is_empty()
+            && payload.positions.is_empty()
+            && payload.values.len() == length * ELEMENT_BYTES;
         if payload.index as usize != expected || length == 0 || !whole {
             return Err(Error::Chunk {
                 shard: self.shard,
