@@ -3,6 +3,7 @@
 //! The whole cluster over a simulated network that loses, delays and cuts, with workers that die and
 //! come back; every push of every life is checked element by element (see `sim::ledger`).
 
+use ps_core::wire::Wire;
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
 use ps_tests::sim::ledger::Shape;
@@ -32,6 +33,7 @@ fn scenario(seed: u64) -> Scenario {
         },
         script: Vec::new(),
         dedup: true,
+        wire: Wire::default(),
         longest: Duration::from_secs(240),
     }
 }

@@ -9,6 +9,7 @@
 
 use ps_core::checkpoint::names;
 use ps_runtime::files::{FileStore, Memory};
+use ps_core::wire::Wire;
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
 use ps_tests::sim::ledger::{Ledger, Shape};
@@ -37,6 +38,7 @@ fn scenario(seed: u64, servers: u64) -> Scenario {
         },
         script: Vec::new(),
         dedup: true,
+        wire: Wire::default(),
         longest: Duration::from_secs(240),
     }
 }

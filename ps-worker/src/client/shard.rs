@@ -5,6 +5,7 @@ use bytes::Bytes;
 use ps_core::ids::{Clock, PushId, Seq};
 use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES};
 use ps_core::model_spec::ModelSpec;
+use ps_core::wire::Encoding;
 use ps_proto::bulk::{self, BulkReader};
 use ps_proto::convert::data::{ELEMENT_BYTES, Payload};
 use ps_proto::v1;
@@ -82,6 +83,7 @@ impl ShardClient {
                     (chunk.start - first) * ELEMENT_BYTES..(chunk.end - first) * ELEMENT_BYTES,
                 ),
                 pulled_version: 0,
+                positions: Bytes::new(),
             })
             .collect();
         let start_digest = crc32fast::hash(&bytes);
@@ -135,7 +137,12 @@ impl ShardClient {
     }
 
     /// Pulls for a step, or as a reader. Returns the clock that the shard has for the worker.
-    pub(super) async fn pull(&self, step: Option<Step>, part: PartMut<'_>) -> Result<Clock, Error> {
+    pub(super) async fn pull(
+        &self,
+        step: Option<Step>,
+        encoding: Encoding,
+        part: PartMut<'_>,
+    ) -> Result<Clock, Error> {
         let config = &self.shared.config;
         let puller = step.map(|step| v1::Puller {
             worker: config.worker,
@@ -150,7 +157,7 @@ impl ShardClient {
                 shard: self.shard,
                 epoch: self.epoch(),
                 puller,
-                encoding: v1::Encoding::F32.into(),
+                encoding: v1::Encoding::from(encoding).into(),
             };
             let part = &part;
             async move {
@@ -160,7 +167,7 @@ impl ShardClient {
                 // Who pulls for a step may wait at the gate.
                 let header =
                     if step.is_some() { header.await } else { self.in_time(header).await }?;
-                self.receive(&mut messages, &mut *part.lock().await).await?;
+                self.receive(&mut messages, &mut *part.lock().await, encoding).await?;
                 Ok(header.clock)
             }
         })
@@ -175,6 +182,7 @@ impl ShardClient {
         mut part: PartMut<'_>,
     ) -> Result<(PushReport, Clock), Error> {
         let mut pushed = None;
+        let encoding = self.shared.config.wire.pull;
         let both = self
             .once(|channel| {
                 let messages = self.messages(&push);
@@ -185,7 +193,7 @@ impl ShardClient {
                     *pushed = Some(self.in_time(acknowledgement(&mut replies)).await?);
                     let mut replies = BulkReader::of_push_pull(replies);
                     let header = pull::header(&mut replies).await?;
-                    self.receive(&mut replies, part).await?;
+                    self.receive(&mut replies, part, encoding).await?;
                     Ok(header.clock)
                 }
             })
@@ -203,7 +211,7 @@ impl ShardClient {
                 };
                 // What of this push is applied there, the shard knows by itself.
                 let step = Step { clock: next, finished: 0 };
-                Ok((report, self.pull(Some(step), part).await?))
+                Ok((report, self.pull(Some(step), encoding, part).await?))
             }
         }
     }
@@ -213,12 +221,13 @@ impl ShardClient {
         &self,
         messages: &mut BulkReader<v1::PullMessage>,
         part: &mut PartMut<'_>,
+        encoding: Encoding,
     ) -> Result<(), Status> {
         let pulled = &self.shared.traffic.bytes_pulled;
         let received = |bytes| {
             pulled.fetch_add(bytes, Ordering::Relaxed);
         };
-        pull::values(messages, part, self.shared.config.attempt, received).await
+        pull::values(messages, part, encoding, self.shared.config.attempt, received).await
     }
 
     fn messages(&self, push: &PushCall) -> Vec<v1::PushMessage> {
@@ -237,9 +246,10 @@ impl ShardClient {
             loss: push.loss,
             kind: v1::TensorKind::Trainable.into(),
             chunks_total: push.chunks.len() as u32,
-            encoding: v1::Encoding::F32.into(),
+            encoding: v1::Encoding::from(self.shared.config.wire.push).into(),
+            pull_encoding: v1::Encoding::from(self.shared.config.wire.pull).into(),
         };
-        let bytes: usize = push.chunks.iter().map(|chunk| chunk.values.len()).sum();
+        let bytes: usize = push.chunks.iter().map(Payload::bytes).sum();
         self.shared.traffic.bytes_pushed.fetch_add(bytes as u64, Ordering::Relaxed);
         let mut header = Some(header);
         grouped(push.chunks.clone())
@@ -280,7 +290,7 @@ fn grouped(payloads: Vec<Payload>) -> impl Iterator<Item = Vec<v1::ChunkPayload>
             let Some(payload) = payloads.next() else {
                 break;
             };
-            bytes += payload.values.len();
+            bytes += payload.bytes();
             group.push(payload.into());
         }
         let again = std::mem::replace(&mut first, false) || !group.is_empty();
