@@ -1,8 +1,8 @@
 //! The weights of one shard, received into where they belong.
 
 use ps_core::ids::Version;
-use ps_proto::bulk::{self, BulkReader};
 use ps_core::wire::Encoding;
+use ps_proto::bulk::{self, BulkReader};
 use ps_proto::v1;
 use std::ops::Range;
 use std::time::Duration;

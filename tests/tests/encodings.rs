@@ -63,8 +63,7 @@ async fn pushed_values_arrive_as_their_encoding_says() {
         let arrived = round_trip(encoding, &GRADIENT);
         assert_eq!(server.weights().await.unwrap(), negative(&arrived), "{encoding}");
         let mut part = push_as(encoding, 1, &GRADIENT[..2], &[]);
-        part.chunks[0].spans =
-            vec![v1::Span { start: 0, len: 1 }, v1::Span { start: 4, len: 1 }];
+        part.chunks[0].spans = vec![v1::Span { start: 0, len: 1 }, v1::Span { start: 4, len: 1 }];
         server.push(vec![part]).await.unwrap();
         let two = round_trip(encoding, &GRADIENT[..2]);
         let weights = server.weights().await.unwrap();
@@ -122,8 +121,7 @@ async fn sparse_values_are_a_dense_span_with_zeros() {
         assert_eq!(server.weights().await.unwrap(), whole, "{encoding}");
         // Positions count in what the spans cover: elements 0, 3 and 4.
         let mut part = push_as(encoding, 1, &kept, &[0, 1]);
-        part.chunks[0].spans =
-            vec![v1::Span { start: 0, len: 1 }, v1::Span { start: 3, len: 2 }];
+        part.chunks[0].spans = vec![v1::Span { start: 0, len: 1 }, v1::Span { start: 3, len: 2 }];
         server.push(vec![part]).await.unwrap();
         let both = [arrived[0], arrived[0], 0.0, arrived[1], arrived[1]];
         assert_eq!(server.weights().await.unwrap(), both, "{encoding}");
@@ -257,8 +255,7 @@ async fn a_client_trains_in_every_encoding() {
         let most = [0.0, 1.7 / 256.0, 1.7 / 2048.0, 1.7 / 250.0];
         assert!(largest <= most[Encoding::ALL.iter().position(|e| *e == wire.push).unwrap()]);
         // The own bytes are counted, not those of f32.
-        let pulled: usize =
-            ranges.iter().map(|range| wire.pull.encoded_bytes(range.len())).sum();
+        let pulled: usize = ranges.iter().map(|range| wire.pull.encoded_bytes(range.len())).sum();
         let traffic = client.traffic();
         assert_eq!(traffic.bytes_pulled.load(Ordering::Relaxed), 2 * pulled as u64);
         let covered = layout.elements() - 40_000;

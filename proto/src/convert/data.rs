@@ -8,8 +8,8 @@ use ps_core::chunk::Refusal;
 use ps_core::ids::{Clock, Epoch, Incarnation, PushId, Seq, ShardId, Version, WorkerId};
 use ps_core::limits::{CHUNK_ELEMENTS_MAX, WORKERS_MAX};
 use ps_core::span::Span;
-use ps_core::wire::Encoding;
 use ps_core::window::Acknowledgement;
+use ps_core::wire::Encoding;
 
 /// Bytes of one element on the wire.
 pub const ELEMENT_BYTES: usize = size_of::<f32>();

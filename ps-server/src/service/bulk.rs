@@ -95,8 +95,7 @@ impl Service {
         let puller =
             Puller { worker, incarnation, clock: start.clock.saturating_add(1), finished_clock: 0 };
         let wrapped = move |pull| wrap(Kind::Pull(pull));
-        let weights =
-            self.weights_for(start.epoch, Some(Ok(puller)), start.pull_encoding, wrapped);
+        let weights = self.weights_for(start.epoch, Some(Ok(puller)), start.pull_encoding, wrapped);
         // The acknowledgement leaves at once; the weights follow when the gate opens.
         Ok(bulk::response(Box::pin(stream::iter([Ok(first)]).chain(weights))))
     }

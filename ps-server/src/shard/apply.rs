@@ -227,9 +227,7 @@ impl Push<'_> {
                 .map_err(|error| Error::Malformed { index, error: error.into() })?,
         };
         let mut scratch = self.shard.scratches.take(covered);
-        received
-            .decode(scratch.values_mut())
-            .map_err(|error| Error::Encoded { index, error })?;
+        received.decode(scratch.values_mut()).map_err(|error| Error::Encoded { index, error })?;
         Ok(Some(scratch))
     }
 

@@ -65,7 +65,8 @@ impl Encoder {
             self.residual.resize(elements, 0.0);
         }
         if !self.wire.is_plain() {
-            self.bytes.reserve(self.wire.push.encoded_bytes(elements));
+            let sent = self.wire.top_k.map_or(elements, |share| kept(share, elements));
+            self.bytes.reserve(self.wire.push.encoded_bytes(sent));
         }
         let shard_start = weights.chunks(shard).next().map_or(0, |(range, _)| range.start);
         let chunks = (0_u32..).zip(weights.chunks(shard));

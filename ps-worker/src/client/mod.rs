@@ -16,8 +16,8 @@ pub use error::Error;
 pub use gradient::Gradient;
 pub use weights::Weights;
 
-use futures_util::future::{join_all, try_join_all};
 use encoder::Encoder;
+use futures_util::future::{join_all, try_join_all};
 use outstanding::Outstanding;
 use ps_core::ids::{Clock, Epoch, Incarnation, PushId, WorkerId};
 use ps_core::model_spec::ModelSpec;
@@ -25,8 +25,8 @@ use ps_core::wire::{Encoding, Wire};
 use ps_proto::convert::data::Payload;
 use ps_runtime::Outside;
 use shard::{PushCall, ShardClient, Step};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Who a client speaks for, and with whom.
@@ -177,7 +177,9 @@ impl Client {
     /// A server is away for too long.
     pub async fn read(&self, weights: &mut Weights) -> Result<(), Error> {
         let parts = self.shards.iter().zip(weights.parts());
-        try_join_all(parts.map(|(shard, part)| shard.pull(None, Encoding::F32, part))).await.map(|_| ())
+        try_join_all(parts.map(|(shard, part)| shard.pull(None, Encoding::F32, part)))
+            .await
+            .map(|_| ())
     }
 
     /// Pushes the gradient that was computed from these weights, to every shard.

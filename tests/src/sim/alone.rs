@@ -3,8 +3,8 @@
 use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario, lock};
 use super::ledger::Ledger;
 use super::network;
-use ps_runtime::Shutdown;
 use ps_core::wire::Wire;
+use ps_runtime::Shutdown;
 use ps_server::config::Config as ServerConfig;
 use ps_worker::client::{Client, ClientConfig, Weights};
 use ps_worker::compute::{ComputeOn, Evaluation};

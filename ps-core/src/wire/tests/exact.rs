@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 fn value_of(bits: u16, exponent_bits: u32, mantissa_bits: u32) -> f64 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
     let exponent = i32::from((bits & 0x7fff) >> mantissa_bits);
-    let mantissa = f64::from(bits & ((1 << mantissa_bits) - 1)) / 2.0_f64.powi(mantissa_bits as i32);
+    let mantissa =
+        f64::from(bits & ((1 << mantissa_bits) - 1)) / 2.0_f64.powi(mantissa_bits as i32);
     let bias = (1 << (exponent_bits - 1)) - 1;
     match exponent {
         0 => sign * mantissa * 2.0_f64.powi(1 - bias),
@@ -104,14 +105,19 @@ fn bits(values: &[f32]) -> Vec<u32> {
 /// int8 value by value, with the library's rounding.
 fn expected_int8(values: &[f32]) -> Vec<u8> {
     let block = |block: &[f32]| {
-        let largest = block.iter().fold(0.0, |largest: f32, value| {
-            if value.abs() <= largest { largest } else { value.abs() }
-        });
+        let largest =
+            block.iter().fold(
+                0.0,
+                |largest: f32, value| {
+                    if value.abs() <= largest { largest } else { value.abs() }
+                },
+            );
         if !largest.is_finite() || block.iter().any(|value| value.is_nan()) {
             return [&f32::NAN.to_le_bytes()[..], &vec![0; block.len()]].concat();
         }
         let is_zero = largest < crate::optimizer::kernel::FLOOR;
-        let scale = if is_zero { 0.0 } else { (largest / 127.0).min(2.679_388_6e36_f32.next_down()) };
+        let scale =
+            if is_zero { 0.0 } else { (largest / 127.0).min(2.679_388_6e36_f32.next_down()) };
         let inverse = if is_zero { 0.0 } else { 127.0 / largest };
         let quanta = block.iter().map(|value| (value * inverse).round_ties_even() as i8 as u8);
         scale.to_le_bytes().into_iter().chain(quanta).collect()
