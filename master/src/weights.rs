@@ -4,6 +4,7 @@ use futures_util::future::try_join_all;
 use ps_core::limits::MESSAGE_BYTES_MAX;
 use ps_core::model_spec::ModelSpec;
 use ps_core::report::ServerReport;
+use ps_core::wire::Encoding;
 use ps_proto::bulk::{self, BulkReader};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
@@ -159,7 +160,8 @@ async fn fill(
             let messages = in_time(call(channel, bulk::PULL, [request])).await?;
             let mut messages = BulkReader::new(messages);
             in_time(pull::header(&mut messages)).await?;
-            pull::values(&mut messages, &mut *part.lock().await, NEXT_CHUNK, |_| (), |_| ()).await
+            let part = &mut *part.lock().await;
+            pull::values(&mut messages, part, Encoding::F32, NEXT_CHUNK, |_| (), |_| ()).await
         }
     };
     let pulled = link.call(PULL, attempt, |_| ()).await;

@@ -7,6 +7,9 @@
 //! gradient of ordinary size, one whose products with the rate would be denormal, and one that is
 //! denormal itself. `many` is an ordinary update to each of 256 chunks in turn: 64 MiB of weights,
 //! which no cache holds.
+//!
+//! Then the encodings of the wire, over 64 MiB of `f32` in chunks: 10^9 bytes of `f32` per second
+//! that go in or come out, on one thread. `top-k` finds a hundredth of each chunk.
 
 use std::error::Error;
 use std::time::Instant;
@@ -14,6 +17,7 @@ use std::time::Instant;
 use ps_core::TensorKind;
 use ps_core::chunk::{Chunk, ELEMENTS_MAX, Update};
 use ps_core::optimizer::{Correction, NAMES, Optimizer};
+use ps_core::wire::{Encoding, TopK, kept};
 
 const RUNS: usize = 9;
 const UPDATES: usize = 256;
@@ -66,6 +70,28 @@ fn updates(optimizer: &Optimizer, chunks: usize, gradient: &[u8]) -> Result<f64,
     failure.map_or(Ok(rate), |error| Err(error.into()))
 }
 
+/// Encoding and decoding of all chunks in turn, and finding the largest values of each.
+fn encodings() {
+    let value = |index: usize| (index as f32 * 0.618).sin() * 1e-2;
+    let mut values: Vec<f32> = (0..UPDATES * ELEMENTS_MAX).map(value).collect();
+    let chunk = |number: usize| number * ELEMENTS_MAX..(number + 1) * ELEMENTS_MAX;
+    let bytes = |parameters: f64| parameters * size_of::<f32>() as f64;
+    println!("encoding    encode   decode");
+    for encoding in Encoding::ALL {
+        let length = encoding.encoded_bytes(ELEMENTS_MAX);
+        let mut encoded = vec![0; UPDATES * length];
+        let part = |number: usize| number * length..(number + 1) * length;
+        let encode = measure(|n| encoding.encode(&values[chunk(n)], &mut encoded[part(n)]));
+        let decode = measure(|n| encoding.decode(&encoded[part(n)], &mut values[chunk(n)]));
+        println!("{encoding:10} {:7.2} {:8.2}", bytes(encode), bytes(decode));
+    }
+    let mut top_k = TopK::default();
+    let mut found = 0;
+    let count = kept(0.01, ELEMENTS_MAX);
+    let select = measure(|n| found = top_k.select(&values[chunk(n)], count).len());
+    println!("{:10} {:7.2} (finds {found} of {ELEMENTS_MAX})", "top-k", bytes(select));
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("optimizer   kernel  update  product  denormal    many");
     let [ordinary, small, denormal] = [1e-2, 1e-37, 1e-40].map(gradient);
@@ -80,5 +106,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             updates(&optimizer, 256, &ordinary)?,
         );
     }
+    encodings();
     Ok(())
 }

@@ -25,6 +25,7 @@ pub mod settings;
 pub mod span;
 pub mod staleness;
 pub mod window;
+pub mod wire;
 
 pub use data_description::{DataDescription, DataKind};
 pub use layout::{Layout, TensorKind, TensorSpec};

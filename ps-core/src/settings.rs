@@ -4,6 +4,7 @@ use crate::Layout;
 use crate::model_spec::ModelSpec;
 use crate::optimizer::{Correction, Optimizer};
 use crate::schedule::LearningRate;
+use crate::wire::Wire;
 use serde::{Deserialize, Serialize};
 
 /// How to train.
@@ -25,6 +26,9 @@ pub struct TrainingSettings {
     pub batch_size: u64,
     /// Decides start weights and the order of the samples.
     pub seed: u64,
+    /// How gradients and weights travel.
+    #[serde(default)]
+    pub wire: Wire,
 }
 
 /// Why settings cannot be trained with.
@@ -65,6 +69,10 @@ impl TrainingSettings {
         if let Some(norm) = self.clip_norm.filter(|norm| !norm.is_finite() || *norm <= 0.0) {
             let (found, expected) = (norm.to_string(), "a finite norm above 0");
             return Err(Error::Range { option: "clip-norm", found, expected });
+        }
+        if let Some(share) = self.wire.top_k.filter(|share| !(*share > 0.0 && *share <= 1.0)) {
+            let (found, expected) = (share.to_string(), "a share above 0, at most 1");
+            return Err(Error::Range { option: "top-k", found, expected });
         }
         Ok(())
     }

@@ -226,6 +226,7 @@ async fn connect(
         addresses: config.servers.clone(),
         patience: config.patience,
         attempt: config.patience.min(Duration::from_secs(10)),
+        wire: config.settings.wire,
     };
     client.addresses = discover(&client, &outside).await?;
     let client = Client::new(client, &outside)?;

@@ -1,8 +1,8 @@
 //! The weights of one shard, received into where they belong.
 
 use ps_core::ids::Version;
+use ps_core::wire::Encoding;
 use ps_proto::bulk::{self, BulkReader, Room};
-use ps_proto::convert::data::ELEMENT_BYTES;
 use ps_proto::v1;
 use std::ops::Range;
 use std::time::Duration;
@@ -59,23 +59,26 @@ pub async fn header(messages: &mut BulkReader<v1::PullMessage>) -> Result<v1::Pu
     }
 }
 
-/// Receives the weights: every chunk once, whole, in any order, none later than so long after the
-/// one before. `received` is told the bytes of each, `acknowledged` what comes in between.
+/// Receives the weights, written like this: every chunk once, whole, in any order, none later than
+/// so long after the one before. `received` is told the bytes of each, `acknowledged` what comes in between.
 ///
 /// # Errors
 /// The call failed, was cut short, or brought something else.
 pub async fn values(
     messages: &mut BulkReader<v1::PullMessage>,
     part: &mut PartMut<'_>,
+    encoding: Encoding,
     longest: Duration,
     received: impl Fn(u64),
     mut acknowledged: impl FnMut(v1::PushReply),
 ) -> Result<(), Status> {
     let mut missing = vec![true; part.chunks.len()];
+    let mut encoded = Vec::new();
     while let Some(came) = in_time(longest, messages.next()).await? {
         match came {
             bulk::Item::Chunk => {
-                received(in_time(longest, place(messages, part, &mut missing)).await?);
+                let placed = place(messages, part, &mut missing, encoding, &mut encoded);
+                received(in_time(longest, placed).await?);
             }
             bulk::Item::Acknowledged(reply) => acknowledged(reply),
             bulk::Item::Header(_) | bulk::Item::End => (),
@@ -93,6 +96,9 @@ pub async fn values(
 struct PartRoom<'a, 'b> {
     part: &'a mut PartMut<'b>,
     missing: &'a [bool],
+    encoding: Encoding,
+    /// Where chunks are received that are still to be decoded.
+    encoded: &'a mut Vec<u8>,
     /// For which chunk it was taken.
     taken: Option<u32>,
 }
@@ -110,13 +116,17 @@ impl Room for PartRoom<'_, '_> {
     const LEAVES_FRAMES: bool = false;
 
     fn bytes_max(&self, index: u32) -> usize {
-        self.range(index).map_or(0, |range| range.len() * ELEMENT_BYTES)
+        self.range(index).map_or(0, |range| self.encoding.encoded_bytes(range.len()))
     }
 
     async fn take(&mut self, index: u32) -> Result<&mut [u8], Status> {
         let range = self.range(index).unwrap_or_default();
         self.taken = Some(index);
-        Ok(bytemuck::cast_slice_mut(&mut self.part.values[range]))
+        if self.encoding == Encoding::F32 {
+            return Ok(bytemuck::cast_slice_mut(&mut self.part.values[range]));
+        }
+        self.encoded.resize(self.encoding.encoded_bytes(range.len()), 0);
+        Ok(self.encoded)
     }
 }
 
@@ -124,17 +134,23 @@ async fn place(
     messages: &mut BulkReader<v1::PullMessage>,
     part: &mut PartMut<'_>,
     missing: &mut [bool],
+    encoding: Encoding,
+    encoded: &mut Vec<u8>,
 ) -> Result<u64, Status> {
-    let mut room = PartRoom { part, missing, taken: None };
+    let mut room = PartRoom { part, missing, encoding, encoded, taken: None };
     let chunk = messages.chunk(&mut room).await?;
     let (expected, index) = (room.bytes_max(chunk.index), chunk.index as usize);
-    if room.taken != Some(chunk.index) || chunk.bytes != expected {
-        let found = format!("chunk {index} of {} bytes", chunk.bytes);
+    if room.taken != Some(chunk.index) || chunk.bytes() != expected {
+        let found = format!("chunk {index} of {} bytes", chunk.bytes());
         return Err(unexpected(&format!("a missing chunk, here of {expected} bytes"), &found));
+    }
+    if encoding != Encoding::F32 {
+        let range = room.range(chunk.index).unwrap_or_default();
+        encoding.decode(room.encoded, &mut room.part.values[range]);
     }
     part.versions[index] = chunk.version;
     missing[index] = false;
-    Ok(chunk.bytes as u64)
+    Ok(expected as u64)
 }
 
 async fn in_time<T>(

@@ -4,6 +4,7 @@ use clap::{Args, FromArgMatches};
 use ps_core::optimizer::{Correction, Optimizer, OptimizerKind};
 use ps_core::schedule::{LearningRate, Schedule};
 use ps_core::settings::{Error, TrainingSettings};
+use ps_core::wire::{Encoding, Wire};
 
 /// Default of `--passes`.
 pub const PASSES: u64 = 20;
@@ -62,6 +63,16 @@ pub struct TrainingArgs {
     /// Decides start weights and the order of samples [default: 1].
     #[arg(long, env = "PS_SEED", value_name = "SEED")]
     pub seed: Option<u64>,
+    /// How pushed gradients are written: f32, bf16, f16 or int8 [default: f32].
+    #[arg(long, env = "PS_WIRE", value_name = "ENCODING")]
+    pub wire: Option<String>,
+    /// How the weights are written that workers pull to train on: f32, bf16, f16 or int8 [default: f32].
+    #[arg(long, env = "PS_WIRE_PULL", value_name = "ENCODING")]
+    pub wire_pull: Option<String>,
+    /// Push only this share of each chunk's gradient, the largest values; the rest is added to the
+    /// next gradient [default: all].
+    #[arg(long, env = "PS_TOP_K", value_name = "SHARE")]
+    pub top_k: Option<f64>,
 }
 
 impl TrainingArgs {
@@ -89,6 +100,11 @@ impl TrainingArgs {
             passes: self.passes.unwrap_or(PASSES),
             batch_size: self.batch_size.unwrap_or(BATCH_SIZE),
             seed: self.seed.unwrap_or(1),
+            wire: Wire {
+                push: encoding("wire", self.wire.as_deref())?,
+                pull: encoding("wire-pull", self.wire_pull.as_deref())?,
+                top_k: self.top_k,
+            },
         };
         settings.validate()?;
         Ok(settings)
@@ -132,6 +148,9 @@ impl TrainingArgs {
             ("--staleness-bound", text(&self.staleness_bound)),
             ("--staleness-correction", text(&self.staleness_correction)),
             ("--seed", number(&self.seed)),
+            ("--wire", text(&self.wire)),
+            ("--wire-pull", text(&self.wire_pull)),
+            ("--top-k", number(&self.top_k)),
         ];
         let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
         given.map(|(name, value)| format!("{name}={value}")).collect()
@@ -180,6 +199,9 @@ impl From<&TrainingSettings> for TrainingArgs {
             staleness_bound: Some(bound.map_or("none".to_owned(), |bound| bound.to_string())),
             staleness_correction: Some(settings.staleness_correction.name().to_owned()),
             seed: Some(settings.seed),
+            wire: Some(settings.wire.push.name().to_owned()),
+            wire_pull: Some(settings.wire.pull.name().to_owned()),
+            top_k: settings.wire.top_k,
         }
     }
 }
@@ -199,6 +221,14 @@ fn correction(word: Option<&str>) -> Result<Correction, Error> {
         found: word.to_owned(),
         expected: "auto, none or lr",
     })
+}
+
+fn encoding(option: &'static str, word: Option<&str>) -> Result<Encoding, Error> {
+    let Some(word) = word else {
+        return Ok(Encoding::default());
+    };
+    let expected = "f32, bf16, f16 or int8";
+    word.parse().map_err(|_| Error::Range { option, found: word.to_owned(), expected })
 }
 
 fn bound(word: Option<&str>) -> Result<Option<u64>, Error> {
@@ -236,6 +266,13 @@ mod tests {
         assert!(bad.settings().unwrap_err().to_string().contains("--passes"));
         let bad = TrainingArgs { optimizer: Some("sdg".into()), ..Default::default() };
         assert!(bad.settings().unwrap_err().to_string().contains("sgd"));
+        let bad = TrainingArgs { wire_pull: Some("fp16".into()), ..Default::default() };
+        let error = bad.settings().unwrap_err().to_string();
+        assert!(error.contains("--wire-pull") && error.contains("bf16"), "{error}");
+        for share in [0.0, -0.1, 1.1, f64::NAN] {
+            let bad = TrainingArgs { top_k: Some(share), ..Default::default() };
+            assert!(bad.settings().unwrap_err().to_string().contains("--top-k"), "{share}");
+        }
     }
 
     #[test]
@@ -252,6 +289,9 @@ mod tests {
             clip_norm: Some(2.0),
             staleness_bound: Some("none".into()),
             staleness_correction: Some("lr".into()),
+            wire: Some("int8".into()),
+            wire_pull: Some("bf16".into()),
+            top_k: Some(0.01),
             ..TrainingArgs::default()
         };
         let waves = TrainingArgs {

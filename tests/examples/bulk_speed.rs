@@ -3,6 +3,7 @@
 //! `bulk_speed [MIB] [ROUNDS]`; the medians count, and only beside others of the same run.
 
 use ps_core::TensorSpec;
+use ps_core::wire::Wire;
 use ps_tests::loopback::{JOB, Server, model_of, outside};
 use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ async fn main() -> anyhow::Result<()> {
         addresses: vec![server.address.clone()],
         patience: Duration::from_secs(60),
         attempt: Duration::from_secs(30),
+        wire: Wire::default(),
     };
     let client = Client::new(config, &outside())?;
     let model = model_of(vec![TensorSpec::trainable("a", [elements])]);

@@ -49,6 +49,41 @@ fn three_instances_learn_the_bundled_digits() {
     }
 }
 
+/// Fewer bytes, the same digits.
+#[test]
+fn digits_are_learnt_in_every_encoding() {
+    let _alone = alone();
+    let plain = pushed_bytes(&[]);
+    for (options, at_most) in [
+        (&["--wire", "bf16", "--wire-pull", "bf16"][..], 0.51),
+        (&["--wire", "f16", "--wire-pull", "f16"], 0.51),
+        (&["--wire", "int8", "--wire-pull", "int8"], 0.27),
+        (&["--wire", "bf16", "--top-k", "0.05"], 0.06),
+    ] {
+        let share = pushed_bytes(options) / plain;
+        assert!(share <= at_most, "{options:?}: {share} of the bytes of f32");
+    }
+}
+
+/// Bytes that the workers of a job on the bundled digits pushed for each step; it must learn.
+fn pushed_bytes(options: &[&str]) -> f64 {
+    let out = tempfile::tempdir().unwrap();
+    let args = [&["local", "--out", out.path().to_str().unwrap()], options].concat();
+    let mut psrun = Process::start(&job_id("encoded"), &args);
+    let end = psrun.wait(PATIENCE);
+    end.expect_code(0);
+    psrun.expect_nobody_left(NOW);
+    let accuracy = end.metric("final_test_accuracy").unwrap();
+    assert!(accuracy >= 0.95, "{options:?}: final_test_accuracy {accuracy}\n{}", end.stdout);
+    let report = std::fs::read_to_string(out.path().join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let workers = report["workers"].as_object().unwrap().values();
+    let sum = |name: &str| {
+        workers.clone().map(|worker| worker["counters"][name].as_f64().unwrap()).sum::<f64>()
+    };
+    sum("bytes_pushed") / sum("steps")
+}
+
 #[test]
 fn one_instance_is_a_whole_job() {
     let _alone = alone();

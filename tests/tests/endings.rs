@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // The helpers are tests, too.
 
+use ps_core::wire::Wire;
 use ps_tests::sim::cluster::{LEASE, Outcome, Scenario};
 use ps_tests::sim::faults::{Event, Weather};
 use ps_tests::sim::ledger::Shape;
@@ -24,6 +25,7 @@ fn run(script: Vec<(Duration, Event)>) -> Outcome {
         weather: Weather::FAIR,
         script,
         dedup: true,
+        wire: Wire::default(),
         longest: Duration::from_secs(120),
     });
     assert_eq!(outcome.violation, None);

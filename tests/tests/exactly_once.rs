@@ -3,6 +3,7 @@
 //! The whole cluster over a simulated network that loses, delays and cuts, with workers that die and
 //! come back; every push of every life is checked element by element (see `sim::ledger`).
 
+use ps_core::wire::{Encoding, Wire};
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
 use ps_tests::sim::ledger::Shape;
@@ -12,6 +13,9 @@ use std::time::Duration;
 /// Seeds of whole jobs, and of servers and workers without a master.
 const SEEDS: u64 = 200;
 const SEEDS_ALONE: u64 = 100;
+
+/// Seeds of each way that values travel in.
+const SEEDS_ENCODED: u64 = 20;
 
 fn scenario(seed: u64) -> Scenario {
     // Every eighth run has pushes of several messages, which a death can tear between chunks.
@@ -32,6 +36,7 @@ fn scenario(seed: u64) -> Scenario {
         },
         script: Vec::new(),
         dedup: true,
+        wire: Wire::default(),
         longest: Duration::from_secs(240),
     }
 }
@@ -69,6 +74,27 @@ fn whole_jobs_apply_acknowledged_pushes_exactly_once() {
 fn without_a_master_acknowledged_pushes_are_applied_exactly_once() {
     let outcomes = seeds::run_all(seeds::wanted(SEEDS_ALONE), |seed| alone::run(&scenario(seed)));
     judge("without a master", &outcomes);
+}
+
+/// Retries send the same bytes and are recognised, however the values are written; every value here
+/// is exact in bf16.
+#[test]
+fn encoded_pushes_are_applied_exactly_once() {
+    let wire = Wire { push: Encoding::Bf16, pull: Encoding::Bf16, top_k: None };
+    // More than half of what a push covers in a chunk, so that no part of one has to wait for the
+    // next: a tensor ends in a chunk with large parts of zeros or with fewer than five elements,
+    // which are fewer bytes without positions.
+    let top_k = Wire { push: Encoding::F32, pull: Encoding::F32, top_k: Some(0.6) };
+    for wire in [wire, top_k] {
+        let encoded = |seed| Scenario { wire, ..scenario(seed) };
+        let seeds = || seeds::wanted(SEEDS_ENCODED);
+        let outcomes = seeds::run_all(seeds(), |seed| managed::run(&encoded(seed)));
+        judge(&format!("with a master, {wire:?}"), &outcomes);
+        let outcomes = seeds::run_all(seeds(), |seed| alone::run(&encoded(seed)));
+        judge(&format!("without a master, {wire:?}"), &outcomes);
+        let duplicates: u64 = outcomes.iter().map(|outcome| outcome.duplicates).sum();
+        assert!(duplicates > 0 || outcomes.len() < 10, "the weather was too fair");
+    }
 }
 
 /// The same runs with the dedup switched off must be caught: else the tests above cannot fail.

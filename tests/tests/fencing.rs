@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
 use ps_core::TensorSpec;
+use ps_core::wire::Wire;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_tests::loopback::{JOB, Server, bytes, model, model_of, outside, push};
@@ -70,6 +71,7 @@ async fn a_client_goes_on_in_the_new_epoch_without_losing_or_doubling_its_push()
         addresses: vec![server.address.clone()],
         patience: Duration::from_secs(5),
         attempt: Duration::from_secs(5),
+        wire: Wire::default(),
     };
     let client = Client::new(config, &outside()).unwrap();
     let mut weights = Weights::new(&model());

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
 use ps_core::checkpoint::names;
+use ps_core::wire::Wire;
 use ps_runtime::files::{FileStore, Memory};
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
@@ -37,6 +38,7 @@ fn scenario(seed: u64, servers: u64) -> Scenario {
         },
         script: Vec::new(),
         dedup: true,
+        wire: Wire::default(),
         longest: Duration::from_secs(240),
     }
 }

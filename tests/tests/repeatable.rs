@@ -4,6 +4,7 @@
 // Needs tokio's random numbers to be seeded: see .cargo/config.toml.
 #![cfg(tokio_unstable)]
 
+use ps_core::wire::Wire;
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
 use ps_tests::sim::ledger::Shape;
@@ -29,6 +30,7 @@ fn scenario(seed: u64) -> Scenario {
         },
         script: Vec::new(),
         dedup: true,
+        wire: Wire::default(),
         longest: Duration::from_secs(240),
     }
 }

@@ -2,6 +2,7 @@
 //! because its owner is away, counted, and holds nobody.
 #![allow(clippy::unwrap_used)]
 
+use ps_core::wire::Wire;
 use ps_tests::sim::cluster::Scenario;
 use ps_tests::sim::faults::{Event, Weather};
 use ps_tests::sim::ledger::Shape;
@@ -32,6 +33,7 @@ fn scenario(seed: u64, passes: u64, script: Vec<(Duration, Event)>) -> Scenario 
         },
         script,
         dedup: true,
+        wire: Wire::default(),
         longest: Duration::from_secs(240),
     }
 }

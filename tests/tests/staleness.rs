@@ -2,6 +2,7 @@
 //!
 //! In virtual time: a slow link or a cut one makes a worker slow or stuck to the microsecond.
 
+use ps_core::wire::Wire;
 use ps_tests::sim::alone;
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::{Event, Weather};
@@ -22,6 +23,7 @@ fn scenario(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Scenario {
         weather: Weather::FAIR,
         script,
         dedup: true,
+        wire: Wire::default(),
         longest: Duration::from_secs(600),
     }
 }

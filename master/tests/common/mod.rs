@@ -36,6 +36,7 @@ pub(crate) fn settings(passes: u64) -> TrainingSettings {
         passes,
         batch_size: 10,
         seed: 1,
+        wire: ps_core::wire::Wire::default(),
     }
 }
 
@@ -281,6 +282,7 @@ impl ShardControl for FakeShard {
 impl DataPlane for FakeShard {
     type PullStream = Replies<v1::PullMessage>;
     type PushPullStream = Replies<v1::PushPullMessage>;
+    type PushManyStream = Replies<v1::PushManyReply>;
 
     async fn init(
         &self,
@@ -307,6 +309,13 @@ impl DataPlane for FakeShard {
         &self,
         _: Request<Streaming<v1::PushMessage>>,
     ) -> Result<Response<v1::PushReply>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+
+    async fn push_many(
+        &self,
+        _: Request<Streaming<v1::PushMessage>>,
+    ) -> Result<Response<Self::PushManyStream>, Status> {
         Err(Status::unimplemented("fake"))
     }
 

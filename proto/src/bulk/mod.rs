@@ -15,7 +15,7 @@ mod values;
 pub use body::{open_request, request, response};
 pub use pieces::Pieces;
 pub use reader::MessageReader;
-pub use values::{BulkMessage, BulkReader, Chunk, Item, Room};
+pub use values::{BulkMessage, BulkReader, Chunk, Item, Place, Room};
 
 /// Path of `DataPlane.Push`.
 pub const PUSH: &str = "/ps.v1.DataPlane/Push";

@@ -59,8 +59,9 @@ async fn read_pushes(
                 message.chunks.push(v1::ChunkPayload {
                     index: chunk.index,
                     spans: spans.collect(),
-                    values: Bytes::copy_from_slice(&room[..chunk.bytes]),
+                    values: Bytes::copy_from_slice(chunk.values.bytes(&room)),
                     pulled_version: chunk.version,
+                    positions: Bytes::copy_from_slice(chunk.positions.bytes(&room)),
                 });
             }
         }
@@ -80,7 +81,7 @@ async fn read_pulls(
             Item::End => all.push(std::mem::take(&mut message)),
             Item::Chunk => {
                 let chunk = reader.chunk(&mut room[..]).await?;
-                let values = Bytes::copy_from_slice(&room[..chunk.bytes]);
+                let values = Bytes::copy_from_slice(chunk.values.bytes(&room));
                 let (index, version) = (chunk.index, chunk.version);
                 message.chunks.push(v1::ChunkValues { index, version, values });
             }
@@ -104,12 +105,13 @@ prop_compose! {
 
 prop_compose! {
     fn payload()(
-        index: u32, version: u64, values in vec(any::<u32>(), 0..600),
+        index: u32, version: u64, values in vec(any::<u8>(), 0..2400),
+        positions in prop_oneof![Just(Vec::new()), vec(any::<u8>(), 0..900)],
         spans in vec((any::<u32>(), any::<u32>()), 0..4),
     ) -> v1::ChunkPayload {
         let spans = spans.into_iter().map(|(start, len)| v1::Span { start, len }).collect();
-        let values = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        v1::ChunkPayload { index, spans, values, pulled_version: version }
+        let (values, positions) = (values.into(), positions.into());
+        v1::ChunkPayload { index, spans, values, pulled_version: version, positions }
     }
 }
 
@@ -245,10 +247,29 @@ fn limits_are_kept() {
     let chunks = vec![v1::ChunkPayload { spans, ..Default::default() }];
     let message = v1::PushMessage { header: None, chunks };
     assert_eq!(code(framed(&message.encode_to_vec())), Code::InvalidArgument);
-    for bytes in [5, 4100] {
-        let chunks = vec![v1::ChunkPayload { values: vec![0; bytes].into(), ..Default::default() }];
+    // Values and positions have one room.
+    for (values, positions) in [(4097, 0), (0, 4097), (2049, 2048)] {
+        let (values, positions) = (vec![0; values].into(), vec![0; positions].into());
+        let chunks = vec![v1::ChunkPayload { values, positions, ..Default::default() }];
         let message = v1::PushMessage { header: None, chunks };
         assert_eq!(code(framed(&message.encode_to_vec())), Code::InvalidArgument);
+    }
+}
+
+/// Protobuf lets a field come twice, and the last one count; here there is no room for both.
+#[test]
+fn values_and_positions_come_once_in_any_order() {
+    let (values, positions) = (length_delimited(3, &[1, 2, 3]), length_delimited(5, &[4, 5]));
+    let read = |fields: &[&[u8]]| {
+        let message = length_delimited(2, &fields.concat());
+        run(read_pushes(push_reader(framed(&message))))
+    };
+    let expected = read(&[&values, &positions]).unwrap();
+    assert_eq!(expected[0].chunks[0].positions, [4, 5][..]);
+    assert_eq!(read(&[&positions, &values]).unwrap(), expected);
+    for twice in [&values, &positions] {
+        let status = read(&[&values, &positions, twice]).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     }
 }
 

@@ -9,6 +9,7 @@ use prost::Message;
 use ps_core::limits::SPANS_PER_CHUNK_MAX;
 use ps_core::span::Span;
 use std::marker::PhantomData;
+use std::ops::Range;
 use tonic::Status;
 
 /// Numbers that the protocol gives the fields which all of these messages have.
@@ -33,6 +34,8 @@ pub trait BulkMessage {
     const VERSION: u32;
     /// The number of the chunk's field that holds spans, where it has them.
     const SPANS: Option<u32>;
+    /// The number of the chunk's field that holds the values' positions, where it has them.
+    const POSITIONS: Option<u32>;
 }
 
 impl BulkMessage for v1::PushMessage {
@@ -40,6 +43,7 @@ impl BulkMessage for v1::PushMessage {
     const CHUNK: &'static str = "ChunkPayload";
     const VERSION: u32 = 4;
     const SPANS: Option<u32> = Some(2);
+    const POSITIONS: Option<u32> = Some(5);
 }
 
 impl BulkMessage for v1::PullMessage {
@@ -47,6 +51,7 @@ impl BulkMessage for v1::PullMessage {
     const CHUNK: &'static str = "ChunkValues";
     const VERSION: u32 = 2;
     const SPANS: Option<u32> = None;
+    const POSITIONS: Option<u32> = None;
 }
 
 /// What comes next in a stream of messages.
@@ -71,10 +76,55 @@ pub struct Chunk {
     pub version: u64,
     /// What the values cover; empty for the whole chunk.
     pub spans: Vec<Span>,
-    /// How many bytes the values have.
-    pub bytes: usize,
-    /// The values where they came, when that is in one piece and the room was not needed.
-    pub frame: Option<Bytes>,
+    /// Where the values are.
+    pub values: Place,
+    /// Where their positions are; empty where the values are dense.
+    pub positions: Place,
+}
+
+impl Chunk {
+    /// Bytes of values and positions.
+    pub fn bytes(&self) -> usize {
+        self.values.len() + self.positions.len()
+    }
+}
+
+/// Where some of a chunk's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the room that was given.
+    Room(Range<usize>),
+    /// Where they came, in one piece: the room was not needed.
+    Frame(Bytes),
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Room(0..0)
+    }
+}
+
+impl Place {
+    /// The bytes, given the room.
+    pub fn bytes<'a>(&'a self, room: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Room(range) => room.get(range.clone()).unwrap_or_default(),
+            Self::Frame(frame) => frame,
+        }
+    }
+
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Room(range) => range.len(),
+            Self::Frame(frame) => frame.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Where a chunk's values go.
@@ -178,14 +228,21 @@ impl<M: BulkMessage> BulkReader<M> {
     /// the chunk says.
     ///
     /// # Errors
-    /// As for [`Self::next`], or the values are not whole elements or have no room.
+    /// As for [`Self::next`], or values or positions have no room.
     pub async fn chunk<R: Room + ?Sized>(&mut self, room: &mut R) -> Result<Chunk, Status> {
         let mut chunk = Chunk::default();
         while !self.messages.at_end() {
             match self.messages.key().await? {
                 (INDEX, VARINT) => chunk.index = self.messages.uint32().await?,
-                (VALUES, LEN) => {
-                    (chunk.bytes, chunk.frame) = self.values(chunk.index, room).await?
+                (VALUES, LEN) if chunk.values.is_empty() => {
+                    chunk.values = self.bytes_of("values", &chunk, room).await?;
+                }
+                (number, LEN) if Some(number) == M::POSITIONS && chunk.positions.is_empty() => {
+                    chunk.positions = self.bytes_of("positions", &chunk, room).await?;
+                }
+                (VALUES, LEN) => return Err(twice(M::CHUNK, "values")),
+                (number, LEN) if Some(number) == M::POSITIONS => {
+                    return Err(twice(M::CHUNK, "positions"));
                 }
                 (number, VARINT) if number == M::VERSION => {
                     chunk.version = self.messages.varint().await?;
@@ -201,24 +258,30 @@ impl<M: BulkMessage> BulkReader<M> {
         Ok(chunk)
     }
 
-    async fn values<R: Room + ?Sized>(
+    /// The bytes of a field: where they came, or in the room after what is filled.
+    async fn bytes_of<R: Room + ?Sized>(
         &mut self,
-        index: u32,
+        field: &'static str,
+        chunk: &Chunk,
         room: &mut R,
-    ) -> Result<(usize, Option<Bytes>), Status> {
-        let (length, most) = (self.messages.length().await?, room.bytes_max(index));
-        if length > most || !length.is_multiple_of(size_of::<f32>()) {
-            let expected = format!("a multiple of 4, at most {most}");
-            return Err(Error::invalid(M::CHUNK, "values", length, expected).into());
+    ) -> Result<Place, Status> {
+        let (length, filled) = (self.messages.length().await?, chunk.bytes());
+        let most = room.bytes_max(chunk.index).saturating_sub(filled);
+        if length > most {
+            let expected = format!("at most {most} bytes");
+            return Err(Error::invalid(M::CHUNK, field, length, expected).into());
         }
-        if R::LEAVES_FRAMES && length > 0 {
-            let frame = self.messages.whole(length).await?;
-            if frame.is_some() {
-                return Ok((length, frame));
-            }
+        if length == 0 {
+            return Ok(Place::default());
         }
-        self.messages.fill(&mut room.take(index).await?[..length]).await?;
-        Ok((length, None))
+        if R::LEAVES_FRAMES
+            && let Some(frame) = self.messages.whole(length).await?
+        {
+            return Ok(Place::Frame(frame));
+        }
+        let range = filled..filled + length;
+        self.messages.fill(&mut room.take(chunk.index).await?[range.clone()]).await?;
+        Ok(Place::Room(range))
     }
 
     async fn span(&mut self, position: usize) -> Result<Span, Status> {
@@ -248,6 +311,13 @@ impl BulkReader<v1::PullMessage> {
     }
 }
 
+/// What no protobuf library writes, and there is no room for.
+fn twice(message: &'static str, field: &'static str) -> Status {
+    Error::invalid(message, field, "it twice", "it once").into()
+}
+
 fn is_known<M: BulkMessage>(number: u32) -> bool {
-    matches!(number, INDEX | VALUES) || number == M::VERSION || Some(number) == M::SPANS
+    matches!(number, INDEX | VALUES)
+        || number == M::VERSION
+        || [M::SPANS, M::POSITIONS].contains(&Some(number))
 }

@@ -9,6 +9,7 @@ use ps_core::ids::{Clock, Epoch, Incarnation, PushId, Seq, ShardId, Version, Wor
 use ps_core::limits::{CHUNK_ELEMENTS_MAX, WORKERS_MAX};
 use ps_core::span::Span;
 use ps_core::window::Acknowledgement;
+use ps_core::wire::Encoding;
 
 /// Bytes of one element on the wire.
 pub const ELEMENT_BYTES: usize = size_of::<f32>();
@@ -32,6 +33,10 @@ pub struct PushStart {
     pub kind: TensorKind,
     /// Chunks of this push on this shard.
     pub chunks_total: u32,
+    /// How the values are written.
+    pub encoding: Encoding,
+    /// How the weights that it may be answered with are written.
+    pub pull_encoding: Encoding,
 }
 
 impl TryFrom<v1::PushHeader> for PushStart {
@@ -41,7 +46,8 @@ impl TryFrom<v1::PushHeader> for PushStart {
         const NAME: &str = "PushHeader";
         let missing = |field| Error::Missing { message: NAME, field };
         let kind = kind(NAME, header.kind())?;
-        encoding(NAME, header.encoding)?;
+        let encoding = encoding(NAME, "encoding", header.encoding)?;
+        let pull_encoding = encoding_or_f32(NAME, "pull_encoding", header.pull_encoding)?;
         let id = header.id.ok_or(missing("id"))?;
         check_worker(NAME, id.worker)?;
         let rate = header.learning_rate;
@@ -62,6 +68,8 @@ impl TryFrom<v1::PushHeader> for PushStart {
             learning_rate: rate,
             kind,
             chunks_total: header.chunks_total,
+            encoding,
+            pull_encoding,
         })
     }
 }
@@ -74,11 +82,35 @@ pub(super) fn kind(message: &'static str, kind: v1::TensorKind) -> Result<Tensor
     }
 }
 
-fn encoding(message: &'static str, encoding: i32) -> Result<(), Error> {
-    if encoding == i32::from(v1::Encoding::F32) {
-        return Ok(());
+impl From<Encoding> for v1::Encoding {
+    fn from(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::F32 => Self::F32,
+            Encoding::Bf16 => Self::Bf16,
+            Encoding::F16 => Self::F16,
+            Encoding::Int8 => Self::Int8,
+        }
     }
-    Err(Error::invalid(message, "encoding", encoding, "1 (f32), the one this version knows"))
+}
+
+fn encoding(message: &'static str, field: &'static str, found: i32) -> Result<Encoding, Error> {
+    let number = |encoding| i32::from(v1::Encoding::from(encoding));
+    Encoding::ALL.into_iter().find(|known| number(*known) == found).ok_or_else(|| {
+        let known = Encoding::ALL.map(|known| format!("{} ({known})", number(known)));
+        Error::invalid(message, field, found, format!("one of {}", known.join(", ")))
+    })
+}
+
+/// An encoding that may be left out.
+pub(super) fn encoding_or_f32(
+    message: &'static str,
+    field: &'static str,
+    found: i32,
+) -> Result<Encoding, Error> {
+    if found == i32::from(v1::Encoding::Unspecified) {
+        return Ok(Encoding::F32);
+    }
+    encoding(message, field, found)
 }
 
 /// The part of a push that belongs to one chunk, checked against nothing but itself.
@@ -88,10 +120,19 @@ pub struct Payload {
     pub index: u32,
     /// What the values cover; empty for the whole chunk.
     pub spans: Vec<Span>,
-    /// Little-endian `f32`, the spans' values one after the other.
+    /// The spans' values one after the other, in the encoding that the push's header names.
     pub values: Bytes,
     /// The chunk's version when the worker pulled it.
     pub pulled_version: Version,
+    /// Positions of the values among the covered elements, little-endian `u16`; empty for all.
+    pub positions: Bytes,
+}
+
+impl Payload {
+    /// Bytes of values and positions.
+    pub fn bytes(&self) -> usize {
+        self.values.len() + self.positions.len()
+    }
 }
 
 impl TryFrom<v1::ChunkPayload> for Payload {
@@ -110,6 +151,7 @@ impl TryFrom<v1::ChunkPayload> for Payload {
             spans: spans.collect(),
             values: payload.values,
             pulled_version: payload.pulled_version,
+            positions: payload.positions,
         })
     }
 }
@@ -122,6 +164,7 @@ impl From<Payload> for v1::ChunkPayload {
             spans: spans.collect(),
             values: payload.values,
             pulled_version: payload.pulled_version,
+            positions: payload.positions,
         }
     }
 }
@@ -164,12 +207,12 @@ pub fn check_worker(message: &'static str, worker: WorkerId) -> Result<(), Error
     Err(Error::invalid(message, "worker", worker, format!("below {WORKERS_MAX}")))
 }
 
-/// Checks a pull's encoding; the rest of it cannot be wrong by itself.
+/// A pull's encoding; the rest of it cannot be wrong by itself.
 ///
 /// # Errors
 /// An encoding that this version does not know.
-pub fn check_pull(request: &v1::PullRequest) -> Result<(), Error> {
-    encoding("PullRequest", request.encoding)
+pub fn pull_encoding(request: &v1::PullRequest) -> Result<Encoding, Error> {
+    encoding("PullRequest", "encoding", request.encoding)
 }
 
 /// The reply to a push.
@@ -207,6 +250,13 @@ mod tests {
     fn a_good_header_is_taken() {
         let start = PushStart::try_from(header()).unwrap();
         assert_eq!(start.id, PushId { worker: 1, incarnation: 2, seq: 3 });
+        assert_eq!((start.encoding, start.pull_encoding), (Encoding::F32, Encoding::F32));
+        for encoding in Encoding::ALL {
+            let wire = v1::Encoding::from(encoding).into();
+            let header = v1::PushHeader { encoding: wire, pull_encoding: wire, ..header() };
+            let start = PushStart::try_from(header).unwrap();
+            assert_eq!((start.encoding, start.pull_encoding), (encoding, encoding));
+        }
     }
 
     #[test]
@@ -215,6 +265,8 @@ mod tests {
             (v1::PushHeader { id: None, ..header() }, "`id`"),
             (v1::PushHeader { learning_rate: f32::NAN, ..header() }, "`learning_rate`"),
             (v1::PushHeader { encoding: 9, ..header() }, "`encoding`"),
+            (v1::PushHeader { encoding: 0, ..header() }, "2 (bf16), 3 (f16), 4 (int8)"),
+            (v1::PushHeader { pull_encoding: 9, ..header() }, "`pull_encoding`"),
             (v1::PushHeader { kind: 0, ..header() }, "`kind`"),
             (v1::PushHeader { oldest_unacknowledged_seq: 4, ..header() }, "`oldest"),
         ];

@@ -1,6 +1,7 @@
 //! Models and settings: layouts, optimizers, schedules.
 
 use super::Error;
+use super::data::encoding_or_f32;
 use crate::v1;
 use ps_core::limits::{
     DIMENSIONS_MAX, MODEL_ELEMENTS_MAX, NAME_BYTES_MAX, SHARDS_MAX, TENSORS_MAX,
@@ -9,6 +10,7 @@ use ps_core::model_spec::ModelSpec;
 use ps_core::optimizer::{Correction, Optimizer, OptimizerKind};
 use ps_core::schedule::{LearningRate, Schedule};
 use ps_core::settings::TrainingSettings;
+use ps_core::wire::Wire;
 use ps_core::{Layout, TensorKind, TensorSpec};
 
 impl From<&ModelSpec> for v1::ModelSpec {
@@ -196,6 +198,9 @@ impl From<&TrainingSettings> for v1::TrainingSettings {
             passes: settings.passes,
             batch_size: settings.batch_size,
             seed: settings.seed,
+            wire: v1::Encoding::from(settings.wire.push).into(),
+            wire_pull: v1::Encoding::from(settings.wire.pull).into(),
+            top_k: settings.wire.top_k,
         }
     }
 }
@@ -224,6 +229,11 @@ impl TryFrom<v1::TrainingSettings> for TrainingSettings {
             passes: wire.passes,
             batch_size: wire.batch_size,
             seed: wire.seed,
+            wire: Wire {
+                push: encoding_or_f32(NAME, "wire", wire.wire)?,
+                pull: encoding_or_f32(NAME, "wire_pull", wire.wire_pull)?,
+                top_k: wire.top_k,
+            },
         };
         settings
             .validate()
@@ -235,6 +245,7 @@ impl TryFrom<v1::TrainingSettings> for TrainingSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ps_core::wire::Encoding;
 
     fn settings(name: &str) -> TrainingSettings {
         TrainingSettings {
@@ -250,6 +261,7 @@ mod tests {
             passes: 3,
             batch_size: 32,
             seed: 1,
+            wire: Wire { push: Encoding::Int8, pull: Encoding::Bf16, top_k: Some(0.25) },
         }
     }
 

@@ -25,7 +25,7 @@ const SQUARE_FLOOR: f32 = f32::from_bits((127 - 50) << 23);
 /// Smallest quotient that is not counted as zero: 2^-60, far below what moves a weight.
 const QUOTIENT_FLOOR: f32 = f32::from_bits((127 - 60) << 23);
 
-const MAGNITUDE_BITS: u32 = 0x7fff_ffff;
+pub(crate) const MAGNITUDE_BITS: u32 = 0x7fff_ffff;
 
 /// `value`, or zero where its magnitude is below `floor`. NaN and infinities pass.
 // Magnitudes are compared as integers: a comparison of floats may itself be slow on denormals.

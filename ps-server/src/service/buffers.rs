@@ -4,7 +4,8 @@
 use bytes::Bytes;
 use parking_lot::Mutex;
 use ps_core::limits;
-use ps_proto::bulk::{Chunk, Room};
+use ps_core::wire::Encoding;
+use ps_proto::bulk::Room;
 use ps_proto::convert::data::ELEMENT_BYTES;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,10 +64,9 @@ pub(crate) struct LazyRoom<'a> {
 }
 
 impl LazyRoom<'_> {
-    /// The values of the chunk that was received with this room.
-    pub(crate) fn values<'b>(&'b self, chunk: &'b Chunk) -> &'b [u8] {
-        let room = self.taken.as_ref().map_or(&[][..], |buffer| &buffer.bytes);
-        chunk.frame.as_deref().unwrap_or_else(|| &room[..chunk.bytes.min(room.len())])
+    /// What was received into it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.taken.as_ref().map_or(&[], |buffer| &buffer.bytes)
     }
 }
 
@@ -98,10 +98,10 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// A copy of these bytes, which gives the room back when it is dropped.
-    pub(crate) fn filled(mut self, bytes: &[u8]) -> Bytes {
-        self.bytes[..bytes.len()].copy_from_slice(bytes);
-        self.filled = bytes.len();
+    /// These weights as they are sent, which give the room back when they are dropped.
+    pub(crate) fn filled(mut self, weights: &[f32], encoding: Encoding) -> Bytes {
+        self.filled = encoding.encoded_bytes(weights.len());
+        encoding.encode(weights, &mut self.bytes[..self.filled]);
         Bytes::from_owner(self)
     }
 }
@@ -129,14 +129,14 @@ mod tests {
     #[tokio::test]
     async fn buffers_are_bounded_and_used_again() {
         let buffers = Buffers::new(2 * CHUNK_BYTES);
-        let first = buffers.take().await.filled(&[7, 8]);
-        assert_eq!(first, [7, 8][..]);
+        let first = buffers.take().await.filled(&[1.0], Encoding::F32);
+        assert_eq!(first, [0, 0, 0x80, 0x3f][..]);
         let second = buffers.take().await;
         assert!(buffers.take_now().is_none());
         let wait = Duration::from_millis(20);
         assert!(tokio::time::timeout(wait, buffers.take()).await.is_err());
         drop(first);
-        assert_eq!(buffers.take().await.bytes[0], 7);
+        assert_eq!(buffers.take().await.bytes[3], 0x3f);
         assert_eq!(second.bytes.len(), CHUNK_BYTES);
     }
 

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use ps_core::ids::Clock;
 use ps_core::limits::{BULK_HEADER_BYTES_MAX, MESSAGE_BYTES_MAX};
 use ps_proto::bulk::{self, MessageReader, Pieces};
-use ps_proto::convert::data::{Puller, PushStart, check_pull, push_reply};
+use ps_proto::convert::data::{Puller, PushStart, pull_encoding, push_reply};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlaneServer;
 use ps_proto::v1::push_pull_message::Kind;
@@ -79,12 +79,12 @@ impl Service {
         let request: v1::PullRequest = in_time(messages.only_message()).await?;
         self.check_job(&request.job)?;
         self.check_shard(request.shard)?;
-        check_pull(&request)?;
+        let encoding = pull_encoding(&request)?;
         let puller = request.puller.map(Puller::try_from);
         let (service, epoch) = (self.clone(), request.epoch);
         // The answer begins at once, so that the caller knows that it waits at the gate and not
         // for a server that died.
-        Ok(Weights::answer(&connection, bare, |weights| async move {
+        Ok(Weights::answer(&connection, bare, encoding, |weights| async move {
             let clock = match puller {
                 None => Ok(0),
                 Some(Ok(puller)) => service.wait_for_gate(epoch, puller).await,
@@ -99,7 +99,7 @@ impl Service {
         let mut messages = pushes(request)?;
         let start = self.push_start(&mut messages).await?;
         let service = self.clone();
-        Ok(Weights::answer(&connection, wrapped, |weights| async move {
+        Ok(Weights::answer(&connection, wrapped, start.pull_encoding, |weights| async move {
             if let Err(status) = service.push_and_pull(messages, start, &weights).await {
                 let _ = weights.send(Err(status)).await;
             }

@@ -84,8 +84,8 @@ impl Service {
     ) -> Result<u32, Status> {
         let mut room = self.buffers.room();
         let chunk = in_time(messages.chunk(&mut room)).await?;
-        self.shard.counters().bytes_received.add(chunk.bytes as u64);
-        push.take(&chunk, room.values(&chunk)).map_err(|error| self.refused(&error))?;
+        self.shard.counters().bytes_received.add(chunk.bytes() as u64);
+        push.take(&chunk, room.bytes()).map_err(|error| self.refused(&error))?;
         Ok(chunk.index)
     }
 

@@ -34,7 +34,8 @@ pub(super) fn push(error: &Error, epoch: u64) -> Status {
         | Error::NoSuchChunk { .. }
         | Error::TooManyChunks { .. }
         | Error::Kind { .. }
-        | Error::Malformed { .. } => Status::invalid_argument(error.to_string()),
+        | Error::Malformed { .. }
+        | Error::Encoded { .. } => Status::invalid_argument(error.to_string()),
     }
 }
 

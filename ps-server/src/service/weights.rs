@@ -8,6 +8,7 @@ use super::buffers::Buffer;
 use crate::shard::Held;
 use http::{Extensions, Response};
 use ps_core::limits::{PULL_CHUNKS_AHEAD_MAX, PULL_WAIT_MS_MAX};
+use ps_core::wire::Encoding;
 use ps_proto::bulk::{self, Pieces};
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
@@ -31,6 +32,7 @@ pub(super) struct Weights {
     sender: mpsc::Sender<Result<Vec<Bytes>, Status>>,
     hangup: Option<Hangup>,
     wrap: Wrap,
+    encoding: Encoding,
 }
 
 /// Why sending ended early: nobody is there to be told.
@@ -41,6 +43,7 @@ impl Weights {
     pub(super) fn answer<F>(
         connection: &Extensions,
         wrap: Wrap,
+        encoding: Encoding,
         produce: impl FnOnce(Self) -> F,
     ) -> Response<Body>
     where
@@ -48,7 +51,7 @@ impl Weights {
     {
         let (sender, receiver) = mpsc::channel(PULL_CHUNKS_AHEAD_MAX);
         let hangup = connection.get::<Hangup>().cloned();
-        tokio::spawn(produce(Self { sender, hangup, wrap }));
+        tokio::spawn(produce(Self { sender, hangup, wrap, encoding }));
         bulk::response(Box::pin(ReceiverStream::new(receiver)))
     }
 
@@ -87,7 +90,7 @@ impl Weights {
     }
 
     fn message(&self, service: &Service, held: &Held, index: usize, room: Buffer) -> Vec<Bytes> {
-        let values = held.read(index, |weights| room.filled(weights));
+        let values = held.read(index, |chunk| room.filled(chunk.weights(), self.encoding));
         service.shard.counters().bytes_sent.add(values.values.len() as u64);
         (self.wrap)(v1::PullMessage { header: None, chunks: vec![values] })
     }

@@ -1,11 +1,12 @@
 //! One push, applied exactly once.
 
+use super::scratch::Scratch;
 use super::{Held, Session, Shard};
 use parking_lot::Mutex;
 use ps_core::chunk::{self, Outcome, Update};
 use ps_core::ids::Clock;
 use ps_core::window::{self, Acknowledgement, Window};
-use ps_core::{TensorKind, fence};
+use ps_core::{TensorKind, fence, span, wire};
 use ps_proto::bulk;
 use ps_proto::convert::data::PushStart;
 use std::sync::Arc;
@@ -60,6 +61,14 @@ pub enum Error {
         index: u32,
         /// What does not fit.
         error: chunk::Error,
+    },
+    /// The values are not what the push's encoding makes of the chunk's elements.
+    #[error("chunk {index}: {error}")]
+    Encoded {
+        /// The chunk.
+        index: u32,
+        /// What does not fit.
+        error: wire::Error,
     },
     /// The push ended before all of its chunks came.
     #[error("push ended after {found} of {expected} chunks: send it again, whole")]
@@ -144,12 +153,13 @@ impl Push<'_> {
         self.start.clock
     }
 
-    /// Takes one chunk's values: under the chunk's lock, and with the fence held, epoch and
+    /// Takes one chunk's values, of which `room` holds what came in pieces: under the chunk's lock,
+    /// and with the fence held, epoch and
     /// incarnation check, dedup check, finite check, apply, mark.
     ///
     /// # Errors
     /// The caller was fenced meanwhile, or the payload does not fit; nothing of it was applied.
-    pub fn take(&mut self, sent: &bulk::Chunk, values: &[u8]) -> Result<(), Error> {
+    pub fn take(&mut self, sent: &bulk::Chunk, room: &[u8]) -> Result<(), Error> {
         self.seen += 1;
         let (shard, start, index) = (self.shard, &self.start, sent.index);
         let chunks = self.held.chunks();
@@ -159,6 +169,8 @@ impl Push<'_> {
             chunks: chunks.len(),
         })?;
         self.check_kind(index)?;
+        // Ahead of the locks: whoever reads the chunk does not wait for it.
+        let decoded = self.decode(sent, room)?;
         let _fence = shard.check_fence(start)?;
         let mut chunk = chunk.lock();
         if shard.dedup && self.session.lock().window.is_done(start.id.seq, index) {
@@ -166,7 +178,7 @@ impl Push<'_> {
         }
         let update = Update {
             spans: &sent.spans,
-            values,
+            values: decoded.as_ref().map_or(sent.values.bytes(room), Scratch::bytes),
             pulled_version: sent.version,
             learning_rate: start.learning_rate,
             kind: start.kind,
@@ -205,6 +217,30 @@ impl Push<'_> {
             counters.pushes_applied.add(1);
         }
         Ok((acknowledgement.clone(), self.was_finished))
+    }
+
+    /// The values as dense `f32`; `None` where they are that already.
+    fn decode(&self, sent: &bulk::Chunk, room: &[u8]) -> Result<Option<Scratch<'_>>, Error> {
+        let received = wire::Received {
+            encoding: self.start.encoding,
+            values: sent.values.bytes(room),
+            positions: sent.positions.bytes(room),
+        };
+        if received.is_plain() {
+            return Ok(None);
+        }
+        let (index, elements) = (sent.index, self.held.elements(sent.index as usize));
+        if self.start.kind == TensorKind::State && !received.positions.is_empty() {
+            return Err(Error::Encoded { index, error: wire::Error::State });
+        }
+        let covered = match sent.spans.as_slice() {
+            [] => elements,
+            spans => span::check(spans, elements)
+                .map_err(|error| Error::Malformed { index, error: error.into() })?,
+        };
+        let mut scratch = self.shard.scratches.take(covered);
+        received.decode(scratch.values_mut()).map_err(|error| Error::Encoded { index, error })?;
+        Ok(Some(scratch))
     }
 
     fn check_kind(&self, index: u32) -> Result<(), Error> {

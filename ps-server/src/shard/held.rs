@@ -78,6 +78,7 @@ pub struct Held {
     pub origin: Origin,
     chunks: Vec<Mutex<Chunk>>,
     kinds: Vec<TensorKind>,
+    elements: Vec<usize>,
 }
 
 impl Held {
@@ -89,12 +90,18 @@ impl Held {
             false => TensorKind::Trainable,
         };
         let kinds = partition.chunks(shard).iter().map(kind).collect();
-        Self { spec, origin, chunks: chunks.into_iter().map(Mutex::new).collect(), kinds }
+        let elements = chunks.iter().map(|chunk| chunk.weights().len()).collect();
+        Self { spec, origin, chunks: chunks.into_iter().map(Mutex::new).collect(), kinds, elements }
     }
 
     /// What kind of tensors a chunk holds; none holds both.
     pub fn kind(&self, index: usize) -> TensorKind {
         self.kinds.get(index).copied().unwrap_or_default()
+    }
+
+    /// Elements of a chunk, which need no lock.
+    pub fn elements(&self, index: usize) -> usize {
+        self.elements.get(index).copied().unwrap_or(0)
     }
 
     /// Chunks of this shard.
@@ -113,10 +120,10 @@ impl Held {
     }
 
     /// One chunk's weights and version, read together; `copy` has the chunk's lock.
-    pub fn read(&self, index: usize, copy: impl FnOnce(&[u8]) -> Bytes) -> v1::ChunkValues {
+    pub fn read(&self, index: usize, copy: impl FnOnce(&Chunk) -> Bytes) -> v1::ChunkValues {
         let chunk = self.chunks[index].lock();
         let (index, version) = (index as u32, chunk.version());
-        v1::ChunkValues { index, version, values: copy(chunk.bytes()) }
+        v1::ChunkValues { index, version, values: copy(&chunk) }
     }
 }
 
@@ -145,7 +152,9 @@ impl Start {
     pub fn add(&mut self, payload: &Payload) -> Result<(), Error> {
         let expected = self.chunks.len();
         let length = self.ranges.get(expected).map_or(0, ExactSizeIterator::len);
-        let whole = payload.spans.is_empty() && payload.values.len() == length * ELEMENT_BYTES;
+        let whole = payload.spans.is_empty()
+            && payload.positions.is_empty()
+            && payload.values.len() == length * ELEMENT_BYTES;
         if payload.index as usize != expected || length == 0 || !whole {
             return Err(Error::Chunk {
                 shard: self.shard,

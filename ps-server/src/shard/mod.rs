@@ -7,6 +7,7 @@
 mod apply;
 mod counters;
 mod held;
+mod scratch;
 mod snapshot;
 
 pub use apply::{Error, Push};
@@ -44,6 +45,8 @@ pub struct Shard {
     gate_changed: watch::Sender<()>,
     sessions: DashMap<WorkerId, Arc<Mutex<Session>>>,
     counters: Counters,
+    /// What encoded chunks are decoded into.
+    scratches: scratch::Scratches,
 }
 
 /// Why a start is refused.
@@ -65,6 +68,7 @@ impl Shard {
             gate_changed: watch::Sender::new(()),
             sessions: DashMap::new(),
             counters: Counters::default(),
+            scratches: scratch::Scratches::default(),
         }
     }
 

@@ -1,11 +1,10 @@
 //! A gradient on its way to the servers: bytes that every retry sends again, unchanged.
 
-use super::Weights;
 use bytes::{Bytes, BytesMut};
 use ps_core::Layout;
-use ps_core::ids::ShardId;
 use ps_core::partition::covered_spans;
-use ps_proto::convert::data::{ELEMENT_BYTES, Payload};
+use ps_core::span::Span;
+use ps_proto::convert::data::ELEMENT_BYTES;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,29 +12,33 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Gradient {
     layout: Arc<Layout>,
+    floats: Arc<Vec<f32>>,
+    /// The same memory.
     values: Bytes,
     present: Arc<[bool]>,
     loss: f32,
 }
 
 /// Floats as the bytes they are: little-endian on every machine that this runs on.
-struct FloatBytes(Vec<f32>);
+struct FloatBytes(Arc<Vec<f32>>);
 
 // The wire is little-endian; a big-endian machine would need a swap on both ends.
 const _: () = assert!(cfg!(target_endian = "little"), "gradients are sent as they lie in memory");
 
 impl AsRef<[u8]> for FloatBytes {
     fn as_ref(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.0)
+        bytemuck::cast_slice(self.0.as_slice())
     }
 }
 
 impl Gradient {
     /// A gradient of the whole model, without a copy; `present[i]` says whether tensor i has one.
     pub fn new(layout: Arc<Layout>, values: Vec<f32>, present: Vec<bool>, loss: f64) -> Self {
+        let floats = Arc::new(values);
         Self {
             layout,
-            values: Bytes::from_owner(FloatBytes(values)),
+            values: Bytes::from_owner(FloatBytes(floats.clone())),
+            floats,
             present: present.into(),
             loss: loss as f32,
         }
@@ -45,23 +48,27 @@ impl Gradient {
         self.loss
     }
 
-    /// The payloads for one shard; chunks without a present tensor are left out.
-    pub(super) fn payloads(&self, shard: ShardId, weights: &Weights) -> Vec<Payload> {
-        let chunks = (0_u32..).zip(weights.chunks(shard));
-        chunks
-            .filter_map(|(index, (range, pulled_version))| {
-                let spans = covered_spans(&self.layout, &self.present, range)?;
-                let values = self.covered(range, &spans);
-                Some(Payload { index, spans, values, pulled_version })
-            })
-            .collect()
+    /// What of a chunk this gradient covers; `None` for nothing.
+    pub(super) fn spans(&self, chunk: &Range<usize>) -> Option<Vec<Span>> {
+        covered_spans(&self.layout, &self.present, chunk)
     }
 
-    fn covered(&self, chunk: &Range<usize>, spans: &[ps_core::span::Span]) -> Bytes {
+    /// The values of a chunk that spans cover, for a kernel.
+    pub(super) fn floats(&self, chunk: &Range<usize>, spans: &[Span], to: &mut Vec<f32>) {
+        let values = &self.floats[chunk.clone()];
+        to.clear();
+        match spans {
+            [] => to.extend_from_slice(values),
+            some => some.iter().for_each(|span| to.extend_from_slice(&values[span.range()])),
+        }
+    }
+
+    /// The values of a chunk that spans cover, as they lie in memory.
+    pub(super) fn covered(&self, chunk: &Range<usize>, spans: &[Span]) -> Bytes {
         let bytes = |start: usize, end: usize| {
             self.values.slice(start * ELEMENT_BYTES..end * ELEMENT_BYTES)
         };
-        let part = |span: &ps_core::span::Span| {
+        let part = |span: &Span| {
             let start = chunk.start + span.start as usize;
             bytes(start, start + span.len as usize)
         };

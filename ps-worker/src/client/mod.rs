@@ -3,6 +3,7 @@
 //! Knows no candle and no model: weights and gradients are flat vectors in layout order.
 
 mod discover;
+mod encoder;
 mod error;
 mod gradient;
 mod outstanding;
@@ -16,14 +17,17 @@ pub use error::Error;
 pub use gradient::Gradient;
 pub use weights::Weights;
 
+use encoder::Encoder;
 use futures_util::future::{join_all, try_join_all};
 use outstanding::Outstanding;
 use ps_core::ids::{Clock, Epoch, Incarnation, PushId, WorkerId};
 use ps_core::model_spec::ModelSpec;
+use ps_core::wire::{Encoding, Wire};
+use ps_proto::convert::data::Payload;
 use ps_runtime::Outside;
 use shard::{PushCall, ShardClient, Step};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Who a client speaks for, and with whom.
@@ -43,6 +47,8 @@ pub struct ClientConfig {
     pub patience: Duration,
     /// How long one attempt may take before it is made again.
     pub attempt: Duration,
+    /// How gradients travel, and weights that are pulled for a step.
+    pub wire: Wire,
 }
 
 /// What became of one push.
@@ -77,6 +83,8 @@ pub struct Client {
     shared: Arc<Shared>,
     shards: Vec<ShardClient>,
     outstanding: Outstanding,
+    /// By shard. What pushes left out is theirs, and so ends with this registration.
+    encoders: Vec<Mutex<Encoder>>,
 }
 
 impl Client {
@@ -94,7 +102,10 @@ impl Client {
         let shards: Result<Vec<_>, _> = addresses
             .map(|(address, shard)| ShardClient::new(shard, address, shared.clone(), outside))
             .collect();
-        Ok(Self { shards: shards?, shared, outstanding: Outstanding::default() })
+        let shards = shards?;
+        let encoder = |_: &_| Mutex::new(Encoder::new(shared.config.wire));
+        let encoders = shards.iter().map(encoder).collect();
+        Ok(Self { shards, shared, outstanding: Outstanding::default(), encoders })
     }
 
     /// Number of servers.
@@ -149,7 +160,8 @@ impl Client {
         loop {
             let parts = self.shards.iter().zip(weights.parts());
             let step = Some(Step { clock, finished: self.outstanding.finished(clock) });
-            let pulls = parts.map(|(shard, part)| shard.pull(step, part));
+            let encoding = self.shared.config.wire.pull;
+            let pulls = parts.map(|(shard, part)| shard.pull(step, encoding, part));
             let lifted = try_join_all(pulls).await?.into_iter().max().unwrap_or(clock);
             weights.set_clock(clock.max(lifted));
             if lifted <= clock {
@@ -160,13 +172,15 @@ impl Client {
         }
     }
 
-    /// The weights as they are, for a reader that no gate holds.
+    /// The weights as they are, for a reader that no gate holds; always f32.
     ///
     /// # Errors
     /// A server is away for too long.
     pub async fn read(&self, weights: &mut Weights) -> Result<(), Error> {
         let parts = self.shards.iter().zip(weights.parts());
-        try_join_all(parts.map(|(shard, part)| shard.pull(None, part))).await.map(|_| ())
+        try_join_all(parts.map(|(shard, part)| shard.pull(None, Encoding::F32, part)))
+            .await
+            .map(|_| ())
     }
 
     /// Pushes the gradient that was computed from these weights, to every shard.
@@ -244,8 +258,14 @@ impl Client {
             clock: weights.clock(),
             learning_rate,
             loss: gradient.loss(),
-            chunks: gradient.payloads(shard, weights),
+            chunks: self.encoded(gradient, weights, shard),
         }
+    }
+
+    /// Encoded once: every retry sends the same bytes.
+    fn encoded(&self, gradient: &Gradient, weights: &Weights, shard: u32) -> Vec<Payload> {
+        let encoder = self.encoders[shard as usize].lock();
+        encoder.unwrap_or_else(|poisoned| poisoned.into_inner()).payloads(gradient, shard, weights)
     }
 
     /// The epoch as the servers last told it.

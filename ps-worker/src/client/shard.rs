@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ps_core::ids::{Clock, PushId, Seq};
 use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES, SMALL_PUSH_BYTES_MAX};
 use ps_core::model_spec::ModelSpec;
+use ps_core::wire::Encoding;
 use ps_proto::bulk::{self, BulkReader};
 use ps_proto::convert::data::{ELEMENT_BYTES, Payload};
 use ps_proto::v1;
@@ -84,6 +85,7 @@ impl ShardClient {
                     (chunk.start - first) * ELEMENT_BYTES..(chunk.end - first) * ELEMENT_BYTES,
                 ),
                 pulled_version: 0,
+                positions: Bytes::new(),
             })
             .collect();
         let start_digest = crc32fast::hash(&bytes);
@@ -130,7 +132,7 @@ impl ShardClient {
     pub(super) async fn push(&self, push: PushCall) -> Result<PushReport, Error> {
         self.retry(self.shared.config.attempt, |channel| {
             let mut messages = self.messages(&push);
-            let bytes: usize = push.chunks.iter().map(|chunk| chunk.values.len()).sum();
+            let bytes: usize = push.chunks.iter().map(Payload::bytes).sum();
             let seq = push.id.seq;
             async move {
                 if bytes <= SMALL_PUSH_BYTES_MAX
@@ -146,7 +148,12 @@ impl ShardClient {
     }
 
     /// Pulls for a step, or as a reader. Returns the clock that the shard has for the worker.
-    pub(super) async fn pull(&self, step: Option<Step>, part: PartMut<'_>) -> Result<Clock, Error> {
+    pub(super) async fn pull(
+        &self,
+        step: Option<Step>,
+        encoding: Encoding,
+        part: PartMut<'_>,
+    ) -> Result<Clock, Error> {
         let config = &self.shared.config;
         let puller = step.map(|step| v1::Puller {
             worker: config.worker,
@@ -161,7 +168,7 @@ impl ShardClient {
                 shard: self.shard,
                 epoch: self.epoch(),
                 puller,
-                encoding: v1::Encoding::F32.into(),
+                encoding: v1::Encoding::from(encoding).into(),
             };
             let part = &part;
             async move {
@@ -171,7 +178,8 @@ impl ShardClient {
                 // Who pulls for a step may wait at the gate.
                 let header =
                     if step.is_some() { header.await } else { self.in_time(header).await }?;
-                self.receive(&mut messages, &mut *part.lock().await, |_| ()).await?;
+                let part = &mut *part.lock().await;
+                self.receive(&mut messages, part, encoding, |_| ()).await?;
                 Ok(header.clock)
             }
         })
@@ -186,6 +194,7 @@ impl ShardClient {
         mut part: PartMut<'_>,
     ) -> Result<(PushReport, Clock), Error> {
         let mut pushed = None;
+        let encoding = self.shared.config.wire.pull;
         let both = self
             .once(|channel| {
                 let messages = self.messages(&push);
@@ -203,7 +212,7 @@ impl ShardClient {
                             pull::header(&mut replies).await?
                         }
                     };
-                    self.receive(&mut replies, part, &mut acknowledged).await?;
+                    self.receive(&mut replies, part, encoding, &mut acknowledged).await?;
                     match pushed {
                         Some(_) => Ok(header.clock),
                         None => Err(unexpected("acknowledgement", &"the end of the call")),
@@ -224,7 +233,7 @@ impl ShardClient {
                 };
                 // What of this push is applied there, the shard knows by itself.
                 let step = Step { clock: next, finished: 0 };
-                Ok((report, self.pull(Some(step), part).await?))
+                Ok((report, self.pull(Some(step), encoding, part).await?))
             }
         }
     }
@@ -234,13 +243,15 @@ impl ShardClient {
         &self,
         messages: &mut BulkReader<v1::PullMessage>,
         part: &mut PartMut<'_>,
+        encoding: Encoding,
         acknowledged: impl FnMut(v1::PushReply),
     ) -> Result<(), Status> {
         let pulled = &self.shared.traffic.bytes_pulled;
         let received = |bytes| {
             pulled.fetch_add(bytes, Ordering::Relaxed);
         };
-        pull::values(messages, part, self.shared.config.attempt, received, acknowledged).await
+        let longest = self.shared.config.attempt;
+        pull::values(messages, part, encoding, longest, received, acknowledged).await
     }
 
     fn messages(&self, push: &PushCall) -> Vec<v1::PushMessage> {
@@ -259,9 +270,10 @@ impl ShardClient {
             loss: push.loss,
             kind: v1::TensorKind::Trainable.into(),
             chunks_total: push.chunks.len() as u32,
-            encoding: v1::Encoding::F32.into(),
+            encoding: v1::Encoding::from(self.shared.config.wire.push).into(),
+            pull_encoding: v1::Encoding::from(self.shared.config.wire.pull).into(),
         };
-        let bytes: usize = push.chunks.iter().map(|chunk| chunk.values.len()).sum();
+        let bytes: usize = push.chunks.iter().map(Payload::bytes).sum();
         self.shared.traffic.bytes_pushed.fetch_add(bytes as u64, Ordering::Relaxed);
         let mut header = Some(header);
         grouped(push.chunks.clone())
@@ -292,7 +304,7 @@ fn grouped(payloads: Vec<Payload>) -> impl Iterator<Item = Vec<v1::ChunkPayload>
             let Some(payload) = payloads.next() else {
                 break;
             };
-            bytes += payload.values.len();
+            bytes += payload.bytes();
             group.push(payload.into());
         }
         let again = std::mem::replace(&mut first, false) || !group.is_empty();

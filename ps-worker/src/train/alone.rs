@@ -90,6 +90,7 @@ pub async fn run(
         addresses: config.servers.clone(),
         patience: config.patience,
         attempt: config.attempt,
+        wire: config.settings.wire,
     };
     let signalled = shutdown.clone();
     let begin = async {

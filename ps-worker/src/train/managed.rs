@@ -206,6 +206,7 @@ impl Life {
                 addresses: map.addresses,
                 patience: self.config.patience,
                 attempt: self.config.attempt,
+                wire: self.settings.wire,
             },
             &self.outside,
         )?;

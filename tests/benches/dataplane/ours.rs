@@ -3,6 +3,7 @@
 use anyhow::Context;
 use ps_core::model_spec::ModelSpec;
 use ps_core::optimizer::{Correction, Optimizer};
+use ps_core::wire::Wire;
 use ps_core::{Layout, TensorSpec};
 use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
 use ps_server::config::Config;
@@ -84,6 +85,7 @@ impl Ours {
             addresses: addresses.to_vec(),
             patience: Duration::from_secs(60),
             attempt: Duration::from_secs(60),
+            wire: Wire::default(),
         };
         let client = Client::new(config, &outside(connector))?;
         let model = ModelSpec {

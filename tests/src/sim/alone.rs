@@ -3,6 +3,7 @@
 use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario, lock};
 use super::ledger::Ledger;
 use super::network;
+use ps_core::wire::Wire;
 use ps_runtime::{Lanes, Shutdown};
 use ps_server::config::Config as ServerConfig;
 use ps_worker::client::{Client, ClientConfig, Weights};
@@ -105,6 +106,7 @@ fn read_servers(sim: &mut turmoil::Sim<'_>, scenario: &Scenario, ledger: &Ledger
             addresses,
             patience: Duration::from_secs(30),
             attempt: Duration::from_secs(5),
+            wire: Wire::default(),
         };
         let client = Client::new(config, &network::outside(7, |_| ()))?;
         let mut weights = Weights::new(&spec);

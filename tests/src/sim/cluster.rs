@@ -5,6 +5,7 @@ use super::ledger::{Ledger, Shape};
 use ps_core::optimizer::{Correction, Optimizer};
 use ps_core::schedule::LearningRate;
 use ps_core::settings::TrainingSettings;
+use ps_core::wire::Wire;
 use ps_server::config::Config as ServerConfig;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -37,6 +38,8 @@ pub struct Scenario {
     pub script: Vec<(Duration, Event)>,
     /// Whether the servers deduplicate pushes.
     pub dedup: bool,
+    /// How gradients and weights travel.
+    pub wire: Wire,
     /// Virtual time after which a run that has not ended is a hang.
     pub longest: Duration,
 }
@@ -202,6 +205,7 @@ impl Scenario {
             passes: self.passes,
             batch_size: self.batch_size,
             seed: self.seed,
+            wire: self.wire,
         }
     }
 

@@ -17,6 +17,7 @@ fn settings(optimizer: &str) -> TrainingSettings {
         passes: 20,
         batch_size: 32,
         seed: 3,
+        wire: crate::wire::Wire::default(),
     }
 }
 
@@ -112,6 +113,20 @@ fn another_optimizer_or_order_of_samples_is_refused_in_words() {
     let other = TrainingSettings { seed: 4, passes: 90, ..settings("adam") };
     let error = manifest.spec(&other, 2).unwrap_err();
     assert!(error.contains("--seed 3"), "{error}");
+}
+
+/// Checkpoints of versions that knew only f32 say nothing of encodings.
+#[test]
+fn settings_without_encodings_are_those_of_f32() {
+    let mut settings = settings("adam");
+    let mut json = serde_json::to_value(&settings).unwrap();
+    json.as_object_mut().unwrap().remove("wire").unwrap();
+    assert_eq!(serde_json::from_value::<TrainingSettings>(json).unwrap(), settings);
+    settings.wire.push = crate::wire::Encoding::Bf16;
+    settings.wire.top_k = Some(0.5);
+    let json = serde_json::to_value(&settings).unwrap();
+    assert_eq!(json["wire"]["push"], "bf16");
+    assert_eq!(serde_json::from_value::<TrainingSettings>(json).unwrap(), settings);
 }
 
 proptest! {
