@@ -128,12 +128,17 @@ impl Gate {
         }
     }
 
-    /// May this worker have the weights for this step?
+    /// May this worker, whose next step is this one, have weights for the steps up to so many after
+    /// it?
+    ///
+    /// Nobody waits for ever: who is at the smallest clock has the weights for its next step as long
+    /// as `ahead` is at most the bound, because its own pushes below `step` arrive without a gate.
     pub fn check(
         &self,
         id: WorkerId,
         incarnation: Incarnation,
         step: Clock,
+        ahead: u64,
         now: Duration,
     ) -> Verdict {
         if !self.is_active(id, incarnation, now) {
@@ -141,8 +146,9 @@ impl Gate {
             return Verdict::Wait { until: None };
         }
         let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
+        let last = step.saturating_add(ahead);
         let behind: Vec<&Worker> =
-            self.active(now).filter(|worker| !self.lets_pass(worker, step)).collect();
+            self.active(now).filter(|worker| !self.lets_pass(worker, last)).collect();
         if behind.is_empty() {
             return Verdict::Open { clock: step.max(own) };
         }
@@ -207,7 +213,7 @@ mod tests {
     }
 
     fn opens(gate: &Gate, worker: WorkerId, step: Clock) -> bool {
-        matches!(gate.check(worker, 1, step, T0), Verdict::Open { .. })
+        matches!(gate.check(worker, 1, step, 0, T0), Verdict::Open { .. })
     }
 
     #[test]
@@ -241,9 +247,9 @@ mod tests {
         let mut gate = managed(Some(1), 2);
         gate.advance(0, 1, 40);
         gate.advance(1, 1, 41);
-        assert_eq!(gate.check(2, 1, 0, T0), Verdict::Wait { until: None });
+        assert_eq!(gate.check(2, 1, 0, 0, T0), Verdict::Wait { until: None });
         gate.set_members(&[member(2, true, 12)], T0);
-        assert_eq!(gate.check(2, 1, 12, T0), Verdict::Open { clock: 40 });
+        assert_eq!(gate.check(2, 1, 12, 0, T0), Verdict::Open { clock: 40 });
         assert!(opens(&gate, 1, 41), "the joiner does not hold the others back");
     }
 
@@ -268,13 +274,13 @@ mod tests {
         gate.heard(1, 1, T0);
         gate.advance(0, 1, 1);
         let wait = Verdict::Wait { until: Some(Duration::from_secs(10)) };
-        assert_eq!(gate.check(0, 1, 1, T0), wait);
+        assert_eq!(gate.check(0, 1, 1, 0, T0), wait);
         gate.heard(0, 1, Duration::from_secs(9));
         let later = Duration::from_secs(10);
-        assert_eq!(gate.check(0, 1, 1, later), Verdict::Open { clock: 1 });
+        assert_eq!(gate.check(0, 1, 1, 0, later), Verdict::Open { clock: 1 });
         gate.advance(0, 1, 7);
         gate.heard(1, 1, Duration::from_secs(11));
-        let back = gate.check(1, 1, 0, Duration::from_secs(11));
+        let back = gate.check(1, 1, 0, 0, Duration::from_secs(11));
         assert_eq!(back, Verdict::Open { clock: 7 }, "a returner is lifted to the others");
     }
 
@@ -297,7 +303,7 @@ mod tests {
                         active[at] = !active[at];
                     }
                     _ => {
-                        let Verdict::Open { clock } = gate.check(id, 1, steps[at], T0) else {
+                        let Verdict::Open { clock } = gate.check(id, 1, steps[at], 0, T0) else {
                             continue;
                         };
                         if clock > steps[at] {

@@ -12,6 +12,9 @@ pub const BATCH_SIZE: u64 = 32;
 /// Default of `--staleness-bound`: lets unequal workers run apart, yet keeps gradients useful.
 pub const STALENESS_BOUND: u64 = 8;
 
+/// Default of `--pipeline-depth`, where the staleness bound allows it.
+pub const PIPELINE_DEPTH: u64 = 0;
+
 /// How to train. Options left out have the defaults that the help names.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Training")]
@@ -62,6 +65,10 @@ pub struct TrainingArgs {
     /// Decides start weights and the order of samples [default: 1].
     #[arg(long, env = "PS_SEED", value_name = "SEED")]
     pub seed: Option<u64>,
+    /// Pushes and pulls that a worker has under way while it computes: each hides a round trip and
+    /// makes gradients a step staler; at most the staleness bound [default: 0].
+    #[arg(long, env = "PS_PIPELINE_DEPTH", value_name = "STEPS")]
+    pub pipeline_depth: Option<u64>,
 }
 
 impl TrainingArgs {
@@ -80,15 +87,18 @@ impl TrainingArgs {
             self.cosine_minimum,
         )?;
         let warmup = self.warmup.unwrap_or(0.0);
+        let staleness_bound = bound(self.staleness_bound.as_deref())?;
+        let pipeline_depth = staleness_bound.map_or(PIPELINE_DEPTH, |b| b.min(PIPELINE_DEPTH));
         let settings = TrainingSettings {
             optimizer,
             learning_rate: LearningRate { base, schedule, warmup },
             staleness_correction: correction(self.staleness_correction.as_deref())?,
-            staleness_bound: bound(self.staleness_bound.as_deref())?,
+            staleness_bound,
             clip_norm: self.clip_norm,
             passes: self.passes.unwrap_or(PASSES),
             batch_size: self.batch_size.unwrap_or(BATCH_SIZE),
             seed: self.seed.unwrap_or(1),
+            pipeline_depth: self.pipeline_depth.unwrap_or(pipeline_depth),
         };
         settings.validate()?;
         Ok(settings)
@@ -132,6 +142,7 @@ impl TrainingArgs {
             ("--staleness-bound", text(&self.staleness_bound)),
             ("--staleness-correction", text(&self.staleness_correction)),
             ("--seed", number(&self.seed)),
+            ("--pipeline-depth", number(&self.pipeline_depth)),
         ];
         let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
         given.map(|(name, value)| format!("{name}={value}")).collect()
@@ -180,6 +191,7 @@ impl From<&TrainingSettings> for TrainingArgs {
             staleness_bound: Some(bound.map_or("none".to_owned(), |bound| bound.to_string())),
             staleness_correction: Some(settings.staleness_correction.name().to_owned()),
             seed: Some(settings.seed),
+            pipeline_depth: Some(settings.pipeline_depth),
         }
     }
 }
@@ -232,6 +244,19 @@ mod tests {
         assert_eq!(none.settings().unwrap().staleness_bound, None);
         let bad = TrainingArgs { staleness_bound: Some("-1".into()), ..Default::default() };
         assert!(bad.settings().unwrap_err().to_string().contains("--staleness-bound"));
+        let deep = |depth, bound: &str| TrainingArgs {
+            pipeline_depth: Some(depth),
+            staleness_bound: Some(bound.into()),
+            ..Default::default()
+        };
+        assert_eq!(deep(2, "2").settings().unwrap().pipeline_depth, 2);
+        assert_eq!(deep(16, "none").settings().unwrap().pipeline_depth, 16);
+        let error = deep(3, "2").settings().unwrap_err().to_string();
+        assert!(error.contains("--pipeline-depth 3") && error.contains("own pushes"), "{error}");
+        let error = deep(17, "none").settings().unwrap_err().to_string();
+        assert!(error.contains("--pipeline-depth: found 17"), "{error}");
+        let lockstep = TrainingArgs { staleness_bound: Some("0".into()), ..Default::default() };
+        assert_eq!(lockstep.settings().unwrap().pipeline_depth, 0, "whatever the default is");
         let bad = TrainingArgs { passes: Some(0), ..Default::default() };
         assert!(bad.settings().unwrap_err().to_string().contains("--passes"));
         let bad = TrainingArgs { optimizer: Some("sdg".into()), ..Default::default() };
@@ -252,6 +277,7 @@ mod tests {
             clip_norm: Some(2.0),
             staleness_bound: Some("none".into()),
             staleness_correction: Some("lr".into()),
+            pipeline_depth: Some(2),
             ..TrainingArgs::default()
         };
         let waves = TrainingArgs {

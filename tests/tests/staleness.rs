@@ -19,6 +19,7 @@ fn scenario(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Scenario {
         passes: 1,
         batch_size: 1,
         bound,
+        depth: 0,
         weather: Weather::FAIR,
         script,
         dedup: true,

@@ -36,6 +36,7 @@ pub(crate) fn settings(passes: u64) -> TrainingSettings {
         passes,
         batch_size: 10,
         seed: 1,
+        pipeline_depth: 0,
     }
 }
 

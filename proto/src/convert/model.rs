@@ -196,6 +196,7 @@ impl From<&TrainingSettings> for v1::TrainingSettings {
             passes: settings.passes,
             batch_size: settings.batch_size,
             seed: settings.seed,
+            pipeline_depth: settings.pipeline_depth,
         }
     }
 }
@@ -224,6 +225,7 @@ impl TryFrom<v1::TrainingSettings> for TrainingSettings {
             passes: wire.passes,
             batch_size: wire.batch_size,
             seed: wire.seed,
+            pipeline_depth: wire.pipeline_depth,
         };
         settings
             .validate()
@@ -250,6 +252,7 @@ mod tests {
             passes: 3,
             batch_size: 32,
             seed: 1,
+            pipeline_depth: 2,
         }
     }
 

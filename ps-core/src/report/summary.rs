@@ -150,6 +150,7 @@ mod tests {
                 passes: 1,
                 batch_size: 32,
                 seed: 1,
+                pipeline_depth: 0,
             },
             train_samples: 100,
             passes: vec![PassReport { train_loss: Some(2.3), ..PassReport::default() }],

@@ -91,8 +91,8 @@ impl Service {
         let first = wrap(Kind::Push(push_reply(&acknowledgement, duplicate)));
         let (worker, incarnation) = (start.id.worker, start.id.incarnation);
         // What of this worker is applied here, the push itself has told.
-        let puller =
-            Puller { worker, incarnation, clock: start.clock.saturating_add(1), finished_clock: 0 };
+        let (clock, ahead) = (start.clock.saturating_add(1), start.pull_ahead);
+        let puller = Puller { worker, incarnation, clock, finished_clock: 0, ahead };
         let weights =
             self.weights_for(start.epoch, Some(Ok(puller)), move |pull| wrap(Kind::Pull(pull)));
         // The acknowledgement leaves at once; the weights follow when the gate opens.

@@ -224,7 +224,7 @@ impl Shard {
         let (worker, incarnation) = (puller.worker, puller.incarnation);
         let mut gate = self.gate.lock();
         let moved = gate.advance(worker, incarnation, puller.finished_clock);
-        let verdict = gate.check(worker, incarnation, puller.clock, now);
+        let verdict = gate.check(worker, incarnation, puller.clock, u64::from(puller.ahead), now);
         drop(gate);
         if moved {
             self.gate_changed.send_replace(());

@@ -33,6 +33,8 @@ pub(super) struct PushCall {
     pub(super) learning_rate: f32,
     pub(super) loss: f32,
     pub(super) chunks: Vec<Payload>,
+    /// Steps between this one and the next whose weights a pull with it brings.
+    pub(super) pull_ahead: u32,
 }
 
 /// The step that a worker pulls for.
@@ -41,6 +43,8 @@ pub(super) struct Step {
     pub(super) clock: Clock,
     /// Every push of a step below it is acknowledged.
     pub(super) finished: Clock,
+    /// The weights are for the steps up to so many after it.
+    pub(super) ahead: u32,
 }
 
 pub(super) struct ShardClient {
@@ -142,6 +146,7 @@ impl ShardClient {
             incarnation: config.incarnation,
             clock: step.clock,
             finished_clock: step.finished,
+            ahead: step.ahead,
         });
         let part = tokio::sync::Mutex::new(part);
         self.retry(GATE_WAIT, |channel| {
@@ -167,14 +172,15 @@ impl ShardClient {
         .await
     }
 
-    /// Pushes, then receives the weights for the next step.
+    /// Pushes, then receives the weights for the next step, or the one so far ahead of it.
     pub(super) async fn push_pull(
         &self,
         push: PushCall,
-        next: Clock,
         mut part: PartMut<'_>,
     ) -> Result<(PushReport, Clock), Error> {
         let mut pushed = None;
+        // What of this push is applied there, the shard knows by itself.
+        let next = Step { clock: push.clock + 1, finished: 0, ahead: push.pull_ahead };
         let both = self
             .once(|channel| {
                 let messages = self.messages(&push);
@@ -201,9 +207,7 @@ impl ShardClient {
                     Some(report) => report,
                     None => self.push(push).await?,
                 };
-                // What of this push is applied there, the shard knows by itself.
-                let step = Step { clock: next, finished: 0 };
-                Ok((report, self.pull(Some(step), part).await?))
+                Ok((report, self.pull(Some(next), part).await?))
             }
         }
     }
@@ -238,6 +242,7 @@ impl ShardClient {
             kind: v1::TensorKind::Trainable.into(),
             chunks_total: push.chunks.len() as u32,
             encoding: v1::Encoding::F32.into(),
+            pull_ahead: push.pull_ahead,
         };
         let bytes: usize = push.chunks.iter().map(|chunk| chunk.values.len()).sum();
         self.shared.traffic.bytes_pushed.fetch_add(bytes as u64, Ordering::Relaxed);

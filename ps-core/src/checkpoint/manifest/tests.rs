@@ -17,6 +17,7 @@ fn settings(optimizer: &str) -> TrainingSettings {
         passes: 20,
         batch_size: 32,
         seed: 3,
+        pipeline_depth: 0,
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
             passes,
             batch_size: 10,
             seed: 1,
+            pipeline_depth: 0,
         },
         lease: Duration::from_secs(10),
         step_timeout: Duration::from_secs(60),
