@@ -79,6 +79,16 @@ fn an_unknown_format_is_refused_before_its_content() {
     assert_eq!(error, ManifestError::Format { name: manifest_file(7), found: 2 });
 }
 
+/// Checkpoints of before there were pipelines say nothing of them.
+#[test]
+fn settings_without_a_pipeline_are_read() {
+    let text = serde_json::to_string(&TrainingSettings { pipeline_depth: 2, ..settings("sgd") });
+    let before = text.unwrap().replace(",\"pipeline_depth\":2", "");
+    assert!(!before.contains("pipeline"), "{before}");
+    let read: TrainingSettings = serde_json::from_str(&before).unwrap();
+    assert_eq!(read, settings("sgd"));
+}
+
 #[test]
 fn a_manifest_under_another_number_is_refused() {
     let text = manifest(1, 7, 3).encode().unwrap();
