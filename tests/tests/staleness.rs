@@ -98,10 +98,10 @@ fn weights_are_never_behind_by_more_than_the_bound_whatever_is_under_way() {
 #[test]
 fn what_is_under_way_hides_a_slow_link() {
     let ends = |depth| {
-        let at = Duration::from_millis(400);
         let far = |worker: &str| {
             ["server0", "server1"].map(|server| {
-                (at, Event::Slow(worker.into(), server.into(), Duration::from_millis(150)))
+                let latency = Duration::from_millis(150);
+                (Duration::ZERO, Event::Slow(worker.into(), server.into(), latency))
             })
         };
         let script = ["worker0", "worker1", "worker2"].iter().flat_map(|worker| far(worker));
