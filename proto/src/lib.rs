@@ -5,6 +5,9 @@
 pub mod bulk;
 pub mod convert;
 
+/// The encoded `google.protobuf.FileDescriptorSet` of `ps/v1/*.proto`, for server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 /// Generated from `ps/v1/*.proto`; the fields are documented there.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
 pub mod v1 {

@@ -128,12 +128,17 @@ impl Gate {
         }
     }
 
-    /// May this worker have the weights for this step?
+    /// May this worker, whose next step is this one, have weights for the steps up to so many after
+    /// it?
+    ///
+    /// Nobody waits for ever: who is at the smallest clock has the weights for its next step as long
+    /// as `ahead` is at most the bound, because its own pushes below `step` arrive without a gate.
     pub fn check(
         &self,
         id: WorkerId,
         incarnation: Incarnation,
         step: Clock,
+        ahead: u64,
         now: Duration,
     ) -> Verdict {
         if !self.is_active(id, incarnation, now) {
@@ -141,8 +146,9 @@ impl Gate {
             return Verdict::Wait { until: None };
         }
         let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
+        let last = step.saturating_add(ahead);
         let behind: Vec<&Worker> =
-            self.active(now).filter(|worker| !self.lets_pass(worker.clock, step)).collect();
+            self.active(now).filter(|worker| !self.lets_pass(worker.clock, last)).collect();
         if behind.is_empty() {
             return Verdict::Open { clock: step.max(own) };
         }
@@ -172,6 +178,7 @@ impl Gate {
         incarnation: Incarnation,
         pushed: Clock,
         step: Clock,
+        ahead: u64,
         now: Duration,
     ) -> Option<Clock> {
         if !self.is_active(id, incarnation, now) {
@@ -184,8 +191,9 @@ impl Gate {
             true => after,
             false => worker.clock,
         };
+        let last = step.saturating_add(ahead);
         let fresh = self.workers.iter().filter(|(_, w)| w.active && self.is_fresh(w, now));
-        fresh.map(clock).all(|clock| self.lets_pass(clock, step)).then(|| step.max(own))
+        fresh.map(clock).all(|clock| self.lets_pass(clock, last)).then(|| step.max(own))
     }
 
     fn lets_pass(&self, clock: Clock, step: Clock) -> bool {
@@ -212,145 +220,4 @@ impl Gate {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const T0: Duration = Duration::ZERO;
-
-    fn member(worker: WorkerId, active: bool, start_clock: Clock) -> Member {
-        Member { worker, incarnation: 1, active, start_clock }
-    }
-
-    fn managed(bound: Option<u64>, workers: u32) -> Gate {
-        let mut gate = Gate::managed();
-        gate.set_bound(bound);
-        let members: Vec<_> = (0..workers).map(|w| member(w, true, 0)).collect();
-        gate.set_members(&members, T0);
-        gate
-    }
-
-    fn opens(gate: &Gate, worker: WorkerId, step: Clock) -> bool {
-        matches!(gate.check(worker, 1, step, T0), Verdict::Open { .. })
-    }
-
-    #[test]
-    fn bound_0_is_lockstep() {
-        let mut gate = managed(Some(0), 2);
-        assert!(opens(&gate, 0, 0));
-        gate.advance(0, 1, 1);
-        assert!(!opens(&gate, 0, 1));
-        gate.advance(1, 1, 1);
-        assert!(opens(&gate, 0, 1) && opens(&gate, 1, 1));
-    }
-
-    #[test]
-    fn within_a_push_the_gate_is_open_if_only_that_push_is_missing() {
-        let mut gate = managed(Some(0), 2);
-        let within = |gate: &Gate, pushed| gate.check_within_push(0, 1, pushed, pushed + 1, T0);
-        assert_eq!(within(&gate, 0), None);
-        gate.advance(1, 1, 1);
-        assert_eq!(within(&gate, 0), Some(1));
-        assert!(!opens(&gate, 0, 1));
-        // The push of step 0 is still missing: that of step 1 does not stand for it.
-        gate.advance(1, 1, 2);
-        assert_eq!(within(&gate, 1), None);
-        assert_eq!(gate.check_within_push(0, 2, 0, 1, T0), None);
-    }
-
-    #[test]
-    fn without_a_bound_nobody_waits() {
-        let mut gate = managed(None, 2);
-        gate.advance(0, 1, 1_000_000);
-        assert!(opens(&gate, 0, 1_000_000));
-    }
-
-    #[test]
-    fn an_idle_or_fenced_worker_holds_nobody() {
-        let mut gate = managed(Some(1), 2);
-        gate.advance(0, 1, 5);
-        assert!(!opens(&gate, 0, 5));
-        gate.set_members(&[member(1, false, 0)], T0);
-        assert!(opens(&gate, 0, 5));
-    }
-
-    #[test]
-    fn a_joiner_starts_at_the_smallest_active_clock() {
-        let mut gate = managed(Some(1), 2);
-        gate.advance(0, 1, 40);
-        gate.advance(1, 1, 41);
-        assert_eq!(gate.check(2, 1, 0, T0), Verdict::Wait { until: None });
-        gate.set_members(&[member(2, true, 12)], T0);
-        assert_eq!(gate.check(2, 1, 12, T0), Verdict::Open { clock: 40 });
-        assert!(opens(&gate, 1, 41), "the joiner does not hold the others back");
-    }
-
-    /// Found by the simulation (seed 7): shards lift a joiner to different clocks, it takes the
-    /// largest, and at bound 0 waited for itself on the shard that had lifted it less.
-    #[test]
-    fn regression_a_lifted_joiner_does_not_wait_for_itself() {
-        let mut gate = managed(Some(0), 1);
-        gate.advance(0, 1, 7);
-        gate.set_members(&[member(1, true, 0)], T0);
-        gate.advance(0, 1, 8);
-        assert!(!opens(&gate, 1, 8), "this shard has the joiner at 7");
-        gate.advance(1, 1, 8); // it says that it has no push below 8
-        assert!(opens(&gate, 1, 8) && opens(&gate, 0, 8));
-    }
-
-    #[test]
-    fn without_a_master_silence_ends_activity() {
-        let mut gate = Gate::unmanaged(Duration::from_secs(10));
-        gate.set_bound(Some(0));
-        gate.heard(0, 1, T0);
-        gate.heard(1, 1, T0);
-        gate.advance(0, 1, 1);
-        let wait = Verdict::Wait { until: Some(Duration::from_secs(10)) };
-        assert_eq!(gate.check(0, 1, 1, T0), wait);
-        gate.heard(0, 1, Duration::from_secs(9));
-        let later = Duration::from_secs(10);
-        assert_eq!(gate.check(0, 1, 1, later), Verdict::Open { clock: 1 });
-        gate.advance(0, 1, 7);
-        gate.heard(1, 1, Duration::from_secs(11));
-        let back = gate.check(1, 1, 0, Duration::from_secs(11));
-        assert_eq!(back, Verdict::Open { clock: 7 }, "a returner is lifted to the others");
-    }
-
-    proptest! {
-        /// However workers join, leave and step, whoever passes is within the bound of every
-        /// active worker.
-        #[test]
-        fn whoever_passes_is_within_the_bound(
-            bound in 0_u64..4,
-            events in prop::collection::vec((0_u32..4, 0_u8..8), 1..300),
-        ) {
-            let mut gate = managed(Some(bound), 0);
-            let mut steps = [0_u64; 4];
-            let mut active = [false; 4];
-            for (id, event) in events {
-                let at = id as usize;
-                match event {
-                    0 => {
-                        gate.set_members(&[member(id, !active[at], 0)], T0);
-                        active[at] = !active[at];
-                    }
-                    _ => {
-                        let Verdict::Open { clock } = gate.check(id, 1, steps[at], T0) else {
-                            continue;
-                        };
-                        if clock > steps[at] {
-                            steps[at] = clock; // lifted: it asks again for that step
-                            continue;
-                        }
-                        for other in (0..4).filter(|&o| active[o]) {
-                            let done = gate.workers[&(other as u32)].clock;
-                            prop_assert!(done + bound >= clock, "{other} at {done}, {id} at {clock}");
-                        }
-                        gate.advance(id, 1, clock + 1);
-                        steps[at] = clock + 1;
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;

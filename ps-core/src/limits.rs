@@ -23,6 +23,11 @@ pub const DEDUP_WINDOW: u64 = 1024;
 /// never fall out of it.
 pub const UNACKNOWLEDGED_PUSHES_MAX: u64 = DEDUP_WINDOW / 2;
 
+/// Exchanges that a worker has under way while it computes. Each costs it weights and a gradient of
+/// the whole model, and makes every gradient one step staler; no link is so slow that more would
+/// hide anything.
+pub const PIPELINE_DEPTH_MAX: u64 = 16;
+
 /// Elements of one model: 16 GiB of weights. Offsets on the wire and allocations are checked first.
 pub const MODEL_ELEMENTS_MAX: u64 = 4 * 1024 * 1024 * 1024;
 

@@ -1,6 +1,7 @@
 //! The settings of a training job, decided in one place and handed to every worker.
 
 use crate::Layout;
+use crate::limits::PIPELINE_DEPTH_MAX;
 use crate::model_spec::ModelSpec;
 use crate::optimizer::{Correction, Optimizer};
 use crate::schedule::LearningRate;
@@ -29,6 +30,9 @@ pub struct TrainingSettings {
     /// How gradients and weights travel.
     #[serde(default)]
     pub wire: Wire,
+    /// Exchanges that a worker has under way while it computes; 0: it waits for each.
+    #[serde(default)]
+    pub pipeline_depth: u64,
 }
 
 /// Why settings cannot be trained with.
@@ -49,6 +53,17 @@ pub enum Error {
         found: String,
         /// What it may be.
         expected: &'static str,
+    },
+    /// Weights that no gate could let through.
+    #[error(
+        "--pipeline-depth {depth}: expected at most --staleness-bound, {bound}: with more exchanges \
+         under way a worker would wait for its own pushes"
+    )]
+    PipelineDepth {
+        /// Exchanges under way.
+        depth: u64,
+        /// Steps a worker may be ahead.
+        bound: u64,
     },
 }
 
@@ -74,7 +89,19 @@ impl TrainingSettings {
             let (found, expected) = (share.to_string(), "a share above 0, at most 1");
             return Err(Error::Range { option: "top-k", found, expected });
         }
-        Ok(())
+        self.validate_pipeline()
+    }
+
+    fn validate_pipeline(&self) -> Result<(), Error> {
+        let depth = self.pipeline_depth;
+        if depth > PIPELINE_DEPTH_MAX {
+            let (found, expected) = (depth.to_string(), "at most 16");
+            return Err(Error::Range { option: "pipeline-depth", found, expected });
+        }
+        match self.staleness_bound {
+            Some(bound) if depth > bound => Err(Error::PipelineDepth { depth, bound }),
+            _ => Ok(()),
+        }
     }
 
     /// What the servers must agree on, for a model cut over so many servers.

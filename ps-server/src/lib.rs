@@ -2,9 +2,11 @@
 //!
 //! - [`shard`]: the state and its locks; synchronous, knows no socket.
 //! - `service`: the calls, translated to the shard.
+//! - `reflection`: tells clients without generated code what the calls are.
 //! - [`serve`]: a server with its listener, its master and its end.
 
 pub mod config;
+mod reflection;
 pub mod serve;
 mod service;
 pub mod shard;

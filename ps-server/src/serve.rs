@@ -1,6 +1,7 @@
 //! A server with its listener, its master and its end.
 
 use crate::config::Config;
+use crate::reflection;
 use crate::service::{DataPlaneCalls, Service};
 use crate::shard::Shard;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
@@ -38,6 +39,9 @@ pub enum Error {
         /// The master's words.
         reason: String,
     },
+    /// What the calls are cannot be told.
+    #[error("the descriptors of this program's own calls: {0}")]
+    Reflection(tonic_reflection::server::Error),
     /// The listener broke.
     #[error("shard {shard}: serving on {address}: {error}")]
     Serve {
@@ -76,7 +80,12 @@ pub async fn run(
     let data = DataPlaneCalls::new(service.clone());
     let control =
         ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
-    let routes = ps_runtime::transport::server().add_service(data).add_service(control);
+    let (reflection, reflection_alpha) = reflection::services().map_err(Error::Reflection)?;
+    let routes = ps_runtime::transport::server()
+        .add_service(data)
+        .add_service(control)
+        .add_service(reflection)
+        .add_service(reflection_alpha);
     let serving =
         lanes.serve(incoming, move |connections| routes.clone().serve_with_incoming(connections));
     let end = async {

@@ -45,7 +45,8 @@ pub struct AsyncOptimizerConfig {
     pub job: String,
     /// Which of the workers this process is.
     pub worker: u32,
-    /// Optimizer, rate, staleness bound and correction; the same in every worker.
+    /// Optimizer, rate, staleness bound and correction; the same in every worker. Each step waits for
+    /// its exchange, whatever the pipeline: the loop reads its variables next.
     pub settings: TrainingSettings,
     /// How long a server may be away.
     pub patience: Duration,

@@ -13,6 +13,9 @@ pub const BATCH_SIZE: u64 = 32;
 /// Default of `--staleness-bound`: lets unequal workers run apart, yet keeps gradients useful.
 pub const STALENESS_BOUND: u64 = 8;
 
+/// Default of `--pipeline-depth`, where the staleness bound allows it.
+pub const PIPELINE_DEPTH: u64 = 0;
+
 /// How to train. Options left out have the defaults that the help names.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Training")]
@@ -73,6 +76,10 @@ pub struct TrainingArgs {
     /// next gradient [default: all].
     #[arg(long, env = "PS_TOP_K", value_name = "SHARE")]
     pub top_k: Option<f64>,
+    /// Pushes and pulls that a worker has under way while it computes: each hides a round trip and
+    /// makes gradients a step staler; at most the staleness bound [default: 0].
+    #[arg(long, env = "PS_PIPELINE_DEPTH", value_name = "STEPS")]
+    pub pipeline_depth: Option<u64>,
 }
 
 impl TrainingArgs {
@@ -91,11 +98,13 @@ impl TrainingArgs {
             self.cosine_minimum,
         )?;
         let warmup = self.warmup.unwrap_or(0.0);
+        let staleness_bound = bound(self.staleness_bound.as_deref())?;
+        let pipeline_depth = staleness_bound.map_or(PIPELINE_DEPTH, |b| b.min(PIPELINE_DEPTH));
         let settings = TrainingSettings {
             optimizer,
             learning_rate: LearningRate { base, schedule, warmup },
             staleness_correction: correction(self.staleness_correction.as_deref())?,
-            staleness_bound: bound(self.staleness_bound.as_deref())?,
+            staleness_bound,
             clip_norm: self.clip_norm,
             passes: self.passes.unwrap_or(PASSES),
             batch_size: self.batch_size.unwrap_or(BATCH_SIZE),
@@ -105,6 +114,7 @@ impl TrainingArgs {
                 pull: encoding("wire-pull", self.wire_pull.as_deref())?,
                 top_k: self.top_k,
             },
+            pipeline_depth: self.pipeline_depth.unwrap_or(pipeline_depth),
         };
         settings.validate()?;
         Ok(settings)
@@ -151,6 +161,7 @@ impl TrainingArgs {
             ("--wire", text(&self.wire)),
             ("--wire-pull", text(&self.wire_pull)),
             ("--top-k", number(&self.top_k)),
+            ("--pipeline-depth", number(&self.pipeline_depth)),
         ];
         let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
         given.map(|(name, value)| format!("{name}={value}")).collect()
@@ -202,6 +213,7 @@ impl From<&TrainingSettings> for TrainingArgs {
             wire: Some(settings.wire.push.name().to_owned()),
             wire_pull: Some(settings.wire.pull.name().to_owned()),
             top_k: settings.wire.top_k,
+            pipeline_depth: Some(settings.pipeline_depth),
         }
     }
 }
@@ -262,6 +274,19 @@ mod tests {
         assert_eq!(none.settings().unwrap().staleness_bound, None);
         let bad = TrainingArgs { staleness_bound: Some("-1".into()), ..Default::default() };
         assert!(bad.settings().unwrap_err().to_string().contains("--staleness-bound"));
+        let deep = |depth, bound: &str| TrainingArgs {
+            pipeline_depth: Some(depth),
+            staleness_bound: Some(bound.into()),
+            ..Default::default()
+        };
+        assert_eq!(deep(2, "2").settings().unwrap().pipeline_depth, 2);
+        assert_eq!(deep(16, "none").settings().unwrap().pipeline_depth, 16);
+        let error = deep(3, "2").settings().unwrap_err().to_string();
+        assert!(error.contains("--pipeline-depth 3") && error.contains("own pushes"), "{error}");
+        let error = deep(17, "none").settings().unwrap_err().to_string();
+        assert!(error.contains("--pipeline-depth: found 17"), "{error}");
+        let lockstep = TrainingArgs { staleness_bound: Some("0".into()), ..Default::default() };
+        assert_eq!(lockstep.settings().unwrap().pipeline_depth, 0, "whatever the default is");
         let bad = TrainingArgs { passes: Some(0), ..Default::default() };
         assert!(bad.settings().unwrap_err().to_string().contains("--passes"));
         let bad = TrainingArgs { optimizer: Some("sdg".into()), ..Default::default() };
@@ -292,6 +317,7 @@ mod tests {
             wire: Some("int8".into()),
             wire_pull: Some("bf16".into()),
             top_k: Some(0.01),
+            pipeline_depth: Some(2),
             ..TrainingArgs::default()
         };
         let waves = TrainingArgs {

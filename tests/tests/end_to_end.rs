@@ -85,6 +85,25 @@ fn pushed_bytes(options: &[&str]) -> f64 {
 }
 
 #[test]
+fn digits_are_learnt_with_exchanges_under_way() {
+    let _alone = alone();
+    for depth in ["1", "2"] {
+        let out = tempfile::tempdir().unwrap();
+        let folder = out.path().to_str().unwrap();
+        let args = ["local", "--pipeline-depth", depth, "--out", folder];
+        let mut psrun = Process::start(&job_id("pipelined"), &args);
+        let end = psrun.wait(PATIENCE);
+        end.expect_code(0);
+        psrun.expect_nobody_left(NOW);
+        let accuracy = end.metric("final_test_accuracy").unwrap();
+        assert!(accuracy >= 0.95, "depth {depth}: {accuracy}\n{}", end.stdout);
+        let report = std::fs::read_to_string(out.path().join("report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["settings"]["pipeline_depth"].to_string(), depth);
+    }
+}
+
+#[test]
 fn one_instance_is_a_whole_job() {
     let _alone = alone();
     let out = tempfile::tempdir().unwrap();

@@ -22,6 +22,7 @@ fn run(script: Vec<(Duration, Event)>) -> Outcome {
         passes: 2,
         batch_size: 2,
         bound: Some(4),
+        depth: 1,
         weather: Weather::FAIR,
         script,
         dedup: true,

@@ -28,6 +28,7 @@ fn scenario(seed: u64) -> Scenario {
         passes: 3,
         batch_size: 4,
         bound: [None, Some(0), Some(3)][(seed / 3 % 3) as usize],
+        depth: 0,
         weather: Weather {
             storm: Duration::from_secs(4),
             network_every: Duration::from_millis(60),
@@ -38,6 +39,21 @@ fn scenario(seed: u64) -> Scenario {
         dedup: true,
         wire: Wire::default(),
         longest: Duration::from_secs(240),
+    }
+}
+
+/// The same with exchanges that go on while a worker computes: leases are long enough to have them,
+/// and bounds as tight as they can be.
+fn pipelined(seed: u64) -> Scenario {
+    let depth = 1 + seed % 2;
+    let fair = scenario(seed);
+    Scenario {
+        shape: Shape { pushes_max: 300, samples: 288, ..fair.shape },
+        passes: 1,
+        batch_size: 1,
+        bound: [None, Some(depth), Some(depth + 2)][(seed / 3 % 3) as usize],
+        depth,
+        ..fair
     }
 }
 
@@ -71,6 +87,29 @@ fn whole_jobs_apply_acknowledged_pushes_exactly_once() {
 }
 
 #[test]
+fn pipelined_jobs_apply_acknowledged_pushes_exactly_once_and_keep_the_bound() {
+    let outcomes =
+        seeds::run_all(seeds::wanted(SEEDS_ALONE), |seed| managed::run(&pipelined(seed)));
+    judge("pipelined, with a master", &outcomes);
+    let failed = outcomes.iter().filter(|o| *o.result("master") != Ok(0)).count();
+    assert!(failed * 10 <= outcomes.len(), "{failed} jobs failed");
+    for outcome in &outcomes {
+        if let Some(bound) = pipelined(outcome.seed).bound {
+            let (seed, lag) = (outcome.seed, outcome.lag);
+            assert!(lag <= bound, "seed {seed}: weights {lag} steps behind, the bound is {bound}");
+        }
+    }
+    let lag = outcomes.iter().map(|outcome| outcome.lag).max();
+    println!("pipelined, with a master: weights were {lag:?} steps behind at the most");
+}
+
+#[test]
+fn pipelined_without_a_master_acknowledged_pushes_are_applied_exactly_once() {
+    let outcomes = seeds::run_all(seeds::wanted(SEEDS_ALONE), |seed| alone::run(&pipelined(seed)));
+    judge("pipelined, without a master", &outcomes);
+}
+
+#[test]
 fn without_a_master_acknowledged_pushes_are_applied_exactly_once() {
     let outcomes = seeds::run_all(seeds::wanted(SEEDS_ALONE), |seed| alone::run(&scenario(seed)));
     judge("without a master", &outcomes);
@@ -100,10 +139,12 @@ fn encoded_pushes_are_applied_exactly_once() {
 /// The same runs with the dedup switched off must be caught: else the tests above cannot fail.
 #[test]
 fn without_dedup_the_simulation_finds_doubled_pushes() {
-    let off = |seed| Scenario { dedup: false, ..scenario(seed) };
-    for run in [|s: &Scenario| alone::run(s), |s: &Scenario| managed::run(s)] {
-        let outcomes = seeds::run_all(0..20, |seed| run(&off(seed)));
-        let caught = outcomes.iter().filter(|outcome| outcome.violation.is_some()).count();
-        assert!(caught > 0, "20 seeds without dedup and no push was applied twice");
+    let off = |scenario| Scenario { dedup: false, ..scenario };
+    for scenario in [scenario, pipelined] {
+        for run in [|s: &Scenario| alone::run(s), |s: &Scenario| managed::run(s)] {
+            let outcomes = seeds::run_all(0..20, |seed| run(&off(scenario(seed))));
+            let caught = outcomes.iter().filter(|outcome| outcome.violation.is_some()).count();
+            assert!(caught > 0, "20 seeds without dedup and no push was applied twice");
+        }
     }
 }

@@ -30,6 +30,7 @@ fn scenario(seed: u64, servers: u64) -> Scenario {
         passes: PASSES,
         batch_size: 4,
         bound: [None, Some(0), Some(3)][(seed / 3 % 3) as usize],
+        depth: [2, 0, 1][(seed / 3 % 3) as usize],
         weather: Weather {
             storm: Duration::from_secs(2),
             network_every: Duration::from_millis(150),

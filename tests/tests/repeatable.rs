@@ -22,6 +22,7 @@ fn scenario(seed: u64) -> Scenario {
         passes: 1,
         batch_size: 4,
         bound: [None, Some(0), Some(3)][(seed % 3) as usize],
+        depth: [2, 0, 1][(seed % 3) as usize],
         weather: Weather {
             storm: Duration::from_secs(4),
             network_every: Duration::from_millis(60),

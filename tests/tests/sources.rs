@@ -25,6 +25,7 @@ fn scenario(seed: u64, passes: u64, script: Vec<(Duration, Event)>) -> Scenario 
         passes,
         batch_size: 4,
         bound: [None, Some(3)][(seed % 2) as usize],
+        depth: seed % 3,
         weather: Weather {
             storm: Duration::ZERO,
             network_every: Duration::from_secs(1),

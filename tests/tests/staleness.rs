@@ -20,6 +20,7 @@ fn scenario(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Scenario {
         passes: 1,
         batch_size: 1,
         bound,
+        depth: 0,
         weather: Weather::FAIR,
         script,
         dedup: true,
@@ -76,6 +77,45 @@ fn nobody_is_further_ahead_of_a_slow_worker_than_the_bound() {
             "the others did not wait"
         );
     }
+}
+
+/// What is under way counts: a worker that computes beside its exchanges has no older weights.
+#[test]
+fn weights_are_never_behind_by_more_than_the_bound_whatever_is_under_way() {
+    for (bound, depth) in [(0, 0), (1, 0), (1, 1), (2, 2), (4, 1), (4, 4)] {
+        let outcome = alone::run(&Scenario { depth, ..scenario(Some(bound), slow()) });
+        assert_eq!(outcome.violation, None);
+        let lag = outcome.lag;
+        assert!(lag <= bound, "bound {bound}, depth {depth}: weights {lag} steps behind");
+        assert!(
+            lag >= depth,
+            "depth {depth}: weights {lag} steps behind, so nothing was under way"
+        );
+    }
+    let lag = alone::run(&Scenario { depth: 2, ..scenario(None, slow()) }).lag;
+    assert!(lag > 4, "without a bound weights were {lag} steps behind only");
+}
+
+/// Over a link of 150 ms a step takes one round trip; with more under way a part of it.
+#[test]
+fn what_is_under_way_hides_a_slow_link() {
+    let ends = |depth| {
+        let far = |worker: &str| {
+            ["server0", "server1"].map(|server| {
+                let latency = Duration::from_millis(150);
+                (Duration::ZERO, Event::Slow(worker.into(), server.into(), latency))
+            })
+        };
+        let script = ["worker0", "worker1", "worker2"].iter().flat_map(|worker| far(worker));
+        let script = script.collect();
+        let outcome = alone::run(&Scenario { depth, ..scenario(Some(4), script) });
+        assert_eq!(outcome.violation, None);
+        outcome.ended("worker0").as_secs_f64()
+    };
+    let (none, one, three) = (ends(0), ends(1), ends(3));
+    println!("{none:.1} s, with one exchange under way {one:.1} s, with three {three:.1} s");
+    assert!(one < none * 0.6, "{none:.1} s, with one exchange under way {one:.1} s");
+    assert!(three < none * 0.35, "{none:.1} s, with three exchanges under way {three:.1} s");
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub(crate) fn settings(passes: u64) -> TrainingSettings {
         batch_size: 10,
         seed: 1,
         wire: ps_core::wire::Wire::default(),
+        pipeline_depth: 0,
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ps_core::TensorKind;
 use ps_core::chunk::Refusal;
 use ps_core::ids::{Clock, Epoch, Incarnation, PushId, Seq, ShardId, Version, WorkerId};
-use ps_core::limits::{CHUNK_ELEMENTS_MAX, WORKERS_MAX};
+use ps_core::limits::{CHUNK_ELEMENTS_MAX, PIPELINE_DEPTH_MAX, WORKERS_MAX};
 use ps_core::span::Span;
 use ps_core::window::Acknowledgement;
 use ps_core::wire::Encoding;
@@ -37,6 +37,8 @@ pub struct PushStart {
     pub encoding: Encoding,
     /// How the weights that it may be answered with are written.
     pub pull_encoding: Encoding,
+    /// Steps between the push and the one that a pull with it is for.
+    pub pull_ahead: u32,
 }
 
 impl TryFrom<v1::PushHeader> for PushStart {
@@ -59,6 +61,7 @@ impl TryFrom<v1::PushHeader> for PushStart {
             let found = header.oldest_unacknowledged_seq;
             return Err(Error::invalid(NAME, "oldest_unacknowledged_seq", found, expected));
         }
+        check_ahead(NAME, "pull_ahead", header.pull_ahead)?;
         Ok(Self {
             shard: header.shard,
             id: PushId { worker: id.worker, incarnation: id.incarnation, seq: id.seq },
@@ -70,6 +73,7 @@ impl TryFrom<v1::PushHeader> for PushStart {
             chunks_total: header.chunks_total,
             encoding,
             pull_encoding,
+            pull_ahead: header.pull_ahead,
         })
     }
 }
@@ -176,10 +180,12 @@ pub struct Puller {
     pub worker: WorkerId,
     /// In which of its lives.
     pub incarnation: Incarnation,
-    /// The step that the weights are for.
+    /// Its next step.
     pub clock: Clock,
     /// Every push of a step below it is acknowledged, or was never made.
     pub finished_clock: Clock,
+    /// The weights are for the steps up to so many after the next one.
+    pub ahead: u32,
 }
 
 impl TryFrom<v1::Puller> for Puller {
@@ -187,13 +193,22 @@ impl TryFrom<v1::Puller> for Puller {
 
     fn try_from(puller: v1::Puller) -> Result<Self, Error> {
         check_worker("Puller", puller.worker)?;
+        check_ahead("Puller", "ahead", puller.ahead)?;
         Ok(Self {
             worker: puller.worker,
             incarnation: puller.incarnation,
             clock: puller.clock,
             finished_clock: puller.finished_clock.min(puller.clock),
+            ahead: puller.ahead,
         })
     }
+}
+
+fn check_ahead(message: &'static str, field: &'static str, ahead: u32) -> Result<(), Error> {
+    if u64::from(ahead) <= PIPELINE_DEPTH_MAX {
+        return Ok(());
+    }
+    Err(Error::invalid(message, field, ahead, format!("at most {PIPELINE_DEPTH_MAX}")))
 }
 
 /// Checks a worker's number: what a shard remembers of workers is bounded by it.
@@ -269,6 +284,7 @@ mod tests {
             (v1::PushHeader { pull_encoding: 9, ..header() }, "`pull_encoding`"),
             (v1::PushHeader { kind: 0, ..header() }, "`kind`"),
             (v1::PushHeader { oldest_unacknowledged_seq: 4, ..header() }, "`oldest"),
+            (v1::PushHeader { pull_ahead: 17, ..header() }, "`pull_ahead`"),
         ];
         for (header, field) in cases {
             let error = PushStart::try_from(header).unwrap_err().to_string();

@@ -201,6 +201,7 @@ impl From<&TrainingSettings> for v1::TrainingSettings {
             wire: v1::Encoding::from(settings.wire.push).into(),
             wire_pull: v1::Encoding::from(settings.wire.pull).into(),
             top_k: settings.wire.top_k,
+            pipeline_depth: settings.pipeline_depth,
         }
     }
 }
@@ -234,6 +235,7 @@ impl TryFrom<v1::TrainingSettings> for TrainingSettings {
                 pull: encoding_or_f32(NAME, "wire_pull", wire.wire_pull)?,
                 top_k: wire.top_k,
             },
+            pipeline_depth: wire.pipeline_depth,
         };
         settings
             .validate()
@@ -262,6 +264,7 @@ mod tests {
             batch_size: 32,
             seed: 1,
             wire: Wire { push: Encoding::Int8, pull: Encoding::Bf16, top_k: Some(0.25) },
+            pipeline_depth: 2,
         }
     }
 

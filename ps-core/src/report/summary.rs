@@ -151,6 +151,7 @@ mod tests {
                 batch_size: 32,
                 seed: 1,
                 wire: crate::wire::Wire::default(),
+                pipeline_depth: 0,
             },
             train_samples: 100,
             passes: vec![PassReport { train_loss: Some(2.3), ..PassReport::default() }],

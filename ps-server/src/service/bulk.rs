@@ -115,9 +115,9 @@ impl Service {
         weights: &Weights,
     ) -> Result<(), Status> {
         let (worker, incarnation, epoch) = (start.id.worker, start.id.incarnation, start.epoch);
+        let (clock, ahead) = (start.clock.saturating_add(1), start.pull_ahead);
         // What of this worker is applied here, the push itself has told.
-        let puller =
-            Puller { worker, incarnation, clock: start.clock.saturating_add(1), finished_clock: 0 };
+        let puller = Puller { worker, incarnation, clock, finished_clock: 0, ahead };
         let mut push = self.begin(start)?;
         let held = self.held()?;
         let open = self.shard.check_gate_within_push(&push, &puller, self.clock.now());

@@ -228,7 +228,7 @@ impl Shard {
         let (worker, incarnation) = (puller.worker, puller.incarnation);
         let mut gate = self.gate.lock();
         let moved = gate.advance(worker, incarnation, puller.finished_clock);
-        let verdict = gate.check(worker, incarnation, puller.clock, now);
+        let verdict = gate.check(worker, incarnation, puller.clock, u64::from(puller.ahead), now);
         drop(gate);
         if moved {
             self.gate_changed.send_replace(());
@@ -246,7 +246,8 @@ impl Shard {
     ) -> Option<Clock> {
         let (worker, incarnation) = (puller.worker, puller.incarnation);
         let gate = self.gate.lock();
-        gate.check_within_push(worker, incarnation, push.clock(), puller.clock, now)
+        let ahead = puller.ahead.into();
+        gate.check_within_push(worker, incarnation, push.clock(), puller.clock, ahead, now)
     }
 
     /// Tells about every change that may open the gate.

@@ -60,6 +60,14 @@ pub struct PushReport {
     pub chunks_refused: u64,
 }
 
+/// A push that has its number, as it is sent to each shard; it counts as under way until it is
+/// dropped.
+pub struct NumberedPush {
+    calls: Vec<PushCall>,
+    clock: Clock,
+    _ticket: outstanding::Ticket,
+}
+
 /// What a client counted.
 #[derive(Debug, Default)]
 pub struct Traffic {
@@ -156,10 +164,24 @@ impl Client {
     /// # Errors
     /// The worker was superseded, or a server is away for too long.
     pub async fn pull(&self, clock: Clock, weights: &mut Weights) -> Result<(), Error> {
+        self.pull_for_steps(clock, 0, weights).await
+    }
+
+    /// The weights for this step and so many after it, as soon as the servers' gates open for the
+    /// last of them; `ahead` must not be more than the staleness bound.
+    ///
+    /// # Errors
+    /// As [`Client::pull`].
+    pub async fn pull_for_steps(
+        &self,
+        clock: Clock,
+        ahead: u32,
+        weights: &mut Weights,
+    ) -> Result<(), Error> {
         let mut clock = clock;
         loop {
             let parts = self.shards.iter().zip(weights.parts());
-            let step = Some(Step { clock, finished: self.outstanding.finished(clock) });
+            let step = Some(Step { clock, finished: self.outstanding.finished(clock), ahead });
             let encoding = self.shared.config.wire.pull;
             let pulls = parts.map(|(shard, part)| shard.pull(step, encoding, part));
             let lifted = try_join_all(pulls).await?.into_iter().max().unwrap_or(clock);
@@ -193,12 +215,7 @@ impl Client {
         learning_rate: f32,
         weights: &Weights,
     ) -> Result<PushReport, Error> {
-        let ticket = self.outstanding.open(weights.clock()).await;
-        let calls = self.shards.iter().zip(0_u32..).map(|(client, shard)| {
-            let push = self.call(&ticket, gradient, learning_rate, weights, shard);
-            async move { client.push(push).await }
-        });
-        Ok(merge(try_join_all(calls).await?))
+        self.send(self.number(gradient, learning_rate, weights).await).await
     }
 
     /// Pushes, and pulls the weights for the next step in the same round trip.
@@ -211,22 +228,59 @@ impl Client {
         learning_rate: f32,
         weights: &mut Weights,
     ) -> Result<PushReport, Error> {
-        let ticket = self.outstanding.open(weights.clock()).await;
-        let next = weights.clock() + 1;
-        let pushes: Vec<PushCall> = (0..self.shards.len() as u32)
-            .map(|shard| self.call(&ticket, gradient, learning_rate, weights, shard))
-            .collect();
-        let parts = self.shards.iter().zip(pushes).zip(weights.parts());
-        let calls = parts.map(|((client, push), part)| client.push_pull(push, next, part));
-        let results = try_join_all(calls).await?;
-        drop(ticket);
-        let (reports, clocks): (Vec<_>, Vec<_>) = results.into_iter().unzip();
-        weights.set_clock(next);
-        let lifted = clocks.into_iter().max().unwrap_or(next);
-        if lifted > next {
+        let push = self.number(gradient, learning_rate, weights).await;
+        let (report, lifted) = self.send_and_pull(push, 0, weights).await?;
+        if lifted > weights.clock() {
             self.pull(lifted, weights).await?;
         }
+        Ok(report)
+    }
+
+    /// Numbers the push of the gradient that was computed from these weights, for the step that
+    /// they say. Whoever has several under way numbers them in the order of their steps: a shard
+    /// counts steps in the order of the numbers.
+    pub async fn number(
+        &self,
+        gradient: &Gradient,
+        learning_rate: f32,
+        weights: &Weights,
+    ) -> NumberedPush {
+        let ticket = self.outstanding.open(weights.clock()).await;
+        let shards = 0..self.shards.len() as u32;
+        let call = |shard| self.call(&ticket, gradient, learning_rate, weights, shard);
+        NumberedPush { calls: shards.map(call).collect(), clock: weights.clock(), _ticket: ticket }
+    }
+
+    /// Sends a numbered push to every shard.
+    ///
+    /// # Errors
+    /// As [`Client::push`].
+    pub async fn send(&self, push: NumberedPush) -> Result<PushReport, Error> {
+        let calls = self.shards.iter().zip(push.calls);
+        let reports = try_join_all(calls.map(|(client, call)| client.push(call))).await?;
         Ok(merge(reports))
+    }
+
+    /// Sends a numbered push, and pulls in the same round trip the weights for the step that comes
+    /// so many after the next. Returns the worker's clock as the shards have it, too: when it is
+    /// above its own, the worker was lifted, and the weights are not those of its next step.
+    ///
+    /// # Errors
+    /// As [`Client::push`].
+    pub async fn send_and_pull(
+        &self,
+        push: NumberedPush,
+        ahead: u32,
+        weights: &mut Weights,
+    ) -> Result<(PushReport, Clock), Error> {
+        let parts = self.shards.iter().zip(push.calls).zip(weights.parts());
+        let calls = parts.map(|((client, call), part)| {
+            client.push_pull(PushCall { pull_ahead: ahead, ..call }, part)
+        });
+        let results = try_join_all(calls).await?;
+        let (reports, clocks): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+        weights.set_clock(push.clock + 1 + u64::from(ahead));
+        Ok((merge(reports), clocks.into_iter().max().unwrap_or(0)))
     }
 
     /// Without a master: tells every shard that this worker lives, or that it leaves. Best effort.
@@ -244,7 +298,7 @@ impl Client {
 
     fn call(
         &self,
-        ticket: &outstanding::Ticket<'_>,
+        ticket: &outstanding::Ticket,
         gradient: &Gradient,
         learning_rate: f32,
         weights: &Weights,
@@ -259,6 +313,7 @@ impl Client {
             learning_rate,
             loss: gradient.loss(),
             chunks: self.encoded(gradient, weights, shard),
+            pull_ahead: 0,
         }
     }
 

@@ -3,12 +3,15 @@
 use ps_core::ids::{Clock, Seq};
 use ps_core::limits::UNACKNOWLEDGED_PUSHES_MAX;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 /// Hands out push numbers and knows which are still open.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outstanding(Arc<Pushes>);
+
 #[derive(Debug, Default)]
-pub(super) struct Outstanding {
+struct Pushes {
     state: Mutex<State>,
     closed: Notify,
 }
@@ -35,21 +38,21 @@ impl State {
 
 /// One push that is not acknowledged yet; dropping it, acknowledged or given up, closes it.
 #[derive(Debug)]
-pub(super) struct Ticket<'a> {
+pub(super) struct Ticket {
     seq: Seq,
-    outstanding: &'a Outstanding,
+    outstanding: Outstanding,
 }
 
 impl Outstanding {
     /// The next push, as soon as there is room in the servers' windows.
     ///
     /// What is bounded is the span from the oldest open push to this one, not only their number.
-    pub(super) async fn open(&self, clock: Clock) -> Ticket<'_> {
+    pub(super) async fn open(&self, clock: Clock) -> Ticket {
         loop {
             // Before the look, so that a push that closes in between is not missed.
-            let closed = self.closed.notified();
+            let closed = self.0.closed.notified();
             if let Some(seq) = self.lock().open(clock) {
-                return Ticket { seq, outstanding: self };
+                return Ticket { seq, outstanding: self.clone() };
             }
             closed.await;
         }
@@ -61,11 +64,11 @@ impl Outstanding {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
-impl Ticket<'_> {
+impl Ticket {
     pub(super) fn seq(&self) -> Seq {
         self.seq
     }
@@ -77,10 +80,10 @@ impl Ticket<'_> {
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for Ticket {
     fn drop(&mut self) {
         self.outstanding.lock().open.remove(&self.seq);
-        self.outstanding.closed.notify_waiters();
+        self.outstanding.0.closed.notify_waiters();
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct PushCall {
     pub(super) learning_rate: f32,
     pub(super) loss: f32,
     pub(super) chunks: Vec<Payload>,
+    /// Steps between this one and the next whose weights a pull with it brings.
+    pub(super) pull_ahead: u32,
 }
 
 /// The step that a worker pulls for.
@@ -42,6 +44,8 @@ pub(super) struct Step {
     pub(super) clock: Clock,
     /// Every push of a step below it is acknowledged.
     pub(super) finished: Clock,
+    /// The weights are for the steps up to so many after it.
+    pub(super) ahead: u32,
 }
 
 pub(super) struct ShardClient {
@@ -160,6 +164,7 @@ impl ShardClient {
             incarnation: config.incarnation,
             clock: step.clock,
             finished_clock: step.finished,
+            ahead: step.ahead,
         });
         let part = tokio::sync::Mutex::new(part);
         self.retry(GATE_WAIT, |channel| {
@@ -186,15 +191,16 @@ impl ShardClient {
         .await
     }
 
-    /// Pushes, then receives the weights for the next step.
+    /// Pushes, then receives the weights for the next step, or the one so far ahead of it.
     pub(super) async fn push_pull(
         &self,
         push: PushCall,
-        next: Clock,
         mut part: PartMut<'_>,
     ) -> Result<(PushReport, Clock), Error> {
         let mut pushed = None;
         let encoding = self.shared.config.wire.pull;
+        // What of this push is applied there, the shard knows by itself.
+        let next = Step { clock: push.clock + 1, finished: 0, ahead: push.pull_ahead };
         let both = self
             .once(|channel| {
                 let messages = self.messages(&push);
@@ -231,9 +237,7 @@ impl ShardClient {
                     Some(report) => report,
                     None => self.push(push).await?,
                 };
-                // What of this push is applied there, the shard knows by itself.
-                let step = Step { clock: next, finished: 0 };
-                Ok((report, self.pull(Some(step), encoding, part).await?))
+                Ok((report, self.pull(Some(next), encoding, part).await?))
             }
         }
     }
@@ -272,6 +276,7 @@ impl ShardClient {
             chunks_total: push.chunks.len() as u32,
             encoding: v1::Encoding::from(self.shared.config.wire.push).into(),
             pull_encoding: v1::Encoding::from(self.shared.config.wire.pull).into(),
+            pull_ahead: push.pull_ahead,
         };
         let bytes: usize = push.chunks.iter().map(Payload::bytes).sum();
         self.shared.traffic.bytes_pushed.fetch_add(bytes as u64, Ordering::Relaxed);

@@ -155,16 +155,28 @@ async fn train(
         for (step, batch) in batches.enumerate() {
             let batch = super::order::numbers(batch);
             let progress = done as f64 / total.max(1) as f64;
-            let step = trainer.step(batch, progress, step + 1 < steps);
-            let outcome = tokio::select! {
-                biased;
-                // The step in hand is finished; none is begun after a signal.
-                outcome = step => outcome?,
-                () = interrupted(shutdown) => return Ok(None),
+            let following = (steps - step - 1) as u64;
+            let must_stop = shutdown.signal().is_some();
+            let acknowledged = async {
+                match must_stop {
+                    false => trainer.step(batch, progress, following).await,
+                    true => trainer.settle().await,
+                }
             };
-            done += outcome.samples;
-            observer.stepped(&outcome, done, total).map_err(Error::Diverged)?;
-            if shutdown.signal().is_some() {
+            let acknowledged = tokio::select! {
+                biased;
+                // The step in hand is finished, and what is under way; none is begun after a signal.
+                acknowledged = acknowledged => acknowledged?,
+                () = interrupted(shutdown) => {
+                    trainer.give_up().await;
+                    return Ok(None);
+                }
+            };
+            for outcome in acknowledged {
+                done += outcome.samples;
+                observer.stepped(&outcome, done, total).map_err(Error::Diverged)?;
+            }
+            if must_stop {
                 return Ok(None);
             }
         }

@@ -16,6 +16,15 @@ pub(super) enum Batches {
 }
 
 impl Batches {
+    /// How many are left, as far as is known: a stream tells only that it has ended.
+    pub(super) fn left(&self) -> Option<u64> {
+        match self {
+            Self::Own(batches) => Some(batches.len() as u64),
+            Self::Served(served) => Some(served.left()),
+            Self::Stream(_) => None,
+        }
+    }
+
     /// The next one; `None` at the lease's end.
     pub(super) async fn next(&mut self) -> Result<Option<Batch>, Error> {
         match self {

@@ -30,9 +30,12 @@ impl Life {
         };
         let trained = tokio::select! {
             biased;
-            trained = self.train_batches(&task, &watcher) => trained,
+            trained = self.train_and_settle(&task, &watcher) => trained,
             () = must_stop => Ok(None),
         };
+        if let (Ok(None) | Err(_), Some(trainer)) = (&trained, self.trainer.as_mut()) {
+            trainer.give_up().await;
+        }
         match trained {
             Err(error @ Error::Unserved { .. }) => {
                 tracing::warn!("{error}; the lease on them is given back");
@@ -41,6 +44,21 @@ impl Life {
             }
             trained => trained,
         }
+    }
+
+    async fn train_and_settle(
+        &mut self,
+        task: &v1::TrainTask,
+        watcher: &Watcher,
+    ) -> Result<Option<v1::LeaseResult>, Error> {
+        let trained = self.train_batches(task, watcher).await;
+        // Whoever has no samples has servers, and pushes that they may still acknowledge.
+        if let (Ok(None) | Err(Error::Unserved { .. }), Some(trainer)) =
+            (&trained, self.trainer.as_mut())
+        {
+            trainer.settle().await?;
+        }
+        trained
     }
 
     async fn train_batches(
@@ -54,7 +72,7 @@ impl Life {
         let Some(trainer) = self.trainer.as_mut() else {
             return Ok(None);
         };
-        trainer.start_at(task.start_clock).await;
+        trainer.start_at(task.start_clock);
         let mut next = batches.next().await?;
         while let Some(batch) = next {
             let word = watcher.word();
@@ -63,7 +81,12 @@ impl Life {
             }
             let progress = share(&word.progress).max(share(&granted));
             next = batches.next().await?;
-            add(&mut result, &trainer.step(batch, progress, next.is_some()).await?);
+            let following = match next {
+                Some(_) => batches.left().map_or(u64::MAX, |left| left + 1),
+                None => 0,
+            };
+            let steps = trainer.step(batch, progress, following).await?;
+            steps.iter().for_each(|step| add(&mut result, step));
         }
         Ok(Some(result))
     }

@@ -3,6 +3,7 @@
 mod alive;
 pub mod alone;
 mod batches;
+mod buffers;
 mod clip;
 mod counters;
 mod heart;
@@ -10,6 +11,7 @@ mod kept;
 mod lease;
 mod managed;
 mod order;
+mod pipeline;
 mod served;
 mod share;
 mod trainer;

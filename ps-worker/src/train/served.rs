@@ -21,6 +21,7 @@ const FEATURE_BYTES: usize = size_of::<f32>();
 /// The batches of a lease, which come from the evaluator.
 pub(super) struct Served {
     batches: mpsc::Receiver<Result<Batch, Error>>,
+    left: u64,
     fetcher: JoinHandle<()>,
 }
 
@@ -45,6 +46,7 @@ impl Served {
     /// Begins to fetch these batches of samples.
     pub(super) fn start(source: Source, batches: Vec<Vec<u32>>) -> Self {
         let (sender, received) = mpsc::channel(AHEAD);
+        let left = batches.len() as u64;
         let fetcher = tokio::spawn(async move {
             for batch in batches {
                 let fetched = source.fetch(&batch).await;
@@ -54,11 +56,18 @@ impl Served {
                 }
             }
         });
-        Self { batches: received, fetcher }
+        Self { batches: received, left, fetcher }
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<Batch>, Error> {
-        self.batches.recv().await.transpose()
+        let batch = self.batches.recv().await.transpose()?;
+        self.left = self.left.saturating_sub(1);
+        Ok(batch)
+    }
+
+    /// Batches that are yet to come.
+    pub(super) fn left(&self) -> u64 {
+        self.left
     }
 }
 

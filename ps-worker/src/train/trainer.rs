@@ -1,10 +1,13 @@
 //! One training step: pull, compute, clip, push. The only place where client and model meet.
 
+use super::buffers::Buffers;
+use super::pipeline::{Exchanged, Pipeline, Sent, Waiting};
 use super::{Counters, Error, clip};
 use crate::client::{Client, Gradient, PushReport, Weights};
-use crate::compute::{Batch, Compute, ComputeError, ComputeOn, Evaluation};
+use crate::compute::{Batch, Compute, ComputeError, ComputeOn, Evaluation, Step};
 use ps_core::Layout;
 use ps_core::ids::Clock;
+use ps_core::limits::PIPELINE_DEPTH_MAX;
 use ps_core::settings::TrainingSettings;
 use ps_runtime::Outside;
 use std::sync::Arc;
@@ -15,7 +18,8 @@ use tokio::sync::Mutex;
 struct Engine {
     /// Taken when the trainer ends and another goes on with the model.
     compute: Option<Box<dyn Compute>>,
-    weights: Weights,
+    /// Not there while the next ones are received in their place.
+    weights: Option<Weights>,
 }
 
 /// What one step gave.
@@ -41,8 +45,14 @@ pub struct Trainer {
     counters: Arc<Counters>,
     compute_on: ComputeOn,
     outside: Outside,
-    /// Whether the weights in hand are those for the next step.
-    is_fresh: bool,
+    pipeline: Pipeline,
+    buffers: Buffers,
+    /// The next step.
+    clock: Clock,
+    /// The weights in hand are for the steps below it.
+    fresh_until: Clock,
+    /// Where the shards have the worker, when that is further.
+    lifted_to: Clock,
 }
 
 impl Trainer {
@@ -56,9 +66,12 @@ impl Trainer {
         outside: Outside,
     ) -> Self {
         let layout = Arc::new(compute.layout().clone());
-        let weights = Weights::new(&settings.model_spec(&layout, client.shards()));
+        let mut buffers = Buffers::new(settings.model_spec(&layout, client.shards()));
         let train_samples = compute.train_samples();
+        let weights = Some(buffers.take());
         let engine = Arc::new(Mutex::new(Engine { compute: Some(compute), weights }));
+        let depth = settings.pipeline_depth.min(PIPELINE_DEPTH_MAX) as u32;
+        let pipeline = Pipeline::new(client.clone(), counters.clone(), depth);
         Self {
             client,
             engine,
@@ -68,7 +81,11 @@ impl Trainer {
             counters,
             compute_on,
             outside,
-            is_fresh: false,
+            pipeline,
+            buffers,
+            clock: 0,
+            fresh_until: 0,
+            lifted_to: 0,
         }
     }
 
@@ -84,83 +101,151 @@ impl Trainer {
     }
 
     /// The model, for another trainer; waits for a computation that was given up.
-    pub async fn into_compute(self) -> Option<Box<dyn Compute>> {
+    pub async fn into_compute(mut self) -> Option<Box<dyn Compute>> {
+        self.give_up().await;
         self.engine.lock().await.compute.take()
     }
 
     /// Lifts the clock: a joiner, or one that was idle, starts where the others are.
-    pub async fn start_at(&mut self, clock: Clock) {
-        let mut engine = self.engine.lock().await;
-        if engine.weights.clock() < clock {
-            engine.weights.set_clock(clock);
-            self.is_fresh = false;
+    pub fn start_at(&mut self, clock: Clock) {
+        if self.clock < clock {
+            self.clock = clock;
+            self.fresh_until = 0;
         }
     }
 
-    /// Trains on one batch. `progress` is the share of the job that is done; when `more` steps
-    /// follow at once, the push brings the next weights with it.
+    /// Trains on one batch. `progress` is the share of the job that is done; `following` is how many
+    /// steps follow at once, as far as is known: the pushes of the last ones bring no weights.
+    ///
+    /// Returns the steps that were acknowledged meanwhile, oldest first. Up to the pipeline's depth
+    /// of them, this one included, are acknowledged later; when none follows, all are.
     ///
     /// # Errors
-    /// The computation failed, the worker was superseded, or a server is away.
+    /// The computation failed, the worker was superseded, or a server is away: perhaps in the
+    /// exchange of an earlier step.
     pub async fn step(
         &mut self,
         batch: Batch,
         progress: f64,
-        more: bool,
-    ) -> Result<StepOutcome, Error> {
+        following: u64,
+    ) -> Result<Vec<StepOutcome>, Error> {
         let begun = self.outside.clock.now();
-        self.refresh().await?;
+        self.refresh(following).await?;
         let pulled = self.outside.clock.now();
         let step = self
             .compute(move |compute, weights| compute.gradient(weights.values(), &batch))
             .await?;
         let computed = self.outside.clock.now();
-        let (loss, samples) = (step.loss, step.samples);
+        self.send(step, progress, following).await?;
+        let outcomes = if following == 0 { self.settle().await } else { self.make_room().await }?;
+        let done = self.outside.clock.now();
+        self.counters.spent(computed - pulled, (pulled - begun) + (done - computed));
+        self.counters.take_traffic(&self.client);
+        Ok(outcomes)
+    }
+
+    /// Sends a step's gradient on its way, and asks for the weights of the step that comes `depth`
+    /// after the next, if there will be one.
+    async fn send(&mut self, step: Step, progress: f64, following: u64) -> Result<(), Error> {
+        let rate = self.settings.learning_rate.rate(progress);
+        let sent = Sent { clock: self.clock, loss: step.loss, samples: step.samples };
         let mut values = step.gradient;
         if let Some(norm_max) = self.settings.clip_norm {
             clip::clip_global_norm(&mut values, norm_max);
         }
-        let gradient = Gradient::new(self.layout.clone(), values, step.present, loss);
-        let (report, clock) = self.exchange(&gradient, progress, more).await?;
-        let done = self.outside.clock.now();
-        self.counters.spent(computed - pulled, (pulled - begun) + (done - computed));
-        self.counters.stepped(samples, loss, clock, &report);
-        self.counters.take_traffic(&self.client);
-        Ok(StepOutcome { loss, samples, report })
-    }
-
-    /// Pushes, and pulls if more is to come; the report, and the clock after the step.
-    async fn exchange(
-        &mut self,
-        gradient: &Gradient,
-        progress: f64,
-        more: bool,
-    ) -> Result<(PushReport, Clock), Error> {
-        let rate = self.settings.learning_rate.rate(progress);
+        let gradient = Gradient::new(self.layout.clone(), values, step.present, step.loss);
         let mut engine = self.engine.lock().await;
-        let weights = &mut engine.weights;
-        let _waiting = Waiting::new(&self.counters);
-        self.is_fresh = false;
-        if more {
-            let report = self.client.push_pull(gradient, rate, weights).await?;
-            self.is_fresh = true;
-            return Ok((report, weights.clock()));
-        }
-        let report = self.client.push(gradient, rate, weights).await?;
-        weights.set_clock(weights.clock() + 1);
-        Ok((report, weights.clock()))
+        let weights = engine.weights.get_or_insert_with(|| self.buffers.take());
+        weights.set_clock(self.clock);
+        let push = self.client.number(&gradient, rate, weights).await;
+        self.clock += 1;
+        let pulls = following > u64::from(self.pipeline.depth());
+        // What is no longer needed becomes room for weights to come.
+        let done_with = if self.clock >= self.fresh_until { engine.weights.take() } else { None };
+        drop(engine);
+        let room = match (pulls, done_with) {
+            (true, weights) => Some(weights.unwrap_or_else(|| self.buffers.take())),
+            (false, weights) => {
+                weights.into_iter().for_each(|weights| self.buffers.put(weights));
+                None
+            }
+        };
+        self.pipeline.begin(sent, push, room);
+        Ok(())
     }
 
-    /// Makes the weights in hand those for the next step.
-    async fn refresh(&mut self) -> Result<(), Error> {
-        if self.is_fresh {
+    /// Waits until the next step may be computed.
+    async fn make_room(&mut self) -> Result<Vec<StepOutcome>, Error> {
+        let mut outcomes = Vec::new();
+        while self.pipeline.is_over_full() {
+            outcomes.extend(self.settle_oldest().await?);
+        }
+        if self.lifted_to > self.clock {
+            // What is under way was asked for at a clock that no longer counts.
+            outcomes.extend(self.settle().await?);
+            self.clock = self.lifted_to;
+        }
+        Ok(outcomes)
+    }
+
+    /// Waits for everything under way; the steps that were acknowledged, oldest first. The next step
+    /// begins with fresh weights.
+    ///
+    /// # Errors
+    /// The worker was superseded, or a server is away.
+    pub async fn settle(&mut self) -> Result<Vec<StepOutcome>, Error> {
+        let mut outcomes = Vec::new();
+        while !self.pipeline.is_empty() {
+            outcomes.extend(self.settle_oldest().await?);
+        }
+        self.fresh_until = 0;
+        Ok(outcomes)
+    }
+
+    /// Gives up everything under way: whether it was applied, nobody learns, but never twice.
+    pub async fn give_up(&mut self) {
+        self.pipeline.give_up().await;
+        self.fresh_until = 0;
+    }
+
+    async fn settle_oldest(&mut self) -> Result<Option<StepOutcome>, Error> {
+        let Some((sent, Exchanged { report, pulled })) = self.pipeline.oldest().await? else {
+            return Ok(None);
+        };
+        let Sent { clock, loss, samples } = sent;
+        self.counters.stepped(samples, loss, clock + 1, &report);
+        if let Some((weights, lifted)) = pulled {
+            self.lifted_to = self.lifted_to.max(lifted);
+            self.accept(weights).await;
+        }
+        Ok(Some(StepOutcome { loss, samples, report }))
+    }
+
+    /// Takes weights in hand when they are for the next step.
+    async fn accept(&mut self, weights: Weights) {
+        let mut engine = self.engine.lock().await;
+        let done_with = if weights.clock() == self.clock {
+            self.fresh_until = self.clock + 1;
+            engine.weights.replace(weights)
+        } else {
+            Some(weights)
+        };
+        done_with.into_iter().for_each(|weights| self.buffers.put(weights));
+    }
+
+    /// Makes the weights in hand those for the next step, and for the steps until the first
+    /// exchange that is sent from now on brings some.
+    async fn refresh(&mut self, following: u64) -> Result<(), Error> {
+        if self.clock < self.fresh_until {
             return Ok(());
         }
+        let ahead = following.min(u64::from(self.pipeline.depth())) as u32;
         let mut engine = self.engine.lock().await;
         let _waiting = Waiting::new(&self.counters);
-        let clock = engine.weights.clock();
-        self.client.pull(clock, &mut engine.weights).await?;
-        self.is_fresh = true;
+        let weights = engine.weights.get_or_insert_with(|| self.buffers.take());
+        self.client.pull_for_steps(self.clock, ahead, weights).await?;
+        self.clock = weights.clock();
+        self.fresh_until = self.clock + 1 + u64::from(ahead);
         Ok(())
     }
 
@@ -175,9 +260,10 @@ impl Trainer {
     /// A server is away.
     pub async fn read(&mut self) -> Result<u32, Error> {
         let mut engine = self.engine.lock().await;
-        self.is_fresh = false;
-        self.client.read(&mut engine.weights).await?;
-        Ok(engine.weights.digest())
+        self.fresh_until = 0;
+        let weights = engine.weights.get_or_insert_with(|| self.buffers.take());
+        self.client.read(weights).await?;
+        Ok(weights.digest())
     }
 
     /// Evaluates the weights as the servers hold them now; with their digest.
@@ -193,7 +279,8 @@ impl Trainer {
 
     /// The weights in hand, in layout order.
     pub async fn weights(&self) -> Vec<f32> {
-        self.engine.lock().await.weights.values().to_vec()
+        let engine = self.engine.lock().await;
+        engine.weights.as_ref().map_or_else(Vec::new, |weights| weights.values().to_vec())
     }
 
     async fn compute<T: Send + 'static>(
@@ -205,30 +292,15 @@ impl Trainer {
             .compute_on
             .run(engine, move |engine| {
                 let Engine { compute, weights } = &mut **engine;
-                match compute {
-                    Some(compute) => computation(compute.as_mut(), weights),
-                    None => Err(ComputeError("the model was handed on".to_owned())),
+                match (compute, weights) {
+                    (Some(compute), Some(weights)) => computation(compute.as_mut(), weights),
+                    (None, _) => Err(ComputeError("the model was handed on".to_owned())),
+                    (_, None) => Err(ComputeError("there are no weights in hand".to_owned())),
                 }
             })
             .await?;
         drop(engine);
         Ok(result?)
-    }
-}
-
-/// Marks the time that a worker waits for servers.
-struct Waiting<'a>(&'a Counters);
-
-impl<'a> Waiting<'a> {
-    fn new(counters: &'a Counters) -> Self {
-        counters.set_exchanging(true);
-        Self(counters)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.set_exchanging(false);
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Scenario {
     pub batch_size: u64,
     /// Steps a worker may be ahead.
     pub bound: Option<u64>,
+    /// Exchanges under way while a worker computes.
+    pub depth: u64,
     /// What goes wrong.
     pub weather: Weather,
     /// What goes wrong at a time of its own, beside the weather.
@@ -71,6 +73,8 @@ pub struct Outcome {
     pub torn: u64,
     /// Calls turned away because their epoch or incarnation was over.
     pub fenced: u64,
+    /// Largest number of steps that the weights of a step were behind an acknowledged push.
+    pub lag: u64,
     /// Largest number of steps that a worker was ahead of another that had not ended.
     pub gap: u64,
     /// The processes that end by themselves, by name.
@@ -169,6 +173,7 @@ impl Books {
             duplicates: *duplicates,
             torn: *torn,
             fenced: *fenced,
+            lag: ledger.lag(),
             gap: *lock(&self.gap),
             hosts: lock(&self.hosts).clone(),
             trace,
@@ -206,6 +211,7 @@ impl Scenario {
             batch_size: self.batch_size,
             seed: self.seed,
             wire: self.wire,
+            pipeline_depth: self.depth,
         }
     }
 

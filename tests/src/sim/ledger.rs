@@ -2,9 +2,12 @@
 //!
 //! Every push ever computed has one element of the model of its own, in its worker's own tensor,
 //! and its gradient is 1 there; with plain SGD at rate 1 the element counts how often the push was
-//! applied. A push is known to be acknowledged when its worker has counted the step; the last push
-//! of a worker that died or was superseded may have been applied or not, once at most.
+//! applied. A push is known to be acknowledged when its worker has counted the step; the last pushes
+//! of a worker that died or was superseded may have been applied or not, once at most. The weights
+//! that a push is computed from show in the same way which pushes they are made of, and so how far
+//! behind they are.
 
+use ps_core::ids::Clock;
 use ps_core::{Layout, TensorSpec};
 use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation, Step};
 use ps_worker::train::Counters;
@@ -25,26 +28,76 @@ struct Account {
     fates: Vec<Fate>,
     /// The samples of each push that is made of the worker's own data.
     samples: Vec<Vec<u64>>,
-    open: Option<Open>,
+    /// The step of each push that is known to be acknowledged.
+    clocks: Vec<Option<Clock>>,
+    /// Which pushes of which host were in the weights that each push was computed from.
+    seen: Vec<Vec<Vec<bool>>>,
+    life: Option<Life>,
 }
 
-/// A push whose fate is not settled yet.
+/// A process whose pushes are not all settled yet.
 #[derive(Clone, Debug)]
-struct Open {
-    push: usize,
-    /// Steps that its worker had counted when the push was computed.
-    steps_before: u64,
+struct Life {
     counters: Arc<Counters>,
+    /// Steps that it had counted when the account was last settled.
+    steps: u64,
+    /// Pushes computed and not known to be acknowledged, in order; some may have been given up.
+    open: Vec<usize>,
 }
+
+/// The loss of a push, by which its worker's counts name it; all are the same to whoever watches
+/// whether the job learns.
+fn loss_of(push: usize) -> f64 {
+    1.0 + push as f64 / LOSSES
+}
+
+fn push_of(loss: f64) -> usize {
+    ((loss - 1.0) * LOSSES).round() as usize
+}
+
+/// A power of two, so that no loss is rounded.
+const LOSSES: f64 = (1_u64 << 32) as f64;
 
 impl Account {
-    /// Looks whether the worker has counted the step of its open push.
+    /// Looks which steps the worker has counted since the last look.
+    ///
+    /// Steps are counted in order. What is given up is given up together, and a push is computed
+    /// only after a look, so that the steps counted since the last one are some open pushes in a
+    /// row, up to the one that was counted last.
     fn settle(&mut self) {
-        if let Some(open) = &self.open
-            && open.counters.steps() > open.steps_before
-        {
-            self.fates[open.push] = Fate::Acknowledged;
+        let Some(life) = &mut self.life else {
+            return;
+        };
+        let (counted, clock) = (life.counters.to_wire(), life.counters.clock());
+        let new = (counted.steps - life.steps) as usize;
+        let last = push_of(counted.loss_last);
+        let Some(end) = life.open.iter().position(|push| *push == last).filter(|_| new > 0) else {
+            return;
+        };
+        for (back, push) in life.open[end + 1 - new..=end].iter().rev().enumerate() {
+            self.fates[*push] = Fate::Acknowledged;
+            // After a worker has registered anew its clock is 0, and its last steps' are forgotten.
+            self.clocks[*push] = clock.checked_sub(1 + back as u64);
         }
+        life.open.drain(..=end);
+        life.steps = counted.steps;
+    }
+
+    /// Opens a push of a process with these counts.
+    fn open(&mut self, counters: &Arc<Counters>) -> usize {
+        self.settle();
+        let push = self.fates.len();
+        self.fates.push(Fate::Unknown);
+        self.clocks.push(None);
+        let is_same = |life: &&mut Life| Arc::ptr_eq(&life.counters, counters);
+        match self.life.as_mut().filter(is_same) {
+            Some(life) => life.open.push(push),
+            None => {
+                let (counters, steps) = (counters.clone(), counters.steps());
+                self.life = Some(Life { counters, steps, open: vec![push] });
+            }
+        }
+        push
     }
 }
 
@@ -112,7 +165,8 @@ impl Ledger {
     pub fn next_life(&self) {
         for account in self.lock().iter_mut() {
             account.fates.fill(Fate::Unknown);
-            account.open = None;
+            account.clocks.fill(None);
+            account.life = None;
         }
     }
 
@@ -140,6 +194,38 @@ impl Ledger {
         let fates = accounts.iter().flat_map(|account| &account.fates);
         let acknowledged = fates.clone().filter(|fate| **fate == Fate::Acknowledged).count();
         (fates.count(), acknowledged)
+    }
+
+    /// How many steps the weights of some step were behind another worker's, or the worker's own,
+    /// acknowledged push at the most: weights for step `t` without the push of step `c` are `t - c`
+    /// behind, which the staleness bound bounds.
+    pub fn lag(&self) -> u64 {
+        let mut accounts = self.lock();
+        accounts.iter_mut().for_each(Account::settle);
+        let steps = accounts.iter().flat_map(|account| account.clocks.iter().zip(&account.seen));
+        let behind = steps.filter_map(|(clock, seen)| Some(((*clock)?, seen))).map(|(at, seen)| {
+            let clocks = accounts.iter().zip(seen).flat_map(|(account, seen)| {
+                let was_seen = seen.iter().copied().chain(std::iter::repeat(false));
+                account.clocks.iter().zip(was_seen)
+            });
+            let unseen = clocks.filter_map(|(clock, was_seen)| clock.filter(|_| !was_seen));
+            unseen.map(|clock| at.saturating_sub(clock)).max().unwrap_or(0)
+        });
+        behind.max().unwrap_or(0)
+    }
+
+    /// Which pushes of which host these weights are made of.
+    fn seen(&self, layout: &Layout, weights: &[f32]) -> Vec<Vec<bool>> {
+        let stride = self.shape.stride;
+        let is_in =
+            |elements: &[f32]| [0, stride / 2, stride - 1].iter().all(|&at| elements[at] == -1.0);
+        let pushes = |host: usize| {
+            let own = layout.position(&name(host)).map(|position| layout.range(position));
+            let all: Vec<bool> = weights[own.unwrap_or(0..0)].chunks(stride).map(is_in).collect();
+            let last = all.iter().rposition(|is_in| *is_in).map_or(0, |last| last + 1);
+            all[..last].to_vec()
+        };
+        (0..self.shape.hosts).map(pushes).collect()
     }
 
     /// Checks every element of the final weights; the first that is wrong.
@@ -210,28 +296,26 @@ impl Compute for Counting {
         self.ledger.shape.samples
     }
 
-    fn gradient(&mut self, _weights: &[f32], batch: &Batch) -> Result<Step, ComputeError> {
+    fn gradient(&mut self, weights: &[f32], batch: &Batch) -> Result<Step, ComputeError> {
         let shape = self.ledger.shape;
+        let seen = self.ledger.seen(&self.layout, weights);
         let mut accounts = self.ledger.lock();
         let account = &mut accounts[self.host];
-        account.settle();
-        let push = account.fates.len();
+        let push = account.open(&self.counters);
         if push >= shape.pushes_max {
             return Err(ComputeError(format!("host {} made {push} pushes", self.host)));
         }
-        account.fates.push(Fate::Unknown);
+        account.seen.push(seen);
         account.samples.push(match batch {
             Batch::Numbers(numbers) => numbers.clone(),
             Batch::Values { .. } => Vec::new(),
         });
-        let (steps_before, counters) = (self.counters.steps(), self.counters.clone());
-        account.open = Some(Open { push, steps_before, counters });
         let mut gradient = vec![0.0; self.layout.elements()];
         let first = self.layout.range(self.own).start + push * shape.stride;
         gradient[first..first + shape.stride].fill(1.0);
         let mut present = vec![false; self.layout.tensors().len()];
         present[self.own] = true;
-        Ok(Step { gradient, present, loss: 1.0, samples: batch.samples() as u64 })
+        Ok(Step { gradient, present, loss: loss_of(push), samples: batch.samples() as u64 })
     }
 
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {

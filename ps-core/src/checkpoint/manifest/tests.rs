@@ -18,6 +18,7 @@ fn settings(optimizer: &str) -> TrainingSettings {
         batch_size: 32,
         seed: 3,
         wire: crate::wire::Wire::default(),
+        pipeline_depth: 0,
     }
 }
 
@@ -77,6 +78,16 @@ fn an_unknown_format_is_refused_before_its_content() {
     let text = format!("{BEFORE_CRC}{crc:08x}{AFTER_CRC}{rest}");
     let error = Manifest::decode(&manifest_file(7), text.as_bytes()).unwrap_err();
     assert_eq!(error, ManifestError::Format { name: manifest_file(7), found: 2 });
+}
+
+/// Checkpoints of before there were pipelines say nothing of them.
+#[test]
+fn settings_without_a_pipeline_are_read() {
+    let text = serde_json::to_string(&TrainingSettings { pipeline_depth: 2, ..settings("sgd") });
+    let before = text.unwrap().replace(",\"pipeline_depth\":2", "");
+    assert!(!before.contains("pipeline"), "{before}");
+    let read: TrainingSettings = serde_json::from_str(&before).unwrap();
+    assert_eq!(read, settings("sgd"));
 }
 
 #[test]

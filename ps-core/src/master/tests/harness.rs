@@ -23,6 +23,7 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
             batch_size: 10,
             seed: 1,
             wire: crate::wire::Wire::default(),
+            pipeline_depth: 0,
         },
         lease: Duration::from_secs(10),
         step_timeout: Duration::from_secs(60),

@@ -1,0 +1,28 @@
+//! Server reflection: what the calls and their messages are, for clients without generated code.
+
+use ps_proto::FILE_DESCRIPTOR_SET;
+use ps_proto::v1::data_plane_server::SERVICE_NAME as DATA_PLANE;
+use ps_proto::v1::shard_control_server::SERVICE_NAME as SHARD_CONTROL;
+use tonic_reflection::server::{Builder, Error, v1, v1alpha};
+
+/// The service as it is, and as it was: grpcio's client still asks for `v1alpha`.
+///
+/// # Errors
+/// The descriptors that were built in are broken.
+pub(crate) fn services() -> Result<
+    (
+        v1::ServerReflectionServer<impl v1::ServerReflection>,
+        v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>,
+    ),
+    Error,
+> {
+    Ok((builder().build_v1()?, builder().build_v1alpha()?))
+}
+
+/// Knows all of our messages, and names the services that a server has.
+fn builder<'a>() -> Builder<'a> {
+    Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .with_service_name(DATA_PLANE)
+        .with_service_name(SHARD_CONTROL)
+}
