@@ -49,17 +49,11 @@ pub const WORKERS_MAX: u32 = 4096;
 /// Concurrent HTTP/2 streams of one connection: pushes, pulls waiting at the gate, control.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 1100;
 
-/// Bytes of chunks that a server receives at once. A push takes a chunk's worth before it reads
-/// one, so memory is bounded with any number of workers connected.
-pub const PUSH_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
-
-/// Bytes of weights on their way out of a server at once, with any number of workers that pull.
-pub const PULL_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
-
 /// Chunks of one pull that are copied before the connection takes them: 1 MiB.
 pub const PULL_CHUNKS_AHEAD_MAX: usize = 4;
 
-/// Milliseconds that a caller may leave sent weights unread before it loses its connection.
+/// Milliseconds that a caller may leave sent weights unread before it loses its connection, unless
+/// the server is told otherwise.
 pub const PULL_WAIT_MS_MAX: u64 = 10_000;
 
 /// Buffers of one chunk that a server keeps in each direction when nobody calls: 16 MiB.

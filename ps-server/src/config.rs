@@ -1,6 +1,7 @@
 //! The options of a server.
 
 use clap::Parser;
+use ps_core::limits;
 use ps_runtime::process::ProcessArgs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +37,19 @@ pub struct Args {
     /// on; give the master the same option.
     #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR", requires = "master")]
     pub checkpoints: Option<PathBuf>,
+    /// Mebibytes of chunks that are received and sent at once, whoever calls; beside the weights,
+    /// the optimizer's state and a window for each connection.
+    #[arg(long, env = "PS_BUFFER_MIB", default_value_t = 512, value_name = "MIB",
+        value_parser = clap::value_parser!(u64).range(1..=1024 * 1024))]
+    pub buffer_mib: u64,
+    /// Connections at once, each with a window of 8 MiB that its peer may fill.
+    #[arg(long, env = "PS_CONNECTIONS", default_value_t = 1024, value_name = "C",
+        value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub connections: u32,
+    /// Milliseconds that a caller may leave weights unread before its connection is cut.
+    #[arg(long, env = "PS_UNREAD_MS", default_value_t = limits::PULL_WAIT_MS_MAX, value_name = "MS",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub unread_ms: u64,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub process: ProcessArgs,
@@ -74,6 +88,8 @@ pub struct Config {
     pub master: Option<String>,
     /// Without a master: how long a silent worker counts as active.
     pub lease: Duration,
+    /// What callers may make the server hold.
+    pub bounds: Bounds,
     /// Whether pushes are deduplicated: only the test that proves the simulation's worth says no.
     pub dedup: bool,
 }
@@ -87,7 +103,33 @@ impl From<Args> for Config {
             advertise: args.advertise,
             master: args.master,
             lease: Duration::from_millis(args.lease_ms.max(1)),
+            bounds: Bounds {
+                buffer_bytes: usize::try_from(args.buffer_mib << 20).unwrap_or(usize::MAX),
+                connections: args.connections as usize,
+                unread: Duration::from_millis(args.unread_ms),
+            },
             dedup: true,
+        }
+    }
+}
+
+/// What callers may make a server hold beside the weights and the optimizer's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of chunks on their way in and out, half for each.
+    pub buffer_bytes: usize,
+    /// Connections, each with [`limits::CONNECTION_WINDOW_BYTES`] that its peer may fill.
+    pub connections: usize,
+    /// How long sent weights may stay unread.
+    pub unread: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            buffer_bytes: 512 << 20,
+            connections: 1024,
+            unread: Duration::from_millis(limits::PULL_WAIT_MS_MAX),
         }
     }
 }
@@ -95,6 +137,21 @@ impl From<Args> for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bounds_are_configured_and_checked() {
+        let parse = |args: &[&str]| {
+            Args::try_parse_from(["ps-server", "--shard", "0"].iter().chain(args)).map(Config::from)
+        };
+        assert_eq!(parse(&[]).unwrap().bounds, Bounds::default());
+        let given = ["--buffer-mib", "1", "--connections", "3", "--unread-ms", "70"];
+        let unread = Duration::from_millis(70);
+        let expected = Bounds { buffer_bytes: 1 << 20, connections: 3, unread };
+        assert_eq!(parse(&given).unwrap().bounds, expected);
+        for bad in ["--buffer-mib=0", "--connections=0", "--unread-ms=0"] {
+            assert!(parse(&[bad]).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_address_that_nobody_reaches_is_not_advertised() {

@@ -10,6 +10,7 @@ use ps_proto::v1::shard_control_server::ShardControlServer;
 use ps_runtime::advertise::advertised;
 use ps_runtime::files::Files;
 use ps_runtime::member::{self, Member};
+use ps_runtime::transport::limited;
 use ps_runtime::{Incoming, Lanes, Outside, Shutdown, Signal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +77,7 @@ pub async fn run(
     let lease = config.master.is_none().then_some(config.lease);
     let shard = Arc::new(Shard::new(shard_index, lease, config.dedup));
     let (clock, home) = (outside.clock.clone(), lanes.home());
-    let service = Service::new(&config.job, shard.clone(), clock, checkpoints, home);
+    let service = Service::new(&config.job, shard.clone(), clock, checkpoints, home, config.bounds);
     let data = DataPlaneCalls::new(service.clone());
     let control =
         ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
@@ -87,7 +88,7 @@ pub async fn run(
         .add_service(reflection)
         .add_service(reflection_alpha);
     let serving =
-        lanes.serve(incoming, move |connections| routes.clone().serve_with_incoming(connections));
+        lanes.serve(limited(incoming, config.bounds.connections), move |connections| routes.clone().serve_with_incoming(connections));
     let end = async {
         match &config.master {
             Some(master) => follow_master(&config, master, &address, &outside, shutdown).await,

@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Server};
 
@@ -34,6 +35,8 @@ pub struct Connection {
     hangup: Hangup,
     /// Read since the connection last let others go first.
     burst_bytes: usize,
+    /// Its place among those that a listener may have.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// Cuts a connection from outside, with all calls on it.
@@ -62,7 +65,7 @@ impl<T: AsyncRead + AsyncWrite + Send> ByteStream for T {}
 impl Connection {
     /// Wraps a byte stream.
     pub fn new(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self { stream: Box::pin(stream), hangup: Hangup::default(), burst_bytes: 0 }
+        Self { stream: Box::pin(stream), hangup: Hangup::default(), burst_bytes: 0, _place: None }
     }
 }
 
@@ -147,6 +150,26 @@ impl Accepted {
 
 /// Accepted connections, one by one.
 pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<Accepted>> + Send>>;
+
+/// At most so many connections at once; more are closed as soon as they are accepted.
+pub fn limited(incoming: Incoming, connections_max: usize) -> Incoming {
+    let places = Arc::new(Semaphore::new(connections_max));
+    Box::pin(incoming.filter_map(move |accepted| {
+        let place = places.clone().try_acquire_owned();
+        std::future::ready(match (accepted, place) {
+            (Ok(accepted), Ok(place)) => Some(Ok(Accepted::new(move || {
+                Ok(Connection { _place: Some(place), ..accepted.open()? })
+            }))),
+            (Err(error), _) => Some(Err(error)),
+            (Ok(_), Err(_)) => {
+                tracing::warn!(
+                    "a connection is refused: there are {connections_max} already; see --connections"
+                );
+                None
+            }
+        })
+    }))
+}
 
 /// Connections to be served by this runtime.
 pub type Connections = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
@@ -278,4 +301,44 @@ pub fn server() -> Server {
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+    use tokio::io::AsyncReadExt;
+
+    #[tokio::test]
+    async fn a_connection_that_is_hung_up_ends_whoever_reads_it() {
+        let (stream, _peer) = tokio::io::duplex(64);
+        let mut connection = Connection::new(stream);
+        let hangup = connection.connect_info();
+        let reading = tokio::spawn(async move { connection.read_u8().await });
+        tokio::task::yield_now().await;
+        hangup.hang_up();
+        let error = reading.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[test]
+    fn a_connection_that_always_has_bytes_lets_others_go_first() {
+        let mut connection = Connection::new(tokio::io::join(tokio::io::repeat(1), tokio::io::sink()));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut room = vec![0; 64 * 1024];
+        let mut bursts = Vec::new();
+        for _ in 0..3 {
+            let mut bytes = 0;
+            loop {
+                let mut buf = ReadBuf::new(&mut room);
+                match Pin::new(&mut connection).poll_read(&mut cx, &mut buf) {
+                    Poll::Ready(read) => read.unwrap(),
+                    Poll::Pending => break,
+                }
+                bytes += buf.filled().len();
+            }
+            bursts.push(bytes);
+        }
+        assert_eq!(bursts, [limits::READ_BURST_BYTES_MAX; 3]);
+    }
 }

@@ -10,7 +10,7 @@ use ps_proto::v1::shard_control_client::ShardControlClient;
 use ps_runtime::files::Files;
 use ps_runtime::shutdown::ShutdownTrigger;
 use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
-use ps_server::config::Config;
+use ps_server::config::{Bounds, Config};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
@@ -45,8 +45,21 @@ impl Server {
         Self::start_with(shard, None).await
     }
 
+    /// Starts the server of this shard with bounds of its own.
+    pub async fn start_bounded(shard: u32, bounds: Bounds) -> anyhow::Result<Self> {
+        Self::start_as(shard, None, bounds).await
+    }
+
     /// Starts the server of this shard with a place for its checkpoints.
     pub async fn start_with(shard: u32, checkpoints: Option<Files>) -> anyhow::Result<Self> {
+        Self::start_as(shard, checkpoints, Bounds::default()).await
+    }
+
+    async fn start_as(
+        shard: u32,
+        checkpoints: Option<Files>,
+        bounds: Bounds,
+    ) -> anyhow::Result<Self> {
         let (incoming, address) = transport::listen("127.0.0.1:0").await?;
         let address = address.to_string();
         let config = Config {
@@ -56,6 +69,7 @@ impl Server {
             advertise: None,
             master: None,
             lease: Duration::from_secs(10),
+            bounds,
             dedup: true,
         };
         let (trigger, shutdown) = Shutdown::new();

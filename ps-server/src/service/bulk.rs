@@ -84,7 +84,7 @@ impl Service {
         let (service, epoch) = (self.clone(), request.epoch);
         // The answer begins at once, so that the caller knows that it waits at the gate and not
         // for a server that died.
-        Ok(Weights::answer(&connection, bare, encoding, |weights| async move {
+        Ok(Weights::answer(&connection, bare, encoding, self.unread_max, |weights| async move {
             let clock = match puller {
                 None => Ok(0),
                 Some(Ok(puller)) => service.wait_for_gate(epoch, puller).await,
@@ -99,7 +99,8 @@ impl Service {
         let mut messages = pushes(request)?;
         let start = self.push_start(&mut messages).await?;
         let service = self.clone();
-        Ok(Weights::answer(&connection, wrapped, start.pull_encoding, |weights| async move {
+        let (encoding, unread) = (start.pull_encoding, self.unread_max);
+        Ok(Weights::answer(&connection, wrapped, encoding, unread, |weights| async move {
             if let Err(status) = service.push_and_pull(messages, start, &weights).await {
                 let _ = weights.send(Err(status)).await;
             }

@@ -12,13 +12,14 @@ mod weights;
 
 pub(crate) use bulk::DataPlaneCalls;
 
+use crate::config::Bounds;
 use crate::shard::Shard;
 use buffers::Buffers;
-use ps_core::limits;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_runtime::Clock;
 use ps_runtime::files::Files;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tonic::Status;
 
@@ -32,6 +33,8 @@ pub(crate) struct Service {
     buffers: Buffers,
     /// What chunks of weights are sent from.
     sent: Buffers,
+    /// How long they may stay unread.
+    unread_max: Duration,
     /// Held while a worker sends the start weights, or a checkpoint is restored.
     initialising: Arc<tokio::sync::Mutex<()>>,
     checkpoints: Option<Arc<checkpoint::Checkpoints>>,
@@ -46,13 +49,15 @@ impl Service {
         clock: Clock,
         checkpoints: Option<Files>,
         home: Option<Handle>,
+        bounds: Bounds,
     ) -> Self {
         Self {
             job: job.into(),
             shard,
             clock,
-            buffers: Buffers::new(limits::PUSH_BYTES_IN_FLIGHT_MAX),
-            sent: Buffers::new(limits::PULL_BYTES_IN_FLIGHT_MAX),
+            buffers: Buffers::new(bounds.buffer_bytes / 2),
+            sent: Buffers::new(bounds.buffer_bytes / 2),
+            unread_max: bounds.unread,
             initialising: Arc::default(),
             checkpoints: checkpoints.map(checkpoint::Checkpoints::new).map(Arc::new),
             home,

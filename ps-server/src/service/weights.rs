@@ -7,7 +7,7 @@ use super::Service;
 use super::buffers::Buffer;
 use crate::shard::Held;
 use http::{Extensions, Response};
-use ps_core::limits::{PULL_CHUNKS_AHEAD_MAX, PULL_WAIT_MS_MAX};
+use ps_core::limits::PULL_CHUNKS_AHEAD_MAX;
 use ps_core::wire::Encoding;
 use ps_proto::bulk::{self, Pieces};
 use ps_proto::convert::refusal::{self, Reason};
@@ -21,9 +21,6 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Bytes;
 
-/// How long a caller may leave what was sent unread.
-const WAIT_MAX: Duration = Duration::from_millis(PULL_WAIT_MS_MAX);
-
 /// How a call wraps a part of a pull: as it is, or in another message.
 type Wrap = fn(v1::PullMessage) -> Vec<Bytes>;
 
@@ -33,6 +30,7 @@ pub(super) struct Weights {
     hangup: Option<Hangup>,
     wrap: Wrap,
     encoding: Encoding,
+    unread_max: Duration,
 }
 
 /// Why sending ended early: nobody is there to be told.
@@ -44,6 +42,7 @@ impl Weights {
         connection: &Extensions,
         wrap: Wrap,
         encoding: Encoding,
+        unread_max: Duration,
         produce: impl FnOnce(Self) -> F,
     ) -> Response<Body>
     where
@@ -51,7 +50,7 @@ impl Weights {
     {
         let (sender, receiver) = mpsc::channel(PULL_CHUNKS_AHEAD_MAX);
         let hangup = connection.get::<Hangup>().cloned();
-        tokio::spawn(produce(Self { sender, hangup, wrap, encoding }));
+        tokio::spawn(produce(Self { sender, hangup, wrap, encoding, unread_max }));
         bulk::response(Box::pin(ReceiverStream::new(receiver)))
     }
 
@@ -100,10 +99,11 @@ impl Weights {
     }
 
     async fn in_time<T>(&self, step: impl Future<Output = T>) -> Result<T, Gone> {
-        match tokio::time::timeout(WAIT_MAX, step).await {
+        match tokio::time::timeout(self.unread_max, step).await {
             Ok(done) => Ok(done),
             Err(_) => {
-                tracing::warn!("a caller has read nothing for {WAIT_MAX:?}: its connection is cut");
+                let longest = self.unread_max;
+                tracing::warn!("a caller has read nothing for {longest:?}: its connection is cut");
                 self.hangup.iter().for_each(Hangup::hang_up);
                 Err(Gone)
             }

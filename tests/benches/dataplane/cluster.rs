@@ -37,7 +37,7 @@ impl Cluster {
         let (mut ours, mut raw) = (Vec::new(), Vec::new());
         let (mut our_places, mut raw_places, mut paths) = (vec![], vec![], vec![]);
         for shard in 0..servers {
-            let mut server = Peer::start(&["server", &shard.to_string(), &servers.to_string()])?;
+            let mut server = Peer::start(&["server", &shard.to_string(), "127.0.0.1"])?;
             our_places.push(server.line()?);
             ours.push(server);
             let path = sockets.path().join(shard.to_string()).display().to_string();
@@ -60,6 +60,16 @@ impl Cluster {
             crew.push(worker);
         }
         Ok(Self { bytes, servers: ours, raw, workers: crew, _sockets: sockets })
+    }
+
+    /// A worker's process.
+    pub(crate) fn worker(&mut self, index: usize) -> &mut Peer {
+        &mut self.workers[index]
+    }
+
+    /// A server's process.
+    pub(crate) fn server(&self, index: usize) -> &Peer {
+        &self.servers[index]
     }
 
     /// All workers do one step at once; how long the slowest took, in seconds.
@@ -128,7 +138,7 @@ fn show(title: &str, names: &[&'static str], ways: &Ways) {
 
 /// One worker, one server.
 pub(crate) fn one(rounds: usize) -> anyhow::Result<()> {
-    const WAYS: [&str; 13] = [
+    const WAYS: [&str; 14] = [
         "raw-push",
         "push",
         "greedy-push",
@@ -137,6 +147,7 @@ pub(crate) fn one(rounds: usize) -> anyhow::Result<()> {
         "greedy-pull",
         "raw-both",
         "both",
+        "bf16-both",
         "raw-unix-push",
         "unix-push",
         "raw-unix-pull",
@@ -145,6 +156,7 @@ pub(crate) fn one(rounds: usize) -> anyhow::Result<()> {
     ];
     let mut cluster = Cluster::start(1, 1, 64 << 20)?;
     cluster.step("open-unix")?;
+    cluster.step("open-bf16")?;
     let ways = cluster.measure(&WAYS, rounds)?;
     cluster.check()?;
     show("1 worker, 1 server, 64 MiB a step", &WAYS, &ways);
@@ -153,6 +165,8 @@ pub(crate) fn one(rounds: usize) -> anyhow::Result<()> {
     report::figure("push_over_best_raw", &over("push", "greedy-push"));
     report::figure("pull_over_raw", &over("pull", "raw-pull"));
     report::figure("push_pull_over_raw", &over("both", "raw-both"));
+    // Goodput counts what the values are worth as f32: the ratio is that of steps a second.
+    report::figure("bf16_over_f32", &over("bf16-both", "both"));
     report::figure("uds_over_raw_uds", &over("unix-push", "raw-unix-push"));
     report::figure("uds_pull_over_raw_uds", &over("unix-pull", "raw-unix-pull"));
     report::figure("uds_over_tcp", &over("unix-push", "push"));

@@ -9,10 +9,13 @@
 
 mod apply;
 mod cluster;
+mod flood;
+mod memory;
 mod ours;
 mod peer;
 mod raw;
 mod report;
+mod slow_link;
 mod small;
 mod usage;
 mod worker;
@@ -24,7 +27,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let ended = match words.as_slice() {
         ["role", "raw", sockets @ ..] => raw::serve(sockets),
-        ["role", "server", shard, shards, rest @ ..] => ours::serve(shard, shards, rest),
+        ["role", "server", shard, listen] => ours::serve(shard, listen),
         ["role", "worker", rest @ ..] => worker::run(rest),
         _ => run(&words),
     };
@@ -55,6 +58,15 @@ fn run(words: &[&str]) -> anyhow::Result<()> {
     }
     if wanted("many") {
         cluster::many(rounds)?;
+    }
+    if wanted("flood") {
+        flood::measure()?;
+    }
+    if wanted("memory") {
+        memory::measure()?;
+    }
+    if wanted("slow") {
+        slow_link::measure(rounds)?;
     }
     if is_full {
         cluster::full(rounds)?;

@@ -1,12 +1,13 @@
 //! A server and a client of the product, as its programs make them.
 
 use anyhow::Context;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use ps_core::model_spec::ModelSpec;
 use ps_core::optimizer::{Correction, Optimizer};
 use ps_core::wire::Wire;
 use ps_core::{Layout, TensorSpec};
 use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
-use ps_server::config::Config;
+use ps_server::config::{Bounds, Config};
 use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +19,13 @@ pub(crate) fn outside(connector: Connector) -> Outside {
     Outside { connector, clock: SystemClock::start(), seed: 1, metrics: Arc::new(|_| ()) }
 }
 
-/// Serves one shard on a free port, printed, until it is killed.
-pub(crate) fn serve(shard: &str, _shards: &str, rest: &[&str]) -> anyhow::Result<()> {
+/// Serves one shard on a free port of this address, printed, until it is killed.
+pub(crate) fn serve(shard: &str, listen: &str) -> anyhow::Result<()> {
     let shard = shard.parse()?;
-    anyhow::ensure!(rest.is_empty(), "unexpected {rest:?}");
     // As `ps_runtime::process::run` makes it.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (incoming, address) = transport::listen("127.0.0.1:0").await?;
+        let (incoming, address) = transport::listen(&format!("{listen}:0")).await?;
         let address = address.to_string();
         println!("{address}");
         let config = Config {
@@ -35,6 +35,7 @@ pub(crate) fn serve(shard: &str, _shards: &str, rest: &[&str]) -> anyhow::Result
             advertise: None,
             master: None,
             lease: Duration::from_secs(3600),
+            bounds: Bounds::default(),
             dedup: true,
         };
         let (_trigger, shutdown) = Shutdown::new();
@@ -53,12 +54,36 @@ pub(crate) fn serve(shard: &str, _shards: &str, rest: &[&str]) -> anyhow::Result
     })
 }
 
-/// A worker's client with a model of one tensor, its gradient and its weights.
+/// Elements of a small push: 4 KiB.
+const SMALL_ELEMENTS: usize = 1024;
+
+fn client(
+    worker: u32,
+    addresses: &[String],
+    connector: Connector,
+    wire: Wire,
+) -> anyhow::Result<Client> {
+    let config = ClientConfig {
+        job: JOB.into(),
+        worker,
+        incarnation: 1,
+        epoch: 0,
+        addresses: addresses.to_vec(),
+        patience: Duration::from_secs(60),
+        attempt: Duration::from_secs(60),
+        wire,
+    };
+    Ok(Client::new(config, &outside(connector))?)
+}
+
+/// A worker's client with a model of two tensors, its gradients and its weights.
 pub(crate) struct Ours {
     client: Client,
     gradient: Gradient,
-    pub(crate) weights: Weights,
-    elements: usize,
+    /// Covers nothing but the last few elements.
+    small: Gradient,
+    weights: Weights,
+    model: ModelSpec,
     clock: u64,
     pushes: u64,
 }
@@ -75,31 +100,56 @@ impl Ours {
         addresses: &[String],
         bytes: usize,
         connector: Connector,
+        wire: Wire,
     ) -> anyhow::Result<Self> {
         let elements = bytes / size_of::<f32>();
-        let config = ClientConfig {
-            job: JOB.into(),
-            worker,
-            incarnation: 1,
-            epoch: 0,
-            addresses: addresses.to_vec(),
-            patience: Duration::from_secs(60),
-            attempt: Duration::from_secs(60),
-            wire: Wire::default(),
-        };
-        let client = Client::new(config, &outside(connector))?;
+        let client = client(worker, addresses, connector, wire)?;
+        let tensor = |name, elements| TensorSpec::trainable(name, [elements]);
+        let small = SMALL_ELEMENTS.min(elements / 2);
+        let tensors = vec![tensor("a", elements - small), tensor("b", small)];
         let model = ModelSpec {
-            layout: Layout::new(vec![TensorSpec::trainable("a", [elements])])?,
+            layout: Layout::new(tensors)?,
             optimizer: Optimizer::parse("sgd", None, None)?,
             correction: Correction::Auto,
             bound: None,
             shards: u32::try_from(addresses.len())?,
         };
         client.init(&model, &vec![0.0; elements]).await?;
-        let values = (0..elements).map(value).collect();
-        let gradient = Gradient::new(Arc::new(model.layout.clone()), values, vec![true], 0.0);
+        let layout = Arc::new(model.layout.clone());
+        let values: Vec<f32> = (0..elements).map(value).collect();
+        let small = Gradient::new(layout.clone(), values.clone(), vec![false, true], 0.0);
+        let gradient = Gradient::new(layout, values, vec![true, true], 0.0);
         let weights = Weights::new(&model);
-        Ok(Self { client, gradient, weights, elements, clock: 0, pushes: 0 })
+        Ok(Self { client, gradient, small, weights, model, clock: 0, pushes: 0 })
+    }
+
+    /// Another worker with the same gradient, over a connection of its own.
+    pub(crate) fn sibling(&self, worker: u32, addresses: &[String]) -> anyhow::Result<Self> {
+        Ok(Self {
+            client: client(worker, addresses, Connector::tcp(), Wire::default())?,
+            gradient: self.gradient.clone(),
+            small: self.small.clone(),
+            weights: Weights::new(&self.model),
+            model: self.model.clone(),
+            clock: 0,
+            pushes: 0,
+        })
+    }
+
+    /// Pushes a few elements.
+    pub(crate) async fn push_small(&mut self) -> anyhow::Result<()> {
+        self.weights.set_clock(self.clock);
+        self.client.push(&self.small, 1.0, &self.weights).await?;
+        self.clock += 1;
+        Ok(())
+    }
+
+    /// Pushes the gradient so often, with so many pushes under way at once.
+    pub(crate) async fn push_many(&mut self, count: u64, at_once: usize) -> anyhow::Result<()> {
+        let pushes = (0..count).map(|_| self.client.push(&self.gradient, 1.0, &self.weights));
+        stream::iter(pushes).buffer_unordered(at_once).try_for_each(|_| async { Ok(()) }).await?;
+        self.pushes += count;
+        Ok(())
     }
 
     /// Pushes the gradient at rate 1.
@@ -130,7 +180,7 @@ impl Ours {
         self.client.read(&mut self.weights).await?;
         let pushes = all_pushes.unwrap_or(self.pushes) as f32;
         let found = self.weights.values();
-        anyhow::ensure!(found.len() == self.elements, "{} weights", found.len());
+        anyhow::ensure!(found.len() == self.model.layout.elements(), "{} weights", found.len());
         let wrong = (0..found.len()).find(|&index| found[index] != -pushes * value(index));
         match wrong {
             None => Ok(()),

@@ -15,7 +15,17 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts this program in another role.
     pub(crate) fn start(role: &[&str]) -> anyhow::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        Self::spawn(Command::new(std::env::current_exe()?), role)
+    }
+
+    /// Starts it in a network namespace.
+    pub(crate) fn start_in(namespace: &str, role: &[&str]) -> anyhow::Result<Self> {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(std::env::current_exe()?);
+        Self::spawn(command, role)
+    }
+
+    fn spawn(mut command: Command, role: &[&str]) -> anyhow::Result<Self> {
         command.arg("role").args(role).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("starting a peer")?;
         let input = child.stdin.take().context("no input")?;

@@ -6,6 +6,9 @@ use super::report::{self, Samples};
 /// Steps of each way in one round.
 const STEPS: usize = 300;
 
+/// Pushes of one round with many under way at once.
+const PIPELINED: u64 = 20_000;
+
 /// One after another on an idle machine, beside a ping-pong by hand.
 pub(crate) fn measure(rounds: usize) -> anyhow::Result<()> {
     let mut cluster = Cluster::start(1, 1, 4 << 10)?;
@@ -25,6 +28,11 @@ pub(crate) fn measure(rounds: usize) -> anyhow::Result<()> {
             all.0.extend(round.0);
         }
     }
+    let (mut rates, mut unix_rates) = (Samples::default(), Samples::default());
+    for _ in 0..rounds {
+        rates.push(PIPELINED as f64 / cluster.step(&format!("many {PIPELINED}"))?);
+        unix_rates.push(PIPELINED as f64 / cluster.step(&format!("unix-many {PIPELINED}"))?);
+    }
     cluster.check()?;
     println!("\n4 KiB pushes one after another, microseconds");
     for (way, all) in ways.iter().zip(&all) {
@@ -37,5 +45,7 @@ pub(crate) fn measure(rounds: usize) -> anyhow::Result<()> {
     report::single("small_raw_p50_us", raw.median());
     report::figure("small_push_over_raw", &medians[1].over(&medians[0]));
     report::figure("small_unix_push_over_raw", &medians[3].over(&medians[2]));
+    report::figure("small_pushes_per_s", &rates);
+    report::figure("small_unix_pushes_per_s", &unix_rates);
     Ok(())
 }

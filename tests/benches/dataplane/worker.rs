@@ -5,6 +5,7 @@
 use super::ours::Ours;
 use super::raw::{self, Greedy, Operation};
 use anyhow::{Context, bail, ensure};
+use ps_core::wire::{Encoding, Wire};
 use ps_runtime::Connector;
 use std::io::Write;
 use std::time::Instant;
@@ -18,6 +19,9 @@ pub(crate) const MESSAGE_BYTES: usize = 4 << 20;
 pub(crate) fn pattern(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|index| (index % 251) as u8).collect()
 }
+
+const F32: Wire = Wire { push: Encoding::F32, pull: Encoding::F32, top_k: None };
+const BF16: Wire = Wire { push: Encoding::Bf16, pull: Encoding::Bf16, top_k: None };
 
 /// Where everybody is.
 struct Places {
@@ -64,9 +68,9 @@ async fn work(places: &Places) -> anyhow::Result<()> {
     let (worker, bytes) = (places.worker, places.bytes);
     let mut ours = match places.ours.is_empty() {
         true => None,
-        false => Some(Ours::start(2 * worker, &places.ours, bytes, Connector::tcp()).await?),
+        false => Some(Ours::start(4 * worker, &places.ours, bytes, Connector::tcp(), F32).await?),
     };
-    let mut local: Option<Ours> = None;
+    let (mut local, mut short): (Option<Ours>, Option<Ours>) = (None, None);
     println!("ready");
     let mut line = String::new();
     loop {
@@ -94,10 +98,27 @@ async fn work(places: &Places) -> anyhow::Result<()> {
             "unix-both" => local.as_mut().context("not open")?.push_pull().await?,
             "open-unix" => {
                 let connector = Connector::local_first();
-                local = Some(Ours::start(2 * worker + 1, &places.ours, bytes, connector).await?);
+                local =
+                    Some(Ours::start(4 * worker + 1, &places.ours, bytes, connector, F32).await?);
+            }
+            "open-bf16" => {
+                let (tcp, wire) = (Connector::tcp(), BF16);
+                short = Some(Ours::start(4 * worker + 2, &places.ours, bytes, tcp, wire).await?);
+            }
+            "bf16-both" => short.as_mut().context("not open")?.push_pull().await?,
+            "small" => ours.as_mut().context("no server")?.push_small().await?,
+            "many" => ours.as_mut().context("no server")?.push_many(rest.parse()?, 256).await?,
+            "unix-many" => local.as_mut().context("not open")?.push_many(rest.parse()?, 256).await?,
+            "flood" => ours.as_mut().context("no server")?.push_many(rest.parse()?, 4).await?,
+            "crowd" => {
+                let first = ours.as_ref().context("no server")?;
+                let crowd = (0..rest.parse()?).map(|other| first.sibling(100 + other, &places.ours));
+                let mut crowd = crowd.collect::<anyhow::Result<Vec<_>>>()?;
+                let pushes = crowd.iter_mut().map(Ours::push);
+                futures_util::future::try_join_all(pushes).await?;
             }
             "pushes" => {
-                let pushes = [&ours, &local].map(|one| one.as_ref().map_or(0, Ours::pushes));
+                let pushes = [&ours, &local, &short].map(|one| one.as_ref().map_or(0, Ours::pushes));
                 println!("{}", pushes.iter().sum::<u64>());
                 continue;
             }

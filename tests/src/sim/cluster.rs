@@ -6,7 +6,7 @@ use ps_core::optimizer::{Correction, Optimizer};
 use ps_core::schedule::LearningRate;
 use ps_core::settings::TrainingSettings;
 use ps_core::wire::Wire;
-use ps_server::config::Config as ServerConfig;
+use ps_server::config::{Bounds, Config as ServerConfig};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -239,6 +239,7 @@ impl Scenario {
             advertise: None,
             master,
             lease: LEASE,
+            bounds: Bounds::default(),
             dedup: self.dedup,
         }
     }
