@@ -87,8 +87,9 @@ pub async fn run(
         .add_service(control)
         .add_service(reflection)
         .add_service(reflection_alpha);
-    let serving =
-        lanes.serve(limited(incoming, config.bounds.connections), move |connections| routes.clone().serve_with_incoming(connections));
+    let serving = lanes.serve(limited(incoming, config.bounds.connections), move |connections| {
+        routes.clone().serve_with_incoming(connections)
+    });
     let end = async {
         match &config.master {
             Some(master) => follow_master(&config, master, &address, &outside, shutdown).await,

@@ -17,8 +17,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Server};
 
@@ -323,7 +323,8 @@ mod tests {
 
     #[test]
     fn a_connection_that_always_has_bytes_lets_others_go_first() {
-        let mut connection = Connection::new(tokio::io::join(tokio::io::repeat(1), tokio::io::sink()));
+        let mut connection =
+            Connection::new(tokio::io::join(tokio::io::repeat(1), tokio::io::sink()));
         let mut cx = Context::from_waker(Waker::noop());
         let mut room = vec![0; 64 * 1024];
         let mut bursts = Vec::new();

@@ -32,7 +32,11 @@ async fn server(bounds: Bounds, elements: usize) -> (Server, ModelSpec) {
     let chunks = (0..).zip(model.partition().chunks(0));
     let messages = chunks.map(move |(index, range)| v1::InitMessage {
         header: header.take(),
-        chunks: vec![v1::ChunkPayload { index, values: bytes(&values[range]), ..Default::default() }],
+        chunks: vec![v1::ChunkPayload {
+            index,
+            values: bytes(&values[range]),
+            ..Default::default()
+        }],
     });
     server.data().init(tokio_stream::iter(messages.collect::<Vec<_>>())).await.unwrap();
     (server, model)
@@ -137,7 +141,9 @@ async fn many_pushes_share_a_call_and_are_each_applied_once() {
     let particular: Vec<_> = answers.into_iter().flat_map(|answer| answer.particular).collect();
     let refused = particular.iter().find(|answer| answer.seq == 3).unwrap().reply.clone().unwrap();
     assert_eq!(refused.refused[0].reason(), Refused::NonFiniteGradient);
-    let again = particular.iter().find(|answer| answer.seq == 1 && answer.reply.as_ref().unwrap().duplicate);
+    let again = particular
+        .iter()
+        .find(|answer| answer.seq == 1 && answer.reply.as_ref().unwrap().duplicate);
     assert!(again.is_some(), "{particular:?}");
     assert_eq!(server.weights().await.unwrap(), [-4.0; 5]);
 }
@@ -167,7 +173,9 @@ async fn a_caller_that_does_not_read_loses_its_connection_and_nobody_else_does()
     let mut elements = 0;
     let cut = loop {
         match unread.message().await {
-            Ok(Some(part)) => elements += part.chunks.iter().map(|c| c.values.len() / 4).sum::<usize>(),
+            Ok(Some(part)) => {
+                elements += part.chunks.iter().map(|c| c.values.len() / 4).sum::<usize>()
+            }
             Ok(None) => panic!("all {elements} of {LARGE} elements came"),
             Err(status) => break status,
         }

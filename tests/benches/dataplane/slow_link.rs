@@ -22,7 +22,9 @@ impl Link {
         let (server, worker) = (&link.server, &link.worker);
         ip(&format!("netns add {server}"))?;
         ip(&format!("netns add {worker}"))?;
-        ip(&format!("link add {server} netns {server} type veth peer name {worker} netns {worker}"))?;
+        ip(&format!(
+            "link add {server} netns {server} type veth peer name {worker} netns {worker}"
+        ))?;
         for (name, address) in [(server, SERVER), (worker, WORKER)] {
             ip(&format!("-n {name} addr add {address}/24 dev {name}"))?;
             ip(&format!("-n {name} link set {name} up"))?;

@@ -108,17 +108,21 @@ async fn work(places: &Places) -> anyhow::Result<()> {
             "bf16-both" => short.as_mut().context("not open")?.push_pull().await?,
             "small" => ours.as_mut().context("no server")?.push_small().await?,
             "many" => ours.as_mut().context("no server")?.push_many(rest.parse()?, 256).await?,
-            "unix-many" => local.as_mut().context("not open")?.push_many(rest.parse()?, 256).await?,
+            "unix-many" => {
+                local.as_mut().context("not open")?.push_many(rest.parse()?, 256).await?
+            }
             "flood" => ours.as_mut().context("no server")?.push_many(rest.parse()?, 4).await?,
             "crowd" => {
                 let first = ours.as_ref().context("no server")?;
-                let crowd = (0..rest.parse()?).map(|other| first.sibling(100 + other, &places.ours));
+                let crowd =
+                    (0..rest.parse()?).map(|other| first.sibling(100 + other, &places.ours));
                 let mut crowd = crowd.collect::<anyhow::Result<Vec<_>>>()?;
                 let pushes = crowd.iter_mut().map(Ours::push);
                 futures_util::future::try_join_all(pushes).await?;
             }
             "pushes" => {
-                let pushes = [&ours, &local, &short].map(|one| one.as_ref().map_or(0, Ours::pushes));
+                let pushes =
+                    [&ours, &local, &short].map(|one| one.as_ref().map_or(0, Ours::pushes));
                 println!("{}", pushes.iter().sum::<u64>());
                 continue;
             }
