@@ -13,7 +13,8 @@ pub const BATCH_SIZE: u64 = 32;
 /// Default of `--staleness-bound`: lets unequal workers run apart, yet keeps gradients useful.
 pub const STALENESS_BOUND: u64 = 8;
 
-/// Default of `--pipeline-depth`, where the staleness bound allows it.
+/// Default of `--pipeline-depth`: on the machines that it was measured on, more costs more than it
+/// hides (docs/performance.md).
 pub const PIPELINE_DEPTH: u64 = 0;
 
 /// How to train. Options left out have the defaults that the help names.
@@ -98,13 +99,11 @@ impl TrainingArgs {
             self.cosine_minimum,
         )?;
         let warmup = self.warmup.unwrap_or(0.0);
-        let staleness_bound = bound(self.staleness_bound.as_deref())?;
-        let pipeline_depth = staleness_bound.map_or(PIPELINE_DEPTH, |b| b.min(PIPELINE_DEPTH));
         let settings = TrainingSettings {
             optimizer,
             learning_rate: LearningRate { base, schedule, warmup },
             staleness_correction: correction(self.staleness_correction.as_deref())?,
-            staleness_bound,
+            staleness_bound: bound(self.staleness_bound.as_deref())?,
             clip_norm: self.clip_norm,
             passes: self.passes.unwrap_or(PASSES),
             batch_size: self.batch_size.unwrap_or(BATCH_SIZE),
@@ -114,7 +113,7 @@ impl TrainingArgs {
                 pull: encoding("wire-pull", self.wire_pull.as_deref())?,
                 top_k: self.top_k,
             },
-            pipeline_depth: self.pipeline_depth.unwrap_or(pipeline_depth),
+            pipeline_depth: self.pipeline_depth.unwrap_or(PIPELINE_DEPTH),
         };
         settings.validate()?;
         Ok(settings)
@@ -286,7 +285,7 @@ mod tests {
         let error = deep(17, "none").settings().unwrap_err().to_string();
         assert!(error.contains("--pipeline-depth: found 17"), "{error}");
         let lockstep = TrainingArgs { staleness_bound: Some("0".into()), ..Default::default() };
-        assert_eq!(lockstep.settings().unwrap().pipeline_depth, 0, "whatever the default is");
+        assert!(lockstep.settings().is_ok(), "the default suits every bound");
         let bad = TrainingArgs { passes: Some(0), ..Default::default() };
         assert!(bad.settings().unwrap_err().to_string().contains("--passes"));
         let bad = TrainingArgs { optimizer: Some("sdg".into()), ..Default::default() };

@@ -40,8 +40,8 @@ class Client:
         self.reflection = ProtoReflectionDescriptorDatabase(self.channel)
         self.pool = descriptor_pool.DescriptorPool(self.reflection)
 
-    def message(self, name, **fields):
-        descriptor = self.pool.FindMessageTypeByName(f"ps.v1.{name}")
+    def message(self, kind, /, **fields):
+        descriptor = self.pool.FindMessageTypeByName(f"ps.v1.{kind}")
         return message_factory.GetMessageClass(descriptor)(**fields)
 
     def call(self, method, requests):

@@ -1,10 +1,12 @@
-//! One training step: pull, compute, clip, push. The only place where client and model meet.
+//! One training step: pull, compute, clip, push. Here and in `exchange` alone client and model meet.
+
+mod exchange;
 
 use super::buffers::Buffers;
-use super::pipeline::{Exchanged, Pipeline, Sent, Waiting};
-use super::{Counters, Error, clip};
-use crate::client::{Client, Gradient, PushReport, Weights};
-use crate::compute::{Batch, Compute, ComputeError, ComputeOn, Evaluation, Step};
+use super::pipeline::Pipeline;
+use super::{Counters, Error};
+use crate::client::{Client, PushReport, Weights};
+use crate::compute::{Batch, Compute, ComputeError, ComputeOn, Evaluation};
 use ps_core::Layout;
 use ps_core::ids::Clock;
 use ps_core::limits::PIPELINE_DEPTH_MAX;
@@ -142,111 +144,6 @@ impl Trainer {
         self.counters.spent(computed - pulled, (pulled - begun) + (done - computed));
         self.counters.take_traffic(&self.client);
         Ok(outcomes)
-    }
-
-    /// Sends a step's gradient on its way, and asks for the weights of the step that comes `depth`
-    /// after the next, if there will be one.
-    async fn send(&mut self, step: Step, progress: f64, following: u64) -> Result<(), Error> {
-        let rate = self.settings.learning_rate.rate(progress);
-        let sent = Sent { clock: self.clock, loss: step.loss, samples: step.samples };
-        let mut values = step.gradient;
-        if let Some(norm_max) = self.settings.clip_norm {
-            clip::clip_global_norm(&mut values, norm_max);
-        }
-        let gradient = Gradient::new(self.layout.clone(), values, step.present, step.loss);
-        let mut engine = self.engine.lock().await;
-        let weights = engine.weights.get_or_insert_with(|| self.buffers.take());
-        weights.set_clock(self.clock);
-        let push = self.client.number(&gradient, rate, weights).await;
-        self.clock += 1;
-        let pulls = following > u64::from(self.pipeline.depth());
-        // What is no longer needed becomes room for weights to come.
-        let done_with = if self.clock >= self.fresh_until { engine.weights.take() } else { None };
-        drop(engine);
-        let room = match (pulls, done_with) {
-            (true, weights) => Some(weights.unwrap_or_else(|| self.buffers.take())),
-            (false, weights) => {
-                weights.into_iter().for_each(|weights| self.buffers.put(weights));
-                None
-            }
-        };
-        self.pipeline.begin(sent, push, room);
-        Ok(())
-    }
-
-    /// Waits until the next step may be computed.
-    async fn make_room(&mut self) -> Result<Vec<StepOutcome>, Error> {
-        let mut outcomes = Vec::new();
-        while self.pipeline.is_over_full() {
-            outcomes.extend(self.settle_oldest().await?);
-        }
-        if self.lifted_to > self.clock {
-            // What is under way was asked for at a clock that no longer counts.
-            outcomes.extend(self.settle().await?);
-            self.clock = self.lifted_to;
-        }
-        Ok(outcomes)
-    }
-
-    /// Waits for everything under way; the steps that were acknowledged, oldest first. The next step
-    /// begins with fresh weights.
-    ///
-    /// # Errors
-    /// The worker was superseded, or a server is away.
-    pub async fn settle(&mut self) -> Result<Vec<StepOutcome>, Error> {
-        let mut outcomes = Vec::new();
-        while !self.pipeline.is_empty() {
-            outcomes.extend(self.settle_oldest().await?);
-        }
-        self.fresh_until = 0;
-        Ok(outcomes)
-    }
-
-    /// Gives up everything under way: whether it was applied, nobody learns, but never twice.
-    pub async fn give_up(&mut self) {
-        self.pipeline.give_up().await;
-        self.fresh_until = 0;
-    }
-
-    async fn settle_oldest(&mut self) -> Result<Option<StepOutcome>, Error> {
-        let Some((sent, Exchanged { report, pulled })) = self.pipeline.oldest().await? else {
-            return Ok(None);
-        };
-        let Sent { clock, loss, samples } = sent;
-        self.counters.stepped(samples, loss, clock + 1, &report);
-        if let Some((weights, lifted)) = pulled {
-            self.lifted_to = self.lifted_to.max(lifted);
-            self.accept(weights).await;
-        }
-        Ok(Some(StepOutcome { loss, samples, report }))
-    }
-
-    /// Takes weights in hand when they are for the next step.
-    async fn accept(&mut self, weights: Weights) {
-        let mut engine = self.engine.lock().await;
-        let done_with = if weights.clock() == self.clock {
-            self.fresh_until = self.clock + 1;
-            engine.weights.replace(weights)
-        } else {
-            Some(weights)
-        };
-        done_with.into_iter().for_each(|weights| self.buffers.put(weights));
-    }
-
-    /// Makes the weights in hand those for the next step, and for the steps until the first
-    /// exchange that is sent from now on brings some.
-    async fn refresh(&mut self, following: u64) -> Result<(), Error> {
-        if self.clock < self.fresh_until {
-            return Ok(());
-        }
-        let ahead = following.min(u64::from(self.pipeline.depth())) as u32;
-        let mut engine = self.engine.lock().await;
-        let _waiting = Waiting::new(&self.counters);
-        let weights = engine.weights.get_or_insert_with(|| self.buffers.take());
-        self.client.pull_for_steps(self.clock, ahead, weights).await?;
-        self.clock = weights.clock();
-        self.fresh_until = self.clock + 1 + u64::from(ahead);
-        Ok(())
     }
 
     /// Training samples of the model's data.
