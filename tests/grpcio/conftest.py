@@ -123,9 +123,16 @@ def chunked(data):
     return [data[start:end] for start, end in zip(cuts, cuts[1:])]
 
 
+def parted(replies):
+    """The acknowledgement and the pull of a PushPull, which may come in any order."""
+    pushes = [reply.push for reply in replies if reply.WhichOneof("kind") == "push"]
+    assert len(pushes) == 1
+    return pushes[0], [reply.pull for reply in replies if reply.WhichOneof("kind") == "pull"]
+
+
 def received(messages):
-    """The values of a pull, whose chunks come in order."""
-    chunks = [chunk for message in messages for chunk in message.chunks]
+    """The values of a pull; with a push its chunks come in the order in which they are ready."""
+    chunks = sorted((c for message in messages for c in message.chunks), key=lambda c: c.index)
     assert [chunk.index for chunk in chunks] == list(range(messages[0].header.chunks_total))
     return b"".join(chunk.values for chunk in chunks)
 

@@ -2,7 +2,7 @@
 
 import grpc
 import pytest
-from conftest import JOB, floats, received, values
+from conftest import JOB, floats, parted, received, values
 
 ELEMENTS = 5
 
@@ -48,8 +48,18 @@ def test_a_push_is_applied_once_however_often_it_comes(client):
 def test_one_call_pushes_and_pulls(client):
     client.init(ELEMENTS)
     replies = client.call("PushPull", client.push_messages(0, floats([1.0] * ELEMENTS)))
-    assert replies[0].WhichOneof("kind") == "push" and not replies[0].push.duplicate
-    assert values(received([reply.pull for reply in replies[1:]])) == [-1.0] * ELEMENTS
+    push, pull = parted(replies)
+    assert not push.duplicate
+    assert values(received(pull)) == [-1.0] * ELEMENTS
+
+
+def test_many_pushes_share_a_call(client):
+    client.init(ELEMENTS)
+    pushes = [client.push_messages(seq, floats([1.0] * ELEMENTS)) for seq in range(50)]
+    replies = client.call("PushMany", [message for push in pushes for message in push])
+    applied = [reply.applied for reply in replies]
+    assert applied == sorted(applied) and applied[-1] == 50
+    assert values(client.pull()) == [-50.0] * ELEMENTS
 
 
 def test_messages_of_4_mib_pass(client):
@@ -62,8 +72,9 @@ def test_messages_of_4_mib_pass(client):
     replies = client.call("PushPull", messages)
     expected = floats([-float(i % 1000) for i in range(elements)])
     # 0.0 - 0.0 and -0.0 are equal, but not alike.
-    assert values(received([reply.pull for reply in replies[1:]])) == values(expected)
-    assert client.pull() == received([reply.pull for reply in replies[1:]])
+    _, pull = parted(replies)
+    assert values(received(pull)) == values(expected)
+    assert client.pull() == received(pull)
 
 
 def test_a_message_above_4_mib_is_refused(client):
