@@ -148,6 +148,19 @@ async fn many_pushes_share_a_call_and_are_each_applied_once() {
     assert_eq!(server.weights().await.unwrap(), [-4.0; 5]);
 }
 
+/// The server went round for ever when a call ended before its last pushes were answered.
+#[tokio::test]
+async fn regression_a_call_that_ends_is_told_its_last_pushes() {
+    let server = Server::start(0).await.unwrap();
+    server.init().await.unwrap();
+    let pushes: Vec<_> = (0..10).map(|seq| push(seq, &[1.0; 5])).collect();
+    let mut replies =
+        server.data().push_many(tokio_stream::iter(pushes)).await.unwrap().into_inner();
+    let (answers, status) = answers(&mut replies).await;
+    assert!(status.is_none(), "{status:?}");
+    assert_eq!(answers.last().unwrap().applied, 10);
+}
+
 async fn answers(
     replies: &mut Streaming<v1::PushManyReply>,
 ) -> (Vec<v1::PushManyReply>, Option<tonic::Status>) {

@@ -20,7 +20,8 @@ struct Many {
     header: Option<v1::PushHeader>,
     reply: v1::PushManyReply,
     untold: usize,
-    failed: Option<Status>,
+    /// How the call ended, when it has.
+    end: Option<Result<(), Status>>,
 }
 
 impl Service {
@@ -36,7 +37,7 @@ impl Service {
             header: None,
             reply: v1::PushManyReply::default(),
             untold: 0,
-            failed: None,
+            end: None,
         };
         Ok(bulk::response(Box::pin(stream::try_unfold(many, |mut many| async move {
             Ok(many.next_reply().await?.map(|reply| (reply.pieces(), many)))
@@ -49,7 +50,7 @@ impl Many {
     async fn next_reply(&mut self) -> Result<Option<v1::PushManyReply>, Status> {
         loop {
             let is_time = self.untold >= PUSHES_PER_ANSWER_MAX
-                || self.failed.is_some()
+                || self.end.is_some()
                 || !self.messages.is_ready();
             if self.untold > 0 && is_time {
                 self.untold = 0;
@@ -57,15 +58,14 @@ impl Many {
                 let next = v1::PushManyReply { applied, particular: Vec::new() };
                 return Ok(Some(std::mem::replace(&mut self.reply, next)));
             }
-            if let Some(status) = self.failed.take() {
-                return Err(status);
+            // What was applied before the end is said first.
+            if let Some(end) = self.end.take() {
+                return end.map(|()| None);
             }
             match self.take_one().await {
                 Ok(true) => self.untold += 1,
-                Ok(false) if self.untold == 0 => return Ok(None),
-                Ok(false) => (),
-                // What was applied before it is said first.
-                Err(status) => self.failed = Some(status),
+                Ok(false) => self.end = Some(Ok(())),
+                Err(status) => self.end = Some(Err(status)),
             }
         }
     }
