@@ -112,7 +112,7 @@ impl Killed {
     /// What must be true of a second life that ended well.
     fn check(&self, ran: Ran, from: Option<u64>) -> Outcome {
         let seed = self.seed;
-        assert_eq!(ran.outcome.result("master"), &Ok(0), "seed {seed}");
+        assert_eq!(ran.outcome.result("master"), &Ok(0), "seed {seed}: {:?}", ran.outcome.hosts);
         assert_eq!(ran.outcome.violation, None, "seed {seed}");
         assert_eq!(ran.report["resumed"]["checkpoint"].as_u64(), from, "seed {seed}");
         let missing = self.ledger.missing(&ran.weights, PASSES);

