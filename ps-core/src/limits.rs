@@ -59,10 +59,6 @@ pub const PULL_WAIT_MS_MAX: u64 = 10_000;
 /// Buffers of one chunk that a server keeps in each direction when nobody calls: 16 MiB.
 pub const BUFFERS_KEPT_MAX: usize = 64;
 
-/// Bytes of a push to one shard that goes on the call for small pushes: above, a call of its own
-/// costs nothing beside the bytes, and does not hold up others.
-pub const SMALL_PUSH_BYTES_MAX: usize = 64 * 1024;
-
 /// Pushes of one call that one answer stands for, where they come faster than they are answered.
 pub const PUSHES_PER_ANSWER_MAX: usize = 64;
 

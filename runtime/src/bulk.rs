@@ -1,26 +1,12 @@
 //! Bulk calls over a channel, past the generated client: see `ps_proto::bulk` for why.
 
-use futures_util::Stream;
 use http::Request;
 use ps_core::limits::MESSAGE_BYTES_MAX;
 use ps_proto::bulk::{self, MessageReader, Pieces};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::{Bytes, Service};
+use tonic::codegen::Service;
 use tonic::transport::Channel;
-
-/// Makes a call whose messages, in pieces, go on as long as the stream does; the answers are read as
-/// they arrive.
-///
-/// # Errors
-/// The server cannot be reached, or answered with nothing but an error.
-pub async fn open(
-    channel: Channel,
-    path: &'static str,
-    messages: impl Stream<Item = Vec<Bytes>> + Send + 'static,
-) -> Result<MessageReader, Status> {
-    send(channel, bulk::open_request(path, messages)).await
-}
 
 /// Makes a call with these messages; the answer is read as it arrives.
 ///

@@ -70,8 +70,9 @@ fn nobody_is_further_ahead_of_a_slow_worker_than_the_bound() {
     for bound in [0, 1, 4] {
         let outcome = run(Some(bound), slow());
         // Steps are counted when their acknowledgement arrives: one for the step that the gate let
-        // through, and one for the slow worker's push that is applied but not yet told.
-        assert!(outcome.gap <= bound + 2, "bound {bound}: ahead by {}", outcome.gap);
+        // through, one for the slow worker's push that is applied but not yet told, and one for a
+        // worker that joins when another has made a step, and so never makes that one.
+        assert!(outcome.gap <= bound + 3, "bound {bound}: ahead by {}", outcome.gap);
         assert!(
             outcome.ended(&format!("worker{}", 0)) > Duration::from_secs(10),
             "the others did not wait"

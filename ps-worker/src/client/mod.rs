@@ -10,7 +10,6 @@ mod outstanding;
 mod push;
 mod retry;
 mod shard;
-mod small;
 mod weights;
 
 pub use discover::discover;

@@ -1,10 +1,9 @@
 //! The calls to one shard.
 
-use super::small::SmallPushes;
 use super::{Error, PushReport, Shared};
 use bytes::Bytes;
 use ps_core::ids::{Clock, PushId, Seq};
-use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES, SMALL_PUSH_BYTES_MAX};
+use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES};
 use ps_core::model_spec::ModelSpec;
 use ps_core::wire::Encoding;
 use ps_proto::bulk::{self, BulkReader};
@@ -51,7 +50,6 @@ pub(super) struct Step {
 pub(super) struct ShardClient {
     pub(super) shard: u32,
     pub(super) link: Link,
-    small: SmallPushes,
     pub(super) shared: Arc<Shared>,
     /// Whether people were told that this server is waited for.
     pub(super) told: AtomicBool,
@@ -67,8 +65,7 @@ impl ShardClient {
         // Shards must not retry in step with each other.
         let seed = outside.seed.wrapping_add(u64::from(shard));
         let link = Link::new(&outside.connector, address, &outside.clock, seed)?;
-        let (small, told) = (SmallPushes::default(), AtomicBool::new(false));
-        Ok(Self { shard, link, small, shared, told })
+        Ok(Self { shard, link, shared, told: AtomicBool::new(false) })
     }
 
     pub(super) async fn init(
@@ -135,20 +132,11 @@ impl ShardClient {
 
     pub(super) async fn push(&self, push: PushCall) -> Result<PushReport, Error> {
         self.retry(self.shared.config.attempt, |channel| {
-            let mut messages = self.messages(&push);
-            let bytes: usize = push.chunks.iter().map(Payload::bytes).sum();
-            let seq = push.id.seq;
-            async move {
-                if bytes <= SMALL_PUSH_BYTES_MAX
-                    && let (Some(message), true) = (messages.pop(), messages.is_empty())
-                {
-                    return self.small.push(channel, seq, message).await;
-                }
-                let reply = call(channel, bulk::PUSH, messages).await?.only_message().await?;
-                Ok(report(&reply))
-            }
+            let messages = self.messages(&push);
+            async move { call(channel, bulk::PUSH, messages).await?.only_message().await }
         })
         .await
+        .map(|reply| report(&reply))
     }
 
     /// Pulls for a step, or as a reader. Returns the clock that the shard has for the worker.
@@ -295,7 +283,7 @@ fn client(channel: Channel) -> DataPlaneClient<Channel> {
     DataPlaneClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-pub(super) fn report(reply: &v1::PushReply) -> PushReport {
+fn report(reply: &v1::PushReply) -> PushReport {
     PushReport { staleness: reply.staleness_max, chunks_refused: reply.refused.len() as u64 }
 }
 
