@@ -2,10 +2,9 @@
 //!
 //! `cargo run --release -p ps-core --example kernel_speed`
 //!
-//! Prints 10^9 parameters per second, the median of several runs. `kernel` is the optimizer's loop
-//! over one chunk; the columns after it are whole updates of a chunk, checks included, with a
-//! gradient of ordinary size, one whose products with the rate would be denormal, and one that is
-//! denormal itself. `many` is an ordinary update to each of 256 chunks in turn: 64 MiB of weights,
+//! Prints 10^9 parameters per second, the median of several runs: updates of one chunk,
+//! checks included, with a gradient of ordinary size, one whose products with the rate would be
+//! denormal, and one that is denormal itself. `many` is an ordinary update to each of 256 chunks in turn: 64 MiB of weights,
 //! which no cache holds.
 //!
 //! Then the encodings of the wire, over 64 MiB of `f32` in chunks: 10^9 bytes of `f32` per second
@@ -15,7 +14,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use ps_core::TensorKind;
-use ps_core::chunk::{Chunk, ELEMENTS_MAX, Update};
+use ps_core::chunk::{Chunk, ELEMENTS_MAX, Spare, Update};
 use ps_core::optimizer::{Correction, NAMES, Optimizer};
 use ps_core::wire::{Encoding, TopK, kept};
 
@@ -45,16 +44,9 @@ fn measure(mut call: impl FnMut(usize)) -> f64 {
     rates[RUNS / 2]
 }
 
-fn kernel_alone(optimizer: &Optimizer, gradient: &[u8]) -> f64 {
-    let mut weights = vec![1.0; ELEMENTS_MAX];
-    let mut slots = vec![vec![0.0; ELEMENTS_MAX]; optimizer.slots()];
-    let step = optimizer.step(RATE, 1);
-    measure(|_| step.apply(&mut weights, &mut slots, 0..ELEMENTS_MAX, gradient))
-}
-
 fn updates(optimizer: &Optimizer, chunks: usize, gradient: &[u8]) -> Result<f64, Box<dyn Error>> {
     let mut chunks = vec![Chunk::new(vec![1.0; ELEMENTS_MAX], optimizer)?; chunks];
-    let mut failure = None;
+    let (mut failure, mut spare) = (None, Spare::default());
     let rate = measure(|number| {
         let position = number % chunks.len();
         let chunk = &mut chunks[position];
@@ -65,7 +57,8 @@ fn updates(optimizer: &Optimizer, chunks: usize, gradient: &[u8]) -> Result<f64,
             learning_rate: RATE,
             kind: TensorKind::Trainable,
         };
-        failure = chunk.apply(optimizer, Correction::Auto, &update).err().or(failure.take());
+        let applied = chunk.apply(optimizer, Correction::Auto, &update, &mut spare);
+        failure = applied.err().or(failure.take());
     });
     failure.map_or(Ok(rate), |error| Err(error.into()))
 }
@@ -93,13 +86,12 @@ fn encodings() {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("optimizer   kernel  update  product  denormal    many");
+    println!("optimizer   update  product  denormal    many");
     let [ordinary, small, denormal] = [1e-2, 1e-37, 1e-40].map(gradient);
     for name in NAMES {
         let optimizer = Optimizer::parse(name, None, Some(0.01))?;
         println!(
-            "{name:10} {:7.2} {:7.2} {:8.2} {:9.2} {:7.2}",
-            kernel_alone(&optimizer, &ordinary),
+            "{name:10} {:7.2} {:8.2} {:9.2} {:7.2}",
             updates(&optimizer, 1, &ordinary)?,
             updates(&optimizer, 1, &small)?,
             updates(&optimizer, 1, &denormal)?,

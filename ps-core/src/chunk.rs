@@ -1,11 +1,13 @@
 //! A chunk: the unit of lock, version and update.
 
+mod spare;
 mod update;
 
+pub use spare::Spare;
 pub use update::{Error, Outcome, Refusal, Update};
 
 use crate::TensorKind;
-use crate::optimizer::{Bounds, Correction, Optimizer, Step, kernel};
+use crate::optimizer::{Correction, Optimizer, Step, kernel};
 
 pub use crate::limits::CHUNK_ELEMENTS_MAX as ELEMENTS_MAX;
 
@@ -19,7 +21,6 @@ pub struct Chunk {
     slots: Vec<Vec<f32>>,
     version: u64,
     updates: u64,
-    bounds: Bounds,
 }
 
 /// All that a chunk is, as a checkpoint holds it.
@@ -58,8 +59,11 @@ impl Chunk {
         if let Some(slot) = slots.iter().find(|slot| slot.len() != expected) {
             return Err(Error::SlotLength { expected, found: slot.len() });
         }
-        let bounds = Bounds::measure(&weights, &slots).ok_or(Error::NotFinite)?;
-        Ok(Self { weights, slots, version, updates, bounds })
+        let finite = |values: &Vec<f32>| kernel::all_finite(bytemuck::cast_slice(values));
+        if !finite(&weights) || !slots.iter().all(finite) {
+            return Err(Error::NotFinite);
+        }
+        Ok(Self { weights, slots, version, updates })
     }
 
     /// A copy of all that the chunk is.
@@ -98,7 +102,8 @@ impl Chunk {
     }
 
     /// Applies an update to the elements that it covers: all of it or, when it is malformed or
-    /// would leave a value that is not finite, nothing.
+    /// would leave a value that is not finite, nothing. `spare` holds nothing that matters, before
+    /// or after.
     ///
     /// # Errors
     /// The update cannot be meant for this chunk, or the chunk was made for another optimizer.
@@ -107,59 +112,65 @@ impl Chunk {
         optimizer: &Optimizer,
         correction: Correction,
         update: &Update<'_>,
+        spare: &mut Spare,
     ) -> Result<Outcome, Error> {
         update.check(self.weights.len(), self.version)?;
         if self.slots.len() != optimizer.slots() {
             let (expected, found) = (optimizer.slots(), self.slots.len());
             return Err(Error::Slots { optimizer: optimizer.name(), expected, found });
         }
-        let Some(largest) = kernel::largest_magnitude(update.values) else {
-            return Ok(Outcome::Refused(Refusal::NonFiniteGradient));
-        };
         let staleness = self.version - update.pulled_version;
-        match update.kind {
-            TensorKind::State => self.replace(update, largest),
+        let refused = match update.kind {
+            TensorKind::State => self.replace(update).err(),
             TensorKind::Trainable => {
                 let rate = correction.rate(&optimizer.kind, update.learning_rate, staleness);
                 let step = optimizer.step(rate, self.updates + 1);
-                if !self.train(&step, update, largest) {
-                    return Ok(Outcome::Refused(Refusal::NonFiniteResult));
-                }
-                self.updates += 1;
+                self.train(&step, update, spare).err()
             }
+        };
+        if let Some(refusal) = refused {
+            return Ok(Outcome::Refused(refusal));
         }
         self.version += 1;
         Ok(Outcome::Applied { staleness })
     }
 
-    fn replace(&mut self, update: &Update<'_>, largest: f32) {
+    fn replace(&mut self, update: &Update<'_>) -> Result<(), Refusal> {
+        if !kernel::all_finite(update.values) {
+            return Err(Refusal::NonFiniteGradient);
+        }
         update.for_each_span(self.weights.len(), |range, values| {
             bytemuck::cast_slice_mut(&mut self.weights[range]).copy_from_slice(values);
         });
-        self.bounds.weights = self.bounds.weights.max(largest.into());
+        Ok(())
     }
 
-    /// Takes the step, unless a result would not be finite; says whether it was taken.
-    fn train(&mut self, step: &Step, update: &Update<'_>, largest: f32) -> bool {
-        let bounds = step.bounds(self.bounds, largest);
-        if bounds.are_safe() {
-            take(step, update, &mut self.weights, &mut self.slots);
-            self.bounds = bounds;
-            return true;
+    /// Takes the step, unless a result would not be finite.
+    fn train(
+        &mut self,
+        step: &Step,
+        update: &Update<'_>,
+        spare: &mut Spare,
+    ) -> Result<(), Refusal> {
+        let (mut finite, mut done) = (true, 0);
+        update.for_each_span(self.weights.len(), |range, values| {
+            let part = done..done + range.len();
+            done = part.end;
+            let after = spare.part(self.slots.len(), part);
+            finite &= step.compute(&self.weights, &self.slots, range, values, after);
+        });
+        if !finite {
+            return Err(if kernel::all_finite(update.values) {
+                Refusal::NonFiniteResult
+            } else {
+                Refusal::NonFiniteGradient
+            });
         }
-        // It may overflow: find out on a copy.
-        let (mut weights, mut slots) = (self.weights.clone(), self.slots.clone());
-        take(step, update, &mut weights, &mut slots);
-        let Some(bounds) = Bounds::measure(&weights, &slots) else {
-            return false;
-        };
-        (self.weights, self.slots, self.bounds) = (weights, slots, bounds);
-        true
+        let values = std::iter::once(&mut self.weights).chain(&mut self.slots);
+        spare.commit(update.spans, values);
+        self.updates += 1;
+        Ok(())
     }
-}
-
-fn take(step: &Step, update: &Update<'_>, weights: &mut [f32], slots: &mut [Vec<f32>]) {
-    update.for_each_span(weights.len(), |range, values| step.apply(weights, slots, range, values));
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ps_core::TensorKind;
-use ps_core::chunk::{Chunk, Outcome, Update};
+use ps_core::chunk::{Chunk, Outcome, Spare, Update};
 use ps_core::optimizer::{Correction, Optimizer};
 use ps_core::schedule::LearningRate;
 
@@ -49,6 +49,7 @@ fn optimizers_do_what_pytorchs_do() {
     for case in table.optimizers {
         let optimizer =
             Optimizer::parse(&case.name, case.momentum, Some(case.weight_decay)).unwrap();
+        let mut spare = Spare::default();
         let mut chunk = Chunk::new(table.weights.clone(), &optimizer).unwrap();
         for (index, gradient) in table.gradients.iter().enumerate() {
             let update = Update {
@@ -58,7 +59,7 @@ fn optimizers_do_what_pytorchs_do() {
                 learning_rate: case.learning_rate,
                 kind: TensorKind::Trainable,
             };
-            let outcome = chunk.apply(&optimizer, Correction::Auto, &update);
+            let outcome = chunk.apply(&optimizer, Correction::Auto, &update, &mut spare);
             assert_eq!(outcome, Ok(Outcome::Applied { staleness: 0 }));
             if let Some(expected) = case.after.get(&(index + 1).to_string()) {
                 let what = format!("{} step {} decay {}", case.name, index + 1, case.weight_decay);

@@ -1,8 +1,6 @@
 //! Adagrad: each weight's rate falls with the sum of its squared gradients.
 
-use super::bounds::Bounds;
 use super::kernel::{FLOOR, Factor, Rule, keep, square};
-use super::sgd::moved;
 
 /// `sum = sum + gradient^2`, and the weight moves by `rate * gradient / (sqrt(sum) + epsilon)`.
 #[derive(Clone, Copy, Debug)]
@@ -18,15 +16,5 @@ impl Rule<1> for Adagrad {
         let sum = keep(sum, FLOOR) + square(gradient);
         let step = self.rate.times_quotient(gradient, sum.sqrt() + self.epsilon);
         (self.decay.times(weight) - step, [sum])
-    }
-}
-
-impl Adagrad {
-    pub(super) fn bounds(self, held: Bounds, gradient: f64) -> Bounds {
-        let direction = gradient / f64::from(self.epsilon);
-        Bounds {
-            weights: moved(held, self.decay, self.rate, direction),
-            slots: [held.slots[0] + gradient * gradient, 0.0],
-        }
     }
 }

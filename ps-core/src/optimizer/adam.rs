@@ -1,8 +1,6 @@
 //! Adam; AdamW is the same step with another default decay, since decay is always decoupled here.
 
-use super::bounds::Bounds;
 use super::kernel::{Factor, Rule};
-use super::sgd::moved;
 
 /// Running means of the gradient and of its square, both corrected for their start at zero.
 #[derive(Clone, Copy, Debug)]
@@ -42,15 +40,6 @@ impl Adam {
             second_scale: second_correction.sqrt().recip() as f32,
             epsilon: epsilon as f32,
         }
-    }
-
-    pub(super) fn bounds(self, held: Bounds, gradient: f64) -> Bounds {
-        // A mean is no larger than the larger of what was and what comes.
-        let first = held.slots[0].max(gradient);
-        let second = held.slots[1].max(gradient * gradient);
-        let direction = first / f64::from(self.epsilon);
-        let weights = moved(held, self.decay, self.rate, direction);
-        Bounds { weights, slots: [first, second] }
     }
 }
 

@@ -31,8 +31,7 @@ pub(crate) const MAGNITUDE_BITS: u32 = 0x7fff_ffff;
 // Magnitudes are compared as integers: a comparison of floats may itself be slow on denormals.
 #[inline(always)]
 pub fn keep(value: f32, floor: f32) -> f32 {
-    let magnitude = (value.to_bits() & MAGNITUDE_BITS).cast_signed();
-    if magnitude < floor.to_bits().cast_signed() { 0.0 } else { value }
+    if magnitude_bits(value) < floor.to_bits().cast_signed() { 0.0 } else { value }
 }
 
 /// The square, or zero where it would be below [`FLOOR`].
@@ -94,53 +93,83 @@ pub trait Rule<const SLOTS: usize>: Copy {
     fn step(self, weight: f32, slots: [f32; SLOTS], gradient: f32) -> (f32, [f32; SLOTS]);
 }
 
-/// Applies a rule that keeps no state. `gradient` is little-endian `f32`, at any alignment.
-#[multiversion(targets("x86_64+avx2"))]
-pub fn without_slots<R: Rule<0>>(rule: R, weights: &mut [f32], gradient: &[u8]) {
-    let (values, _) = gradient.as_chunks::<4>();
-    for (weight, &value) in weights.iter_mut().zip(values) {
-        (*weight, _) = rule.step(*weight, [], f32::from_le_bytes(value));
-    }
+/// Whether all the values whose largest magnitude has these bits are finite.
+const fn is_finite(largest_bits: i32) -> bool {
+    largest_bits < f32::INFINITY.to_bits().cast_signed()
 }
 
-/// Applies a rule that keeps one number per weight.
-#[multiversion(targets("x86_64+avx2"))]
-pub fn one_slot<R: Rule<1>>(rule: R, weights: &mut [f32], slot: &mut [f32], gradient: &[u8]) {
-    let (values, _) = gradient.as_chunks::<4>();
-    for ((weight, slot), &value) in weights.iter_mut().zip(slot).zip(values) {
-        (*weight, [*slot]) = rule.step(*weight, [*slot], f32::from_le_bytes(value));
-    }
+/// Bits of a magnitude; they order like the magnitudes, with infinity and NaN last.
+// An integer maximum may be regrouped freely, so folding these vectorises and stays exact.
+#[inline(always)]
+fn magnitude_bits(value: f32) -> i32 {
+    (value.to_bits() & MAGNITUDE_BITS).cast_signed()
 }
 
-/// Applies a rule that keeps two numbers per weight.
-#[multiversion(targets("x86_64+avx2"))]
+/// Computes a rule that keeps no state into `after`; whether all of that is finite. `gradient` is
+/// little-endian `f32`, at any alignment.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+pub fn without_slots<R: Rule<0>>(
+    rule: R,
+    weights: &[f32],
+    gradient: &[u8],
+    after: &mut [f32],
+) -> bool {
+    let (values, _) = gradient.as_chunks::<4>();
+    let mut largest = 0;
+    for ((&weight, &value), after) in weights.iter().zip(values).zip(after) {
+        (*after, _) = rule.step(weight, [], f32::from_le_bytes(value));
+        largest = largest.max(magnitude_bits(*after));
+    }
+    is_finite(largest)
+}
+
+/// As [`without_slots`], for a rule that keeps one number per weight.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+pub fn one_slot<R: Rule<1>>(
+    rule: R,
+    [weights, slots]: [&[f32]; 2],
+    gradient: &[u8],
+    [weights_after, slots_after]: [&mut [f32]; 2],
+) -> bool {
+    let (values, _) = gradient.as_chunks::<4>();
+    let mut largest = 0;
+    let before = weights.iter().zip(slots);
+    let after = weights_after.iter_mut().zip(slots_after);
+    for (((&weight, &slot), &value), (weight_after, slot_after)) in before.zip(values).zip(after) {
+        (*weight_after, [*slot_after]) = rule.step(weight, [slot], f32::from_le_bytes(value));
+        largest = largest.max(magnitude_bits(*weight_after)).max(magnitude_bits(*slot_after));
+    }
+    is_finite(largest)
+}
+
+/// As [`without_slots`], for a rule that keeps two numbers per weight.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
 pub fn two_slots<R: Rule<2>>(
     rule: R,
-    weights: &mut [f32],
-    first: &mut [f32],
-    second: &mut [f32],
+    [weights, firsts, seconds]: [&[f32]; 3],
     gradient: &[u8],
-) {
+    [weights_after, firsts_after, seconds_after]: [&mut [f32]; 3],
+) -> bool {
     let (values, _) = gradient.as_chunks::<4>();
-    let states = first.iter_mut().zip(second);
-    for ((weight, (first, second)), &value) in weights.iter_mut().zip(states).zip(values) {
+    let mut largest = 0;
+    let before = weights.iter().zip(firsts.iter().zip(seconds));
+    let after = weights_after.iter_mut().zip(firsts_after.iter_mut().zip(seconds_after));
+    for (((&weight, (&first, &second)), &value), (weight_after, (first_after, second_after))) in
+        before.zip(values).zip(after)
+    {
         let gradient = f32::from_le_bytes(value);
-        (*weight, [*first, *second]) = rule.step(*weight, [*first, *second], gradient);
+        (*weight_after, [*first_after, *second_after]) =
+            rule.step(weight, [first, second], gradient);
+        let slots = magnitude_bits(*first_after).max(magnitude_bits(*second_after));
+        largest = largest.max(magnitude_bits(*weight_after)).max(slots);
     }
+    is_finite(largest)
 }
 
-/// Bits of the largest magnitude; they order like the magnitudes, with infinity and NaN last.
-// An integer maximum may be regrouped freely, so this reduction vectorises and stays exact.
-#[multiversion(targets("x86_64+avx2"))]
-fn largest_bits(values: &[u8]) -> i32 {
+/// Whether all of these little-endian `f32` values are finite.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+pub fn all_finite(values: &[u8]) -> bool {
     let (values, _) = values.as_chunks::<4>();
-    values.iter().fold(0, |largest, &value| {
-        largest.max((u32::from_le_bytes(value) & MAGNITUDE_BITS).cast_signed())
-    })
-}
-
-/// The largest magnitude among little-endian `f32` values, `None` when one is NaN or infinite.
-pub fn largest_magnitude(values: &[u8]) -> Option<f32> {
-    let largest = f32::from_bits(largest_bits(values).cast_unsigned());
-    largest.is_finite().then_some(largest)
+    let bits = values.iter().map(|&value| magnitude_bits(f32::from_le_bytes(value)));
+    is_finite(bits.fold(0, i32::max))
 }

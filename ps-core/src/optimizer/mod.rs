@@ -6,7 +6,6 @@
 
 mod adagrad;
 mod adam;
-mod bounds;
 mod correction;
 mod error;
 pub mod kernel;
@@ -19,7 +18,6 @@ use serde::{Deserialize, Serialize};
 
 pub use adagrad::Adagrad;
 pub use adam::Adam;
-pub use bounds::Bounds;
 pub use correction::{Correction, UnknownCorrection};
 pub use error::Error;
 pub use momentum::{Momentum, Nesterov};
@@ -29,6 +27,9 @@ pub use step::Step;
 
 /// The names that [`Optimizer::parse`] knows.
 pub const NAMES: [&str; 7] = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"];
+
+/// State vectors that an optimizer keeps at most, each as long as the weights.
+pub const SLOTS_MAX: usize = 2;
 
 /// Which rule turns gradients into steps, with its constants.
 // Constants near 0 or 1 are `f64`: 1 - 0.999 rounded to `f32` first would be off by 5e-5.

@@ -1,8 +1,6 @@
 //! RMSProp: each weight's rate falls with the running mean of its squared gradients.
 
-use super::bounds::Bounds;
 use super::kernel::{Factor, Rule};
-use super::sgd::moved;
 
 /// `mean = alpha * mean + (1 - alpha) * gradient^2`, and the weight moves by
 /// `rate * gradient / (sqrt(mean) + epsilon)`.
@@ -21,16 +19,5 @@ impl Rule<1> for RmsProp {
         let mean = self.alpha.times(mean) + self.one_minus_alpha.times_square(gradient);
         let step = self.rate.times_quotient(gradient, mean.sqrt() + self.epsilon);
         (self.decay.times(weight) - step, [mean])
-    }
-}
-
-impl RmsProp {
-    pub(super) fn bounds(self, held: Bounds, gradient: f64) -> Bounds {
-        let direction = gradient / f64::from(self.epsilon);
-        Bounds {
-            weights: moved(held, self.decay, self.rate, direction),
-            // A mean is no larger than the larger of what was and what comes.
-            slots: [held.slots[0].max(gradient * gradient), 0.0],
-        }
     }
 }

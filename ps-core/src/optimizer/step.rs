@@ -4,12 +4,11 @@ use std::ops::Range;
 
 use super::adagrad::Adagrad;
 use super::adam::{Adam, Constants};
-use super::bounds::Bounds;
 use super::kernel::{self, Factor};
 use super::momentum::{Momentum, Nesterov};
 use super::rmsprop::RmsProp;
 use super::sgd::Sgd;
-use super::{Optimizer, OptimizerKind};
+use super::{Optimizer, OptimizerKind, SLOTS_MAX};
 
 /// What one push does to every element that it covers.
 #[derive(Clone, Copy, Debug)]
@@ -62,47 +61,44 @@ impl Step {
         }
     }
 
-    /// Changes `weights[range]` and the same range of every slot by a gradient: little-endian
-    /// `f32`, one for each element of the range.
+    /// Works out what a gradient makes of `weights[range]` and the same range of every slot, and
+    /// whether all of it is finite; a gradient that is not never leaves all of it finite.
+    ///
+    /// The gradient is little-endian `f32`, one for each element of the range. The results go to
+    /// `after`, the weights' first and then each slot's, all as long as the range: writing them
+    /// elsewhere is what lets one pass over memory both compute and check.
     ///
     /// # Panics
     /// If a slot is missing or shorter than the range; [`Optimizer::slots`] says how many to keep.
-    pub fn apply(
+    pub fn compute(
         &self,
-        weights: &mut [f32],
-        slots: &mut [Vec<f32>],
+        weights: &[f32],
+        slots: &[Vec<f32>],
         range: Range<usize>,
         gradient: &[u8],
-    ) {
-        let weights = &mut weights[range.clone()];
-        if let Self::Sgd(rule) = *self {
-            return kernel::without_slots(rule, weights, gradient);
-        }
-        let (first, rest) = slots.split_at_mut(1);
-        let first = &mut first[0][range.clone()];
+        after: [&mut [f32]; 1 + SLOTS_MAX],
+    ) -> bool {
+        let [weight, first, second] = after;
+        let slot = |number: usize| &slots[number][range.clone()];
+        let weights = &weights[range.clone()];
         match *self {
-            Self::Sgd(_) => {}
-            Self::Momentum(rule) => kernel::one_slot(rule, weights, first, gradient),
-            Self::Nesterov(rule) => kernel::one_slot(rule, weights, first, gradient),
-            Self::Adagrad(rule) => kernel::one_slot(rule, weights, first, gradient),
-            Self::RmsProp(rule) => kernel::one_slot(rule, weights, first, gradient),
+            Self::Sgd(rule) => kernel::without_slots(rule, weights, gradient, weight),
+            Self::Momentum(rule) => {
+                kernel::one_slot(rule, [weights, slot(0)], gradient, [weight, first])
+            }
+            Self::Nesterov(rule) => {
+                kernel::one_slot(rule, [weights, slot(0)], gradient, [weight, first])
+            }
+            Self::Adagrad(rule) => {
+                kernel::one_slot(rule, [weights, slot(0)], gradient, [weight, first])
+            }
+            Self::RmsProp(rule) => {
+                kernel::one_slot(rule, [weights, slot(0)], gradient, [weight, first])
+            }
             Self::Adam(rule) => {
-                kernel::two_slots(rule, weights, first, &mut rest[0][range], gradient);
+                let before = [weights, slot(0), slot(1)];
+                kernel::two_slots(rule, before, gradient, [weight, first, second])
             }
         }
-    }
-
-    /// Bounds that hold after this step, for elements that it covers and for those it does not.
-    pub fn bounds(&self, held: Bounds, largest_gradient: f32) -> Bounds {
-        let gradient = f64::from(largest_gradient);
-        let after = match *self {
-            Self::Sgd(rule) => rule.bounds(held, gradient),
-            Self::Momentum(rule) => rule.bounds(held, gradient),
-            Self::Nesterov(rule) => rule.bounds(held, gradient),
-            Self::Adagrad(rule) => rule.bounds(held, gradient),
-            Self::RmsProp(rule) => rule.bounds(held, gradient),
-            Self::Adam(rule) => rule.bounds(held, gradient),
-        };
-        held.join(after)
     }
 }

@@ -61,8 +61,10 @@ fn numbers_out_of_range_are_refused() {
 #[test]
 fn adams_first_step_is_the_rate() {
     let adam = Optimizer::parse("adam", None, None).unwrap();
-    let (mut weights, mut slots) = (vec![1.0_f32, 1.0], vec![vec![0.0; 2]; 2]);
+    let (weights, slots) = ([1.0_f32, 1.0], vec![vec![0.0; 2]; 2]);
     let gradient: Vec<u8> = [3.0_f32, -0.002].iter().flat_map(|g| g.to_le_bytes()).collect();
-    adam.step(0.125, 1).apply(&mut weights, &mut slots, 0..2, &gradient);
-    assert!((weights[0] - 0.875).abs() < 1e-5 && (weights[1] - 1.125).abs() < 1e-5);
+    let (mut after, mut first, mut second) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+    let results = [&mut after[..], &mut first, &mut second];
+    assert!(adam.step(0.125, 1).compute(&weights, &slots, 0..2, &gradient, results));
+    assert!((after[0] - 0.875).abs() < 1e-5 && (after[1] - 1.125).abs() < 1e-5);
 }

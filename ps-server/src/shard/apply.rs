@@ -1,6 +1,6 @@
 //! One push, applied exactly once.
 
-use super::scratch::Scratch;
+use super::scratch::{Decoded, Scratch};
 use super::{Held, Session, Shard};
 use parking_lot::Mutex;
 use ps_core::chunk::{self, Outcome, Update};
@@ -173,7 +173,9 @@ impl Push<'_> {
         })?;
         self.check_kind(index)?;
         // Ahead of the locks: whoever reads the chunk does not wait for it.
-        let decoded = self.decode(sent, room)?;
+        let mut scratch = shard.scratches.take();
+        let Scratch { spare, decoded } = &mut *scratch;
+        let values = self.dense(sent, room, decoded)?;
         let _fence = shard.check_fence(start)?;
         let mut chunk = chunk.lock();
         if shard.dedup && self.session.lock().window.is_done(start.id.seq, index) {
@@ -181,14 +183,14 @@ impl Push<'_> {
         }
         let update = Update {
             spans: &sent.spans,
-            values: decoded.as_ref().map_or(sent.values.bytes(room), Scratch::bytes),
+            values,
             pulled_version: sent.version,
             learning_rate: start.learning_rate,
             kind: start.kind,
         };
         let spec = &self.held.spec;
         let outcome = chunk
-            .apply(&spec.optimizer, spec.correction, &update)
+            .apply(&spec.optimizer, spec.correction, &update, spare)
             .map_err(|error| Error::Malformed { index, error })?;
         let outcome = match outcome {
             Outcome::Applied { staleness } => Ok(staleness),
@@ -222,15 +224,20 @@ impl Push<'_> {
         Ok((acknowledgement.clone(), self.was_finished))
     }
 
-    /// The values as dense `f32`; `None` where they are that already.
-    fn decode(&self, sent: &bulk::Chunk, room: &[u8]) -> Result<Option<Scratch<'_>>, Error> {
+    /// The values as dense `f32`: as they came, or decoded.
+    fn dense<'a>(
+        &self,
+        sent: &'a bulk::Chunk,
+        room: &'a [u8],
+        decoded: &'a mut Decoded,
+    ) -> Result<&'a [u8], Error> {
         let received = wire::Received {
             encoding: self.start.encoding,
             values: sent.values.bytes(room),
             positions: sent.positions.bytes(room),
         };
         if received.is_plain() {
-            return Ok(None);
+            return Ok(received.values);
         }
         let (index, elements) = (sent.index, self.held.elements(sent.index as usize));
         if self.start.kind == TensorKind::State && !received.positions.is_empty() {
@@ -241,9 +248,9 @@ impl Push<'_> {
             spans => span::check(spans, elements)
                 .map_err(|error| Error::Malformed { index, error: error.into() })?,
         };
-        let mut scratch = self.shard.scratches.take(covered);
-        received.decode(scratch.values_mut()).map_err(|error| Error::Encoded { index, error })?;
-        Ok(Some(scratch))
+        let values = decoded.room(covered);
+        received.decode(values).map_err(|error| Error::Encoded { index, error })?;
+        Ok(bytemuck::cast_slice(values))
     }
 
     fn check_kind(&self, index: u32) -> Result<(), Error> {

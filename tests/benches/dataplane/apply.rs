@@ -3,7 +3,7 @@
 
 use super::report::{self, Samples};
 use ps_core::TensorKind;
-use ps_core::chunk::{Chunk, ELEMENTS_MAX, Update};
+use ps_core::chunk::{Chunk, ELEMENTS_MAX, Spare, Update};
 use ps_core::optimizer::{Correction, Optimizer};
 use std::hint::black_box;
 use std::time::Instant;
@@ -54,6 +54,7 @@ fn chunks(optimizer: &Optimizer) -> anyhow::Result<Vec<Chunk>> {
 }
 
 fn update(chunks: &mut [Chunk], optimizer: &Optimizer, gradient: &[u8]) -> anyhow::Result<()> {
+    let mut spare = Spare::default();
     let parts = gradient.chunks(ELEMENTS_MAX * size_of::<f32>());
     for (chunk, values) in chunks.iter_mut().zip(parts) {
         let update = Update {
@@ -63,7 +64,7 @@ fn update(chunks: &mut [Chunk], optimizer: &Optimizer, gradient: &[u8]) -> anyho
             learning_rate: RATE,
             kind: TensorKind::Trainable,
         };
-        chunk.apply(optimizer, Correction::Auto, &update)?;
+        chunk.apply(optimizer, Correction::Auto, &update, &mut spare)?;
     }
     Ok(())
 }
