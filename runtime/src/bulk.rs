@@ -8,16 +8,16 @@ use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::transport::Channel;
 
-/// Makes a call with these messages; the answer is read as it arrives.
+/// Makes a call with these messages, each made when those before it are sent; the answer is read as it arrives.
 ///
 /// # Errors
 /// The server cannot be reached, or answered with nothing but an error.
-pub async fn call<M: Pieces>(
+pub async fn call<M: Pieces + 'static>(
     channel: Channel,
     path: &'static str,
-    messages: impl IntoIterator<Item = M>,
+    messages: impl IntoIterator<Item = M, IntoIter: Send + Unpin + 'static>,
 ) -> Result<MessageReader, Status> {
-    let pieces = messages.into_iter().flat_map(Pieces::pieces).collect();
+    let pieces = messages.into_iter().flat_map(Pieces::pieces);
     send(channel, bulk::request(path, pieces)).await
 }
 

@@ -2,7 +2,7 @@
 
 use ps_core::ids::Version;
 use ps_core::wire::Encoding;
-use ps_proto::bulk::{self, BulkReader, Room};
+use ps_proto::bulk::{self, BulkReader, Place, Room};
 use ps_proto::v1;
 use std::ops::Range;
 use std::time::Duration;
@@ -113,7 +113,8 @@ impl PartRoom<'_, '_> {
 }
 
 impl Room for PartRoom<'_, '_> {
-    const LEAVES_FRAMES: bool = false;
+    // Decoding them, or copying them to where they belong, is the one pass that there is.
+    const LEAVES_FRAMES: bool = true;
 
     fn bytes_max(&self, index: u32) -> usize {
         self.range(index).map_or(0, |range| self.encoding.encoded_bytes(range.len()))
@@ -140,13 +141,17 @@ async fn place(
     let mut room = PartRoom { part, missing, encoding, encoded, taken: None };
     let chunk = messages.chunk(&mut room).await?;
     let (expected, index) = (room.bytes_max(chunk.index), chunk.index as usize);
-    if room.taken != Some(chunk.index) || chunk.bytes() != expected {
+    // The index comes ahead of the values, and may not change after them.
+    let is_placed = matches!(chunk.values, Place::Frame(_)) || room.taken == Some(chunk.index);
+    let range = room.range(chunk.index).filter(|_| is_placed && chunk.bytes() == expected);
+    let Some(range) = range else {
         let found = format!("chunk {index} of {} bytes", chunk.bytes());
         return Err(unexpected(&format!("a missing chunk, here of {expected} bytes"), &found));
-    }
-    if encoding != Encoding::F32 {
-        let range = room.range(chunk.index).unwrap_or_default();
-        encoding.decode(room.encoded, &mut room.part.values[range]);
+    };
+    match &chunk.values {
+        Place::Frame(frame) => encoding.decode(frame, &mut room.part.values[range]),
+        Place::Room(_) if encoding == Encoding::F32 => (),
+        Place::Room(_) => encoding.decode(room.encoded, &mut room.part.values[range]),
     }
     part.versions[index] = chunk.version;
     missing[index] = false;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE};
 use http_body::Frame;
 use std::convert::Infallible;
+use std::mem::replace;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::vec::IntoIter;
@@ -14,9 +15,15 @@ use tonic::codegen::BoxStream;
 /// What gRPC calls its messages.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
-/// A request of these pieces, for a path of this server's.
-pub fn request(path: &'static str, pieces: Vec<Bytes>) -> http::Request<Body> {
-    let mut request = http::Request::new(Body::new(Sent(pieces.into_iter())));
+/// A request of these pieces, for a path of this server's; each is made when the one before it is
+/// sent.
+pub fn request<P>(path: &'static str, pieces: P) -> http::Request<Body>
+where
+    P: IntoIterator<Item = Bytes, IntoIter: Send + Unpin + 'static>,
+{
+    let mut pieces = pieces.into_iter();
+    let next = pieces.next();
+    let mut request = http::Request::new(Body::new(Sent { next, pieces }));
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = http::Uri::from_static(path);
     *request.version_mut() = http::Version::HTTP_2;
@@ -33,10 +40,14 @@ pub fn response(messages: BoxStream<Vec<Bytes>>) -> http::Response<Body> {
     response
 }
 
-/// Pieces that are there already, and no trailers.
-struct Sent(IntoIter<Bytes>);
+/// Pieces, and no trailers.
+struct Sent<P> {
+    /// Made ahead: whether a piece is the last has to be known with it.
+    next: Option<Bytes>,
+    pieces: P,
+}
 
-impl http_body::Body for Sent {
+impl<P: Iterator<Item = Bytes> + Unpin> http_body::Body for Sent<P> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -44,11 +55,13 @@ impl http_body::Body for Sent {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.next().map(|piece| Ok(Frame::data(piece))))
+        let after = self.pieces.next();
+        let piece = replace(&mut self.next, after);
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.len() == 0
+        self.next.is_none()
     }
 }
 

@@ -118,7 +118,7 @@ pub(super) fn encoding_or_f32(
 }
 
 /// The part of a push that belongs to one chunk, checked against nothing but itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Payload {
     /// Within the shard.
     pub index: u32,

@@ -123,11 +123,6 @@ impl Wire {
     pub fn has_feedback(&self) -> bool {
         self.top_k.is_some() || self.push == Encoding::Int8
     }
-
-    /// Whether gradients are sent as they lie in memory.
-    pub fn is_plain(&self) -> bool {
-        self.top_k.is_none() && self.push == Encoding::F32
-    }
 }
 
 #[cfg(test)]

@@ -1,25 +1,56 @@
-//! Gradients as they travel to one shard, and what was left out of them so far.
+//! Gradients as they travel to one shard, where an encoding leaves something of them for later.
 
 use super::{Gradient, Weights};
-use bytes::{Bytes, BytesMut};
-use ps_core::ids::{ShardId, Version};
+use bytes::Bytes;
+use ps_core::ids::ShardId;
 use ps_core::span::Span;
-use ps_core::wire::{POSITION_BYTES, TopK, Wire, add_residual, kept, leave_residual};
+use ps_core::wire::{Encoding, POSITION_BYTES, TopK, Wire, add_residual, kept, leave_residual};
 use ps_proto::convert::data::Payload;
+use std::mem::replace;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Encodes pushes to one shard; keeps its working memory, and what they left out.
 pub(super) struct Encoder {
     wire: Wire,
-    /// By element of the shard; empty where nothing is ever left out.
+    /// By element of the shard.
     residual: Vec<f32>,
     top_k: TopK,
     /// What is to be sent of one chunk.
     values: Vec<f32>,
-    /// The values of it that are sent, where not all of them are; working memory after that.
+    /// The values of it that are sent, where not all of them are; working memory before and after.
     kept: Vec<f32>,
-    /// Taken apart into payloads, and whole again when they are gone.
-    bytes: BytesMut,
+    /// One for each push under way, written again when its push is done.
+    rooms: Vec<Arc<Room>>,
+}
+
+/// One push's encoded values, chunk after chunk.
+#[derive(Default)]
+struct Room {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Room {
+    /// Encodes values behind those that it holds; where they are.
+    fn append(&mut self, encoding: Encoding, values: &[f32]) -> Range<usize> {
+        let end = self.filled + encoding.encoded_bytes(values.len());
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        let begin = replace(&mut self.filled, end);
+        encoding.encode(values, &mut self.bytes[begin..end]);
+        begin..end
+    }
+}
+
+/// A room as the payloads share it.
+struct Shared(Arc<Room>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.bytes[..self.0.filled]
+    }
 }
 
 /// One chunk of a push.
@@ -49,11 +80,11 @@ impl Encoder {
             top_k: TopK::default(),
             values: Vec::new(),
             kept: Vec::new(),
-            bytes: BytesMut::new(),
+            rooms: Vec::new(),
         }
     }
 
-    /// The payloads for the shard; chunks without a present tensor are left out.
+    /// The payloads for the shard; every attempt sends the same bytes.
     pub(super) fn payloads(
         &mut self,
         gradient: &Gradient,
@@ -61,34 +92,41 @@ impl Encoder {
         weights: &Weights,
     ) -> Vec<Payload> {
         let elements = weights.chunks(shard).map(|(range, _)| range.len()).sum();
-        if self.wire.has_feedback() {
-            self.residual.resize(elements, 0.0);
-        }
-        if !self.wire.is_plain() {
-            let sent = self.wire.top_k.map_or(elements, |share| kept(share, elements));
-            self.bytes.reserve(self.wire.push.encoded_bytes(sent));
-        }
+        self.residual.resize(elements, 0.0);
         let shard_start = weights.chunks(shard).next().map_or(0, |(range, _)| range.start);
-        let chunks = (0_u32..).zip(weights.chunks(shard));
-        chunks
-            .filter_map(|(index, (range, version))| {
-                let spans = gradient.spans(range)?;
-                let (values, positions) = if self.wire.is_plain() {
-                    (gradient.covered(range, &spans), Bytes::new())
-                } else {
-                    self.encode(gradient, &Part { range, shard_start, spans: &spans })
-                };
-                Some(payload(index, spans, version, values, positions))
-            })
-            .collect()
+        let mut room = self.unused_room();
+        let encoded = covered(gradient, shard, weights).map(|(range, payload)| {
+            let part = Part { range, shard_start, spans: &payload.spans };
+            let (values, positions) = self.encode(gradient, &part, &mut room);
+            (values, Payload { positions, ..payload })
+        });
+        let encoded: Vec<_> = encoded.collect();
+        let room = Arc::new(room);
+        let sent = Bytes::from_owner(Shared(room.clone()));
+        self.rooms.push(room);
+        let whole = |(values, payload)| Payload { values: sent.slice(values), ..payload };
+        encoded.into_iter().map(whole).collect()
     }
 
-    /// One chunk's values, and their positions where not all are sent.
-    fn encode(&mut self, gradient: &Gradient, part: &Part<'_>) -> (Bytes, Bytes) {
-        gradient.floats(part.range, part.spans, &mut self.values);
-        if !self.wire.has_feedback() {
-            return (encoded(&mut self.bytes, self.wire, &self.values), Bytes::new());
-        }
+    /// The room of a push that is done, or a new one.
+    fn unused_room(&mut self) -> Room {
+        let unused = self.rooms.iter().position(|room| Arc::strong_count(room) == 1);
+        let unused = unused.map(|position| self.rooms.swap_remove(position));
+        let bytes = unused.and_then(Arc::into_inner).map(|room| room.bytes);
+        Room { bytes: bytes.unwrap_or_default(), filled: 0 }
+    }
+
+    /// Where one chunk's values are in the room, and their positions where not all are sent.
+    fn encode(
+        &mut self,
+        gradient: &Gradient,
+        part: &Part<'_>,
+        room: &mut Room,
+    ) -> (Range<usize>, Bytes) {
+        let encoding = self.wire.push;
+        let floats = gradient.floats(part.range, part.spans, &mut self.kept);
+        self.values.clear();
+        self.values.extend_from_slice(floats);
         let mut done = 0;
         for range in part.covered() {
             let values = &mut self.values[done..done + range.len()];
@@ -106,8 +144,9 @@ impl Encoder {
         self.kept.clear();
         self.kept.extend(positions.iter().map(|position| self.values[usize::from(*position)]));
         let sent = if positions.is_empty() { &self.values } else { &self.kept };
-        let sent = encoded(&mut self.bytes, self.wire, sent);
-        leave_residual(&mut self.values, positions, self.wire.push, &sent, &mut self.kept);
+        let sent = room.append(encoding, sent);
+        let bytes = &room.bytes[sent.clone()];
+        leave_residual(&mut self.values, positions, encoding, bytes, &mut self.kept);
         let positions = positions.iter().flat_map(|position| position.to_le_bytes()).collect();
         let mut done = 0;
         for range in part.covered() {
@@ -119,25 +158,23 @@ impl Encoder {
     }
 }
 
+/// The payloads for a shard, still without values, and which part of the model each is for; chunks
+/// without a present tensor are left out.
+pub(super) fn covered<'a>(
+    gradient: &'a Gradient,
+    shard: ShardId,
+    weights: &'a Weights,
+) -> impl Iterator<Item = (&'a Range<usize>, Payload)> {
+    let chunks = (0_u32..).zip(weights.chunks(shard));
+    chunks.filter_map(|(index, (range, pulled_version))| {
+        let spans = gradient.spans(range)?;
+        Some((range, Payload { index, spans, pulled_version, ..Payload::default() }))
+    })
+}
+
 /// The positions, or none where the values of all elements are fewer bytes.
 fn worthwhile(positions: &[u16], elements: usize, wire: Wire) -> &[u16] {
     let dense = wire.push.encoded_bytes(elements);
     let sparse = wire.push.encoded_bytes(positions.len()) + positions.len() * POSITION_BYTES;
     if sparse < dense { positions } else { &[] }
-}
-
-fn encoded(room: &mut BytesMut, wire: Wire, values: &[f32]) -> Bytes {
-    room.resize(wire.push.encoded_bytes(values.len()), 0);
-    wire.push.encode(values, room);
-    room.split().freeze()
-}
-
-fn payload(
-    index: u32,
-    spans: Vec<Span>,
-    pulled_version: Version,
-    values: Bytes,
-    positions: Bytes,
-) -> Payload {
-    Payload { index, spans, values, pulled_version, positions }
 }

@@ -1,6 +1,6 @@
 //! A gradient on its way to the servers: bytes that every retry sends again, unchanged.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ps_core::Layout;
 use ps_core::partition::covered_spans;
 use ps_core::span::Span;
@@ -53,17 +53,25 @@ impl Gradient {
         covered_spans(&self.layout, &self.present, chunk)
     }
 
-    /// The values of a chunk that spans cover, for a kernel.
-    pub(super) fn floats(&self, chunk: &Range<usize>, spans: &[Span], to: &mut Vec<f32>) {
+    /// The values of a chunk that spans cover, gathered in the room where they do not lie together.
+    pub(super) fn floats<'a>(
+        &'a self,
+        chunk: &Range<usize>,
+        spans: &[Span],
+        room: &'a mut Vec<f32>,
+    ) -> &'a [f32] {
         let values = &self.floats[chunk.clone()];
-        to.clear();
         match spans {
-            [] => to.extend_from_slice(values),
-            some => some.iter().for_each(|span| to.extend_from_slice(&values[span.range()])),
+            [] => values,
+            some => {
+                room.clear();
+                some.iter().for_each(|span| room.extend_from_slice(&values[span.range()]));
+                room
+            }
         }
     }
 
-    /// The values of a chunk that spans cover, as they lie in memory.
+    /// The values of a chunk that spans cover, as they lie in memory, aligned like floats.
     pub(super) fn covered(&self, chunk: &Range<usize>, spans: &[Span]) -> Bytes {
         let bytes = |start: usize, end: usize| {
             self.values.slice(start * ELEMENT_BYTES..end * ELEMENT_BYTES)
@@ -76,9 +84,9 @@ impl Gradient {
             [] => bytes(chunk.start, chunk.end),
             [one] => part(one),
             many => {
-                let mut joined = BytesMut::new();
-                many.iter().for_each(|span| joined.extend_from_slice(&part(span)));
-                joined.freeze()
+                let mut joined = Vec::new();
+                self.floats(chunk, many, &mut joined);
+                Bytes::from_owner(FloatBytes(Arc::new(joined)))
             }
         }
     }

@@ -202,10 +202,19 @@ impl Client {
         try_join_all(self.shards.iter().map(ShardClient::describe)).await
     }
 
-    /// Encoded once: every retry sends the same bytes.
-    fn encoded(&self, gradient: &Gradient, weights: &Weights, shard: u32) -> Vec<Payload> {
-        let encoder = self.encoders[shard as usize].lock();
-        encoder.unwrap_or_else(|poisoned| poisoned.into_inner()).payloads(gradient, shard, weights)
+    /// What a shard gets of a gradient: its values as they lie, or encoded where that leaves
+    /// something for later.
+    fn payloads(&self, gradient: &Gradient, weights: &Weights, shard: u32) -> Vec<Payload> {
+        if self.shared.config.wire.has_feedback() {
+            let encoder = self.encoders[shard as usize].lock();
+            let mut encoder = encoder.unwrap_or_else(|poisoned| poisoned.into_inner());
+            return encoder.payloads(gradient, shard, weights);
+        }
+        let as_they_lie = encoder::covered(gradient, shard, weights).map(|(range, payload)| {
+            let values = gradient.covered(range, &payload.spans);
+            Payload { values, ..payload }
+        });
+        as_they_lie.collect()
     }
 
     /// The epoch as the servers last told it.

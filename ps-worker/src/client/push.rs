@@ -118,7 +118,7 @@ impl Client {
             clock: weights.clock(),
             learning_rate,
             loss: gradient.loss(),
-            chunks: self.encoded(gradient, weights, shard),
+            chunks: self.payloads(gradient, weights, shard),
             pull_ahead: 0,
         }
     }

@@ -100,7 +100,7 @@ impl ShardClient {
                 any_start,
             };
             let mut header = Some(header);
-            let messages = grouped(payloads.clone())
+            let messages = grouped(payloads.clone().into_iter())
                 .map(move |chunks| v1::InitMessage { header: header.take(), chunks });
             let messages: Vec<_> = messages.collect();
             async move { client(channel).init(tokio_stream::iter(messages)).await.map(|_| ()) }
@@ -246,7 +246,14 @@ impl ShardClient {
         pull::values(messages, part, encoding, longest, received, acknowledged).await
     }
 
-    fn messages(&self, push: &PushCall) -> Vec<v1::PushMessage> {
+    /// A push as it is sent: values that lie as `f32` are encoded message by message, while those
+    /// before are under way.
+    fn messages(
+        &self,
+        push: &PushCall,
+    ) -> impl Iterator<Item = v1::PushMessage> + Send + Unpin + use<> {
+        let wire = self.shared.config.wire;
+        let encoding = if wire.has_feedback() { Encoding::F32 } else { wire.push };
         let header = v1::PushHeader {
             job: self.shared.config.job.clone(),
             shard: self.shard,
@@ -266,12 +273,15 @@ impl ShardClient {
             pull_encoding: v1::Encoding::from(self.shared.config.wire.pull).into(),
             pull_ahead: push.pull_ahead,
         };
-        let bytes: usize = push.chunks.iter().map(Payload::bytes).sum();
+        let bytes = |chunk: &Payload| match encoding {
+            Encoding::F32 => chunk.bytes(),
+            _ => encoding.encoded_bytes(chunk.values.len() / ELEMENT_BYTES),
+        };
+        let bytes: usize = push.chunks.iter().map(bytes).sum();
         self.shared.traffic.bytes_pushed.fetch_add(bytes as u64, Ordering::Relaxed);
         let mut header = Some(header);
-        grouped(push.chunks.clone())
-            .map(|chunks| v1::PushMessage { header: header.take(), chunks })
-            .collect()
+        let chunks = push.chunks.clone().into_iter().map(move |chunk| encoded(chunk, encoding));
+        grouped(chunks).map(move |chunks| v1::PushMessage { header: header.take(), chunks })
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -287,9 +297,21 @@ fn report(reply: &v1::PushReply) -> PushReport {
     PushReport { staleness: reply.staleness_max, chunks_refused: reply.refused.len() as u64 }
 }
 
+/// A payload whose values lie as `f32`, encoded.
+fn encoded(payload: Payload, encoding: Encoding) -> Payload {
+    if encoding == Encoding::F32 {
+        return payload;
+    }
+    let values: &[f32] = bytemuck::cast_slice(&payload.values);
+    let mut bytes = vec![0; encoding.encoded_bytes(values.len())];
+    encoding.encode(values, &mut bytes);
+    Payload { values: bytes.into(), ..payload }
+}
+
 /// Payloads grouped into messages; at least one, for the header.
-fn grouped(payloads: Vec<Payload>) -> impl Iterator<Item = Vec<v1::ChunkPayload>> {
-    let mut payloads = payloads.into_iter().peekable();
+fn grouped(
+    mut payloads: impl Iterator<Item = Payload>,
+) -> impl Iterator<Item = Vec<v1::ChunkPayload>> {
     let mut first = true;
     std::iter::from_fn(move || {
         let (mut group, mut bytes) = (Vec::new(), 0);
