@@ -59,6 +59,10 @@ pub const PULL_WAIT_MS_MAX: u64 = 10_000;
 /// Buffers of one chunk that a server keeps in each direction when nobody calls: 16 MiB.
 pub const BUFFERS_KEPT_MAX: usize = 64;
 
+/// Bytes of a push to one shard that goes on the call for small pushes: above, a call of its own
+/// costs nothing beside the bytes, and does not hold up others.
+pub const SMALL_PUSH_BYTES_MAX: usize = 64 * 1024;
+
 /// Pushes of one call that one answer stands for, where they come faster than they are answered.
 pub const PUSHES_PER_ANSWER_MAX: usize = 64;
 
@@ -77,9 +81,9 @@ pub const BULK_HEADER_BYTES_MAX: usize = 4 * 1024;
 /// Spans of one chunk's payload: one for each element would cover nothing less.
 pub const SPANS_PER_CHUNK_MAX: usize = CHUNK_ELEMENTS_MAX;
 
-/// Bytes that one connection reads before others of its thread have a turn: a worker that floods
-/// must not be all that a server hears.
-pub const READ_BURST_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that one connection reads before others of its thread, and other threads, have a turn: a
+/// worker that floods must not be all that a server hears.
+pub const READ_BURST_BYTES_MAX: usize = 256 * 1024;
 
 /// HTTP/2 stream window: how far a sender may run ahead of the reader of one call.
 pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;

@@ -1,11 +1,12 @@
 //! Bulk calls over a channel, past the generated client: see `ps_proto::bulk` for why.
 
+use futures_util::Stream;
 use http::Request;
 use ps_core::limits::MESSAGE_BYTES_MAX;
 use ps_proto::bulk::{self, MessageReader, Pieces};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::Service;
+use tonic::codegen::{Bytes, Service};
 use tonic::transport::Channel;
 
 /// Makes a call with these messages, each made when those before it are sent; the answer is read as it arrives.
@@ -19,6 +20,19 @@ pub async fn call<M: Pieces + 'static>(
 ) -> Result<MessageReader, Status> {
     let pieces = messages.into_iter().flat_map(Pieces::pieces);
     send(channel, bulk::request(path, pieces)).await
+}
+
+/// Makes a call whose messages, in pieces, go on as long as the stream does; the answers are read as
+/// they arrive.
+///
+/// # Errors
+/// As [`call`].
+pub async fn open(
+    channel: Channel,
+    path: &'static str,
+    messages: impl Stream<Item = Vec<Bytes>> + Send + 'static,
+) -> Result<MessageReader, Status> {
+    send(channel, bulk::open_request(path, messages)).await
 }
 
 async fn send(mut channel: Channel, request: Request<Body>) -> Result<MessageReader, Status> {

@@ -28,6 +28,12 @@ pub use shutdown::{Shutdown, Signal};
 pub use training_args::TrainingArgs;
 pub use transport::{Connector, Incoming};
 
+/// Every program of the product allocates alike; frames of HTTP/2 come and go a thousand times a
+/// second and between threads, which costs the C library's allocator a quarter of an exchange over
+/// a local socket (docs/adr/0010-connections.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What a role needs beside its configuration and its listener.
 #[derive(Clone)]
 pub struct Outside {

@@ -87,6 +87,7 @@ impl AsyncRead for Connection {
         this.hangup.check(cx)?;
         if this.burst_bytes >= limits::READ_BURST_BYTES_MAX {
             this.burst_bytes = 0;
+            std::thread::yield_now();
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

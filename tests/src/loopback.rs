@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use ps_core::model_spec::ModelSpec;
 use ps_core::optimizer::{Correction, Optimizer};
+use ps_core::wire::Wire;
 use ps_core::{Layout, TensorSpec};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
@@ -11,6 +12,7 @@ use ps_runtime::files::Files;
 use ps_runtime::shutdown::ShutdownTrigger;
 use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
 use ps_server::config::{Bounds, Config};
+use ps_worker::client::{Client, ClientConfig};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
@@ -62,16 +64,7 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let (incoming, address) = transport::listen("127.0.0.1:0").await?;
         let address = address.to_string();
-        let config = Config {
-            job: JOB.into(),
-            shard,
-            listen: String::new(),
-            advertise: None,
-            master: None,
-            lease: Duration::from_secs(10),
-            bounds,
-            dedup: true,
-        };
+        let config = config(shard, bounds);
         let (trigger, shutdown) = Shutdown::new();
         let served = address.clone();
         let task = tokio::spawn(async move {
@@ -93,6 +86,12 @@ impl Server {
     /// A connection of its own.
     pub fn channel(&self) -> Channel {
         Connector::tcp().channel(&self.address).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Worker 0's client.
+    pub fn client(&self, incarnation: u64, wire: Wire) -> Client {
+        let config = client_config(&self.address, incarnation, wire);
+        Client::new(config, &outside()).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The data plane.
@@ -148,6 +147,34 @@ impl Server {
             }
         }
         Ok(weights)
+    }
+}
+
+/// The configuration of a server without a master.
+pub fn config(shard: u32, bounds: Bounds) -> Config {
+    Config {
+        job: JOB.into(),
+        shard,
+        listen: String::new(),
+        advertise: None,
+        master: None,
+        lease: Duration::from_secs(10),
+        bounds,
+        dedup: true,
+    }
+}
+
+/// The configuration of worker 0's client of one server.
+pub fn client_config(address: &str, incarnation: u64, wire: Wire) -> ClientConfig {
+    ClientConfig {
+        job: JOB.into(),
+        worker: 0,
+        incarnation,
+        epoch: 0,
+        addresses: vec![address.into()],
+        patience: Duration::from_secs(5),
+        attempt: Duration::from_secs(5),
+        wire,
     }
 }
 

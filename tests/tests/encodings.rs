@@ -210,20 +210,6 @@ fn large() -> ModelSpec {
     ])
 }
 
-fn client(server: &Server, incarnation: u64, wire: Wire) -> Client {
-    let config = ClientConfig {
-        job: JOB.into(),
-        worker: 0,
-        incarnation,
-        epoch: 0,
-        addresses: vec![server.address.clone()],
-        patience: Duration::from_secs(5),
-        attempt: Duration::from_secs(5),
-        wire,
-    };
-    Client::new(config, &outside()).unwrap()
-}
-
 /// A gradient that covers all tensors but `b`.
 fn gradient(layout: &Arc<Layout>, value: impl Fn(usize) -> f32) -> Gradient {
     let values = (0..layout.elements()).map(value).collect();
@@ -240,7 +226,7 @@ async fn a_client_trains_in_every_encoding() {
     let layout = Arc::new(model.layout.clone());
     for wire in Encoding::ALL.map(|encoding| Wire { push: encoding, pull: encoding, top_k: None }) {
         let server = server(&model).await;
-        let client = client(&server, 5, wire);
+        let client = server.client(5, wire);
         let mut weights = Weights::new(&model);
         client.pull(0, &mut weights).await.unwrap();
         client.push_pull(&gradient(&layout, wavy), 1.0, &mut weights).await.unwrap();
@@ -278,7 +264,7 @@ async fn the_largest_come_first_and_the_rest_later() {
     let layout = Arc::new(model.layout.clone());
     let server = server(&model).await;
     let wire = Wire { top_k: Some(0.25), ..Wire::default() };
-    let first = client(&server, 5, wire);
+    let first = server.client(5, wire);
     let mut weights = Weights::new(&model);
     first.pull(0, &mut weights).await.unwrap();
     first.push_pull(&gradient(&layout, wavy), 1.0, &mut weights).await.unwrap();
@@ -300,7 +286,7 @@ async fn the_largest_come_first_and_the_rest_later() {
     }
     first.push(&gradient(&layout, wavy), 1.0, &weights).await.unwrap();
     let before = server.weights().await.unwrap();
-    let second = client(&server, 6, wire);
+    let second = server.client(6, wire);
     second.pull(0, &mut weights).await.unwrap();
     second.push(&gradient(&layout, |_| 0.0), 1.0, &weights).await.unwrap();
     assert_eq!(server.weights().await.unwrap(), before);
@@ -311,7 +297,7 @@ async fn the_largest_come_first_and_the_rest_later() {
 async fn what_int8_rounds_away_is_not_lost() {
     let server = server(&model()).await;
     let layout = Arc::new(model().layout);
-    let client = client(&server, 5, Wire { push: Encoding::Int8, ..Wire::default() });
+    let client = server.client(5, Wire { push: Encoding::Int8, ..Wire::default() });
     let mut weights = Weights::new(&model());
     client.pull(0, &mut weights).await.unwrap();
     let values = [127.0, 0.2, -0.3, 0.0, 0.5];
@@ -330,7 +316,7 @@ async fn a_refused_gradient_leaves_nothing_behind() {
     let server = server(&model()).await;
     let layout = Arc::new(model().layout);
     let wire = Wire { push: Encoding::Int8, pull: Encoding::F32, top_k: Some(0.2) };
-    let client = client(&server, 5, wire);
+    let client = server.client(5, wire);
     let mut weights = Weights::new(&model());
     client.pull(0, &mut weights).await.unwrap();
     let of = |values: [f32; 5]| Gradient::new(layout.clone(), values.to_vec(), vec![true; 2], 0.0);

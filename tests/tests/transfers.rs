@@ -7,11 +7,15 @@ use futures_util::StreamExt;
 use ps_core::TensorSpec;
 use ps_core::limits::{CHUNK_ELEMENTS_MAX, CONNECTION_WINDOW_BYTES};
 use ps_core::model_spec::ModelSpec;
+use ps_core::wire::Wire;
 use ps_proto::v1;
 use ps_proto::v1::push_pull_message::Kind;
 use ps_proto::v1::refused_chunk::Reason as Refused;
 use ps_server::config::Bounds;
 use ps_tests::loopback::{JOB, Server, bytes, model_of, push};
+use ps_worker::client::{Gradient, Weights};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tonic::{Code, Streaming};
 
@@ -113,6 +117,30 @@ async fn a_caller_that_sends_all_before_it_reads_any_is_not_held_up() {
         }
     }
     assert_eq!(elements, LARGE);
+}
+
+/// The worker's client puts them on one call, whose answers stand for several.
+#[tokio::test]
+async fn small_pushes_of_one_worker_each_get_their_own_report() {
+    let server = Server::start(0).await.unwrap();
+    let (client, model) =
+        (server.client(1, Wire::default()), model_of(vec![TensorSpec::trainable("a", [5])]));
+    client.init(&model, &[0.0; 5]).await.unwrap();
+    let layout = Arc::new(model.layout.clone());
+    let gradient = |value| Gradient::new(layout.clone(), vec![value; 5], vec![true], 0.0);
+    let values = (0..300).map(|index| if index % 7 == 3 { f32::NAN } else { 1.0 });
+    let gradients: Vec<_> = values.map(gradient).collect();
+    let mut weights = Weights::new(&model);
+    let pushes = gradients.iter().map(|gradient| client.push(gradient, 1.0, &weights));
+    let reports = futures_util::future::try_join_all(pushes).await.unwrap();
+    for (index, report) in reports.iter().enumerate() {
+        assert_eq!(report.chunks_refused, u64::from(index % 7 == 3), "push {index}");
+    }
+    client.read(&mut weights).await.unwrap();
+    let applied = reports.iter().filter(|report| report.chunks_refused == 0).count();
+    assert_eq!(weights.values(), [-(applied as f32); 5]);
+    // Nothing was sent twice.
+    assert_eq!(client.traffic().bytes_pushed.load(Ordering::Relaxed), 300 * 5 * 4);
 }
 
 #[tokio::test]

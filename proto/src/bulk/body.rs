@@ -1,6 +1,6 @@
 //! HTTP requests and responses whose bodies are pieces.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE};
 use http_body::Frame;
 use std::convert::Infallible;
@@ -11,9 +11,13 @@ use std::vec::IntoIter;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::BoxStream;
+use tonic::codegen::tokio_stream::Stream;
 
 /// What gRPC calls its messages.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// Bytes of small messages that make a frame worth its cost.
+const JOINED_BYTES: usize = 64 * 1024;
 
 /// A request of these pieces, for a path of this server's; each is made when the one before it is
 /// sent.
@@ -23,7 +27,20 @@ where
 {
     let mut pieces = pieces.into_iter();
     let next = pieces.next();
-    let mut request = http::Request::new(Body::new(Sent { next, pieces }));
+    with_body(path, Body::new(Sent { next, pieces }))
+}
+
+/// A request of messages in pieces that go on as long as the stream does. They are small: those that
+/// are there are sent together.
+pub fn open_request(
+    path: &'static str,
+    messages: impl Stream<Item = Vec<Bytes>> + Send + 'static,
+) -> http::Request<Body> {
+    with_body(path, Body::new(Joined { messages: Some(Box::pin(messages)) }))
+}
+
+fn with_body(path: &'static str, body: Body) -> http::Request<Body> {
+    let mut request = http::Request::new(body);
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = http::Uri::from_static(path);
     *request.version_mut() = http::Version::HTTP_2;
@@ -62,6 +79,37 @@ impl<P: Iterator<Item = Bytes> + Unpin> http_body::Body for Sent<P> {
 
     fn is_end_stream(&self) -> bool {
         self.next.is_none()
+    }
+}
+
+/// Small messages, joined into frames.
+struct Joined {
+    messages: Option<Pin<Box<dyn Stream<Item = Vec<Bytes>> + Send>>>,
+}
+
+impl http_body::Body for Joined {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let mut joined = BytesMut::new();
+        while let Some(messages) = &mut self.messages
+            && joined.len() < JOINED_BYTES
+        {
+            match messages.as_mut().poll_next(cx) {
+                Poll::Ready(Some(pieces)) => {
+                    pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
+                }
+                Poll::Ready(None) => self.messages = None,
+                Poll::Pending if joined.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        let frame = (!joined.is_empty()).then(|| Ok(Frame::data(joined.freeze())));
+        Poll::Ready(frame)
     }
 }
 

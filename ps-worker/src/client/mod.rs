@@ -10,6 +10,7 @@ mod outstanding;
 mod push;
 mod retry;
 mod shard;
+mod small;
 mod weights;
 
 pub use discover::discover;

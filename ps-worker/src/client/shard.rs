@@ -1,9 +1,10 @@
 //! The calls to one shard.
 
+use super::small::SmallPushes;
 use super::{Error, PushReport, Shared};
 use bytes::Bytes;
 use ps_core::ids::{Clock, PushId, Seq};
-use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES};
+use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES, SMALL_PUSH_BYTES_MAX};
 use ps_core::model_spec::ModelSpec;
 use ps_core::wire::Encoding;
 use ps_proto::bulk::{self, BulkReader};
@@ -50,6 +51,7 @@ pub(super) struct Step {
 pub(super) struct ShardClient {
     pub(super) shard: u32,
     pub(super) link: Link,
+    small: SmallPushes,
     pub(super) shared: Arc<Shared>,
     /// Whether people were told that this server is waited for.
     pub(super) told: AtomicBool,
@@ -65,7 +67,8 @@ impl ShardClient {
         // Shards must not retry in step with each other.
         let seed = outside.seed.wrapping_add(u64::from(shard));
         let link = Link::new(&outside.connector, address, &outside.clock, seed)?;
-        Ok(Self { shard, link, shared, told: AtomicBool::new(false) })
+        let (small, told) = (SmallPushes::default(), AtomicBool::new(false));
+        Ok(Self { shard, link, small, shared, told })
     }
 
     pub(super) async fn init(
@@ -131,12 +134,29 @@ impl ShardClient {
     }
 
     pub(super) async fn push(&self, push: PushCall) -> Result<PushReport, Error> {
+        let mut is_first = true;
         self.retry(self.shared.config.attempt, |channel| {
-            let messages = self.messages(&push);
-            async move { call(channel, bulk::PUSH, messages).await?.only_message().await }
+            let may_share = std::mem::take(&mut is_first);
+            let push = &push;
+            async move {
+                if may_share && let Some(report) = self.push_small(&channel, push).await {
+                    return Ok(report);
+                }
+                let call = call(channel, bulk::PUSH, self.messages(push));
+                Ok(report(&call.await?.only_message().await?))
+            }
         })
         .await
-        .map(|reply| report(&reply))
+    }
+
+    /// Pushes on the shared call, if it is small enough; `None` when it is not or that failed.
+    async fn push_small(&self, channel: &Channel, push: &PushCall) -> Option<PushReport> {
+        let bytes: usize = push.chunks.iter().map(Payload::bytes).sum();
+        if bytes > SMALL_PUSH_BYTES_MAX {
+            return None;
+        }
+        let message = self.messages(push).next()?;
+        self.small.push(channel.clone(), push.id.seq, message).await
     }
 
     /// Pulls for a step, or as a reader. Returns the clock that the shard has for the worker.
@@ -293,7 +313,7 @@ fn client(channel: Channel) -> DataPlaneClient<Channel> {
     DataPlaneClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-fn report(reply: &v1::PushReply) -> PushReport {
+pub(super) fn report(reply: &v1::PushReply) -> PushReport {
     PushReport { staleness: reply.staleness_max, chunks_refused: reply.refused.len() as u64 }
 }
 

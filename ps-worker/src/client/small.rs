@@ -1,0 +1,128 @@
+//! Small pushes on one call that stays open: they cost no call each, and share their answers.
+//!
+//! Only first attempts come here. Whatever goes wrong on the shared call, to whichever push, ends it
+//! for all that wait on it; each is then tried again on a call of its own, which says what is wrong
+//! with it.
+
+use super::PushReport;
+use super::shard::report;
+use bytes::Bytes;
+use ps_core::ids::Seq;
+use ps_proto::bulk::{self, MessageReader, Pieces};
+use ps_proto::v1;
+use ps_runtime::bulk::open;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Status;
+use tonic::transport::Channel;
+
+/// The open call to one shard, if there is one.
+#[derive(Default)]
+pub(super) struct SmallPushes(Mutex<Option<Call>>);
+
+/// An open call; it ends when this is dropped.
+struct Call {
+    sender: mpsc::UnboundedSender<Vec<Bytes>>,
+    waiting: Arc<Waiting>,
+}
+
+/// The pushes that are not answered, in the order they were sent in; `None` when the call is over.
+type Waiting = Mutex<Option<VecDeque<(Seq, oneshot::Sender<PushReport>)>>>;
+
+impl SmallPushes {
+    /// Pushes on the open call, or on a new one over this channel; `None` when the call failed, and
+    /// with it maybe this push.
+    pub(super) async fn push(
+        &self,
+        channel: Channel,
+        seq: Seq,
+        message: v1::PushMessage,
+    ) -> Option<PushReport> {
+        let (answer, waiting) = self.send(channel, seq, message)?;
+        let mut ends = EndsUnlessAnswered { pushes: self, waiting, answered: false };
+        let report = answer.await.ok();
+        ends.answered = report.is_some();
+        report
+    }
+
+    fn send(
+        &self,
+        channel: Channel,
+        seq: Seq,
+        message: v1::PushMessage,
+    ) -> Option<(oneshot::Receiver<PushReport>, Arc<Waiting>)> {
+        let mut open = lock(&self.0);
+        let call = open.take().filter(|call| lock(&call.waiting).is_some());
+        let call = open.insert(call.unwrap_or_else(|| Call::start(channel)));
+        let (sender, answer) = oneshot::channel();
+        // Under one lock: answers come in the order of the messages.
+        lock(&call.waiting).as_mut()?.push_back((seq, sender));
+        call.sender.send(message.pieces()).ok()?;
+        Some((answer, call.waiting.clone()))
+    }
+}
+
+/// A push that is given up, or fails, takes the call with it: it may be dead.
+struct EndsUnlessAnswered<'a> {
+    pushes: &'a SmallPushes,
+    waiting: Arc<Waiting>,
+    answered: bool,
+}
+
+impl Drop for EndsUnlessAnswered<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            // Those that wait are told by their senders' end.
+            *lock(&self.waiting) = None;
+            lock(&self.pushes.0).take_if(|call| Arc::ptr_eq(&call.waiting, &self.waiting));
+        }
+    }
+}
+
+impl Call {
+    fn start(channel: Channel) -> Self {
+        let (sender, pieces) = mpsc::unbounded_channel();
+        let waiting = Arc::new(Mutex::new(Some(VecDeque::new())));
+        let read = waiting.clone();
+        tokio::spawn(async move {
+            let pieces = UnboundedReceiverStream::new(pieces);
+            let answers = open(channel, bulk::PUSH_MANY, pieces).await;
+            let ended = match answers {
+                Ok(answers) => answer_all(answers, &read).await,
+                Err(status) => Err(status),
+            };
+            if let Err(status) = ended {
+                tracing::debug!("the call for small pushes is over: {}", status.message());
+            }
+            *lock(&read) = None;
+        });
+        Self { sender, waiting }
+    }
+}
+
+/// Tells everybody whose push was applied, until the call ends.
+async fn answer_all(mut answers: MessageReader, waiting: &Waiting) -> Result<(), Status> {
+    let mut applied = 0;
+    while answers.next_message().await? {
+        let reply: v1::PushManyReply = answers.message().await?;
+        let mut particular = reply.particular.into_iter().peekable();
+        let mut waiting = lock(waiting);
+        let Some(waiting) = waiting.as_mut() else { return Ok(()) };
+        while applied < reply.applied
+            && let Some((seq, sender)) = waiting.pop_front()
+        {
+            applied += 1;
+            let own = particular.next_if(|answer| answer.seq == seq);
+            let reply = own.and_then(|answer| answer.reply).unwrap_or_default();
+            // Whoever gave up has ended the call.
+            let _ = sender.send(report(&reply));
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

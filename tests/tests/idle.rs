@@ -1,0 +1,100 @@
+//! Connections on which nothing is said for long, in simulated time.
+
+#![allow(clippy::unwrap_used)]
+
+use ps_core::TensorSpec;
+use ps_core::wire::Wire;
+use ps_runtime::{Connector, Lanes, Outside, Shutdown};
+use ps_server::config::Bounds;
+use ps_tests::loopback::{client_config, config, model_of};
+use ps_tests::sim::network;
+use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+const SERVER: &str = "server:2223";
+
+/// Longer than any timer of the connection; longer than one attempt of a call, too.
+const LONG: Duration = Duration::from_secs(120);
+
+async fn serve() -> turmoil::Result {
+    let (_trigger, shutdown) = Shutdown::new();
+    let (incoming, outside) = (network::listen(2223).await?, network::outside(1, |_| ()));
+    ps_server::serve::run(
+        config(0, Bounds::default()),
+        incoming,
+        Lanes::Here,
+        SERVER.into(),
+        outside,
+        shutdown,
+        None,
+    )
+    .await?;
+    Ok(())
+}
+
+/// A client that counts its connections.
+fn client(connections: &Arc<AtomicU32>) -> Client {
+    let (counted, connections) = (network::connector(), connections.clone());
+    let connector = Connector::new(move |address| {
+        connections.fetch_add(1, Ordering::Relaxed);
+        let counted = counted.clone();
+        Box::pin(async move { counted.connect(address).await })
+    });
+    let attempt = Duration::from_secs(30);
+    let config = ClientConfig { attempt, ..client_config(SERVER, 1, Wire::default()) };
+    Client::new(config, &Outside { connector, ..network::outside(2, |_| ()) }).unwrap()
+}
+
+/// Pushes, lets `meanwhile` pass, pushes again: connections opened in all, and the time that the
+/// second push took.
+fn pushed_again_after(meanwhile: impl AsyncFnOnce() + 'static) -> (u32, Duration) {
+    let mut sim = turmoil::Builder::new()
+        .simulation_duration(Duration::from_secs(3600))
+        .tick_duration(Duration::from_millis(5))
+        .build();
+    sim.host("server", serve);
+    let (sender, result) = std::sync::mpsc::channel();
+    sim.client("worker", async move {
+        let connections = Arc::new(AtomicU32::new(0));
+        let (client, model) =
+            (client(&connections), model_of(vec![TensorSpec::trainable("a", [5])]));
+        client.init(&model, &[0.0; 5]).await?;
+        let mut weights = Weights::new(&model);
+        let layout = Arc::new(model.layout.clone());
+        let gradient = Gradient::new(layout, vec![1.0; 5], vec![true], 0.0);
+        client.push(&gradient, 1.0, &weights).await?;
+        meanwhile().await;
+        let begun = tokio::time::Instant::now();
+        weights.set_clock(1);
+        client.push(&gradient, 1.0, &weights).await?;
+        let took = begun.elapsed();
+        client.read(&mut weights).await?;
+        assert_eq!(weights.values(), [-2.0; 5]);
+        sender.send((connections.load(Ordering::Relaxed), took))?;
+        Ok(())
+    });
+    sim.run().unwrap();
+    result.recv().unwrap()
+}
+
+#[test]
+fn an_idle_connection_survives() {
+    let (connections, took) = pushed_again_after(async || tokio::time::sleep(LONG).await);
+    assert_eq!(connections, 1);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+/// Nothing tells either side that the other is out of reach but its silence.
+#[test]
+fn an_idle_connection_that_died_is_replaced_before_it_is_needed() {
+    let (connections, took) = pushed_again_after(async || {
+        turmoil::partition("server", "worker");
+        tokio::time::sleep(LONG).await;
+        turmoil::repair("server", "worker");
+    });
+    assert_eq!(connections, 2);
+    // Well below the time-out of an attempt on the old connection.
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
