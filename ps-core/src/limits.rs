@@ -86,10 +86,10 @@ pub const SPANS_PER_CHUNK_MAX: usize = CHUNK_ELEMENTS_MAX;
 pub const READ_BURST_BYTES_MAX: usize = 256 * 1024;
 
 /// HTTP/2 stream window: how far a sender may run ahead of the reader of one call.
-pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+pub const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
 /// HTTP/2 connection window: a memory promise per connection.
-pub const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// HTTP/2 frame: 16 KiB frames halve throughput, frames above 1 MiB churn the allocator.
 pub const FRAME_BYTES_MAX: u32 = 256 * 1024;

@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long, env = "PS_BUFFER_MIB", default_value_t = 512, value_name = "MIB",
         value_parser = clap::value_parser!(u64).range(1..=1024 * 1024))]
     pub buffer_mib: u64,
-    /// Connections at once, each with a window of 8 MiB that its peer may fill.
+    /// Connections at once, each with a window of 4 MiB that its peer may fill.
     #[arg(long, env = "PS_CONNECTIONS", default_value_t = 1024, value_name = "C",
         value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub connections: u32,

@@ -7,11 +7,10 @@ use ps_core::wire::{Encoding, Wire};
 use ps_core::{Layout, TensorKind, TensorSpec};
 use ps_proto::v1;
 use ps_proto::v1::refused_chunk::Reason as Refused;
-use ps_tests::loopback::{JOB, Server, model, model_of, outside, push};
-use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
+use ps_tests::loopback::{JOB, Server, model, model_of, push};
+use ps_worker::client::{Gradient, Weights};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use tonic::Code;
 
 async fn server(model: &ModelSpec) -> Server {
