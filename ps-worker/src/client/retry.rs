@@ -66,7 +66,8 @@ impl ShardClient {
         })
     }
 
-    fn retried(&self, status: &Status) {
+    /// Counts an attempt that failed, and tells people once.
+    pub(super) fn retried(&self, status: &Status) {
         self.shared.traffic.retries.fetch_add(1, Ordering::Relaxed);
         if !self.told.swap(true, Ordering::Relaxed) {
             let (shard, address) = (self.shard, self.link.address());

@@ -134,29 +134,36 @@ impl ShardClient {
     }
 
     pub(super) async fn push(&self, push: PushCall) -> Result<PushReport, Error> {
-        let mut is_first = true;
-        self.retry(self.shared.config.attempt, |channel| {
-            let may_share = std::mem::take(&mut is_first);
-            let push = &push;
-            async move {
-                if may_share && let Some(report) = self.push_small(&channel, push).await {
-                    return Ok(report);
-                }
-                let call = call(channel, bulk::PUSH, self.messages(push));
-                Ok(report(&call.await?.only_message().await?))
+        match self.in_time(async { Ok(self.push_small(&push).await) }).await {
+            Ok(Some(report)) => return Ok(report),
+            Ok(None) => (),
+            Err(status) => {
+                self.retried(&status);
+                // A server that is silent on this connection may answer on another.
+                self.link.reconnect();
             }
+        }
+        self.push_alone(push).await
+    }
+
+    /// Pushes on calls of its own.
+    async fn push_alone(&self, push: PushCall) -> Result<PushReport, Error> {
+        self.retry(self.shared.config.attempt, |channel| {
+            let messages = self.messages(&push);
+            async move { call(channel, bulk::PUSH, messages).await?.only_message().await }
         })
         .await
+        .map(|reply| report(&reply))
     }
 
     /// Pushes on the shared call, if it is small enough; `None` when it is not or that failed.
-    async fn push_small(&self, channel: &Channel, push: &PushCall) -> Option<PushReport> {
+    async fn push_small(&self, push: &PushCall) -> Option<PushReport> {
         let bytes: usize = push.chunks.iter().map(Payload::bytes).sum();
         if bytes > SMALL_PUSH_BYTES_MAX {
             return None;
         }
         let message = self.messages(push).next()?;
-        self.small.push(channel.clone(), push.id.seq, message).await
+        self.small.push(self.link.channel(), push.id.seq, message).await
     }
 
     /// Pulls for a step, or as a reader. Returns the clock that the shard has for the worker.
@@ -243,7 +250,7 @@ impl ShardClient {
             (pushed, _) => {
                 let report = match pushed {
                     Some(report) => report,
-                    None => self.push(push).await?,
+                    None => self.push_alone(push).await?,
                 };
                 Ok((report, self.pull(Some(next), encoding, part).await?))
             }
