@@ -19,6 +19,16 @@ fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
+/// With room that no other update used.
+fn apply(
+    chunk: &mut Chunk,
+    optimizer: &Optimizer,
+    correction: Correction,
+    update: &Update<'_>,
+) -> Result<Outcome, Error> {
+    chunk.apply(optimizer, correction, update, &mut Spare::default())
+}
+
 /// A gradient at the chunk's own version.
 fn gradient<'a>(chunk: &Chunk, spans: &'a [Span], values: &'a [u8]) -> Update<'a> {
     Update {
@@ -44,8 +54,7 @@ fn versions_count_all_updates_and_steps_only_gradients() {
     let first = gradient(&chunk, &[], &values);
     let state = Update { kind: TensorKind::State, ..first };
     for (update, staleness) in [(first, 0), (state, 1), (first, 2)] {
-        let outcome =
-            chunk.apply(&optimizer("adam"), Correction::Auto, &update, &mut Spare::default());
+        let outcome = apply(&mut chunk, &optimizer("adam"), Correction::Auto, &update);
         assert_eq!(outcome, Ok(Outcome::Applied { staleness }));
     }
     assert_eq!((chunk.version(), chunk.updates()), (3, 2));
@@ -58,7 +67,7 @@ fn state_replaces_exactly_what_its_spans_cover() {
     let values = bytes(&[f32::from_bits(1), -0.0]);
     let spans = [Span::new(3, 1), Span::new(9, 1)];
     let update = Update { kind: TensorKind::State, ..gradient(&chunk, &spans, &values) };
-    chunk.apply(&optimizer("momentum"), Correction::Auto, &update, &mut Spare::default()).unwrap();
+    apply(&mut chunk, &optimizer("momentum"), Correction::Auto, &update).unwrap();
     for (index, (old, new)) in before.weights.iter().zip(chunk.weights()).enumerate() {
         let expected = match index {
             3 => f32::from_bits(1),
@@ -77,7 +86,7 @@ fn a_stale_push_takes_a_smaller_step_and_decays_less() {
         let parts = Parts { version: 4, ..chunk("momentum").to_parts() };
         let mut chunk = Chunk::from_parts(parts).unwrap();
         let update = Update { learning_rate, pulled_version, ..gradient(&chunk, &[], &values) };
-        chunk.apply(&optimizer("momentum"), correction, &update, &mut Spare::default()).unwrap();
+        apply(&mut chunk, &optimizer("momentum"), correction, &update).unwrap();
         chunk.to_parts()
     };
     assert_eq!(push(0.4, 0, Correction::Auto), push(0.1, 4, Correction::Auto));
@@ -91,7 +100,7 @@ fn what_is_not_finite_is_refused_whole() {
         let mut chunk = chunk(name);
         let values = bytes(&[0.5; LENGTH]);
         let warm = gradient(&chunk, &[], &values);
-        chunk.apply(&optimizer(name), Correction::Auto, &warm, &mut Spare::default()).unwrap();
+        apply(&mut chunk, &optimizer(name), Correction::Auto, &warm).unwrap();
         let before = bits(&chunk);
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut values = [0.5; LENGTH];
@@ -99,8 +108,7 @@ fn what_is_not_finite_is_refused_whole() {
             let values = bytes(&values);
             for kind in [TensorKind::Trainable, TensorKind::State] {
                 let update = Update { kind, ..gradient(&chunk, &[], &values) };
-                let outcome =
-                    chunk.apply(&optimizer(name), Correction::Auto, &update, &mut Spare::default());
+                let outcome = apply(&mut chunk, &optimizer(name), Correction::Auto, &update);
                 assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteGradient)));
                 assert_eq!(bits(&chunk), before);
             }
@@ -125,7 +133,7 @@ fn a_full_sized_chunk_does_what_its_halves_do() {
             let update = Update { learning_rate: 10.0, ..gradient(&whole, &[], &values) };
             let first = whole.apply(&optimizer, Correction::Auto, &update, &mut spare);
             let update = Update { spans: &spans, ..update };
-            let second = parts.apply(&optimizer, Correction::Auto, &update, &mut Spare::default());
+            let second = apply(&mut parts, &optimizer, Correction::Auto, &update);
             assert_eq!(first, second);
             let refused = matches!(first, Ok(Outcome::Refused(_)));
             assert_eq!(refused, last.is_nan() || last > 1.0, "{name}, {last}");
@@ -141,13 +149,12 @@ fn what_overflows_is_refused_and_what_only_might_is_applied() {
     let before = bits(&chunk);
     let over = bytes(&[1e38, 1.0]);
     let update = Update { learning_rate: 0.9, ..gradient(&chunk, &[], &over) };
-    let refused =
-        chunk.apply(&optimizer("sgd"), Correction::None, &update, &mut Spare::default()).unwrap();
+    let refused = apply(&mut chunk, &optimizer("sgd"), Correction::None, &update).unwrap();
     // 0.91 * -3e38 - 0.9e38 is beyond the largest `f32`; a smaller step is not.
     assert_eq!(refused, Outcome::Refused(Refusal::NonFiniteResult));
     assert_eq!(bits(&chunk), before);
     let update = Update { learning_rate: 0.1, ..update };
-    let applied = chunk.apply(&sgd, Correction::None, &update, &mut Spare::default()).unwrap();
+    let applied = apply(&mut chunk, &sgd, Correction::None, &update).unwrap();
     assert_eq!(applied, Outcome::Applied { staleness: 0 });
     assert!(chunk.weights()[0] < -3e38);
 }
@@ -159,10 +166,10 @@ fn a_step_from_large_state_values_is_checked_too() {
     let (large, step) = (bytes(&[-3.4e38]), bytes(&[1e37]));
     let update = gradient(&chunk, &[], &large);
     let update = Update { kind: TensorKind::State, ..update };
-    chunk.apply(&sgd, Correction::None, &update, &mut Spare::default()).unwrap();
+    apply(&mut chunk, &sgd, Correction::None, &update).unwrap();
     let update = Update { learning_rate: 1.0, ..gradient(&chunk, &[], &step) };
     let no_decay = Optimizer { weight_decay: 0.0, ..sgd };
-    let outcome = chunk.apply(&no_decay, Correction::None, &update, &mut Spare::default());
+    let outcome = apply(&mut chunk, &no_decay, Correction::None, &update);
     assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteResult)));
     assert_eq!(chunk.weights(), [-3.4e38]);
 }
@@ -174,8 +181,7 @@ fn a_square_that_overflows_is_refused() {
         let before = bits(&chunk);
         let values = bytes(&[1e22; LENGTH]);
         let update = gradient(&chunk, &[], &values);
-        let outcome =
-            chunk.apply(&optimizer(name), Correction::Auto, &update, &mut Spare::default());
+        let outcome = apply(&mut chunk, &optimizer(name), Correction::Auto, &update);
         assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteResult)), "{name}");
         assert_eq!(bits(&chunk), before);
     }
@@ -187,7 +193,7 @@ fn a_decay_beyond_all_numbers_is_refused() {
     let mut chunk = Chunk::new(vec![0.0; 3], &wild).unwrap();
     let values = bytes(&[0.0; 3]);
     let update = Update { learning_rate: 1e30, ..gradient(&chunk, &[], &values) };
-    let outcome = chunk.apply(&wild, Correction::Auto, &update, &mut Spare::default());
+    let outcome = apply(&mut chunk, &wild, Correction::Auto, &update);
     assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteResult)));
 }
 
@@ -208,12 +214,11 @@ fn malformed_updates_are_errors_and_change_nothing() {
         Update { learning_rate: -0.1, ..whole },
     ];
     for update in malformed {
-        let outcome =
-            chunk.apply(&optimizer("momentum"), Correction::Auto, &update, &mut Spare::default());
+        let outcome = apply(&mut chunk, &optimizer("momentum"), Correction::Auto, &update);
         assert!(outcome.is_err(), "{update:?}");
         assert_eq!(bits(&chunk), before);
     }
-    let other = chunk.apply(&optimizer("adam"), Correction::Auto, &whole, &mut Spare::default());
+    let other = apply(&mut chunk, &optimizer("adam"), Correction::Auto, &whole);
     assert_eq!(other, Err(Error::Slots { optimizer: "adam", expected: 2, found: 1 }));
     assert_eq!(bits(&chunk), before);
 }
@@ -271,7 +276,7 @@ proptest! {
             let covered: Vec<usize> = spans.iter().flat_map(|span| span.range()).collect();
             let values = bytes(&values[..covered.len()]);
             let update = gradient(&chunk, &spans, &values);
-            let outcome = chunk.apply(&optimizer, Correction::Auto, &update, &mut Spare::default()).unwrap();
+            let outcome = apply(&mut chunk, &optimizer, Correction::Auto, &update).unwrap();
             let after = bits(&chunk);
             if matches!(outcome, Outcome::Refused(_)) {
                 prop_assert_eq!(&after, &before);
@@ -298,8 +303,8 @@ proptest! {
         let values = bytes(&values);
         let spans = [Span::new(0, cut), Span::new(cut, LENGTH as u32 - cut)];
         let update = gradient(&whole, &[], &values);
-        whole.apply(&optimizer, Correction::Auto, &update, &mut Spare::default()).unwrap();
-        parts.apply(&optimizer, Correction::Auto, &Update { spans: &spans, ..update }, &mut Spare::default()).unwrap();
+        apply(&mut whole, &optimizer, Correction::Auto, &update).unwrap();
+        apply(&mut parts, &optimizer, Correction::Auto, &Update { spans: &spans, ..update }).unwrap();
         prop_assert_eq!(bits(&whole), bits(&parts));
     }
 }

@@ -8,11 +8,10 @@ use ps_core::wire::Wire;
 use ps_core::{Layout, TensorSpec};
 use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
 use ps_server::config::{Bounds, Config};
+use ps_tests::loopback;
 use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
 use std::sync::Arc;
 use std::time::Duration;
-
-const JOB: &str = "bench";
 
 /// What a process gets from outside.
 pub(crate) fn outside(connector: Connector) -> Outside {
@@ -28,16 +27,8 @@ pub(crate) fn serve(shard: &str, listen: &str) -> anyhow::Result<()> {
         let (incoming, address) = transport::listen(&format!("{listen}:0")).await?;
         let address = address.to_string();
         println!("{address}");
-        let config = Config {
-            job: JOB.into(),
-            shard,
-            listen: String::new(),
-            advertise: None,
-            master: None,
-            lease: Duration::from_secs(3600),
-            bounds: Bounds::default(),
-            dedup: true,
-        };
+        let lease = Duration::from_secs(3600);
+        let config = Config { lease, ..loopback::config(shard, Bounds::default()) };
         let (_trigger, shutdown) = Shutdown::new();
         let outside = outside(Connector::tcp());
         ps_server::serve::run(
@@ -63,15 +54,13 @@ fn client(
     connector: Connector,
     wire: Wire,
 ) -> anyhow::Result<Client> {
+    let longest = Duration::from_secs(60);
     let config = ClientConfig {
-        job: JOB.into(),
         worker,
-        incarnation: 1,
-        epoch: 0,
         addresses: addresses.to_vec(),
-        patience: Duration::from_secs(60),
-        attempt: Duration::from_secs(60),
-        wire,
+        patience: longest,
+        attempt: longest,
+        ..loopback::client_config("", 1, wire)
     };
     Ok(Client::new(config, &outside(connector))?)
 }
