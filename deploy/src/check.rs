@@ -46,10 +46,9 @@ pub fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
     {
         bail!("--data {}: there is no such folder", folder.display());
     }
+    // Says which device the workers take: their own lines are in files.
     let device: DeviceChoice = args.model.device.parse()?;
-    if let DeviceChoice::Cuda(_) = device {
-        device.open()?;
-    }
+    device.open().map(drop)?;
     // Building needs no speed, and the workers may need all of a GPU's memory.
     let on_cpu = ModelArgs { device: DeviceChoice::Cpu.to_string(), ..args.model.clone() };
     ps_worker::process::model(models, &on_cpu).map(drop)

@@ -5,6 +5,7 @@ use crate::name::{Name, Role};
 use crate::output::Output;
 use crate::supervision::Rules;
 use ps_worker::config::ModelArgs;
+use ps_worker::threads::fair_share;
 use std::ffi::{OsStr, OsString};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -166,9 +167,8 @@ pub(crate) fn worker_args(model: &ModelArgs, threads: usize) -> Vec<OsString> {
 /// What the master writes about the model beside it.
 pub(crate) fn about_model(model: &ModelArgs) -> Vec<OsString> {
     let mut about = vec![option("model", &model.model)];
-    about.extend(
-        model.hidden.iter().map(|widths| option("model-option", format!("hidden={widths}"))),
-    );
+    let shape = model.shape.given().into_iter();
+    about.extend(shape.map(|(name, value)| option("model-option", format!("{name}={value}"))));
     about.push(option("data-format", model.read.format.name()));
     about
 }
@@ -178,13 +178,6 @@ pub(crate) fn option(name: &str, value: impl AsRef<OsStr>) -> OsString {
     let mut argument = OsString::from(format!("--{name}="));
     argument.push(value);
     argument
-}
-
-/// Cores per worker: more threads than cores in all make every worker slower, not faster.
-pub(crate) fn fair_share(workers: u32) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = usize::try_from(workers).unwrap_or(usize::MAX);
-    (cores / workers).max(1)
 }
 
 /// The job id that was asked for, or one that no other job on this machine has.

@@ -108,6 +108,17 @@ impl Layout {
         self.offsets[position]..self.offsets[position + 1]
     }
 
+    /// Positions of the tensors that have elements in this range of the flat vector.
+    pub fn tensors_in(&self, range: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+        if range.is_empty() {
+            return 0..0;
+        }
+        // The last tensor that begins at or before the first element, and so on.
+        let first = self.offsets.partition_point(|offset| *offset <= range.start) - 1;
+        let end = self.offsets.partition_point(|offset| *offset < range.end);
+        first..end.min(self.tensors.len())
+    }
+
     /// The position of a tensor by name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.tensors.iter().position(|tensor| tensor.name == name)
@@ -158,6 +169,16 @@ mod tests {
         assert_eq!(one, two);
         assert_eq!(one.range(1), 12..14);
         assert_eq!(one.elements(), 15);
+    }
+
+    #[test]
+    fn the_tensors_of_a_range_are_found() {
+        let layout = layout(&[("a", &[3]), ("b", &[0]), ("c", &[2]), ("d", &[4])]);
+        assert_eq!(layout.tensors_in(&(0..3)), 0..1);
+        assert_eq!(layout.tensors_in(&(2..4)), 0..3);
+        assert_eq!(layout.tensors_in(&(3..9)), 2..4);
+        assert_eq!(layout.tensors_in(&(5..6)), 3..4);
+        assert_eq!(layout.tensors_in(&(4..4)), 0..0);
     }
 
     #[test]

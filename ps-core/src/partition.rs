@@ -8,7 +8,6 @@
 use crate::Layout;
 use crate::ids::ShardId;
 use crate::limits::CHUNK_ELEMENTS_MAX;
-use crate::span::Span;
 use std::ops::Range;
 
 /// The cut of one model over a number of servers.
@@ -79,31 +78,6 @@ fn cut_evenly(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// The parts of a chunk that present tensors cover, as spans within the chunk.
-///
-/// `None` when nothing of the chunk is covered; an empty list when all of it is (what the wire says
-/// for a whole chunk). `present[i]` belongs to the layout's tensor i.
-pub fn covered_spans(layout: &Layout, present: &[bool], chunk: &Range<usize>) -> Option<Vec<Span>> {
-    let mut spans: Vec<Span> = Vec::new();
-    for (position, _) in present.iter().enumerate().filter(|(_, present)| **present) {
-        let tensor = layout.range(position);
-        let (start, end) = (tensor.start.max(chunk.start), tensor.end.min(chunk.end));
-        if start >= end {
-            continue;
-        }
-        let (start, len) = ((start - chunk.start) as u32, (end - start) as u32);
-        match spans.last_mut() {
-            Some(last) if last.start + last.len == start => last.len += len,
-            _ => spans.push(Span { start, len }),
-        }
-    }
-    match spans.as_slice() {
-        [] => None,
-        [all] if all.len as usize == chunk.len() => Some(Vec::new()),
-        _ => Some(spans),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,17 +119,6 @@ mod tests {
         let layout = Layout::new(vec![TensorSpec::trainable("w", [10]), state("mean", 6)]).unwrap();
         let chunks = Partition::new(&layout, 1).chunks(0);
         assert_eq!(chunks, vec![0..10, 10..16]);
-    }
-
-    #[test]
-    fn spans_name_only_what_is_present() {
-        let layout = layout(&[4, 3, 5]);
-        assert_eq!(covered_spans(&layout, &[true, true, true], &(0..12)), Some(vec![]));
-        assert_eq!(covered_spans(&layout, &[false, false, false], &(0..12)), None);
-        assert_eq!(covered_spans(&layout, &[true, false, true], &(7..12)), Some(vec![]));
-        assert_eq!(covered_spans(&layout, &[true, false, true], &(4..7)), None);
-        let spans = covered_spans(&layout, &[true, false, true], &(2..9));
-        assert_eq!(spans, Some(vec![Span { start: 0, len: 2 }, Span { start: 5, len: 2 }]));
     }
 
     proptest! {

@@ -1,9 +1,13 @@
 //! What the training loop asks of a model: gradients and evaluations over one flat weight vector.
 //!
+//! A gradient is handed over tensor by tensor, while the computation goes on ([`Handover`]): what is
+//! finished first leaves first.
+//!
 //! The loop knows nothing else about models. Candle implements this for real training; the
 //! simulation implements it with cheap deterministic arithmetic, so that it runs the same loop.
 
 use ps_core::Layout;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What went wrong while computing, said in full by whoever computed.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,44 @@ pub struct Step {
     pub samples: u64,
 }
 
+/// What a step changes of a tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Nothing: it has no gradient, and the optimizer does not touch it.
+    Absent,
+    /// Every element.
+    Whole,
+    /// Some rows of a table, by their numbers, rising; the others are not touched.
+    Rows(Arc<[u32]>),
+}
+
+/// What is known of a step before its backward pass.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// Mean loss over the batch.
+    pub loss: f64,
+    /// Samples in the batch.
+    pub samples: u64,
+    /// By tensor of the layout. Of a state tensor: whether it has a new value.
+    pub coverage: Vec<Coverage>,
+}
+
+/// Takes a step as it is computed, on the thread that computes.
+pub trait Handover: Send {
+    /// The forward pass is done.
+    fn begin(&mut self, begun: Begun);
+
+    /// The gradient of the mean loss by a tensor, or a state tensor's new value, is finished: as many
+    /// values as it has elements, or as the rows have that [`Begun::coverage`] names. Once for each
+    /// tensor that is covered.
+    fn finished(&mut self, tensor: usize, values: Vec<f32>);
+
+    /// A buffer of this length whose values count for nothing, to write a gradient in.
+    fn room(&mut self, length: usize) -> Vec<f32> {
+        vec![0.0; length]
+    }
+}
+
 /// How good a set of weights is on the test data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluation {
@@ -56,6 +98,63 @@ pub struct Evaluation {
     pub accuracy: Option<f64>,
     /// Test samples seen.
     pub samples: u64,
+}
+
+/// Collects a step into one flat vector.
+#[derive(Clone)]
+struct Collected {
+    layout: Layout,
+    step: Arc<Mutex<(Step, Vec<Coverage>)>>,
+}
+
+impl Collected {
+    fn new(layout: Layout) -> Self {
+        let gradient = vec![0.0; layout.elements()];
+        let present = vec![false; layout.tensors().len()];
+        let step = Step { gradient, present, loss: f64::NAN, samples: 0 };
+        Self { layout, step: Arc::new(Mutex::new((step, Vec::new()))) }
+    }
+
+    fn step(&self) -> Step {
+        self.step.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+}
+
+impl Handover for Collected {
+    fn begin(&mut self, begun: Begun) {
+        let mut held = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        let (step, coverage) = &mut *held;
+        (step.loss, step.samples) = (begun.loss, begun.samples);
+        *coverage = begun.coverage;
+    }
+
+    fn finished(&mut self, tensor: usize, values: Vec<f32>) {
+        let mut held = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        let (step, coverage) = &mut *held;
+        step.present[tensor] = true;
+        let place = &mut step.gradient[self.layout.range(tensor)];
+        let Coverage::Rows(rows) = &coverage[tensor] else {
+            place.copy_from_slice(&values);
+            return;
+        };
+        let width = values.len() / rows.len().max(1);
+        for (row, values) in rows.iter().zip(values.chunks_exact(width.max(1))) {
+            let begin = *row as usize * width;
+            place[begin..begin + width].copy_from_slice(values);
+        }
+    }
+}
+
+impl Step {
+    /// Hands over a step that is computed already.
+    pub fn hand_over(self, layout: &Layout, into: &mut dyn Handover) {
+        let coverage = |present: &bool| if *present { Coverage::Whole } else { Coverage::Absent };
+        let coverage = self.present.iter().map(coverage).collect();
+        into.begin(Begun { loss: self.loss, samples: self.samples, coverage });
+        for (tensor, _) in self.present.iter().enumerate().filter(|(_, present)| **present) {
+            into.finished(tensor, self.gradient[layout.range(tensor)].to_vec());
+        }
+    }
 }
 
 /// A model together with its data, as the training loop drives it.
@@ -73,11 +172,34 @@ pub trait Compute: Send + 'static {
     /// Number of training samples; a pass visits each once.
     fn train_samples(&self) -> u64;
 
-    /// Loss and gradient of the mean loss over these samples at these weights.
+    /// Takes these weights for the gradients to come.
+    ///
+    /// # Errors
+    /// The computation failed.
+    fn load(&mut self, weights: &[f32]) -> Result<(), ComputeError>;
+
+    /// Loss and gradient of the mean loss over these samples, at the weights that were loaded. What
+    /// is drawn at random follows from the seed.
     ///
     /// # Errors
     /// The computation failed; a loss that is not finite is a result, not an error.
-    fn gradient(&mut self, weights: &[f32], batch: &Batch) -> Result<Step, ComputeError>;
+    fn gradient(
+        &mut self,
+        batch: Batch,
+        seed: u64,
+        into: Box<dyn Handover>,
+    ) -> Result<(), ComputeError>;
+
+    /// The whole step at once.
+    ///
+    /// # Errors
+    /// The computation failed.
+    fn step(&mut self, weights: &[f32], batch: &Batch, seed: u64) -> Result<Step, ComputeError> {
+        self.load(weights)?;
+        let collected = Collected::new(self.layout().clone());
+        self.gradient(batch.clone(), seed, Box::new(collected.clone()))?;
+        Ok(collected.step())
+    }
 
     /// Loss and accuracy on all test samples at these weights.
     ///

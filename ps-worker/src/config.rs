@@ -1,6 +1,8 @@
 //! The options of a worker.
 
 mod data_args;
+mod data_check;
+mod shape_args;
 
 use clap::{Parser, ValueEnum};
 use ps_runtime::TrainingArgs;
@@ -9,6 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use data_args::DataArgs;
+pub use shape_args::ShapeArgs;
 
 const EXAMPLES: &str = "Examples:
   ps-worker --ps 127.0.0.1:2223                          # bundled digits, one server, no master
@@ -22,10 +25,10 @@ const EXAMPLES: &str = "Examples:
   ps-worker --master host1:2222 --data DIR -- ./train.sh # a program of your own as the worker
 
 DIR holds IDX files (train-images-idx3-ubyte, ..., plain or .gz), CSV files (train.csv and test.csv,
-or any *.csv) or RecordIO-protobuf files; with --test the two directories hold one set each, in any
-number of files, subdirectories too. Without --data the bundled 8x8 digits are used. Metrics go to
-standard output, `name=value;` pairs a line; logs and progress to standard error. Exit codes: 0 done,
-1 failed, 64 bad usage, 130 Ctrl-C, 143 SIGTERM, both after saving.";
+or any *.csv), RecordIO-protobuf files or text (*.txt); with --test the two directories hold one set
+each, in any number of files, subdirectories too. Without --data the bundled 8x8 digits are used.
+Metrics go to standard output, `name=value;` pairs a line; logs and progress to standard error. Exit
+codes: 0 done, 1 failed, 64 bad usage, 130 Ctrl-C, 143 SIGTERM, both after saving.";
 
 /// What a worker process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -106,12 +109,13 @@ pub struct ModelArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub read: DataArgs,
-    /// The model by name: mlp, linear, or one that the program adds.
+    /// The model by name: linear, mlp, lenet, resnet-tiny, transformer-tiny, or one that the
+    /// program adds.
     #[arg(long, env = "PS_MODEL", default_value = "mlp", value_name = "NAME")]
     pub model: String,
-    /// Widths of the mlp's hidden layers [default: 512,512].
-    #[arg(long, env = "PS_HIDDEN", value_name = "WIDTHS")]
-    pub hidden: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub shape: ShapeArgs,
     /// Start from a trained model instead of the seed: a safetensors file, or a folder with
     /// model.safetensors. Tensors are found by name; all workers need the same.
     #[arg(long, env = "PS_INITIAL_MODEL", value_name = "PATH")]
@@ -119,7 +123,8 @@ pub struct ModelArgs {
     /// Where to compute: auto, cpu or cuda:N.
     #[arg(long, env = "PS_DEVICE", default_value = "auto", value_name = "DEVICE")]
     pub device: String,
-    /// Threads to compute with [default: RAYON_NUM_THREADS if it is set, else 1].
+    /// Threads to compute with [default: RAYON_NUM_THREADS if it is set, else all cores; `psrun local`
+    /// shares them out among its workers].
     #[arg(long, env = "PS_THREADS", value_name = "T")]
     pub threads: Option<usize>,
 }
@@ -131,13 +136,14 @@ impl ModelArgs {
         let options = [
             ("--data", shown(&self.data)),
             ("--model", Some(self.model.clone())),
-            ("--hidden", self.hidden.clone()),
             ("--initial-model", shown(&self.initial_model)),
             ("--device", Some(self.device.clone())),
             ("--threads", self.threads.map(|threads| threads.to_string())),
         ];
         let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let mut args: Vec<String> = given.map(|(name, value)| format!("{name}={value}")).collect();
+        let shape = self.shape.given().into_iter();
+        args.extend(shape.map(|(name, value)| format!("--{name}={value}")));
         args.extend(self.read.to_args());
         args
     }
@@ -179,8 +185,9 @@ impl Args {
         if self.master.is_some() {
             return self.check_with_master();
         }
-        if self.model.read.pipe {
-            return Err("--pipe needs a --master, which says when a pass is over".into());
+        if self.model.read.is_streamed() {
+            let option = if self.model.read.pipe { "--pipe" } else { "--stream" };
+            return Err(format!("{option} needs a --master, which says when a pass is over"));
         }
         let (index, workers) = (self.worker_index.unwrap_or(0), self.workers.unwrap_or(1));
         if index >= workers {
@@ -259,7 +266,18 @@ mod tests {
     #[test]
     fn options_of_the_data_are_passed_on_and_checked() {
         let data = ["--data", "d", "--test", "t", "--format", "csv", "--wrapper", "recordio"];
-        let more = ["--label", "2", "--classes", "7", "--sharded", "--pipe"];
+        let more = [
+            "--label",
+            "2",
+            "--classes",
+            "7",
+            "--sharded",
+            "--pipe",
+            "--augment-shift",
+            "2",
+            "--context",
+            "9",
+        ];
         let all: Vec<&str> =
             ["ps-worker", "--master", "a:1"].into_iter().chain(data).chain(more).collect();
         let args = Args::try_parse_from(all).unwrap();
@@ -270,6 +288,7 @@ mod tests {
         let again = Args::try_parse_from(again).unwrap();
         assert_eq!(again.model.to_args(), passed);
         assert_eq!(again.model.read.source(None), args.model.read.source(None));
+        assert_eq!(again.model.read.augment_shift, 2);
         assert_eq!(again.model.read.source(None).label, LabelColumn::Number(2));
 
         let says = |args: &[&str], part: &str| {
@@ -282,7 +301,34 @@ mod tests {
         says(&["--pipe", "--data", "d", "--format", "idx"], "--format idx");
         says(&["--pipe", "--data", "d", "--wrapper", "recordio"], "--format csv");
         says(&["--classes", "0"], "1 to 65536");
+        says(&["--context", "0"], "1 to 65536");
         says(&["--pipe", "--data", "d"], "--pipe needs a --master");
+        says(&["--stream", "--data", "d"], "--stream needs a --master");
+        says(&["--stream"], "--stream without --data");
+        says(&["--stream", "--pipe", "--data", "d"], "--stream with --pipe");
+        says(&["--shuffle-buffer", "9", "--data", "d"], "--shuffle-buffer 9 without --stream");
+        let none = ["--stream", "--data", "d", "--shuffle-buffer", "0"];
+        says(&none, "--shuffle-buffer 0: expected 1 to");
+    }
+
+    #[test]
+    fn options_of_streams_of_files_are_passed_on() {
+        let given = ["--master", "a:1", "--data", "d", "--stream", "--shuffle-buffer", "7"];
+        check(&given).unwrap();
+        let read = |args: &[&str]| {
+            let args = std::iter::once("ps-worker").chain(args.iter().copied());
+            Args::try_parse_from(args).unwrap().model
+        };
+        let passed = read(&given).to_args();
+        assert!(passed.contains(&"--stream".to_owned()), "{passed:?}");
+        assert!(passed.contains(&"--shuffle-buffer=7".to_owned()), "{passed:?}");
+        let source = read(&given).read.source(None);
+        assert!(source.streamed && !source.sharded);
+        let waiting = |args: &[&str]| read(args).read.shuffle_samples();
+        assert_eq!(waiting(&given), Some(7));
+        assert_eq!(waiting(&given[..5]), Some(4_096));
+        assert_eq!(waiting(&["--stream", "--shuffle-buffer", "1"]), None);
+        assert_eq!(waiting(&["--pipe"]), None);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Choosing the device that a worker computes on.
 //!
-//! GPUs need the cargo feature `cuda`, which needs the CUDA toolkit when building; a program built
-//! with it runs on machines without a GPU, too.
+//! GPUs need the cargo feature `cuda`. `deploy/gpu/build` makes a program with it, which runs on
+//! machines without a GPU or its driver, too.
 
 use std::fmt::{self, Display};
+use std::panic::{self, UnwindSafe};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
-use candle_core::Device;
+pub use candle_core::Device;
+use candle_core::{DType, Tensor};
 
 /// What `--device` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,14 +33,14 @@ pub enum DeviceError {
     /// A GPU was asked for, but the program cannot use any.
     #[error(
         "device cuda:{0} was asked for, but this program was built without GPU support; build it \
-         with `cargo build --release --features cuda` where the CUDA toolkit (nvcc) is installed, \
-         or use --device cpu"
+         with deploy/gpu/build, or use --device cpu"
     )]
     NotBuiltIn(usize),
     /// The GPU cannot be used.
     #[error(
-        "device cuda:{ordinal} cannot be used: {problem}; check `nvidia-smi`, and in a container \
-         that it was started with its GPUs, or use --device cpu"
+        "device cuda:{ordinal} cannot be used: {problem}; check `nvidia-smi`, that LD_LIBRARY_PATH \
+         has the CUDA libraries, and in a container that it was started with its GPUs; or use \
+         --device cpu"
     )]
     Unusable {
         /// Number of the GPU.
@@ -48,7 +51,7 @@ pub enum DeviceError {
 }
 
 impl DeviceChoice {
-    /// Opens the device.
+    /// Opens the device, and logs which one it is where there was a choice.
     ///
     /// # Errors
     /// A GPU that was asked for by number and cannot be used.
@@ -57,7 +60,11 @@ impl DeviceChoice {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(ordinal) if !cfg!(feature = "cuda") => Err(DeviceError::NotBuiltIn(ordinal)),
             Self::Cuda(ordinal) => open_gpu(ordinal),
-            Self::Auto if !cfg!(feature = "cuda") || !has_driver() => Ok(Device::Cpu),
+            Self::Auto if !cfg!(feature = "cuda") => Ok(Device::Cpu),
+            Self::Auto if !has_driver() => {
+                tracing::info!("computing on the CPU: this machine has no NVIDIA driver");
+                Ok(Device::Cpu)
+            }
             Self::Auto => Ok(open_gpu(0).unwrap_or_else(|error| {
                 tracing::warn!(%error, "computing on the CPU");
                 Device::Cpu
@@ -66,19 +73,43 @@ impl DeviceChoice {
     }
 }
 
-/// Whether the NVIDIA driver is there. Asked first, because the loader of the CUDA libraries panics
-/// where they are missing, which would print a frightening message for no reason.
+/// Whether the NVIDIA driver is there. Where it is not, there is nothing to warn of.
 fn has_driver() -> bool {
     ["/dev/nvidiactl", "/dev/dxg"].iter().any(|path| Path::new(path).exists())
 }
 
+/// Opens a GPU with a stream of its own: candle's default one is another on each thread, and a step
+/// runs on whichever thread is free.
 fn open_gpu(ordinal: usize) -> Result<Device, DeviceError> {
     let unusable = |problem| DeviceError::Unusable { ordinal, problem };
-    match std::panic::catch_unwind(|| Device::new_cuda(ordinal)) {
-        Ok(Ok(device)) => Ok(device),
-        Ok(Err(error)) => Err(unusable(error.to_string())),
-        Err(_) => Err(unusable("the CUDA libraries could not be loaded".to_owned())),
-    }
+    let device = without_panic(|| {
+        let device = Device::new_cuda_with_stream(ordinal)?;
+        // A driver that is older than the kernels, or a GPU that is, shows only when one is run.
+        let tried = Tensor::zeros(1, DType::F32, &device)?.affine(1.0, 2.0)?.to_vec1::<f32>()?;
+        if tried == [2.0] { Ok(device) } else { candle_core::bail!("0 + 2 came out as {tried:?}") }
+    });
+    let device = device.map_err(unusable)?.map_err(|error| unusable(error.to_string()))?;
+    tracing::info!("computing on the GPU cuda:{ordinal}");
+    Ok(device)
+}
+
+/// What the loader of the CUDA libraries says where one is missing: it panics, which by itself would
+/// print a frightening message.
+fn without_panic<T>(open: impl FnOnce() -> T + UnwindSafe) -> Result<T, String> {
+    /// The hook is the whole process's.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| ()));
+    let opened = panic::catch_unwind(open);
+    panic::set_hook(hook);
+    opened.map_err(|panicked| {
+        let constant = panicked.downcast_ref::<&str>().copied();
+        let message = panicked.downcast_ref::<String>().map(String::as_str).or(constant);
+        let message = message.unwrap_or("the CUDA libraries could not be loaded");
+        // The thirty names that it has tried help nobody.
+        message.split(" - searched").next().unwrap_or(message).to_owned()
+    })
 }
 
 impl FromStr for DeviceChoice {
@@ -122,12 +153,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_loader_panics_with_is_an_error() {
+        let error = without_panic(|| panic!("no \"{}\" - searched for: a, b", "cublas"));
+        assert_eq!(error.map(|(): ()| ()).unwrap_err(), "no \"cublas\"");
+        assert_eq!(without_panic(|| 1), Ok(1));
+    }
+
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_gpu_that_is_not_built_in_is_refused_and_auto_takes_the_cpu() {
         let error = DeviceChoice::Cuda(1).open().unwrap_err();
         assert_eq!(error, DeviceError::NotBuiltIn(1));
-        assert!(error.to_string().contains("--features cuda"), "{error}");
+        assert!(error.to_string().contains("deploy/gpu/build"), "{error}");
         assert!(DeviceChoice::Auto.open().unwrap().is_cpu());
     }
 }

@@ -11,6 +11,7 @@ pub mod data;
 pub mod device;
 mod made;
 pub mod model;
+pub mod nn;
 pub mod optimizer;
 pub mod pipe;
 pub mod place;

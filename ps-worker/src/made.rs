@@ -2,12 +2,12 @@
 
 use crate::compute::{Compute, ComputeError};
 use crate::config::ModelArgs;
-use crate::data::{self, Dataset, Samples};
+use crate::data::{self, Dataset, Draw, Samples, Shift};
 use crate::device::DeviceChoice;
 use crate::model::{
     CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, initial_weights,
 };
-use crate::train::ServedSamples;
+use crate::train::{Preparing, ServedSamples};
 use ps_core::{DataDescription, DataKind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub(crate) struct Made {
     options: ComputeOptions,
     /// The model that training starts from instead of the seed's.
     initial: Option<PathBuf>,
+    /// Pixels by which training images are moved.
+    shift: usize,
 }
 
 impl Made {
@@ -30,15 +32,14 @@ impl Made {
     /// One of them cannot be had; the message says what to do.
     pub(crate) fn new(models: &Models, args: &ModelArgs) -> anyhow::Result<Self> {
         let data = data::load(&args.read.source(args.data.as_deref()))?;
+        let shift = args.read.augment_shift;
+        data::check_shift(shift, &data.train)?;
         let choice: DeviceChoice = args.device.parse()?;
         let device = choice.open()?;
-        let mut options = ModelOptions::new();
-        if let Some(hidden) = &args.hidden {
-            options.set("hidden", hidden.as_str());
-        }
+        let options: ModelOptions = args.shape.given().into_iter().collect();
         let options = ComputeOptions { model: args.model.clone(), options, device };
         let (data, models, initial) = (Arc::new(data), models.clone(), args.initial_model.clone());
-        Ok(Self { data, ready: None, models, options, initial })
+        Ok(Self { data, ready: None, models, options, initial, shift })
     }
 
     /// Takes test samples that came from elsewhere.
@@ -76,8 +77,19 @@ impl Made {
         }
     }
 
+    /// How batches of the training samples here are made.
+    pub(crate) fn preparing(&self) -> Preparing {
+        Preparing { samples: Some(self.data.clone()), shift: self.shift }
+    }
+
     /// The model for the data here.
     pub(crate) fn model(&self) -> anyhow::Result<CandleCompute> {
+        if self.data.classes == 0 {
+            anyhow::bail!(
+                "no sample shows how many classes there are, those of a stream least of all: give \
+                 --classes N, or test data with --test"
+            );
+        }
         self.started(CandleCompute::new(&self.models, self.options.clone(), self.data.clone())?)
     }
 
@@ -108,10 +120,13 @@ impl Made {
             return Err(ComputeError(message.to_owned()));
         }
         let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
-        let shape = DataShape {
-            features: agreed.shape.iter().map(size).collect(),
-            classes: agreed.classes as usize,
-        };
+        let features = agreed.shape.iter().map(size).collect();
+        let shape = DataShape { features, classes: agreed.classes as usize };
+        if self.shift > 0 {
+            // Shares without a sample, and streams, say nothing of it before.
+            let possible = Shift::new(self.shift, &shape.features, Draw::default());
+            possible.map_err(|error| ComputeError(error.to_string()))?;
+        }
         let (options, data) = (self.options.clone(), self.data.clone());
         let made = CandleCompute::for_shape(&self.models, options, data, &shape);
         let started = made.map_err(anyhow::Error::from).and_then(|made| self.started(made));
@@ -124,8 +139,8 @@ impl ServedSamples for Dataset {
         self.train.len() as u64
     }
 
-    fn inputs(&self) -> usize {
-        self.train.features_each()
+    fn shape(&self) -> &[usize] {
+        self.train.shape()
     }
 
     fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {

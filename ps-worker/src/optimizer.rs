@@ -15,7 +15,7 @@
 //! ```
 
 use crate::client::{Client, ClientConfig, Gradient, PushReport, Weights, discover};
-use crate::model::FlatVars;
+use crate::model::{FlatVars, ModelError};
 use crate::place::{self, Place};
 use crate::train::{Counters, Pulse, stay_alive};
 use candle_core::backprop::GradStore;
@@ -102,6 +102,8 @@ pub struct AsyncOptimizer {
     weights: Weights,
     learning_rate: f64,
     last: PushReport,
+    /// Whether the first step was looked at.
+    checked: bool,
 }
 
 impl Optimizer for AsyncOptimizer {
@@ -135,6 +137,7 @@ impl Optimizer for AsyncOptimizer {
             weights,
             learning_rate,
             last,
+            checked: false,
         })
     }
 
@@ -143,6 +146,9 @@ impl Optimizer for AsyncOptimizer {
         let mut flat = self.vars.gradient(grads).map_err(candle_core::Error::wrap)?;
         for (present, trained) in flat.present.iter_mut().zip(&self.trained) {
             *present &= *trained;
+        }
+        if !std::mem::replace(&mut self.checked, true) {
+            self.check_first_step(&flat.present)?;
         }
         let gradient = Gradient::new(self.layout.clone(), flat.values, flat.present, 0.0);
         let rate = self.learning_rate as f32;
@@ -165,6 +171,17 @@ impl Optimizer for AsyncOptimizer {
 }
 
 impl AsyncOptimizer {
+    /// A variable that is to be trained and has no gradient would stay as it is, silently.
+    fn check_first_step(&self, present: &[bool]) -> Result<()> {
+        let mut trained = self.layout.tensors().iter().zip(present.iter().zip(&self.trained));
+        match trained.find(|(_, (present, trained))| **trained && !**present) {
+            Some((tensor, _)) => {
+                Err(candle_core::Error::wrap(ModelError::NoGradient(tensor.name.clone())))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What became of the last push: its staleness, and chunks refused as not finite.
     pub fn last_push(&self) -> &PushReport {
         &self.last

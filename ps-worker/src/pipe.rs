@@ -1,7 +1,7 @@
-//! Training samples from FIFOs, as the training loop takes them: where streams and leases meet.
+//! Training samples from FIFOs or files that are not loaded, as the training loop takes them: where streams and leases meet.
 
 use crate::compute::{Batch, ComputeError};
-use crate::data::{self, Batches, OpenStream, StreamPlan, StreamSource};
+use crate::data::{self, Batches, Draw, OpenStream, Shift, Shuffle, StreamPlan, StreamSource};
 use crate::train::{Stream, StreamPass, Streams};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -16,25 +16,36 @@ pub enum Records {
     Own,
 }
 
+/// What a worker makes of its streams.
+#[derive(Clone, Copy, Debug)]
+pub struct Taking {
+    /// Which records it takes.
+    pub records: Records,
+    /// How many classes there are, which is not to be seen from a stream; 0 where nobody knows.
+    pub classes: u32,
+    /// Pixels by which images are moved at the most.
+    pub shift: usize,
+    /// Samples that wait for their turn, so that their order changes; `None` where it is kept.
+    pub shuffle: Option<usize>,
+}
+
 /// The streams of one worker.
 #[derive(Debug)]
 pub struct Pipe {
     streams: data::Streams,
-    records: Records,
+    taking: Taking,
     /// The stream whose first record was read to describe the data; the first pass is made of it.
     begun: Option<OpenStream>,
 }
 
 impl Pipe {
     /// Opens the first stream and reads as much of it as tells what the model must know.
-    /// `classes` is not to be seen from a stream; 0 where nobody knows.
     ///
     /// # Errors
     /// The FIFO or its writer did not come, or the first record is damaged.
     pub async fn open(
         source: StreamSource,
-        records: Records,
-        classes: u32,
+        taking: Taking,
     ) -> Result<(Self, DataDescription), data::Error> {
         let mut streams = data::Streams::new(source);
         let mut begun = streams.open()?;
@@ -42,10 +53,10 @@ impl Pipe {
         let description = DataDescription {
             kind: DataKind::Streamed,
             shape: shape.into_iter().map(|size| size as u64).collect(),
-            classes,
+            classes: taking.classes,
             ..DataDescription::default()
         };
-        Ok((Self { streams, records, begun: Some(begun) }, description))
+        Ok((Self { streams, taking, begun: Some(begun) }, description))
     }
 }
 
@@ -55,7 +66,7 @@ impl Streams for Pipe {
         pass: &'a StreamPass,
     ) -> BoxFuture<'a, Result<Box<dyn Stream>, ComputeError>> {
         async move {
-            let plan = plan(self.records, pass)?;
+            let plan = plan(&self.taking, pass)?;
             let stream = match self.begun.take() {
                 Some(begun) => begun,
                 None => self.streams.open().map_err(said)?,
@@ -67,22 +78,27 @@ impl Streams for Pipe {
 }
 
 /// What this worker makes of the stream of a pass.
-fn plan(records: Records, pass: &StreamPass) -> Result<StreamPlan, ComputeError> {
+fn plan(taking: &Taking, pass: &StreamPass) -> Result<StreamPlan, ComputeError> {
     if pass.data.classes == 0 {
         let problem = "the number of classes cannot be seen from a stream before it has been read: \
                        give --classes N, or test data with --test";
         return Err(ComputeError(problem.to_owned()));
     }
-    let (workers, rank) = match records {
-        Records::Shared => (u64::from(pass.workers), u64::from(pass.rank)),
-        Records::Own => (1, 0),
+    let (workers, rank, source) = match taking.records {
+        Records::Shared => (u64::from(pass.workers), u64::from(pass.rank), 0),
+        Records::Own => (1, 0, 1 + pass.rank),
     };
+    let draw = Draw { seed: pass.seed, pass: pass.pass, source };
+    let shape: Vec<usize> = pass.data.shape.iter().map(|&size| size as usize).collect();
+    let shift = (taking.shift > 0).then(|| Shift::new(taking.shift, &shape, draw));
     Ok(StreamPlan {
         workers,
         rank,
         batch_samples: pass.batch_size,
-        shape: pass.data.shape.iter().map(|&size| size as usize).collect(),
         classes: pass.data.classes as usize,
+        shift: shift.transpose().map_err(said)?,
+        shuffle: taking.shuffle.map(|samples| Shuffle { samples, draw }),
+        shape,
     })
 }
 

@@ -2,17 +2,18 @@
 
 use crate::compute::{Compute, ComputeOn};
 use crate::config::{Args, ModelArgs, Role};
-use crate::data::load_stream;
+use crate::data::{load_stream, stream_files};
 use crate::made::Made;
 use crate::model::Models;
-use crate::pipe::{Pipe, Records};
+use crate::pipe::{Pipe, Records, Taking};
 use crate::place::Place;
 use crate::program::UserProgram;
 use crate::show::Show;
 use crate::threads;
 use crate::train::alone::{self, AloneConfig};
 use crate::train::{
-    self, BuildModel, Counters, Pulse, Share, Streams, WorkerConfig, Workload, WorkloadKind,
+    self, BuildModel, Counters, Preparing, Pulse, Share, Streams, WorkerConfig, Workload,
+    WorkloadKind,
 };
 use anyhow::Context;
 use ps_core::{DataDescription, DataKind};
@@ -53,13 +54,11 @@ pub fn main_with(models: Models, args: impl IntoIterator<Item = OsString>) -> Ex
     )
 }
 
-/// Computes with one thread unless somebody said otherwise: candle's pools spin against each other.
+/// Sets both of candle's pools: one that is left alone takes every core and spins.
 fn set_threads(asked: Option<usize>) -> std::io::Result<()> {
-    match asked {
-        Some(threads) => threads::configure_threads(threads),
-        None if std::env::var_os("RAYON_NUM_THREADS").is_some() => Ok(()),
-        None => threads::configure_threads(1),
-    }
+    let set =
+        || std::env::var("RAYON_NUM_THREADS").ok()?.parse().ok().filter(|&threads| threads > 0);
+    threads::configure_threads(asked.or_else(set).unwrap_or_else(|| threads::fair_share(1)))
 }
 
 async fn run(
@@ -89,7 +88,10 @@ async fn run(
             let workload = workload(&args, made, streams, &outside).await?;
             Ok(train::run(config, workload, counters, outside, shutdown).await?)
         }
-        None => run_alone(args, Box::new(made.model()?), outside, shutdown).await,
+        None => {
+            let preparing = made.preparing();
+            run_alone(args, Box::new(made.model()?), preparing, outside, shutdown).await
+        }
     }
 }
 
@@ -111,14 +113,14 @@ fn program(args: &Args) -> Workload {
     Workload { data, kind: WorkloadKind::Program(Box::new(program)) }
 }
 
-/// With --pipe: a worker's training stream, begun, with what it is; and an evaluator's test stream,
-/// read into `made`.
+/// With --pipe or --stream: a worker's training stream, begun, with what it is; and an evaluator's
+/// test stream, read into `made`.
 ///
 /// No process reads the stream of another: a FIFO's bytes come to one reader only, and worker and
 /// evaluator may be on one host.
 async fn piped(args: &Args, made: &mut Made) -> anyhow::Result<Option<(Pipe, DataDescription)>> {
     let read = &args.model.read;
-    let Some(stem) = args.model.data.as_ref().filter(|_| read.pipe) else {
+    let Some(data) = args.model.data.as_ref().filter(|_| read.is_streamed()) else {
         return Ok(None);
     };
     if args.role == Role::Evaluator {
@@ -131,7 +133,13 @@ async fn piped(args: &Args, made: &mut Made) -> anyhow::Result<Option<(Pipe, Dat
     let classes = read.classes.or_else(|| made.classes_seen()).unwrap_or(0);
     let records = if read.sharded { Records::Own } else { Records::Shared };
     let classes = u32::try_from(classes).unwrap_or(u32::MAX);
-    Ok(Some(Pipe::open(read.stream(stem), records, classes).await?))
+    let source = match read.pipe {
+        true => read.stream(data),
+        false => stream_files(&read.source(Some(data)))?,
+    };
+    let taking =
+        Taking { records, classes, shift: read.augment_shift, shuffle: read.shuffle_samples() };
+    Ok(Some(Pipe::open(source, taking).await?))
 }
 
 /// What the job does with the data of this process.
@@ -141,7 +149,7 @@ async fn workload(
     streams: Option<(Pipe, DataDescription)>,
     outside: &Outside,
 ) -> anyhow::Result<Workload> {
-    if args.model.read.pipe {
+    if args.model.read.is_streamed() {
         let kind = DataKind::Streamed;
         if args.serve_samples.is_some() {
             tracing::warn!(
@@ -154,7 +162,9 @@ async fn workload(
             None => (None, made.description(kind)),
         };
         let build: BuildModel = Box::new(move |agreed| Ok(Box::new(made.for_job(agreed)?)));
-        return Ok(Workload { data, kind: WorkloadKind::Model { build, streams, share: None } });
+        let preparing = Preparing::default();
+        let kind = WorkloadKind::Model { build, streams, share: None, preparing };
+        return Ok(Workload { data, kind });
     }
     let kind = if args.model.read.sharded { DataKind::Sharded } else { DataKind::Replicated };
     let mut data = made.description(kind);
@@ -169,8 +179,9 @@ async fn workload(
         // What is wrong with the model is said before anybody waits for this process.
         made.ready = Some(made.model()?);
     }
+    let preparing = made.preparing();
     let build: BuildModel = Box::new(move |agreed| Ok(Box::new(made.for_job(agreed)?)));
-    Ok(Workload { data, kind: WorkloadKind::Model { build, streams: None, share } })
+    Ok(Workload { data, kind: WorkloadKind::Model { build, streams: None, share, preparing } })
 }
 
 fn with_master(args: &Args, master: String) -> WorkerConfig {
@@ -194,6 +205,7 @@ fn with_master(args: &Args, master: String) -> WorkerConfig {
 async fn run_alone(
     args: Args,
     compute: Box<dyn Compute>,
+    preparing: Preparing,
     outside: Outside,
     shutdown: Shutdown,
 ) -> anyhow::Result<u8> {
@@ -219,6 +231,7 @@ async fn run_alone(
             step_timeout: Duration::from_secs(args.step_timeout_s.max(1)),
         },
         compute_on: ComputeOn::Thread,
+        preparing,
     };
     let counters = Arc::new(Counters::default());
     let metrics = outside.metrics.clone();

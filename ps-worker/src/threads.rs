@@ -17,9 +17,19 @@ use std::process::Command;
 
 use candle_core::Device;
 
+use crate::nn;
+
 /// Set by [`configure_threads`] to the process id, which starting over does not change, so that it
 /// never starts the program a third time; a child process that inherits it has another id.
 const MARKER: &str = "PS_THREADS_SET";
+
+/// Cores for each of so many workers of this machine: more threads than cores in all make every
+/// worker slower, not faster.
+pub fn fair_share(workers: u32) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = usize::try_from(workers).unwrap_or(usize::MAX);
+    (cores / workers.max(1)).max(1)
+}
 
 /// The environment for a worker that computes with this many threads.
 pub fn environment(threads: usize) -> [(&'static str, String); 2] {
@@ -80,5 +90,10 @@ fn start_over(again: Command) -> io::Result<()> {
 /// With several threads that is inside candle's own pool, where the parts of a product need not be
 /// handed from thread to thread; with one thread it is right here.
 pub(crate) fn run<R: Send>(device: &Device, compute: impl FnOnce() -> R + Send) -> R {
-    if candle_core::utils::get_num_threads() > 1 { device.with_context(compute) } else { compute() }
+    if candle_core::utils::get_num_threads() == 1 {
+        return compute();
+    }
+    // The other thread must make its layers of the same.
+    let is_composed = nn::is_composed();
+    device.with_context(|| nn::composed_if(is_composed, compute))
 }

@@ -9,8 +9,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ps_worker::data::{
-    Batches, Error, Format, LabelColumn, StreamBatch, StreamPlan, StreamSource, Streams, Wrapper,
-    load_stream,
+    Batches, Draw, Error, Format, LabelColumn, Shift, StreamBatch, StreamFrom, StreamPlan,
+    StreamSource, Streams, Wrapper, load_stream,
 };
 use tempfile::TempDir;
 
@@ -36,13 +36,17 @@ impl Channel {
         path
     }
 
+    fn fifos(&self, patience: Duration) -> StreamFrom {
+        StreamFrom::Fifos { stem: self.dir.path().join("training"), patience }
+    }
+
     fn source(&self, format: Format) -> StreamSource {
         StreamSource {
-            stem: self.dir.path().join("training"),
+            from: self.fifos(PATIENCE),
             format,
             wrapper: Wrapper::None,
             label: LabelColumn::Last,
-            patience: PATIENCE,
+            context: 3,
         }
     }
 }
@@ -93,7 +97,15 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 fn plan(inputs: usize) -> StreamPlan {
-    StreamPlan { workers: 1, rank: 0, batch_samples: 2, shape: vec![inputs], classes: 4 }
+    StreamPlan {
+        workers: 1,
+        rank: 0,
+        batch_samples: 2,
+        shape: vec![inputs],
+        classes: 4,
+        shift: None,
+        shuffle: None,
+    }
 }
 
 async fn rest(batches: &mut Batches) -> Result<Vec<StreamBatch>, Error> {
@@ -206,6 +218,42 @@ async fn workers_share_a_stream_without_loss_or_repetition() {
 }
 
 #[tokio::test]
+async fn images_are_moved_by_the_numbers_of_their_records() {
+    // Four copies of one image of 2 x 2 pixels: keys and values as the encoder writes them.
+    let record = {
+        let floats = |values: &[f32]| -> Vec<u8> {
+            values.iter().flat_map(|value| value.to_le_bytes()).collect()
+        };
+        let field = |number: u8, content: Vec<u8>| {
+            [vec![number << 3 | 2, content.len() as u8], content].concat()
+        };
+        let tensor = |values: Vec<u8>, shape: Vec<u8>| {
+            let shape = if shape.is_empty() { Vec::new() } else { field(3, shape) };
+            let tensor = field(2, [field(1, values), shape].concat());
+            [field(1, b"values".to_vec()), field(2, tensor)].concat()
+        };
+        let image = tensor(floats(&[1.0, 2.0, 3.0, 4.0]), vec![2, 2]);
+        [field(1, image), field(2, tensor(floats(&[1.0]), Vec::new()))].concat()
+    };
+    let mut bytes = Vec::new();
+    for _ in 0..40 {
+        bytes.extend([0xCED7_230A_u32.to_le_bytes(), (record.len() as u32).to_le_bytes()].concat());
+        bytes.extend(&record);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+    let shift = Shift::new(1, &[2, 2], Draw { seed: 5, pass: 1, source: 0 }).unwrap();
+    let mut expected = [1.0, 2.0, 3.0, 4.0].repeat(40);
+    shift.apply(&(0..40).collect::<Vec<u64>>(), &mut expected);
+    for (workers, rank) in [(1, 0), (3, 2)] {
+        let images = StreamPlan { workers, rank, shape: vec![2, 2], shift: Some(shift), ..plan(4) };
+        let all = read(|channel| channel.source(Format::Auto), images, &bytes).await.unwrap();
+        let features: Vec<f32> = all.into_iter().flat_map(|batch| batch.features).collect();
+        let own = expected.chunks(4).skip(rank as usize).step_by(workers as usize);
+        assert_eq!(features, own.flatten().copied().collect::<Vec<f32>>());
+    }
+}
+
+#[tokio::test]
 async fn records_come_while_the_writer_still_writes() {
     let channel = Channel::new();
     let mut writer = Writer::new(&channel.make(0));
@@ -250,8 +298,10 @@ async fn a_writer_that_dies_in_a_record_is_told_from_the_end() {
 #[tokio::test]
 async fn a_writer_that_never_comes_is_waited_for_no_longer_than_asked() {
     let channel = Channel::new();
-    let source =
-        || StreamSource { patience: Duration::from_millis(300), ..channel.source(Format::Csv) };
+    let source = || StreamSource {
+        from: channel.fifos(Duration::from_millis(300)),
+        ..channel.source(Format::Csv)
+    };
     let mut stream = Streams::new(source()).open().unwrap();
     assert_says(&stream.shape().await.unwrap_err(), &["training_0", "not there", "Pipe"]);
     channel.make(0);

@@ -34,3 +34,11 @@ fn the_spinning_pool_never_gets_a_second_thread() {
     assert_eq!(environment(4)[0], ("RAYON_NUM_THREADS", "4".to_owned()));
     assert_eq!(environment(4)[1], ("CANDLE_NUM_THREADS", "1".to_owned()));
 }
+
+#[test]
+fn a_fair_share_is_never_nothing() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(ps_worker::threads::fair_share(1), cores);
+    assert_eq!(ps_worker::threads::fair_share(0), cores);
+    assert_eq!(ps_worker::threads::fair_share(u32::MAX), 1);
+}

@@ -35,6 +35,18 @@ pub async fn open(
     send(channel, bulk::open_request(path, messages)).await
 }
 
+/// Makes a call whose messages, in pieces, are made elsewhere and sent as they come.
+///
+/// # Errors
+/// As [`call`].
+pub async fn flow(
+    channel: Channel,
+    path: &'static str,
+    messages: impl Stream<Item = Vec<Bytes>> + Send + 'static,
+) -> Result<MessageReader, Status> {
+    send(channel, bulk::flowing_request(path, messages)).await
+}
+
 async fn send(mut channel: Channel, request: Request<Body>) -> Result<MessageReader, Status> {
     let failed = |error: tonic::transport::Error| Status::from_error(error.into());
     std::future::poll_fn(|cx| channel.poll_ready(cx)).await.map_err(failed)?;

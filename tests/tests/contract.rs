@@ -314,10 +314,10 @@ fn variables_alone_are_enough() {
     let hosts = Hosts::new(1, &[]);
     let out = tempfile::tempdir().unwrap();
     let folder = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
-    let (model, output) = (folder("model"), folder("output"));
+    let (model, output, absent) = (folder("model"), folder("output"), folder("absent"));
     let training = hosts.base(&hosts.names()[0]).join("input/data/training");
     let variables = [
-        ("SAGEMAKER_BASE_DIR", "/nowhere"),
+        ("SAGEMAKER_BASE_DIR", absent.as_str()),
         ("SM_HOSTS", r#"["algo-1"]"#),
         ("SM_CURRENT_HOST", "algo-1"),
         ("SM_HPS", r#"{"passes":1,"hidden":[16],"model":"mlp"}"#),

@@ -96,6 +96,21 @@ fn csv_with_the_label_first_is_learnt() {
 }
 
 #[test]
+fn files_that_are_not_loaded_are_learnt() {
+    let _alone = alone();
+    let digits = bundled_digits().unwrap();
+    let (train, test) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let lines = csv(&digits.train);
+    let (one, two) = lines.split_at(lines[..lines.len() / 2].rfind('\n').unwrap() + 1);
+    std::fs::write(train.path().join("one.csv"), one).unwrap();
+    std::fs::write(train.path().join("two.csv"), two).unwrap();
+    std::fs::write(test.path().join("test.csv"), csv(&digits.test)).unwrap();
+    let folders = ["--data", folder(train.path()), "--test", folder(test.path())];
+    let stream = ["--label", "1", "--stream", "--shuffle-buffer", "1000"];
+    learns("stream-files", &[&folders[..], &stream].concat());
+}
+
+#[test]
 fn a_job_without_test_data_says_so_and_succeeds() {
     let _alone = alone();
     let (data, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

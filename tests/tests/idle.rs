@@ -10,6 +10,7 @@ use ps_server::config::Bounds;
 use ps_tests::loopback::{client_config, config, model_of};
 use ps_tests::sim::network;
 use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
+use ps_worker::compute::Coverage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -99,4 +100,36 @@ fn an_idle_connection_that_died_is_replaced_before_it_is_needed() {
         turmoil::repair("server", "worker");
     };
     assert_eq!(connections_for_pushes_around(meanwhile), 2);
+}
+
+/// A gradient that is computed for longer than a server waits for a chunk: the push is made again
+/// when all of it is there, and applied once.
+#[test]
+fn a_gradient_that_takes_long_is_pushed_when_it_is_there() {
+    let mut sim = turmoil::Builder::new()
+        .simulation_duration(Duration::from_secs(3600))
+        .tick_duration(Duration::from_millis(5))
+        .build();
+    sim.host("server", serve);
+    sim.client("worker", async move {
+        let client = client(&Arc::default());
+        let tensors = ["a", "b"].map(|name| TensorSpec::trainable(name, [ELEMENTS]));
+        let model = model_of(tensors.into());
+        client.init(&model, &vec![0.0; 2 * ELEMENTS]).await?;
+        let layout = Arc::new(model.layout.clone());
+        let mut weights = Weights::new(&model);
+        let gradient = Gradient::begin(layout, vec![Coverage::Whole, Coverage::Whole], 0.0);
+        gradient.fill(1, vec![2.0; ELEMENTS]);
+        let filling = async {
+            tokio::time::sleep(LONG).await;
+            gradient.fill(0, vec![1.0; ELEMENTS]);
+        };
+        let push = client.push_pull(&gradient, 1.0, &mut weights);
+        tokio::join!(push, filling).0?;
+        assert_eq!(client.traffic().retries.load(Ordering::Relaxed), 1);
+        let (a, b) = weights.values().split_at(ELEMENTS);
+        assert!(a.iter().all(|value| *value == -1.0) && b.iter().all(|value| *value == -2.0));
+        Ok(())
+    });
+    sim.run().unwrap();
 }

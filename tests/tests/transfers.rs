@@ -4,16 +4,17 @@
 #![allow(clippy::unwrap_used)]
 
 use futures_util::StreamExt;
-use ps_core::TensorSpec;
 use ps_core::limits::{CHUNK_ELEMENTS_MAX, CONNECTION_WINDOW_BYTES};
 use ps_core::model_spec::ModelSpec;
-use ps_core::wire::Wire;
+use ps_core::wire::{Encoding, Wire};
+use ps_core::{TensorKind, TensorSpec};
 use ps_proto::v1;
 use ps_proto::v1::push_pull_message::Kind;
 use ps_proto::v1::refused_chunk::Reason as Refused;
 use ps_server::config::Bounds;
 use ps_tests::loopback::{JOB, Server, bytes, model_of, push};
 use ps_worker::client::{Gradient, Weights};
+use ps_worker::compute::Coverage;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -141,6 +142,65 @@ async fn small_pushes_of_one_worker_each_get_their_own_report() {
     assert_eq!(weights.values(), [-(applied as f32); 5]);
     // Nothing was sent twice.
     assert_eq!(client.traffic().bytes_pushed.load(Ordering::Relaxed), 300 * 5 * 4);
+}
+
+/// The chunks of a push that are there are applied while the others are still computed, and their
+/// weights come back.
+#[tokio::test]
+async fn a_push_leaves_while_its_gradient_is_computed() {
+    const ELEMENTS: usize = 3 * CHUNK_ELEMENTS_MAX;
+    let server = Server::start(0).await.unwrap();
+    let tensors = ["a", "b"].map(|name| TensorSpec::trainable(name, [ELEMENTS]));
+    let (client, model) = (server.client(1, Wire::default()), model_of(tensors.into()));
+    client.init(&model, &vec![0.0; 2 * ELEMENTS]).await.unwrap();
+    let layout = Arc::new(model.layout.clone());
+    let mut weights = Weights::new(&model);
+    let gradient = Gradient::begin(layout, vec![Coverage::Whole, Coverage::Whole], 0.0);
+    gradient.fill(1, vec![2.0; ELEMENTS]);
+    let filling = async {
+        let applied = async || {
+            let held = client.describe().await.unwrap().remove(0);
+            held.counters.unwrap().chunks_applied
+        };
+        while applied().await < 3 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        gradient.fill(0, vec![1.0; ELEMENTS]);
+    };
+    let push = client.push_pull(&gradient, 1.0, &mut weights);
+    let both = async { tokio::join!(push, filling).0 };
+    let report = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap().unwrap();
+    assert_eq!((report.chunks_refused, weights.clock()), (0, 1));
+    let (a, b) = weights.values().split_at(ELEMENTS);
+    assert!(a.iter().all(|value| *value == -1.0) && b.iter().all(|value| *value == -2.0));
+}
+
+/// What a model changes itself is written over, whatever the optimizer, beside the push of its
+/// gradients.
+#[tokio::test]
+async fn state_tensors_are_pushed_beside_the_gradient_whatever_the_encoding() {
+    let server = Server::start(0).await.unwrap();
+    let wire = Wire { push: Encoding::Int8, ..Wire::default() };
+    let state =
+        TensorSpec { kind: TensorKind::State, ..TensorSpec::trainable("a.running_mean", [3]) };
+    let (client, model) =
+        (server.client(1, wire), model_of(vec![state, TensorSpec::trainable("w", [2])]));
+    client.init(&model, &[0.0; 5]).await.unwrap();
+    let layout = Arc::new(model.layout.clone());
+    let mut weights = Weights::new(&model);
+    // Numbers that int8 would round.
+    let values = vec![1.0, 1.0, 1000.1, 0.3, -7.0];
+    let gradient = Gradient::new(layout.clone(), values, vec![true, true], 0.0);
+    client.push_pull(&gradient, 1.0, &mut weights).await.unwrap();
+    client.push(&gradient, 1.0, &weights).await.unwrap();
+    client.read(&mut weights).await.unwrap();
+    assert_eq!(weights.values()[2..], [1000.1, 0.3, -7.0], "the last one wins, exactly");
+    assert!((weights.values()[0] + 2.0).abs() < 0.02, "{:?}", weights.values());
+    // A step without state leaves it alone, and its clock goes on.
+    let gradient = Gradient::new(layout, vec![1.0; 5], vec![true, false], 0.0);
+    client.push_pull(&gradient, 1.0, &mut weights).await.unwrap();
+    client.read(&mut weights).await.unwrap();
+    assert_eq!(weights.values()[2..], [1000.1, 0.3, -7.0]);
 }
 
 #[tokio::test]

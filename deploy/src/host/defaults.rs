@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(args.training.staleness_bound.as_deref(), Some("none"));
         assert!(args.host.master_trains);
         assert_eq!(args.host.server_groups, ["a", "b"]);
-        assert_eq!(args.model.hidden.as_deref(), Some("64,32"));
+        assert_eq!(args.model.shape.hidden.as_deref(), Some("64,32"));
         assert_eq!(args.host.resolve_timeout_s, 3);
         assert!(!parse(&[("master-trains", "false")], &[]).unwrap().host.master_trains);
         assert!(

@@ -4,8 +4,9 @@ use super::options::TrainArgs;
 use super::setting::Site;
 use crate::contract::program::Program;
 use crate::name::Role;
-use crate::plan::{Lead, Maker, Plan, about_model, fair_share, option, worker_args};
+use crate::plan::{Lead, Maker, Plan, about_model, option, worker_args};
 use crate::supervision::Rules;
+use ps_worker::threads::fair_share;
 use std::ffi::OsString;
 
 /// What the job's workers do.
@@ -217,7 +218,8 @@ mod tests {
     #[test]
     fn roles_take_their_command_lines() {
         for (hosts, position) in [(1, 0), (3, 0), (3, 1)] {
-            let options = "--lr=0.5 --hidden=64 --attempt-ms=5 --lease-ms=700 --data=/d --test=/t";
+            let options = "--lr=0.5 --hidden=64 --attempt-ms=5 --lease-ms=700 --data=/d --test=/t \
+                           --augment-shift=2 --context=9 --stream --shuffle-buffer=7";
             let (plan, members) = processes(hosts, position, options);
             let master = if let Lead::Here(master) = &plan.lead { Some(master) } else { None };
             for process in master.into_iter().chain(&members) {

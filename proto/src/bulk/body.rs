@@ -39,6 +39,15 @@ pub fn open_request(
     with_body(path, Body::new(Joined { messages: Some(Box::pin(messages)) }))
 }
 
+/// A request of messages in pieces that come when they come; each piece is a frame.
+pub fn flowing_request(
+    path: &'static str,
+    messages: impl Stream<Item = Vec<Bytes>> + Send + 'static,
+) -> http::Request<Body> {
+    let pieces = Vec::new().into_iter();
+    with_body(path, Body::new(Flowing { messages: Some(Box::pin(messages)), pieces }))
+}
+
 fn with_body(path: &'static str, body: Body) -> http::Request<Body> {
     let mut request = http::Request::new(body);
     *request.method_mut() = http::Method::POST;
@@ -110,6 +119,33 @@ impl http_body::Body for Joined {
         }
         let frame = (!joined.is_empty()).then(|| Ok(Frame::data(joined.freeze())));
         Poll::Ready(frame)
+    }
+}
+
+/// Messages that may be waited for, piece by piece.
+struct Flowing {
+    messages: Option<Pin<Box<dyn Stream<Item = Vec<Bytes>> + Send>>>,
+    pieces: IntoIter<Bytes>,
+}
+
+impl http_body::Body for Flowing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        loop {
+            if let Some(piece) = self.pieces.next() {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            let Some(messages) = &mut self.messages else { return Poll::Ready(None) };
+            match ready!(messages.as_mut().poll_next(cx)) {
+                Some(pieces) => self.pieces = pieces.into_iter(),
+                None => self.messages = None,
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ mod pieces;
 mod reader;
 mod values;
 
-pub use body::{open_request, request, response};
+pub use body::{flowing_request, open_request, request, response};
 pub use pieces::Pieces;
 pub use reader::MessageReader;
 pub use values::{BulkMessage, BulkReader, Chunk, Item, Place, Room};

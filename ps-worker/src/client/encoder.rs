@@ -1,8 +1,8 @@
 //! Gradients as they travel to one shard, where an encoding leaves something of them for later.
 
-use super::{Gradient, Weights};
+use super::Gradient;
+use super::planned::Planned;
 use bytes::Bytes;
-use ps_core::ids::ShardId;
 use ps_core::span::Span;
 use ps_core::wire::{Encoding, POSITION_BYTES, TopK, Wire, add_residual, kept, leave_residual};
 use ps_proto::convert::data::Payload;
@@ -84,21 +84,20 @@ impl Encoder {
         }
     }
 
-    /// The payloads for the shard; every attempt sends the same bytes.
+    /// The payloads for these chunks of a shard; every attempt sends the same bytes.
     pub(super) fn payloads(
         &mut self,
         gradient: &Gradient,
-        shard: ShardId,
-        weights: &Weights,
+        chunks: &[Planned],
+        shard: Range<usize>,
     ) -> Vec<Payload> {
-        let elements = weights.chunks(shard).map(|(range, _)| range.len()).sum();
-        self.residual.resize(elements, 0.0);
-        let shard_start = weights.chunks(shard).next().map_or(0, |(range, _)| range.start);
+        self.residual.resize(shard.len(), 0.0);
         let mut room = self.unused_room();
-        let encoded = covered(gradient, shard, weights).map(|(range, payload)| {
-            let part = Part { range, shard_start, spans: &payload.spans };
+        let encoded = chunks.iter().map(|chunk| {
+            let Planned { range, spans, .. } = chunk;
+            let part = Part { range, shard_start: shard.start, spans };
             let (values, positions) = self.encode(gradient, &part, &mut room);
-            (values, Payload { positions, ..payload })
+            (values, Payload { positions, ..chunk.payload() })
         });
         let encoded: Vec<_> = encoded.collect();
         let room = Arc::new(room);
@@ -124,7 +123,7 @@ impl Encoder {
         room: &mut Room,
     ) -> (Range<usize>, Bytes) {
         let encoding = self.wire.push;
-        let floats = gradient.floats(part.range, part.spans, &mut self.kept);
+        let floats = gradient.floats(part.range, &mut self.kept);
         self.values.clear();
         self.values.extend_from_slice(floats);
         let mut done = 0;
@@ -156,20 +155,6 @@ impl Encoder {
         }
         (sent, positions)
     }
-}
-
-/// The payloads for a shard, still without values, and which part of the model each is for; chunks
-/// without a present tensor are left out.
-pub(super) fn covered<'a>(
-    gradient: &'a Gradient,
-    shard: ShardId,
-    weights: &'a Weights,
-) -> impl Iterator<Item = (&'a Range<usize>, Payload)> {
-    let chunks = (0_u32..).zip(weights.chunks(shard));
-    chunks.filter_map(|(index, (range, pulled_version))| {
-        let spans = gradient.spans(range)?;
-        Some((range, Payload { index, spans, pulled_version, ..Payload::default() }))
-    })
 }
 
 /// The positions, or none where the values of all elements are fewer bytes.

@@ -2,33 +2,39 @@
 //!
 //! Knows no candle and no model: weights and gradients are flat vectors in layout order.
 
+mod clip;
 mod discover;
 mod encoder;
 mod error;
 mod gradient;
 mod outstanding;
+mod planned;
 mod push;
 mod retry;
 mod shard;
 mod small;
+mod spare;
 mod weights;
 
 pub use discover::discover;
 pub use error::Error;
 pub use gradient::Gradient;
 pub use push::{NumberedPush, PushReport};
+pub(crate) use spare::Spare;
 pub use weights::Weights;
 
 use encoder::Encoder;
 use futures_util::future::{join_all, try_join_all};
 use outstanding::Outstanding;
+use planned::{Chunks, Kind, plan};
 use ps_core::ids::{Clock, Epoch, Incarnation, WorkerId};
 use ps_core::model_spec::ModelSpec;
 use ps_core::wire::{Encoding, Wire};
-use ps_proto::convert::data::Payload;
+use ps_proto::convert::data::ELEMENT_BYTES;
 use ps_runtime::Outside;
 use shard::{ShardClient, Step};
-use std::sync::atomic::{AtomicU64, Ordering};
+use spare::Floats;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -69,6 +75,8 @@ struct Shared {
     config: ClientConfig,
     epoch: AtomicU64,
     traffic: Traffic,
+    /// Whether servers have the patience for pushes that are still computed.
+    sends_early: AtomicBool,
 }
 
 /// A worker's connection to all servers.
@@ -89,6 +97,7 @@ impl Client {
         let shared = Arc::new(Shared {
             epoch: AtomicU64::new(config.epoch),
             traffic: Traffic::default(),
+            sends_early: AtomicBool::new(!config.wire.has_feedback()),
             config,
         });
         let addresses = shared.config.addresses.iter().zip(0_u32..);
@@ -99,6 +108,11 @@ impl Client {
         let encoder = |_: &_| Mutex::new(Encoder::new(shared.config.wire));
         let encoders = shards.iter().map(encoder).collect();
         Ok(Self { shards, shared, outstanding: Outstanding::default(), encoders })
+    }
+
+    /// Which worker it speaks for.
+    pub fn worker(&self) -> WorkerId {
+        self.shared.config.worker
     }
 
     /// Number of servers.
@@ -116,6 +130,14 @@ impl Client {
     /// # Errors
     /// A server holds another model, or is away for too long.
     pub async fn init(&self, spec: &ModelSpec, start: &[f32]) -> Result<(), Error> {
+        self.init_owned(spec, start.to_vec()).await
+    }
+
+    /// The same without a copy.
+    ///
+    /// # Errors
+    /// A server holds another model, or is away for too long.
+    pub async fn init_owned(&self, spec: &ModelSpec, start: Vec<f32>) -> Result<(), Error> {
         self.init_with(spec, start, false).await
     }
 
@@ -125,18 +147,20 @@ impl Client {
     /// # Errors
     /// A server holds another model, or is away for too long.
     pub async fn init_or_join(&self, spec: &ModelSpec, start: &[f32]) -> Result<(), Error> {
-        self.init_with(spec, start, true).await
+        self.init_with(spec, start.to_vec(), true).await
     }
 
     async fn init_with(
         &self,
         spec: &ModelSpec,
-        start: &[f32],
+        start: Vec<f32>,
         any_start: bool,
     ) -> Result<(), Error> {
         let partition = spec.partition();
+        let start = Floats::new(start, None).into_bytes();
         let calls = self.shards.iter().zip(0_u32..).map(|(client, shard)| {
-            let part = &start[partition.range(shard)];
+            let range = partition.range(shard);
+            let part = start.slice(range.start * ELEMENT_BYTES..range.end * ELEMENT_BYTES);
             client.init(spec, part, any_start)
         });
         try_join_all(calls).await.map(|_| ())
@@ -203,19 +227,24 @@ impl Client {
         try_join_all(self.shards.iter().map(ShardClient::describe)).await
     }
 
-    /// What a shard gets of a gradient: its values as they lie, or encoded where that leaves
-    /// something for later.
-    fn payloads(&self, gradient: &Gradient, weights: &Weights, shard: u32) -> Vec<Payload> {
-        if self.shared.config.wire.has_feedback() {
-            let encoder = self.encoders[shard as usize].lock();
-            let mut encoder = encoder.unwrap_or_else(|poisoned| poisoned.into_inner());
-            return encoder.payloads(gradient, shard, weights);
+    /// Whether pushes leave before their gradients are complete: not where what an encoding leaves out
+    /// is only known when all of it is, nor where computing takes longer than a server waits.
+    pub(crate) fn sends_early(&self) -> bool {
+        self.shared.sends_early.load(Ordering::Relaxed)
+    }
+
+    /// What a shard gets of a gradient.
+    fn chunks(&self, gradient: &Gradient, weights: &Weights, shard: u32, kind: Kind) -> Chunks {
+        let planned = plan(gradient, weights, shard, kind);
+        if kind == Kind::State {
+            return Chunks::Lying(gradient.clone(), planned.into(), Encoding::F32);
         }
-        let as_they_lie = encoder::covered(gradient, shard, weights).map(|(range, payload)| {
-            let values = gradient.covered(range, &payload.spans);
-            Payload { values, ..payload }
-        });
-        as_they_lie.collect()
+        if !self.shared.config.wire.has_feedback() {
+            return Chunks::Lying(gradient.clone(), planned.into(), self.shared.config.wire.push);
+        }
+        let encoder = self.encoders[shard as usize].lock();
+        let mut encoder = encoder.unwrap_or_else(|poisoned| poisoned.into_inner());
+        Chunks::encode(&mut encoder, gradient, &planned, weights.range(shard))
     }
 
     /// The epoch as the servers last told it.

@@ -1,9 +1,10 @@
 //! Pushes to all shards, each under one number.
 
 use super::outstanding::Ticket;
+use super::planned::Kind;
 use super::shard::PushCall;
 use super::{Client, Error, Gradient, Weights};
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use ps_core::ids::{Clock, PushId};
 
 /// What became of one push.
@@ -19,8 +20,10 @@ pub struct PushReport {
 /// dropped.
 pub struct NumberedPush {
     calls: Vec<PushCall>,
+    /// New values of state tensors: a push of their own, which ends the same step.
+    state: Vec<PushCall>,
     clock: Clock,
-    _ticket: Ticket,
+    _tickets: [Option<Ticket>; 2],
 }
 
 impl Client {
@@ -58,6 +61,9 @@ impl Client {
     /// Numbers the push of the gradient that was computed from these weights, for the step that
     /// they say. Whoever has several under way numbers them in the order of their steps: a shard
     /// counts steps in the order of the numbers.
+    ///
+    /// Its state tensors are a second push, numbered after it, so that the step counts as ended when
+    /// both are done.
     pub async fn number(
         &self,
         gradient: &Gradient,
@@ -65,9 +71,20 @@ impl Client {
         weights: &Weights,
     ) -> NumberedPush {
         let ticket = self.outstanding.open(weights.clock()).await;
-        let shards = 0..self.shards.len() as u32;
-        let call = |shard| self.call(&ticket, gradient, learning_rate, weights, shard);
-        NumberedPush { calls: shards.map(call).collect(), clock: weights.clock(), _ticket: ticket }
+        let calls = self.calls(&ticket, gradient, learning_rate, weights, Kind::Trained);
+        let mut numbered = NumberedPush {
+            calls,
+            state: Vec::new(),
+            clock: weights.clock(),
+            _tickets: [None, None],
+        };
+        if gradient.has_state() {
+            let ticket = self.outstanding.open(weights.clock()).await;
+            numbered.state = self.calls(&ticket, gradient, learning_rate, weights, Kind::State);
+            numbered._tickets[1] = Some(ticket);
+        }
+        numbered._tickets[0] = Some(ticket);
+        numbered
     }
 
     /// Sends a numbered push to every shard.
@@ -75,9 +92,9 @@ impl Client {
     /// # Errors
     /// As [`Client::push`].
     pub async fn send(&self, push: NumberedPush) -> Result<PushReport, Error> {
-        let calls = self.shards.iter().zip(push.calls);
-        let reports = try_join_all(calls.map(|(client, call)| client.push(call))).await?;
-        Ok(merge(reports))
+        let (trained, state) =
+            try_join(self.push_all(push.calls), self.push_all(push.state)).await?;
+        Ok(with_state(trained, state))
     }
 
     /// Sends a numbered push, and pulls in the same round trip the weights for the step that comes
@@ -96,32 +113,46 @@ impl Client {
         let calls = parts.map(|((client, call), part)| {
             client.push_pull(PushCall { pull_ahead: ahead, ..call }, part)
         });
-        let results = try_join_all(calls).await?;
+        let (results, state) = try_join(try_join_all(calls), self.push_all(push.state)).await?;
         let (reports, clocks): (Vec<_>, Vec<_>) = results.into_iter().unzip();
         weights.set_clock(push.clock + 1 + u64::from(ahead));
-        Ok((merge(reports), clocks.into_iter().max().unwrap_or(0)))
+        let report = with_state(merge(reports), state);
+        Ok((report, clocks.into_iter().max().unwrap_or(0)))
     }
 
-    fn call(
+    async fn push_all(&self, calls: Vec<PushCall>) -> Result<PushReport, Error> {
+        let calls = self.shards.iter().zip(calls);
+        let reports = try_join_all(calls.map(|(client, call)| client.push(call))).await?;
+        Ok(merge(reports))
+    }
+
+    fn calls(
         &self,
         ticket: &Ticket,
         gradient: &Gradient,
         learning_rate: f32,
         weights: &Weights,
-        shard: u32,
-    ) -> PushCall {
+        kind: Kind,
+    ) -> Vec<PushCall> {
         let config = &self.shared.config;
         let (worker, incarnation, seq) = (config.worker, config.incarnation, ticket.seq());
-        PushCall {
+        let call = |shard| PushCall {
             id: PushId { worker, incarnation, seq },
             oldest: ticket.oldest(),
             clock: weights.clock(),
             learning_rate,
             loss: gradient.loss(),
-            chunks: self.payloads(gradient, weights, shard),
+            kind,
+            chunks: self.chunks(gradient, weights, shard, kind),
             pull_ahead: 0,
-        }
+        };
+        (0..self.shards.len() as u32).map(call).collect()
     }
+}
+
+/// A state tensor's staleness means nothing; a refused chunk of it does.
+fn with_state(trained: PushReport, state: PushReport) -> PushReport {
+    PushReport { chunks_refused: trained.chunks_refused + state.chunks_refused, ..trained }
 }
 
 fn merge(reports: Vec<PushReport>) -> PushReport {

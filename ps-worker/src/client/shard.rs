@@ -1,25 +1,28 @@
 //! The calls to one shard.
 
+use super::planned::{Chunks, Kind};
+use super::retry::Failure;
 use super::small::SmallPushes;
 use super::{Error, PushReport, Shared};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use ps_core::ids::{Clock, PushId, Seq};
 use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES, SMALL_PUSH_BYTES_MAX};
 use ps_core::model_spec::ModelSpec;
 use ps_core::wire::Encoding;
-use ps_proto::bulk::{self, BulkReader};
+use ps_proto::bulk::{self, BulkReader, MessageReader, Pieces};
 use ps_proto::convert::data::{ELEMENT_BYTES, Payload};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_runtime::Outside;
-use ps_runtime::bulk::call;
+use ps_runtime::bulk::{call, flow};
 use ps_runtime::link::Link;
 use ps_runtime::pull::{self, First, PartMut, unexpected};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 /// A wait at the gate has no end of its own: the connection's keepalive notices a dead server, and
 /// the gate a dead worker.
@@ -33,7 +36,8 @@ pub(super) struct PushCall {
     pub(super) clock: Clock,
     pub(super) learning_rate: f32,
     pub(super) loss: f32,
-    pub(super) chunks: Vec<Payload>,
+    pub(super) kind: Kind,
+    pub(super) chunks: Chunks,
     /// Steps between this one and the next whose weights a pull with it brings.
     pub(super) pull_ahead: u32,
 }
@@ -74,10 +78,9 @@ impl ShardClient {
     pub(super) async fn init(
         &self,
         spec: &ModelSpec,
-        start: &[f32],
+        bytes: Bytes,
         any_start: bool,
     ) -> Result<(), Error> {
-        let bytes = Bytes::copy_from_slice(bytemuck::cast_slice(start));
         let partition = spec.partition();
         let first = partition.range(self.shard).start;
         let payloads: Vec<Payload> = (0_u32..)
@@ -105,7 +108,6 @@ impl ShardClient {
             let mut header = Some(header);
             let messages = grouped(payloads.clone().into_iter())
                 .map(move |chunks| v1::InitMessage { header: header.take(), chunks });
-            let messages: Vec<_> = messages.collect();
             async move { client(channel).init(tokio_stream::iter(messages)).await.map(|_| ()) }
         })
         .await
@@ -134,36 +136,79 @@ impl ShardClient {
     }
 
     pub(super) async fn push(&self, push: PushCall) -> Result<PushReport, Error> {
-        match self.in_time(async { Ok(self.push_small(&push).await) }).await {
-            Ok(Some(report)) => return Ok(report),
-            Ok(None) => (),
-            Err(status) => {
-                self.retried(&status);
-                // A server that is silent on this connection may answer on another.
-                self.link.reconnect();
+        if push.chunks.bytes() <= SMALL_PUSH_BYTES_MAX {
+            push.chunks.complete().await;
+            match self.in_time(async { Ok(self.push_small(&push).await) }).await {
+                Ok(Some(report)) => return Ok(report),
+                Ok(None) => (),
+                Err(status) => {
+                    self.retried(&status);
+                    // A server that is silent on this connection may answer on another.
+                    self.link.reconnect();
+                }
+            }
+        } else if !push.chunks.is_complete() {
+            match self.push_early(&push).await {
+                Ok(report) => return Ok(report),
+                Err(error) if error.is_final => {
+                    return Err(Error::of(self.shard, self.link.address(), &error.status));
+                }
+                Err(error) => self.was_late(&push, &error.status),
             }
         }
         self.push_alone(push).await
     }
 
-    /// Pushes on calls of its own.
+    /// A server that gave up waiting for the rest of a push would do so in every step.
+    fn was_late(&self, push: &PushCall, status: &Status) {
+        if status.code() == Code::DeadlineExceeded && !push.chunks.is_complete() {
+            tracing::info!(
+                "computing takes long: from now on gradients are sent when all is there"
+            );
+            self.shared.sends_early.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// The first attempt of a push whose gradient is still computed.
+    async fn push_early(&self, push: &PushCall) -> Result<PushReport, Failure> {
+        self.once(|channel| {
+            let call = self.send(channel, bulk::PUSH, push);
+            let reply = async { call.await?.only_message().await };
+            async { Ok(report(&self.in_time_of(push, reply).await?)) }
+        })
+        .await
+    }
+
+    /// Pushes on calls of its own, when all of it is there.
     async fn push_alone(&self, push: PushCall) -> Result<PushReport, Error> {
+        push.chunks.complete().await;
         self.retry(self.shared.config.attempt, |channel| {
-            let messages = self.messages(&push);
-            async move { call(channel, bulk::PUSH, messages).await?.only_message().await }
+            let call = self.send(channel, bulk::PUSH, &push);
+            async move { call.await?.only_message().await }
         })
         .await
         .map(|reply| report(&reply))
     }
 
-    /// Pushes on the shared call, if it is small enough; `None` when it is not or that failed.
+    /// Pushes on the shared call; `None` when that failed.
     async fn push_small(&self, push: &PushCall) -> Option<PushReport> {
-        let bytes: usize = push.chunks.iter().map(Payload::bytes).sum();
-        if bytes > SMALL_PUSH_BYTES_MAX {
-            return None;
-        }
         let message = self.messages(push).next()?;
         self.small.push(self.link.channel(), push.id.seq, message).await
+    }
+
+    /// Bounds the wait for an answer to a push; while it is still computed, nobody owes one.
+    async fn in_time_of<T>(
+        &self,
+        push: &PushCall,
+        step: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let mut step = std::pin::pin!(step);
+        tokio::select! {
+            biased;
+            done = &mut step => return done,
+            () = push.chunks.complete() => (),
+        }
+        self.in_time(step).await
     }
 
     /// Pulls for a step, or as a reader. Returns the clock that the shard has for the worker.
@@ -218,15 +263,14 @@ impl ShardClient {
         let next = Step { clock: push.clock + 1, finished: 0, ahead: push.pull_ahead };
         let both = self
             .once(|channel| {
-                let messages = self.messages(&push);
-                let (pushed, part) = (&mut pushed, &mut part);
+                let call = self.send(channel, bulk::PUSH_PULL, &push);
+                let (push, pushed, part) = (&push, &mut pushed, &mut part);
                 async move {
-                    let call = call(channel, bulk::PUSH_PULL, messages);
-                    let mut replies = BulkReader::of_push_pull(self.in_time(call).await?);
+                    let mut replies = BulkReader::of_push_pull(self.in_time_of(push, call).await?);
                     let mut acknowledged = |reply| *pushed = Some(report(&reply));
                     // The acknowledgement comes ahead of the header where the gate is closed, and
                     // among the weights where it is open.
-                    let header = match self.in_time(pull::first(&mut replies)).await? {
+                    let header = match self.in_time_of(push, pull::first(&mut replies)).await? {
                         First::Header(header) => header,
                         First::Acknowledged(reply) => {
                             acknowledged(reply);
@@ -247,7 +291,10 @@ impl ShardClient {
                 Err(Error::of(self.shard, self.link.address(), &error.status))
             }
             // Something was lost: the same push again under the same id, then a plain pull.
-            (pushed, _) => {
+            (pushed, failed) => {
+                if let Err(error) = failed {
+                    self.was_late(&push, &error.status);
+                }
                 let report = match pushed {
                     Some(report) => report,
                     None => self.push_alone(push).await?,
@@ -273,15 +320,50 @@ impl ShardClient {
         pull::values(messages, part, encoding, longest, received, acknowledged).await
     }
 
-    /// A push as it is sent: values that lie as `f32` are encoded message by message, while those
+    /// Sends a push: chunk after chunk as they are computed, or all of them, each made while those
     /// before are under way.
+    fn send(
+        &self,
+        channel: Channel,
+        path: &'static str,
+        push: &PushCall,
+    ) -> impl Future<Output = Result<MessageReader, Status>> + Send + use<> {
+        let (complete, arriving) = match push.chunks.arriving() {
+            None => (Some(self.messages(push)), None),
+            Some(groups) => {
+                let mut header = Some(self.header(push));
+                let message =
+                    move |chunks| v1::PushMessage { header: header.take(), chunks }.pieces();
+                (None, Some(groups.map(message)))
+            }
+        };
+        async move {
+            match arriving {
+                Some(messages) => flow(channel, path, messages).await,
+                None => call(channel, path, complete.into_iter().flatten()).await,
+            }
+        }
+    }
+
+    /// A push that is complete, as it is sent.
     fn messages(
         &self,
         push: &PushCall,
     ) -> impl Iterator<Item = v1::PushMessage> + Send + Unpin + use<> {
+        let mut header = Some(self.header(push));
+        let chunks = push.chunks.payloads();
+        grouped(chunks).map(move |chunks| v1::PushMessage { header: header.take(), chunks })
+    }
+
+    fn header(&self, push: &PushCall) -> v1::PushHeader {
+        let bytes = push.chunks.bytes() as u64;
+        self.shared.traffic.bytes_pushed.fetch_add(bytes, Ordering::Relaxed);
         let wire = self.shared.config.wire;
-        let encoding = if wire.has_feedback() { Encoding::F32 } else { wire.push };
-        let header = v1::PushHeader {
+        let (kind, encoding) = match push.kind {
+            Kind::Trained => (v1::TensorKind::Trainable, wire.push),
+            Kind::State => (v1::TensorKind::State, Encoding::F32),
+        };
+        v1::PushHeader {
             job: self.shared.config.job.clone(),
             shard: self.shard,
             id: Some(v1::PushId {
@@ -294,21 +376,12 @@ impl ShardClient {
             clock: push.clock,
             learning_rate: push.learning_rate,
             loss: push.loss,
-            kind: v1::TensorKind::Trainable.into(),
-            chunks_total: push.chunks.len() as u32,
-            encoding: v1::Encoding::from(self.shared.config.wire.push).into(),
-            pull_encoding: v1::Encoding::from(self.shared.config.wire.pull).into(),
+            kind: kind.into(),
+            chunks_total: push.chunks.count() as u32,
+            encoding: v1::Encoding::from(encoding).into(),
+            pull_encoding: v1::Encoding::from(wire.pull).into(),
             pull_ahead: push.pull_ahead,
-        };
-        let bytes = |chunk: &Payload| match encoding {
-            Encoding::F32 => chunk.bytes(),
-            _ => encoding.encoded_bytes(chunk.values.len() / ELEMENT_BYTES),
-        };
-        let bytes: usize = push.chunks.iter().map(bytes).sum();
-        self.shared.traffic.bytes_pushed.fetch_add(bytes as u64, Ordering::Relaxed);
-        let mut header = Some(header);
-        let chunks = push.chunks.clone().into_iter().map(move |chunk| encoded(chunk, encoding));
-        grouped(chunks).map(move |chunks| v1::PushMessage { header: header.take(), chunks })
+        }
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -322,17 +395,6 @@ fn client(channel: Channel) -> DataPlaneClient<Channel> {
 
 pub(super) fn report(reply: &v1::PushReply) -> PushReport {
     PushReport { staleness: reply.staleness_max, chunks_refused: reply.refused.len() as u64 }
-}
-
-/// A payload whose values lie as `f32`, encoded.
-fn encoded(payload: Payload, encoding: Encoding) -> Payload {
-    if encoding == Encoding::F32 {
-        return payload;
-    }
-    let values: &[f32] = bytemuck::cast_slice(&payload.values);
-    let mut bytes = vec![0; encoding.encoded_bytes(values.len())];
-    encoding.encode(values, &mut bytes);
-    Payload { values: bytes.into(), ..payload }
 }
 
 /// Payloads grouped into messages; at least one, for the header.

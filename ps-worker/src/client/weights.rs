@@ -61,6 +61,11 @@ impl Weights {
         self.clock = clock;
     }
 
+    /// The part of the model that a shard holds.
+    pub(super) fn range(&self, shard: ShardId) -> Range<usize> {
+        self.shards[shard as usize].range.clone()
+    }
+
     pub(super) fn chunks(&self, shard: ShardId) -> impl Iterator<Item = (&Range<usize>, Version)> {
         let part = &self.shards[shard as usize];
         part.chunks.iter().zip(part.versions.iter().copied())

@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 
-use crate::data::limits::{CLASSES_MAX, STREAM_PATIENCE_S};
-use crate::data::{DataSource, Format, LabelColumn, StreamSource, Wrapper};
+use crate::data::limits::STREAM_PATIENCE_S;
+use crate::data::{
+    CONTEXT, DataSource, Format, LabelColumn, SHUFFLE_BUFFER, StreamFrom, StreamSource, Wrapper,
+};
 
 /// Where the test data are, and how all data are written.
-#[derive(clap::Args, Clone, Debug, Default)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct DataArgs {
     /// Directory or file of the test data, when it is not the one of --data.
     #[arg(long, env = "PS_TEST", value_name = "DIR")]
     pub test: Option<PathBuf>,
-    /// How the data are written; auto looks at names and first bytes.
+    /// How the data are written; auto looks at names and first bytes. text: any bytes, a sample is
+    /// --context of them and its class the byte after them; without test files the last tenth of
+    /// the samples is the test set.
     #[arg(long, env = "PS_FORMAT", value_enum, default_value = "auto")]
     pub format: Format,
     /// What is around each file: recordio for SageMaker's RecordWrapperType RecordIO.
@@ -23,10 +27,18 @@ pub struct DataArgs {
     /// The label's column in CSV: last, a number from 1, or a name in the header.
     #[arg(long, env = "PS_LABEL", default_value = "last", value_name = "COLUMN")]
     pub label: LabelColumn,
+    /// Text: bytes of one sample; the next sample begins after them.
+    #[arg(long, env = "PS_CONTEXT", default_value_t = CONTEXT, value_name = "N")]
+    pub context: usize,
     /// Number of classes [default: one more than the largest label; with --pipe, of the
     /// test data's labels].
     #[arg(long, env = "PS_CLASSES", value_name = "N")]
     pub classes: Option<usize>,
+    /// Move each training image at random by up to so many pixels in each direction, anew in every
+    /// pass; what comes in is 0. At most half of the image's smaller side; 0 leaves them alone.
+    /// Test images are never moved.
+    #[arg(long, env = "PS_AUGMENT_SHIFT", default_value_t = 0, value_name = "PIXELS")]
+    pub augment_shift: usize,
     /// The training data here are this worker's own share: others have others, of any number, and
     /// a share without any sample is legal. Every member of the job needs this option then.
     #[arg(long, env = "PS_SHARDED", value_parser = BoolishValueParser::new())]
@@ -34,6 +46,16 @@ pub struct DataArgs {
     /// --data is the stem of FIFOs, one for each pass: DATA_0, DATA_1, ..
     #[arg(long, env = "PS_PIPE", value_parser = BoolishValueParser::new())]
     pub pipe: bool,
+    /// The training files are not loaded but read anew in every pass, each worker taking its part of
+    /// the samples; for files larger than memory. As with --pipe, CSV numbers are taken as they are.
+    /// Test data are loaded as always; text without test files has no test set then. All workers
+    /// and the evaluator need this option.
+    #[arg(long, env = "PS_STREAM", value_parser = BoolishValueParser::new())]
+    pub stream: bool,
+    /// With --stream: samples that wait in memory for their turn, so that their order changes; 1
+    /// keeps the files' order [default: 4096].
+    #[arg(long, env = "PS_SHUFFLE_BUFFER", value_name = "N")]
+    pub shuffle_buffer: Option<usize>,
     /// --test is the stem of a FIFO, TEST_0: read once, by the process that evaluates.
     #[arg(long, env = "PS_TEST_PIPE", value_parser = BoolishValueParser::new())]
     pub test_pipe: bool,
@@ -55,61 +77,36 @@ impl DataArgs {
         if self.label != LabelColumn::default() {
             args.push(format!("--label={}", self.label));
         }
+        if self.context != CONTEXT {
+            args.push(format!("--context={}", self.context));
+        }
         if let Some(classes) = self.classes {
             args.push(format!("--classes={classes}"));
         }
-        let flags =
-            [("--sharded", self.sharded), ("--pipe", self.pipe), ("--test-pipe", self.test_pipe)];
+        if self.augment_shift != 0 {
+            args.push(format!("--augment-shift={}", self.augment_shift));
+        }
+        if let Some(samples) = self.shuffle_buffer {
+            args.push(format!("--shuffle-buffer={samples}"));
+        }
+        let flags = [
+            ("--sharded", self.sharded),
+            ("--pipe", self.pipe),
+            ("--stream", self.stream),
+            ("--test-pipe", self.test_pipe),
+        ];
         args.extend(flags.into_iter().filter(|(_, given)| *given).map(|(name, _)| name.to_owned()));
         args
     }
 
-    /// What contradicts itself, in one sentence.
-    ///
-    /// # Errors
-    /// Options that do not go together.
-    pub fn check(&self, data: Option<&Path>) -> Result<(), String> {
-        if self.classes.is_some_and(|classes| !(1..=CLASSES_MAX).contains(&classes)) {
-            return Err(format!("--classes: expected 1 to {CLASSES_MAX}"));
-        }
-        if data.is_none() && self.test.is_some() && !self.sharded {
-            return Err(
-                "--test without --data: there is nothing to train on; give --data DIR too \
-                        (or --sharded, if this worker's share is empty)"
-                    .to_owned(),
-            );
-        }
-        if self.test_pipe && self.test.is_none() {
-            return Err("--test-pipe without --test: give the stem of the FIFO's name, to which \
-                        `_0` is added"
-                .to_owned());
-        }
-        if self.test_pipe && !self.pipe {
-            return Err("--test-pipe without --pipe: columns of files are standardised with the \
-                        whole training set, those of a stream cannot be: let both come the same way"
-                .to_owned());
-        }
-        if !self.pipe {
-            return Ok(());
-        }
-        if data.is_none() {
-            return Err(
-                "--pipe without --data: give the stem of the FIFOs' names, to which `_0`, \
-                        `_1` .. are added"
-                    .to_owned(),
-            );
-        }
-        match (self.format, self.wrapper) {
-            (Format::Idx, _) => Err("--pipe with --format idx: images and labels are two files, \
-                                     which one stream cannot hold; use csv or recordio-protobuf"
-                .to_owned()),
-            (Format::Auto, Wrapper::Recordio) => Err("--pipe with --wrapper recordio: what is in \
-                                                      the wrapper cannot be seen from its first \
-                                                      bytes; name it with --format csv or \
-                                                      --format recordio-protobuf"
-                .to_owned()),
-            _ => Ok(()),
-        }
+    /// Whether the training samples are read while they are trained on.
+    pub fn is_streamed(&self) -> bool {
+        self.pipe || self.stream
+    }
+
+    /// How many samples of a stream wait for their turn; `None` where its order is kept.
+    pub fn shuffle_samples(&self) -> Option<usize> {
+        self.stream.then_some(self.shuffle_buffer.unwrap_or(SHUFFLE_BUFFER)).filter(|&n| n > 1)
     }
 
     /// The files to read; what comes through FIFOs is not among them.
@@ -123,6 +120,8 @@ impl DataArgs {
             label: self.label.clone(),
             classes: self.classes,
             sharded: self.sharded || self.pipe,
+            streamed: self.stream,
+            context: self.context,
         }
     }
 
@@ -134,11 +133,14 @@ impl DataArgs {
     /// Streams with this stem.
     pub fn stream(&self, stem: &Path) -> StreamSource {
         StreamSource {
-            stem: stem.to_owned(),
+            from: StreamFrom::Fifos {
+                stem: stem.to_owned(),
+                patience: Duration::from_secs(STREAM_PATIENCE_S),
+            },
             format: self.format,
             wrapper: self.wrapper,
             label: self.label.clone(),
-            patience: Duration::from_secs(STREAM_PATIENCE_S),
+            context: self.context,
         }
     }
 }

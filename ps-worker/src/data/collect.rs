@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::error::check_limits;
 use super::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
 use super::{Error, Features, Samples};
 
@@ -46,18 +47,8 @@ impl Collected {
 
 fn check_size(path: &Path, samples: usize, inputs: usize) -> Result<(), Error> {
     let bytes = inputs.saturating_mul(size_of::<f32>());
-    let (what, found, limit) = if samples > SAMPLES_MAX {
-        ("the number of samples", samples, SAMPLES_MAX)
-    } else if bytes > FEATURE_BYTES_MAX {
-        ("the size of the inputs in memory, in bytes,", bytes, FEATURE_BYTES_MAX)
-    } else {
-        return Ok(());
-    };
-    Err(Error::TooLarge {
-        path: path.to_owned(),
-        what,
-        found: found as u128,
-        limit,
-        hint: "use fewer samples, or fewer columns of text (each distinct text is one input)",
-    })
+    let samples = ("the number of samples", samples, SAMPLES_MAX);
+    let size = ("the size of the inputs in memory, in bytes,", bytes, FEATURE_BYTES_MAX);
+    let hint = "use fewer samples, or fewer columns of text (each distinct text is one input)";
+    check_limits(path, [samples, size], hint)
 }

@@ -14,21 +14,21 @@ pub(super) struct Contents {
 
 impl Contents {
     /// The files of this format; where the format is to be found out, those of the first that is
-    /// there: IDX, CSV, RecordIO-protobuf. `None` without any.
+    /// there: IDX, CSV, RecordIO-protobuf, text. `None` without any.
     pub(super) fn find(path: &Path, format: Format) -> Result<Option<Self>, Error> {
         if !path.exists() {
             return Ok(None);
         }
         let files = folder::files(path)?;
-        // What the user calls CSV or records need not be named so: names in S3 often say nothing.
-        if matches!(format, Format::Csv | Format::RecordioProtobuf) {
+        // What the user calls so need not be named so: names in S3 often say nothing.
+        if matches!(format, Format::Csv | Format::RecordioProtobuf | Format::Text) {
             return Ok((!files.is_empty()).then_some(Self { format, files }));
         }
         let mut kinds = Vec::with_capacity(files.len());
         for file in files {
             kinds.push((kind(&file)?, file));
         }
-        let formats = [Format::Idx, Format::Csv, Format::RecordioProtobuf];
+        let formats = [Format::Idx, Format::Csv, Format::RecordioProtobuf, Format::Text];
         let wanted = formats.into_iter().find(|&wanted| {
             (format == Format::Auto || format == wanted)
                 && kinds.iter().any(|(kind, _)| *kind == Some(wanted))
@@ -57,6 +57,9 @@ fn kind(path: &Path) -> Result<Option<Format>, Error> {
     Ok(match input::beginning(path)? {
         Beginning::Images | Beginning::Labels => Some(Format::Idx),
         Beginning::RecordIo => Some(Format::RecordioProtobuf),
+        Beginning::Other if [".txt", ".txt.gz"].iter().any(|end| name.ends_with(end)) => {
+            Some(Format::Text)
+        }
         Beginning::Other => None,
     })
 }

@@ -1,6 +1,6 @@
 //! What can be wrong with data, each said with the file, what was expected and what to do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why data could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -148,4 +148,21 @@ pub enum Error {
         /// How many there are.
         samples: usize,
     },
+}
+
+/// Checks limits: of each what is limited, how much of it there is, and the most that there may be.
+///
+/// # Errors
+/// The first that is exceeded.
+pub(super) fn check_limits<const N: usize>(
+    path: &Path,
+    limits: [(&'static str, usize, usize); N],
+    hint: &'static str,
+) -> Result<(), Error> {
+    match limits.into_iter().find(|(_, found, limit)| found > limit) {
+        None => Ok(()),
+        Some((what, found, limit)) => {
+            Err(Error::TooLarge { path: path.to_owned(), what, found: found as u128, limit, hint })
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::contents::named_idx;
+use super::error::check_limits;
 use super::limits::{FILES_MAX, FOLDER_DEPTH_MAX};
 
 /// Entries of a directory that an error names, so that one look shows a wrong path.
@@ -22,7 +23,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn add(path: &Path, about: &Metadata, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    check_limits(path, depth, files.len())?;
+    check_size(path, depth, files.len())?;
     if about.is_file() && about.len() == 0 && !named_idx(path) {
         tracing::info!("{}: an empty file, skipped", path.display());
     } else if about.is_file() {
@@ -45,21 +46,11 @@ fn add(path: &Path, about: &Metadata, depth: usize, files: &mut Vec<PathBuf>) ->
     Ok(())
 }
 
-fn check_limits(path: &Path, depth: usize, files: usize) -> Result<(), Error> {
-    let (what, found, limit) = if depth > FOLDER_DEPTH_MAX {
-        ("the depth of folders", depth, FOLDER_DEPTH_MAX)
-    } else if files > FILES_MAX {
-        ("the number of files", files, FILES_MAX)
-    } else {
-        return Ok(());
-    };
-    Err(Error::TooLarge {
-        path: path.to_owned(),
-        what,
-        found: found as u128,
-        limit,
-        hint: "is this the data's folder, and is there a link to a folder above?",
-    })
+fn check_size(path: &Path, depth: usize, files: usize) -> Result<(), Error> {
+    let depth = ("the depth of folders", depth, FOLDER_DEPTH_MAX);
+    let files = ("the number of files", files, FILES_MAX);
+    let hint = "is this the data's folder, and is there a link to a folder above?";
+    check_limits(path, [depth, files], hint)
 }
 
 fn read_error(path: &Path, source: std::io::Error) -> Error {

@@ -85,15 +85,22 @@ impl<R: Read> Input<'_, R> {
     }
 }
 
-fn parse<R: Read>(input: &mut Input<'_, R>, kind: Kind) -> Result<Content, Error> {
+/// Reads and checks what bytes that are not gzip any more begin with: the sizes, outermost first,
+/// at least one.
+pub(super) fn header(path: &Path, kind: Kind, from: &mut impl Read) -> Result<Vec<usize>, Error> {
+    sizes(&mut Input { path, gzip: false, taken: 0, from }, kind)
+}
+
+fn sizes<R: Read>(input: &mut Input<'_, R>, kind: Kind) -> Result<Vec<usize>, Error> {
     let magic = input.number()?;
     if magic != kind.magic() {
         return Err(wrong_magic(input.path, kind, magic));
     }
-    let mut sizes = Vec::new();
-    for _ in 0..magic & 0xff {
-        sizes.push(input.number()? as usize);
-    }
+    (0..magic & 0xff).map(|_| Ok(input.number()? as usize)).collect()
+}
+
+fn parse<R: Read>(input: &mut Input<'_, R>, kind: Kind) -> Result<Content, Error> {
+    let sizes = sizes(input, kind)?;
     let expected = checked_bytes(input.path, &sizes)?;
     // One byte more than expected shows whether anything follows; reaching the end of a gzip
     // stream also checks its checksum.

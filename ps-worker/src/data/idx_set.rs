@@ -134,23 +134,37 @@ pub(super) fn join(
     labels: (PathBuf, Content),
 ) -> Result<Samples, Error> {
     let (path, content) = images;
-    let (count, values) = (content.sizes[0], labels.1.values);
-    if count == 0 || content.sizes.contains(&0) {
+    let values = labels.1.values;
+    check_counts((&path, &content.sizes), (&labels.0, values.len()))?;
+    let mismatch = || mismatch((&path, content.sizes[0]), (&labels.0, values.len()));
+    let classes = values.iter().map(|&label| u32::from(label)).collect();
+    let shape = content.sizes[1..].to_vec();
+    Samples::new(Features::Bytes(content.values), shape, classes).ok_or_else(mismatch)
+}
+
+/// Whether images of these sizes and so many labels are a set.
+pub(super) fn check_counts(images: (&Path, &[usize]), labels: (&Path, usize)) -> Result<(), Error> {
+    let (path, sizes) = images;
+    if sizes.contains(&0) {
         return Err(Error::Length {
-            path,
-            found: format!("images of sizes {:?}", content.sizes),
+            path: path.to_owned(),
+            found: format!("images of sizes {sizes:?}"),
             expected: "at least one image with at least one pixel".to_owned(),
             hint: "a set without samples cannot be trained on or tested with",
         });
     }
-    let mismatch = Error::Mismatch {
-        path: labels.0,
-        found: format!("{} labels", values.len()),
-        other: path,
-        expected: format!("has {count} images"),
+    match sizes[0] == labels.1 {
+        true => Ok(()),
+        false => Err(mismatch((path, sizes[0]), labels)),
+    }
+}
+
+fn mismatch(images: (&Path, usize), labels: (&Path, usize)) -> Error {
+    Error::Mismatch {
+        path: labels.0.to_owned(),
+        found: format!("{} labels", labels.1),
+        other: images.0.to_owned(),
+        expected: format!("has {} images", images.1),
         hint: "one of the two is from another set or incomplete",
-    };
-    let labels = values.into_iter().map(u32::from).collect();
-    let shape = content.sizes[1..].to_vec();
-    Samples::new(Features::Bytes(content.values), shape, labels).ok_or(mismatch)
+    }
 }

@@ -4,7 +4,7 @@
 pub const SAMPLES_MAX: usize = u32::MAX as usize;
 
 /// Bytes of features of one set in memory: every worker holds its data whole, so more than this
-/// is a mistake in a header or a job that needs data read in parts, which is not supported.
+/// is a mistake in a header or a job whose files are to be streamed (`--stream`).
 pub const FEATURE_BYTES_MAX: usize = 16 << 30;
 
 /// Distinct texts in one CSV column that become one input each. More of them (names, hashes, free
@@ -31,14 +31,22 @@ pub const SIZES_MAX: usize = 8;
 /// Entries in the two maps of a record, where one each is expected.
 pub const ENTRIES_MAX: usize = 64;
 
+/// Bytes of text in one sample: each is an input, and models that look at all pairs of them need
+/// memory for the square of this.
+pub const CONTEXT_MAX: usize = 65_536;
+
+/// Samples of a stream that wait for their turn: with more of them a mistyped number would be found
+/// only when the memory is full.
+pub const SHUFFLE_SAMPLES_MAX: usize = 1 << 24;
+
 /// Files and folders below a data folder: all their names are held and sorted.
 pub const FILES_MAX: usize = 1_000_000;
 
 /// Folders inside each other: more is a link to a folder above.
 pub const FOLDER_DEPTH_MAX: usize = 16;
 
-/// Batches of a stream that are decoded ahead: one is worked on while the next is read.
-pub const STREAM_BATCHES_MAX: usize = 2;
+/// Batches that are made before the step that needs them: one is there, the next is being made.
+pub const BATCHES_AHEAD_MAX: usize = 2;
 
 /// Seconds until a stream's FIFO must be there and its first byte must have come: SageMaker makes
 /// the FIFO of a pass only after the one before, and fetches from S3 before it writes.

@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::collect::Collected;
 use super::idx::{self, Kind};
+use super::idx_set::Pair;
 use super::limits::CLASSES_MAX;
 use super::reader::{Next, reader};
 use super::sets::Sets;
-use super::{DataSource, Dataset, Error, Format, Samples, csv_file, idx_set, input};
+use super::stream::{first_shape, stream_of};
+use super::{
+    DataSource, Dataset, Error, Format, Samples, StreamFrom, csv_file, idx_set, input, text,
+};
 
 /// Loads the training and test data that a source describes; without a folder, the bundled digits.
 ///
@@ -24,22 +28,51 @@ pub fn load(source: &DataSource) -> Result<Dataset, Error> {
                 "--test without --data: there is nothing to train on; give --data DIR too";
             return Err(Error::Options(problem.to_owned()));
         }
-        _ => match Sets::find(source)? {
-            Sets::Pairs(train, test) => {
-                let train = train.map(|pair| Ok((idx_set::read(&pair)?, pair.0))).transpose()?;
-                let test = test.map(|pair| Ok((idx_set::read(&pair)?, pair.0))).transpose()?;
-                joined(train, test)?
-            }
-            Sets::Files(Format::Csv, train, test) if !source.sharded => {
-                csv_file::load(&train, &test, &source.label, source.wrapper)?
-            }
-            Sets::Files(format, train, test) => {
-                let train = plain_set(&train, format, source)?;
-                joined(train, plain_set(&test, format, source)?)?
-            }
-        },
+        _ if source.streamed => beside_stream(&Sets::find(source)?, source)?,
+        _ => whole(Sets::find(source)?, source)?,
     };
     with_classes(data, source.classes)
+}
+
+/// Both sets, read into memory.
+fn whole(sets: Sets, source: &DataSource) -> Result<Dataset, Error> {
+    match sets {
+        Sets::Pairs(train, test) => joined(pair_set(train)?, pair_set(test)?),
+        Sets::Files(Format::Csv, train, test) if !source.sharded => {
+            csv_file::load(&train, &test, &source.label, source.wrapper)
+        }
+        Sets::Files(Format::Text, train, test) => text::load(&train, &test, source),
+        Sets::Files(format, train, test) => {
+            let train = plain_set(&train, format, source)?;
+            joined(train, plain_set(&test, format, source)?)
+        }
+    }
+}
+
+/// The test set, and as a training set without samples what the first of the stream tells.
+fn beside_stream(sets: &Sets, source: &DataSource) -> Result<Dataset, Error> {
+    let stream = stream_of(sets, source);
+    let first = first_shape(&stream)?;
+    if let (None, StreamFrom::Files(files), false) = (&first, &stream.from, source.sharded) {
+        return Err(Error::Options(format!(
+            "--stream: no sample in {} training file(s), expected at least one; is --data right?",
+            files.len()
+        )));
+    }
+    let train = first.map(|(shape, path)| (Samples::none(shape), path));
+    let test = match sets {
+        Sets::Pairs(_, test) => pair_set(test.clone())?,
+        Sets::Files(Format::Text, _, test) => {
+            let samples = text::read(test, source)?;
+            test.first().map(|path| (samples, path.clone()))
+        }
+        Sets::Files(format, _, test) => plain_set(test, *format, source)?,
+    };
+    let data = joined(train, test)?;
+    match stream.format {
+        Format::Text => Ok(Dataset { classes: text::CLASSES, ..data }),
+        _ => Ok(data),
+    }
 }
 
 /// The data set inside the program: 1,437 + 360 real handwritten digits of 8 x 8 pixels.
@@ -71,12 +104,17 @@ pub fn bundled_digits() -> Result<Dataset, Error> {
 /// A set with the path that errors name, if there is one.
 type Found = Option<(Samples, PathBuf)>;
 
+/// Reads a pair of IDX files, if there is one.
+fn pair_set(pair: Option<Pair>) -> Result<Found, Error> {
+    pair.map(|pair| Ok((idx_set::read(&pair)?, pair.0))).transpose()
+}
+
 /// Reads files in which every sample is understood by itself, as one set.
 fn plain_set(files: &[PathBuf], format: Format, source: &DataSource) -> Result<Found, Error> {
     let mut collected = Collected::default();
     let mut first: Option<&Path> = None;
     for path in files {
-        let mut samples = reader(path, input::open(path)?, format, source.wrapper, &source.label)?;
+        let mut samples = reader(path, input::open(path)?, format, source.writing())?;
         while let Next::Sample(label) = samples.next(true, &mut collected.inputs)? {
             let shape = samples.shape();
             if let (Some(expected), Some(first)) = (collected.shape(), first)

@@ -1,7 +1,7 @@
 //! Training and test data: found in folders or streams, checked strictly, held compactly.
 //!
-//! [`load`] reads what a [`DataSource`] describes: IDX (the format of MNIST), CSV, or
-//! RecordIO-protobuf. [`bundled_digits`] needs no file at all. Unless each host has a share of its
+//! [`load`] reads what a [`DataSource`] describes: IDX (the format of MNIST), CSV,
+//! RecordIO-protobuf, or text as bytes. [`bundled_digits`] needs no file at all. Unless each host has a share of its
 //! own, every process of a job must see the same files, because samples are named by their number.
 
 mod categories;
@@ -10,9 +10,11 @@ mod collect;
 mod columns;
 mod contents;
 mod csv_file;
+mod draw;
 mod error;
 mod folder;
 mod idx;
+mod idx_reader;
 mod idx_set;
 mod input;
 pub mod limits;
@@ -23,16 +25,22 @@ mod record_reader;
 mod recordio;
 mod samples;
 mod sets;
+mod shift;
 mod source;
 mod stream;
+mod text;
 mod wire;
 
 pub use csv_file::LabelColumn;
+pub use draw::Draw;
 pub use error::Error;
 pub(crate) use load::with_classes;
 pub use load::{bundled_digits, load};
 pub use samples::{Dataset, Features, Samples};
-pub use source::{DataSource, Format, Wrapper};
+pub use shift::Shift;
+pub(crate) use shift::check_shift;
+pub use source::{CONTEXT, DataSource, Format, SHUFFLE_BUFFER, Wrapper};
 pub use stream::{
-    Batches, OpenStream, StreamBatch, StreamPlan, StreamSource, Streams, load_stream,
+    Batches, OpenStream, Shuffle, StreamBatch, StreamFrom, StreamPlan, StreamSource, Streams,
+    load_stream, stream_files,
 };

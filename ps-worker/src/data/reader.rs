@@ -5,7 +5,9 @@ use std::path::Path;
 use super::csv_file::PlainReader;
 use super::input::{self, Input};
 use super::record_reader::RecordReader;
-use super::{Error, Format, LabelColumn, Wrapper};
+use super::source::Writing;
+use super::text::TextReader;
+use super::{Error, Format};
 
 /// What a reader came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,9 @@ pub(super) trait SampleReader: Send {
 
     /// Shape of the last sample.
     fn shape(&self) -> &[usize];
+
+    /// The file or stream of the last sample, and its number there, from 1.
+    fn place(&self) -> (&Path, u64);
 }
 
 /// A reader of these bytes, which are not gzip any more.
@@ -32,18 +37,22 @@ pub(super) fn reader(
     path: &Path,
     input: Input,
     format: Format,
-    wrapper: Wrapper,
-    label: &LabelColumn,
+    writing: Writing<'_>,
 ) -> Result<Box<dyn SampleReader>, Error> {
+    let Writing { wrapper, label, context } = writing;
     match format {
         Format::Csv => {
             let text = input::text(input, wrapper);
             Ok(Box::new(PlainReader::new(path, text, label.clone())))
         }
         Format::RecordioProtobuf => Ok(Box::new(RecordReader::new(path, input, wrapper))),
+        Format::Text => {
+            let text = input::text(input, wrapper);
+            Ok(Box::new(TextReader::new(path, text, context)))
+        }
         Format::Auto | Format::Idx => Err(Error::Options(format!(
-            "{}: the format `{}` cannot be read sample by sample; name it with --format csv or \
-             --format recordio-protobuf",
+            "{}: the format `{}` cannot be read sample by sample; name it with --format csv, \
+             --format recordio-protobuf or --format text",
             path.display(),
             format.name()
         ))),

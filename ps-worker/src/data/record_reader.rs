@@ -80,6 +80,10 @@ impl SampleReader for RecordReader {
     fn shape(&self) -> &[usize] {
         &self.shape
     }
+
+    fn place(&self) -> (&Path, u64) {
+        (&self.path, self.record)
+    }
 }
 
 impl Container {

@@ -7,6 +7,8 @@ use super::Error;
 pub enum Features {
     /// One byte for each input, as images have; scaled to 0..1 when a batch is made.
     Bytes(Vec<u8>),
+    /// One byte of text for each input, which a model takes as a number from 0 to 255.
+    Text(Vec<u8>),
     /// Inputs that a model takes as they are.
     Floats(Vec<f32>),
 }
@@ -14,8 +16,17 @@ pub enum Features {
 impl Features {
     fn len(&self) -> usize {
         match self {
-            Self::Bytes(values) => values.len(),
+            Self::Bytes(values) | Self::Text(values) => values.len(),
             Self::Floats(values) => values.len(),
+        }
+    }
+
+    /// Takes the values from this place on away.
+    fn split_off(&mut self, at: usize) -> Self {
+        match self {
+            Self::Bytes(values) => Self::Bytes(values.split_off(at)),
+            Self::Text(values) => Self::Text(values.split_off(at)),
+            Self::Floats(values) => Self::Floats(values.split_off(at)),
         }
     }
 }
@@ -39,6 +50,13 @@ impl Samples {
     /// No samples, of this shape each.
     pub fn none(shape: Vec<usize>) -> Self {
         Self { features: Features::Floats(Vec::new()), shape, labels: Vec::new() }
+    }
+
+    /// Takes the last so many samples away, as a set of their own.
+    pub(super) fn split_last(&mut self, count: usize) -> Self {
+        let at = self.len().saturating_sub(count);
+        let features = self.features.split_off(at * self.features_each());
+        Self { features, shape: self.shape.clone(), labels: self.labels.split_off(at) }
     }
 
     /// Number of samples.
@@ -84,6 +102,9 @@ impl Samples {
                 Features::Bytes(values) => {
                     features.extend(values[range].iter().map(|&byte| f32::from(byte) / 255.0));
                 }
+                Features::Text(values) => {
+                    features.extend(values[range].iter().map(|&byte| f32::from(byte)));
+                }
                 Features::Floats(values) => features.extend_from_slice(&values[range]),
             }
             labels.push(self.labels[position]);
@@ -114,6 +135,16 @@ mod tests {
         let (features, labels) = samples.gather(&[1, 0, 1]).unwrap();
         assert_eq!(features, [0.4, 1.0, 0.0, 0.2, 0.4, 1.0]);
         assert_eq!(labels, [8, 7, 8]);
+    }
+
+    #[test]
+    fn text_is_not_scaled_and_its_end_can_be_split_off() {
+        let features = Features::Text(vec![0, 51, 102, 255, 7, 8]);
+        let mut samples = Samples::new(features, vec![2], vec![102, 7, 9]).unwrap();
+        assert_eq!(samples.gather(&[1]).unwrap(), (vec![102.0, 255.0], vec![7]));
+        let last = samples.split_last(1);
+        assert_eq!((samples.len(), last.gather(&[0]).unwrap()), (2, (vec![7.0, 8.0], vec![9])));
+        assert!(samples.gather(&[2]).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{DataSource, Error, Format};
 pub(super) enum Sets {
     /// IDX.
     Pairs(Option<Pair>, Option<Pair>),
-    /// CSV or RecordIO-protobuf: the format, then any number of files for each set.
+    /// CSV, RecordIO-protobuf or text: the format, then any number of files for each set.
     Files(Format, Vec<PathBuf>, Vec<PathBuf>),
 }
 
@@ -76,8 +76,8 @@ fn find(path: &Path, source: &DataSource, option: &'static str) -> Result<Option
         dir: path.to_owned(),
         looked_for: "IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, \
                      t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, or one pair; also \
-                     `name.idx..` and .gz), CSV files (train.csv and test.csv, or any *.csv) and \
-                     RecordIO-protobuf files"
+                     `name.idx..` and .gz), CSV files (train.csv and test.csv, or any *.csv), \
+                     RecordIO-protobuf files and text (*.txt; other names with --format text)"
             .to_owned(),
         found: listing(path),
         hint,

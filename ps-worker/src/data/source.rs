@@ -18,7 +18,15 @@ pub enum Format {
     Csv,
     /// Protobuf records of SageMaker's built-in algorithms in a RecordIO container.
     RecordioProtobuf,
+    /// Any bytes: a sample is some of them in a row, its class the byte after them.
+    Text,
 }
+
+/// Bytes of text in a sample, where nobody says.
+pub const CONTEXT: usize = 64;
+
+/// Samples of a stream of files that wait for their turn, where nobody says.
+pub const SHUFFLE_BUFFER: usize = 4_096;
 
 impl Format {
     /// The format as it is written on the command line.
@@ -28,6 +36,7 @@ impl Format {
             Self::Idx => "idx",
             Self::Csv => "csv",
             Self::RecordioProtobuf => "recordio-protobuf",
+            Self::Text => "text",
         }
     }
 }
@@ -52,8 +61,16 @@ impl Wrapper {
     }
 }
 
+/// What a format needs to be told of how samples are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writing<'a> {
+    pub(super) wrapper: Wrapper,
+    pub(super) label: &'a LabelColumn,
+    pub(super) context: usize,
+}
+
 /// Where the data of a process are, and how they are to be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataSource {
     /// Folder or file of the training samples; without `test`, of the test samples too.
     pub train: Option<PathBuf>,
@@ -70,11 +87,35 @@ pub struct DataSource {
     /// The training samples are this process's own share: none is legal, and nothing may be learnt
     /// from them that other processes would learn differently.
     pub sharded: bool,
+    /// The training files are found but not loaded, whatever their size: they are a stream.
+    pub streamed: bool,
+    /// Bytes of text in one sample, at least 1.
+    pub context: usize,
+}
+
+impl Default for DataSource {
+    fn default() -> Self {
+        Self {
+            train: None,
+            test: None,
+            format: Format::default(),
+            wrapper: Wrapper::default(),
+            label: LabelColumn::default(),
+            classes: None,
+            sharded: false,
+            streamed: false,
+            context: CONTEXT,
+        }
+    }
 }
 
 impl DataSource {
     /// Everything in this folder, in the format that is found there.
     pub fn folder(path: impl AsRef<Path>) -> Self {
         Self { train: Some(path.as_ref().to_owned()), ..Self::default() }
+    }
+
+    pub(super) fn writing(&self) -> Writing<'_> {
+        Writing { wrapper: self.wrapper, label: &self.label, context: self.context }
     }
 }

@@ -7,10 +7,11 @@ use candle_nn::VarMap;
 use ps_core::Layout;
 
 use super::{
-    Batch, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, SeededStart, scalar,
+    Batch, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, Passes, SeededStart,
 };
-use crate::compute::{self, Compute, ComputeError, Evaluation, Step};
+use crate::compute::{self, Compute, ComputeError, Evaluation, Handover};
 use crate::data::{Dataset, Samples};
+use crate::nn::Phase;
 use crate::threads;
 
 /// Samples in one batch of an evaluation: enough for the matrix products to run at full speed.
@@ -41,8 +42,7 @@ pub struct CandleCompute {
     data: Arc<Dataset>,
     /// Of samples that come from elsewhere, too.
     shape: DataShape,
-    /// Whether the checks of the first step are done.
-    checked: bool,
+    passes: Passes,
 }
 
 impl CandleCompute {
@@ -87,7 +87,8 @@ impl CandleCompute {
         let model = models.build(&name, start.builder(&device), shape, options)?;
         let vars = FlatVars::new(&map)?;
         let shape = shape.clone();
-        Ok(Self { model, vars, start, initial: None, device, data, shape, checked: false })
+        let (initial, passes) = (None, Passes::default());
+        Ok(Self { model, vars, start, initial, device, data, shape, passes })
     }
 
     /// Starts from these weights instead of the seed's.
@@ -104,45 +105,20 @@ impl CandleCompute {
     }
 
     /// Loss and gradient at the weights that the variables hold.
-    fn step(&mut self, batch: &compute::Batch) -> Result<Step, ModelError> {
-        let samples = batch.samples() as u64;
+    fn step(
+        &mut self,
+        batch: compute::Batch,
+        seed: u64,
+        into: Box<dyn Handover>,
+    ) -> Result<(), ModelError> {
+        let phase = Phase::Training { seed };
         let batch = match batch {
-            compute::Batch::Numbers(numbers) => self.batch(&self.data.train, numbers)?,
+            compute::Batch::Numbers(numbers) => self.batch(&self.data.train, &numbers, phase)?,
             compute::Batch::Values { features, labels } => {
-                self.on_device(features.clone(), labels.clone(), &self.shape.features)?
+                self.on_device(features, labels, &self.shape.features, phase)?
             }
         };
-        let loss = self.model.loss(&batch).map_err(ModelError::candle("computing the loss"))?;
-        let value = scalar(&loss).map_err(ModelError::candle("reading the loss"))?;
-        let gradients =
-            loss.backward().map_err(ModelError::candle("computing the gradient of the loss"))?;
-        let gradient = self.vars.gradient(&gradients)?;
-        Ok(Step { gradient: gradient.values, present: gradient.present, loss: value, samples })
-    }
-
-    /// Looks once for what candle does without a word: variables that get no gradient, and ones
-    /// that the model changes itself.
-    fn check_first_step(&mut self, weights: &[f32], step: &Step) -> Result<(), ModelError> {
-        if std::mem::replace(&mut self.checked, true) {
-            return Ok(());
-        }
-        if let Some(name) = self.vars.first_difference(weights)? {
-            return Err(ModelError::ChangedByModel(name.to_owned()));
-        }
-        let tensors = self.layout().tensors().iter().zip(&step.present);
-        let without: Vec<&str> = tensors
-            .filter(|(_, present)| !**present)
-            .map(|(tensor, _)| tensor.name.as_str())
-            .collect();
-        if !without.is_empty() {
-            tracing::warn!(
-                variables = without.join(", "),
-                "no gradient in the first step: these variables are not trained unless later \
-                 batches use them; some candle layers (LayerNorm with bias, RmsNorm, \
-                 softmax_last_dim) cut the gradient off"
-            );
-        }
-        Ok(())
+        self.passes.run(self.model.as_ref(), &self.vars, &batch, into)
     }
 
     /// Score of the whole test set at the weights that the variables hold. Without test samples
@@ -154,7 +130,7 @@ impl CandleCompute {
         let numbers: Vec<u64> = (0..test.len() as u64).collect();
         let (mut loss, mut correct) = (0.0, Some(0_u64));
         for part in numbers.chunks(size) {
-            let batch = self.batch(test, part)?;
+            let batch = self.batch(test, part, Phase::Evaluating)?;
             let score =
                 self.model.evaluate(&batch).map_err(ModelError::candle("evaluating the model"))?;
             loss += score.loss * part.len() as f64;
@@ -168,9 +144,9 @@ impl CandleCompute {
         })
     }
 
-    fn batch(&self, from: &Samples, numbers: &[u64]) -> Result<Batch, ModelError> {
+    fn batch(&self, from: &Samples, numbers: &[u64], phase: Phase) -> Result<Batch, ModelError> {
         let (features, labels) = from.gather(numbers)?;
-        self.on_device(features, labels, from.shape())
+        self.on_device(features, labels, from.shape(), phase)
     }
 
     fn on_device(
@@ -178,6 +154,7 @@ impl CandleCompute {
         features: Vec<f32>,
         labels: Vec<u32>,
         each: &[usize],
+        phase: Phase,
     ) -> Result<Batch, ModelError> {
         let samples = labels.len();
         let mut shape = vec![samples];
@@ -188,6 +165,7 @@ impl CandleCompute {
         Ok(Batch {
             features: features.map_err(ModelError::candle(doing))?,
             labels: labels.map_err(ModelError::candle(doing))?,
+            phase,
         })
     }
 }
@@ -203,8 +181,7 @@ impl Compute for CandleCompute {
         }
         let mut weights = Vec::with_capacity(self.layout().elements());
         for (position, tensor) in self.layout().tensors().iter().enumerate() {
-            weights
-                .extend(self.start.values(seed, &tensor.name, &tensor.shape).unwrap_or_default());
+            self.start.append_values(seed, &tensor.name, &tensor.shape, &mut weights);
             // Every variable was made by `start`; one that was not would begin at zero.
             weights.resize(self.layout().range(position).end, 0.0);
         }
@@ -215,18 +192,21 @@ impl Compute for CandleCompute {
         self.data.train.len() as u64
     }
 
-    fn gradient(&mut self, weights: &[f32], batch: &compute::Batch) -> Result<Step, ComputeError> {
+    fn load(&mut self, weights: &[f32]) -> Result<(), ComputeError> {
+        self.vars.set(weights).map_err(said)
+    }
+
+    fn gradient(
+        &mut self,
+        batch: compute::Batch,
+        seed: u64,
+        into: Box<dyn Handover>,
+    ) -> Result<(), ComputeError> {
         if batch.samples() == 0 {
             return Err(ComputeError("a step on no samples; a batch needs at least one".into()));
         }
         let device = self.device.clone();
-        threads::run(&device, || {
-            self.vars.set(weights)?;
-            let step = self.step(batch)?;
-            self.check_first_step(weights, &step)?;
-            Ok(step)
-        })
-        .map_err(said)
+        threads::run(&device, || self.step(batch, seed, into)).map_err(said)
     }
 
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {

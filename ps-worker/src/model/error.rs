@@ -80,11 +80,26 @@ pub enum ModelError {
     },
     /// A variable that the model changes in its own forward pass.
     #[error(
-        "variable `{0}` was changed by the model's own forward pass (running statistics?), which \
-         is not supported: the change would be lost at the next step; use a layer without them, \
-         such as candle_nn::GroupNorm"
+        "variable `{0}` was changed by the model's own forward pass; the change would be lost at \
+         the next step. Only running statistics, called `running_mean` and `running_var`, are kept"
     )]
     ChangedByModel(String),
+    /// Variables that the first step did not train.
+    #[error(
+        "no gradient for the variable `{0}` in the first step: it would never be trained. Does the \
+         loss depend on it? Some of candle's layers (LayerNorm with bias, RmsNorm, \
+         softmax_last_dim, rope) cut the gradient off; use those of ps_worker::nn"
+    )]
+    NoGradient(String),
+    /// A model that uses its variables otherwise than in its first step.
+    #[error(
+        "the gradient of variable `{0}` had already left when candle's own operations added to it, \
+         which they did not do in the first step; let every step use the variables alike"
+    )]
+    LateGradient(String),
+    /// Something else took the step's gradients.
+    #[error("the gradients of the step were taken away while they were computed: this is a bug")]
+    NoCollector,
     /// Data that the model cannot be trained on; boxed, because it is large.
     #[error(transparent)]
     Data(Box<crate::data::Error>),

@@ -4,17 +4,19 @@
 //! the variables, and [`FlatVars::gradient`] makes what is pushed from a backward pass.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use candle_core::backprop::GradStore;
 use candle_core::{
     CpuStorage, DType, InplaceOp1, Layout as CandleLayout, Result, Storage, Tensor, TensorId, Var,
 };
+#[cfg(feature = "cuda")]
+use candle_core::{CudaStorage, backend::BackendStorage};
 use candle_nn::VarMap;
-use ps_core::{Layout, TensorSpec};
+use ps_core::{Layout, TensorKind, TensorSpec};
 
 use super::ModelError;
-use super::dense::contiguous;
+use crate::nn::floats;
 
 /// A gradient in layout order.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +31,7 @@ pub struct FlatGradient {
 pub struct FlatVars {
     layout: Layout,
     vars: Vec<Var>,
-    positions: HashMap<TensorId, usize>,
+    positions: Arc<HashMap<TensorId, usize>>,
 }
 
 impl FlatVars {
@@ -39,7 +41,10 @@ impl FlatVars {
     /// No variable at all, one that is not `f32`, or one under two names.
     pub fn new(map: &VarMap) -> std::result::Result<Self, ModelError> {
         let map = map.data().lock().unwrap_or_else(PoisonError::into_inner);
-        let tensors = map.iter().map(|(name, var)| TensorSpec::trainable(name, var.dims()));
+        let tensors = map.iter().map(|(name, var)| TensorSpec {
+            kind: kind(name),
+            ..TensorSpec::trainable(name, var.dims())
+        });
         let layout = Layout::new(tensors.collect())?;
         let mut vars = Vec::with_capacity(map.len());
         let mut positions = HashMap::with_capacity(map.len());
@@ -54,7 +59,7 @@ impl FlatVars {
             }
             vars.push(var.clone());
         }
-        Ok(Self { layout, vars, positions })
+        Ok(Self { layout, vars, positions: Arc::new(positions) })
     }
 
     /// Names, shapes and places of the variables.
@@ -67,12 +72,23 @@ impl FlatVars {
         self.positions.get(&var.id()).copied()
     }
 
+    /// The places of all variables.
+    pub(super) fn positions(&self) -> Arc<HashMap<TensorId, usize>> {
+        self.positions.clone()
+    }
+
+    /// Whether the tensor of a place is one that the model itself changes, as a batch norm its running
+    /// statistics.
+    pub fn is_state(&self, position: usize) -> bool {
+        self.layout.tensors()[position].kind == TensorKind::State
+    }
+
     /// The variables in layout order.
     pub fn vars(&self) -> &[Var] {
         &self.vars
     }
 
-    /// Copies a flat vector into the variables; on a CPU nothing is allocated.
+    /// Copies a flat vector into the variables; nothing is allocated.
     ///
     /// # Errors
     /// A vector of another length, or what candle says.
@@ -83,7 +99,8 @@ impl FlatVars {
         }
         for (position, var) in self.vars.iter().enumerate() {
             let values = &weights[self.layout.range(position)];
-            copy_into(var, values).map_err(|source| self.failed("writing", position, source))?;
+            let copied = var.inplace_op1(&CopyFrom(values));
+            copied.map_err(|source| self.failed("writing", position, source))?;
         }
         Ok(())
     }
@@ -100,7 +117,8 @@ impl FlatVars {
         Ok(weights)
     }
 
-    /// Copies the gradients of the variables into a flat vector.
+    /// Copies the gradients of the variables into a flat vector; of those that are state, their
+    /// values.
     ///
     /// # Errors
     /// What candle says.
@@ -108,7 +126,8 @@ impl FlatVars {
         let mut values = Vec::with_capacity(self.layout.elements());
         let mut present = Vec::with_capacity(self.vars.len());
         for (position, var) in self.vars.iter().enumerate() {
-            let gradient = gradients.get(var);
+            let state = self.is_state(position).then_some(var.as_tensor());
+            let gradient = state.or_else(|| gradients.get(var));
             present.push(gradient.is_some());
             if let Some(gradient) = gradient {
                 append(&mut values, gradient)
@@ -120,32 +139,32 @@ impl FlatVars {
         Ok(FlatGradient { values, present })
     }
 
-    /// The first variable whose values are not these, bit for bit.
-    pub(super) fn first_difference(
-        &self,
-        weights: &[f32],
-    ) -> std::result::Result<Option<&str>, ModelError> {
-        let now = self.get()?;
-        let differs = |range: std::ops::Range<usize>| {
-            let pairs = now[range.clone()].iter().zip(&weights[range]);
-            pairs.into_iter().any(|(now, before)| now.to_bits() != before.to_bits())
+    /// A checksum of each variable's values.
+    pub(super) fn digests(&self) -> std::result::Result<Vec<u32>, ModelError> {
+        let digest = |(position, var): (usize, &Var)| {
+            let digest = digest(var);
+            digest.map_err(|source| self.failed("reading", position, source))
         };
-        let changed = (0..self.vars.len()).find(|&position| differs(self.layout.range(position)));
-        Ok(changed.map(|position| self.layout.tensors()[position].name.as_str()))
+        self.vars.iter().enumerate().map(digest).collect()
     }
 
-    fn failed(&self, doing: &str, position: usize, source: candle_core::Error) -> ModelError {
+    pub(super) fn failed(
+        &self,
+        doing: &str,
+        position: usize,
+        source: candle_core::Error,
+    ) -> ModelError {
         let name = &self.layout.tensors()[position].name;
         ModelError::Candle { doing: format!("{doing} variable `{name}`"), source }
     }
 }
 
-/// Overwrites a variable.
-fn copy_into(var: &Var, values: &[f32]) -> Result<()> {
-    if var.device().is_cpu() {
-        return var.inplace_op1(&CopyFrom(values));
+/// Running statistics go by the names that PyTorch and candle give them.
+fn kind(name: &str) -> TensorKind {
+    match name.rsplit('.').next() {
+        Some("running_mean" | "running_var") => TensorKind::State,
+        _ => TensorKind::Trainable,
     }
-    var.set(&Tensor::from_slice(values, var.shape(), var.device())?)
 }
 
 /// Copies these values over a tensor in place: `Var::set` would allocate a second tensor, which
@@ -165,17 +184,38 @@ impl InplaceOp1 for CopyFrom<'_> {
         held[start..end].copy_from_slice(self.0);
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &CandleLayout) -> Result<()> {
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            candle_core::bail!("a variable that is not contiguous");
+        };
+        let device = storage.device().clone();
+        let mut held = storage.as_cuda_slice_mut::<f32>()?.slice_mut(start..end);
+        device.memcpy_htod(self.0, &mut held)
+    }
 }
 
 /// Appends the values of a tensor.
 fn append(flat: &mut Vec<f32>, tensor: &Tensor) -> Result<()> {
+    with_values(tensor, |values| flat.extend_from_slice(values))
+}
+
+fn digest(tensor: &Tensor) -> Result<u32> {
+    let mut digest = 0;
+    with_values(tensor, |values| digest = crc32fast::hash(bytemuck::cast_slice(values)))?;
+    Ok(digest)
+}
+
+/// Looks at the values of a tensor; on a CPU nothing is copied that lies together.
+fn with_values(tensor: &Tensor, look: impl FnOnce(&[f32])) -> Result<()> {
     let tensor = tensor.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
     if let Storage::Cpu(storage) = &*storage {
-        flat.extend_from_slice(contiguous(storage.as_slice::<f32>()?, layout)?);
+        look(floats(storage, layout)?);
         return Ok(());
     }
     drop(storage);
-    flat.extend(tensor.flatten_all()?.to_vec1::<f32>()?);
+    look(&tensor.flatten_all()?.to_vec1::<f32>()?);
     Ok(())
 }

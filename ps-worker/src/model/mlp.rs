@@ -3,15 +3,15 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::dense::{Dense, InputGradient};
 use super::{Batch, BatchScore, DataShape, Model, ModelOptions, classified};
+use crate::nn::{Linear, cross_entropy};
 
 /// Widths of the hidden layers unless the option `hidden` says otherwise.
 const HIDDEN_WIDTHS: [usize; 2] = [512, 512];
 
 /// Fully connected layers with ReLU between them; option `hidden`: their widths, `512,512`.
 pub struct Mlp {
-    layers: Vec<Dense>,
+    layers: Vec<Linear>,
 }
 
 impl Mlp {
@@ -20,16 +20,14 @@ impl Mlp {
     /// # Errors
     /// What candle says.
     pub fn new(vars: &VarBuilder, shape: &DataShape, hidden: &[usize]) -> Result<Self> {
-        let mut layers: Vec<Dense> = Vec::with_capacity(hidden.len() + 1);
+        let mut layers: Vec<Linear> = Vec::with_capacity(hidden.len() + 1);
         let mut inputs = shape.inputs();
         for &width in hidden.iter().chain([&shape.classes]) {
             if width == 0 {
                 candle_core::bail!("a layer of width 0; every layer needs at least one output");
             }
-            let input_gradient =
-                if layers.is_empty() { InputGradient::Unused } else { InputGradient::Needed };
             let name = format!("layer{}", layers.len() + 1);
-            layers.push(Dense::new(inputs, width, input_gradient, vars.pp(name))?);
+            layers.push(Linear::new(inputs, width, vars.pp(name))?);
             inputs = width;
         }
         Ok(Self { layers })
@@ -42,13 +40,11 @@ impl Mlp {
     pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
         let samples = features.dim(0)?;
         let mut outputs = features.reshape((samples, ()))?;
-        for (position, layer) in self.layers.iter().enumerate() {
-            if position > 0 {
-                outputs = outputs.relu()?;
-            }
-            outputs = layer.forward(&outputs)?;
+        let Some((last, hidden)) = self.layers.split_last() else { return Ok(outputs) };
+        for layer in hidden {
+            outputs = layer.forward_relu(&outputs)?;
         }
-        Ok(outputs)
+        last.forward(&outputs)
     }
 }
 
@@ -59,7 +55,7 @@ impl Model for Mlp {
     }
 
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        candle_nn::loss::cross_entropy(&self.logits(&batch.features)?, &batch.labels)
+        cross_entropy(&self.logits(&batch.features)?, &batch.labels)
     }
 
     fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {

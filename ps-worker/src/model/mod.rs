@@ -36,28 +36,33 @@
 //! ```
 
 mod candle_compute;
-mod dense;
 mod error;
 mod flat_vars;
 mod initial;
+mod lenet;
 mod mlp;
 mod options;
+mod passes;
 mod random;
 mod registry;
+mod resnet;
 mod seeded_start;
+mod transformer;
 
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
 pub use candle_compute::{CandleCompute, ComputeOptions};
-pub use dense::{Dense, InputGradient};
 pub use error::ModelError;
 pub use flat_vars::{FlatGradient, FlatVars};
 pub use initial::{InitialError, initial_weights};
 pub use mlp::Mlp;
 pub use options::ModelOptions;
+use passes::Passes;
 pub use registry::{Models, Unknown};
 pub use seeded_start::SeededStart;
+
+use crate::nn::{self, Phase};
 
 /// What a model must know of the data to be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +78,22 @@ impl DataShape {
     pub fn inputs(&self) -> usize {
         self.features.iter().product()
     }
+
+    /// Channels, height and width of a sample that is an image, with one channel or several.
+    ///
+    /// # Errors
+    /// Samples that are no images.
+    pub fn image(&self) -> Result<(usize, usize, usize)> {
+        match *self.features.as_slice() {
+            [height, width] => Ok((1, height, width)),
+            [channels, height, width] => Ok((channels, height, width)),
+            _ => candle_core::bail!(
+                "samples of shape {:?} are no images, expected [height, width] or [channels, \
+                 height, width]; take another --model",
+                self.features
+            ),
+        }
+    }
 }
 
 /// Some samples, on the device of the model.
@@ -82,6 +103,8 @@ pub struct Batch {
     pub features: Tensor,
     /// `u32` of the shape `[samples]`.
     pub labels: Tensor,
+    /// What it is for.
+    pub phase: Phase,
 }
 
 impl Batch {
@@ -102,9 +125,12 @@ pub struct BatchScore {
 
 /// A model that can be trained: the one trait to implement for a model of one's own.
 ///
-/// Beware of candle 0.11's layers without a gradient (`LayerNorm` with bias, `RmsNorm`,
-/// `ops::softmax_last_dim`, `rope`) and of `max_pool2d`, whose gradient is wrong. Variables that
-/// the model itself changes (the running statistics of `BatchNorm`) are refused in the first step.
+/// [`nn`] has layers whose gradients are checked; candle's go together with them. Beware of candle
+/// 0.11's layers without a gradient (`LayerNorm` with bias, `RmsNorm`, `ops::softmax_last_dim`,
+/// `rope`): a variable that gets none in the first step is an error that names it; and of
+/// `max_pool2d`, whose gradient is wrong. Variables that the model itself changes are refused in the
+/// first step unless they are called `running_mean` or `running_var`: those are state, see
+/// [`nn::BatchNorm`].
 pub trait Model: Send + 'static {
     /// Builds the model; every variable it asks `vars` for, by name, is trained.
     ///
@@ -134,7 +160,7 @@ pub trait Model: Send + 'static {
 /// # Errors
 /// Outputs of another shape.
 pub fn classified(logits: &Tensor, batch: &Batch) -> Result<BatchScore> {
-    let loss = scalar(&candle_nn::loss::cross_entropy(logits, &batch.labels)?)?;
+    let loss = scalar(&nn::cross_entropy(logits, &batch.labels)?)?;
     let right = logits.argmax(D::Minus1)?.eq(&batch.labels)?;
     let correct = right.to_dtype(DType::U32)?.sum_all()?.to_scalar::<u32>()?;
     Ok(BatchScore { loss, correct: Some(u64::from(correct)) })

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use candle_core::Result;
 use candle_nn::VarBuilder;
 
+use super::lenet::LeNet;
 use super::mlp::{Mlp, SoftmaxRegression};
+use super::resnet::ResNet;
+use super::transformer::Transformer;
 use super::{DataShape, Model, ModelError, ModelOptions};
 
 type Build =
@@ -27,10 +30,14 @@ pub struct Unknown {
 pub struct Models(BTreeMap<String, Arc<Build>>);
 
 impl Models {
-    /// `linear` and `mlp`.
+    /// `linear`, `mlp`, `lenet`, `resnet-tiny` and `transformer-tiny`.
     pub fn built_in() -> Self {
         let none = Self(BTreeMap::new());
-        none.with::<SoftmaxRegression>("linear").with::<Mlp>("mlp")
+        none.with::<SoftmaxRegression>("linear")
+            .with::<Mlp>("mlp")
+            .with::<LeNet>("lenet")
+            .with::<ResNet>("resnet-tiny")
+            .with::<Transformer>("transformer-tiny")
     }
 
     /// Adds a model; one of the same name is replaced.

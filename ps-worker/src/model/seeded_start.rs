@@ -34,9 +34,22 @@ impl SeededStart {
 
     /// The start values that a variable made here has for a seed; `None` for any other variable.
     pub fn values(&self, seed: u64, name: &str, shape: &[usize]) -> Option<Vec<f32>> {
+        let mut values = Vec::new();
+        self.append_values(seed, name, shape, &mut values).then_some(values)
+    }
+
+    /// Appends them; whether the variable was made here.
+    pub(super) fn append_values(
+        &self,
+        seed: u64,
+        name: &str,
+        shape: &[usize],
+        to: &mut Vec<f32>,
+    ) -> bool {
         let distributions = self.distributions.lock().unwrap_or_else(PoisonError::into_inner);
-        let distribution = *distributions.get(name)?;
-        Some(start_values(seed, name, &Shape::from(shape), distribution))
+        let Some(distribution) = distributions.get(name) else { return false };
+        start_values(seed, name, &Shape::from(shape), *distribution, to);
+        true
     }
 }
 
@@ -63,7 +76,8 @@ impl SimpleBackend for SeededStart {
             }
             return Ok(var.as_tensor().clone());
         }
-        let values = start_values(self.seed, name, &shape, distribution);
+        let mut values = Vec::new();
+        start_values(self.seed, name, &shape, distribution, &mut values);
         let var = Var::from_vec(values, shape, device)?;
         let tensor = var.as_tensor().clone();
         vars.insert(name.to_owned(), var);
@@ -87,14 +101,14 @@ impl SimpleBackend for SeededStart {
     }
 }
 
-fn start_values(seed: u64, name: &str, shape: &Shape, distribution: Init) -> Vec<f32> {
+fn start_values(seed: u64, name: &str, shape: &Shape, distribution: Init, to: &mut Vec<f32>) {
     let mut random = Random::for_tensor(seed, name);
     let count = shape.elem_count();
-    let mut uniform = |lowest: f64, end: f64| -> Vec<f32> {
-        (0..count).map(|_| (lowest + (end - lowest) * random.uniform()) as f32).collect()
+    let mut uniform = |lowest: f64, end: f64| {
+        to.extend((0..count).map(|_| (lowest + (end - lowest) * random.uniform()) as f32));
     };
     let (mean, deviation) = match distribution {
-        Init::Const(value) => return vec![value as f32; count],
+        Init::Const(value) => return to.extend(std::iter::repeat_n(value as f32, count)),
         Init::Uniform { lo, up } => return uniform(lo, up),
         Init::Randn { mean, stdev } => (mean, stdev),
         Init::Kaiming { dist, fan, non_linearity } => {
@@ -109,5 +123,5 @@ fn start_values(seed: u64, name: &str, shape: &Shape, distribution: Init) -> Vec
             }
         }
     };
-    (0..count).map(|_| (mean + deviation * random.normal()) as f32).collect()
+    to.extend((0..count).map(|_| (mean + deviation * random.normal()) as f32));
 }

@@ -3,9 +3,11 @@
 //! The first worker's init creates the shards; worker 0 writes the model at its end.
 
 use super::alive::{Pulse, stay_alive};
-use super::{Counters, Error, Trainer};
+use super::batches::Batches;
+use super::{Counters, Error, Preparing, Trainer};
 use crate::client::{Client, ClientConfig, discover};
 use crate::compute::{Compute, ComputeOn, Evaluation};
+use crate::data::Draw;
 use ps_core::ids::{Epoch, Incarnation};
 use ps_core::permutation::permutation;
 use ps_core::settings::TrainingSettings;
@@ -37,6 +39,8 @@ pub struct AloneConfig {
     pub pulse: Pulse,
     /// Where gradients are computed.
     pub compute_on: ComputeOn,
+    /// What becomes of the samples before a step.
+    pub preparing: Preparing,
 }
 
 /// How a worker's own run ended.
@@ -118,9 +122,9 @@ pub async fn run(
     let trained = train(&config, &mut trainer, observer, &mut shutdown).await;
     // The servers serve on after a signal while a worker is active: the goodbye comes last.
     let last = match trained {
-        Ok(Some(evaluation)) => Ok((trainer.weights().await, Some(evaluation))),
+        Ok(Some(evaluation)) => Ok((trainer.weights(), Some(evaluation))),
         Ok(None) => match trainer.read().await {
-            Ok(_) => Ok((trainer.weights().await, None)),
+            Ok(_) => Ok((trainer.weights(), None)),
             Err(error) => Err(error),
         },
         Err(error) => Err(error),
@@ -150,12 +154,11 @@ async fn train(
     for pass in 0..settings.passes {
         let order = permutation(settings.seed, pass, samples as u32);
         let own = &order[share.start as usize..share.end as usize];
-        let batches = own.chunks(settings.batch_size as usize);
-        let steps = batches.len();
-        for (step, batch) in batches.enumerate() {
-            let batch = super::order::numbers(batch);
+        let draw = Draw { seed: settings.seed, pass, source: 0 };
+        let mut batches = Batches::own(&config.preparing, draw, own, settings.batch_size as usize)?;
+        while let Some(batch) = batches.next().await? {
             let progress = done as f64 / total.max(1) as f64;
-            let following = (steps - step - 1) as u64;
+            let following = batches.left().unwrap_or(0);
             let must_stop = shutdown.signal().is_some();
             let acknowledged = async {
                 match must_stop {

@@ -1,7 +1,7 @@
 //! What a process keeps when its membership is lost and it registers anew.
 
 use super::Error;
-use super::workload::{BuildModel, Program, Streams, Workload, WorkloadKind};
+use super::workload::{BuildModel, Preparing, Program, Streams, Workload, WorkloadKind};
 use crate::compute::{Compute, ComputeError, ComputeOn};
 use ps_core::DataDescription;
 use std::sync::{Arc, Mutex};
@@ -14,16 +14,20 @@ pub(super) struct Kept {
     pub(super) compute: Option<Box<dyn Compute>>,
     pub(super) streams: Option<Box<dyn Streams>>,
     pub(super) program: Option<Box<dyn Program>>,
+    pub(super) preparing: Preparing,
 }
 
 impl Kept {
     pub(super) fn new(workload: Workload) -> Self {
-        let (build, streams, program) = match workload.kind {
-            WorkloadKind::Model { build, streams, share: _ } => (Some(build), streams, None),
-            WorkloadKind::Program(program) => (None, None, Some(program)),
+        let data = workload.data;
+        let (build, streams, program, preparing) = match workload.kind {
+            WorkloadKind::Model { build, streams, share: _, preparing } => {
+                (Some(build), streams, None, preparing)
+            }
+            WorkloadKind::Program(program) => (None, None, Some(program), Preparing::default()),
         };
         let build = build.map(|build| Arc::new(Mutex::new(build)));
-        Self { data: workload.data, build, compute: None, streams, program }
+        Self { data, build, compute: None, streams, program, preparing }
     }
 
     /// The model: the one that was there, or a new one for these data.

@@ -3,12 +3,12 @@
 use super::batches::Batches;
 use super::heart::Watcher;
 use super::managed::Life;
-use super::order::numbers;
 use super::served::{Served, Source};
 use super::trainer::FINISH_STEP;
 use super::workload::{ProgramRun, StreamPass};
 use super::{Error, StepOutcome};
 use crate::compute::ComputeError;
+use crate::data::Draw;
 use ps_proto::v1;
 use ps_runtime::link::{Link, Patience};
 use std::sync::Arc;
@@ -73,17 +73,18 @@ impl Life {
             return Ok(None);
         };
         trainer.start_at(task.start_clock);
-        let mut next = batches.next().await?;
-        while let Some(batch) = next {
+        let mut next = batches.next().await;
+        while let Some(batch) = next? {
             let word = watcher.word();
             if word.stop {
                 return Ok(None);
             }
             let progress = share(&word.progress).max(share(&granted));
-            next = batches.next().await?;
+            // What is wrong with the next batch does not cost the step on this one.
+            next = batches.next().await;
             let following = match next {
-                Some(_) => batches.left().map_or(u64::MAX, |left| left + 1),
-                None => 0,
+                Ok(Some(_)) => batches.left().map_or(u64::MAX, |left| left + 1),
+                Ok(None) | Err(_) => 0,
             };
             let steps = trainer.step(batch, progress, following).await?;
             steps.iter().for_each(|step| add(&mut result, step));
@@ -100,6 +101,7 @@ impl Life {
                 rank: registered.index,
                 workers: registered.workers,
                 batch_size,
+                seed: self.settings.seed,
                 data: self.agreed.clone(),
             };
             let none = || ComputeError("the master leases a stream, and there is none".to_owned());
@@ -107,16 +109,16 @@ impl Life {
             return Ok(Batches::Stream(streams.open(&pass).await?));
         }
         let samples = self.orders.lease(task);
-        let batches = samples.chunks(batch_size);
+        let draw = Draw { seed: self.settings.seed, pass: task.pass, source: task.source };
         if task.served_at.is_empty() {
-            return Ok(Batches::Own(batches.map(numbers).collect::<Vec<_>>().into_iter()));
+            return Batches::own(&self.kept.preparing, draw, &samples, batch_size);
         }
-        let batches = batches.map(<[u32]>::to_vec).collect();
-        Ok(Batches::Served(Served::start(self.source(&task.served_at)?, batches)))
+        let batches = samples.chunks(batch_size).map(<[u32]>::to_vec).collect();
+        Ok(Batches::Served(Served::start(self.source(&task.served_at, draw)?, batches)))
     }
 
     /// Who serves samples at this address.
-    fn source(&mut self, address: &str) -> Result<Source, Error> {
+    fn source(&mut self, address: &str, draw: Draw) -> Result<Source, Error> {
         let known = self.serving.take().filter(|link| link.address() == address);
         let link = match known {
             Some(link) => link,
@@ -131,7 +133,8 @@ impl Life {
             }
         };
         self.serving = Some(link.clone());
-        let inputs = self.agreed.shape.iter().product::<u64>();
+        let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
+        let shape: Vec<usize> = self.agreed.shape.iter().map(size).collect();
         Ok(Source {
             job: self.config.job.clone(),
             link,
@@ -141,7 +144,9 @@ impl Life {
                 total: self.config.patience.min(self.member.lease()),
                 waits: false,
             },
-            inputs: usize::try_from(inputs).unwrap_or(usize::MAX),
+            inputs: shape.iter().fold(1, |inputs: usize, size| inputs.saturating_mul(*size)),
+            // Who serves them does not move them: it knows nothing of passes.
+            shift: self.kept.preparing.shift(&shape, draw)?,
             classes: self.agreed.classes,
         })
     }

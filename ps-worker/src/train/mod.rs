@@ -1,10 +1,10 @@
 //! Training: where the client of the servers and the model meet.
 
+mod ahead;
 mod alive;
 pub mod alone;
 mod batches;
 mod buffers;
-mod clip;
 mod counters;
 mod heart;
 mod kept;
@@ -19,12 +19,11 @@ mod workload;
 
 pub use alive::Pulse;
 pub(crate) use alive::stay_alive;
-pub use clip::clip_global_norm;
 pub use counters::Counters;
 pub use trainer::{StepOutcome, Trainer};
 pub use workload::{
-    BuildModel, Program, ProgramRun, ServedSamples, Share, Stream, StreamPass, Streams, Workload,
-    WorkloadKind,
+    BuildModel, Preparing, Program, ProgramRun, ServedSamples, Share, Stream, StreamPass, Streams,
+    Workload, WorkloadKind,
 };
 
 use crate::client;

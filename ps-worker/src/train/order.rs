@@ -1,6 +1,5 @@
 //! The order of the samples of each source.
 
-use crate::compute::Batch;
 use ps_core::permutation_of;
 use ps_proto::v1;
 use std::collections::BTreeMap;
@@ -31,9 +30,4 @@ impl Orders {
         let (start, end) = (task.start as usize, task.end as usize);
         order.1.get(start..end).unwrap_or_default().to_vec()
     }
-}
-
-/// A batch of own samples.
-pub(super) fn numbers(batch: &[u32]) -> Batch {
-    Batch::Numbers(batch.iter().map(|&sample| u64::from(sample)).collect())
 }

@@ -21,7 +21,7 @@ type Result = std::result::Result<Exchanged, client::Error>;
 
 /// An exchange that was begun; it ends when this is dropped.
 enum Exchange {
-    /// Goes on while the worker computes.
+    /// Goes on by itself.
     Beside(JoinHandle<Result>),
     /// Goes on where it is waited for.
     Here(BoxFuture<'static, Result>),
@@ -81,12 +81,19 @@ pub(super) struct Pipeline {
     counters: Arc<Counters>,
     /// How many go on while the worker computes.
     depth: u32,
+    is_beside: bool,
     under_way: VecDeque<(Sent, Exchange)>,
 }
 
 impl Pipeline {
-    pub(super) fn new(client: Arc<Client>, counters: Arc<Counters>, depth: u32) -> Self {
-        Self { client, counters, depth, under_way: VecDeque::new() }
+    /// `is_beside`: exchanges go on by themselves, else only where somebody waits for them.
+    pub(super) fn new(
+        client: Arc<Client>,
+        counters: Arc<Counters>,
+        depth: u32,
+        is_beside: bool,
+    ) -> Self {
+        Self { client, counters, depth, is_beside, under_way: VecDeque::new() }
     }
 
     pub(super) fn depth(&self) -> u32 {
@@ -112,7 +119,7 @@ impl Pipeline {
             let (report, lifted) = client.send_and_pull(push, depth, &mut weights).await?;
             Ok(Exchanged { report, pulled: Some((weights, lifted)) })
         };
-        self.under_way.push_back((sent, Exchange::begin(depth > 0, exchange)));
+        self.under_way.push_back((sent, Exchange::begin(self.is_beside, exchange)));
     }
 
     /// Waits for the oldest; `None` when nothing is under way. Once a wait has failed, the others

@@ -2,6 +2,7 @@
 
 use super::Error;
 use crate::compute::Batch;
+use crate::data::Shift;
 use ps_core::limits::{MESSAGE_BYTES_MAX, SAMPLES_PER_READ_MAX};
 use ps_proto::v1;
 use ps_proto::v1::samples_client::SamplesClient;
@@ -40,6 +41,8 @@ pub(super) struct Source {
     /// Inputs of one sample.
     pub(super) inputs: usize,
     pub(super) classes: u32,
+    /// How the samples are moved, if they are images that are.
+    pub(super) shift: Option<Shift>,
 }
 
 impl Served {
@@ -85,6 +88,10 @@ impl Source {
             features.extend(more);
             labels.extend(their_labels);
         }
+        if let Some(shift) = &self.shift {
+            let numbers: Vec<u64> = numbers.iter().map(|&number| u64::from(number)).collect();
+            shift.apply(&numbers, &mut features);
+        }
         Ok(Batch::Values { features, labels })
     }
 
@@ -119,6 +126,68 @@ impl Source {
                 Err(Status::data_loss(format!("label {label} came, the job has {classes} classes")))
             }
             None => Ok((features, labels)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::share;
+    use super::super::workload::{ServedSamples, Share};
+    use super::*;
+    use crate::data::Draw;
+    use ps_runtime::clock::SystemClock;
+    use ps_runtime::transport::{self, Connector};
+    use std::time::Duration;
+
+    /// Sample n is an image of 2 x 2 pixels that are all n.
+    struct Images;
+
+    impl ServedSamples for Images {
+        fn count(&self) -> u64 {
+            100
+        }
+
+        fn shape(&self) -> &[usize] {
+            &[2, 2]
+        }
+
+        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
+            let features = numbers.iter().flat_map(|number| [*number as f32; 4]);
+            Ok((features.collect(), numbers.iter().map(|number| (number % 3) as u32).collect()))
+        }
+    }
+
+    #[tokio::test]
+    async fn samples_that_are_served_are_moved_as_own_ones_are() {
+        let (incoming, address) = transport::listen("127.0.0.1:0").await.unwrap();
+        let serving = share::serve("ours", Share { incoming, samples: Arc::new(Images) });
+        let connector = Connector::tcp();
+        let link = Link::new(&connector, &address.to_string(), &SystemClock::start(), 1).unwrap();
+        let whole = Duration::from_secs(20);
+        let shift = Shift::new(1, &[2, 2], Draw { seed: 1, pass: 2, source: 0 }).unwrap();
+        let source = Source {
+            job: "ours".into(),
+            link: Arc::new(link),
+            patience: Patience { attempt: whole, total: whole, waits: false },
+            inputs: 4,
+            classes: 3,
+            shift: Some(shift),
+        };
+        let orders = vec![vec![7, 3, 99], vec![1]];
+        let compared = async {
+            let mut served = Served::start(source, orders.clone());
+            for numbers in orders {
+                let numbers: Vec<u64> = numbers.into_iter().map(u64::from).collect();
+                let (mut features, labels) = Images.gather(&numbers).unwrap();
+                shift.apply(&numbers, &mut features);
+                let expected = Some(Batch::Values { features, labels });
+                assert_eq!(served.next().await.unwrap(), expected);
+            }
+        };
+        tokio::select! {
+            error = serving => panic!("{error}"),
+            () = compared => (),
         }
     }
 }

@@ -126,8 +126,8 @@ mod tests {
             self.count
         }
 
-        fn inputs(&self) -> usize {
-            self.inputs
+        fn shape(&self) -> &[usize] {
+            std::slice::from_ref(&self.inputs)
         }
 
         fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {

@@ -1,12 +1,14 @@
 //! One training step: pull, compute, clip, push. Here and in `exchange` alone client and model meet.
 
 mod exchange;
+mod filling;
 
 use super::buffers::Buffers;
 use super::pipeline::Pipeline;
 use super::{Counters, Error};
-use crate::client::{Client, PushReport, Weights};
+use crate::client::{Client, PushReport, Spare, Weights};
 use crate::compute::{Batch, Compute, ComputeError, ComputeOn, Evaluation};
+use filling::{Filling, Started};
 use ps_core::Layout;
 use ps_core::ids::Clock;
 use ps_core::limits::PIPELINE_DEPTH_MAX;
@@ -14,15 +16,7 @@ use ps_core::settings::TrainingSettings;
 use ps_runtime::Outside;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
-
-/// A model with the weights that it computes on.
-struct Engine {
-    /// Taken when the trainer ends and another goes on with the model.
-    compute: Option<Box<dyn Compute>>,
-    /// Not there while the next ones are received in their place.
-    weights: Option<Weights>,
-}
+use tokio::sync::{Mutex, oneshot};
 
 /// What one step gave.
 #[derive(Clone, Debug)]
@@ -39,8 +33,12 @@ pub struct StepOutcome {
 pub struct Trainer {
     client: Arc<Client>,
     /// Locked while it computes, on a thread that goes on when the step is given up: whoever comes
-    /// next waits for it, and the model is not lost.
-    engine: Arc<Mutex<Engine>>,
+    /// next waits for it, and the model is not lost. Taken when another trainer goes on with it.
+    compute: Arc<Mutex<Option<Box<dyn Compute>>>>,
+    /// Not there while the next ones are received in their place, or the model takes them.
+    weights: Option<Weights>,
+    /// Buffers of gradients that have arrived.
+    spare: Spare,
     layout: Arc<Layout>,
     train_samples: u64,
     settings: TrainingSettings,
@@ -71,12 +69,15 @@ impl Trainer {
         let mut buffers = Buffers::new(settings.model_spec(&layout, client.shards()));
         let train_samples = compute.train_samples();
         let weights = Some(buffers.take());
-        let engine = Arc::new(Mutex::new(Engine { compute: Some(compute), weights }));
         let depth = settings.pipeline_depth.min(PIPELINE_DEPTH_MAX) as u32;
-        let pipeline = Pipeline::new(client.clone(), counters.clone(), depth);
+        // A push that leaves while its gradient is computed goes on beside it, too.
+        let is_beside = depth > 0 || compute_on == ComputeOn::Thread;
+        let pipeline = Pipeline::new(client.clone(), counters.clone(), depth, is_beside);
         Self {
             client,
-            engine,
+            compute: Arc::new(Mutex::new(Some(compute))),
+            weights,
+            spare: Spare::default(),
             layout,
             train_samples,
             settings,
@@ -97,15 +98,15 @@ impl Trainer {
     /// The servers hold another model, or are away.
     pub async fn init(&mut self) -> Result<(), Error> {
         let seed = self.settings.seed;
-        let start = self.compute(move |compute, _| compute.start_weights(seed)).await?;
+        let start = self.compute(move |compute| compute.start_weights(seed)).await?;
         let spec = self.settings.model_spec(&self.layout, self.client.shards());
-        Ok(self.client.init(&spec, &start).await?)
+        Ok(self.client.init_owned(&spec, start).await?)
     }
 
     /// The model, for another trainer; waits for a computation that was given up.
     pub async fn into_compute(mut self) -> Option<Box<dyn Compute>> {
         self.give_up().await;
-        self.engine.lock().await.compute.take()
+        self.compute.lock().await.take()
     }
 
     /// Lifts the clock: a joiner, or one that was idle, starts where the others are.
@@ -134,16 +135,61 @@ impl Trainer {
         let begun = self.outside.clock.now();
         self.refresh(following).await?;
         let pulled = self.outside.clock.now();
-        let step = self
-            .compute(move |compute, weights| compute.gradient(weights.values(), &batch))
-            .await?;
+        self.compute_and_send(batch, progress, following).await?;
         let computed = self.outside.clock.now();
-        self.send(step, progress, following).await?;
         let outcomes = if following == 0 { self.settle().await } else { self.make_room().await }?;
         let done = self.outside.clock.now();
         self.counters.spent(computed - pulled, (pulled - begun) + (done - computed));
         self.counters.take_traffic(&self.client);
         Ok(outcomes)
+    }
+
+    /// Computes a gradient, and begins to send it as soon as a part of it is there: unless it must be
+    /// complete, because its norm is clipped or an encoding leaves a part of it out.
+    async fn compute_and_send(
+        &mut self,
+        batch: Batch,
+        progress: f64,
+        following: u64,
+    ) -> Result<(), Error> {
+        let weights = self.weights.take().unwrap_or_else(|| self.buffers.take());
+        let (seed, layout, spare) = (self.draw(), self.layout.clone(), self.spare.clone());
+        let (start, mut has_started) = oneshot::channel();
+        let mut computing = std::pin::pin!(self.compute(move |compute| {
+            compute.load(weights.values())?;
+            compute.gradient(batch, seed, Box::new(Filling::new(layout, spare, weights, start)))
+        }));
+        let sends_early = self.settings.clip_norm.is_none() && self.client.sends_early();
+        tokio::select! {
+            biased;
+            Ok(started) = &mut has_started, if sends_early => {
+                self.send(started, progress, following).await;
+                computing.await
+            }
+            computed = &mut computing => {
+                computed?;
+                let none = |_| ComputeError("a step without a gradient".to_owned());
+                let mut started = has_started.try_recv().map_err(none)?;
+                if let Some(norm_max) = self.settings.clip_norm {
+                    started.gradient = started.gradient.clip(norm_max);
+                }
+                self.send(started, progress, following).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// A seed for what is drawn at random in the next step: another one in each step of each worker.
+    fn draw(&self) -> u64 {
+        let mut bits = self.settings.seed;
+        for part in [u64::from(self.client.worker()), self.clock] {
+            // The finisher of splitmix64 (Steele et al., 2014).
+            bits = (bits ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
+            bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            bits ^= bits >> 31;
+        }
+        bits
     }
 
     /// Training samples of the model's data.
@@ -156,9 +202,8 @@ impl Trainer {
     /// # Errors
     /// A server is away.
     pub async fn read(&mut self) -> Result<u32, Error> {
-        let mut engine = self.engine.lock().await;
         self.fresh_until = 0;
-        let weights = engine.weights.get_or_insert_with(|| self.buffers.take());
+        let weights = self.weights.get_or_insert_with(|| self.buffers.take());
         self.client.read(weights).await?;
         Ok(weights.digest())
     }
@@ -169,35 +214,39 @@ impl Trainer {
     /// The computation failed, or a server is away.
     pub async fn evaluate(&mut self) -> Result<(Evaluation, u32), Error> {
         let digest = self.read().await?;
-        let evaluation =
-            self.compute(|compute, weights| compute.evaluate(weights.values())).await?;
+        let weights = self.weights.take().unwrap_or_else(|| self.buffers.take());
+        let evaluated = self.compute(move |compute| {
+            let evaluation = compute.evaluate(weights.values())?;
+            Ok((evaluation, weights))
+        });
+        let (evaluation, weights) = evaluated.await?;
+        self.weights = Some(weights);
         Ok((evaluation, digest))
     }
 
     /// The weights in hand, in layout order.
-    pub async fn weights(&self) -> Vec<f32> {
-        let engine = self.engine.lock().await;
-        engine.weights.as_ref().map_or_else(Vec::new, |weights| weights.values().to_vec())
+    pub fn weights(&self) -> Vec<f32> {
+        self.weights.as_ref().map_or_else(Vec::new, |weights| weights.values().to_vec())
     }
 
-    async fn compute<T: Send + 'static>(
-        &mut self,
-        computation: impl FnOnce(&mut dyn Compute, &Weights) -> Result<T, ComputeError> + Send + 'static,
-    ) -> Result<T, Error> {
-        let engine = self.engine.clone().lock_owned().await;
-        let (engine, result) = self
-            .compute_on
-            .run(engine, move |engine| {
-                let Engine { compute, weights } = &mut **engine;
-                match (compute, weights) {
-                    (Some(compute), Some(weights)) => computation(compute.as_mut(), weights),
-                    (None, _) => Err(ComputeError("the model was handed on".to_owned())),
-                    (_, None) => Err(ComputeError("there are no weights in hand".to_owned())),
-                }
-            })
-            .await?;
-        drop(engine);
-        Ok(result?)
+    /// Runs a computation of the model; it does not borrow the trainer.
+    fn compute<T: Send + 'static, C>(
+        &self,
+        computation: C,
+    ) -> impl Future<Output = Result<T, Error>> + use<T, C>
+    where
+        C: FnOnce(&mut dyn Compute) -> Result<T, ComputeError> + Send + 'static,
+    {
+        let (compute, compute_on) = (self.compute.clone(), self.compute_on);
+        async move {
+            let compute = compute.lock_owned().await;
+            let run = compute_on.run(compute, move |compute| match compute.as_mut() {
+                Some(compute) => computation(compute.as_mut()),
+                None => Err(ComputeError("the model was handed on".to_owned())),
+            });
+            let (_, result) = run.await?;
+            Ok(result?)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a member brings to a job: data, and what is done with them.
 
 use crate::compute::{Batch, Compute, ComputeError};
+use crate::data::{Draw, Shift};
 use futures_util::future::BoxFuture;
 use ps_core::DataDescription;
 use ps_core::settings::TrainingSettings;
@@ -30,6 +31,8 @@ pub enum WorkloadKind {
         streams: Option<Box<dyn Streams>>,
         /// What the member serves to workers when others train on its samples.
         share: Option<Share>,
+        /// What becomes of the member's own samples before a step.
+        preparing: Preparing,
     },
     /// Runs a program of the user's.
     Program(Box<dyn Program>),
@@ -38,7 +41,8 @@ pub enum WorkloadKind {
 impl Workload {
     /// A model on samples that this process has.
     pub fn model(data: DataDescription, build: BuildModel) -> Self {
-        Self { data, kind: WorkloadKind::Model { build, streams: None, share: None } }
+        let preparing = Preparing::default();
+        Self { data, kind: WorkloadKind::Model { build, streams: None, share: None, preparing } }
     }
 }
 
@@ -69,6 +73,8 @@ pub struct StreamPass {
     pub workers: u32,
     /// Samples of one batch.
     pub batch_size: usize,
+    /// The job's.
+    pub seed: u64,
     /// Shape and classes of all the job's data.
     pub data: DataDescription,
 }
@@ -110,13 +116,47 @@ pub struct Share {
     pub samples: Arc<dyn ServedSamples>,
 }
 
-/// Samples that can be sent.
+/// How batches are made of samples by their numbers.
+#[derive(Clone, Default)]
+pub struct Preparing {
+    /// The training samples of this process, to be gathered while the model computes; `None` where
+    /// the numbers are all that the model wants, as in a simulation.
+    pub samples: Option<Arc<dyn ServedSamples>>,
+    /// Pixels by which images are moved at the most, own ones as well as those that others serve;
+    /// samples by their numbers alone are left to the model.
+    pub shift: usize,
+}
+
+impl Preparing {
+    /// How samples of this shape are moved, if they are.
+    ///
+    /// # Errors
+    /// They are no images, or too small.
+    pub(super) fn shift(&self, shape: &[usize], draw: Draw) -> Result<Option<Shift>, ComputeError> {
+        let shift = (self.shift > 0).then(|| Shift::new(self.shift, shape, draw));
+        shift.transpose().map_err(|error| ComputeError(error.to_string()))
+    }
+}
+
+impl std::fmt::Debug for Preparing {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let samples = self.samples.as_ref().map(|samples| samples.count());
+        to.debug_struct("Preparing").field("samples", &samples).field("shift", &self.shift).finish()
+    }
+}
+
+/// Samples by their numbers, to train on here or to be sent.
 pub trait ServedSamples: Send + Sync {
     /// How many there are.
     fn count(&self) -> u64;
 
+    /// Shape of one sample; its product is not 0 where there is any.
+    fn shape(&self) -> &[usize];
+
     /// Inputs of one sample.
-    fn inputs(&self) -> usize;
+    fn inputs(&self) -> usize {
+        self.shape().iter().product()
+    }
 
     /// Features, sample after sample, and labels.
     ///

@@ -9,7 +9,7 @@ use ps_server::config::Config as ServerConfig;
 use ps_worker::client::{Client, ClientConfig, Weights};
 use ps_worker::compute::{ComputeOn, Evaluation};
 use ps_worker::train::alone::{self, AloneConfig, Observer};
-use ps_worker::train::{Counters, Pulse, StepOutcome};
+use ps_worker::train::{Counters, Preparing, Pulse, StepOutcome};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -62,6 +62,7 @@ async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> 
         patience: Duration::from_secs(60),
         pulse: Pulse { interval: LEASE / 6, step_timeout: LEASE },
         compute_on: ComputeOn::Task,
+        preparing: Preparing::default(),
     };
     let (_trigger, shutdown) = Shutdown::new();
     let compute = ledger.compute(host, counters.clone());

@@ -9,7 +9,7 @@
 
 use ps_core::ids::Clock;
 use ps_core::{Layout, TensorSpec};
-use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation, Step};
+use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation, Handover, Step};
 use ps_worker::train::Counters;
 use std::sync::{Arc, Mutex};
 
@@ -148,7 +148,7 @@ impl Ledger {
         let layout = self.layout();
         let own = layout.position(&name(host)).unwrap_or(0);
         let ledger = self.clone();
-        Box::new(Counting { host, layout, own, ledger, counters })
+        Box::new(Counting { loaded: Vec::new(), host, layout, own, ledger, counters })
     }
 
     /// One tensor per host, and one that is always absent.
@@ -276,6 +276,7 @@ fn name(host: usize) -> String {
 
 /// A model whose gradients count pushes.
 struct Counting {
+    loaded: Vec<f32>,
     host: usize,
     layout: Layout,
     own: usize,
@@ -296,9 +297,19 @@ impl Compute for Counting {
         self.ledger.shape.samples
     }
 
-    fn gradient(&mut self, weights: &[f32], batch: &Batch) -> Result<Step, ComputeError> {
+    fn load(&mut self, weights: &[f32]) -> Result<(), ComputeError> {
+        self.loaded = weights.to_vec();
+        Ok(())
+    }
+
+    fn gradient(
+        &mut self,
+        batch: Batch,
+        _seed: u64,
+        mut into: Box<dyn Handover>,
+    ) -> Result<(), ComputeError> {
         let shape = self.ledger.shape;
-        let seen = self.ledger.seen(&self.layout, weights);
+        let seen = self.ledger.seen(&self.layout, &self.loaded);
         let mut accounts = self.ledger.lock();
         let account = &mut accounts[self.host];
         let push = account.open(&self.counters);
@@ -306,7 +317,7 @@ impl Compute for Counting {
             return Err(ComputeError(format!("host {} made {push} pushes", self.host)));
         }
         account.seen.push(seen);
-        account.samples.push(match batch {
+        account.samples.push(match &batch {
             Batch::Numbers(numbers) => numbers.clone(),
             Batch::Values { .. } => Vec::new(),
         });
@@ -315,7 +326,9 @@ impl Compute for Counting {
         gradient[first..first + shape.stride].fill(1.0);
         let mut present = vec![false; self.layout.tensors().len()];
         present[self.own] = true;
-        Ok(Step { gradient, present, loss: loss_of(push), samples: batch.samples() as u64 })
+        let (loss, samples) = (loss_of(push), batch.samples() as u64);
+        Step { gradient, present, loss, samples }.hand_over(&self.layout, into.as_mut());
+        Ok(())
     }
 
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {

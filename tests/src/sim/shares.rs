@@ -5,8 +5,10 @@ use super::network;
 use futures_util::future::BoxFuture;
 use ps_core::{DataDescription, DataKind, Layout};
 use ps_proto::v1;
-use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation, Step};
-use ps_worker::train::{ServedSamples, Share, Stream, StreamPass, Streams, Workload, WorkloadKind};
+use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation, Handover};
+use ps_worker::train::{
+    Preparing, ServedSamples, Share, Stream, StreamPass, Streams, Workload, WorkloadKind,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -101,7 +103,8 @@ impl Data {
             Some(noting) => Ok(Box::new(noting) as Box<dyn Compute>),
             None => Err(ComputeError("the model was made before".to_owned())),
         });
-        Ok(Workload { data, kind: WorkloadKind::Model { build, streams, share } })
+        let preparing = Preparing::default();
+        Ok(Workload { data, kind: WorkloadKind::Model { build, streams, share, preparing } })
     }
 }
 
@@ -117,8 +120,8 @@ impl ServedSamples for Numbered {
         self.0
     }
 
-    fn inputs(&self) -> usize {
-        1
+    fn shape(&self) -> &[usize] {
+        &[1]
     }
 
     fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
@@ -182,8 +185,17 @@ impl Compute for Noting {
         self.compute.train_samples()
     }
 
-    fn gradient(&mut self, weights: &[f32], batch: &Batch) -> Result<Step, ComputeError> {
-        match batch {
+    fn load(&mut self, weights: &[f32]) -> Result<(), ComputeError> {
+        self.compute.load(weights)
+    }
+
+    fn gradient(
+        &mut self,
+        batch: Batch,
+        seed: u64,
+        into: Box<dyn Handover>,
+    ) -> Result<(), ComputeError> {
+        match &batch {
             Batch::Numbers(numbers) => self.book.note(&self.own, numbers.iter().copied()),
             Batch::Values { features, labels } => {
                 let numbers: Vec<u64> = features.iter().map(|feature| *feature as u64).collect();
@@ -192,7 +204,7 @@ impl Compute for Noting {
                 self.book.note("values", numbers.into_iter());
             }
         }
-        self.compute.gradient(weights, batch)
+        self.compute.gradient(batch, seed, into)
     }
 
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {

@@ -25,6 +25,8 @@ pub(crate) struct PlainReader {
     layout: Option<Layout>,
     /// Number of inputs, as a shape.
     shape: [usize; 1],
+    /// Number of the present sample, from 1.
+    record: u64,
 }
 
 struct Layout {
@@ -37,7 +39,7 @@ struct Layout {
 impl PlainReader {
     /// Reads these lines; errors name the path.
     pub(crate) fn new(path: &Path, text: Input, label: LabelColumn) -> Self {
-        Self { rows: Rows::new(path, text), label, layout: None, shape: [0] }
+        Self { rows: Rows::new(path, text), label, layout: None, shape: [0], record: 0 }
     }
 
     /// What the first line tells; it is a header if no value in it is a number.
@@ -74,6 +76,7 @@ impl SampleReader for PlainReader {
             if layout.header.as_ref() == Some(&row) {
                 continue;
             }
+            self.record += 1;
             if !wanted {
                 return Ok(Next::Skipped);
             }
@@ -83,6 +86,10 @@ impl SampleReader for PlainReader {
 
     fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    fn place(&self) -> (&Path, u64) {
+        (self.rows.path(), self.record)
     }
 }
 
@@ -101,7 +108,7 @@ fn encode(
         let read = number(value).ok_or_else(|| {
             format!(
                 "`{value}` is not a finite number; where no process sees all data (--sharded, \
-                 --pipe), texts cannot be numbered the same everywhere: write them as numbers, or \
+                 --pipe, --stream), texts cannot be numbered the same everywhere: write them as numbers, or \
                  give every host all files (FullyReplicated)"
             )
         });

@@ -3,11 +3,14 @@
 use std::io::{BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::fifo::{Fifo, GivenUp, Patience};
-use super::{StreamBatch, StreamPlan, StreamSource};
+use super::files::Files;
+use super::making::Making;
+use super::{StreamBatch, StreamFrom, StreamPlan, StreamSource};
 use crate::data::input::{BUFFER_BYTES, Input};
 use crate::data::reader::{Next, SampleReader, reader};
 use crate::data::recordio::MAGIC;
@@ -50,78 +53,23 @@ impl Decoder {
         let Ok(plan) = plan.recv() else {
             return;
         };
-        let mut making = Making { path, plan, batches, samples, record: 0 };
-        if let Err(error) = making.all(inputs, label) {
-            let _ = making.batches.blocking_send(Err(error));
+        let made = Making::new(plan, batches.clone(), samples)
+            .and_then(|mut making| making.all(inputs, label));
+        if let Err(error) = made {
+            let _ = batches.blocking_send(Err(error));
         }
     }
 }
 
-/// A stream that is being made into batches.
-struct Making {
-    path: PathBuf,
-    plan: StreamPlan,
-    batches: mpsc::Sender<Result<StreamBatch, Error>>,
-    samples: Box<dyn SampleReader>,
-    /// Number of the next record, from 0.
-    record: u64,
-}
-
-impl Making {
-    /// The first sample has been read already.
-    fn all(&mut self, mut first: Vec<f32>, label: u32) -> Result<(), Error> {
-        if !self.is_ours() {
-            first.clear();
-        }
-        let mut batch = StreamBatch { features: first, labels: Vec::new() };
-        let mut next = Next::Sample(label);
-        loop {
-            match next {
-                Next::End => break,
-                Next::Sample(label) if self.is_ours() => {
-                    self.check(label)?;
-                    batch.labels.push(label);
-                }
-                Next::Sample(_) | Next::Skipped => {}
-            }
-            self.record += 1;
-            if batch.labels.len() >= self.plan.batch_samples.max(1) {
-                let room = batch.features.len();
-                let full = std::mem::replace(
-                    &mut batch,
-                    StreamBatch { features: Vec::with_capacity(room), labels: Vec::new() },
-                );
-                if self.batches.blocking_send(Ok(full)).is_err() {
-                    return Ok(());
-                }
-            }
-            let wanted = self.is_ours();
-            next = self.samples.next(wanted, &mut batch.features)?;
-        }
-        if !batch.labels.is_empty() {
-            let _ = self.batches.blocking_send(Ok(batch));
-        }
-        Ok(())
-    }
-
-    fn is_ours(&self) -> bool {
-        self.record % self.plan.workers.max(1) == self.plan.rank
-    }
-
-    /// Whether the last sample is what the model was built for.
-    fn check(&self, label: u32) -> Result<(), Error> {
-        let (shape, plan) = (self.samples.shape(), &self.plan);
-        let problem = if shape != plan.shape {
-            format!("a sample of the shape {shape:?}, expected {:?} as agreed", plan.shape)
-        } else if label as usize >= plan.classes {
-            format!(
-                "label {label}, expected one below {}, the number of classes; is --classes right?",
-                plan.classes
-            )
-        } else {
-            return Ok(());
-        };
-        Err(Error::Record { path: self.path.clone(), record: self.record + 1, problem })
+/// The samples of a stream, of which nothing but the beginning has been read.
+fn open(
+    path: &Path,
+    source: &StreamSource,
+    given_up: GivenUp,
+) -> Result<Box<dyn SampleReader>, Error> {
+    match &source.from {
+        StreamFrom::Fifos { patience, .. } => open_fifo(path, source, *patience, given_up),
+        StreamFrom::Files(files) => Ok(Box::new(Files::new(files.clone(), source))),
     }
 }
 
@@ -129,9 +77,10 @@ impl Making {
 const UNKNOWN: (Format, Wrapper) = (Format::Auto, Wrapper::Recordio);
 
 /// Waits for the FIFO and reads as much as tells its format.
-fn open(
+fn open_fifo(
     path: &Path,
     source: &StreamSource,
+    patience: Duration,
     given_up: GivenUp,
 ) -> Result<Box<dyn SampleReader>, Error> {
     // Said before the FIFO is opened, which its writer would notice.
@@ -143,7 +92,7 @@ fn open(
             source.wrapper.name()
         )));
     }
-    let fifo = Fifo::open(path, Patience::new(source.patience), given_up)?;
+    let fifo = Fifo::open(path, Patience::new(patience), given_up)?;
     let mut fifo = BufReader::with_capacity(BUFFER_BYTES, fifo);
     let (mut format, mut beginning) = (source.format, Vec::new());
     if format == Format::Auto && source.wrapper == Wrapper::None {
@@ -152,5 +101,5 @@ fn open(
         format = if beginning == MAGIC { Format::RecordioProtobuf } else { Format::Csv };
     }
     let input: Input = Box::new(Cursor::new(beginning).chain(fifo));
-    reader(path, input, format, source.wrapper, &source.label)
+    reader(path, input, format, source.writing())
 }

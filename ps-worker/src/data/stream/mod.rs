@@ -1,62 +1,32 @@
-//! Samples from FIFOs: what SageMaker's Pipe mode gives instead of files.
+//! Samples that are read while they are trained on: from FIFOs, which SageMaker's Pipe mode gives
+//! instead of files, or from files that are not to be held in memory.
 //!
 //! The n-th stream that this process opens is `STEM_n`, counted from 0: a FIFO is written once, so a
-//! pass that is read again (after a lease was given back, or when a job goes on) is the next one. A
-//! thread of its own reads and decodes; a bounded channel hands the batches over. Records keep the
-//! order in which they were written, and whoever drops the stream closes the FIFO.
+//! pass that is read again (after a lease was given back, or when a job goes on) is the next one.
+//! Files are the same in every pass. A thread of its own reads and decodes; a bounded channel hands
+//! the batches over, and whoever drops the stream ends it. The records of FIFOs keep the order in
+//! which they were written, those of files are shuffled as far as a bounded buffer allows.
 
 mod decode;
 mod fifo;
+mod files;
+mod making;
+mod plan;
+mod shuffle;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::collect::Collected;
-use super::limits::{CLASSES_MAX, STREAM_BATCHES_MAX};
-use super::{Error, Format, LabelColumn, Samples, Wrapper};
+use super::limits::{BATCHES_AHEAD_MAX, CLASSES_MAX};
+use super::{Error, Samples};
 use fifo::GivenUp;
-
-/// Where the streams are and how their records are written.
-#[derive(Clone, Debug)]
-pub struct StreamSource {
-    /// What the FIFOs' names begin with: `_` and the number of the stream follow.
-    pub stem: PathBuf,
-    /// How the samples are written; `Auto` looks at the first bytes.
-    pub format: Format,
-    /// What is around the files of which the stream is made.
-    pub wrapper: Wrapper,
-    /// The label's column in CSV.
-    pub label: LabelColumn,
-    /// How long to wait for a FIFO to be there, and for its first byte.
-    pub patience: Duration,
-}
-
-/// What is to be made of a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamPlan {
-    /// Of every so many records one is taken ...
-    pub workers: u64,
-    /// ... whose number divided by `workers` leaves this.
-    pub rank: u64,
-    /// Samples in a batch; the last may have fewer.
-    pub batch_samples: usize,
-    /// The shape that every sample must have.
-    pub shape: Vec<usize>,
-    /// Labels must be below this.
-    pub classes: usize,
-}
-
-/// Samples of one step.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StreamBatch {
-    /// Inputs of all samples, sample after sample.
-    pub features: Vec<f32>,
-    /// Their classes.
-    pub labels: Vec<u32>,
-}
+pub use files::stream_files;
+pub(super) use files::{first_shape, stream_of};
+pub use plan::{StreamBatch, StreamFrom, StreamPlan, StreamSource};
+pub use shuffle::Shuffle;
 
 /// Samples that are handed over at once when a stream is read whole.
 const SAMPLES_AT_ONCE: usize = 256;
@@ -79,11 +49,11 @@ impl Streams {
     /// # Errors
     /// There is no thread to be had.
     pub fn open(&mut self) -> Result<OpenStream, Error> {
-        let path = numbered(&self.source.stem, self.opened);
+        let path = self.source.from.path(self.opened);
         let given_up = GivenUp::default();
         let (shape_to, shape) = oneshot::channel();
         let (plan_to, plan) = channel();
-        let (batches_to, batches) = mpsc::channel(STREAM_BATCHES_MAX);
+        let (batches_to, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
         let decoder = decode::Decoder {
             path: path.clone(),
             source: self.source.clone(),
@@ -166,6 +136,8 @@ pub async fn load_stream(source: StreamSource) -> Result<Samples, Error> {
         batch_samples: SAMPLES_AT_ONCE,
         shape: shape.clone(),
         classes: CLASSES_MAX,
+        shift: None,
+        shuffle: None,
     });
     let mut collected = Collected::default();
     while let Some(batch) = batches.next_batch().await? {
@@ -175,13 +147,6 @@ pub async fn load_stream(source: StreamSource) -> Result<Samples, Error> {
         }
     }
     collected.samples(&path)
-}
-
-/// The path of a stream.
-fn numbered(stem: &std::path::Path, number: u64) -> PathBuf {
-    let mut name = stem.as_os_str().to_owned();
-    name.push(format!("_{number}"));
-    PathBuf::from(name)
 }
 
 fn ended(path: &std::path::Path) -> Error {

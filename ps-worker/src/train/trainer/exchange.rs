@@ -1,37 +1,29 @@
 //! What a step exchanges with the servers, and which weights the next one has: in hand while they
 //! are fresh, brought by an earlier exchange, or pulled (docs/adr/0009-pipelining.md).
 
-use super::{StepOutcome, Trainer};
-use crate::client::{Gradient, Weights};
-use crate::compute::Step;
+use super::{Started, StepOutcome, Trainer};
+use crate::client::Weights;
+use crate::train::Error;
 use crate::train::pipeline::{Exchanged, Sent, Waiting};
-use crate::train::{Error, clip};
 
 impl Trainer {
-    /// Sends a step's gradient on its way, and asks for the weights of the step that comes `depth`
-    /// after the next, if there will be one.
-    pub(super) async fn send(
-        &mut self,
-        step: Step,
-        progress: f64,
-        following: u64,
-    ) -> Result<(), Error> {
+    /// Begins to send a step's gradient, and asks for the weights of the step that comes `depth`
+    /// after the next, if there will be one. Its parts leave as they are filled.
+    pub(super) async fn send(&mut self, started: Started, progress: f64, following: u64) {
+        let Started { loss, samples, gradient, mut weights } = started;
         let rate = self.settings.learning_rate.rate(progress);
-        let sent = Sent { clock: self.clock, loss: step.loss, samples: step.samples };
-        let mut values = step.gradient;
-        if let Some(norm_max) = self.settings.clip_norm {
-            clip::clip_global_norm(&mut values, norm_max);
-        }
-        let gradient = Gradient::new(self.layout.clone(), values, step.present, step.loss);
-        let mut engine = self.engine.lock().await;
-        let weights = engine.weights.get_or_insert_with(|| self.buffers.take());
+        let sent = Sent { clock: self.clock, loss, samples };
         weights.set_clock(self.clock);
-        let push = self.client.number(&gradient, rate, weights).await;
+        let push = self.client.number(&gradient, rate, &weights).await;
         self.clock += 1;
         let pulls = following > u64::from(self.pipeline.depth());
         // What is no longer needed becomes room for weights to come.
-        let done_with = if self.clock >= self.fresh_until { engine.weights.take() } else { None };
-        drop(engine);
+        let done_with = if self.clock >= self.fresh_until {
+            Some(weights)
+        } else {
+            self.weights = Some(weights);
+            None
+        };
         let room = match (pulls, done_with) {
             (true, weights) => Some(weights.unwrap_or_else(|| self.buffers.take())),
             (false, weights) => {
@@ -40,7 +32,6 @@ impl Trainer {
             }
         };
         self.pipeline.begin(sent, push, room);
-        Ok(())
     }
 
     /// Waits until the next step may be computed.
@@ -85,17 +76,16 @@ impl Trainer {
         self.counters.stepped(samples, loss, clock + 1, &report);
         if let Some((weights, lifted)) = pulled {
             self.lifted_to = self.lifted_to.max(lifted);
-            self.accept(weights).await;
+            self.accept(weights);
         }
         Ok(Some(StepOutcome { loss, samples, report }))
     }
 
     /// Takes weights in hand when they are for the next step.
-    async fn accept(&mut self, weights: Weights) {
-        let mut engine = self.engine.lock().await;
+    fn accept(&mut self, weights: Weights) {
         let done_with = if weights.clock() == self.clock {
             self.fresh_until = self.clock + 1;
-            engine.weights.replace(weights)
+            self.weights.replace(weights)
         } else {
             Some(weights)
         };
@@ -105,13 +95,13 @@ impl Trainer {
     /// Makes the weights in hand those for the next step, and for the steps until the first
     /// exchange that is sent from now on brings some.
     pub(super) async fn refresh(&mut self, following: u64) -> Result<(), Error> {
-        if self.clock < self.fresh_until {
+        // They are not in hand when a step was given up while the model took them.
+        if self.clock < self.fresh_until && self.weights.is_some() {
             return Ok(());
         }
         let ahead = following.min(u64::from(self.pipeline.depth())) as u32;
-        let mut engine = self.engine.lock().await;
         let _waiting = Waiting::new(&self.counters);
-        let weights = engine.weights.get_or_insert_with(|| self.buffers.take());
+        let weights = self.weights.get_or_insert_with(|| self.buffers.take());
         self.client.pull_for_steps(self.clock, ahead, weights).await?;
         self.clock = weights.clock();
         self.fresh_until = self.clock + 1 + u64::from(ahead);

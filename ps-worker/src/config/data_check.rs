@@ -1,0 +1,90 @@
+//! Options about data that do not go together.
+
+use std::path::Path;
+
+use super::DataArgs;
+use crate::data::limits::{CLASSES_MAX, CONTEXT_MAX, SHUFFLE_SAMPLES_MAX};
+use crate::data::{Format, Wrapper};
+
+impl DataArgs {
+    /// What contradicts itself, in one sentence.
+    ///
+    /// # Errors
+    /// Options that do not go together.
+    pub fn check(&self, data: Option<&Path>) -> Result<(), String> {
+        if self.classes.is_some_and(|classes| !(1..=CLASSES_MAX).contains(&classes)) {
+            return Err(format!("--classes: expected 1 to {CLASSES_MAX}"));
+        }
+        if !(1..=CONTEXT_MAX).contains(&self.context) {
+            return Err(format!("--context {}: expected 1 to {CONTEXT_MAX}", self.context));
+        }
+        if data.is_none() && self.test.is_some() && !self.sharded {
+            return Err(
+                "--test without --data: there is nothing to train on; give --data DIR too \
+                        (or --sharded, if this worker's share is empty)"
+                    .to_owned(),
+            );
+        }
+        if self.test_pipe && self.test.is_none() {
+            return Err("--test-pipe without --test: give the stem of the FIFO's name, to which \
+                        `_0` is added"
+                .to_owned());
+        }
+        if self.test_pipe && !self.pipe {
+            return Err("--test-pipe without --pipe: columns of files are standardised with the \
+                        whole training set, those of a stream cannot be: let both come the same way"
+                .to_owned());
+        }
+        self.check_stream(data)?;
+        self.check_pipe(data)
+    }
+
+    fn check_pipe(&self, data: Option<&Path>) -> Result<(), String> {
+        if !self.pipe {
+            return Ok(());
+        }
+        if data.is_none() {
+            return Err(
+                "--pipe without --data: give the stem of the FIFOs' names, to which `_0`, \
+                        `_1` .. are added"
+                    .to_owned(),
+            );
+        }
+        match (self.format, self.wrapper) {
+            (Format::Idx, _) => Err("--pipe with --format idx: images and labels are two files, \
+                                     which one stream cannot hold; use csv or recordio-protobuf"
+                .to_owned()),
+            (Format::Auto, Wrapper::Recordio) => Err("--pipe with --wrapper recordio: what is in \
+                                                      the wrapper cannot be seen from its first \
+                                                      bytes; name it with --format csv or \
+                                                      --format recordio-protobuf"
+                .to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_stream(&self, data: Option<&Path>) -> Result<(), String> {
+        if self.stream && self.pipe {
+            return Err(
+                "--stream with --pipe: files are read anew in every pass, FIFOs are written \
+                        anew; give the one that --data is"
+                    .to_owned(),
+            );
+        }
+        if self.stream && data.is_none() {
+            return Err("--stream without --data: give the folder of the training files; the \
+                        bundled digits are in memory anyway"
+                .to_owned());
+        }
+        match self.shuffle_buffer {
+            Some(samples) if !self.stream => Err(format!(
+                "--shuffle-buffer {samples} without --stream: samples in memory are shuffled as a \
+                 whole, and those of FIFOs keep their order; leave it out, or give --stream"
+            )),
+            Some(samples) if !(1..=SHUFFLE_SAMPLES_MAX).contains(&samples) => {
+                Err(format!("--shuffle-buffer {samples}: expected 1 to {SHUFFLE_SAMPLES_MAX}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Activations as layers without variables.
+
+pub use super::kernels::activation::Activation;
+use super::kernels::activation::{activate, activate_back};
+use super::tensor::{Floats, floats, has_kernel, like, made};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+impl Activation {
+    /// The function of each value.
+    ///
+    /// # Errors
+    /// What candle says.
+    pub fn forward(self, inputs: &Tensor) -> Result<Tensor> {
+        let inputs = inputs.contiguous()?;
+        if has_kernel(&inputs) {
+            return inputs.apply_op1(OnCpu(self));
+        }
+        match self {
+            Self::Relu => inputs.relu(),
+            Self::Gelu => inputs.gelu(),
+            Self::Silu => inputs.silu(),
+            Self::Tanh => inputs.tanh(),
+            Self::Sigmoid => candle_nn::ops::sigmoid(&inputs),
+        }
+    }
+}
+
+struct OnCpu(Activation);
+
+impl CustomOp1 for OnCpu {
+    fn name(&self) -> &'static str {
+        "activation"
+    }
+
+    fn cpu_fwd(&self, inputs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let inputs = floats(inputs, layout)?;
+        let mut values = vec![0.0; inputs.len()];
+        activate(self.0, inputs, &mut values);
+        made(values, layout.shape())
+    }
+
+    fn bwd(&self, inputs: &Tensor, outputs: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let gradient = gradient.contiguous()?;
+        let mut of_inputs = vec![0.0; inputs.elem_count()];
+        let (given, came_out) = (Floats::of(&gradient)?, Floats::of(outputs)?);
+        activate_back(self.0, &Floats::of(inputs)?, &came_out, &given, &mut of_inputs);
+        like(of_inputs, inputs).map(Some)
+    }
+}

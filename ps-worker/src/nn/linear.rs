@@ -1,0 +1,133 @@
+//! A fully connected layer.
+
+use super::gradients::{deliver, room, used};
+use super::kernels::matrix::{Held, multiply, rows, rows_mut};
+use super::kernels::{add_rows, relu_gradient, shift_rows};
+use super::parameter::watched;
+use super::tensor::{Floats, floats, has_kernel, like, made, rows_of, with_last};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_nn::{Init, VarBuilder, init};
+
+/// A fully connected layer: `inputs * weight^T + bias`, stored as PyTorch stores it.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// A layer with the variables `weight` of the shape `[outputs, inputs]` and `bias`.
+    ///
+    /// # Errors
+    /// No inputs or no outputs, or what the variables' source says.
+    pub fn new(inputs: usize, outputs: usize, vars: VarBuilder) -> Result<Self> {
+        if inputs == 0 || outputs == 0 {
+            candle_core::bail!("a layer from {inputs} to {outputs} values, expected at least one");
+        }
+        let bound = 1.0 / (inputs.max(1) as f64).sqrt();
+        let bias_start = Init::Uniform { lo: -bound, up: bound };
+        let weight =
+            vars.get_with_hints((outputs, inputs), "weight", init::DEFAULT_KAIMING_NORMAL)?;
+        let bias = vars.get_with_hints(outputs, "bias", bias_start)?;
+        Ok(Self { weight, bias })
+    }
+
+    /// The outputs `[.., outputs]` for inputs `[.., inputs]`.
+    ///
+    /// # Errors
+    /// Inputs of another width.
+    pub fn forward(&self, inputs: &Tensor) -> Result<Tensor> {
+        self.apply(inputs, false)
+    }
+
+    /// The same, with negative outputs as zero.
+    ///
+    /// # Errors
+    /// Inputs of another width.
+    pub fn forward_relu(&self, inputs: &Tensor) -> Result<Tensor> {
+        self.apply(inputs, true)
+    }
+
+    fn apply(&self, inputs: &Tensor, relu: bool) -> Result<Tensor> {
+        let inputs = inputs.contiguous()?;
+        if has_kernel(&inputs) {
+            used(&self.weight);
+            used(&self.bias);
+            return inputs.apply_op3(&self.weight, &self.bias, OnCpu { relu });
+        }
+        let (count, width) = rows_of(inputs.shape())?;
+        let product = inputs.reshape((count, width))?.matmul(&watched(&self.weight)?.t()?)?;
+        let outputs = product.broadcast_add(&watched(&self.bias)?)?;
+        let outputs = outputs.reshape(with_last(inputs.shape(), self.bias.elem_count()))?;
+        if relu { outputs.relu() } else { Ok(outputs) }
+    }
+}
+
+/// The layer as one operation on inputs, weight and bias.
+struct OnCpu {
+    relu: bool,
+}
+
+impl CustomOp3 for OnCpu {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        inputs: &CpuStorage,
+        inputs_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (count, width) = rows_of(inputs_layout.shape())?;
+        let (outputs, expected) = weight_layout.shape().dims2()?;
+        if width != expected {
+            candle_core::bail!("{width} inputs for a layer of {expected}");
+        }
+        let inputs = rows(floats(inputs, inputs_layout)?, width);
+        let weight = rows(floats(weight, weight_layout)?, width);
+        let mut values = vec![0.0; count * outputs];
+        multiply(inputs, weight.t(), rows_mut(&mut values, outputs), Held::Replaced);
+        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        shift_rows(&mut values, floats(bias, bias_layout)?, floor);
+        made(values, with_last(inputs_layout.shape(), outputs))
+    }
+
+    fn bwd(
+        &self,
+        inputs: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        outputs: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (width, count) = (weight.dim(1)?, bias.elem_count());
+        let gradient = gradient.contiguous()?;
+        let given = Floats::of(&gradient)?;
+        let mut before = Vec::new();
+        if self.relu {
+            before.resize(given.len(), 0.0);
+            relu_gradient(&given, &Floats::of(outputs)?, &mut before);
+        }
+        let before = rows(if self.relu { &before } else { &given }, count);
+        let mut of_weight = room(weight.elem_count());
+        let input_rows = Floats::of(inputs)?;
+        let input_rows = rows(&input_rows, width);
+        multiply(before.t(), input_rows, rows_mut(&mut of_weight, width), Held::Replaced);
+        let mut of_bias = vec![0.0; count];
+        add_rows(&mut of_bias, before.as_slice().unwrap_or_default());
+        // Handed over before the inputs' is computed: it can leave meanwhile.
+        let of_bias = deliver(bias, of_bias)?;
+        let of_weight = deliver(weight, of_weight)?;
+        if !inputs.track_op() {
+            return Ok((None, of_weight, of_bias));
+        }
+        let mut of_inputs = vec![0.0; inputs.elem_count()];
+        let weight = Floats::of(weight)?;
+        multiply(before, rows(&weight, width), rows_mut(&mut of_inputs, width), Held::Replaced);
+        Ok((Some(like(of_inputs, inputs)?), of_weight, of_bias))
+    }
+}

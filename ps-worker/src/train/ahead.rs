@@ -1,0 +1,191 @@
+//! Batches of own samples, made on a thread of their own before the steps that compute on them.
+
+use super::Error;
+use super::workload::ServedSamples;
+use crate::compute::{Batch, ComputeError};
+use crate::data::Shift;
+use crate::data::limits::BATCHES_AHEAD_MAX;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The batches of one lease or pass, in their order; dropping them ends the thread after the batch
+/// that it is making.
+pub(super) struct Ahead {
+    batches: mpsc::Receiver<Result<Batch, Error>>,
+    left: u64,
+}
+
+impl Ahead {
+    /// Begins to make these batches of samples.
+    pub(super) fn start(
+        samples: Arc<dyn ServedSamples>,
+        shift: Option<Shift>,
+        numbers: Vec<Vec<u64>>,
+    ) -> Self {
+        let (sender, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
+        let left = numbers.len() as u64;
+        tokio::task::spawn_blocking(move || {
+            for numbers in numbers {
+                let batch = make(&*samples, shift.as_ref(), &numbers);
+                let is_last = batch.is_err();
+                if sender.blocking_send(batch).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Self { batches, left }
+    }
+
+    /// The next one; `None` after the last.
+    ///
+    /// # Errors
+    /// The samples of this batch could not be had.
+    pub(super) async fn next(&mut self) -> Result<Option<Batch>, Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let lost = || ComputeError("making a batch: its thread ended before its time".to_owned());
+        let batch = self.batches.recv().await.ok_or_else(lost)??;
+        self.left -= 1;
+        Ok(Some(batch))
+    }
+
+    /// Batches that are yet to come.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+}
+
+fn make(
+    samples: &dyn ServedSamples,
+    shift: Option<&Shift>,
+    numbers: &[u64],
+) -> Result<Batch, Error> {
+    let (mut features, labels) = samples.gather(numbers).map_err(ComputeError)?;
+    if let Some(shift) = shift {
+        shift.apply(numbers, &mut features);
+    }
+    Ok(Batch::Values { features, labels })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Draw;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::{Duration, Instant};
+
+    /// Sample n has the feature n; there is no sample 13.
+    #[derive(Default)]
+    struct Numbered {
+        gathered: AtomicU64,
+    }
+
+    impl ServedSamples for Numbered {
+        fn count(&self) -> u64 {
+            u64::MAX
+        }
+
+        fn shape(&self) -> &[usize] {
+            &[1, 1]
+        }
+
+        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
+            if numbers.contains(&13) {
+                return Err("there is no sample 13".to_owned());
+            }
+            self.gathered.fetch_add(1, Ordering::SeqCst);
+            Ok(numbers.iter().map(|number| (*number as f32, 0)).unzip())
+        }
+    }
+
+    fn values(numbers: &[u64]) -> Batch {
+        let (features, labels) = Numbered::default().gather(numbers).unwrap();
+        Batch::Values { features, labels }
+    }
+
+    #[tokio::test]
+    async fn batches_keep_their_order_and_end() {
+        let order: Vec<Vec<u64>> =
+            (20..120).map(|number| vec![number, number * 7 % 100 + 20]).collect();
+        let mut ahead = Ahead::start(Arc::new(Numbered::default()), None, order.clone());
+        for (place, numbers) in order.iter().enumerate() {
+            assert_eq!(ahead.left(), 100 - place as u64);
+            assert_eq!(ahead.next().await.unwrap(), Some(values(numbers)));
+        }
+        assert_eq!(ahead.left(), 0);
+        assert_eq!(ahead.next().await.unwrap(), None);
+        let mut none = Ahead::start(Arc::new(Numbered::default()), None, Vec::new());
+        assert_eq!(none.next().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn images_are_moved_by_their_numbers_and_not_by_their_places() {
+        let draw = Draw { seed: 1, pass: 2, source: 0 };
+        let shift = Shift::new(1, Images.shape(), draw).unwrap();
+        let mut seen = BTreeMap::new();
+        for order in [vec![vec![1, 2, 3, 4], vec![5]], vec![vec![4, 5], vec![3], vec![2, 1]]] {
+            let mut ahead = Ahead::start(Arc::new(Images), Some(shift), order.clone());
+            for numbers in order {
+                let Some(Batch::Values { features, labels }) = ahead.next().await.unwrap() else {
+                    panic!("no batch of {numbers:?}");
+                };
+                assert_eq!(labels.len(), numbers.len());
+                for (number, image) in numbers.into_iter().zip(features.chunks_exact(9)) {
+                    assert_eq!(*seen.entry(number).or_insert_with(|| image.to_vec()), image);
+                }
+            }
+        }
+        let distinct = seen.values().map(|image| image.iter().map(|value| *value as u32).collect());
+        assert!(distinct.collect::<BTreeSet<Vec<u32>>>().len() > 1, "all are moved the same way");
+    }
+
+    /// Every sample is the same image.
+    struct Images;
+
+    impl ServedSamples for Images {
+        fn count(&self) -> u64 {
+            u64::MAX
+        }
+
+        fn shape(&self) -> &[usize] {
+            &[3, 3]
+        }
+
+        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
+            let image = || (1..10).map(|value| value as f32);
+            Ok((numbers.iter().flat_map(|_| image()).collect(), vec![0; numbers.len()]))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_comes_at_the_batch_that_has_it() {
+        let order = vec![vec![1], vec![2], vec![12, 13], vec![14]];
+        let mut ahead = Ahead::start(Arc::new(Numbered::default()), None, order);
+        assert_eq!(ahead.next().await.unwrap(), Some(values(&[1])));
+        assert_eq!(ahead.next().await.unwrap(), Some(values(&[2])));
+        let error = ahead.next().await.unwrap_err().to_string();
+        assert!(error.contains("no sample 13"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn no_more_is_made_than_is_wanted_soon_and_nothing_when_nobody_wants_it() {
+        let samples = Arc::new(Numbered::default());
+        let order = (20..1020).map(|number| vec![number]).collect();
+        let mut ahead = Ahead::start(samples.clone(), None, order);
+        ahead.next().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        // The one that was taken, those in the channel, and one in the thread's hands.
+        let most = 1 + BATCHES_AHEAD_MAX as u64 + 1;
+        assert!(samples.gathered.load(Ordering::SeqCst) <= most);
+        drop(ahead);
+        let start = Instant::now();
+        // The thread holds the samples until it ends.
+        while Arc::strong_count(&samples) > 1 {
+            assert!(start.elapsed() < Duration::from_secs(30), "the thread goes on");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(samples.gathered.load(Ordering::SeqCst) <= most);
+    }
+}

@@ -1,0 +1,58 @@
+//! A gradient that is filled on the thread that computes it, while its parts leave on others.
+
+use crate::client::{Gradient, Spare, Weights};
+use crate::compute::{Begun, Handover};
+use ps_core::Layout;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A step whose forward pass is done.
+pub(super) struct Started {
+    pub(super) loss: f64,
+    pub(super) samples: u64,
+    /// Filled from now on.
+    pub(super) gradient: Gradient,
+    /// What it is computed from; the model has its own copy.
+    pub(super) weights: Weights,
+}
+
+/// Fills the gradient of one step.
+pub(super) struct Filling {
+    layout: Arc<Layout>,
+    spare: Spare,
+    start: Option<(Weights, oneshot::Sender<Started>)>,
+    gradient: Option<Gradient>,
+}
+
+impl Filling {
+    /// Says when the step has started; whoever gave up waiting for that misses nothing.
+    pub(super) fn new(
+        layout: Arc<Layout>,
+        spare: Spare,
+        weights: Weights,
+        start: oneshot::Sender<Started>,
+    ) -> Self {
+        Self { layout, spare, start: Some((weights, start)), gradient: None }
+    }
+}
+
+impl Handover for Filling {
+    fn begin(&mut self, begun: Begun) {
+        let Some((weights, start)) = self.start.take() else { return };
+        let Begun { loss, samples, coverage } = begun;
+        let (layout, spare) = (self.layout.clone(), self.spare.clone());
+        let gradient = Gradient::with_spare(layout, coverage, loss, spare);
+        self.gradient = Some(gradient.clone());
+        let _ = start.send(Started { loss, samples, gradient, weights });
+    }
+
+    fn finished(&mut self, tensor: usize, values: Vec<f32>) {
+        if let Some(gradient) = &self.gradient {
+            gradient.fill(tensor, values);
+        }
+    }
+
+    fn room(&mut self, length: usize) -> Vec<f32> {
+        self.spare.take(length)
+    }
+}

@@ -1,0 +1,10 @@
+//! Every layer against a plain one in `f64`: its outputs, and its gradients against central finite
+//! differences of the plain one.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod check;
+mod images;
+mod plain;
+mod rows;
+mod with_candle;
