@@ -1,4 +1,4 @@
-//! Two runs of a seed are the same run, event by event; by itself, because it must be fast (see
+//! Two runs of a seed are the same run, event by event; by itself, because of the task ids (see
 //! `sim::seeds::twice`).
 
 // Needs tokio's random numbers to be seeded: see .cargo/config.toml.

@@ -11,7 +11,7 @@ use std::vec::IntoIter;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::BoxStream;
-use tonic::codegen::tokio_stream::Stream;
+use tonic::codegen::tokio_stream::{Stream, StreamExt};
 
 /// What gRPC calls its messages.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -44,8 +44,7 @@ pub fn flowing_request(
     path: &'static str,
     messages: impl Stream<Item = Vec<Bytes>> + Send + 'static,
 ) -> http::Request<Body> {
-    let pieces = Vec::new().into_iter();
-    with_body(path, Body::new(Flowing { messages: Some(Box::pin(messages)), pieces }))
+    with_body(path, Flowing::body(Box::pin(messages.map(Ok)), End::Nothing))
 }
 
 fn with_body(path: &'static str, body: Body) -> http::Request<Body> {
@@ -58,10 +57,9 @@ fn with_body(path: &'static str, body: Body) -> http::Request<Body> {
     request
 }
 
-/// A response of messages in pieces; each is asked for when the one before it is sent.
+/// A response of messages in pieces, with the status after the last.
 pub fn response(messages: BoxStream<Vec<Bytes>>) -> http::Response<Body> {
-    let body = Answer { messages, pieces: Vec::new().into_iter(), ended: false };
-    let mut response = http::Response::new(Body::new(body));
+    let mut response = http::Response::new(Flowing::body(messages, End::Status));
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     response
 }
@@ -122,10 +120,25 @@ impl http_body::Body for Joined {
     }
 }
 
-/// Messages that may be waited for, piece by piece.
+/// Messages that may be waited for, piece by piece; each is asked for when the one before it is sent.
 struct Flowing {
-    messages: Option<Pin<Box<dyn Stream<Item = Vec<Bytes>> + Send>>>,
+    /// Gone when it has ended.
+    messages: Option<BoxStream<Vec<Bytes>>>,
     pieces: IntoIter<Bytes>,
+    end: End,
+}
+
+/// What follows the last message.
+enum End {
+    Nothing,
+    /// The status, as trailers.
+    Status,
+}
+
+impl Flowing {
+    fn body(messages: BoxStream<Vec<Bytes>>, end: End) -> Body {
+        Body::new(Self { messages: Some(messages), pieces: Vec::new().into_iter(), end })
+    }
 }
 
 impl http_body::Body for Flowing {
@@ -141,49 +154,23 @@ impl http_body::Body for Flowing {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             let Some(messages) = &mut self.messages else { return Poll::Ready(None) };
-            match ready!(messages.as_mut().poll_next(cx)) {
-                Some(pieces) => self.pieces = pieces.into_iter(),
-                None => self.messages = None,
-            }
-        }
-    }
-}
-
-/// Messages as they come, and the status as trailers.
-struct Answer {
-    messages: BoxStream<Vec<Bytes>>,
-    pieces: IntoIter<Bytes>,
-    ended: bool,
-}
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        loop {
-            if let Some(piece) = self.pieces.next() {
-                return Poll::Ready(Some(Ok(Frame::data(piece))));
-            }
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            match ready!(self.messages.as_mut().poll_next(cx)) {
-                Some(Ok(pieces)) => self.pieces = pieces.into_iter(),
-                end => {
-                    self.ended = true;
-                    let status = end.and_then(Result::err).unwrap_or_else(|| Status::ok(""));
-                    return Poll::Ready(Some(Ok(Frame::trailers(trailers(&status)))));
+            let status = match ready!(messages.as_mut().poll_next(cx)) {
+                Some(Ok(pieces)) => {
+                    self.pieces = pieces.into_iter();
+                    continue;
                 }
+                Some(Err(status)) => status,
+                None => Status::ok(""),
+            };
+            self.messages = None;
+            if let End::Status = self.end {
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers(&status)))));
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.messages.is_none() && self.pieces.len() == 0
     }
 }
 
