@@ -40,7 +40,11 @@ pub fn main_with(
     models: ps_worker::model::Models,
     args: impl IntoIterator<Item = OsString>,
 ) -> ExitCode {
-    let args: Vec<OsString> = args.into_iter().collect();
+    // Not generic, so that it is compiled here, and not once more in every program.
+    main_of(models, args.into_iter().collect())
+}
+
+fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
     if let Some((role, args)) = roles::named(&args) {
         return role.main_with(models, args);
     }

@@ -34,6 +34,11 @@ use std::sync::Arc;
 
 /// The whole program `ps-master`, given its command line.
 pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Not generic, so that it is compiled here, and not once more in every program.
+    main_of(args.into_iter().collect())
+}
+
+fn main_of(args: Vec<OsString>) -> ExitCode {
     let args: config::Args = match ps_runtime::process::parse(args) {
         Ok(args) => args,
         Err(code) => return code,

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::driver::Driver;
 use crate::service::Service;
+use futures_util::future::BoxFuture;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use ps_proto::v1::master_server::MasterServer;
 use ps_runtime::files::Files;
@@ -53,7 +54,20 @@ pub enum Error {
 ///
 /// # Errors
 /// The job failed, or the listener broke.
-pub async fn run(
+pub fn run(
+    config: Config,
+    incoming: Incoming,
+    address: String,
+    outside: Outside,
+    shutdown: Shutdown,
+    files: Files,
+    checkpoints: Option<Files>,
+) -> BoxFuture<'static, Result<u8, Error>> {
+    // Boxed here, so that it is compiled here, and not once more in every program.
+    Box::pin(lead(config, incoming, address, outside, shutdown, files, checkpoints))
+}
+
+async fn lead(
     mut config: Config,
     incoming: Incoming,
     address: String,

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::reflection;
 use crate::service::{DataPlaneCalls, Service};
 use crate::shard::Shard;
+use futures_util::future::BoxFuture;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use ps_proto::v1;
 use ps_proto::v1::shard_control_server::ShardControlServer;
@@ -62,7 +63,20 @@ pub enum Error {
 ///
 /// # Errors
 /// The listener broke, the master was lost, or the job failed.
-pub async fn run(
+pub fn run(
+    config: Config,
+    incoming: Incoming,
+    lanes: Lanes,
+    address: String,
+    outside: Outside,
+    shutdown: Shutdown,
+    checkpoints: Option<Files>,
+) -> BoxFuture<'static, Result<u8, Error>> {
+    // Boxed here, so that it is compiled here, and not once more in every program.
+    Box::pin(serve(config, incoming, lanes, address, outside, shutdown, checkpoints))
+}
+
+async fn serve(
     config: Config,
     incoming: Incoming,
     lanes: Lanes,

@@ -33,6 +33,11 @@ use std::time::Duration;
 
 /// The whole program `ps-worker` with these models, given its command line.
 pub fn main_with(models: Models, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Not generic, so that it is compiled here, and not once more in every program.
+    main_of(models, args.into_iter().collect())
+}
+
+fn main_of(models: Models, args: Vec<OsString>) -> ExitCode {
     let args: Args = match ps_runtime::process::parse(args) {
         Ok(args) => args,
         Err(code) => return code,

@@ -8,6 +8,7 @@ use super::{Counters, Error, Preparing, Trainer};
 use crate::client::{Client, ClientConfig, discover};
 use crate::compute::{Compute, ComputeOn, Evaluation};
 use crate::data::Draw;
+use futures_util::future::LocalBoxFuture;
 use ps_core::ids::{Epoch, Incarnation};
 use ps_core::permutation::permutation;
 use ps_core::settings::TrainingSettings;
@@ -77,7 +78,19 @@ pub trait Observer: Send {
 ///
 /// # Errors
 /// A server is lost or holds another model, the computation failed, or the run has diverged.
-pub async fn run(
+pub fn run<'a>(
+    config: AloneConfig,
+    compute: Box<dyn Compute>,
+    counters: Arc<Counters>,
+    observer: &'a mut dyn Observer,
+    outside: Outside,
+    shutdown: Shutdown,
+) -> LocalBoxFuture<'a, Result<Finished, Error>> {
+    // Boxed here, so that it is compiled here, and not once more in every program.
+    Box::pin(work(config, compute, counters, observer, outside, shutdown))
+}
+
+async fn work(
     config: AloneConfig,
     compute: Box<dyn Compute>,
     counters: Arc<Counters>,

@@ -28,6 +28,7 @@ pub use workload::{
 
 use crate::client;
 use crate::compute::{ComputeError, ComputeOn};
+use futures_util::future::LocalBoxFuture;
 use ps_proto::v1;
 use ps_runtime::member;
 use ps_runtime::{Outside, Shutdown};
@@ -96,7 +97,18 @@ pub struct WorkerConfig {
 ///
 /// # Errors
 /// The job failed, the master or a server is lost, or the computation failed.
-pub async fn run(
+pub fn run(
+    config: WorkerConfig,
+    workload: Workload,
+    counters: Arc<Counters>,
+    outside: Outside,
+    shutdown: Shutdown,
+) -> LocalBoxFuture<'static, Result<u8, Error>> {
+    // Boxed here, so that it is compiled here, and not once more in every program.
+    Box::pin(work(config, workload, counters, outside, shutdown))
+}
+
+async fn work(
     config: WorkerConfig,
     mut workload: Workload,
     counters: Arc<Counters>,
