@@ -1,0 +1,90 @@
+//! What the driver has to do, and what it tells of it.
+
+use super::{Membership, ShardMap};
+use crate::checkpoint::JobState;
+use crate::ids::{Epoch, Incarnation, ShardId, WorkerId};
+use crate::report::{Report, ServerReport};
+use std::collections::BTreeMap;
+
+/// The weights are on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelWritten {
+    /// CRC-32 of the weights.
+    pub digest: u32,
+    /// What the servers had counted.
+    pub servers: BTreeMap<ShardId, ServerReport>,
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Good to know.
+    Info,
+    /// Not as it should be, and the job goes on.
+    Warn,
+    /// Something is lost, or the job fails.
+    Error,
+}
+
+/// What the folder for checkpoints holds at the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Whether there are checkpoints of an earlier life, usable or not.
+    pub has_any: bool,
+    /// The first number that no file has.
+    pub next_number: u64,
+    /// The newest epoch that any of them tells of.
+    pub epoch: Epoch,
+    /// The newest incarnation of each rank that any of them tells of.
+    pub incarnations: BTreeMap<WorkerId, Incarnation>,
+}
+
+/// A checkpoint to write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Its number.
+    pub number: u64,
+    /// Complete ones that must stay, the newest first; older ones go.
+    pub keep: Vec<u64>,
+    /// What the manifest says of the job.
+    pub state: JobState,
+}
+
+/// A checkpoint that all shards have restored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restored {
+    /// Its number.
+    pub number: u64,
+    /// What its manifest says of the job.
+    pub state: JobState,
+    /// Older complete ones, the newest first.
+    pub older: Vec<u64>,
+}
+
+/// What the driver has to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Tell every shard, again and again until each has acknowledged it or there is a newer one.
+    SetMembership(Membership),
+    /// Read the weights and write them; then call [`crate::master::Machine::model_written`].
+    SaveModel,
+    /// Have every shard write its part, then write the manifest; then call
+    /// [`crate::master::Machine::checkpoint_written`].
+    Checkpoint(Box<Checkpoint>),
+    /// Have these shards restore the newest checkpoint that can be used; then call
+    /// [`crate::master::Machine::restored`].
+    Restore(ShardMap),
+    /// Write the report.
+    WriteReport(Box<Report>),
+    /// A line for machines.
+    Metric(String),
+    /// A line for people.
+    Log(Level, String),
+    /// Everybody was told: leave.
+    Finished {
+        /// What the master exits with.
+        exit_code: u8,
+        /// Why, when the job failed.
+        reason: Option<String>,
+    },
+}

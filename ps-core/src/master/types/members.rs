@@ -1,0 +1,139 @@
+//! Who is in the job, and what members say and are told.
+
+use crate::data_description::DataDescription;
+use crate::gate::Member;
+use crate::ids::{Clock, Epoch, Incarnation};
+use crate::report::WorkerCounters;
+
+/// What a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Holds a shard.
+    Server,
+    /// Trains.
+    Worker,
+    /// Measures, never pushes.
+    Evaluator,
+}
+
+/// A place in the job: a shard, a worker's rank, or the evaluator's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat {
+    /// What the member is.
+    pub role: Role,
+    /// Shard or rank; 0 for the evaluator.
+    pub index: u32,
+}
+
+impl std::fmt::Display for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.role {
+            Role::Server => write!(f, "server shard {}", self.index),
+            Role::Worker => write!(f, "worker {}", self.index),
+            Role::Evaluator => write!(f, "the evaluator"),
+        }
+    }
+}
+
+/// A process that wants to join.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// As what.
+    pub role: Role,
+    /// Drawn once per process.
+    pub token: u64,
+    /// A server's shard, or the rank that a worker prefers.
+    pub index: Option<u32>,
+    /// Where it is.
+    pub address: String,
+    /// What training data a worker or the evaluator has.
+    pub data: DataDescription,
+    /// The newest epoch that a server has seen.
+    pub epoch: Epoch,
+}
+
+/// The answer to a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Shard, rank, or 0.
+    pub index: u32,
+    /// In which of the place's lives.
+    pub incarnation: Incarnation,
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Its place.
+    pub seat: Seat,
+    /// In which of the place's lives.
+    pub incarnation: Incarnation,
+}
+
+/// A sign of life.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// Whose.
+    pub caller: Caller,
+    /// Steps finished in all.
+    pub clock: Clock,
+    /// The worker is held by others, not by itself.
+    pub waiting: bool,
+    /// What it counted.
+    pub counters: Option<WorkerCounters>,
+    /// It received a signal and leaves when it may.
+    pub leaving: bool,
+}
+
+/// The answer to a sign of life.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Word {
+    /// Where the shards are, once every server is there.
+    pub shard_map: Option<ShardMap>,
+    /// How far the job is.
+    pub progress: JobProgress,
+    /// The member may leave.
+    pub leave: Option<Leave>,
+    /// No new step.
+    pub stop: bool,
+    /// What the members have together, once that is settled.
+    pub data: Option<DataDescription>,
+}
+
+/// Where the shards are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardMap {
+    /// Its generation.
+    pub epoch: Epoch,
+    /// Address of shard i at position i.
+    pub addresses: Vec<String>,
+}
+
+/// Samples done of the whole job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobProgress {
+    /// Done, over all passes.
+    pub samples_done: u64,
+    /// In all, over all passes.
+    pub samples_total: u64,
+}
+
+/// Permission to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// What the member exits with.
+    pub exit_code: u8,
+    /// Why, when the job failed.
+    pub reason: String,
+}
+
+/// What every shard must know of the workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Where the shards are, and in which epoch.
+    pub shard_map: ShardMap,
+    /// Grows with every change.
+    pub revision: u64,
+    /// Every rank that was ever taken.
+    pub workers: Vec<Member>,
+}
