@@ -16,9 +16,6 @@ pub fn usage(model: &ModelArgs, training: &TrainingArgs) -> Result<(), String> {
     model.check()?;
     let device: Result<DeviceChoice, _> = model.device.parse();
     device.map_err(|error| format!("--device: {error}"))?;
-    if model.threads == Some(0) {
-        return Err("--threads: found 0, expected at least 1".into());
-    }
     Ok(())
 }
 

@@ -153,6 +153,9 @@ impl ModelArgs {
     /// # Errors
     /// Options that do not go together.
     pub fn check(&self) -> Result<(), String> {
+        if self.threads == Some(0) {
+            return Err("--threads: found 0, expected at least 1".into());
+        }
         self.read.check(self.data.as_deref())
     }
 }

@@ -23,6 +23,7 @@ use candle_core::{Result, Var};
 use candle_nn::{Optimizer, VarMap};
 use ps_core::Layout;
 use ps_core::ids::{Epoch, Incarnation};
+use ps_core::schedule::{LearningRate, Schedule};
 use ps_core::settings::TrainingSettings;
 use ps_runtime::{Connector, Outside, SystemClock, TrainingArgs};
 use std::sync::Arc;
@@ -45,8 +46,9 @@ pub struct AsyncOptimizerConfig {
     pub job: String,
     /// Which of the workers this process is.
     pub worker: u32,
-    /// Optimizer, rate, staleness bound and correction; the same in every worker. Each step waits for
-    /// its exchange, whatever the pipeline: the loop reads its variables next.
+    /// Optimizer, rate, clipping, staleness bound and correction; the same in every worker. A schedule is
+    /// refused: see [`AsyncOptimizer`]'s `set_learning_rate`. Each step waits for its exchange,
+    /// whatever the pipeline: the loop reads its variables next.
     pub settings: TrainingSettings,
     /// How long a server may be away.
     pub patience: Duration,
@@ -101,6 +103,7 @@ pub struct AsyncOptimizer {
     trained: Vec<bool>,
     weights: Weights,
     learning_rate: f64,
+    clip_norm: Option<f64>,
     last: PushReport,
     /// Whether the first step was looked at.
     checked: bool,
@@ -112,6 +115,7 @@ impl Optimizer for AsyncOptimizer {
     /// Connects to the servers. The first worker's variables are the start; every later worker, and
     /// this one, takes the weights that the servers hold.
     fn new(vars: Vec<Var>, config: Self::Config) -> Result<Self> {
+        refuse_schedule(&config.settings.learning_rate)?;
         let flat = FlatVars::new(&config.vars).map_err(candle_core::Error::wrap)?;
         let trained = trained(&flat, &vars)?;
         let runtime =
@@ -136,6 +140,7 @@ impl Optimizer for AsyncOptimizer {
             trained,
             weights,
             learning_rate,
+            clip_norm: config.settings.clip_norm,
             last,
             checked: false,
         })
@@ -150,7 +155,10 @@ impl Optimizer for AsyncOptimizer {
         if !std::mem::replace(&mut self.checked, true) {
             self.check_first_step(&flat.present)?;
         }
-        let gradient = Gradient::new(self.layout.clone(), flat.values, flat.present, 0.0);
+        let mut gradient = Gradient::new(self.layout.clone(), flat.values, flat.present, 0.0);
+        if let Some(norm_max) = self.clip_norm {
+            gradient = gradient.clip(norm_max);
+        }
         let rate = self.learning_rate as f32;
         let call = self.client.push_pull(&gradient, rate, &mut self.weights);
         self.counters.set_exchanging(true);
@@ -206,6 +214,20 @@ impl Drop for AsyncOptimizer {
         self.alive.abort();
         self.runtime.block_on(self.client.alive(true));
     }
+}
+
+/// How far the job is, only the loop knows; a schedule that nobody follows would be silently constant.
+fn refuse_schedule(rate: &LearningRate) -> Result<()> {
+    if rate.schedule == Schedule::Constant && rate.warmup == 0.0 {
+        return Ok(());
+    }
+    candle_core::bail!(
+        "optimizer: the settings have a schedule ({}, warm-up {}), which an optimizer in a loop of your \
+         own cannot follow, as it does not know how far the loop is; leave out --schedule and \
+         --warmup, and call set_learning_rate",
+        rate.schedule.name(),
+        rate.warmup
+    );
 }
 
 /// Which tensors the loop trains; a variable that is not in the map has no name to push under.

@@ -199,6 +199,8 @@ async fn damaged_files_are_named_with_the_place() {
         &["b.csv, record 2", "label 999"],
     )
     .await;
+    says(&[("a.csv", b"1,0\n1e39,0\n")], &["a.csv", "line 2", "`1e39` is not a finite number"])
+        .await;
     says(&[("a.csv", b"1,0\n"), ("b.csv", b"1,2,0\n")], &["b.csv, record 1", "[2]", "[1]"]).await;
 
     let sizes = |kind: u8, sizes: &[u8]| {

@@ -175,10 +175,19 @@ fn unknown_models_and_options_list_the_known_ones() {
         error("lenet", &[("channels", "8,8,8,8")]).contains("nothing is left of images of 2 x 3")
     );
     assert!(error("transformer-tiny", &[]).contains("--format text"));
+    let set = || Samples::new(Features::Floats(vec![0.5; 12]), vec![6], vec![0, 2]).unwrap();
+    let table = Arc::new(Dataset { train: set(), test: set(), classes: 3 });
+    let built = compute_with(&Models::built_in(), "transformer-tiny", &[], table);
+    assert!(built.err().unwrap().to_string().contains("3 classes, expected"));
+    assert!(error("lenet", &[("hidden", "512,512")]).contains("expected one whole number"));
+    assert!(error("lenet", &[("hidden", "0")]).contains("no outputs"));
+    assert!(error("resnet-tiny", &[("blocks", "0")]).contains("at least one in each stage"));
+    assert!(error("mlp", &[("hidden", "5125125120")]).contains("give smaller layers"));
+    assert!(error("mlp", &[("hidden", "1000000000")]).contains("give smaller layers"));
     assert!(error("resnet-tiny", &[("channels", "4,0")]).contains("from 4 to 0 channels"));
     assert!(error("mlp", &[("hiden", "3")]).contains("no option `hiden`; it has: hidden"));
     assert!(error("linear", &[("hidden", "3")]).contains("has no options"));
-    assert!(error("mlp", &[("hidden", "3,x")]).contains("option `hidden`: `x`"));
+    assert!(error("mlp", &[("hidden", "3,x")]).contains("option `hidden`: found `x`"));
     assert!(error("mlp", &[("hidden", "0")]).contains("width 0"));
 }
 

@@ -2,34 +2,55 @@
 //! what is written in it.
 
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Buffers that are kept; more than a model has tensors under way are of no use.
-const KEPT_MAX: usize = 512;
 
 /// Elements below which fresh memory costs nothing.
 const ELEMENTS_MIN: usize = 1024;
 
-/// Buffers that nobody uses at the moment.
+/// Buffers by their length. As many are kept as were asked for at once: a gradient that nobody wrote
+/// in one of these (candle's own layers do not, nor does clipping) must not pile up here.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Spare(Arc<Mutex<Vec<Vec<f32>>>>);
+pub(crate) struct Spare(Arc<Mutex<BTreeMap<usize, Buffers>>>);
+
+/// Buffers of one length.
+#[derive(Debug, Default)]
+struct Buffers {
+    /// That nobody uses at the moment.
+    free: Vec<Vec<f32>>,
+    /// How many were taken and did not come back.
+    lent: usize,
+}
 
 impl Spare {
     /// A buffer of this length; what is in it counts for nothing.
     pub(crate) fn take(&self, length: usize) -> Vec<f32> {
+        if length < ELEMENTS_MIN {
+            return vec![0.0; length];
+        }
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = spare.iter().position(|buffer| buffer.len() == length);
-        let found = fitting.map(|place| spare.swap_remove(place));
+        let buffers = spare.entry(length).or_default();
+        buffers.lent += 1;
+        let found = buffers.free.pop();
         drop(spare);
         found.unwrap_or_else(|| vec![0.0; length])
     }
 
     fn put(&self, buffer: Vec<f32>) {
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffer.len() >= ELEMENTS_MIN && spare.len() < KEPT_MAX {
-            spare.push(buffer);
+        let Some(buffers) = spare.get_mut(&buffer.len()) else { return };
+        if buffers.lent > 0 {
+            buffers.lent -= 1;
+            buffers.free.push(buffer);
         }
+    }
+
+    /// Elements that are kept for later.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.iter().map(|(length, buffers)| length * buffers.free.len()).sum()
     }
 }
 
@@ -87,12 +108,27 @@ mod tests {
     #[test]
     fn a_buffer_is_used_again_when_its_last_reader_is_gone() {
         let spare = Spare::default();
-        let floats = Arc::new(Floats::new(vec![5.0; 2_000], Some(spare.clone())));
+        let mut values = spare.take(2_000);
+        values.fill(5.0);
+        let floats = Arc::new(Floats::new(values, Some(spare.clone())));
         let bytes = Floats::bytes_of(floats.clone());
         drop(floats);
         assert_eq!(spare.take(2_000)[0], 0.0, "it is still read");
         drop(bytes);
         assert_eq!(spare.take(2_000)[0], 5.0);
         assert_eq!(spare.take(2_000)[0], 0.0, "there was only one");
+    }
+
+    #[test]
+    fn buffers_that_were_not_taken_are_not_kept() {
+        let spare = Spare::default();
+        for _ in 0..3 {
+            drop(Floats::new(vec![1.0; 5_000], Some(spare.clone())));
+            // One that is taken and one that is not, as when a gradient is clipped.
+            let taken = spare.take(2_000);
+            drop(Floats::new(taken, Some(spare.clone())));
+            drop(Floats::new(vec![1.0; 2_000], Some(spare.clone())));
+        }
+        assert_eq!(spare.kept(), 2_000);
     }
 }

@@ -30,7 +30,7 @@ pub struct DataArgs {
     /// Text: bytes of one sample; the next sample begins after them.
     #[arg(long, env = "PS_CONTEXT", default_value_t = CONTEXT, value_name = "N")]
     pub context: usize,
-    /// Number of classes [default: one more than the largest label; with --pipe, of the
+    /// Number of classes [default: one more than the largest label; with --pipe or --stream, of the
     /// test data's labels].
     #[arg(long, env = "PS_CLASSES", value_name = "N")]
     pub classes: Option<usize>,

@@ -53,9 +53,9 @@ impl Encoding {
     }
 }
 
-/// Reads a finite number.
+/// Reads a number that is finite as an input, too.
 pub(super) fn number(value: &str) -> Option<f64> {
-    value.parse::<f64>().ok().filter(|number| number.is_finite())
+    value.parse::<f64>().ok().filter(|number| (*number as f32).is_finite())
 }
 
 /// What is known of a column while the training set is read.

@@ -14,11 +14,13 @@ use crate::data::{Dataset, Samples};
 use crate::nn::Phase;
 use crate::threads;
 
-/// Samples in one batch of an evaluation: enough for the matrix products to run at full speed.
-const EVALUATION_SAMPLES_MAX: usize = 1_024;
+/// Samples in one batch of an evaluation: enough for the matrix products to run at full speed, and
+/// about as many as a step has, since candle keeps what a way back would need here, too.
+const EVALUATION_SAMPLES_MAX: usize = 64;
 
-/// Inputs in one batch of an evaluation (64 MB of `f32`): samples can be large.
-const EVALUATION_INPUTS_MAX: usize = 16 << 20;
+/// Inputs in one batch of an evaluation (4 MB of `f32`): samples can be large, and what is made of
+/// them is larger.
+const EVALUATION_INPUTS_MAX: usize = 1 << 20;
 
 /// What a job chooses about its model.
 #[derive(Clone, Debug)]

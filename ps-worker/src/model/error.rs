@@ -109,8 +109,18 @@ impl ModelError {
     /// Says what was being done when candle refused.
     pub(super) fn candle(doing: impl Into<String>) -> impl FnOnce(candle_core::Error) -> Self {
         let doing = doing.into();
-        move |source| Self::Candle { doing, source }
+        move |source| Self::Candle { doing, source: plain(source) }
     }
+}
+
+/// The error as people read it: with `RUST_BACKTRACE` set, candle's own text ends with pages of a
+/// backtrace, which are for whoever asks for `--log debug`.
+fn plain(mut error: candle_core::Error) -> candle_core::Error {
+    while let candle_core::Error::WithBacktrace { inner, backtrace } = error {
+        tracing::debug!("{inner}\n{backtrace}");
+        error = *inner;
+    }
+    error
 }
 
 impl From<crate::data::Error> for ModelError {

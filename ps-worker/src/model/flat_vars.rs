@@ -155,7 +155,7 @@ impl FlatVars {
         source: candle_core::Error,
     ) -> ModelError {
         let name = &self.layout.tensors()[position].name;
-        ModelError::Candle { doing: format!("{doing} variable `{name}`"), source }
+        ModelError::candle(format!("{doing} variable `{name}`"))(source)
     }
 }
 

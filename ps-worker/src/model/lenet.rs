@@ -30,10 +30,13 @@ impl Model for LeNet {
             (channels, height, width) = (outputs, height / 2, width / 2);
         }
         let inputs = channels * height * width;
-        if inputs == 0 || hidden == 0 {
+        if hidden == 0 || widths.contains(&0) {
+            candle_core::bail!("a layer of no outputs; give --hidden and --channels of at least 1");
+        }
+        if inputs == 0 {
             candle_core::bail!(
-                "nothing is left of images of {} x {} after {} halvings, or a layer has no outputs; \
-                 give fewer --channels, or larger images",
+                "nothing is left of images of {} x {} after {} halvings; give fewer --channels, or \
+                 larger images",
                 image.1,
                 image.2,
                 widths.len()

@@ -64,8 +64,12 @@ impl ModelOptions {
 
 fn read<T: FromStr>(name: &str, text: &str) -> candle_core::Result<T> {
     text.parse().map_err(|_| {
-        let kind = std::any::type_name::<T>();
-        candle_core::Error::Msg(format!("option `{name}`: `{text}` cannot be read as {kind}"))
+        let expected = match std::any::type_name::<T>() {
+            "f32" | "f64" => "a number",
+            "bool" => "true or false",
+            _ => "one whole number that is not negative",
+        };
+        candle_core::Error::Msg(format!("option `{name}`: found `{text}`, expected {expected}"))
     })
 }
 

@@ -66,6 +66,9 @@ impl Model for ResNet {
     fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self> {
         let widths = options.take_list("channels", vec![16, 32, 64])?;
         let each = options.take("blocks", 1_usize)?;
+        if each == 0 {
+            candle_core::bail!("--blocks 0: expected at least one in each stage");
+        }
         let image = shape.image()?;
         let Some(&start) = widths.first() else {
             candle_core::bail!("--channels names no stage; expected at least one, such as 16");

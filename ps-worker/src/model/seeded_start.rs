@@ -9,6 +9,7 @@ use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder, VarMap};
 
 use super::random::Random;
+use ps_core::limits::MODEL_ELEMENTS_MAX;
 
 /// Makes variables whose start values depend on the seed, the variable's name, its shape and the
 /// distribution that the model asks for: not on the order in which the model asks, nor the machine.
@@ -76,7 +77,20 @@ impl SimpleBackend for SeededStart {
             }
             return Ok(var.as_tensor().clone());
         }
+        let count = shape.dims().iter().try_fold(1_u64, |all, size| all.checked_mul(*size as u64));
+        if count.is_none_or(|count| count > MODEL_ELEMENTS_MAX) {
+            candle_core::bail!(
+                "variable `{name}` of shape {shape:?}: a model may have {MODEL_ELEMENTS_MAX} \
+                 elements; give smaller layers"
+            );
+        }
         let mut values = Vec::new();
+        if values.try_reserve_exact(shape.elem_count()).is_err() {
+            candle_core::bail!(
+                "variable `{name}` of shape {shape:?}: there is not enough memory for it; give \
+                 smaller layers"
+            );
+        }
         start_values(self.seed, name, &shape, distribution, &mut values);
         let var = Var::from_vec(values, shape, device)?;
         let tensor = var.as_tensor().clone();

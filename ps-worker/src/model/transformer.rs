@@ -14,6 +14,9 @@ const EPSILON: f64 = 1e-5;
 /// Deviation of the start values of both tables.
 const DEVIATION: f64 = 0.02;
 
+/// Values of a byte.
+const BYTES: usize = 256;
+
 /// Learns the next byte after each byte of a sample: `--format text`. Options: `width`, `256`;
 /// `layers`, `4`; `heads`, `4`; `dropout`, `0`.
 pub(super) struct Transformer {
@@ -67,10 +70,12 @@ impl Model for Transformer {
         let (layers, heads) = (options.take("layers", 4_u64)?, options.take("heads", 4)?);
         let probability = options.take("dropout", 0.0)?;
         let dropout = |layer| Dropout::new(probability, layer);
-        let &[context] = shape.features.as_slice() else {
+        let (&[context], BYTES) = (shape.features.as_slice(), shape.classes) else {
             candle_core::bail!(
-                "samples of shape {:?}, expected some bytes of text each; give --format text",
-                shape.features
+                "samples of shape {:?} in {} classes, expected some bytes of text each, and one of \
+                 {BYTES} after them; give --format text",
+                shape.features,
+                shape.classes
             );
         };
         let block = |number: u64| {

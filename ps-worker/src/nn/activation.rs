@@ -16,13 +16,19 @@ impl Activation {
             return inputs.apply_op1(OnCpu(self));
         }
         match self {
-            Self::Relu => inputs.relu(),
+            Self::Relu => relu_composed(&inputs),
             Self::Gelu => inputs.gelu(),
             Self::Silu => inputs.silu(),
             Self::Tanh => inputs.tanh(),
             Self::Sigmoid => candle_nn::ops::sigmoid(&inputs),
         }
     }
+}
+
+/// Candle's own turns what is not a number into zero, which would hide that a job diverges, and has a
+/// derivative of one at zero.
+pub(super) fn relu_composed(inputs: &Tensor) -> Result<Tensor> {
+    inputs.le(0.0)?.where_cond(&inputs.zeros_like()?, inputs)
 }
 
 struct OnCpu(Activation);

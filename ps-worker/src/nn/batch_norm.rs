@@ -55,8 +55,10 @@ impl BatchNorm {
     /// the batch's statistics, which then are part of the running ones.
     ///
     /// # Errors
-    /// Other channels; a batch of one value a channel while training, which has no variance.
-    pub fn forward(&self, inputs: &Tensor, phase: Phase) -> Result<Tensor> {
+    /// Other channels; a batch of one value a channel while training, which has no variance, before
+    /// any larger one. Later, as when a pass ends with it, it is normalised by the running
+    /// statistics, and leaves them as they are.
+    pub fn forward(&self, inputs: &Tensor, mut phase: Phase) -> Result<Tensor> {
         let inputs = inputs.contiguous()?;
         let (channels, expected) = (inputs.dim(1)?, self.weight.elem_count());
         if channels != expected {
@@ -64,10 +66,13 @@ impl BatchNorm {
         }
         let count = inputs.elem_count() / channels.max(1);
         if phase != Phase::Evaluating && count < 2 {
-            candle_core::bail!(
-                "a batch norm while training on {count} value a channel, which has no variance; \
-                 use batches of at least 2"
-            );
+            if self.is_new()? {
+                candle_core::bail!(
+                    "a batch norm begins to train on {count} value a channel, which has no \
+                     variance; use batches of at least 2"
+                );
+            }
+            phase = Phase::Evaluating;
         }
         if !has_kernel(&inputs) {
             return self.composed(&inputs, phase);
@@ -85,6 +90,14 @@ impl BatchNorm {
         self.apply(&inputs, statistics, true)
     }
 
+    /// Whether no batch has moved the running statistics.
+    fn is_new(&self) -> Result<bool> {
+        let is_all = |tensor: &Tensor, start: f32| -> Result<bool> {
+            Ok(tensor.flatten_all()?.to_vec1::<f32>()?.iter().all(|value| *value == start))
+        };
+        Ok(is_all(&self.running_mean, 0.0)? && is_all(&self.running_var, 1.0)?)
+    }
+
     fn apply(&self, inputs: &Tensor, statistics: Statistics, of_batch: bool) -> Result<Tensor> {
         used(&self.weight);
         used(&self.bias);
@@ -97,7 +110,7 @@ impl BatchNorm {
         let flat = inputs.reshape((samples, channels, ()))?;
         let column = |tensor: &Tensor| tensor.reshape((1, channels, 1));
         let (mean, variance) = if phase == Phase::Evaluating {
-            (column(&self.running_mean)?, column(&self.running_var)?)
+            (column(&self.running_mean.detach())?, column(&self.running_var.detach())?)
         } else {
             let mean = flat.mean_keepdim(2)?.mean_keepdim(0)?;
             let variance = flat.broadcast_sub(&mean)?.sqr()?.mean_keepdim(2)?.mean_keepdim(0)?;

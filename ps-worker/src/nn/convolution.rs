@@ -1,5 +1,6 @@
 //! Convolution over images.
 
+use super::activation::relu_composed;
 use super::gradients::{deliver, room, used};
 use super::kernels::convolution::Convolution;
 use super::kernels::windows::Windows;
@@ -135,7 +136,7 @@ impl Conv2d {
         }
         let outputs = images.conv2d(&watched(&self.weight)?, padding, stride, 1, 1)?;
         let outputs = outputs.broadcast_add(&watched(&self.bias)?.reshape((1, (), 1, 1))?)?;
-        let outputs = if relu { outputs.relu()? } else { outputs };
+        let outputs = if relu { relu_composed(&outputs)? } else { outputs };
         if pool == 1 { Ok(outputs) } else { PoolConfig::squares(pool).max(&outputs) }
     }
 }

@@ -1,5 +1,6 @@
 //! A fully connected layer.
 
+use super::activation::relu_composed;
 use super::gradients::{deliver, room, used};
 use super::kernels::matrix::{Held, multiply, rows, rows_mut};
 use super::kernels::{add_rows, relu_gradient, shift_rows};
@@ -59,7 +60,7 @@ impl Linear {
         let product = inputs.reshape((count, width))?.matmul(&watched(&self.weight)?.t()?)?;
         let outputs = product.broadcast_add(&watched(&self.bias)?)?;
         let outputs = outputs.reshape(with_last(inputs.shape(), self.bias.elem_count()))?;
-        if relu { outputs.relu() } else { Ok(outputs) }
+        if relu { relu_composed(&outputs) } else { Ok(outputs) }
     }
 }
 

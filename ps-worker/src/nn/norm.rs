@@ -135,6 +135,7 @@ impl CustomOp3 for OnCpu {
         let gradient = gradient.contiguous()?;
         let (mut of_weight, mut of_bias) = (vec![0.0; width], vec![0.0; width]);
         let mut of_inputs = vec![0.0; inputs.elem_count()];
+        let needed = inputs.track_op();
         let (rows, given, weights) =
             (Floats::of(inputs)?, Floats::of(&gradient)?, Floats::of(weight)?);
         let rows = rows.chunks_exact(width).zip(given.chunks_exact(width));
@@ -145,6 +146,7 @@ impl CustomOp3 for OnCpu {
             normalize_row_back(row, *moments, self.centred, &weights, gradient, sums, into);
         }
         let of_bias = if bias.track_op() { deliver(bias, of_bias)? } else { None };
-        Ok((Some(like(of_inputs, inputs)?), deliver(weight, of_weight)?, of_bias))
+        let of_inputs = needed.then(|| like(of_inputs, inputs)).transpose()?;
+        Ok((of_inputs, deliver(weight, of_weight)?, of_bias))
     }
 }

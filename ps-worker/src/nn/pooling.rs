@@ -39,7 +39,11 @@ impl PoolConfig {
         // One value of each window: candle's maximum gives every one of equals the whole gradient.
         let windows = self.windows(&images, f32::NEG_INFINITY)?;
         let places = windows.argmax_keepdim(2)?;
-        windows.gather(&places, 2)?.squeeze(2)
+        let largest = windows.gather(&places, 2)?.squeeze(2)?;
+        // To candle what is not a number is never the largest; it must not get lost.
+        let strange = windows.ne(&windows)?.to_dtype(windows.dtype())?.sum(2)?.gt(0.0)?;
+        let nan = Tensor::full(f32::NAN, largest.shape(), largest.device())?;
+        strange.where_cond(&nan, &largest)
     }
 
     /// The mean of each window, over what it sees of the image.

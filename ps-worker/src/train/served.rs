@@ -1,7 +1,7 @@
 //! Samples that the evaluator has: fetched a few batches ahead.
 
 use super::Error;
-use crate::compute::Batch;
+use crate::compute::{Batch, ComputeError};
 use crate::data::Shift;
 use ps_core::limits::{MESSAGE_BYTES_MAX, SAMPLES_PER_READ_MAX};
 use ps_proto::v1;
@@ -63,9 +63,13 @@ impl Served {
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<Batch>, Error> {
-        let batch = self.batches.recv().await.transpose()?;
-        self.left = self.left.saturating_sub(1);
-        Ok(batch)
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let ended = || ComputeError("fetching the samples of a lease ended early".to_owned());
+        let batch = self.batches.recv().await.ok_or_else(ended)??;
+        self.left -= 1;
+        Ok(Some(batch))
     }
 
     /// Batches that are yet to come.

@@ -3,7 +3,7 @@
 use super::check::{Given, check, on_both, var, vars};
 use super::plain::{self, Images};
 use candle_core::{Device, Tensor};
-use ps_worker::nn::{BatchNorm, Conv2d, Conv2dConfig, Phase, PoolConfig};
+use ps_worker::nn::{Activation, BatchNorm, Conv2d, Conv2dConfig, Phase, PoolConfig};
 
 const TRAINING: Phase = Phase::Training { seed: 1 };
 
@@ -155,6 +155,10 @@ fn the_first_of_equals_gets_the_whole_gradient() {
 
 #[test]
 fn what_is_not_a_number_comes_through() {
+    on_both(not_a_number);
+}
+
+fn not_a_number() {
     let tensors: Vec<Tensor> = [vec![1.0, f64::NAN, 2.0, 3.0], vec![1.0], vec![0.0]]
         .iter()
         .zip([&[1, 1, 2, 2][..], &[1, 1, 1, 1], &[1]])
@@ -165,6 +169,33 @@ fn what_is_not_a_number_comes_through() {
     assert!(pooled.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0].is_nan());
     let pooled = PoolConfig::squares(2).max(&tensors[0]).unwrap();
     assert!(pooled.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0].is_nan());
+    let values = Activation::Relu.forward(&var(&[2], &[f64::NAN, -1.0])).unwrap();
+    let values: Vec<f32> = values.to_vec1().unwrap();
+    assert!(values[0].is_nan() && values[1] == 0.0, "{values:?}");
+}
+
+#[test]
+fn nothing_comes_back_where_a_rectified_value_is_zero() {
+    on_both(|| {
+        let inputs = var(&[3], &[-1.0, 0.0, 2.0]);
+        let loss = Activation::Relu.forward(&inputs).unwrap().sum_all().unwrap();
+        let gradient = loss.backward().unwrap().remove(&inputs).unwrap();
+        assert_eq!(gradient.to_vec1::<f32>().unwrap(), [0.0, 0.0, 1.0]);
+    });
+}
+
+/// A model may send only some of its images through a convolution, and once none.
+#[test]
+fn no_images_have_a_gradient_of_zeros() {
+    let tensors = [var(&[0, 2, 4, 4], &[]), var(&[3, 2, 3, 3], &[1.0; 54]), var(&[3], &[1.0; 3])];
+    let given = tensors.each_ref().map(|var| var.as_tensor().clone());
+    let layer = layer(&given, 3, Conv2dConfig::default());
+    let loss = layer.forward(&given[0]).unwrap().sum_all().unwrap();
+    let gradients = loss.backward().unwrap();
+    for var in &tensors[1..] {
+        let gradient = gradients.get(var).unwrap().flatten_all().unwrap().to_vec1::<f32>();
+        assert!(gradient.unwrap().iter().all(|value| *value == 0.0));
+    }
 }
 
 #[test]
@@ -202,14 +233,18 @@ fn running_statistics() {
         ("running_var", &variance),
     ]);
     let norm = BatchNorm::new(1, 0.0, vars).unwrap();
+    let error = norm.forward(&var(&[1, 1], &[0.2]), TRAINING).unwrap_err().to_string();
+    assert!(error.contains("1 value a channel"), "{error}");
     let outputs = norm.forward(&var(&[2, 1], &[1.0, 3.0]), TRAINING).unwrap();
     assert_eq!(outputs.to_vec2::<f32>().unwrap(), [[-0.5], [1.5]]);
     assert_eq!(mean.to_vec1::<f32>().unwrap(), [0.2]);
     assert!((variance.to_vec1::<f32>().unwrap()[0] - 1.1).abs() < 1e-6);
     let outputs = norm.forward(&var(&[1, 1], &[0.2]), Phase::Evaluating).unwrap();
     assert!((outputs.to_vec2::<f32>().unwrap()[0][0] - 0.5).abs() < 1e-6);
-    let error = norm.forward(&var(&[1, 1], &[0.2]), TRAINING).unwrap_err().to_string();
-    assert!(error.contains("1 value a channel"), "{error}");
+    // A pass may end with a batch of one.
+    let one = norm.forward(&var(&[1, 1], &[0.2]), TRAINING).unwrap();
+    assert_eq!(one.to_vec2::<f32>().unwrap(), outputs.to_vec2::<f32>().unwrap());
+    assert_eq!(mean.to_vec1::<f32>().unwrap(), [0.2]);
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub fn run_all(seeds: std::ops::Range<u64>, run: impl Fn(u64) -> Outcome + Sync)
 const REPEATABLE: Duration = Duration::from_millis(900);
 
 /// The outcomes of two equal runs. Two that differ are run again, a few times, if one of them took
-/// longer than [`REPEATABLE`], as each does on a slow machine: only then may a difference be h2's.
+/// longer than `REPEATABLE`, as each does on a slow machine: only then may a difference be h2's.
 pub fn twice<T: PartialEq>(run: impl Fn() -> T) -> (T, T) {
     const TRIES: u32 = 10;
     let timed = || {

@@ -121,7 +121,12 @@ impl Convolution {
         });
         // In the order of the images, whichever thread was first.
         let mut sums = shares.into_iter();
-        let Some(mut sum) = sums.next() else { return };
+        let Some(mut sum) = sums.next() else {
+            // No images: what is in a room counts for nothing.
+            of_weight.fill(0.0);
+            of_bias.fill(0.0);
+            return;
+        };
         for share in sums {
             add_to(&mut sum.weight, &share.weight);
             add_to(&mut sum.bias, &share.bias);
