@@ -55,7 +55,7 @@ pub enum Error {
 /// # Errors
 /// The job failed, or the listener broke.
 pub fn run(
-    config: Config,
+    mut config: Config,
     incoming: Incoming,
     address: String,
     outside: Outside,
@@ -64,47 +64,38 @@ pub fn run(
     checkpoints: Option<Files>,
 ) -> BoxFuture<'static, Result<u8, Error>> {
     // Boxed here, so that it is compiled here, and not once more in every program.
-    Box::pin(lead(config, incoming, address, outside, shutdown, files, checkpoints))
-}
-
-async fn lead(
-    mut config: Config,
-    incoming: Incoming,
-    address: String,
-    outside: Outside,
-    shutdown: Shutdown,
-    files: Files,
-    checkpoints: Option<Files>,
-) -> Result<u8, Error> {
-    config.machine.checkpoints = checkpoints.is_some();
-    (outside.metrics)(&format!("role=master; listening={address};"));
-    let machine = &config.machine;
-    tracing::info!(
-        "job `{}`: listening on {address} for {} servers and {} workers; results go to {}",
-        config.job,
-        machine.servers,
-        machine.workers,
-        files.location()
-    );
-    let (service, calls) = Service::new(&config.job, machine);
-    let service = MasterServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
-    let (done, is_done) = oneshot::channel::<()>();
-    let serving = ps_runtime::transport::server().add_service(service);
-    let mut serving =
-        Box::pin(serving.serve_with_incoming_shutdown(opened(incoming), async move {
-            let _ = is_done.await;
-        }));
-    let driver = Driver::new(config, &outside, shutdown, files, checkpoints)?;
-    let driver = Box::pin(driver.run(calls));
-    let ended = tokio::select! {
-        biased;
-        served = &mut serving => return Err(match served {
-            Ok(()) => Error::Closed { address },
-            Err(error) => Error::Serve { address, error },
-        }),
-        ended = driver => ended,
-    };
-    drop(done);
-    let _ = tokio::time::timeout(LINGER, serving).await;
-    ended
+    Box::pin(async move {
+        config.machine.checkpoints = checkpoints.is_some();
+        (outside.metrics)(&format!("role=master; listening={address};"));
+        let machine = &config.machine;
+        tracing::info!(
+            "job `{}`: listening on {address} for {} servers and {} workers; results go to {}",
+            config.job,
+            machine.servers,
+            machine.workers,
+            files.location()
+        );
+        let (service, calls) = Service::new(&config.job, machine);
+        let service =
+            MasterServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+        let (done, is_done) = oneshot::channel::<()>();
+        let serving = ps_runtime::transport::server().add_service(service);
+        let mut serving =
+            Box::pin(serving.serve_with_incoming_shutdown(opened(incoming), async move {
+                let _ = is_done.await;
+            }));
+        let driver = Driver::new(config, &outside, shutdown, files, checkpoints)?;
+        let driver = Box::pin(driver.run(calls));
+        let ended = tokio::select! {
+            biased;
+            served = &mut serving => return Err(match served {
+                Ok(()) => Error::Closed { address },
+                Err(error) => Error::Serve { address, error },
+            }),
+            ended = driver => ended,
+        };
+        drop(done);
+        let _ = tokio::time::timeout(LINGER, serving).await;
+        ended
+    })
 }

@@ -73,51 +73,43 @@ pub fn run(
     checkpoints: Option<Files>,
 ) -> BoxFuture<'static, Result<u8, Error>> {
     // Boxed here, so that it is compiled here, and not once more in every program.
-    Box::pin(serve(config, incoming, lanes, address, outside, shutdown, checkpoints))
-}
-
-async fn serve(
-    config: Config,
-    incoming: Incoming,
-    lanes: Lanes,
-    address: String,
-    outside: Outside,
-    shutdown: Shutdown,
-    checkpoints: Option<Files>,
-) -> Result<u8, Error> {
-    let shard_index = config.shard;
-    (outside.metrics)(&format!("role=server; shard={shard_index}; listening={address};"));
-    tracing::info!("shard {shard_index} of job `{}` listens on {address}", config.job);
-    let lease = config.master.is_none().then_some(config.lease);
-    let shard = Arc::new(Shard::new(shard_index, lease, config.dedup));
-    let (clock, home) = (outside.clock.clone(), lanes.home());
-    let service = Service::new(&config.job, shard.clone(), clock, checkpoints, home, config.bounds);
-    let data = DataPlaneCalls::new(service.clone());
-    let control =
-        ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
-    let (reflection, reflection_alpha) = reflection::services().map_err(Error::Reflection)?;
-    let routes = ps_runtime::transport::server()
-        .add_service(data)
-        .add_service(control)
-        .add_service(reflection)
-        .add_service(reflection_alpha);
-    let serving = lanes.serve(limited(incoming, config.bounds.connections), move |connections| {
-        routes.clone().serve_with_incoming(connections)
-    });
-    let end = async {
-        match &config.master {
-            Some(master) => follow_master(&config, master, &address, &outside, shutdown).await,
-            None => Ok(alone(&shard, &outside, shutdown).await),
+    Box::pin(async move {
+        let shard_index = config.shard;
+        (outside.metrics)(&format!("role=server; shard={shard_index}; listening={address};"));
+        tracing::info!("shard {shard_index} of job `{}` listens on {address}", config.job);
+        let lease = config.master.is_none().then_some(config.lease);
+        let shard = Arc::new(Shard::new(shard_index, lease, config.dedup));
+        let (clock, home) = (outside.clock.clone(), lanes.home());
+        let service =
+            Service::new(&config.job, shard.clone(), clock, checkpoints, home, config.bounds);
+        let data = DataPlaneCalls::new(service.clone());
+        let control =
+            ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+        let (reflection, reflection_alpha) = reflection::services().map_err(Error::Reflection)?;
+        let routes = ps_runtime::transport::server()
+            .add_service(data)
+            .add_service(control)
+            .add_service(reflection)
+            .add_service(reflection_alpha);
+        let serving = lanes
+            .serve(limited(incoming, config.bounds.connections), move |connections| {
+                routes.clone().serve_with_incoming(connections)
+            });
+        let end = async {
+            match &config.master {
+                Some(master) => follow_master(&config, master, &address, &outside, shutdown).await,
+                None => Ok(alone(&shard, &outside, shutdown).await),
+            }
+        };
+        tokio::select! {
+            biased;
+            served = serving => match served {
+                Ok(()) => Ok(0),
+                Err(error) => Err(Error::Serve { shard: shard_index, address, error }),
+            },
+            code = end => code,
         }
-    };
-    tokio::select! {
-        biased;
-        served = serving => match served {
-            Ok(()) => Ok(0),
-            Err(error) => Err(Error::Serve { shard: shard_index, address, error }),
-        },
-        code = end => code,
-    }
+    })
 }
 
 /// Without a master: serve until a signal, and then while workers are still active.

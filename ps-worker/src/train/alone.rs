@@ -84,69 +84,60 @@ pub fn run<'a>(
     counters: Arc<Counters>,
     observer: &'a mut dyn Observer,
     outside: Outside,
-    shutdown: Shutdown,
+    mut shutdown: Shutdown,
 ) -> LocalBoxFuture<'a, Result<Finished, Error>> {
     // Boxed here, so that it is compiled here, and not once more in every program.
-    Box::pin(work(config, compute, counters, observer, outside, shutdown))
-}
-
-async fn work(
-    config: AloneConfig,
-    compute: Box<dyn Compute>,
-    counters: Arc<Counters>,
-    observer: &mut dyn Observer,
-    outside: Outside,
-    mut shutdown: Shutdown,
-) -> Result<Finished, Error> {
-    let (incarnation, epoch) = config.life.unwrap_or_else(|| (outside.clock.unix_ms(), 0));
-    let mut client = ClientConfig {
-        job: config.job.clone(),
-        worker: config.index,
-        incarnation,
-        epoch,
-        addresses: config.servers.clone(),
-        patience: config.patience,
-        attempt: config.attempt,
-        wire: config.settings.wire,
-    };
-    let signalled = shutdown.clone();
-    let begin = async {
-        client.addresses = discover(&client, &outside).await?;
-        let client = Arc::new(Client::new(client, &outside)?);
-        let mut trainer = Trainer::new(
-            client.clone(),
-            compute,
-            config.settings.clone(),
-            counters.clone(),
-            config.compute_on,
-            outside.clone(),
-        );
-        trainer.init().await?;
-        Ok::<_, Error>((client, trainer))
-    };
-    let (client, mut trainer) = tokio::select! {
-        biased;
-        begun = begin => begun?,
-        signal = shutdown.wait() => {
-            return Ok(Finished { exit_code: signal.exit_code(), weights: None, evaluation: None });
-        }
-    };
-    let alive = tokio::spawn(stay_alive(client.clone(), counters, outside.clock, config.pulse));
-    let trained = train(&config, &mut trainer, observer, &mut shutdown).await;
-    // The servers serve on after a signal while a worker is active: the goodbye comes last.
-    let last = match trained {
-        Ok(Some(evaluation)) => Ok((trainer.weights(), Some(evaluation))),
-        Ok(None) => match trainer.read().await {
-            Ok(_) => Ok((trainer.weights(), None)),
+    Box::pin(async move {
+        let (incarnation, epoch) = config.life.unwrap_or_else(|| (outside.clock.unix_ms(), 0));
+        let mut client = ClientConfig {
+            job: config.job.clone(),
+            worker: config.index,
+            incarnation,
+            epoch,
+            addresses: config.servers.clone(),
+            patience: config.patience,
+            attempt: config.attempt,
+            wire: config.settings.wire,
+        };
+        let signalled = shutdown.clone();
+        let begin = async {
+            client.addresses = discover(&client, &outside).await?;
+            let client = Arc::new(Client::new(client, &outside)?);
+            let mut trainer = Trainer::new(
+                client.clone(),
+                compute,
+                config.settings.clone(),
+                counters.clone(),
+                config.compute_on,
+                outside.clone(),
+            );
+            trainer.init().await?;
+            Ok::<_, Error>((client, trainer))
+        };
+        let (client, mut trainer) = tokio::select! {
+            biased;
+            begun = begin => begun?,
+            signal = shutdown.wait() => {
+                return Ok(Finished { exit_code: signal.exit_code(), weights: None, evaluation: None });
+            }
+        };
+        let alive = tokio::spawn(stay_alive(client.clone(), counters, outside.clock, config.pulse));
+        let trained = train(&config, &mut trainer, observer, &mut shutdown).await;
+        // The servers serve on after a signal while a worker is active: the goodbye comes last.
+        let last = match trained {
+            Ok(Some(evaluation)) => Ok((trainer.weights(), Some(evaluation))),
+            Ok(None) => match trainer.read().await {
+                Ok(_) => Ok((trainer.weights(), None)),
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
-        },
-        Err(error) => Err(error),
-    };
-    alive.abort();
-    client.alive(true).await;
-    let (weights, evaluation) = last?;
-    let exit_code = signalled.signal().map_or(0, |signal| signal.exit_code());
-    Ok(Finished { exit_code, weights: Some(weights), evaluation })
+        };
+        alive.abort();
+        client.alive(true).await;
+        let (weights, evaluation) = last?;
+        let exit_code = signalled.signal().map_or(0, |signal| signal.exit_code());
+        Ok(Finished { exit_code, weights: Some(weights), evaluation })
+    })
 }
 
 /// Trains all passes. The evaluation of the weights in hand, or `None` after a signal.

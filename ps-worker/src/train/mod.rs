@@ -99,36 +99,28 @@ pub struct WorkerConfig {
 /// The job failed, the master or a server is lost, or the computation failed.
 pub fn run(
     config: WorkerConfig,
-    workload: Workload,
+    mut workload: Workload,
     counters: Arc<Counters>,
     outside: Outside,
     shutdown: Shutdown,
 ) -> LocalBoxFuture<'static, Result<u8, Error>> {
     // Boxed here, so that it is compiled here, and not once more in every program.
-    Box::pin(work(config, workload, counters, outside, shutdown))
-}
-
-async fn work(
-    config: WorkerConfig,
-    mut workload: Workload,
-    counters: Arc<Counters>,
-    outside: Outside,
-    shutdown: Shutdown,
-) -> Result<u8, Error> {
-    let share = match &mut workload.kind {
-        WorkloadKind::Model { share, .. } => share.take(),
-        WorkloadKind::Program(_) => None,
-    };
-    let job = config.job.clone();
-    let served = async {
-        match share {
-            Some(share) => share::serve(&job, share).await,
-            None => std::future::pending().await,
+    Box::pin(async move {
+        let share = match &mut workload.kind {
+            WorkloadKind::Model { share, .. } => share.take(),
+            WorkloadKind::Program(_) => None,
+        };
+        let job = config.job.clone();
+        let served = async {
+            match share {
+                Some(share) => share::serve(&job, share).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            error = served => Err(error),
+            ended = managed::run(config, workload, counters, outside, shutdown) => ended,
         }
-    };
-    tokio::select! {
-        biased;
-        error = served => Err(error),
-        ended = managed::run(config, workload, counters, outside, shutdown) => ended,
-    }
+    })
 }

@@ -1,19 +1,9 @@
 //! RecordIO-protobuf files as AWS's own encoder writes them (tests/fixtures/recordio/make.py).
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use ps_worker::data::{DataSource, Dataset, Error, Samples, Wrapper, load};
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordio")
-}
-
-fn fixture(name: &str) -> Vec<u8> {
-    fs::read(fixtures().join(name)).unwrap()
-}
+use super::common::{all, assert_says, fixture, fixtures};
+use ps_worker::data::{DataSource, Dataset, Error, Wrapper, load};
 
 /// What these files hold, read from one folder.
 fn read(files: &[(&str, Vec<u8>)], wrapper: Wrapper) -> Result<Dataset, Error> {
@@ -24,11 +14,6 @@ fn read(files: &[(&str, Vec<u8>)], wrapper: Wrapper) -> Result<Dataset, Error> {
     load(&DataSource { wrapper, ..DataSource::folder(dir.path()) })
 }
 
-fn all(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
-    let numbers: Vec<u64> = (0..samples.len() as u64).collect();
-    samples.gather(&numbers).unwrap()
-}
-
 /// The bytes as the payload of one RecordIO record.
 fn wrapped(payload: &[u8]) -> Vec<u8> {
     let mut bytes = 0xCED7_230A_u32.to_le_bytes().to_vec();
@@ -36,14 +21,6 @@ fn wrapped(payload: &[u8]) -> Vec<u8> {
     bytes.extend(payload);
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes
-}
-
-#[track_caller]
-fn assert_says(result: Result<Dataset, Error>, parts: &[&str]) {
-    let error = result.unwrap_err().to_string();
-    for part in parts {
-        assert!(error.contains(part), "`{error}` does not contain `{part}`");
-    }
 }
 
 #[test]

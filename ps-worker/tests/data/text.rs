@@ -1,22 +1,10 @@
 //! Text as bytes: which files are read, what becomes of them, and what is refused.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::fs;
 use std::io::Write;
 
-use ps_worker::data::{DataSource, Dataset, Error, Features, Format, Samples, load};
+use super::common::{assert_says, folder};
+use ps_worker::data::{DataSource, Dataset, Features, Format, Samples, load};
 use tempfile::TempDir;
-
-fn folder(files: &[(&str, &[u8])]) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for (name, bytes) in files {
-        let path = dir.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-    dir
-}
 
 fn text(dir: &TempDir, context: usize) -> DataSource {
     DataSource { context, format: Format::Text, ..DataSource::folder(dir.path()) }
@@ -25,14 +13,6 @@ fn text(dir: &TempDir, context: usize) -> DataSource {
 fn samples(features: &[u8], context: usize, labels: &[u8]) -> Samples {
     let labels = labels.iter().map(|&byte| u32::from(byte)).collect();
     Samples::new(Features::Text(features.to_vec()), vec![context], labels).unwrap()
-}
-
-#[track_caller]
-fn assert_says(result: Result<Dataset, Error>, parts: &[&str]) {
-    let error = result.unwrap_err().to_string();
-    for part in parts {
-        assert!(error.contains(part), "`{error}` does not contain `{part}`");
-    }
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! IDX files: what is read, and what every kind of damage says.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use super::common::assert_says;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ps_worker::data::{DataSource, Dataset, Error, bundled_digits};
@@ -48,14 +47,6 @@ fn load_with_images(bytes: &[u8]) -> Result<Dataset, Error> {
     let dir = directory();
     fs::write(dir.path().join("train-images-idx3-ubyte"), bytes).unwrap();
     load(dir.path())
-}
-
-#[track_caller]
-fn assert_says(result: Result<Dataset, Error>, parts: &[&str]) {
-    let error = result.unwrap_err().to_string();
-    for part in parts {
-        assert!(error.contains(part), "`{error}` does not contain `{part}`");
-    }
 }
 
 #[test]

@@ -1,22 +1,15 @@
 //! Folders with any number of files, one or two of them, shared or a host's own.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::path::Path;
 
-use ps_worker::data::{DataSource, Dataset, Error, Format, Samples, load};
+use super::common::{all, assert_says};
+use ps_worker::data::{DataSource, Format, load};
 use tempfile::TempDir;
 
-/// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = dir.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    dir
+    let bytes = files.iter().map(|(name, text)| (*name, text.as_bytes()));
+    super::common::folder(&bytes.collect::<Vec<_>>())
 }
 
 /// Links a bundled digits file into a folder.
@@ -27,11 +20,6 @@ fn digits(dir: &Path, files: &[(&str, &str)]) {
     }
 }
 
-fn all(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
-    let numbers: Vec<u64> = (0..samples.len() as u64).collect();
-    samples.gather(&numbers).unwrap()
-}
-
 fn both(train: &TempDir, test: &TempDir) -> DataSource {
     DataSource { test: Some(test.path().to_owned()), ..DataSource::folder(train.path()) }
 }
@@ -39,14 +27,6 @@ fn both(train: &TempDir, test: &TempDir) -> DataSource {
 fn sharded(train: &Path, test: Option<&TempDir>) -> DataSource {
     let test = test.map(|dir| dir.path().to_owned());
     DataSource { test, sharded: true, ..DataSource::folder(train) }
-}
-
-#[track_caller]
-fn assert_says(result: Result<Dataset, Error>, parts: &[&str]) {
-    let error = result.unwrap_err().to_string();
-    for part in parts {
-        assert!(error.contains(part), "`{error}` does not contain `{part}`");
-    }
 }
 
 #[test]

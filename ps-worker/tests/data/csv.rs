@@ -1,11 +1,10 @@
 //! CSV files: headers, columns, labels, and errors that name file, line and column.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::path::Path;
 
-use ps_worker::data::{DataSource, Dataset, Error, LabelColumn, Samples};
+use super::common::{all, assert_says};
+use ps_worker::data::{DataSource, Dataset, Error, LabelColumn};
 
 fn load(dir: &Path) -> Result<Dataset, Error> {
     ps_worker::data::load(&DataSource::folder(dir))
@@ -21,19 +20,6 @@ fn read_with(train: &str, test: &str, label: &LabelColumn) -> Result<Dataset, Er
     fs::write(dir.path().join("test.csv"), test).unwrap();
     let source = DataSource { label: label.clone(), ..DataSource::folder(dir.path()) };
     ps_worker::data::load(&source)
-}
-
-fn all(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
-    let numbers: Vec<u64> = (0..samples.len() as u64).collect();
-    samples.gather(&numbers).unwrap()
-}
-
-#[track_caller]
-fn assert_says(result: Result<Dataset, Error>, parts: &[&str]) {
-    let error = result.unwrap_err().to_string();
-    for part in parts {
-        assert!(error.contains(part), "`{error}` does not contain `{part}`");
-    }
 }
 
 #[test]

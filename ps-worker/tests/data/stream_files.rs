@@ -1,26 +1,15 @@
 //! Files that are read in every pass instead of being loaded.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use super::common::{fixture, folder};
 use ps_worker::data::{
     DataSource, Dataset, Draw, Error, Format, Samples, Shuffle, StreamBatch, StreamPlan, Streams,
     load, stream_files,
 };
 use tempfile::TempDir;
-
-fn folder(files: &[(&str, &[u8])]) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for (name, bytes) in files {
-        let path = dir.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-    dir
-}
 
 fn streamed(dir: &TempDir) -> DataSource {
     DataSource { streamed: true, ..DataSource::folder(dir.path()) }
@@ -122,8 +111,7 @@ async fn csv_files_are_one_stream() {
 
 #[tokio::test]
 async fn records_are_one_stream() {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordio");
-    let records = fs::read(fixtures.join("dense_float64.rec")).unwrap();
+    let records = fixture("dense_float64.rec");
     let files: [(&str, &[u8]); 3] = [("a", &records), ("b", &packed(&records)), ("c", &records)];
     same_as_loaded(&folder(&files), |source| source).await;
 }

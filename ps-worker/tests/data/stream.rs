@@ -1,13 +1,11 @@
 //! Streams through real FIFOs, written by processes of their own.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::common::{assert_error_says, fixture};
 use ps_worker::data::{
     Batches, Draw, Error, Format, LabelColumn, Shift, StreamBatch, StreamFrom, StreamPlan,
     StreamSource, Streams, Wrapper, load_stream,
@@ -91,11 +89,6 @@ fn write_all(fifo: PathBuf, bytes: Vec<u8>) -> std::thread::JoinHandle<()> {
     })
 }
 
-fn fixture(name: &str) -> Vec<u8> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordio");
-    fs::read(dir.join(name)).unwrap()
-}
-
 fn plan(inputs: usize) -> StreamPlan {
     StreamPlan {
         workers: 1,
@@ -118,14 +111,6 @@ async fn rest(batches: &mut Batches) -> Result<Vec<StreamBatch>, Error> {
 
 fn batch(features: &[f32], labels: &[u32]) -> StreamBatch {
     StreamBatch { features: features.to_vec(), labels: labels.to_vec() }
-}
-
-#[track_caller]
-fn assert_says(error: &Error, parts: &[&str]) {
-    let error = error.to_string();
-    for part in parts {
-        assert!(error.contains(part), "`{error}` does not contain `{part}`");
-    }
 }
 
 /// What a whole stream gives.
@@ -291,7 +276,10 @@ async fn a_writer_that_dies_in_a_record_is_told_from_the_end() {
     assert_eq!(batches.next_batch().await.unwrap(), Some(batch(&[1.0, 2.0], &[0])));
     writer.kill();
     let error = batches.next_batch().await.unwrap_err();
-    assert_says(&error, &["training_0", "record 2", "22 bytes before the end of its payload"]);
+    assert_error_says(
+        &error,
+        &["training_0", "record 2", "22 bytes before the end of its payload"],
+    );
     assert_eq!(batches.next_batch().await.unwrap(), None);
 }
 
@@ -303,11 +291,14 @@ async fn a_writer_that_never_comes_is_waited_for_no_longer_than_asked() {
         ..channel.source(Format::Csv)
     };
     let mut stream = Streams::new(source()).open().unwrap();
-    assert_says(&stream.shape().await.unwrap_err(), &["training_0", "not there", "Pipe"]);
+    assert_error_says(&stream.shape().await.unwrap_err(), &["training_0", "not there", "Pipe"]);
     channel.make(0);
     let mut stream = Streams::new(source()).open().unwrap();
-    assert_says(&stream.shape().await.unwrap_err(), &["training_0", "nobody wrote to it"]);
-    assert_says(&load_stream(source()).await.unwrap_err(), &["training_0", "nobody wrote to it"]);
+    assert_error_says(&stream.shape().await.unwrap_err(), &["training_0", "nobody wrote to it"]);
+    assert_error_says(
+        &load_stream(source()).await.unwrap_err(),
+        &["training_0", "nobody wrote to it"],
+    );
 }
 
 #[tokio::test]
@@ -354,13 +345,13 @@ async fn a_reader_that_gives_up_waiting_lets_go() {
 async fn what_does_not_fit_the_model_is_named() {
     let csv = |channel: &Channel| channel.source(Format::Csv);
     let error = read(csv, plan(1), b"1,0\n1,4\n").await.unwrap_err();
-    assert_says(&error, &["training_0, record 2", "label 4", "below 4", "--classes"]);
+    assert_error_says(&error, &["training_0, record 2", "label 4", "below 4", "--classes"]);
     let error = read(csv, plan(2), b"1,0\n1,1\n").await.unwrap_err();
-    assert_says(&error, &["record 1", "[1]", "expected [2] as agreed"]);
+    assert_error_says(&error, &["record 1", "[1]", "expected [2] as agreed"]);
     let error = read(csv, plan(1), b"1,0\nred,1\n").await.unwrap_err();
-    assert_says(&error, &["training_0, line 2, column 1", "`red`", "--pipe"]);
+    assert_error_says(&error, &["training_0, line 2, column 1", "`red`", "--pipe"]);
     let error = read(csv, plan(1), b"1,0\n1\n").await.unwrap_err();
-    assert_says(&error, &["training_0", "1 columns in line 2", "expected 2"]);
+    assert_error_says(&error, &["training_0", "1 columns in line 2", "expected 2"]);
 }
 
 #[tokio::test]
@@ -369,7 +360,7 @@ async fn formats_that_cannot_be_streamed_are_refused_before_anything_is_opened()
     let wrapped = StreamSource { wrapper: Wrapper::Recordio, ..channel.source(Format::Auto) };
     for (source, format) in [(channel.source(Format::Idx), "`idx`"), (wrapped, "`auto`")] {
         let mut stream = Streams::new(source).open().unwrap();
-        assert_says(&stream.shape().await.unwrap_err(), &[format, "--format csv"]);
+        assert_error_says(&stream.shape().await.unwrap_err(), &[format, "--format csv"]);
     }
 }
 

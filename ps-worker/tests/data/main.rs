@@ -1,0 +1,12 @@
+//! What data are read, from where, and what is said of those that cannot be.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod csv;
+mod folders;
+mod idx;
+mod recordio;
+mod stream;
+mod stream_files;
+mod text;
