@@ -19,6 +19,22 @@ pub fn usage(model: &ModelArgs, training: &TrainingArgs) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks what no job on one machine can have.
+///
+/// # Errors
+/// A share of its own for each worker, where all of them read the same files: each sample would be
+/// trained on as often as there are workers.
+pub fn one_machine(args: &LocalArgs) -> Result<(), String> {
+    if args.model.read.sharded && args.program.is_empty() {
+        return Err(
+            "--sharded (or PS_SHARDED): here all workers read the same --data and share it \
+                    among them; leave it out, or start the processes of each host by themselves"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
 /// Checks that there is such a model; a program of the user's may use the word as it likes.
 ///
 /// # Errors

@@ -69,8 +69,10 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
 
 /// Runs a job on this machine.
 fn local(models: &ps_worker::model::Models, args: cli::LocalArgs) -> ExitCode {
-    let checked = check::usage(&args.model, &args.training);
-    if let Err(message) = checked.and_then(|()| check::model_name(models, &args.model.model)) {
+    let checked = check::usage(&args.model, &args.training)
+        .and_then(|()| check::model_name(models, &args.model.model))
+        .and_then(|()| check::one_machine(&args));
+    if let Err(message) = checked {
         eprintln!("error: {message}");
         return ExitCode::from(ps_runtime::process::EXIT_USAGE);
     }

@@ -40,6 +40,8 @@ fn bad_options_are_bad_usage() {
     local(&["--passes", "0"]).expect_code(USAGE).expect_stderr(&["--passes"]);
     local(&["--threads", "0"]).expect_code(USAGE).expect_stderr(&["--threads"]);
     local(&["--lr", "fast"]).expect_code(USAGE).expect_stderr(&["--lr"]);
+    // The workers waited for an evaluator that the master had refused.
+    local(&["--sharded", "--data", "."]).expect_code(USAGE).expect_stderr(&["--sharded", "leave"]);
     run(&["lokal"]).expect_code(USAGE).expect_stderr(&["lokal"]);
 }
 
