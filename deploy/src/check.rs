@@ -2,7 +2,7 @@
 
 use crate::cli::LocalArgs;
 use anyhow::bail;
-use ps_runtime::TrainingArgs;
+use ps_cli::TrainingArgs;
 use ps_worker::config::ModelArgs;
 use ps_worker::device::DeviceChoice;
 use ps_worker::model::Models;

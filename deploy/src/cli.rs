@@ -2,9 +2,9 @@
 
 use crate::host::options::TrainArgs;
 use clap::{Args, Parser, Subcommand};
+use ps_cli::TrainingArgs;
+use ps_cli::process::ProcessArgs;
 use ps_core::limits::SHARDS_MAX;
-use ps_runtime::TrainingArgs;
-use ps_runtime::process::ProcessArgs;
 use ps_worker::config::ModelArgs;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -54,16 +54,16 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
     if args.get(1).is_some_and(|word| word == "train") {
         return host::train::main_with(&models, args, &variables);
     }
-    let command = match ps_runtime::process::parse::<cli::Cli>(args) {
+    let command = match ps_cli::process::parse::<cli::Cli>(args) {
         Ok(cli) => cli.command,
         Err(code) => return code,
     };
     match command {
         cli::Command::Local(args) => local(&models, *args),
         // Taken above, with what a launcher says as defaults.
-        cli::Command::Train(_) => ExitCode::from(ps_runtime::process::EXIT_USAGE),
+        cli::Command::Train(_) => ExitCode::from(ps_cli::process::EXIT_USAGE),
         // Taken above, before clap looks at options that are not ours.
-        cli::Command::Role(_) => ExitCode::from(ps_runtime::process::EXIT_USAGE),
+        cli::Command::Role(_) => ExitCode::from(ps_cli::process::EXIT_USAGE),
     }
 }
 
@@ -74,13 +74,13 @@ fn local(models: &ps_worker::model::Models, args: cli::LocalArgs) -> ExitCode {
         .and_then(|()| check::one_machine(&args));
     if let Err(message) = checked {
         eprintln!("error: {message}");
-        return ExitCode::from(ps_runtime::process::EXIT_USAGE);
+        return ExitCode::from(ps_cli::process::EXIT_USAGE);
     }
     let process = args.process.clone();
-    ps_runtime::process::run(
+    ps_cli::process::run(
         "psrun",
         &process,
-        ps_runtime::process::Tasks::ThreadPerCore,
+        ps_cli::process::Tasks::ThreadPerCore,
         |outside, shutdown| async move {
             if args.program.is_empty() {
                 check::environment(models, &args)?;

@@ -2,10 +2,10 @@
 
 use crate::about::{About, key_value};
 use clap::Parser;
+use ps_cli::TrainingArgs;
+use ps_cli::process::ProcessArgs;
 use ps_core::limits::{SHARDS_MAX, WORKERS_MAX};
 use ps_core::settings::{self, TrainingSettings};
-use ps_runtime::TrainingArgs;
-use ps_runtime::process::ProcessArgs;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -25,8 +25,8 @@ pub use about::CONFIG_FILE;
 pub use config::Config;
 pub use serve::{Error, REPORT_FILE, run};
 
+use ps_cli::process::Tasks;
 use ps_runtime::files::{Directory, Files};
-use ps_runtime::process::Tasks;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,7 +39,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn main_of(args: Vec<OsString>) -> ExitCode {
-    let args: config::Args = match ps_runtime::process::parse(args) {
+    let args: config::Args = match ps_cli::process::parse(args) {
         Ok(args) => args,
         Err(code) => return code,
     };
@@ -49,10 +49,10 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
         Ok(config) => config,
         Err(error) => {
             eprintln!("error: {error}");
-            return ExitCode::from(ps_runtime::process::EXIT_USAGE);
+            return ExitCode::from(ps_cli::process::EXIT_USAGE);
         }
     };
-    ps_runtime::process::run(
+    ps_cli::process::run(
         "ps-master",
         &process,
         Tasks::ThreadPerCore,

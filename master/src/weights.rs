@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 use ps_core::limits::MESSAGE_BYTES_MAX;
 use ps_core::model_spec::ModelSpec;
 use ps_core::report::ServerReport;
-use ps_core::wire::Encoding;
+use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, BulkReader};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;

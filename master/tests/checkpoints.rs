@@ -6,9 +6,9 @@ mod common;
 
 use common::{Job, settings, work_to_the_end};
 use ps_core::checkpoint::{Manifest, names};
-use ps_core::optimizer::Optimizer;
 use ps_core::report::Report;
 use ps_core::settings::TrainingSettings;
+use ps_kernels::optimizer::Optimizer;
 use ps_proto::v1::Role;
 use ps_runtime::files::{FileStore, Memory};
 use std::time::Duration;

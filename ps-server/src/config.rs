@@ -1,8 +1,8 @@
 //! The options of a server.
 
 use clap::Parser;
+use ps_cli::process::ProcessArgs;
 use ps_core::limits;
-use ps_runtime::process::ProcessArgs;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -11,9 +11,9 @@ pub mod serve;
 mod service;
 pub mod shard;
 
+use ps_cli::process::Tasks;
 use ps_runtime::Lanes;
 use ps_runtime::files::{Directory, Files};
-use ps_runtime::process::Tasks;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,16 +25,16 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn main_of(args: Vec<OsString>) -> ExitCode {
-    let args: config::Args = match ps_runtime::process::parse(args) {
+    let args: config::Args = match ps_cli::process::parse(args) {
         Ok(args) => args,
         Err(code) => return code,
     };
     if let Err(message) = args.check() {
         eprintln!("error: {message}");
-        return ExitCode::from(ps_runtime::process::EXIT_USAGE);
+        return ExitCode::from(ps_cli::process::EXIT_USAGE);
     }
     let process = args.process.clone();
-    ps_runtime::process::run(
+    ps_cli::process::run(
         "ps-server",
         &process,
         Tasks::ThreadPerCore,

@@ -10,14 +10,13 @@
 
 use candle_core::{D, DType, Device, Module, Result, Tensor};
 use candle_nn::{Optimizer, VarBuilder, VarMap};
-use ps_worker::data;
 use ps_worker::optimizer::{AsyncOptimizer, AsyncOptimizerConfig};
 
 const PASSES: usize = 10;
 const BATCH_SIZE: usize = 32;
 
 fn main() -> Result<()> {
-    let data = data::bundled_digits().map_err(candle_core::Error::wrap)?;
+    let data = ps_data::bundled_digits().map_err(candle_core::Error::wrap)?;
     let device = Device::Cpu;
     let inputs = data.train.features_each();
 
@@ -37,7 +36,7 @@ fn main() -> Result<()> {
     });
     let mut optimizer = AsyncOptimizer::new(vars.all_vars(), config)?;
 
-    let batch = |samples: &data::Samples, numbers: &[u64]| -> Result<(Tensor, Tensor)> {
+    let batch = |samples: &ps_data::Samples, numbers: &[u64]| -> Result<(Tensor, Tensor)> {
         let (features, labels) = samples.gather(numbers).map_err(candle_core::Error::wrap)?;
         let features = Tensor::from_vec(features, (numbers.len(), inputs), &device)?;
         Ok((features, Tensor::new(labels, &device)?))

@@ -7,6 +7,8 @@
 //! simulation implements it with cheap deterministic arithmetic, so that it runs the same loop.
 
 use ps_core::Layout;
+use ps_core::coverage::Coverage;
+use ps_nn::{Begun, Handover};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What went wrong while computing, said in full by whoever computed.
@@ -49,44 +51,6 @@ pub struct Step {
     pub loss: f64,
     /// Samples in the batch.
     pub samples: u64,
-}
-
-/// What a step changes of a tensor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Coverage {
-    /// Nothing: it has no gradient, and the optimizer does not touch it.
-    Absent,
-    /// Every element.
-    Whole,
-    /// Some rows of a table, by their numbers, rising; the others are not touched.
-    Rows(Arc<[u32]>),
-}
-
-/// What is known of a step before its backward pass.
-#[derive(Clone, Debug)]
-pub struct Begun {
-    /// Mean loss over the batch.
-    pub loss: f64,
-    /// Samples in the batch.
-    pub samples: u64,
-    /// By tensor of the layout. Of a state tensor: whether it has a new value.
-    pub coverage: Vec<Coverage>,
-}
-
-/// Takes a step as it is computed, on the thread that computes.
-pub trait Handover: Send {
-    /// The forward pass is done.
-    fn begin(&mut self, begun: Begun);
-
-    /// The gradient of the mean loss by a tensor, or a state tensor's new value, is finished: as many
-    /// values as it has elements, or as the rows have that [`Begun::coverage`] names. Once for each
-    /// tensor that is covered.
-    fn finished(&mut self, tensor: usize, values: Vec<f32>);
-
-    /// A buffer of this length whose values count for nothing, to write a gradient in.
-    fn room(&mut self, length: usize) -> Vec<f32> {
-        vec![0.0; length]
-    }
 }
 
 /// How good a set of weights is on the test data.

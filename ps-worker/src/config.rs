@@ -5,8 +5,8 @@ mod data_check;
 mod shape_args;
 
 use clap::{Parser, ValueEnum};
-use ps_runtime::TrainingArgs;
-use ps_runtime::process::ProcessArgs;
+use ps_cli::TrainingArgs;
+use ps_cli::process::ProcessArgs;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -205,7 +205,7 @@ impl Args {
     fn check_shares(&self) -> Result<(), String> {
         let is_sharded = self.model.read.sharded;
         // A program that a worker runs: that worker's master knows.
-        let has_place = std::env::var_os(crate::place::INCARNATION).is_some();
+        let has_place = std::env::var_os(ps_client::place::INCARNATION).is_some();
         if is_sharded && self.master.is_none() && !has_place {
             return Err(
                 "--sharded needs a --master, which knows what the others have; without one \
@@ -247,7 +247,7 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::LabelColumn;
+    use ps_data::LabelColumn;
 
     fn check(args: &[&str]) -> Result<(), String> {
         let args = std::iter::once("ps-worker").chain(args.iter().copied());

@@ -4,17 +4,13 @@
 //! - [`model`] and [`data`]: what is trained on what; know no network.
 //! - [`train`]: where the two meet, through [`compute`].
 
-pub mod client;
 pub mod compute;
 pub mod config;
-pub mod data;
 pub mod device;
 mod made;
 pub mod model;
-pub mod nn;
 pub mod optimizer;
 pub mod pipe;
-pub mod place;
 pub mod process;
 pub mod program;
 mod show;

@@ -2,13 +2,13 @@
 
 use crate::compute::{Compute, ComputeError};
 use crate::config::ModelArgs;
-use crate::data::{self, Dataset, Draw, Samples, Shift};
 use crate::device::DeviceChoice;
 use crate::model::{
     CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, initial_weights,
 };
-use crate::train::{Preparing, ServedSamples};
+use crate::train::Preparing;
 use ps_core::{DataDescription, DataKind};
+use ps_data::{Dataset, Draw, Samples, Shift};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,9 +31,9 @@ impl Made {
     /// # Errors
     /// One of them cannot be had; the message says what to do.
     pub(crate) fn new(models: &Models, args: &ModelArgs) -> anyhow::Result<Self> {
-        let data = data::load(&args.read.source(args.data.as_deref()))?;
+        let data = ps_data::load(&args.read.source(args.data.as_deref()))?;
         let shift = args.read.augment_shift;
-        data::check_shift(shift, &data.train)?;
+        ps_data::check_shift(shift, &data.train)?;
         let choice: DeviceChoice = args.device.parse()?;
         let device = choice.open()?;
         let options: ModelOptions = args.shape.given().into_iter().collect();
@@ -50,11 +50,11 @@ impl Made {
         &mut self,
         test: Samples,
         classes: Option<usize>,
-    ) -> Result<(), data::Error> {
+    ) -> Result<(), ps_data::Error> {
         let train = Samples::none(test.shape().to_vec());
         let labelled = test.labels().iter().max().map_or(0, |&most| most as usize + 1);
         let data = Dataset { train, test, classes: labelled };
-        self.data = Arc::new(data::with_classes(data, classes)?);
+        self.data = Arc::new(ps_data::with_classes(data, classes)?);
         Ok(())
     }
 
@@ -131,19 +131,5 @@ impl Made {
         let made = CandleCompute::for_shape(&self.models, options, data, &shape);
         let started = made.map_err(anyhow::Error::from).and_then(|made| self.started(made));
         started.map_err(|error| ComputeError(format!("{error:#}")))
-    }
-}
-
-impl ServedSamples for Dataset {
-    fn count(&self) -> u64 {
-        self.train.len() as u64
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.train.shape()
-    }
-
-    fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
-        self.train.gather(numbers).map_err(|error| error.to_string())
     }
 }

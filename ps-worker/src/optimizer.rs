@@ -14,18 +14,19 @@
 //! # }
 //! ```
 
-use crate::client::{Client, ClientConfig, Gradient, PushReport, Weights, discover};
 use crate::model::{FlatVars, ModelError};
-use crate::place::{self, Place};
-use crate::train::{Counters, Pulse, stay_alive};
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};
 use candle_nn::{Optimizer, VarMap};
+use ps_cli::TrainingArgs;
+use ps_client::place::{self, Place};
+use ps_client::{Client, ClientConfig, Gradient, PushReport, Weights, discover};
+use ps_client::{Counters, Pulse, stay_alive};
 use ps_core::Layout;
 use ps_core::ids::{Epoch, Incarnation};
 use ps_core::schedule::{LearningRate, Schedule};
 use ps_core::settings::TrainingSettings;
-use ps_runtime::{Connector, Outside, SystemClock, TrainingArgs};
+use ps_runtime::{Connector, Outside, SystemClock};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -250,7 +251,7 @@ async fn connect(
     config: &AsyncOptimizerConfig,
     layout: &Layout,
     start: &[f32],
-) -> std::result::Result<(Arc<Client>, Weights), crate::client::Error> {
+) -> std::result::Result<(Arc<Client>, Weights), ps_client::Error> {
     let outside = Outside {
         connector: Connector::local_first(),
         clock: SystemClock::start(),

@@ -1,11 +1,11 @@
 //! Training samples from FIFOs or files that are not loaded, as the training loop takes them: where streams and leases meet.
 
 use crate::compute::{Batch, ComputeError};
-use crate::data::{self, Batches, Draw, OpenStream, Shift, Shuffle, StreamPlan, StreamSource};
 use crate::train::{Stream, StreamPass, Streams};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ps_core::{DataDescription, DataKind};
+use ps_data::{Batches, Draw, OpenStream, Shift, Shuffle, StreamPlan, StreamSource};
 
 /// Who takes which records of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Taking {
 /// The streams of one worker.
 #[derive(Debug)]
 pub struct Pipe {
-    streams: data::Streams,
+    streams: ps_data::Streams,
     taking: Taking,
     /// The stream whose first record was read to describe the data; the first pass is made of it.
     begun: Option<OpenStream>,
@@ -46,8 +46,8 @@ impl Pipe {
     pub async fn open(
         source: StreamSource,
         taking: Taking,
-    ) -> Result<(Self, DataDescription), data::Error> {
-        let mut streams = data::Streams::new(source);
+    ) -> Result<(Self, DataDescription), ps_data::Error> {
+        let mut streams = ps_data::Streams::new(source);
         let mut begun = streams.open()?;
         let shape = begun.shape().await?.unwrap_or_default();
         let description = DataDescription {
@@ -115,6 +115,6 @@ impl Stream for PipePass {
     }
 }
 
-fn said(error: data::Error) -> ComputeError {
+fn said(error: ps_data::Error) -> ComputeError {
     ComputeError(error.to_string())
 }

@@ -2,27 +2,27 @@
 
 use crate::compute::{Compute, ComputeOn};
 use crate::config::{Args, ModelArgs, Role};
-use crate::data::{load_stream, stream_files};
 use crate::made::Made;
 use crate::model::Models;
 use crate::pipe::{Pipe, Records, Taking};
-use crate::place::Place;
 use crate::program::UserProgram;
 use crate::show::Show;
 use crate::threads;
 use crate::train::alone::{self, AloneConfig};
 use crate::train::{
-    self, BuildModel, Counters, Preparing, Pulse, Share, Streams, WorkerConfig, Workload,
-    WorkloadKind,
+    self, BuildModel, Preparing, Share, Streams, WorkerConfig, Workload, WorkloadKind,
 };
 use anyhow::Context;
+use ps_cli::process::{EXIT_USAGE, Tasks};
+use ps_cli::training_args::variable;
+use ps_client::place::Place;
+use ps_client::{Counters, Pulse};
 use ps_core::{DataDescription, DataKind};
+use ps_data::{load_stream, stream_files};
 use ps_proto::v1;
 use ps_runtime::advertise::advertised;
 use ps_runtime::files::{Directory, FileStore};
 use ps_runtime::model_file;
-use ps_runtime::process::{EXIT_USAGE, Tasks};
-use ps_runtime::training_args::variable;
 use ps_runtime::transport;
 use ps_runtime::{Outside, Shutdown};
 use std::ffi::OsString;
@@ -38,7 +38,7 @@ pub fn main_with(models: Models, args: impl IntoIterator<Item = OsString>) -> Ex
 }
 
 fn main_of(models: Models, args: Vec<OsString>) -> ExitCode {
-    let args: Args = match ps_runtime::process::parse(args) {
+    let args: Args = match ps_cli::process::parse(args) {
         Ok(args) => args,
         Err(code) => return code,
     };
@@ -51,12 +51,9 @@ fn main_of(models: Models, args: Vec<OsString>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let process = args.process.clone();
-    ps_runtime::process::run(
-        "ps-worker",
-        &process,
-        Tasks::OneThread,
-        |outside, shutdown| async move { run(&models, args, outside, shutdown).await },
-    )
+    ps_cli::process::run("ps-worker", &process, Tasks::OneThread, |outside, shutdown| async move {
+        run(&models, args, outside, shutdown).await
+    })
 }
 
 /// Sets both of candle's pools: one that is left alone takes every core and spins.

@@ -1,11 +1,11 @@
 //! A program of the user's that does a worker's work: `ps-worker -- CMD ARGS...`.
 
 use crate::compute::ComputeError;
-use crate::place::Place;
 use crate::train::{Program, ProgramRun};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use ps_runtime::TrainingArgs;
+use ps_cli::TrainingArgs;
+use ps_client::place::Place;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;

@@ -1,9 +1,10 @@
 //! What a worker without a master shows of its run: progress for people, metrics for machines.
 
 use crate::compute::Evaluation;
+use crate::train::StepOutcome;
 use crate::train::alone::Observer;
-use crate::train::{Counters, StepOutcome};
 use indicatif::{ProgressBar, ProgressStyle};
+use ps_client::Counters;
 use ps_core::learning::{Losses, Verdict, Watch};
 use ps_core::progress::{Meter, Snapshot};
 use ps_core::settings::TrainingSettings;

@@ -17,8 +17,6 @@ use std::process::Command;
 
 use candle_core::Device;
 
-use crate::nn;
-
 /// Set by [`configure_threads`] to the process id, which starting over does not change, so that it
 /// never starts the program a third time; a child process that inherits it has another id.
 const MARKER: &str = "PS_THREADS_SET";
@@ -94,6 +92,6 @@ pub(crate) fn run<R: Send>(device: &Device, compute: impl FnOnce() -> R + Send) 
         return compute();
     }
     // The other thread must make its layers of the same.
-    let is_composed = nn::is_composed();
-    device.with_context(|| nn::composed_if(is_composed, compute))
+    let is_composed = ps_nn::is_composed();
+    device.with_context(|| ps_nn::composed_if(is_composed, compute))
 }

@@ -7,8 +7,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ps_data::{Dataset, Features, Samples};
 use ps_worker::compute::{Batch, Compute, Step};
-use ps_worker::data::{Dataset, Features, Samples};
 use ps_worker::device::{Device, DeviceChoice};
 use ps_worker::model::{CandleCompute, ComputeOptions, Models};
 

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex};
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use ps_core::TensorKind;
-use ps_worker::compute::{self, Begun, Compute, Coverage, Handover};
-use ps_worker::data::{Dataset, Features, Samples};
+use ps_core::coverage::Coverage;
+use ps_data::{Dataset, Features, Samples};
+use ps_nn::{Begun, Handover};
+use ps_nn::{Embedding, Linear, Phase, composed, cross_entropy};
+use ps_worker::compute::{self, Compute};
 use ps_worker::model::{
     Batch, CandleCompute, ComputeOptions, DataShape, Model, ModelOptions, Models, SeededStart,
 };
-use ps_worker::nn::{Embedding, Linear, Phase, composed, cross_entropy};
 
 /// With layers as they are on a processor, and as they are on a GPU.
 fn on_both(test: impl Fn()) {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{Module, ModuleT, VarBuilder, batch_norm, layer_norm, linear};
 use ps_core::permutation;
+use ps_data::{Dataset, Features, Samples, bundled_digits};
 use ps_worker::compute::{self, Compute};
-use ps_worker::data::{Dataset, Features, Samples, bundled_digits};
 use ps_worker::model::{
     Batch, CandleCompute, ComputeOptions, DataShape, Model, ModelError, ModelOptions, Models,
 };

@@ -2,10 +2,10 @@
 //!
 //! `bulk_speed [MIB] [ROUNDS]`; the medians count, and only beside others of the same run.
 
+use ps_client::{Client, ClientConfig, Gradient, Weights};
 use ps_core::TensorSpec;
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
 use ps_tests::loopback::{JOB, Server, model_of, outside};
-use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

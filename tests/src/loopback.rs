@@ -1,10 +1,12 @@
 //! One real server on a loopback port of this process, and bare calls to it.
 
 use bytes::Bytes;
+use ps_client::{Client, ClientConfig};
+use ps_core::correction::Correction;
 use ps_core::model_spec::ModelSpec;
-use ps_core::optimizer::{Correction, Optimizer};
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
 use ps_core::{Layout, TensorSpec};
+use ps_kernels::optimizer::Optimizer;
 use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_proto::v1::shard_control_client::ShardControlClient;
@@ -12,7 +14,6 @@ use ps_runtime::files::Files;
 use ps_runtime::shutdown::ShutdownTrigger;
 use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
 use ps_server::config::{Bounds, Config};
-use ps_worker::client::{Client, ClientConfig};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
+use ps_data::{Samples, bundled_digits};
 use ps_tests::process::{Process, alone, job_id};
-use ps_worker::data::{Samples, bundled_digits};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // The helpers are tests, too.
 
+use ps_client::{Gradient, Weights};
 use ps_core::model_spec::ModelSpec;
-use ps_core::wire::{Encoding, Wire};
+use ps_core::settings::Wire;
 use ps_core::{Layout, TensorKind, TensorSpec};
+use ps_kernels::encoding::Encoding;
 use ps_proto::v1;
 use ps_proto::v1::refused_chunk::Reason as Refused;
 use ps_tests::loopback::{JOB, Server, model, model_of, push};
-use ps_worker::client::{Gradient, Weights};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tonic::Code;

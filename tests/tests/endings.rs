@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // The helpers are tests, too.
 
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
 use ps_tests::sim::cluster::{LEASE, Outcome, Scenario};
 use ps_tests::sim::faults::{Event, Weather};
 use ps_tests::sim::ledger::Shape;

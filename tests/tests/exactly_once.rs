@@ -3,7 +3,8 @@
 //! The whole cluster over a simulated network that loses, delays and cuts, with workers that die and
 //! come back; every push of every life is checked element by element (see `sim::ledger`).
 
-use ps_core::wire::{Encoding, Wire};
+use ps_core::settings::Wire;
+use ps_kernels::encoding::Encoding;
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
 use ps_tests::sim::ledger::Shape;

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
+use ps_client::{Client, ClientConfig, Gradient, Weights};
 use ps_core::TensorSpec;
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_tests::loopback::{JOB, Server, bytes, model, model_of, outside, push};
-use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;

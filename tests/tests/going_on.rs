@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
 use ps_core::checkpoint::names;
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
 use ps_runtime::files::{FileStore, Memory};
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;

@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+use ps_client::{Client, ClientConfig, Gradient, Weights};
 use ps_core::TensorSpec;
+use ps_core::coverage::Coverage;
 use ps_core::limits::SMALL_PUSH_BYTES_MAX;
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
 use ps_runtime::{Connector, Lanes, Outside, Shutdown};
 use ps_server::config::Bounds;
 use ps_tests::loopback::{client_config, config, model_of};
 use ps_tests::sim::network;
-use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
-use ps_worker::compute::Coverage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

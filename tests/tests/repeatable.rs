@@ -4,7 +4,7 @@
 // Needs tokio's random numbers to be seeded: see .cargo/config.toml.
 #![cfg(tokio_unstable)]
 
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
 use ps_tests::sim::ledger::Shape;

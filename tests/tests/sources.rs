@@ -2,7 +2,7 @@
 //! because its owner is away, counted, and holds nobody.
 #![allow(clippy::unwrap_used)]
 
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
 use ps_tests::sim::cluster::Scenario;
 use ps_tests::sim::faults::{Event, Weather};
 use ps_tests::sim::ledger::Shape;

@@ -2,7 +2,7 @@
 //!
 //! In virtual time: a slow link or a cut one makes a worker slow or stuck to the microsecond.
 
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
 use ps_tests::sim::alone;
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::{Event, Weather};

@@ -4,17 +4,18 @@
 #![allow(clippy::unwrap_used)]
 
 use futures_util::StreamExt;
+use ps_client::{Gradient, Weights};
+use ps_core::coverage::Coverage;
 use ps_core::limits::{CHUNK_ELEMENTS_MAX, CONNECTION_WINDOW_BYTES};
 use ps_core::model_spec::ModelSpec;
-use ps_core::wire::{Encoding, Wire};
+use ps_core::settings::Wire;
 use ps_core::{TensorKind, TensorSpec};
+use ps_kernels::encoding::Encoding;
 use ps_proto::v1;
 use ps_proto::v1::push_pull_message::Kind;
 use ps_proto::v1::refused_chunk::Reason as Refused;
 use ps_server::config::Bounds;
 use ps_tests::loopback::{JOB, Server, bytes, model_of, push};
-use ps_worker::client::{Gradient, Weights};
-use ps_worker::compute::Coverage;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -57,7 +57,7 @@ fn checked(command: &Command, name: &str, value: &str) -> Result<(String, String
     let line = [command.get_name().to_owned(), format!("--{long}={value}")];
     match command.clone().try_get_matches_from(line) {
         Ok(_) => Ok((id, value.to_owned())),
-        Err(error) => Err(ps_runtime::process::Unparsed::Clap(Box::new(error)).to_string()),
+        Err(error) => Err(ps_cli::process::Unparsed::Clap(Box::new(error)).to_string()),
     }
 }
 

@@ -20,7 +20,7 @@ pub fn sentence(host: &str, ended: &Ended) -> Option<String> {
     let heading = match &ended.verdict {
         Ok(0 | 130 | 143) => return None,
         Ok(code) => format!("exit code {code}"),
-        Err(error) => ps_runtime::process::causes(error),
+        Err(error) => ps_cli::process::causes(error),
     };
     // What happened here first; what the master tells, which may be of another host, after it.
     let (mut here, mut told) = (Vec::new(), None);

@@ -1,8 +1,8 @@
 //! The options of `psrun train`. In a SageMaker job each is a hyperparameter of the same name.
 
 use clap::Args;
-use ps_runtime::TrainingArgs;
-use ps_runtime::process::ProcessArgs;
+use ps_cli::TrainingArgs;
+use ps_cli::process::ProcessArgs;
 use ps_worker::config::ModelArgs;
 use std::path::PathBuf;
 

@@ -15,8 +15,8 @@ use crate::orphans::Children;
 use crate::plan::{DEFAULT_JOB, Lead, Plan};
 use crate::{check, streams};
 use anyhow::Context;
+use ps_cli::process::{EXIT_USAGE, Tasks, Unparsed, parse_with};
 use ps_runtime::member::report_failure;
-use ps_runtime::process::{EXIT_USAGE, Tasks, Unparsed, parse_with};
 use ps_runtime::{Outside, Shutdown};
 use ps_worker::model::Models;
 use std::ffi::OsString;
@@ -227,7 +227,7 @@ impl Host {
     fn run(self) -> ExitCode {
         let process = self.args.process.clone();
         let this = Arc::new(self);
-        ps_runtime::process::run(
+        ps_cli::process::run(
             "psrun train",
             &process,
             Tasks::ThreadPerCore,

@@ -4,11 +4,12 @@
 
 use futures_util::Stream;
 use ps_core::checkpoint::{File, names};
+use ps_core::correction::Correction;
 use ps_core::master::Config as MachineConfig;
-use ps_core::optimizer::{Correction, Optimizer};
 use ps_core::schedule::{LearningRate, Schedule};
 use ps_core::settings::TrainingSettings;
 use ps_core::{DataDescription, Layout, TensorSpec};
+use ps_kernels::optimizer::Optimizer;
 use ps_master::Config;
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::{DataPlane, DataPlaneServer};
@@ -36,7 +37,7 @@ pub(crate) fn settings(passes: u64) -> TrainingSettings {
         passes,
         batch_size: 10,
         seed: 1,
-        wire: ps_core::wire::Wire::default(),
+        wire: ps_core::settings::Wire::default(),
         pipeline_depth: 0,
     }
 }

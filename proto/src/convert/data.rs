@@ -9,7 +9,7 @@ use ps_core::ids::{Clock, Epoch, Incarnation, PushId, Seq, ShardId, Version, Wor
 use ps_core::limits::{CHUNK_ELEMENTS_MAX, PIPELINE_DEPTH_MAX, WORKERS_MAX};
 use ps_core::span::Span;
 use ps_core::window::Acknowledgement;
-use ps_core::wire::Encoding;
+use ps_kernels::encoding::Encoding;
 
 /// Bytes of one element on the wire.
 pub const ELEMENT_BYTES: usize = size_of::<f32>();

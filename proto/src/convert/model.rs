@@ -3,15 +3,16 @@
 use super::Error;
 use super::data::encoding_or_f32;
 use crate::v1;
+use ps_core::correction::Correction;
 use ps_core::limits::{
     DIMENSIONS_MAX, MODEL_ELEMENTS_MAX, NAME_BYTES_MAX, SHARDS_MAX, TENSORS_MAX,
 };
 use ps_core::model_spec::ModelSpec;
-use ps_core::optimizer::{Correction, Optimizer, OptimizerKind};
 use ps_core::schedule::{LearningRate, Schedule};
 use ps_core::settings::TrainingSettings;
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
 use ps_core::{Layout, TensorKind, TensorSpec};
+use ps_kernels::optimizer::{Optimizer, OptimizerKind};
 
 impl From<&ModelSpec> for v1::ModelSpec {
     fn from(spec: &ModelSpec) -> Self {
@@ -126,7 +127,7 @@ impl TryFrom<v1::Optimizer> for Optimizer {
     type Error = Error;
 
     fn try_from(wire: v1::Optimizer) -> Result<Self, Error> {
-        let invalid = |error: ps_core::optimizer::Error| {
+        let invalid = |error: ps_kernels::optimizer::Error| {
             Error::invalid("Optimizer", "name", error, "an optimizer of this version")
         };
         let mut optimizer = Self::parse(&wire.name, None, None).map_err(invalid)?;
@@ -247,7 +248,7 @@ impl TryFrom<v1::TrainingSettings> for TrainingSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ps_core::wire::Encoding;
+    use ps_kernels::encoding::Encoding;
 
     fn settings(name: &str) -> TrainingSettings {
         TrainingSettings {
@@ -270,7 +271,7 @@ mod tests {
 
     #[test]
     fn settings_survive_the_wire() {
-        for name in ps_core::optimizer::NAMES {
+        for name in ps_kernels::optimizer::NAMES {
             let settings = settings(name);
             let wire = v1::TrainingSettings::from(&settings);
             assert_eq!(TrainingSettings::try_from(wire), Ok(settings));

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use parking_lot::Mutex;
 use ps_core::limits;
-use ps_core::wire::Encoding;
+use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::Room;
 use ps_proto::convert::data::ELEMENT_BYTES;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use super::buffers::Buffer;
 use crate::shard::Held;
 use http::{Extensions, Response};
 use ps_core::limits::PULL_CHUNKS_AHEAD_MAX;
-use ps_core::wire::Encoding;
+use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, Pieces};
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;

@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 use ps_core::chunk::{self, Outcome, Update};
 use ps_core::ids::Clock;
 use ps_core::window::{self, Acknowledgement, Window};
-use ps_core::{TensorKind, fence, span, wire};
+use ps_core::{TensorKind, fence, span};
+use ps_kernels::encoding;
 use ps_proto::bulk;
 use ps_proto::convert::data::PushStart;
 use std::sync::Arc;
@@ -68,7 +69,7 @@ pub enum Error {
         /// The chunk.
         index: u32,
         /// What does not fit.
-        error: wire::Error,
+        error: encoding::Error,
     },
     /// The push ended before all of its chunks came.
     #[error("push ended after {found} of {expected} chunks: send it again, whole")]
@@ -231,7 +232,7 @@ impl Push<'_> {
         room: &'a [u8],
         decoded: &'a mut Decoded,
     ) -> Result<&'a [u8], Error> {
-        let received = wire::Received {
+        let received = encoding::Received {
             encoding: self.start.encoding,
             values: sent.values.bytes(room),
             positions: sent.positions.bytes(room),
@@ -241,7 +242,7 @@ impl Push<'_> {
         }
         let (index, elements) = (sent.index, self.held.elements(sent.index as usize));
         if self.start.kind == TensorKind::State && !received.positions.is_empty() {
-            return Err(Error::Encoded { index, error: wire::Error::State });
+            return Err(Error::Encoded { index, error: encoding::Error::State });
         }
         let covered = match sent.spans.as_slice() {
             [] => elements,

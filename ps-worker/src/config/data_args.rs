@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 
-use crate::data::limits::STREAM_PATIENCE_S;
-use crate::data::{
+use ps_data::limits::STREAM_PATIENCE_S;
+use ps_data::{
     CONTEXT, DataSource, Format, LabelColumn, SHUFFLE_BUFFER, StreamFrom, StreamSource, Wrapper,
 };
 
@@ -19,10 +19,10 @@ pub struct DataArgs {
     /// How the data are written; auto looks at names and first bytes. text: any bytes, a sample is
     /// --context of them and its class the byte after them; without test files the last tenth of
     /// the samples is the test set.
-    #[arg(long, env = "PS_FORMAT", value_enum, default_value = "auto")]
+    #[arg(long, env = "PS_FORMAT", value_parser = ps_cli::choice::<Format>(), default_value = "auto")]
     pub format: Format,
     /// What is around each file: recordio for SageMaker's RecordWrapperType RecordIO.
-    #[arg(long, env = "PS_WRAPPER", value_enum, default_value = "none")]
+    #[arg(long, env = "PS_WRAPPER", value_parser = ps_cli::choice::<Wrapper>(), default_value = "none")]
     pub wrapper: Wrapper,
     /// The label's column in CSV: last, a number from 1, or a name in the header.
     #[arg(long, env = "PS_LABEL", default_value = "last", value_name = "COLUMN")]

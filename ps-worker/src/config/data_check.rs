@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::DataArgs;
-use crate::data::limits::{CLASSES_MAX, CONTEXT_MAX, SHUFFLE_SAMPLES_MAX};
-use crate::data::{Format, Wrapper};
+use ps_data::limits::{CLASSES_MAX, CONTEXT_MAX, SHUFFLE_SAMPLES_MAX};
+use ps_data::{Format, Wrapper};
 
 impl DataArgs {
     /// What contradicts itself, in one sentence.

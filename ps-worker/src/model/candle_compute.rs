@@ -9,10 +9,11 @@ use ps_core::Layout;
 use super::{
     Batch, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, Passes, SeededStart,
 };
-use crate::compute::{self, Compute, ComputeError, Evaluation, Handover};
-use crate::data::{Dataset, Samples};
-use crate::nn::Phase;
+use crate::compute::{self, Compute, ComputeError, Evaluation};
 use crate::threads;
+use ps_data::{Dataset, Samples};
+use ps_nn::Handover;
+use ps_nn::Phase;
 
 /// Samples in one batch of an evaluation: enough for the matrix products to run at full speed, and
 /// about as many as a step has, since candle keeps what a way back would need here, too.

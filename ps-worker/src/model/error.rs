@@ -88,7 +88,7 @@ pub enum ModelError {
     #[error(
         "no gradient for the variable `{0}` in the first step: it would never be trained. Does the \
          loss depend on it? Some of candle's layers (LayerNorm with bias, RmsNorm, \
-         softmax_last_dim, rope) cut the gradient off; use those of ps_worker::nn"
+         softmax_last_dim, rope) cut the gradient off; use those of ps_nn"
     )]
     NoGradient(String),
     /// A model that uses its variables otherwise than in its first step.
@@ -102,7 +102,7 @@ pub enum ModelError {
     NoCollector,
     /// Data that the model cannot be trained on; boxed, because it is large.
     #[error(transparent)]
-    Data(Box<crate::data::Error>),
+    Data(Box<ps_data::Error>),
 }
 
 impl ModelError {
@@ -123,8 +123,8 @@ fn plain(mut error: candle_core::Error) -> candle_core::Error {
     error
 }
 
-impl From<crate::data::Error> for ModelError {
-    fn from(error: crate::data::Error) -> Self {
+impl From<ps_data::Error> for ModelError {
+    fn from(error: ps_data::Error) -> Self {
         Self::Data(Box::new(error))
     }
 }

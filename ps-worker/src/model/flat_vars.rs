@@ -16,7 +16,7 @@ use candle_nn::VarMap;
 use ps_core::{Layout, TensorKind, TensorSpec};
 
 use super::ModelError;
-use crate::nn::floats;
+use ps_nn::floats;
 
 /// A gradient in layout order.
 #[derive(Clone, Debug, PartialEq)]

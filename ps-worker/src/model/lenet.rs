@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{Batch, BatchScore, DataShape, Model, ModelOptions, classified};
-use crate::nn::{Conv2d, Conv2dConfig, Linear, cross_entropy};
+use ps_nn::{Conv2d, Conv2dConfig, Linear, cross_entropy};
 
 /// Two convolutions 5x5, each with ReLU and the largest of every 2x2, and two fully connected layers.
 /// Options: `channels`, of the convolutions, `32,64`; `hidden`, width of the first fully connected

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{Batch, BatchScore, DataShape, Model, ModelOptions, classified};
-use crate::nn::{Linear, cross_entropy};
+use ps_nn::{Linear, cross_entropy};
 
 /// Widths of the hidden layers unless the option `hidden` says otherwise.
 const HIDDEN_WIDTHS: [usize; 2] = [512, 512];

@@ -43,7 +43,6 @@ mod lenet;
 mod mlp;
 mod options;
 mod passes;
-mod random;
 mod registry;
 mod resnet;
 mod seeded_start;
@@ -62,7 +61,7 @@ use passes::Passes;
 pub use registry::{Models, Unknown};
 pub use seeded_start::SeededStart;
 
-use crate::nn::{self, Phase};
+use ps_nn::Phase;
 
 /// What a model must know of the data to be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +129,7 @@ pub struct BatchScore {
 /// `rope`): a variable that gets none in the first step is an error that names it; and of
 /// `max_pool2d`, whose gradient is wrong. Variables that the model itself changes are refused in the
 /// first step unless they are called `running_mean` or `running_var`: those are state, see
-/// [`nn::BatchNorm`].
+/// [`ps_nn::BatchNorm`].
 pub trait Model: Send + 'static {
     /// Builds the model; every variable it asks `vars` for, by name, is trained.
     ///
@@ -160,7 +159,7 @@ pub trait Model: Send + 'static {
 /// # Errors
 /// Outputs of another shape.
 pub fn classified(logits: &Tensor, batch: &Batch) -> Result<BatchScore> {
-    let loss = scalar(&nn::cross_entropy(logits, &batch.labels)?)?;
+    let loss = scalar(&ps_nn::cross_entropy(logits, &batch.labels)?)?;
     let right = logits.argmax(D::Minus1)?.eq(&batch.labels)?;
     let correct = right.to_dtype(DType::U32)?.sum_all()?.to_scalar::<u32>()?;
     Ok(BatchScore { loss, correct: Some(u64::from(correct)) })

@@ -4,8 +4,9 @@ use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 
 use super::{Batch, FlatVars, Model, ModelError, scalar};
-use crate::compute::{Begun, Coverage, Handover};
-use crate::nn::{Collector, Downloads, Finish};
+use ps_core::coverage::Coverage;
+use ps_nn::{Begun, Handover};
+use ps_nn::{Collector, Downloads, Finish};
 
 /// What the first step has shown of a model.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{Batch, BatchScore, DataShape, Model, ModelOptions, classified};
-use crate::nn::{Activation, BatchNorm, Conv2d, Conv2dConfig, Linear, Phase, cross_entropy};
+use ps_nn::{Activation, BatchNorm, Conv2d, Conv2dConfig, Linear, Phase, cross_entropy};
 
 /// What keeps a batch norm's scale finite.
 const EPSILON: f64 = 1e-5;

@@ -8,8 +8,8 @@ use candle_nn::init::NormalOrUniform;
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder, VarMap};
 
-use super::random::Random;
 use ps_core::limits::MODEL_ELEMENTS_MAX;
+use ps_core::random::Random;
 
 /// Makes variables whose start values depend on the seed, the variable's name, its shape and the
 /// distribution that the model asks for: not on the order in which the model asks, nor the machine.

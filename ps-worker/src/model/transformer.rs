@@ -4,7 +4,7 @@ use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{Batch, BatchScore, DataShape, Model, ModelOptions, scalar};
-use crate::nn::{
+use ps_nn::{
     Activation, CausalSelfAttention, Dropout, Embedding, LayerNorm, Linear, cross_entropy,
 };
 

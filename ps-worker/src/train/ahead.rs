@@ -1,10 +1,10 @@
 //! Batches of own samples, made on a thread of their own before the steps that compute on them.
 
 use super::Error;
-use super::workload::ServedSamples;
 use crate::compute::{Batch, ComputeError};
-use crate::data::Shift;
-use crate::data::limits::BATCHES_AHEAD_MAX;
+use ps_data::SampleSet;
+use ps_data::Shift;
+use ps_data::limits::BATCHES_AHEAD_MAX;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -18,7 +18,7 @@ pub(super) struct Ahead {
 impl Ahead {
     /// Begins to make these batches of samples.
     pub(super) fn start(
-        samples: Arc<dyn ServedSamples>,
+        samples: Arc<dyn SampleSet>,
         shift: Option<Shift>,
         numbers: Vec<Vec<u64>>,
     ) -> Self {
@@ -56,11 +56,7 @@ impl Ahead {
     }
 }
 
-fn make(
-    samples: &dyn ServedSamples,
-    shift: Option<&Shift>,
-    numbers: &[u64],
-) -> Result<Batch, Error> {
+fn make(samples: &dyn SampleSet, shift: Option<&Shift>, numbers: &[u64]) -> Result<Batch, Error> {
     let (mut features, labels) = samples.gather(numbers).map_err(ComputeError)?;
     if let Some(shift) = shift {
         shift.apply(numbers, &mut features);
@@ -71,7 +67,7 @@ fn make(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Draw;
+    use ps_data::Draw;
     use std::collections::{BTreeMap, BTreeSet};
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, Instant};
@@ -82,7 +78,7 @@ mod tests {
         gathered: AtomicU64,
     }
 
-    impl ServedSamples for Numbered {
+    impl SampleSet for Numbered {
         fn count(&self) -> u64 {
             u64::MAX
         }
@@ -144,7 +140,7 @@ mod tests {
     /// Every sample is the same image.
     struct Images;
 
-    impl ServedSamples for Images {
+    impl SampleSet for Images {
         fn count(&self) -> u64 {
             u64::MAX
         }

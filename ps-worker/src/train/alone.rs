@@ -2,16 +2,16 @@
 //!
 //! The first worker's init creates the shards; worker 0 writes the model at its end.
 
-use super::alive::{Pulse, stay_alive};
 use super::batches::Batches;
-use super::{Counters, Error, Preparing, Trainer};
-use crate::client::{Client, ClientConfig, discover};
+use super::{Error, Preparing, Trainer};
 use crate::compute::{Compute, ComputeOn, Evaluation};
-use crate::data::Draw;
 use futures_util::future::LocalBoxFuture;
+use ps_client::{Client, ClientConfig, discover};
+use ps_client::{Counters, Pulse, stay_alive};
 use ps_core::ids::{Epoch, Incarnation};
 use ps_core::permutation::permutation;
 use ps_core::settings::TrainingSettings;
+use ps_data::Draw;
 use ps_runtime::{Outside, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;

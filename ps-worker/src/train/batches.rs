@@ -5,7 +5,7 @@ use super::ahead::Ahead;
 use super::served::Served;
 use super::workload::{Preparing, Stream};
 use crate::compute::Batch;
-use crate::data::Draw;
+use ps_data::Draw;
 
 /// The batches of one lease, one after another.
 pub(super) enum Batches {

@@ -8,7 +8,7 @@ use super::trainer::FINISH_STEP;
 use super::workload::{ProgramRun, StreamPass};
 use super::{Error, StepOutcome};
 use crate::compute::ComputeError;
-use crate::data::Draw;
+use ps_data::Draw;
 use ps_proto::v1;
 use ps_runtime::link::{Link, Patience};
 use std::sync::Arc;

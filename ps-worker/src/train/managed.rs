@@ -6,7 +6,7 @@ use super::order::Orders;
 use super::trainer::Trainer;
 use super::workload::Workload;
 use super::{Counters, Error, WorkerConfig};
-use crate::client::{self, Client, ClientConfig};
+use ps_client::{Client, ClientConfig};
 use ps_core::settings::TrainingSettings;
 use ps_core::{DataDescription, DataKind};
 use ps_proto::v1;
@@ -135,7 +135,7 @@ impl Life {
             end = word.ended() => end,
             code = signalled => return Ok(Some(code)),
             error = self.work() => match error {
-                Error::Client(client::Error::Superseded { .. })
+                Error::Client(ps_client::Error::Superseded { .. })
                 | Error::Member(member::Error::Expired) => End::Expired,
                 // The master knows nothing of a model that cannot be computed.
                 error @ Error::Compute(_) => return Err(error),

@@ -1,34 +1,27 @@
 //! Training: where the client of the servers and the model meet.
 
 mod ahead;
-mod alive;
 pub mod alone;
 mod batches;
-mod buffers;
-mod counters;
 mod heart;
 mod kept;
 mod lease;
 mod managed;
 mod order;
-mod pipeline;
 mod served;
 mod share;
 mod trainer;
 mod workload;
 
-pub use alive::Pulse;
-pub(crate) use alive::stay_alive;
-pub use counters::Counters;
 pub use trainer::{StepOutcome, Trainer};
 pub use workload::{
-    BuildModel, Preparing, Program, ProgramRun, ServedSamples, Share, Stream, StreamPass, Streams,
-    Workload, WorkloadKind,
+    BuildModel, Preparing, Program, ProgramRun, Share, Stream, StreamPass, Streams, Workload,
+    WorkloadKind,
 };
 
-use crate::client;
 use crate::compute::{ComputeError, ComputeOn};
 use futures_util::future::LocalBoxFuture;
+use ps_client::Counters;
 use ps_proto::v1;
 use ps_runtime::member;
 use ps_runtime::{Outside, Shutdown};
@@ -43,7 +36,7 @@ pub enum Error {
     Compute(#[from] ComputeError),
     /// The servers.
     #[error(transparent)]
-    Client(#[from] client::Error),
+    Client(#[from] ps_client::Error),
     /// The master.
     #[error(transparent)]
     Member(#[from] member::Error),

@@ -2,8 +2,8 @@
 
 use super::Error;
 use crate::compute::{Batch, ComputeError};
-use crate::data::Shift;
 use ps_core::limits::{MESSAGE_BYTES_MAX, SAMPLES_PER_READ_MAX};
+use ps_data::Shift;
 use ps_proto::v1;
 use ps_proto::v1::samples_client::SamplesClient;
 use ps_runtime::link::{Link, Patience};
@@ -137,9 +137,10 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::super::share;
-    use super::super::workload::{ServedSamples, Share};
+    use super::super::workload::Share;
     use super::*;
-    use crate::data::Draw;
+    use ps_data::Draw;
+    use ps_data::SampleSet;
     use ps_runtime::clock::SystemClock;
     use ps_runtime::transport::{self, Connector};
     use std::time::Duration;
@@ -147,7 +148,7 @@ mod tests {
     /// Sample n is an image of 2 x 2 pixels that are all n.
     struct Images;
 
-    impl ServedSamples for Images {
+    impl SampleSet for Images {
         fn count(&self) -> u64 {
             100
         }

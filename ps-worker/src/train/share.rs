@@ -1,10 +1,11 @@
 //! The evaluator's own training samples, for workers to train on.
 
 use super::Error;
-use super::workload::{ServedSamples, Share};
+use super::workload::Share;
 use bytes::Bytes;
 use futures_util::stream;
 use ps_core::limits::{CONTROL_MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES, SAMPLES_PER_READ_MAX};
+use ps_data::SampleSet;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::samples_server::{Samples, SamplesServer};
@@ -30,7 +31,7 @@ pub(super) async fn serve(job: &str, share: Share) -> Error {
 
 struct Service {
     job: String,
-    samples: Arc<dyn ServedSamples>,
+    samples: Arc<dyn SampleSet>,
 }
 
 #[tonic::async_trait]
@@ -68,7 +69,7 @@ impl Samples for Service {
 
 /// The parts of an answer, each made when it is sent: no more than one message is in memory.
 struct Parts {
-    samples: Arc<dyn ServedSamples>,
+    samples: Arc<dyn SampleSet>,
     numbers: VecDeque<u32>,
     /// Samples that are gathered at once.
     at_once: usize,
@@ -77,7 +78,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(samples: Arc<dyn ServedSamples>, numbers: Vec<u32>) -> Self {
+    fn new(samples: Arc<dyn SampleSet>, numbers: Vec<u32>) -> Self {
         let sample_bytes = samples.inputs().saturating_mul(size_of::<f32>()).max(1);
         let at_once = (MESSAGE_PAYLOAD_BYTES / sample_bytes).max(1);
         Self { samples, numbers: numbers.into(), at_once, rest: Bytes::new() }
@@ -121,7 +122,7 @@ mod tests {
         inputs: usize,
     }
 
-    impl ServedSamples for Counted {
+    impl SampleSet for Counted {
         fn count(&self) -> u64 {
             self.count
         }

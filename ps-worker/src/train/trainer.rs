@@ -3,12 +3,12 @@
 mod exchange;
 mod filling;
 
-use super::buffers::Buffers;
-use super::pipeline::Pipeline;
 use super::{Counters, Error};
-use crate::client::{Client, PushReport, Spare, Weights};
 use crate::compute::{Batch, Compute, ComputeError, ComputeOn, Evaluation};
 use filling::{Filling, Started};
+use ps_client::buffers::Buffers;
+use ps_client::pipeline::Pipeline;
+use ps_client::{Client, PushReport, Spare, Weights};
 use ps_core::Layout;
 use ps_core::ids::Clock;
 use ps_core::limits::PIPELINE_DEPTH_MAX;

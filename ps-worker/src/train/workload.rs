@@ -1,10 +1,10 @@
 //! What a member brings to a job: data, and what is done with them.
 
 use crate::compute::{Batch, Compute, ComputeError};
-use crate::data::{Draw, Shift};
 use futures_util::future::BoxFuture;
 use ps_core::DataDescription;
 use ps_core::settings::TrainingSettings;
+use ps_data::{Draw, SampleSet, Shift};
 use ps_proto::v1;
 use ps_runtime::Incoming;
 use std::sync::Arc;
@@ -113,7 +113,7 @@ pub struct Share {
     /// Where workers connect to.
     pub incoming: Incoming,
     /// The samples.
-    pub samples: Arc<dyn ServedSamples>,
+    pub samples: Arc<dyn SampleSet>,
 }
 
 /// How batches are made of samples by their numbers.
@@ -121,7 +121,7 @@ pub struct Share {
 pub struct Preparing {
     /// The training samples of this process, to be gathered while the model computes; `None` where
     /// the numbers are all that the model wants, as in a simulation.
-    pub samples: Option<Arc<dyn ServedSamples>>,
+    pub samples: Option<Arc<dyn SampleSet>>,
     /// Pixels by which images are moved at the most, own ones as well as those that others serve;
     /// samples by their numbers alone are left to the model.
     pub shift: usize,
@@ -143,24 +143,4 @@ impl std::fmt::Debug for Preparing {
         let samples = self.samples.as_ref().map(|samples| samples.count());
         to.debug_struct("Preparing").field("samples", &samples).field("shift", &self.shift).finish()
     }
-}
-
-/// Samples by their numbers, to train on here or to be sent.
-pub trait ServedSamples: Send + Sync {
-    /// How many there are.
-    fn count(&self) -> u64;
-
-    /// Shape of one sample; its product is not 0 where there is any.
-    fn shape(&self) -> &[usize];
-
-    /// Inputs of one sample.
-    fn inputs(&self) -> usize {
-        self.shape().iter().product()
-    }
-
-    /// Features, sample after sample, and labels.
-    ///
-    /// # Errors
-    /// There is no such sample.
-    fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String>;
 }

@@ -1,7 +1,9 @@
 //! A model whose passes are timed.
 
 use ps_core::Layout;
-use ps_worker::compute::{Batch, Begun, Compute, ComputeError, Coverage, Evaluation, Handover};
+use ps_core::coverage::Coverage;
+use ps_nn::{Begun, Handover};
+use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation};
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -2,18 +2,20 @@
 
 use super::timed::{Timed, Times};
 use anyhow::Context;
+use ps_cli::TrainingArgs;
+use ps_client::Counters;
+use ps_client::{Client, ClientConfig};
 use ps_core::settings::TrainingSettings;
-use ps_core::wire::Wire;
-use ps_runtime::{Connector, Lanes, Shutdown, TrainingArgs, transport};
+use ps_core::settings::Wire;
+use ps_data::{Dataset, Features, Samples};
+use ps_runtime::{Connector, Lanes, Shutdown, transport};
 use ps_server::config::{Bounds, Config};
 use ps_tests::loopback;
-use ps_worker::client::{Client, ClientConfig};
 use ps_worker::compute::{Batch, Compute, ComputeOn};
-use ps_worker::data::{Dataset, Features, Samples};
 use ps_worker::device::DeviceChoice;
 use ps_worker::model::{CandleCompute, ComputeOptions, ModelOptions, Models};
 use ps_worker::threads;
-use ps_worker::train::{Counters, Trainer};
+use ps_worker::train::Trainer;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -158,7 +160,7 @@ pub(crate) fn with_server(model: &str, depth: &str, address: &str) -> anyhow::Re
     )
 }
 
-/// What a worker's tasks run on: `ps_runtime::process::Tasks::OneThread`.
+/// What a worker's tasks run on: `ps_cli::process::Tasks::OneThread`.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

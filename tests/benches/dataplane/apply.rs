@@ -4,7 +4,8 @@
 use super::report::{self, Samples};
 use ps_core::TensorKind;
 use ps_core::chunk::{Chunk, ELEMENTS_MAX, Spare, Update};
-use ps_core::optimizer::{Correction, Optimizer};
+use ps_core::correction::Correction;
+use ps_kernels::optimizer::Optimizer;
 use std::hint::black_box;
 use std::time::Instant;
 

@@ -74,7 +74,7 @@ fn run(words: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a worker's tasks run on: `ps_runtime::process::Tasks::OneThread`.
+/// What a worker's tasks run on: `ps_cli::process::Tasks::OneThread`.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

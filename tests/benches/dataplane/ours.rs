@@ -2,14 +2,15 @@
 
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use ps_client::{Client, ClientConfig, Gradient, Weights};
+use ps_core::correction::Correction;
 use ps_core::model_spec::ModelSpec;
-use ps_core::optimizer::{Correction, Optimizer};
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
 use ps_core::{Layout, TensorSpec};
+use ps_kernels::optimizer::Optimizer;
 use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
 use ps_server::config::{Bounds, Config};
 use ps_tests::loopback;
-use ps_worker::client::{Client, ClientConfig, Gradient, Weights};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(crate) fn outside(connector: Connector) -> Outside {
 /// Serves one shard on a free port of this address, printed, until it is killed.
 pub(crate) fn serve(shard: &str, listen: &str) -> anyhow::Result<()> {
     let shard = shard.parse()?;
-    // As `ps_runtime::process::run` makes it.
+    // As `ps_cli::process::run` makes it.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (incoming, address) = transport::listen(&format!("{listen}:0")).await?;

@@ -5,7 +5,8 @@
 use super::ours::Ours;
 use super::raw::{self, Greedy, Operation};
 use anyhow::{Context, bail, ensure};
-use ps_core::wire::{Encoding, Wire};
+use ps_core::settings::Wire;
+use ps_kernels::encoding::Encoding;
 use ps_runtime::Connector;
 use std::io::Write;
 use std::time::Instant;

@@ -3,13 +3,14 @@
 use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario, lock};
 use super::ledger::Ledger;
 use super::network;
-use ps_core::wire::Wire;
+use ps_client::{Client, ClientConfig, Weights};
+use ps_client::{Counters, Pulse};
+use ps_core::settings::Wire;
 use ps_runtime::{Lanes, Shutdown};
 use ps_server::config::Config as ServerConfig;
-use ps_worker::client::{Client, ClientConfig, Weights};
 use ps_worker::compute::{ComputeOn, Evaluation};
 use ps_worker::train::alone::{self, AloneConfig, Observer};
-use ps_worker::train::{Counters, Preparing, Pulse, StepOutcome};
+use ps_worker::train::{Preparing, StepOutcome};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

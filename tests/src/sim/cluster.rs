@@ -2,10 +2,11 @@
 
 use super::faults::{self, Event, Weather};
 use super::ledger::{Ledger, Shape};
-use ps_core::optimizer::{Correction, Optimizer};
+use ps_core::correction::Correction;
 use ps_core::schedule::LearningRate;
 use ps_core::settings::TrainingSettings;
-use ps_core::wire::Wire;
+use ps_core::settings::Wire;
+use ps_kernels::optimizer::Optimizer;
 use ps_server::config::{Bounds, Config as ServerConfig};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -7,10 +7,11 @@
 //! that a push is computed from show in the same way which pushes they are made of, and so how far
 //! behind they are.
 
+use ps_client::Counters;
 use ps_core::ids::Clock;
 use ps_core::{Layout, TensorSpec};
-use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation, Handover, Step};
-use ps_worker::train::Counters;
+use ps_nn::Handover;
+use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation, Step};
 use std::sync::{Arc, Mutex};
 
 /// What is known of one push.

@@ -4,11 +4,11 @@ use super::cluster::{Scenario, lock};
 use super::network;
 use futures_util::future::BoxFuture;
 use ps_core::{DataDescription, DataKind, Layout};
+use ps_data::SampleSet;
+use ps_nn::Handover;
 use ps_proto::v1;
-use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation, Handover};
-use ps_worker::train::{
-    Preparing, ServedSamples, Share, Stream, StreamPass, Streams, Workload, WorkloadKind,
-};
+use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation};
+use ps_worker::train::{Preparing, Share, Stream, StreamPass, Streams, Workload, WorkloadKind};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -115,7 +115,7 @@ fn values(numbers: impl Iterator<Item = u64>) -> (Vec<f32>, Vec<u32>) {
     numbers.map(|number| (number as f32, (number % 2) as u32)).unzip()
 }
 
-impl ServedSamples for Numbered {
+impl SampleSet for Numbered {
     fn count(&self) -> u64 {
         self.0
     }

@@ -2,9 +2,9 @@
 //! are fresh, brought by an earlier exchange, or pulled (docs/adr/0009-pipelining.md).
 
 use super::{Started, StepOutcome, Trainer};
-use crate::client::Weights;
 use crate::train::Error;
-use crate::train::pipeline::{Exchanged, Sent, Waiting};
+use ps_client::Weights;
+use ps_client::pipeline::{Exchanged, Sent, Waiting};
 
 impl Trainer {
     /// Begins to send a step's gradient, and asks for the weights of the step that comes `depth`

@@ -1,8 +1,8 @@
 //! A gradient that is filled on the thread that computes it, while its parts leave on others.
 
-use crate::client::{Gradient, Spare, Weights};
-use crate::compute::{Begun, Handover};
+use ps_client::{Gradient, Spare, Weights};
 use ps_core::Layout;
+use ps_nn::{Begun, Handover};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 

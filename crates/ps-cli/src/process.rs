@@ -1,0 +1,231 @@
+//! What every `main` does: parse, log, run, exit with the right code.
+
+use crate::config_file;
+use clap::{ArgMatches, Args, Parser};
+use ps_runtime::{Connector, Outside, Shutdown, Signal, SystemClock};
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Bad usage, as in sysexits.h; clap's own 2 means something else to shells.
+pub const EXIT_USAGE: u8 = 64;
+
+/// Options that every role has.
+#[derive(Args, Clone, Debug)]
+pub struct ProcessArgs {
+    /// Names the job; a process of another job is refused.
+    #[arg(long, env = "PS_JOB_ID", default_value = "default")]
+    pub job_id: String,
+    /// How much is written to stderr: error, warn, info, debug or trace.
+    #[arg(long, env = "PS_LOG", default_value = "info")]
+    pub log: LevelFilter,
+    /// TOML file with options by their long names; flags and PS_* variables win over it.
+    #[arg(long, env = "PS_CONFIG", value_name = "FILE")]
+    pub config: Option<std::path::PathBuf>,
+    /// Leave when standard input ends: set by a parent that must not leave orphans.
+    #[arg(long, hide = true)]
+    pub exit_with_parent: bool,
+    /// Whether the log is never coloured, also on a terminal: a container's may be one that nobody
+    /// sees.
+    #[arg(skip)]
+    pub plain: bool,
+}
+
+/// Parses the command line of a program: flags over environment over file over defaults.
+///
+/// # Errors
+/// The exit code to leave with; the message was printed.
+pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<A, ExitCode> {
+    parse_with(args, Ok).map_err(|unparsed| unparsed.print())
+}
+
+/// Why a command line was not parsed.
+#[derive(Debug)]
+pub enum Unparsed {
+    /// What clap says: a mistake, or the answer to `--help`.
+    Clap(Box<clap::Error>),
+    /// What the configuration file or the caller finds wrong.
+    Other(String),
+}
+
+impl Unparsed {
+    /// Prints it where it belongs; the exit code to leave with.
+    pub fn print(&self) -> ExitCode {
+        match self {
+            Unparsed::Clap(error) => {
+                let _ = error.print();
+            }
+            Unparsed::Other(message) => eprintln!("error: {message}"),
+        }
+        ExitCode::from(self.exit_code())
+    }
+
+    /// 0 for `--help` and `--version`, which are answers, not errors.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Unparsed::Clap(error) if !error.use_stderr() => 0,
+            _ => EXIT_USAGE,
+        }
+    }
+}
+
+impl std::fmt::Display for Unparsed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // Its first paragraph; what follows is usage for people at a terminal.
+            Unparsed::Clap(error) => {
+                let text = error.to_string();
+                let first = text.split("\n\n").next().unwrap_or_default().trim();
+                f.write_str(first.strip_prefix("error: ").unwrap_or(first))
+            }
+            Unparsed::Other(message) => f.write_str(message),
+        }
+    }
+}
+
+/// As [`parse`], but nothing is printed, and `prepare` may change the command before it is used:
+/// defaults that it sets win over the configuration file's and lose against flags and environment.
+///
+/// # Errors
+/// The command line, the file or `prepare` is wrong, or help was asked for.
+pub fn parse_with<A: Parser>(
+    args: impl IntoIterator<Item = OsString>,
+    prepare: impl FnOnce(clap::Command) -> Result<clap::Command, String>,
+) -> Result<A, Unparsed> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let command = config_file::apply(A::command(), &args).and_then(prepare);
+    let command = command.map_err(Unparsed::Other)?;
+    let matches: Result<ArgMatches, _> = command.try_get_matches_from(args);
+    let parsed = matches.and_then(|matches| A::from_arg_matches(&matches));
+    parsed.map_err(|error| Unparsed::Clap(Box::new(error)))
+}
+
+/// What runs a role's tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tasks {
+    /// One thread, so that what a transfer wakes need not wake another thread first: for a worker,
+    /// whose computation has threads of its own.
+    OneThread,
+    /// A thread for each core: for what writes files beside its calls.
+    ThreadPerCore,
+}
+
+/// Runs a role in a tokio runtime with logging, signals and the real outside.
+///
+/// The role gets an [`Outside`] and a [`Shutdown`], and returns what the process exits with.
+pub fn run<F, R>(name: &str, process: &ProcessArgs, tasks: Tasks, role: F) -> ExitCode
+where
+    F: FnOnce(Outside, Shutdown) -> R,
+    R: Future<Output = anyhow::Result<u8>>,
+{
+    start_logging(process.log, process.plain);
+    let mut runtime = match tasks {
+        Tasks::OneThread => tokio::runtime::Builder::new_current_thread(),
+        Tasks::ThreadPerCore => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: {name}: starting the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        let shutdown = signals(process.exit_with_parent)?;
+        role(outside(), shutdown).await
+    });
+    // Nothing that still runs in the background may hold the process.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {name}: {}", causes(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error with its causes, each said once: many errors already name their cause themselves.
+pub fn causes(error: &anyhow::Error) -> String {
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |text, cause| {
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
+}
+
+/// The real world.
+fn outside() -> Outside {
+    Outside {
+        connector: Connector::local_first(),
+        clock: SystemClock::start(),
+        seed: rand::random(),
+        // Whoever read them may be gone: that must not end training, as a panic would.
+        metrics: Arc::new(|line| {
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }),
+    }
+}
+
+/// Listens for Ctrl-C and SIGTERM, and for the parent's end when asked to.
+fn signals(exit_with_parent: bool) -> anyhow::Result<Shutdown> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (trigger, shutdown) = Shutdown::new();
+    let trigger = Arc::new(trigger);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let on_signal = trigger.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                biased;
+                _ = interrupt.recv() => on_signal.trigger(Signal::Interrupt),
+                _ = terminate.recv() => on_signal.trigger(Signal::Terminate),
+            }
+        }
+    });
+    if exit_with_parent {
+        // A thread of its own: it blocks until the parent is gone, and must not hold the runtime.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            trigger.trigger(Signal::Terminate);
+        });
+    }
+    Ok(shutdown)
+}
+
+/// Logs to stderr: plain lines, coloured on a terminal unless they must not be.
+fn start_logging(level: LevelFilter, plain: bool) {
+    use std::io::IsTerminal;
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(!plain && std::io::stderr().is_terminal())
+        // Nobody may read them any more, and saying so there would be a panic.
+        .log_internal_errors(false)
+        .with_target(false)
+        .with_timer(tracing_subscriber::fmt::time::uptime())
+        .with_filter(level);
+    // A second call in one process (tests) keeps the first subscriber.
+    let _ = tracing_subscriber::registry().with(layer).with(ours_only()).try_init();
+}
+
+/// Libraries below us speak only when something is wrong.
+fn ours_only() -> tracing_subscriber::filter::Targets {
+    tracing_subscriber::filter::Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_targets(["ps_", "psrun"].map(|target| (target, LevelFilter::TRACE)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let named = anyhow!("disk full").context("saving x: disk full");
+        assert_eq!(causes(&named), "saving x: disk full");
+        assert_eq!(causes(&anyhow!("disk full").context("saving x")), "saving x: disk full");
+    }
+}

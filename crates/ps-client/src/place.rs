@@ -1,0 +1,143 @@
+//! A worker's place in a job, as environment variables: what a program that `ps-worker -- CMD`
+//! starts is told, and how a program of the user's reads it.
+
+use ps_core::ids::{Epoch, Incarnation, WorkerId};
+use std::str::FromStr;
+
+/// A worker's place in a job with a master, where somebody else speaks to the master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The job (`PS_JOB_ID`).
+    pub job: String,
+    /// Address of shard i at position i (`PS_SERVER_ADDRESSES`, joined by commas).
+    pub servers: Vec<String>,
+    /// Which of the workers it is (`PS_WORKER_INDEX`).
+    pub worker: WorkerId,
+    /// How many workers the job has (`PS_WORKERS`).
+    pub workers: u32,
+    /// In which of its lives the worker is (`PS_INCARNATION`).
+    pub incarnation: Incarnation,
+    /// The epoch of the shard map (`PS_EPOCH`).
+    pub epoch: Epoch,
+}
+
+/// Why the variables say nothing that can be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// One is missing.
+    #[error("environment variable {0}: it is not set; `ps-worker -- CMD` sets it for its program")]
+    Missing(&'static str),
+    /// How to train makes no sense.
+    #[error("environment variables PS_*: {0}")]
+    Settings(String),
+    /// One has a value that it cannot have.
+    #[error("environment variable {name}: found `{found}`, expected {expected}")]
+    Invalid {
+        /// Which.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+}
+
+const JOB: &str = "PS_JOB_ID";
+const SERVERS: &str = "PS_SERVER_ADDRESSES";
+const WORKER: &str = "PS_WORKER_INDEX";
+const WORKERS: &str = "PS_WORKERS";
+/// The variable whose presence says that there is a place.
+pub const INCARNATION: &str = "PS_INCARNATION";
+const EPOCH: &str = "PS_EPOCH";
+
+impl Place {
+    /// The place of this process; `None` when nobody has given it one.
+    ///
+    /// # Errors
+    /// A part of it is missing or no number.
+    pub fn from_env() -> Result<Option<Self>, Error> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    /// As [`Self::from_env`], from any variables.
+    ///
+    /// # Errors
+    /// A part of it is missing or no number.
+    pub fn from_variables(
+        variable: impl Fn(&'static str) -> Option<String>,
+    ) -> Result<Option<Self>, Error> {
+        if variable(INCARNATION).is_none() {
+            return Ok(None);
+        }
+        let servers = variable(SERVERS).ok_or(Error::Missing(SERVERS))?;
+        Ok(Some(Self {
+            job: variable(JOB).ok_or(Error::Missing(JOB))?,
+            servers: servers.split(',').map(|address| address.trim().to_owned()).collect(),
+            worker: number(&variable, WORKER)?,
+            workers: number(&variable, WORKERS)?,
+            incarnation: number(&variable, INCARNATION)?,
+            epoch: number(&variable, EPOCH)?,
+        }))
+    }
+
+    /// The variables that say it.
+    pub fn to_variables(&self) -> Vec<(&'static str, String)> {
+        vec![
+            (JOB, self.job.clone()),
+            (SERVERS, self.servers.join(",")),
+            (WORKER, self.worker.to_string()),
+            (WORKERS, self.workers.to_string()),
+            (INCARNATION, self.incarnation.to_string()),
+            (EPOCH, self.epoch.to_string()),
+        ]
+    }
+}
+
+fn number<T: FromStr>(
+    variable: &impl Fn(&'static str) -> Option<String>,
+    name: &'static str,
+) -> Result<T, Error> {
+    let found = variable(name).ok_or(Error::Missing(name))?;
+    let invalid = |found| Error::Invalid { name, found, expected: "a number" };
+    found.trim().parse().map_err(|_| invalid(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn place() -> Place {
+        Place {
+            job: "j".into(),
+            servers: vec!["a:1".into(), "b:2".into()],
+            worker: 1,
+            workers: 2,
+            incarnation: 7,
+            epoch: 3,
+        }
+    }
+
+    fn read(variables: &BTreeMap<&'static str, String>) -> Result<Option<Place>, Error> {
+        Place::from_variables(|name| variables.get(name).cloned())
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(read(&place().to_variables().into_iter().collect()), Ok(Some(place())));
+        assert_eq!(read(&BTreeMap::new()), Ok(None));
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        let all: BTreeMap<_, _> = place().to_variables().into_iter().collect();
+        for name in [JOB, SERVERS, WORKER, WORKERS, EPOCH] {
+            let mut some = all.clone();
+            some.remove(name);
+            assert_eq!(read(&some), Err(Error::Missing(name)));
+        }
+        let mut wrong = all;
+        wrong.insert(EPOCH, "soon".into());
+        assert!(read(&wrong).unwrap_err().to_string().contains("PS_EPOCH: found `soon`"));
+    }
+}

@@ -1,0 +1,176 @@
+//! Pushes to one shard.
+
+use super::{ShardClient, grouped};
+use crate::planned::{Chunks, Kind};
+use crate::retry::Failure;
+use crate::{Error, PushReport};
+use futures_util::StreamExt;
+use ps_core::ids::{Clock, PushId, Seq};
+use ps_core::limits::SMALL_PUSH_BYTES_MAX;
+use ps_kernels::encoding::Encoding;
+use ps_proto::bulk::{self, MessageReader, Pieces};
+use ps_proto::v1;
+use ps_runtime::bulk::{call, flow};
+use std::sync::atomic::Ordering;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+/// One push's part for one shard: the same on every attempt, except for the epoch.
+#[derive(Clone)]
+pub(crate) struct PushCall {
+    pub(crate) id: PushId,
+    pub(crate) oldest: Seq,
+    pub(crate) clock: Clock,
+    pub(crate) learning_rate: f32,
+    pub(crate) loss: f32,
+    pub(crate) kind: Kind,
+    pub(crate) chunks: Chunks,
+    /// Steps between this one and the next whose weights a pull with it brings.
+    pub(crate) pull_ahead: u32,
+}
+
+impl ShardClient {
+    pub(crate) async fn push(&self, push: PushCall) -> Result<PushReport, Error> {
+        if push.chunks.bytes() <= SMALL_PUSH_BYTES_MAX {
+            push.chunks.complete().await;
+            match self.in_time(async { Ok(self.push_small(&push).await) }).await {
+                Ok(Some(report)) => return Ok(report),
+                Ok(None) => (),
+                Err(status) => {
+                    self.retried(&status);
+                    // A server that is silent on this connection may answer on another.
+                    self.link.reconnect();
+                }
+            }
+        } else if !push.chunks.is_complete() {
+            match self.push_early(&push).await {
+                Ok(report) => return Ok(report),
+                Err(error) if error.is_final => {
+                    return Err(Error::of(self.shard, self.link.address(), &error.status));
+                }
+                Err(error) => self.was_late(&push, &error.status),
+            }
+        }
+        self.push_alone(push).await
+    }
+
+    /// A server that gave up waiting for the rest of a push would do so in every step.
+    pub(super) fn was_late(&self, push: &PushCall, status: &Status) {
+        if status.code() == Code::DeadlineExceeded && !push.chunks.is_complete() {
+            tracing::info!(
+                "computing takes long: from now on gradients are sent when all is there"
+            );
+            self.shared.sends_early.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// The first attempt of a push whose gradient is still computed.
+    async fn push_early(&self, push: &PushCall) -> Result<PushReport, Failure> {
+        self.once(|channel| {
+            let call = self.send(channel, bulk::PUSH, push);
+            let reply = async { call.await?.only_message().await };
+            async { Ok(report(&self.in_time_of(push, reply).await?)) }
+        })
+        .await
+    }
+
+    /// Pushes on calls of its own, when all of it is there.
+    pub(super) async fn push_alone(&self, push: PushCall) -> Result<PushReport, Error> {
+        push.chunks.complete().await;
+        self.retry(self.shared.config.attempt, |channel| {
+            let call = self.send(channel, bulk::PUSH, &push);
+            async move { call.await?.only_message().await }
+        })
+        .await
+        .map(|reply| report(&reply))
+    }
+
+    /// Pushes on the shared call; `None` when that failed.
+    async fn push_small(&self, push: &PushCall) -> Option<PushReport> {
+        let message = self.messages(push).next()?;
+        self.small.push(self.link.channel(), push.id.seq, message).await
+    }
+
+    /// Bounds the wait for an answer to a push; while it is still computed, nobody owes one.
+    pub(super) async fn in_time_of<T>(
+        &self,
+        push: &PushCall,
+        step: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let mut step = std::pin::pin!(step);
+        tokio::select! {
+            biased;
+            done = &mut step => return done,
+            () = push.chunks.complete() => (),
+        }
+        self.in_time(step).await
+    }
+
+    /// Sends a push: chunk after chunk as they are computed, or all of them, each made while those
+    /// before are under way.
+    pub(super) fn send(
+        &self,
+        channel: Channel,
+        path: &'static str,
+        push: &PushCall,
+    ) -> impl Future<Output = Result<MessageReader, Status>> + Send + use<> {
+        let (complete, arriving) = match push.chunks.arriving() {
+            None => (Some(self.messages(push)), None),
+            Some(groups) => {
+                let mut header = Some(self.header(push));
+                let message =
+                    move |chunks| v1::PushMessage { header: header.take(), chunks }.pieces();
+                (None, Some(groups.map(message)))
+            }
+        };
+        async move {
+            match arriving {
+                Some(messages) => flow(channel, path, messages).await,
+                None => call(channel, path, complete.into_iter().flatten()).await,
+            }
+        }
+    }
+
+    /// A push that is complete, as it is sent.
+    fn messages(
+        &self,
+        push: &PushCall,
+    ) -> impl Iterator<Item = v1::PushMessage> + Send + Unpin + use<> {
+        let mut header = Some(self.header(push));
+        let chunks = push.chunks.payloads();
+        grouped(chunks).map(move |chunks| v1::PushMessage { header: header.take(), chunks })
+    }
+
+    fn header(&self, push: &PushCall) -> v1::PushHeader {
+        let bytes = push.chunks.bytes() as u64;
+        self.shared.traffic.bytes_pushed.fetch_add(bytes, Ordering::Relaxed);
+        let wire = self.shared.config.wire;
+        let (kind, encoding) = match push.kind {
+            Kind::Trained => (v1::TensorKind::Trainable, wire.push),
+            Kind::State => (v1::TensorKind::State, Encoding::F32),
+        };
+        v1::PushHeader {
+            job: self.shared.config.job.clone(),
+            shard: self.shard,
+            id: Some(v1::PushId {
+                worker: push.id.worker,
+                incarnation: push.id.incarnation,
+                seq: push.id.seq,
+            }),
+            oldest_unacknowledged_seq: push.oldest,
+            epoch: self.epoch(),
+            clock: push.clock,
+            learning_rate: push.learning_rate,
+            loss: push.loss,
+            kind: kind.into(),
+            chunks_total: push.chunks.count() as u32,
+            encoding: v1::Encoding::from(encoding).into(),
+            pull_encoding: v1::Encoding::from(wire.pull).into(),
+            pull_ahead: push.pull_ahead,
+        }
+    }
+}
+
+pub(crate) fn report(reply: &v1::PushReply) -> PushReport {
+    PushReport { staleness: reply.staleness_max, chunks_refused: reply.refused.len() as u64 }
+}

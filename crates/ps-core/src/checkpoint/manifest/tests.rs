@@ -1,0 +1,171 @@
+use super::*;
+use crate::checkpoint::cursor::{Positions, SourceCursor};
+use crate::checkpoint::names::manifest_file;
+use crate::correction::Correction;
+use crate::data_description::DataKind;
+use crate::learning::Losses;
+use crate::schedule::LearningRate;
+use proptest::prelude::*;
+use ps_kernels::optimizer::Optimizer;
+
+fn settings(optimizer: &str) -> TrainingSettings {
+    TrainingSettings {
+        optimizer: Optimizer::parse(optimizer, None, None).unwrap(),
+        learning_rate: LearningRate::constant(0.5),
+        staleness_correction: Correction::Auto,
+        staleness_bound: Some(4),
+        clip_norm: None,
+        passes: 20,
+        batch_size: 32,
+        seed: 3,
+        wire: crate::settings::Wire::default(),
+        pipeline_depth: 0,
+    }
+}
+
+/// A manifest of so many shards that a job could have written.
+fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
+    let tensors = vec![TensorSpec::trainable("b", [7]), TensorSpec::trainable("w", [5, 3])];
+    let elements = 22;
+    let border = |shard| elements * shard / shards;
+    let file = |shard: u64| File {
+        name: names::shard_file(number, shard as u32, shards as u32),
+        shard: shard as u32,
+        bytes: 1000 + shard,
+        crc: 0xdead_beef,
+        elements: border(shard)..border(shard + 1),
+    };
+    let mut watch = Watch::new(10);
+    watch.observe(&Losses::of_step(f64::from(losses) / 8.0, 32)).unwrap();
+    let source = SourceCursor {
+        samples: Some(100),
+        next_pass: 3,
+        next_position: 40,
+        unfinished: vec![Positions { pass: 2, start: 60, end: 100 }],
+        samples_done: 300,
+        samples_skipped: 0,
+    };
+    Manifest {
+        format: MANIFEST_FORMAT,
+        number,
+        job: "a \"job\" of ours \u{e9}".into(),
+        cut: None,
+        tensors,
+        files: (0..shards).map(file).collect(),
+        state: JobState {
+            epoch: 4,
+            incarnations: BTreeMap::from([(0, 3), (11, 1)]),
+            settings: settings("adam"),
+            cursor: Cursor {
+                sources: BTreeMap::from([(0, source)]),
+                passes_over: 2,
+                kind: DataKind::Replicated,
+                losses: BTreeMap::from([(2, Losses::of_step(0.25, 60))]),
+            },
+            samples_done: 290,
+            passes: vec![PassReport { pass: 1, train_loss: Some(1.5), ..PassReport::default() }],
+            learning: watch,
+            seconds: 12.5,
+        },
+    }
+}
+
+#[test]
+fn an_unknown_format_is_refused_before_its_content() {
+    let text = manifest(2, 7, 3).encode().unwrap();
+    let (_, rest) = text.split_once(AFTER_CRC).unwrap();
+    let rest = rest.replace("\"format\": 1", "\"format\": 2").replace("\"files\"", "\"shards\"");
+    let crc = crc32fast::hash(rest.as_bytes());
+    let text = format!("{BEFORE_CRC}{crc:08x}{AFTER_CRC}{rest}");
+    let error = Manifest::decode(&manifest_file(7), text.as_bytes()).unwrap_err();
+    assert_eq!(error, ManifestError::Format { name: manifest_file(7), found: 2 });
+}
+
+/// Checkpoints of before there were pipelines say nothing of them.
+#[test]
+fn settings_without_a_pipeline_are_read() {
+    let text = serde_json::to_string(&TrainingSettings { pipeline_depth: 2, ..settings("sgd") });
+    let before = text.unwrap().replace(",\"pipeline_depth\":2", "");
+    assert!(!before.contains("pipeline"), "{before}");
+    let read: TrainingSettings = serde_json::from_str(&before).unwrap();
+    assert_eq!(read, settings("sgd"));
+}
+
+#[test]
+fn a_manifest_under_another_number_is_refused() {
+    let text = manifest(1, 7, 3).encode().unwrap();
+    let error = Manifest::decode(&manifest_file(8), text.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("checkpoint 7"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_is_not_written() {
+    let wrong = |change: fn(&mut Manifest)| {
+        let mut manifest = manifest(3, 7, 3);
+        change(&mut manifest);
+        manifest.encode().unwrap_err().to_string()
+    };
+    assert!(wrong(|m| m.files.clear()).contains("0 files"));
+    assert!(wrong(|m| drop(m.files.pop())).contains("22"));
+    assert!(wrong(|m| m.files.swap(0, 1)).contains("expected shard 0"));
+    assert!(wrong(|m| m.files[1].elements.start += 1).contains("expected shard 1"));
+    assert!(wrong(|m| m.files[0].name = "../../etc/x".into()).contains("etc"));
+    assert!(wrong(|m| m.tensors.clear()).contains("no elements"));
+    assert!(wrong(|m| m.state.settings.passes = 0).contains("--passes"));
+    assert!(wrong(|m| m.state.seconds = f64::INFINITY).contains("not as written"));
+}
+
+#[test]
+fn another_optimizer_or_order_of_samples_is_refused_in_words() {
+    let manifest = manifest(3, 7, 3);
+    let spec = manifest.spec(&settings("adam"), 2).unwrap();
+    assert_eq!((spec.shards, spec.layout.elements()), (2, 22));
+    let error = manifest.spec(&settings("sgd"), 2).unwrap_err();
+    assert!(error.contains("Adam") && error.contains("Sgd"), "{error}");
+    let other = TrainingSettings { seed: 4, passes: 90, ..settings("adam") };
+    let error = manifest.spec(&other, 2).unwrap_err();
+    assert!(error.contains("--seed 3"), "{error}");
+}
+
+/// Checkpoints of versions that knew only f32 say nothing of encodings.
+#[test]
+fn settings_without_encodings_are_those_of_f32() {
+    let mut settings = settings("adam");
+    let mut json = serde_json::to_value(&settings).unwrap();
+    json.as_object_mut().unwrap().remove("wire").unwrap();
+    assert_eq!(serde_json::from_value::<TrainingSettings>(json).unwrap(), settings);
+    settings.wire.push = ps_kernels::encoding::Encoding::Bf16;
+    settings.wire.top_k = Some(0.5);
+    let json = serde_json::to_value(&settings).unwrap();
+    assert_eq!(json["wire"]["push"], "bf16");
+    assert_eq!(serde_json::from_value::<TrainingSettings>(json).unwrap(), settings);
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(shards in 1_u64..30, number in 0_u64..2_000_000, losses in 0_u32..90) {
+        let manifest = manifest(shards, number, losses);
+        let text = manifest.encode().unwrap();
+        let read = Manifest::decode(&manifest_file(number), text.as_bytes());
+        prop_assert_eq!(read, Ok(manifest));
+    }
+
+    #[test]
+    fn no_damage_goes_unnoticed(
+        cut in 0_usize..4000, at in 0_usize..4000, bit in 0_u32..8, shards in 1_u64..4,
+    ) {
+        let name = manifest_file(7);
+        let text = manifest(shards, 7, 5).encode().unwrap().into_bytes();
+        let cut = cut % text.len();
+        prop_assert!(Manifest::decode(&name, &text[..cut]).is_err(), "cut at {}", cut);
+        let mut flipped = text.clone();
+        let at = at % text.len();
+        flipped[at] ^= 1 << bit;
+        prop_assert!(Manifest::decode(&name, &flipped).is_err(), "flipped at {}", at);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(Manifest::decode(&manifest_file(1), &bytes).is_err());
+    }
+}

@@ -1,0 +1,178 @@
+//! A chunk: the unit of lock, version and update.
+
+mod spare;
+mod update;
+
+pub use spare::Spare;
+pub use update::{Error, Outcome, Refusal, Update};
+
+use crate::TensorKind;
+use crate::correction::Correction;
+use ps_kernels::optimizer::{Optimizer, Step, kernel};
+
+pub use crate::limits::CHUNK_ELEMENTS_MAX as ELEMENTS_MAX;
+
+// Pulls and state pushes copy weights to and from the wire's little-endian bytes as they are.
+const _: () = assert!(cfg!(target_endian = "little"), "weights are sent as they lie in memory");
+
+/// A run of a shard's weights with what the optimizer remembers about them.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    weights: Vec<f32>,
+    slots: Vec<Vec<f32>>,
+    version: u64,
+    updates: u64,
+}
+
+/// All that a chunk is, as a checkpoint holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts {
+    /// The weights.
+    pub weights: Vec<f32>,
+    /// The optimizer's state vectors, each as long as the weights.
+    pub slots: Vec<Vec<f32>>,
+    /// Updates of any kind so far.
+    pub version: u64,
+    /// Gradient updates so far.
+    pub updates: u64,
+}
+
+impl Chunk {
+    /// A chunk at version 0 with the state that the optimizer starts from.
+    ///
+    /// # Errors
+    /// Too many weights, or one that is not finite.
+    pub fn new(weights: Vec<f32>, optimizer: &Optimizer) -> Result<Self, Error> {
+        let slots = vec![vec![0.0; weights.len()]; optimizer.slots()];
+        Self::from_parts(Parts { weights, slots, version: 0, updates: 0 })
+    }
+
+    /// A chunk as it was.
+    ///
+    /// # Errors
+    /// Too many weights, state of another length, or a value that is not finite.
+    pub fn from_parts(parts: Parts) -> Result<Self, Error> {
+        let Parts { weights, slots, version, updates } = parts;
+        let expected = weights.len();
+        if expected > ELEMENTS_MAX {
+            return Err(Error::TooLarge(expected));
+        }
+        if let Some(slot) = slots.iter().find(|slot| slot.len() != expected) {
+            return Err(Error::SlotLength { expected, found: slot.len() });
+        }
+        let finite = |values: &Vec<f32>| kernel::all_finite(bytemuck::cast_slice(values));
+        if !finite(&weights) || !slots.iter().all(finite) {
+            return Err(Error::NotFinite);
+        }
+        Ok(Self { weights, slots, version, updates })
+    }
+
+    /// A copy of all that the chunk is.
+    pub fn to_parts(&self) -> Parts {
+        Parts {
+            weights: self.weights.clone(),
+            slots: self.slots.clone(),
+            version: self.version,
+            updates: self.updates,
+        }
+    }
+
+    /// The weights.
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// The optimizer's state vectors.
+    pub fn slots(&self) -> &[Vec<f32>] {
+        &self.slots
+    }
+
+    /// Updates of any kind so far.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Gradient updates so far.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// The weights as the wire carries them: little-endian `f32`.
+    pub fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.weights)
+    }
+
+    /// Applies an update to the elements that it covers: all of it or, when it is malformed or
+    /// would leave a value that is not finite, nothing. `spare` holds nothing that matters, before
+    /// or after.
+    ///
+    /// # Errors
+    /// The update cannot be meant for this chunk, or the chunk was made for another optimizer.
+    pub fn apply(
+        &mut self,
+        optimizer: &Optimizer,
+        correction: Correction,
+        update: &Update<'_>,
+        spare: &mut Spare,
+    ) -> Result<Outcome, Error> {
+        update.check(self.weights.len(), self.version)?;
+        if self.slots.len() != optimizer.slots() {
+            let (expected, found) = (optimizer.slots(), self.slots.len());
+            return Err(Error::Slots { optimizer: optimizer.name(), expected, found });
+        }
+        let staleness = self.version - update.pulled_version;
+        let refused = match update.kind {
+            TensorKind::State => self.replace(update).err(),
+            TensorKind::Trainable => {
+                let rate = correction.rate(&optimizer.kind, update.learning_rate, staleness);
+                let step = optimizer.step(rate, self.updates + 1);
+                self.train(&step, update, spare).err()
+            }
+        };
+        if let Some(refusal) = refused {
+            return Ok(Outcome::Refused(refusal));
+        }
+        self.version += 1;
+        Ok(Outcome::Applied { staleness })
+    }
+
+    fn replace(&mut self, update: &Update<'_>) -> Result<(), Refusal> {
+        if !kernel::all_finite(update.values) {
+            return Err(Refusal::NonFiniteGradient);
+        }
+        update.for_each_span(self.weights.len(), |range, values| {
+            bytemuck::cast_slice_mut(&mut self.weights[range]).copy_from_slice(values);
+        });
+        Ok(())
+    }
+
+    /// Takes the step, unless a result would not be finite.
+    fn train(
+        &mut self,
+        step: &Step,
+        update: &Update<'_>,
+        spare: &mut Spare,
+    ) -> Result<(), Refusal> {
+        let (mut finite, mut done) = (true, 0);
+        update.for_each_span(self.weights.len(), |range, values| {
+            let part = done..done + range.len();
+            done = part.end;
+            let after = spare.part(self.slots.len(), part);
+            finite &= step.compute(&self.weights, &self.slots, range, values, after);
+        });
+        if !finite {
+            return Err(if kernel::all_finite(update.values) {
+                Refusal::NonFiniteResult
+            } else {
+                Refusal::NonFiniteGradient
+            });
+        }
+        let values = std::iter::once(&mut self.weights).chain(&mut self.slots);
+        spare.commit(update.spans, values);
+        self.updates += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

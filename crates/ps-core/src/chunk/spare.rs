@@ -1,0 +1,60 @@
+//! Where an update is worked out before the chunk takes it.
+
+use super::ELEMENTS_MAX;
+use crate::span::Span;
+use ps_kernels::optimizer::SLOTS_MAX;
+use std::ops::Range;
+
+/// Room for what an update makes of one chunk's weights and of the optimizer's state vectors.
+///
+/// Results are known to be finite only once all of them are computed, and a chunk takes all or
+/// nothing. A full-sized chunk that takes them all swaps its memory for this: it is written once,
+/// as if in place, and what it leaves is still in the processor's cache for the next one.
+#[derive(Debug, Default)]
+pub struct Spare {
+    /// Each empty until it is needed, then [`ELEMENTS_MAX`] long.
+    values: [Vec<f32>; 1 + SLOTS_MAX],
+}
+
+impl Spare {
+    /// A part of the weights' room and of so many state vectors'; the others' is empty.
+    pub(super) fn part(
+        &mut self,
+        slots: usize,
+        range: Range<usize>,
+    ) -> [&mut [f32]; 1 + SLOTS_MAX] {
+        let mut needed = 1 + slots;
+        self.values.each_mut().map(|values| {
+            if needed == 0 {
+                return &mut [][..];
+            }
+            needed -= 1;
+            values.resize(ELEMENTS_MAX, 0.0);
+            &mut values[range.clone()]
+        })
+    }
+
+    /// Moves what was computed into `all`, the weights and then the state vectors of one chunk:
+    /// one result after another for the elements that the spans cover.
+    pub(super) fn commit<'a>(
+        &mut self,
+        spans: &[Span],
+        all: impl Iterator<Item = &'a mut Vec<f32>>,
+    ) {
+        for (values, results) in all.zip(&mut self.values) {
+            match spans {
+                [] if values.len() == ELEMENTS_MAX => std::mem::swap(values, results),
+                [] => scatter(&[Span::new(0, values.len() as u32)], results, values),
+                spans => scatter(spans, results, values),
+            }
+        }
+    }
+}
+
+fn scatter(spans: &[Span], mut results: &[f32], values: &mut [f32]) {
+    for span in spans {
+        let (here, rest) = results.split_at(span.range().len());
+        values[span.range()].copy_from_slice(here);
+        results = rest;
+    }
+}

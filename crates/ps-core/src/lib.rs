@@ -1,0 +1,33 @@
+//! The parameter server's logic: pure and synchronous.
+//!
+//! Nothing here opens a socket or a file, reads a clock, spawns a task or draws from global
+//! randomness: time, seeds and bytes come in as arguments, so every rule can be tested alone.
+
+pub mod checkpoint;
+pub mod chunk;
+pub mod correction;
+pub mod coverage;
+pub mod data_description;
+pub mod fence;
+pub mod gate;
+pub mod ids;
+pub mod layout;
+pub mod learning;
+pub mod limits;
+pub mod master;
+pub mod model_spec;
+pub mod partition;
+pub mod permutation;
+pub mod progress;
+pub mod random;
+pub mod report;
+pub mod safetensors_file;
+pub mod schedule;
+pub mod settings;
+pub mod span;
+pub mod staleness;
+pub mod window;
+
+pub use data_description::{DataDescription, DataKind};
+pub use layout::{Layout, TensorKind, TensorSpec};
+pub use permutation::{permutation, permutation_of};

@@ -1,0 +1,142 @@
+//! Every limit of the system, each with its reason.
+//!
+//! What a peer can make a process hold is bounded by these and by configuration, never by what the
+//! peer claims.
+
+/// Elements of a chunk: 256 KiB of `f32`. Large enough that a lock and a header cost nothing beside
+/// the apply, small enough that weights, gradient and state of one chunk stay in the L2 cache.
+pub const CHUNK_ELEMENTS_MAX: usize = 64 * 1024;
+
+// A position on the wire must be able to name every element of a chunk.
+const _: () = assert!(CHUNK_ELEMENTS_MAX <= ps_kernels::encoding::POSITIONS_MAX);
+
+/// Bytes of payload put into one message. Messages below 1 MiB cost throughput, larger ones memory.
+pub const MESSAGE_PAYLOAD_BYTES: usize = 1024 * 1024;
+
+/// Bytes a peer may send as one message: a payload, one chunk that overshoots it, and headers.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of a control message: settings, a shard map and a histogram fit many times over.
+pub const CONTROL_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Pushes a shard remembers per worker. Retries fall inside it; what is older is refused as stale.
+pub const DEDUP_WINDOW: u64 = 1024;
+
+/// Pushes a client leaves unacknowledged per shard: half a window, so that a live incarnation can
+/// never fall out of it.
+pub const UNACKNOWLEDGED_PUSHES_MAX: u64 = DEDUP_WINDOW / 2;
+
+/// Exchanges that a worker has under way while it computes. Each costs it weights and a gradient of
+/// the whole model, and makes every gradient one step staler; no link is so slow that more would
+/// hide anything.
+pub const PIPELINE_DEPTH_MAX: u64 = 16;
+
+/// Elements of one model: 16 GiB of weights. Offsets on the wire and allocations are checked first.
+pub const MODEL_ELEMENTS_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Tensors of one model; a layout is sent in one control message.
+pub const TENSORS_MAX: usize = 8 * 1024;
+
+/// Bytes of a tensor's name.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// Dimensions of a tensor.
+pub const DIMENSIONS_MAX: usize = 8;
+
+/// Servers of one job.
+pub const SHARDS_MAX: u32 = 1024;
+
+/// Workers of one job; each costs every shard one dedup window.
+pub const WORKERS_MAX: u32 = 4096;
+
+/// Concurrent HTTP/2 streams of one connection: pushes, pulls waiting at the gate, control.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 1100;
+
+/// Chunks of one pull that are copied before the connection takes them: 1 MiB.
+pub const PULL_CHUNKS_AHEAD_MAX: usize = 4;
+
+/// Milliseconds that a caller may leave sent weights unread before it loses its connection, unless
+/// the server is told otherwise.
+pub const PULL_WAIT_MS_MAX: u64 = 10_000;
+
+/// Buffers of one chunk that a server keeps in each direction when nobody calls: 16 MiB.
+pub const BUFFERS_KEPT_MAX: usize = 64;
+
+/// Bytes of a push to one shard that goes on the call for small pushes: above, a call of its own
+/// costs nothing beside the bytes, and does not hold up others.
+pub const SMALL_PUSH_BYTES_MAX: usize = 64 * 1024;
+
+/// Pushes of one call that one answer stands for, where they come faster than they are answered.
+pub const PUSHES_PER_ANSWER_MAX: usize = 64;
+
+/// Milliseconds that a push waits for room before it is shed: longer, and its sender's own time
+/// limit would break the call without a word.
+pub const PUSH_ROOM_WAIT_MS_MAX: u64 = 3_000;
+
+/// Milliseconds that a push may take to send its next chunk. It holds its share of the bytes in
+/// flight meanwhile, so a sender that died must not hold it for long.
+pub const PUSH_CHUNK_WAIT_MS_MAX: u64 = 10_000;
+
+/// Bytes of a push's or pull's header, and of a request to pull: a job id and a dozen numbers fit
+/// many times over.
+pub const BULK_HEADER_BYTES_MAX: usize = 4 * 1024;
+
+/// Spans of one chunk's payload: one for each element would cover nothing less.
+pub const SPANS_PER_CHUNK_MAX: usize = CHUNK_ELEMENTS_MAX;
+
+/// Bytes that one connection reads before others of its thread, and other threads, have a turn: a
+/// worker that floods must not be all that a server hears.
+pub const READ_BURST_BYTES_MAX: usize = 256 * 1024;
+
+/// HTTP/2 stream window: how far a sender may run ahead of the reader of one call.
+pub const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+
+/// HTTP/2 connection window: a memory promise per connection.
+pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// HTTP/2 frame: 16 KiB frames halve throughput, frames above 1 MiB churn the allocator.
+pub const FRAME_BYTES_MAX: u32 = 256 * 1024;
+
+/// Staleness values counted one by one; above, in powers of two.
+pub const STALENESS_EXACT_MAX: u64 = 64;
+
+/// Characters of a job id.
+pub const JOB_ID_BYTES_MAX: usize = 128;
+
+/// Bytes of a member's address: the longest DNS name, a colon and a port.
+pub const ADDRESS_BYTES_MAX: usize = 260;
+
+/// Staleness counts in one heartbeat: more than there are distinct values in a histogram.
+pub const STALENESS_COUNTS_MAX: usize = 256;
+
+/// Bytes of a message to people that a member may send.
+pub const MESSAGE_TEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// Calls to the master that wait for its one task; a call is small, and its caller waits for it.
+pub const CONTROL_CALLS_MAX: usize = 1024;
+
+/// Training samples of a job: a permutation of them is kept as 32-bit numbers.
+pub const SAMPLES_MAX: u64 = u32::MAX as u64;
+
+/// Complete checkpoints that a snapshot call may name as staying: more than anybody keeps.
+pub const CHECKPOINTS_KEPT_MAX: usize = 64;
+
+/// Bytes of a checkpoint's shard file: weights and two state vectors of the largest model, and the
+/// rest many times over.
+pub const CHECKPOINT_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+
+/// Counts (versions, clocks, numbers of pushes) in a checkpoint: no job reaches it, and adding to
+/// it never overflows.
+pub const COUNT_MAX: u64 = 1 << 62;
+
+/// Bytes of the header of a safetensors file: what the library that reads it allows.
+pub const SAFETENSORS_HEADER_BYTES_MAX: usize = 100_000_000;
+
+/// Inputs of one sample: 64 MiB of `f32`, an image of 4096 by 4096 pixels.
+pub const FEATURES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Classes that labels may name.
+pub const CLASSES_MAX: u32 = 16 * 1024 * 1024;
+
+/// Samples that one request for served samples may name: 256 KiB of numbers.
+pub const SAMPLES_PER_READ_MAX: usize = 64 * 1024;

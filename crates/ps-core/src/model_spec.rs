@@ -1,0 +1,46 @@
+//! What all servers and workers of a job agree on before the first push.
+
+use crate::Layout;
+use crate::correction::Correction;
+use crate::partition::Partition;
+use ps_kernels::optimizer::Optimizer;
+
+/// The model, how it is cut, and how pushes to it are applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSpec {
+    /// Names and shapes.
+    pub layout: Layout,
+    /// What applies gradients.
+    pub optimizer: Optimizer,
+    /// What is done about stale gradients.
+    pub correction: Correction,
+    /// Steps a worker may be ahead of the slowest active one; `None` for no bound.
+    pub bound: Option<u64>,
+    /// Servers the model is cut over.
+    pub shards: u32,
+}
+
+impl ModelSpec {
+    /// The cut over the servers.
+    pub fn partition(&self) -> Partition {
+        Partition::new(&self.layout, self.shards)
+    }
+
+    /// The first thing in which this differs from what the servers hold, in words.
+    pub fn difference(&self, held: &Self) -> Option<String> {
+        if let Some(difference) = self.layout.difference(&held.layout) {
+            return Some(difference);
+        }
+        let bound = |bound: Option<u64>| bound.map_or("none".to_owned(), |b| b.to_string());
+        let pairs = [
+            ("optimizer", format!("{:?}", self.optimizer), format!("{:?}", held.optimizer)),
+            ("staleness correction", self.correction.to_string(), held.correction.to_string()),
+            ("staleness bound", bound(self.bound), bound(held.bound)),
+            ("number of servers", self.shards.to_string(), held.shards.to_string()),
+        ];
+        pairs
+            .into_iter()
+            .find(|(_, here, there)| here != there)
+            .map(|(what, here, there)| format!("{what} is {here} here and {there} on the servers"))
+    }
+}

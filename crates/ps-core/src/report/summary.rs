@@ -1,0 +1,205 @@
+//! The report in a few lines for people.
+
+use super::{Report, Resumed, SkippedShare, WorkerReport};
+use crate::learning::Verdict;
+
+impl Report {
+    /// A short summary, one statement per line.
+    pub fn summary(&self) -> Vec<String> {
+        let mut lines = vec![self.headline()];
+        lines.extend(self.resumed_line());
+        lines.extend(self.learning_line());
+        let workers = self.workers.iter();
+        lines.extend(workers.flat_map(|(rank, worker)| {
+            let histogram = worker.counters.staleness.line();
+            [
+                worker_line(*rank, worker),
+                format!("worker {rank}: staleness of its pushes {histogram}"),
+            ]
+        }));
+        for lost in &self.lost {
+            lines.push(format!("lost: {} at {}: {}", lost.member, lost.address, lost.reason));
+        }
+        lines.extend(self.skipped_line());
+        lines.extend(self.refused_lines());
+        let torn: u64 = self.servers.values().map(|server| server.pushes_torn).sum();
+        if torn > 0 {
+            lines.push(format!("{torn} pushes were left unfinished by workers that were lost"));
+        }
+        lines
+    }
+
+    fn headline(&self) -> String {
+        let seconds = self.timings.training;
+        let passes = self.passes.len();
+        let mut line = match (&self.outcome.reason, self.outcome.exit_code) {
+            (Some(reason), _) => format!("failed after {passes} passes, {seconds:.1} s: {reason}"),
+            (None, 0) => format!("done: {passes} passes in {seconds:.1} s"),
+            (None, _) => format!("stopped by a signal after {passes} passes, {seconds:.1} s"),
+        };
+        if let Some(metrics) = &self.final_metrics {
+            if let Some(accuracy) = metrics.test_accuracy {
+                line.push_str(&format!(", test accuracy {:.2} %", accuracy * 100.0));
+            }
+            if let Some(loss) = metrics.test_loss {
+                line.push_str(&format!(", test loss {loss:.4}"));
+            }
+            if !metrics.weights_match {
+                line.push_str(" (measured on weights that differ from the written ones)");
+            }
+        }
+        line
+    }
+
+    fn resumed_line(&self) -> Option<String> {
+        let Resumed { checkpoint, passes, samples_done } = self.resumed?;
+        Some(format!(
+            "went on from checkpoint {checkpoint}: {passes} of the passes and {samples_done} \
+             samples were done before"
+        ))
+    }
+
+    fn learning_line(&self) -> Option<String> {
+        let start = self.start_loss?;
+        let last = self.passes.last()?.train_loss?;
+        match self.learning {
+            Verdict::Unknown | Verdict::Diverged => None,
+            Verdict::Learned => Some(format!("learned: loss {start:.4} -> {last:.4}")),
+            Verdict::DidNotImprove => Some(format!(
+                "did not learn: loss {start:.4} at the start, {last:.4} in the last pass; \
+                 try another --lr or --optimizer, or a lower --staleness-bound"
+            )),
+        }
+    }
+
+    fn skipped_line(&self) -> Option<String> {
+        let share = |share: &SkippedShare| format!("{} of {}", share.samples, share.member);
+        let shares: Vec<String> = self.skipped.iter().map(share).collect();
+        let (samples, shares) = (self.samples_skipped, shares.join(", "));
+        (samples > 0).then(|| {
+            format!("{samples} samples were skipped, because who has them was away: {shares}")
+        })
+    }
+
+    fn refused_lines(&self) -> impl Iterator<Item = String> + '_ {
+        let refused = |(rank, worker): (&u32, &WorkerReport)| {
+            let chunks = worker.counters.chunks_refused;
+            (chunks > 0).then(|| {
+                format!("worker {rank}: {chunks} chunks refused, they held NaN or infinite values")
+            })
+        };
+        self.workers.iter().filter_map(refused)
+    }
+}
+
+fn worker_line(rank: u32, worker: &WorkerReport) -> String {
+    let counters = &worker.counters;
+    format!(
+        "worker {rank}: {} steps, {} samples, staleness p50 {} p99 {} max {}, {} pushed, {} pulled",
+        counters.steps,
+        counters.samples,
+        worker.staleness_p50,
+        worker.staleness_p99,
+        worker.staleness_max,
+        bytes(counters.bytes_pushed),
+        bytes(counters.bytes_pulled),
+    )
+}
+
+/// A number of bytes for people.
+fn bytes(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FinalReport, LostMember, Outcome, PassReport, ServerReport, Timings};
+    use super::*;
+    use crate::correction::Correction;
+    use crate::schedule::{LearningRate, Schedule};
+    use crate::settings::TrainingSettings;
+    use ps_kernels::optimizer::Optimizer;
+    use std::collections::BTreeMap;
+
+    fn report() -> Report {
+        let mut worker = WorkerReport { staleness_p99: 3, ..WorkerReport::default() };
+        worker.counters.chunks_refused = 4;
+        worker.counters.bytes_pushed = 3 << 20;
+        let server = |weight_bytes| ServerReport { weight_bytes, ..ServerReport::default() };
+        let servers = BTreeMap::from([(0, server(100)), (1, server(300))]);
+        Report {
+            outcome: Outcome::default(),
+            resumed: Some(Resumed { checkpoint: 7, passes: 3, samples_done: 300 }),
+            checkpoint: Some(9),
+            settings: TrainingSettings {
+                optimizer: Optimizer::parse("sgd", None, None).unwrap(),
+                learning_rate: LearningRate {
+                    base: 0.1,
+                    schedule: Schedule::Constant,
+                    warmup: 0.0,
+                },
+                staleness_correction: Correction::Auto,
+                staleness_bound: None,
+                clip_norm: None,
+                passes: 1,
+                batch_size: 32,
+                seed: 1,
+                wire: crate::settings::Wire::default(),
+                pipeline_depth: 0,
+            },
+            train_samples: 100,
+            passes: vec![PassReport { train_loss: Some(2.3), ..PassReport::default() }],
+            final_metrics: Some(FinalReport {
+                test_accuracy: Some(0.9771),
+                weights_match: true,
+                ..FinalReport::default()
+            }),
+            learning: Verdict::DidNotImprove,
+            start_loss: Some(2.3),
+            workers: BTreeMap::from([(0, worker)]),
+            imbalance: Report::imbalance_of(&servers),
+            servers,
+            samples_skipped: 60,
+            skipped: vec![SkippedShare { member: "worker 1".into(), samples: 60 }],
+            lost: vec![LostMember {
+                member: "worker 1".into(),
+                address: "host:1".into(),
+                reason: "silent".into(),
+                seconds: 1.0,
+            }],
+            timings: Timings::default(),
+        }
+    }
+
+    #[test]
+    fn a_summary_names_what_matters() {
+        let text = report().summary().join("\n");
+        for part in [
+            "97.71 %",
+            "did not learn",
+            "p99 3",
+            "host:1",
+            "4 chunks",
+            "3.0 MiB",
+            "60 of worker 1",
+            "checkpoint 7",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn survives_json() {
+        let report = report();
+        assert_eq!(report.imbalance, Some(1.5));
+        let text = serde_json::to_string_pretty(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    }
+}

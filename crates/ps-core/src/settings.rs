@@ -1,0 +1,137 @@
+//! The settings of a training job, decided in one place and handed to every worker.
+
+use crate::Layout;
+use crate::correction::Correction;
+use crate::limits::PIPELINE_DEPTH_MAX;
+use crate::model_spec::ModelSpec;
+use crate::schedule::LearningRate;
+use ps_kernels::encoding::Encoding;
+use ps_kernels::optimizer::Optimizer;
+use serde::{Deserialize, Serialize};
+
+/// How to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSettings {
+    /// What applies gradients, on the servers.
+    pub optimizer: Optimizer,
+    /// The rate over the job.
+    pub learning_rate: LearningRate,
+    /// What is done about stale gradients.
+    pub staleness_correction: Correction,
+    /// Steps a worker may be ahead of the slowest active one; `None` for no bound.
+    pub staleness_bound: Option<u64>,
+    /// Global norm that gradients are clipped to before they are pushed.
+    pub clip_norm: Option<f64>,
+    /// Passes over the training data.
+    pub passes: u64,
+    /// Samples of one step.
+    pub batch_size: u64,
+    /// Decides start weights and the order of the samples.
+    pub seed: u64,
+    /// How gradients and weights travel.
+    #[serde(default)]
+    pub wire: Wire,
+    /// Exchanges that a worker has under way while it computes; 0: it waits for each.
+    #[serde(default)]
+    pub pipeline_depth: u64,
+}
+
+/// Why settings cannot be trained with.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum Error {
+    /// The optimizer's coefficients.
+    #[error(transparent)]
+    Optimizer(#[from] ps_kernels::optimizer::Error),
+    /// The learning rate or its schedule.
+    #[error(transparent)]
+    LearningRate(#[from] crate::schedule::Error),
+    /// A count that must be positive, or a norm.
+    #[error("--{option}: found {found}, expected {expected}")]
+    Range {
+        /// The option's long name.
+        option: &'static str,
+        /// What it was set to.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// Weights that no gate could let through.
+    #[error(
+        "--pipeline-depth {depth}: expected at most --staleness-bound, {bound}: with more exchanges \
+         under way a worker would wait for its own pushes"
+    )]
+    PipelineDepth {
+        /// Exchanges under way.
+        depth: u64,
+        /// Steps a worker may be ahead.
+        bound: u64,
+    },
+}
+
+impl TrainingSettings {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// The first that is out of range.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.optimizer.validate()?;
+        self.learning_rate.validate()?;
+        let at_least_1 = "at least 1";
+        for (option, value) in [("passes", self.passes), ("batch-size", self.batch_size)] {
+            if value == 0 {
+                return Err(Error::Range { option, found: "0".into(), expected: at_least_1 });
+            }
+        }
+        if let Some(norm) = self.clip_norm.filter(|norm| !norm.is_finite() || *norm <= 0.0) {
+            let (found, expected) = (norm.to_string(), "a finite norm above 0");
+            return Err(Error::Range { option: "clip-norm", found, expected });
+        }
+        if let Some(share) = self.wire.top_k.filter(|share| !(*share > 0.0 && *share <= 1.0)) {
+            let (found, expected) = (share.to_string(), "a share above 0, at most 1");
+            return Err(Error::Range { option: "top-k", found, expected });
+        }
+        self.validate_pipeline()
+    }
+
+    fn validate_pipeline(&self) -> Result<(), Error> {
+        let depth = self.pipeline_depth;
+        if depth > PIPELINE_DEPTH_MAX {
+            let (found, expected) = (depth.to_string(), "at most 16");
+            return Err(Error::Range { option: "pipeline-depth", found, expected });
+        }
+        match self.staleness_bound {
+            Some(bound) if depth > bound => Err(Error::PipelineDepth { depth, bound }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the servers must agree on, for a model cut over so many servers.
+    pub fn model_spec(&self, layout: &Layout, shards: u32) -> ModelSpec {
+        ModelSpec {
+            layout: layout.clone(),
+            optimizer: self.optimizer,
+            correction: self.staleness_correction,
+            bound: self.staleness_bound,
+            shards,
+        }
+    }
+}
+
+/// How a job's values travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wire {
+    /// Of gradients.
+    pub push: Encoding,
+    /// Of the weights that a worker pulls to train on.
+    pub pull: Encoding,
+    /// Share of a chunk's gradient values that are sent, the largest; `None` for all.
+    pub top_k: Option<f64>,
+}
+
+impl Wire {
+    /// Whether what a push leaves out is kept for the next one.
+    pub fn has_feedback(&self) -> bool {
+        self.top_k.is_some() || self.push == Encoding::Int8
+    }
+}

@@ -1,0 +1,118 @@
+//! What a job says about its data: where they are and how they are written.
+
+use std::path::{Path, PathBuf};
+
+use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
+
+use super::LabelColumn;
+
+/// How samples are written in files and streams.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, EnumMessage, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Format {
+    /// Found out from the files' names and first bytes.
+    #[default]
+    Auto,
+    /// The format of MNIST: one file of images, one of labels.
+    Idx,
+    /// Lines of values separated by commas.
+    Csv,
+    /// Protobuf records of SageMaker's built-in algorithms in a RecordIO container.
+    RecordioProtobuf,
+    /// Any bytes: a sample is some of them in a row, its class the byte after them.
+    Text,
+}
+
+/// Bytes of text in a sample, where nobody says.
+pub const CONTEXT: usize = 64;
+
+/// Samples of a stream of files that wait for their turn, where nobody says.
+pub const SHUFFLE_BUFFER: usize = 4_096;
+
+impl Format {
+    /// The format as it is written on the command line.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// What is around the files of a stream.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, EnumMessage, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Wrapper {
+    /// Nothing.
+    #[default]
+    None,
+    /// Each file is the payload of one RecordIO record.
+    Recordio,
+}
+
+impl Wrapper {
+    /// The wrapper as it is written on the command line.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// What a format needs to be told of how samples are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writing<'a> {
+    pub(super) wrapper: Wrapper,
+    pub(super) label: &'a LabelColumn,
+    pub(super) context: usize,
+}
+
+/// Where the data of a process are, and how they are to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataSource {
+    /// Folder or file of the training samples; without `test`, of the test samples too.
+    pub train: Option<PathBuf>,
+    /// Folder or file of the test samples.
+    pub test: Option<PathBuf>,
+    /// How the samples are written.
+    pub format: Format,
+    /// What is around the files.
+    pub wrapper: Wrapper,
+    /// The label's column in a CSV file.
+    pub label: LabelColumn,
+    /// How many classes there are, when it is known; else one more than the largest label.
+    pub classes: Option<usize>,
+    /// The training samples are this process's own share: none is legal, and nothing may be learnt
+    /// from them that other processes would learn differently.
+    pub sharded: bool,
+    /// The training files are found but not loaded, whatever their size: they are a stream.
+    pub streamed: bool,
+    /// Bytes of text in one sample, at least 1.
+    pub context: usize,
+}
+
+impl Default for DataSource {
+    fn default() -> Self {
+        Self {
+            train: None,
+            test: None,
+            format: Format::default(),
+            wrapper: Wrapper::default(),
+            label: LabelColumn::default(),
+            classes: None,
+            sharded: false,
+            streamed: false,
+            context: CONTEXT,
+        }
+    }
+}
+
+impl DataSource {
+    /// Everything in this folder, in the format that is found there.
+    pub fn folder(path: impl AsRef<Path>) -> Self {
+        Self { train: Some(path.as_ref().to_owned()), ..Self::default() }
+    }
+
+    pub(super) fn writing(&self) -> Writing<'_> {
+        Writing { wrapper: self.wrapper, label: &self.label, context: self.context }
+    }
+}

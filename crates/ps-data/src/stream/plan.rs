@@ -1,0 +1,96 @@
+//! What streams are, and what is to be made of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Shuffle;
+use crate::source::Writing;
+use crate::{Format, LabelColumn, Shift, Wrapper};
+
+/// Where the streams are and how their records are written.
+#[derive(Clone, Debug)]
+pub struct StreamSource {
+    /// Where the bytes come from.
+    pub from: StreamFrom,
+    /// How the samples are written; `Auto` looks at the first bytes.
+    pub format: Format,
+    /// What is around the files of which the stream is made.
+    pub wrapper: Wrapper,
+    /// The label's column in CSV.
+    pub label: LabelColumn,
+    /// Bytes of text in one sample, at least 1.
+    pub context: usize,
+}
+
+/// Where the bytes of streams come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamFrom {
+    /// A FIFO for each stream.
+    Fifos {
+        /// What the FIFOs' names begin with: `_` and the number of the stream follow.
+        stem: PathBuf,
+        /// How long to wait for a FIFO to be there, and for its first byte.
+        patience: Duration,
+    },
+    /// The same files for each stream, one after the other; of the format IDX, a file of images and
+    /// one of labels.
+    Files(Vec<PathBuf>),
+}
+
+impl StreamFrom {
+    /// What errors name before anything was read.
+    pub(super) fn path(&self, opened: u64) -> PathBuf {
+        match self {
+            Self::Fifos { stem, .. } => numbered(stem, opened),
+            Self::Files(files) => files.first().cloned().unwrap_or_default(),
+        }
+    }
+}
+
+impl StreamSource {
+    pub(super) fn writing(&self) -> Writing<'_> {
+        Writing { wrapper: self.wrapper, label: &self.label, context: self.context }
+    }
+}
+
+/// What is to be made of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamPlan {
+    /// Of every so many records one is taken ...
+    pub workers: u64,
+    /// ... whose number divided by `workers` leaves this.
+    pub rank: u64,
+    /// Samples in a batch; the last may have fewer.
+    pub batch_samples: usize,
+    /// The shape that every sample must have.
+    pub shape: Vec<usize>,
+    /// Labels must be below this.
+    pub classes: usize,
+    /// How samples are moved, if they are images that are; their numbers are those of the records.
+    pub shift: Option<Shift>,
+    /// How their order is changed, if it is.
+    pub shuffle: Option<Shuffle>,
+}
+
+/// Samples of one step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StreamBatch {
+    /// Inputs of all samples, sample after sample.
+    pub features: Vec<f32>,
+    /// Their classes.
+    pub labels: Vec<u32>,
+}
+
+impl StreamBatch {
+    pub(super) fn push(&mut self, sample: &[f32], label: u32) {
+        self.features.extend_from_slice(sample);
+        self.labels.push(label);
+    }
+}
+
+/// The path of a stream.
+fn numbered(stem: &std::path::Path, number: u64) -> PathBuf {
+    let mut name = stem.as_os_str().to_owned();
+    name.push(format!("_{number}"));
+    PathBuf::from(name)
+}

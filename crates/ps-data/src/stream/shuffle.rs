@@ -1,0 +1,136 @@
+//! The order of samples that come from files, changed as far as memory allows.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::StreamBatch;
+use crate::Error;
+use crate::draw::{Draw, below};
+use crate::limits::{FEATURE_BYTES_MAX, SHUFFLE_SAMPLES_MAX};
+
+/// Keeps these numbers apart from every other ones that are keyed by the same seed.
+const PURPOSE: &[u8; 16] = b"ps stream order1";
+
+/// How the order of a pass is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shuffle {
+    /// How many samples wait for their turn.
+    pub samples: usize,
+    /// Which order of all.
+    pub draw: Draw,
+}
+
+/// Samples that wait for their turn: whenever there is no room, one of them goes, each equally
+/// likely, and the one that comes takes its place.
+pub(super) struct Shuffled {
+    room: usize,
+    /// Inputs of one sample.
+    inputs: usize,
+    features: Vec<f32>,
+    labels: Vec<u32>,
+    random: ChaCha8Rng,
+}
+
+impl Shuffled {
+    /// Room for samples of so many inputs.
+    ///
+    /// # Errors
+    /// That would be too much memory.
+    pub(super) fn new(shuffle: &Shuffle, inputs: usize) -> Result<Self, Error> {
+        let room = shuffle.samples.clamp(1, SHUFFLE_SAMPLES_MAX);
+        let bytes = room.saturating_mul(inputs).saturating_mul(size_of::<f32>());
+        let mut features = Vec::new();
+        let has_room =
+            bytes <= FEATURE_BYTES_MAX && features.try_reserve_exact(room * inputs).is_ok();
+        if !has_room {
+            return Err(Error::Options(format!(
+                "--shuffle-buffer {room}: samples of {inputs} inputs need {bytes} bytes, expected \
+                 what this machine has, and at most {FEATURE_BYTES_MAX}; give fewer samples"
+            )));
+        }
+        let random = shuffle.draw.generator(PURPOSE);
+        Ok(Self { room, inputs, features, labels: Vec::new(), random })
+    }
+
+    /// Takes in a sample; another, or itself, goes into the batch unless there is room for both.
+    pub(super) fn exchange(&mut self, sample: &[f32], label: u32, batch: &mut StreamBatch) {
+        if self.labels.len() < self.room {
+            self.features.extend_from_slice(sample);
+            self.labels.push(label);
+            return;
+        }
+        let chosen = self.choose();
+        let place = &mut self.features[chosen * self.inputs..(chosen + 1) * self.inputs];
+        batch.push(place, std::mem::replace(&mut self.labels[chosen], label));
+        place.copy_from_slice(sample);
+    }
+
+    /// Lets one go into the batch; false when none is left.
+    pub(super) fn draw(&mut self, batch: &mut StreamBatch) -> bool {
+        if self.labels.is_empty() {
+            return false;
+        }
+        let (chosen, last) = (self.choose(), self.labels.len() - 1);
+        let start = chosen * self.inputs;
+        batch.push(&self.features[start..start + self.inputs], self.labels.swap_remove(chosen));
+        self.features.copy_within(last * self.inputs.., start);
+        self.features.truncate(last * self.inputs);
+        true
+    }
+
+    fn choose(&mut self) -> usize {
+        below(&mut self.random, u32::try_from(self.labels.len()).unwrap_or(u32::MAX)) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The order in which numbered samples come out; sample n is n twice, its label n.
+    fn order(samples: u32, room: usize, draw: Draw) -> Vec<u32> {
+        let mut shuffled = Shuffled::new(&Shuffle { samples: room, draw }, 2).unwrap();
+        let mut batch = StreamBatch::default();
+        for number in 0..samples {
+            shuffled.exchange(&[number as f32; 2], number, &mut batch);
+            let waiting = number as usize + 1 - batch.labels.len();
+            assert!(waiting <= room && shuffled.features.len() == 2 * waiting);
+        }
+        while shuffled.draw(&mut batch) {}
+        let features: Vec<f32> = batch.labels.iter().flat_map(|&label| [label as f32; 2]).collect();
+        assert_eq!(batch.features, features, "inputs and labels of different samples");
+        batch.labels
+    }
+
+    proptest! {
+        #[test]
+        fn every_sample_comes_once_and_none_before_its_time(
+            samples in 0..300_u32, room in 1..60_usize, seed: u64,
+        ) {
+            let draw = Draw { seed, pass: 1, source: 0 };
+            let order = order(samples, room, draw);
+            for (place, &number) in order.iter().enumerate() {
+                prop_assert!(number as usize <= place + room);
+            }
+            let mut sorted = order;
+            sorted.sort_unstable();
+            prop_assert_eq!(sorted, (0..samples).collect::<Vec<u32>>());
+        }
+    }
+
+    #[test]
+    fn seed_and_pass_say_the_order() {
+        let draw = Draw { seed: 1, pass: 2, source: 0 };
+        assert_eq!(order(100, 20, draw), order(100, 20, draw));
+        assert_ne!(order(100, 20, draw), order(100, 20, Draw { pass: 3, ..draw }));
+        assert_ne!(order(100, 20, draw), order(100, 20, Draw { seed: 2, ..draw }));
+        assert_eq!(order(50, 1, draw), (0..50).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn more_memory_than_there_may_be_is_refused() {
+        let shuffle = Shuffle { samples: SHUFFLE_SAMPLES_MAX, draw: Draw::default() };
+        let error = Shuffled::new(&shuffle, 1 << 20).err().unwrap().to_string();
+        assert!(error.contains("--shuffle-buffer") && error.contains("fewer"), "{error}");
+    }
+}

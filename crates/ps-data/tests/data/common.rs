@@ -1,0 +1,45 @@
+//! What these tests share.
+
+use ps_data::{Error, Samples};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A folder with these files.
+pub(crate) fn folder(files: &[(&str, &[u8])]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    dir
+}
+
+/// Where the files of the independent encoder are.
+pub(crate) fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordio")
+}
+
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
+    fs::read(fixtures().join(name)).unwrap()
+}
+
+/// Inputs and labels of all samples.
+pub(crate) fn all(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
+    let numbers: Vec<u64> = (0..samples.len() as u64).collect();
+    samples.gather(&numbers).unwrap()
+}
+
+#[track_caller]
+pub(crate) fn assert_says<T: std::fmt::Debug>(result: Result<T, Error>, parts: &[&str]) {
+    assert_error_says(&result.unwrap_err(), parts);
+}
+
+#[track_caller]
+pub(crate) fn assert_error_says(error: &Error, parts: &[&str]) {
+    let error = error.to_string();
+    for part in parts {
+        assert!(error.contains(part), "`{error}` does not contain `{part}`");
+    }
+}

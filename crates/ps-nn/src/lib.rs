@@ -1,0 +1,59 @@
+//! Layers for models that are trained: right gradients, and as fast on a processor as it allows.
+//!
+//! Candle has layers of its own; of those some have a wrong gradient (`max_pool2d`) or silently none
+//! (`LayerNorm` with bias, `RmsNorm`, `softmax_last_dim`), and convolution is slow. These are candle
+//! operations with a forward and a backward pass of their own, so that both kinds go together in one
+//! model. On a processor a layer is one operation over slices (`kernels/`), whose matrix products
+//! are the gemm crate's; on a GPU it is made of candle's operations. See docs/adr/0011-layers.md.
+//!
+//! A layer's gradient goes to whoever trains as soon as it is finished, while the backward pass goes
+//! on; where nobody collects them, as in a loop of one's own, candle's store gets it.
+
+mod activation;
+mod attention;
+mod batch_norm;
+mod convolution;
+mod downloads;
+mod dropout;
+mod embedding;
+mod gradients;
+mod handover;
+mod kernels;
+mod linear;
+mod loss;
+mod norm;
+mod parameter;
+mod pooling;
+mod softmax;
+mod tensor;
+mod values;
+
+pub use activation::Activation;
+pub use attention::CausalSelfAttention;
+pub use batch_norm::BatchNorm;
+pub use convolution::{Conv2d, Conv2dConfig};
+pub use downloads::Downloads;
+pub use dropout::Dropout;
+pub use embedding::Embedding;
+pub use gradients::{Collector, Finish};
+pub use handover::{Begun, Handover};
+pub use linear::Linear;
+pub use loss::{binary_cross_entropy_with_logits, cross_entropy};
+pub use norm::{LayerNorm, RmsNorm};
+pub use pooling::PoolConfig;
+pub use softmax::softmax;
+pub use tensor::composed;
+pub use tensor::{composed_if, floats, is_composed};
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// A step of training; what is drawn at random follows from the seed, which is another in each
+    /// step of each worker.
+    Training {
+        /// The step's own seed.
+        seed: u64,
+    },
+    /// A measurement: nothing is random, and nothing is learnt.
+    Evaluating,
+}

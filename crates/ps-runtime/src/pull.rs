@@ -1,0 +1,172 @@
+//! The weights of one shard, received into where they belong.
+
+use ps_core::ids::Version;
+use ps_kernels::encoding::Encoding;
+use ps_proto::bulk::{self, BulkReader, Place, Room};
+use ps_proto::v1;
+use std::ops::Range;
+use std::time::Duration;
+use tonic::Status;
+
+// The wire is little-endian; a big-endian machine would need a swap.
+const _: () = assert!(cfg!(target_endian = "little"), "weights are received as they lie in memory");
+
+/// One shard's part of the weights, to be written by a pull.
+#[derive(Debug)]
+pub struct PartMut<'a> {
+    /// The shard's values.
+    pub values: &'a mut [f32],
+    /// Where the shard begins in the model.
+    pub start: usize,
+    /// Its chunks, as ranges of the model.
+    pub chunks: &'a [Range<usize>],
+    /// Their versions.
+    pub versions: &'a mut [Version],
+}
+
+/// What comes before the weights.
+#[derive(Clone, Debug)]
+pub enum First {
+    /// They follow at once.
+    Header(v1::PullHeader),
+    /// Of a `PushPull`: the push is applied, and the weights wait at the gate.
+    Acknowledged(v1::PushReply),
+}
+
+/// Receives what comes first.
+///
+/// # Errors
+/// The call failed, or something else came.
+pub async fn first(messages: &mut BulkReader<v1::PullMessage>) -> Result<First, Status> {
+    loop {
+        match messages.next().await? {
+            Some(bulk::Item::Header(header)) => return Ok(First::Header(header)),
+            Some(bulk::Item::Acknowledged(reply)) => return Ok(First::Acknowledged(reply)),
+            Some(bulk::Item::End) => (),
+            other => return Err(unexpected("weights", &other)),
+        }
+    }
+}
+
+/// Receives the header of the weights; the caller says how long the gate may hold it.
+///
+/// # Errors
+/// The call failed, or something else came.
+pub async fn header(messages: &mut BulkReader<v1::PullMessage>) -> Result<v1::PullHeader, Status> {
+    match first(messages).await? {
+        First::Header(header) => Ok(header),
+        other => Err(unexpected("weights", &other)),
+    }
+}
+
+/// Receives the weights, written like this: every chunk once, whole, in any order, none later than
+/// so long after the one before. `received` is told the bytes of each, `acknowledged` what comes in between.
+///
+/// # Errors
+/// The call failed, was cut short, or brought something else.
+pub async fn values(
+    messages: &mut BulkReader<v1::PullMessage>,
+    part: &mut PartMut<'_>,
+    encoding: Encoding,
+    longest: Duration,
+    received: impl Fn(u64),
+    mut acknowledged: impl FnMut(v1::PushReply),
+) -> Result<(), Status> {
+    let mut missing = vec![true; part.chunks.len()];
+    let mut encoded = Vec::new();
+    while let Some(came) = in_time(longest, messages.next()).await? {
+        match came {
+            bulk::Item::Chunk => {
+                let placed = place(messages, part, &mut missing, encoding, &mut encoded);
+                received(in_time(longest, placed).await?);
+            }
+            bulk::Item::Acknowledged(reply) => acknowledged(reply),
+            bulk::Item::Header(_) | bulk::Item::End => (),
+        }
+    }
+    let (expected, found) = (missing.len(), missing.iter().filter(|missing| !**missing).count());
+    if found != expected {
+        // The stream was cut: a new attempt brings the rest.
+        return Err(Status::aborted(format!("{found} of {expected} chunks came")));
+    }
+    Ok(())
+}
+
+/// A part as the room for its chunks.
+struct PartRoom<'a, 'b> {
+    part: &'a mut PartMut<'b>,
+    missing: &'a [bool],
+    encoding: Encoding,
+    /// Where chunks are received that are still to be decoded.
+    encoded: &'a mut Vec<u8>,
+    /// For which chunk it was taken.
+    taken: Option<u32>,
+}
+
+impl PartRoom<'_, '_> {
+    /// Where this chunk belongs, if it is one that is missing.
+    fn range(&self, index: u32) -> Option<Range<usize>> {
+        let range = self.part.chunks.get(index as usize)?;
+        let start = self.part.start;
+        self.missing.get(index as usize)?.then(|| range.start - start..range.end - start)
+    }
+}
+
+impl Room for PartRoom<'_, '_> {
+    // Decoding them, or copying them to where they belong, is the one pass that there is.
+    const LEAVES_FRAMES: bool = true;
+
+    fn bytes_max(&self, index: u32) -> usize {
+        self.range(index).map_or(0, |range| self.encoding.encoded_bytes(range.len()))
+    }
+
+    async fn take(&mut self, index: u32) -> Result<&mut [u8], Status> {
+        let range = self.range(index).unwrap_or_default();
+        self.taken = Some(index);
+        if self.encoding == Encoding::F32 {
+            return Ok(bytemuck::cast_slice_mut(&mut self.part.values[range]));
+        }
+        self.encoded.resize(self.encoding.encoded_bytes(range.len()), 0);
+        Ok(self.encoded)
+    }
+}
+
+async fn place(
+    messages: &mut BulkReader<v1::PullMessage>,
+    part: &mut PartMut<'_>,
+    missing: &mut [bool],
+    encoding: Encoding,
+    encoded: &mut Vec<u8>,
+) -> Result<u64, Status> {
+    let mut room = PartRoom { part, missing, encoding, encoded, taken: None };
+    let chunk = messages.chunk(&mut room).await?;
+    let (expected, index) = (room.bytes_max(chunk.index), chunk.index as usize);
+    // The index comes ahead of the values, and may not change after them.
+    let is_placed = matches!(chunk.values, Place::Frame(_)) || room.taken == Some(chunk.index);
+    let range = room.range(chunk.index).filter(|_| is_placed && chunk.bytes() == expected);
+    let Some(range) = range else {
+        let found = format!("chunk {index} of {} bytes", chunk.bytes());
+        return Err(unexpected(&format!("a missing chunk, here of {expected} bytes"), &found));
+    };
+    match &chunk.values {
+        Place::Frame(frame) => encoding.decode(frame, &mut room.part.values[range]),
+        Place::Room(_) if encoding == Encoding::F32 => (),
+        Place::Room(_) => encoding.decode(room.encoded, &mut room.part.values[range]),
+    }
+    part.versions[index] = chunk.version;
+    missing[index] = false;
+    Ok(expected as u64)
+}
+
+async fn in_time<T>(
+    longest: Duration,
+    step: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let late = |_| Status::deadline_exceeded(format!("no answer within {longest:?}"));
+    tokio::time::timeout(longest, step).await.map_err(late)?
+}
+
+/// Something that a server of this protocol does not send; retrying would not help.
+pub fn unexpected(expected: &str, found: &dyn std::fmt::Debug) -> Status {
+    Status::failed_precondition(format!("found {found:?}, expected {expected}"))
+}
