@@ -143,7 +143,7 @@ fn parse(
     has_program: bool,
     mut args: Vec<OsString>,
 ) -> Result<TrainArgs, Unparsed> {
-    let Some(Setting::SageMaker(contract, meaning)) = setting else {
+    let Some(Setting::SageMaker(contract, from_channels)) = setting else {
         return parse_with::<Cli>(args, Ok).and_then(train_args);
     };
     let named = |arg: &OsString| arg.to_string_lossy().starts_with("--config");
@@ -152,7 +152,7 @@ fn parse(
     {
         args.push(format!("--config={file}").into());
     }
-    let channels = meaning.options.iter().map(|(name, value)| (*name, value.as_str()));
+    let channels = from_channels.options.iter().map(|(name, value)| (*name, value.as_str()));
     let apply = |command: clap::Command| {
         let mut result = Ok(());
         let command = command.mut_subcommand("train", |mut train| {
@@ -214,11 +214,11 @@ impl Host {
     /// Prints what was understood, `name=value` lines, and the command lines.
     fn show(&self) -> Result<(), Error> {
         let plan = self.plan(&self.find_work()?);
-        if let Setting::SageMaker(contract, meaning) = &self.setting {
+        if let Setting::SageMaker(contract, from_channels) = &self.setting {
             for (name, value) in contract.hyperparameters.ours() {
                 println!("hyperparameter {name}={value}");
             }
-            for (name, value) in &meaning.options {
+            for (name, value) in &from_channels.options {
                 println!("channel {name}={value}");
             }
         }
