@@ -1,16 +1,19 @@
 //! One process of the job: started, fed with signals, waited for, heard.
 
-use crate::complaint::Complaint;
-use crate::end::End;
-use crate::logs::Destination;
+use crate::exit::Exit;
+use crate::last_error::LastError;
+use crate::logs::LogDestination;
 use crate::name::{Name, Role};
 use crate::orphans::Children;
 use crate::plan::Process;
-use crate::streams::{self, Ending, Heard};
+use crate::streams::{self, StdoutContent};
 use anyhow::Context;
 use ps_runtime::Signal;
+use rustix::process::{Pid, Signal as UnixSignal, kill_process};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -29,69 +32,74 @@ pub enum Event {
     /// It has what it needs, and listens here if it listens.
     Ready(Name, Option<String>),
     /// It ended, and was waited for.
-    Exited(Name, End),
+    Exited(Name, Exit),
 }
 
-/// What is sent to a process.
-#[derive(Clone, Copy, Debug)]
-enum Order {
-    Pass(Signal),
-    Kill,
+/// What processes share with the job that starts them.
+#[derive(Clone, Debug)]
+pub struct JobContext {
+    /// What happens to processes goes here.
+    pub events: mpsc::UnboundedSender<Event>,
+    /// Whether the job is ending, so that the errors of its members are consequences, not causes.
+    pub is_ending: Arc<AtomicBool>,
+    /// Who waits for which process.
+    pub children: Children,
 }
 
 /// A process that was started.
 #[derive(Debug)]
-pub struct Running {
+pub struct ProcessHandle {
     /// Its process id.
     pub pid: u32,
     /// Where its log goes.
-    pub log: Destination,
-    /// What it complained of.
-    pub complaint: Complaint,
+    pub log: LogDestination,
+    /// The last error that it wrote.
+    pub last_error: LastError,
     /// Where it listens, once it has said so.
     pub address: Option<String>,
-    orders: mpsc::UnboundedSender<Order>,
+    signals: mpsc::UnboundedSender<UnixSignal>,
     readers: Vec<JoinHandle<()>>,
     /// Its end tells the process that we are gone, however we ended.
     _stdin: Option<ChildStdin>,
 }
 
-impl Running {
-    /// Starts a process of this program; what happens to it goes to `events`.
+impl ProcessHandle {
+    /// Starts a process of this program.
     ///
     /// # Errors
     /// The system refuses to start it.
     pub fn start(
         program: &Path,
         process: &Process,
-        log: Destination,
-        events: &mpsc::UnboundedSender<Event>,
-        ending: &Ending,
-        children: &Children,
+        log: LogDestination,
+        job: &JobContext,
     ) -> anyhow::Result<Self> {
         let name = process.name;
         let mut command = command(program, process, &log);
-        let mut child = children
+        let mut child = job
+            .children
             .spawn(&mut command)
             .with_context(|| format!("starting {name} with {}", program.display()))?;
         let stdin = child.stdin.take();
-        let complaint = Complaint::default();
-        let heard = heard(process);
-        let readers = readers(&mut child, (name, heard), &log, events, ending, &complaint);
-        let (orders, inbox) = mpsc::unbounded_channel();
+        let last_error = LastError::default();
+        let readers = read_output(&mut child, process, &log, job, &last_error);
+        let (signals, inbox) = mpsc::unbounded_channel();
         let pid = child.id().unwrap_or_default();
-        tokio::spawn(wait(child, name, inbox, events.clone(), children.clone()));
-        Ok(Self { pid, log, complaint, address: None, orders, readers, _stdin: stdin })
+        tokio::spawn(wait(child, name, inbox, job.clone()));
+        Ok(Self { pid, log, last_error, address: None, signals, readers, _stdin: stdin })
     }
 
     /// Passes a signal on; a process that is gone already does not mind.
     pub fn pass(&self, signal: Signal) {
-        let _ = self.orders.send(Order::Pass(signal));
+        let _ = self.signals.send(match signal {
+            Signal::Interrupt => UnixSignal::INT,
+            Signal::Terminate => UnixSignal::TERM,
+        });
     }
 
     /// Kills it.
     pub fn kill(&self) {
-        let _ = self.orders.send(Order::Kill);
+        let _ = self.signals.send(UnixSignal::KILL);
     }
 
     /// What still reads its output, once it has ended; its standard input is closed.
@@ -101,7 +109,7 @@ impl Running {
 }
 
 /// The program as the role that the process is.
-fn command(program: &Path, process: &Process, log: &Destination) -> Command {
+fn command(program: &Path, process: &Process, log: &LogDestination) -> Command {
     let mut command = Command::new(program);
     command.args(&process.args);
     for (name, _) in std::env::vars_os() {
@@ -113,8 +121,8 @@ fn command(program: &Path, process: &Process, log: &Destination) -> Command {
     if let Some(threads) = process.threads {
         command.envs(ps_worker::threads::environment(threads));
     }
-    let terminal = *log == Destination::Terminal;
-    let stderr = if terminal { Stdio::inherit() } else { Stdio::piped() };
+    let is_ours = *log == LogDestination::Inherit;
+    let stderr = if is_ours { Stdio::inherit() } else { Stdio::piped() };
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
     // A group of its own: a terminal's Ctrl-C goes to our group only, and each process gets it
     // from us, exactly once, whether it came from a terminal, from `kill` or from `docker stop`.
@@ -122,42 +130,41 @@ fn command(program: &Path, process: &Process, log: &Destination) -> Command {
     command
 }
 
-/// What becomes of what it prints.
-fn heard(process: &Process) -> Heard {
+/// What it prints.
+fn stdout_content(process: &Process) -> StdoutContent {
     match process.name.role {
-        Role::Master => Heard::Metrics,
-        _ if process.has_program() => Heard::Program,
-        _ => Heard::Ready,
+        Role::Master => StdoutContent::Metrics,
+        _ if process.has_program() => StdoutContent::UserProgram,
+        _ => StdoutContent::Readiness,
     }
 }
 
 /// Starts the tasks that read what the process writes.
-fn readers(
+fn read_output(
     child: &mut Child,
-    (name, heard): (Name, Heard),
-    log: &Destination,
-    events: &mpsc::UnboundedSender<Event>,
-    ending: &Ending,
-    complaint: &Complaint,
+    process: &Process,
+    log: &LogDestination,
+    job: &JobContext,
+    last_error: &LastError,
 ) -> Vec<JoinHandle<()>> {
-    let mut readers = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        let events = events.clone();
-        readers.push(tokio::spawn(async move {
+    let (name, content) = (process.name, stdout_content(process));
+    let stdout = child.stdout.take().map(|stdout| {
+        let events = job.events.clone();
+        tokio::spawn(async move {
             let ready = |address| {
                 let _ = events.send(Event::Ready(name, address));
             };
-            streams::read_stdout(stdout, heard, ready).await;
-        }));
-    }
-    if let Some(stderr) = child.stderr.take() {
-        let (log, prefix, ending) = (log.clone(), format!("[{name}]"), ending.clone());
-        let complaint = complaint.clone();
-        readers.push(tokio::spawn(async move {
-            streams::read_stderr(stderr, &log, &prefix, &ending, &complaint).await;
-        }));
-    }
-    readers
+            streams::read_stdout(stdout, content, ready).await;
+        })
+    });
+    let stderr = child.stderr.take().map(|stderr| {
+        let (log, is_ending, last_error) = (log.clone(), job.is_ending.clone(), last_error.clone());
+        tokio::spawn(async move {
+            let prefix = format!("[{name}]");
+            streams::read_stderr(stderr, &log, &prefix, &is_ending, &last_error).await;
+        })
+    });
+    stdout.into_iter().chain(stderr).collect()
 }
 
 /// Owns the process until it ends, so that no signal can reach a process id that was given to
@@ -165,31 +172,22 @@ fn readers(
 async fn wait(
     mut child: Child,
     name: Name,
-    mut orders: mpsc::UnboundedReceiver<Order>,
-    events: mpsc::UnboundedSender<Event>,
-    children: Children,
+    mut signals: mpsc::UnboundedReceiver<UnixSignal>,
+    job: JobContext,
 ) {
-    let pid = child.id();
-    let end = loop {
+    let id = child.id();
+    let exit = loop {
         tokio::select! {
             biased;
-            status = child.wait() => break status.map_or(End::Killed(0), End::from),
-            Some(order) = orders.recv() => send(&child, order),
+            status = child.wait() => break status.map_or(Exit::Signal(0), Exit::from),
+            Some(signal) = signals.recv() => {
+                let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+                if let Some(pid) = pid {
+                    let _ = kill_process(pid, signal);
+                }
+            }
         }
     };
-    children.waited_for(pid);
-    let _ = events.send(Event::Exited(name, end));
-}
-
-fn send(child: &Child, order: Order) {
-    use rustix::process;
-    let signal = match order {
-        Order::Pass(Signal::Interrupt) => process::Signal::INT,
-        Order::Pass(Signal::Terminate) => process::Signal::TERM,
-        Order::Kill => process::Signal::KILL,
-    };
-    let pid = child.id().and_then(|id| process::Pid::from_raw(id.cast_signed()));
-    if let Some(pid) = pid {
-        let _ = process::kill_process(pid, signal);
-    }
+    job.children.waited_for(id);
+    let _ = job.events.send(Event::Exited(name, exit));
 }

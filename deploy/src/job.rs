@@ -1,23 +1,22 @@
 //! Runs the processes of a plan from their start to the last one's end.
 
-use crate::child::{Event, Running};
-use crate::complaint::Complaint;
-use crate::end::End;
-use crate::host::failure::sentence;
-use crate::logs::{Destination, Logs};
+use crate::child::{Event, JobContext, ProcessHandle};
+use crate::exit::Exit;
+use crate::last_error::LastError;
+use crate::logs::{LogDestination, Logs};
 use crate::name::{Name, Role};
 use crate::orphans::Children;
+use crate::outcome::Outcome;
 use crate::plan::{Lead, Plan, Process};
-use crate::streams::Ending;
+use crate::signals::Signals;
 use crate::supervision::{Action, Supervision};
-use anyhow::Context;
 use ps_runtime::member::report_failure;
-use ps_runtime::{Outside, Shutdown, Signal};
+use ps_runtime::{Outside, Shutdown};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -31,16 +30,7 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 const REPORT: Duration = Duration::from_secs(3);
 
 /// How long what an ended process wrote may take to arrive.
-const HEAR_OUT: Duration = Duration::from_secs(2);
-
-/// How a job, or a host's part of one, ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// What `psrun` exits with, or why the job failed where that is not for a role's code to say.
-    pub verdict: anyhow::Result<u8>,
-    /// The processes that failed before the job was being ended, in order, with their own words.
-    pub failed: Vec<(Name, Option<String>)>,
-}
+const READ_TO_END: Duration = Duration::from_secs(2);
 
 /// Runs a whole job, all of its processes with this program; the answer is what `psrun` exits with.
 ///
@@ -67,26 +57,24 @@ pub async fn run_part(
     outside: Outside,
     shutdown: Shutdown,
     children: Children,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<Outcome> {
     let mut signals = Signals::new(shutdown)?;
-    let (sender, mut events) = mpsc::unbounded_channel();
+    let (events, mut inbox) = mpsc::unbounded_channel();
     let mut job = Job {
         program,
         plan,
         logs,
         processes: BTreeMap::new(),
         supervision: Supervision::new(plan.rules),
-        events: sender,
+        context: JobContext { events, is_ending: Arc::default(), children },
         deadline: None,
         abandoned: false,
-        ending: Ending::default(),
-        children,
         outside,
         failed: Vec::new(),
     };
     tracing::info!("job {}: {}", plan.job, plan.summary);
     if let Some(signal) = signals.already() {
-        return Ok(Ended { verdict: Ok(signal.exit_code()), failed: Vec::new() });
+        return Ok(Outcome::of_signal(signal));
     }
     match &plan.lead {
         Lead::Here(master) => {
@@ -99,7 +87,7 @@ pub async fn run_part(
         let actions = tokio::select! {
             biased;
             signal = signals.next() => job.supervision.signal(signal),
-            Some(event) = events.recv() => job.handle(event),
+            Some(event) = inbox.recv() => job.handle(event),
             () = sleep_until(job.deadline) => job.supervision.deadline(),
         };
         job.report(&actions).await;
@@ -113,13 +101,11 @@ struct Job<'a> {
     program: &'a Path,
     plan: &'a Plan,
     logs: &'a Logs,
-    processes: BTreeMap<Name, Running>,
+    processes: BTreeMap<Name, ProcessHandle>,
     supervision: Supervision,
-    events: mpsc::UnboundedSender<Event>,
+    context: JobContext,
     deadline: Option<Instant>,
     abandoned: bool,
-    ending: Ending,
-    children: Children,
     outside: Outside,
     failed: Vec<Name>,
 }
@@ -128,11 +114,10 @@ impl Job<'_> {
     fn start(&mut self, process: &Process) {
         let name = process.name;
         let log = self.logs.destination(name);
-        match Running::start(self.program, process, log, &self.events, &self.ending, &self.children)
-        {
-            Ok(running) => {
+        match ProcessHandle::start(self.program, process, log, &self.context) {
+            Ok(handle) => {
                 self.supervision.started(name);
-                self.processes.insert(name, running);
+                self.processes.insert(name, handle);
             }
             Err(error) => {
                 let actions = self.supervision.not_started(format!("{error:#}"));
@@ -155,14 +140,14 @@ impl Job<'_> {
                 self.ready(name, address);
                 Vec::new()
             }
-            Event::Exited(name, end) => {
+            Event::Exited(name, exit) => {
                 // What fails while the job is being ended is a consequence; the master's words count.
                 let is_cause = !self.supervision.is_ending() || name.role == Role::Master;
-                if is_cause && end != End::Code(0) {
+                if is_cause && exit != Exit::Code(0) {
                     self.failed.push(name);
                 }
-                let who = self.describe(name, end);
-                self.supervision.exited(name, end, &who)
+                let who = self.describe(name, exit);
+                self.supervision.exited(name, exit, &who)
             }
         }
     }
@@ -192,10 +177,11 @@ impl Job<'_> {
             };
             // Its last words may still be on their way.
             tokio::time::sleep(LAST_WORDS).await;
-            let words = self.processes.get(name).and_then(|it| it.complaint.words());
-            let ended =
-                Ended { verdict: Err(anyhow::anyhow!(why.clone())), failed: vec![(*name, words)] };
-            if let (Some(master), Some(reason)) = (master, sentence(&self.plan.host, &ended)) {
+            let words = self.processes.get(name).and_then(|it| it.last_error.message());
+            let verdict = Err(anyhow::anyhow!(why.clone()));
+            let outcome = Outcome { verdict, failed: vec![(*name, words)] };
+            if let (Some(master), Some(reason)) = (master, outcome.failure_reason(&self.plan.host))
+            {
                 let told = report_failure(&self.outside, master, &self.plan.job, &reason);
                 let told = tokio::time::timeout(REPORT, told).await;
                 if !matches!(told, Ok(Ok(()))) {
@@ -206,11 +192,11 @@ impl Job<'_> {
     }
 
     fn act(&mut self, actions: Vec<Action>) {
-        self.ending.store(self.supervision.is_ending(), Ordering::Relaxed);
+        self.context.is_ending.store(self.supervision.is_ending(), Ordering::Relaxed);
         for action in actions {
             match action {
                 Action::Pass(signal) => self.processes.values().for_each(|p| p.pass(signal)),
-                Action::Kill => self.processes.values().for_each(Running::kill),
+                Action::Kill => self.processes.values().for_each(ProcessHandle::kill),
                 Action::Deadline(time) => self.deadline = Some(Instant::now() + time),
                 // Before: see `report`.
                 Action::Report(..) => (),
@@ -221,7 +207,7 @@ impl Job<'_> {
     }
 
     /// A process as people look for it: what it was, where it was, where its log is.
-    fn describe(&self, name: Name, end: End) -> String {
+    fn describe(&self, name: Name, exit: Exit) -> String {
         let Some(running) = self.processes.get(&name) else {
             return name.to_string();
         };
@@ -229,30 +215,32 @@ impl Job<'_> {
         if let Some(address) = &running.address {
             about = format!("{about}, {address}");
         }
-        if let Destination::File(log) = &running.log
-            && end != End::Code(0)
+        if let LogDestination::File(log) = &running.log
+            && exit != Exit::Code(0)
         {
             about = format!("{about}, log {}", log.display());
         }
         format!("{name} ({about})")
     }
 
-    async fn finish(self) -> Ended {
-        let words: BTreeMap<Name, Complaint> =
-            self.processes.iter().map(|(name, it)| (*name, it.complaint.clone())).collect();
-        let processes = self.processes.into_values();
-        let readers: Vec<_> = processes.flat_map(Running::into_readers).collect();
-        let heard = async {
+    async fn finish(self) -> Outcome {
+        let (mut last_errors, mut readers) = (BTreeMap::new(), Vec::new());
+        for (name, process) in self.processes {
+            last_errors.insert(name, process.last_error.clone());
+            readers.extend(process.into_readers());
+        }
+        let read_to_end = async {
             for reader in readers {
                 let _ = reader.await;
             }
         };
         // Whatever still holds a pipe must not hold us, least of all when somebody is about to kill.
-        let hear_out = if self.supervision.is_hurried() { HEAR_OUT / 10 } else { HEAR_OUT };
-        let _ = tokio::time::timeout(hear_out, heard).await;
+        let is_hurried = self.supervision.is_hurried();
+        let timeout = if is_hurried { READ_TO_END / 10 } else { READ_TO_END };
+        let _ = tokio::time::timeout(timeout, read_to_end).await;
         let failed = self.failed.into_iter();
-        let failed = failed.map(|name| (name, words.get(&name).and_then(Complaint::words)));
-        Ended { verdict: self.supervision.verdict(), failed: failed.collect() }
+        let failed = failed.map(|name| (name, last_errors.get(&name).and_then(LastError::message)));
+        Outcome { verdict: self.supervision.verdict(), failed: failed.collect() }
     }
 }
 
@@ -261,54 +249,4 @@ async fn sleep_until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// Every wish that the job ends, also the second one.
-struct Signals {
-    shutdown: Option<Shutdown>,
-    interrupt: unix::Signal,
-    terminate: unix::Signal,
-    /// The first signal also arrives through `shutdown`, which knows of our parent's end as well.
-    first_seen: bool,
-}
-
-impl Signals {
-    fn new(shutdown: Shutdown) -> anyhow::Result<Self> {
-        let listen = |kind| unix::signal(kind).context("listening for signals");
-        Ok(Self {
-            shutdown: Some(shutdown),
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            first_seen: false,
-        })
-    }
-
-    /// The signal that came while the job was being prepared.
-    fn already(&self) -> Option<Signal> {
-        self.shutdown.as_ref().and_then(Shutdown::signal)
-    }
-
-    async fn next(&mut self) -> Signal {
-        loop {
-            let signal = tokio::select! {
-                biased;
-                signal = first(&mut self.shutdown) => return signal,
-                _ = self.interrupt.recv() => Signal::Interrupt,
-                _ = self.terminate.recv() => Signal::Terminate,
-            };
-            if std::mem::replace(&mut self.first_seen, true) {
-                return signal;
-            }
-        }
-    }
-}
-
-/// What `shutdown` tells, once.
-async fn first(shutdown: &mut Option<Shutdown>) -> Signal {
-    let Some(waiting) = shutdown else {
-        return std::future::pending().await;
-    };
-    let signal = waiting.wait().await;
-    *shutdown = None;
-    signal
 }

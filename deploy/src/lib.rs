@@ -3,30 +3,35 @@
 //! - [`cli`]: the command line.
 //! - [`check`] and [`output`]: everything that can be found wrong before a process is started.
 //! - [`plan`]: from a number of instances to a list of processes with their arguments; pure.
-//! - [`name`] and [`end`]: who a process is, and how it ended.
+//! - [`name`] and [`exit`]: who a process is, and how it ended.
 //! - [`supervision`]: what follows from a process that ends or a signal that comes; pure.
-//! - [`job`], [`child`], [`orphans`], [`streams`], [`logs`] and [`complaint`]: the processes
-//!   themselves, and what they say.
+//! - [`job`], [`child`], [`orphans`] and `signals`: the processes themselves; [`outcome`]: how all
+//!   of it ended.
+//! - [`streams`], [`log_line`], [`last_error`], [`logs`] and [`terminal`]: what processes say.
 //! - [`contract`] and [`host`]: a SageMaker container, or one of Kubeflow, as one host of a job.
 //! - [`roles`]: how this one binary is every role.
 
 pub mod check;
 pub mod child;
 pub mod cli;
-pub mod complaint;
 pub mod contract;
-pub mod end;
+pub mod exit;
 pub mod host;
 pub mod job;
+pub mod last_error;
+pub mod log_line;
 pub mod logs;
 pub mod name;
 pub mod orphans;
+pub mod outcome;
 pub mod output;
 pub mod plan;
 pub mod roles;
 pub mod s3;
+mod signals;
 pub mod streams;
 pub mod supervision;
+pub mod terminal;
 
 use anyhow::Context;
 use std::ffi::OsString;

@@ -1,10 +1,11 @@
-//! What processes write: metrics for machines, logs for files, trouble for people.
+//! Reads what processes write: metrics for machines, logs for files, trouble for people.
 
-use crate::complaint::Complaint;
-use crate::logs::Destination;
-use std::io::{IsTerminal, Write};
+use crate::last_error::LastError;
+use crate::log_line::{is_warning_or_worse, starts_panic, value, without_time};
+use crate::logs::LogDestination;
+use crate::terminal;
+use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
@@ -27,26 +28,26 @@ async fn each_line(stream: impl AsyncRead + Unpin, mut take: impl FnMut(&str)) {
 
 /// What a process's standard output is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum StdoutContent {
     /// That it is ready; the rest is of no use to a machine.
-    Ready,
+    Readiness,
     /// That it is ready, then metrics.
     Metrics,
     /// What a program of the user's prints: none of our business.
-    Program,
+    UserProgram,
 }
 
 /// Reads a process's standard output: that it is ready goes to `ready`, with its address if it
 /// listens; what somebody may want to read is passed on.
 pub async fn read_stdout(
     stream: impl AsyncRead + Unpin,
-    heard: Heard,
+    content: StdoutContent,
     ready: impl Fn(Option<String>),
 ) {
     each_line(stream, |line| {
-        if heard != Heard::Program && line.starts_with("role=") {
+        if content != StdoutContent::UserProgram && line.starts_with("role=") {
             ready(value(line, "listening").map(str::to_owned));
-        } else if heard != Heard::Ready {
+        } else if content != StdoutContent::Readiness {
             // Whoever read our metrics may have left; the job goes on without.
             let mut stdout = std::io::stdout().lock();
             let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
@@ -55,36 +56,33 @@ pub async fn read_stdout(
     .await;
 }
 
-/// Whether the job is ending, so that what members complain of is its consequence, not its cause.
-pub type Ending = Arc<AtomicBool>;
-
-/// Reads a process's standard error: all of it goes to its log, trouble to people as well, and the
-/// last complaint is kept.
+/// Reads a process's standard error: all of it goes to its log, trouble to people as well unless
+/// the job is ending, and the last error is kept.
 pub async fn read_stderr(
     stream: impl AsyncRead + Unpin,
-    destination: &Destination,
+    destination: &LogDestination,
     prefix: &str,
-    ending: &AtomicBool,
-    complaint: &Complaint,
+    is_ending: &AtomicBool,
+    last_error: &LastError,
 ) {
     let mut file = match destination {
-        Destination::File(log) => create(log, prefix),
+        LogDestination::File(log) => create(log, prefix),
         _ => None,
     };
     let mut panicked = false;
     each_line(stream, |line| {
-        complaint.hear(line, panicked);
-        if *destination == Destination::Through {
-            pass_on(&format!("{prefix} {line}"));
-        } else if (is_trouble(line) || panicked) && !ending.load(Ordering::Relaxed) {
-            say(&format!("{prefix} {}", without_time(line)));
+        last_error.record(line, panicked);
+        let is_trouble = panicked || is_warning_or_worse(line);
+        if *destination == LogDestination::Forward {
+            terminal::print(&format!("{prefix} {line}"));
+        } else if is_trouble && !is_ending.load(Ordering::Relaxed) {
+            terminal::print_over_progress(&format!("{prefix} {}", without_time(line)));
         }
         if let Some(file) = &mut file {
             // A full disk costs the log, not the job.
             let _ = writeln!(file, "{line}");
         }
-        // A panic says where in one line and what in the next.
-        panicked = line.contains("panicked at");
+        panicked = starts_panic(line);
     })
     .await;
 }
@@ -92,78 +90,25 @@ pub async fn read_stderr(
 /// Makes a log file. Few and short lines: not worth a trip to another thread.
 fn create(log: &Path, prefix: &str) -> Option<std::fs::File> {
     let file = std::fs::File::create(log);
-    file.map_err(|error| say(&format!("{prefix} writing its log {}: {error}", log.display()))).ok()
-}
-
-/// Writes a line for people, over a progress bar if there is one.
-pub fn say(line: &str) {
-    let mut stderr = std::io::stderr().lock();
-    let over = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
-    let _ = writeln!(stderr, "{over}{line}");
-}
-
-/// Writes a line of a log, as it is: a container's terminal is a file in the end.
-pub fn pass_on(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
-}
-
-/// The value of `name=value;` in a metric line.
-pub fn value<'a>(line: &'a str, name: &str) -> Option<&'a str> {
-    let pairs = line.split(';').map(str::trim);
-    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
-}
-
-/// Whether a log line is a warning, an error or a panic.
-fn is_trouble(line: &str) -> bool {
-    let level = without_time(line);
-    ["WARN", "ERROR", "error:"].iter().any(|word| level.starts_with(word))
-        || line.contains("panicked at")
-}
-
-/// A log line without the seconds that it starts with: they count from another process's start.
-pub(crate) fn without_time(line: &str) -> &str {
-    let rest = line.trim_start();
-    match rest.split_once(' ') {
-        Some((time, rest))
-            if time.ends_with('s') && time.starts_with(|c: char| c.is_ascii_digit()) =>
-        {
-            rest.trim_start()
-        }
-        _ => rest,
-    }
+    file.map_err(|error| {
+        let what = format!("{prefix} writing its log {}: {error}", log.display());
+        terminal::print_over_progress(&what);
+    })
+    .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn values_are_found_by_name() {
-        let line = "role=server; shard=0; listening=127.0.0.1:4321;";
-        assert_eq!(value(line, "listening"), Some("127.0.0.1:4321"));
-        assert_eq!(value(line, "shard"), Some("0"));
-        assert_eq!(value(line, "port"), None);
-    }
-
-    #[test]
-    fn trouble_is_told_from_the_rest() {
-        assert!(is_trouble("   0.004518031s  WARN the master is lost"));
-        assert!(is_trouble("  12.004518031s ERROR no"));
-        assert!(is_trouble("error: ps-worker: no such folder"));
-        assert!(is_trouble("thread 'main' (1) panicked at src/main.rs:3:5:"));
-        assert!(!is_trouble("   0.004518031s  INFO an ERROR was seen elsewhere"));
-        assert_eq!(without_time("   0.004518031s  WARN lost"), "WARN lost");
-    }
-
     #[tokio::test]
     async fn the_address_is_taken_from_the_first_line() {
         let found = std::sync::Mutex::new(Vec::new());
         let text = &b"role=master; listening=127.0.0.1:4000;\n"[..];
-        read_stdout(text, Heard::Ready, |address| found.lock().unwrap().push(address)).await;
-        read_stdout(&b"role=worker; train_samples=3;\n"[..], Heard::Ready, |address| {
-            found.lock().unwrap().push(address);
-        })
-        .await;
+        let ready = |address| found.lock().unwrap().push(address);
+        read_stdout(text, StdoutContent::Readiness, ready).await;
+        let text = &b"role=worker; train_samples=3;\n"[..];
+        read_stdout(text, StdoutContent::Readiness, ready).await;
         assert_eq!(*found.lock().unwrap(), [Some("127.0.0.1:4000".into()), None]);
     }
 
@@ -179,9 +124,9 @@ mod tests {
     async fn logs_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("worker-1.log");
-        let (to, ending) = (Destination::File(log.clone()), AtomicBool::new(false));
+        let (to, is_ending) = (LogDestination::File(log.clone()), AtomicBool::new(false));
         let text = &b"   0.1s  INFO hello\nlast"[..];
-        read_stderr(text, &to, "[worker 1]", &ending, &Complaint::default()).await;
+        read_stderr(text, &to, "[worker 1]", &is_ending, &LastError::default()).await;
         assert_eq!(std::fs::read_to_string(log).unwrap(), "   0.1s  INFO hello\nlast\n");
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! Pure: [`crate::job`] tells it what happened and does what it says.
 
-use crate::end::End;
+mod rules;
+
+pub use rules::Rules;
+
+use crate::exit::Exit;
 use crate::name::{Name, Role};
 use ps_runtime::Signal;
 use std::collections::BTreeSet;
@@ -15,49 +19,11 @@ const AFTER_LOSS: Duration = Duration::from_secs(2);
 
 /// What is wrong with a worker that has not got its data and model.
 const UNFIT: &str = " before it could train";
+const WEIGHTS_LOST: &str = "its part of the weights is lost";
+const NO_WORKER: &str = "no worker is left";
 
 /// Time for the master to end after a member that it told to leave.
 const MASTER_SAYS_WHY: Duration = Duration::from_secs(5);
-
-/// What differs between a job of one machine and one host's part of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// The master is a process here.
-    pub has_master: bool,
-    /// Other hosts have workers, so that the job goes on without those here.
-    pub workers_elsewhere: bool,
-    /// Nobody has looked at data and model before: a worker that fails before it has them would
-    /// fail on every host.
-    pub is_unchecked: bool,
-    /// Workers run a program of the user's: what fails on one of them would fail on the others.
-    pub has_program: bool,
-    /// Time to save the model and leave after a signal: the roles give up by themselves after 8 s.
-    pub after_signal: Duration,
-    /// Time for who was killed to be gone.
-    pub after_kill: Duration,
-}
-
-impl Rules {
-    /// A whole job on one machine.
-    pub const LOCAL: Self = Self {
-        has_master: true,
-        workers_elsewhere: false,
-        is_unchecked: false,
-        has_program: false,
-        after_signal: Duration::from_secs(15),
-        after_kill: AFTER_END,
-    };
-
-    /// A host of a job. Everything is over 10 s after a signal, when `docker stop` kills.
-    pub const HOST: Self = Self {
-        has_master: false,
-        workers_elsewhere: true,
-        is_unchecked: true,
-        has_program: false,
-        after_signal: Duration::from_secs(9),
-        after_kill: Duration::from_millis(300),
-    };
-}
 
 /// Something to do, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,12 +54,12 @@ pub struct Supervision {
     killed: bool,
     failure: Option<String>,
     /// What is lost with the first member that exited with a code, unless the master explains it.
-    complaint: Option<String>,
+    unexplained: Option<String>,
     /// The signal that we were given.
     signal: Option<Signal>,
-    master: Option<End>,
+    master: Option<Exit>,
     /// Without a master: how the process ended that the master, elsewhere, lets leave.
-    member: Option<End>,
+    member: Option<Exit>,
 }
 
 impl Supervision {
@@ -107,7 +73,7 @@ impl Supervision {
             ending: false,
             killed: false,
             failure: None,
-            complaint: None,
+            unexplained: None,
             signal: None,
             master: None,
             member: None,
@@ -145,65 +111,67 @@ impl Supervision {
     }
 
     /// A process ended; `who` describes it for people.
-    pub fn exited(&mut self, name: Name, end: End, who: &str) -> Vec<Action> {
+    pub fn exited(&mut self, name: Name, exit: Exit, who: &str) -> Vec<Action> {
         self.running.remove(&name);
         if name.role == Role::Master {
-            self.master = Some(end);
+            self.master = Some(exit);
         }
         // A host's server hears from the master what becomes of the job; without one, its worker.
         let decides = name.role == Role::Server || !self.runs(Role::Server);
         if !self.rules.has_master && decides {
-            self.member.get_or_insert(end);
+            self.member.get_or_insert(exit);
         }
         if self.ending {
-            return self.exited_while_ending(name, end, who);
+            return self.exited_while_ending(name, exit, who);
         }
         let is_unfit = self.rules.is_unchecked && !self.ready.contains(&name);
-        match (name.role, end) {
-            (Role::Worker, End::Code(code @ 1..)) if is_unfit && !matches!(code, 130 | 143) => {
+        match (name.role, exit) {
+            (Role::Worker, Exit::Code(code @ 1..)) if is_unfit && !matches!(code, 130 | 143) => {
                 let what = if self.rules.has_program { ": its program failed" } else { UNFIT };
-                let why = format!("{who} {end}{what}");
+                let why = format!("{who} {exit}{what}");
                 let mut actions = vec![Action::Report(name, why.clone())];
                 actions.extend(self.fail(why, AFTER_LOSS));
                 actions
             }
-            _ if !self.rules.has_master && decides => self.told(name.role, end, who),
-            (Role::Master, _) => self.master_exited(end, who),
-            (Role::Worker, End::Code(0)) => {
+            _ if !self.rules.has_master && decides => self.released(name.role, exit, who),
+            (Role::Master, _) => self.master_exited(exit, who),
+            (Role::Worker, Exit::Code(0)) => {
                 self.worker_done = true;
                 Vec::new()
             }
-            (_, End::Code(0)) => Vec::new(),
-            // A member that exits with a code was told to, or has lost something itself: the master
-            // knows why and says so with its own code, soon.
-            (Role::Server | Role::Worker, End::Code(_)) if self.runs(Role::Master) => {
-                let loss = match name.role {
-                    Role::Server => Some("its part of the weights is lost"),
-                    _ if self.rules.has_program => Some("its program failed"),
-                    _ if !self.trains() => Some("no worker is left"),
-                    _ => None,
-                };
-                let mut actions = vec![Action::Say(format!("{who} {end}"))];
-                if let Some(loss) = loss {
-                    self.complaint.get_or_insert(format!("{who} {end}: {loss}"));
-                    actions.push(Action::Deadline(MASTER_SAYS_WHY));
-                }
-                actions
+            (_, Exit::Code(0)) => Vec::new(),
+            (Role::Server | Role::Worker, Exit::Code(_)) if self.runs(Role::Master) => {
+                self.failed_beside_master(name.role, exit, who)
             }
             (Role::Server, _) => {
-                let lost = "its part of the weights is lost, the job is ended";
-                self.fail(format!("{who} {end}: {lost}"), AFTER_LOSS)
+                self.fail(format!("{who} {exit}: {WEIGHTS_LOST}, the job is ended"), AFTER_LOSS)
             }
-            (Role::Evaluator, _) => vec![Action::Say(format!("{who} {end}; training goes on"))],
+            (Role::Evaluator, _) => vec![Action::Say(format!("{who} {exit}; training goes on"))],
             (Role::Worker, _) if self.trains() => {
-                let others = "the others go on";
-                vec![Action::Say(format!("{who} {end}; {others}"))]
+                vec![Action::Say(format!("{who} {exit}; the others go on"))]
             }
-            (Role::Worker, _) => {
-                let none = "no worker is left, the job is ended";
-                self.fail(format!("{who} {end}: {none}"), self.rules.after_signal)
-            }
+            (Role::Worker, _) => self.fail(
+                format!("{who} {exit}: {NO_WORKER}, the job is ended"),
+                self.rules.after_signal,
+            ),
         }
+    }
+
+    /// A member that exits with a code was told to, or has lost something itself: the master knows
+    /// why and says so with its own code, soon.
+    fn failed_beside_master(&mut self, role: Role, exit: Exit, who: &str) -> Vec<Action> {
+        let loss = match role {
+            Role::Server => Some(WEIGHTS_LOST),
+            _ if self.rules.has_program => Some("its program failed"),
+            _ if !self.trains() => Some(NO_WORKER),
+            _ => None,
+        };
+        let mut actions = vec![Action::Say(format!("{who} {exit}"))];
+        if let Some(loss) = loss {
+            self.unexplained.get_or_insert(format!("{who} {exit}: {loss}"));
+            actions.push(Action::Deadline(MASTER_SAYS_WHY));
+        }
+        actions
     }
 
     /// Whether the job has a worker still, or needs none any more.
@@ -212,49 +180,47 @@ impl Supervision {
     }
 
     /// The process ended that the master of another host lets leave: the host's part is over.
-    fn told(&mut self, role: Role, end: End, who: &str) -> Vec<Action> {
-        match end {
-            End::Code(1) => self.fail(format!("{who} {end}"), AFTER_LOSS),
-            End::Code(_) => {
+    fn released(&mut self, role: Role, exit: Exit, who: &str) -> Vec<Action> {
+        match exit {
+            Exit::Code(0 | 2..) => {
                 self.ending = true;
                 vec![Action::Deadline(AFTER_END)]
             }
-            End::Killed(_) if role == Role::Server => {
-                let lost = "its part of the weights is lost";
-                self.fail(format!("{who} {end}: {lost}"), AFTER_LOSS)
+            Exit::Signal(_) if role == Role::Server => {
+                self.fail(format!("{who} {exit}: {WEIGHTS_LOST}"), AFTER_LOSS)
             }
-            End::Killed(_) => self.fail(format!("{who} {end}"), AFTER_LOSS),
+            _ => self.fail(format!("{who} {exit}"), AFTER_LOSS),
         }
     }
 
-    fn master_exited(&mut self, end: End, who: &str) -> Vec<Action> {
-        match end {
+    fn master_exited(&mut self, exit: Exit, who: &str) -> Vec<Action> {
+        match exit {
             // It has told everybody to leave.
-            End::Code(0) => {
+            Exit::Code(0) => {
                 self.ending = true;
                 vec![Action::Deadline(AFTER_END)]
             }
             // It has said why itself, and its code is ours.
-            End::Code(_) => {
-                let mut actions = vec![Action::Say(format!("{who} {end}: the job is ended"))];
+            Exit::Code(_) => {
+                let mut actions = vec![Action::Say(format!("{who} {exit}: the job is ended"))];
                 actions.extend(self.end(AFTER_LOSS));
                 actions
             }
-            End::Killed(_) => self.fail(format!("{who} {end}: the job is ended"), AFTER_LOSS),
+            Exit::Signal(_) => self.fail(format!("{who} {exit}: the job is ended"), AFTER_LOSS),
         }
     }
 
     /// Nothing that ends now changes the course; a death that we did not cause is still news.
-    fn exited_while_ending(&mut self, name: Name, end: End, who: &str) -> Vec<Action> {
+    fn exited_while_ending(&mut self, name: Name, exit: Exit, who: &str) -> Vec<Action> {
         let mut actions = Vec::new();
         // Interrupt and terminate are what we passed on, to a process that was just starting.
-        let asked = self.killed || matches!(end, End::Killed(2 | 15) | End::Code(_));
+        let asked = self.killed || matches!(exit, Exit::Signal(2 | 15) | Exit::Code(_));
         if !asked {
-            actions.push(Action::Say(format!("{who} {end}")));
+            actions.push(Action::Say(format!("{who} {exit}")));
         }
         // Without the master there is nothing to wait for.
         if name.role == Role::Master && !self.killed && !self.running.is_empty() {
-            let told = matches!(end, End::Code(_));
+            let told = matches!(exit, Exit::Code(_));
             actions.push(Action::Deadline(if told { AFTER_END } else { AFTER_LOSS }));
         }
         actions
@@ -301,7 +267,7 @@ impl Supervision {
         }
         if !self.ending {
             // The master did not end after it: the member had a reason of its own.
-            let why = self.complaint.take().unwrap_or_else(|| "the master did not start".into());
+            let why = self.unexplained.take().unwrap_or_else(|| "the master did not start".into());
             return self.fail(format!("{why}, the job is ended"), self.rules.after_signal);
         }
         self.kill("the time to leave is over")
@@ -325,25 +291,17 @@ impl Supervision {
     pub fn verdict(self) -> anyhow::Result<u8> {
         let decided = if self.rules.has_master { self.master } else { self.member };
         let who = if self.rules.has_master { "the master" } else { "the host's part of the job" };
-        match (self.failure, decided) {
-            (Some(failure), _) => Err(anyhow::anyhow!(failure)),
+        match (self.failure, decided, self.signal) {
+            (Some(failure), ..) => Err(anyhow::anyhow!(failure)),
             // Whatever a member makes of a signal, its host was asked to leave.
-            (None, end) if !self.rules.has_master && end != Some(End::Code(0)) => {
-                match (self.signal, end) {
-                    (Some(signal), _) => Ok(signal.exit_code()),
-                    (None, Some(End::Code(code))) => Ok(code),
-                    (None, _) => Err(anyhow::anyhow!("{who} was never started")),
-                }
+            (None, exit, Some(signal)) if !self.rules.has_master && exit != Some(Exit::Code(0)) => {
+                Ok(signal.exit_code())
             }
-            (None, Some(End::Code(code))) => Ok(code),
+            (None, Some(Exit::Code(code)), _) => Ok(code),
             // It had not begun to listen for the signal that we passed on.
-            (None, Some(End::Killed(2 | 15))) if self.signal.is_some() => {
-                Ok(self.signal.map_or(1, Signal::exit_code))
-            }
-            (None, end) => {
-                let end = end.map_or_else(|| "was never started".to_owned(), |end| end.to_string());
-                Err(anyhow::anyhow!("{who} {end}"))
-            }
+            (None, Some(Exit::Signal(2 | 15)), Some(signal)) => Ok(signal.exit_code()),
+            (None, Some(exit), _) => Err(anyhow::anyhow!("{who} {exit}")),
+            (None, ..) => Err(anyhow::anyhow!("{who} was never started")),
         }
     }
 }

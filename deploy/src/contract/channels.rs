@@ -1,4 +1,4 @@
-//! Data channels: inputdataconfig.json, and what its channels mean to a worker.
+//! Data channels: inputdataconfig.json, and which options of a worker its channels become.
 
 use super::Error;
 use serde_json::Value;
@@ -75,7 +75,7 @@ impl Channel {
 
 /// What the channels are to a worker: options by name, and what people should know of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meaning {
+pub struct ChannelOptions {
     /// Options of a worker with their values.
     pub options: Vec<(&'static str, String)>,
     /// Lines for the log.
@@ -86,12 +86,12 @@ pub struct Meaning {
 ///
 /// # Errors
 /// Two channels for the same thing, or test data without training data.
-pub fn meaning(channels: &[Channel]) -> Result<Meaning, Error> {
+pub fn options(channels: &[Channel]) -> Result<ChannelOptions, Error> {
     let train = one_of(channels, ["training", "train"])?;
     let test = one_of(channels, ["test", "validation"])?;
-    let mut meaning = Meaning::default();
+    let mut options = ChannelOptions::default();
     match (train, test) {
-        (Some(train), test) => meaning.data(train, test),
+        (Some(train), test) => options.data(train, test),
         (None, Some(test)) => {
             return Err(Error::new(format!(
                 "channel {} has no channel `training` beside it: add one, or give it all data",
@@ -101,23 +101,23 @@ pub fn meaning(channels: &[Channel]) -> Result<Meaning, Error> {
         (None, None) => {
             let warning =
                 "no data channel: training on the bundled digits; add a channel `training`";
-            meaning.notes.push(warning.to_owned());
+            options.notes.push(warning.to_owned());
         }
     }
     if let Some(model) = find(channels, "model") {
-        meaning.set("initial-model", model.path.display());
+        options.set("initial-model", model.path.display());
     }
     let known = ["training", "train", "test", "validation", "model", "code", "sm_drivers"];
     let foreign = channels.iter().map(|channel| channel.name.as_str());
     let foreign: Vec<_> = foreign.filter(|name| !known.contains(name)).collect();
     if !foreign.is_empty() {
         let (foreign, known) = (foreign.join(", "), known[..5].join(", "));
-        meaning.notes.push(format!("channels that are not read: {foreign}; read are {known}"));
+        options.notes.push(format!("channels that are not read: {foreign}; read are {known}"));
     }
-    Ok(meaning)
+    Ok(options)
 }
 
-impl Meaning {
+impl ChannelOptions {
     fn set(&mut self, name: &'static str, value: impl ToString) {
         self.options.push((name, value.to_string()));
     }
@@ -196,15 +196,15 @@ mod tests {
         read("inputdataconfig.json", text, Path::new("/d")).unwrap()
     }
 
-    fn options(text: &str) -> Vec<(&'static str, String)> {
-        meaning(&channels(text)).unwrap().options
+    fn options_of(text: &str) -> Vec<(&'static str, String)> {
+        options(&channels(text)).unwrap().options
     }
 
     #[test]
     fn local_modes_short_form_is_a_replicated_folder() {
         let expected = Channel::folder("training", Path::new("/d/training"));
         assert_eq!(channels(r#"{"training":{"TrainingInputMode":"File"}}"#), [expected]);
-        assert_eq!(options(r#"{"training":{}}"#), [("data", "/d/training".into())]);
+        assert_eq!(options_of(r#"{"training":{}}"#), [("data", "/d/training".into())]);
         assert_eq!(channels("{}"), []);
     }
 
@@ -224,20 +224,20 @@ mod tests {
             ("format", "recordio-protobuf"),
             ("initial-model", "/d/model"),
         ];
-        assert_eq!(options(text), expected.map(|(name, value)| (name, value.to_owned())));
+        assert_eq!(options_of(text), expected.map(|(name, value)| (name, value.to_owned())));
         let pipe = r#"{"train":{},"test":{"TrainingInputMode":"Pipe"}}"#;
-        let pipe = meaning(&channels(pipe)).unwrap();
+        let pipe = options(&channels(pipe)).unwrap();
         assert!(pipe.options.contains(&("test", "/d/test".into())), "{pipe:?}");
         assert!(pipe.options.contains(&("test-pipe", "true".into())), "{pipe:?}");
-        let csv = options(r#"{"train":{"ContentType":"text/csv; label_size=1"}}"#);
+        let csv = options_of(r#"{"train":{"ContentType":"text/csv; label_size=1"}}"#);
         assert!(csv.contains(&("format", "csv".into())), "{csv:?}");
     }
 
     #[test]
     fn what_is_not_read_is_said() {
-        let none = meaning(&[]).unwrap();
+        let none = options(&[]).unwrap();
         assert!(none.options.is_empty() && none.notes[0].contains("digits"), "{none:?}");
-        let more = meaning(&channels(r#"{"train":{},"sidekick":{},"code":{}}"#)).unwrap();
+        let more = options(&channels(r#"{"train":{},"sidekick":{},"code":{}}"#)).unwrap();
         assert_eq!(more.notes.len(), 1, "{more:?}");
         assert!(more.notes[0].contains("not read: sidekick"), "{more:?}");
     }
@@ -248,7 +248,7 @@ mod tests {
             (r#"{"train":{},"training":{}}"#, "training and train"),
             (r#"{"test":{}}"#, "channel test"),
         ] {
-            let error = meaning(&channels(text)).unwrap_err().to_string();
+            let error = options(&channels(text)).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
         for text in ["[]", "{", r#"{"train":7}"#] {

@@ -16,9 +16,6 @@ pub struct Resources {
     pub current_host: String,
     /// Hosts by instance group, sorted; none where the launcher knows no groups.
     pub groups: BTreeMap<String, Vec<String>>,
-    /// The network interface that the launcher names: a hint for the log. SDK v3's local mode names
-    /// one that does not exist.
-    pub network_interface: Option<String>,
 }
 
 impl Default for Resources {
@@ -33,7 +30,7 @@ impl Resources {
         hosts.sort();
         hosts.dedup();
         let current_host = current_host.to_owned();
-        Self { hosts, current_host, groups: BTreeMap::new(), network_interface: None }
+        Self { hosts, current_host, groups: BTreeMap::new() }
     }
 
     /// From resourceconfig.json, or from a variable of the same content.
@@ -63,13 +60,7 @@ impl Resources {
         let current = current.or(listed.first().map(String::as_str)).unwrap_or(ONLY_HOST);
         let current = current.to_owned();
         let listed = if listed.is_empty() { vec![current.clone()] } else { listed };
-        let network_interface = object.get("network_interface_name").and_then(Value::as_str);
-        let resources = Self {
-            groups,
-            network_interface: network_interface.map(str::to_owned),
-            ..Self::of(listed, &current)
-        };
-        resources.check(what)
+        Self { groups, ..Self::of(listed, &current) }.check(what)
     }
 
     /// The same with what single variables say: `SM_HOSTS` and `SM_CURRENT_HOST`.
@@ -133,7 +124,6 @@ mod tests {
         assert_eq!(resources.hosts, ["algo-1", "algo-10", "algo-2"]);
         assert_eq!(resources.current_host, "algo-2");
         assert_eq!(resources.groups["homogeneousCluster"], ["algo-1", "algo-10", "algo-2"]);
-        assert_eq!(resources.network_interface.as_deref(), Some("eth0"));
     }
 
     #[test]

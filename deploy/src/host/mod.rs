@@ -5,14 +5,14 @@
 //! - [`layout`]: from the hosts to what this one does; pure.
 //! - [`plan`]: from the layout to processes with their arguments; pure.
 //! - [`names`]: waits until the other hosts can be reached.
-//! - [`failure`]: the one sentence that says why the job failed.
+//! - [`failure_file`]: where the launcher looks for why the job failed.
 //! - [`setting`]: SageMaker's or TensorFlow's way of saying all this.
 //! - `code`: the user's code, where a launcher left it in S3.
 //! - [`train`]: everything together.
 
 mod code;
 pub mod defaults;
-pub mod failure;
+pub mod failure_file;
 pub mod layout;
 pub mod names;
 pub mod options;

@@ -3,7 +3,7 @@
 use super::code;
 use super::layout::{Layout, Wishes};
 use super::options::HostArgs;
-use crate::contract::channels::Meaning;
+use crate::contract::channels::ChannelOptions;
 use crate::contract::environment::{self, Contract, Variables};
 use crate::contract::hyperparameters::PARAMETER_SERVER_SWITCH;
 use crate::contract::program::Program;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub enum Setting {
     /// A SageMaker container, or the sagemaker-training toolkit.
-    SageMaker(Box<Contract>, Meaning),
+    SageMaker(Box<Contract>, ChannelOptions),
     /// `TF_CONFIG`, from Kubeflow's TFJob or anybody else.
     TensorFlow(Cluster),
 }
@@ -51,8 +51,8 @@ impl Setting {
     /// It says something that cannot be understood, in words.
     pub fn read(variables: &Variables) -> Result<Option<Self>, Error> {
         if let Some(contract) = environment::read(variables)? {
-            let meaning = channels::meaning(&contract.channels)?;
-            return Ok(Some(Self::SageMaker(Box::new(contract), meaning)));
+            let options = channels::options(&contract.channels)?;
+            return Ok(Some(Self::SageMaker(Box::new(contract), options)));
         }
         match variables.get("TF_CONFIG").filter(|text| !text.trim().is_empty()) {
             Some(text) => Ok(Some(Self::TensorFlow(Cluster::read(text)?))),
@@ -103,7 +103,7 @@ impl Setting {
     /// What is to be known before anything runs, for the log.
     pub fn notes(&self) -> &[String] {
         match self {
-            Self::SageMaker(_, meaning) => &meaning.notes,
+            Self::SageMaker(_, options) => &options.notes,
             Self::TensorFlow(_) => &[],
         }
     }

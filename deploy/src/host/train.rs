@@ -3,17 +3,18 @@
 
 use super::plan::Work;
 use super::setting::{Setting, Site};
-use super::{defaults, failure, names, plan};
+use super::{defaults, failure_file, names, plan};
 use crate::cli::{Cli, Command};
 use crate::contract::Error;
 use crate::contract::environment::{self, Variables};
 use crate::contract::program::is_about_the_program;
 use crate::host::options::TrainArgs;
-use crate::job::{self, Ended};
+use crate::job;
 use crate::logs::Logs;
 use crate::orphans::Children;
+use crate::outcome::Outcome;
 use crate::plan::{DEFAULT_JOB, Lead, Plan};
-use crate::{check, streams};
+use crate::{check, terminal};
 use anyhow::Context;
 use ps_cli::process::{EXIT_USAGE, Tasks, Unparsed, parse_with};
 use ps_runtime::member::report_failure;
@@ -31,10 +32,10 @@ pub fn main_with(models: &Models, args: Vec<OsString>, variables: &Variables) ->
     match prepare(models, args, variables) {
         Ok(host) if host.args.host.dry_run => match host.show() {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => host.refusal(&error).report(),
+            Err(error) => host.start_error(&error).report(),
         },
         Ok(host) => host.run(),
-        Err(refusal) => refusal.report(),
+        Err(error) => error.report(),
     }
 }
 
@@ -54,21 +55,21 @@ struct Host {
 }
 
 /// Why nothing is started.
-struct Refusal {
+struct StartError {
     unparsed: Option<Unparsed>,
     sentence: String,
     code: u8,
     output: Option<PathBuf>,
 }
 
-impl Refusal {
+impl StartError {
     fn report(&self) -> ExitCode {
         if let Some(unparsed) = &self.unparsed
             && unparsed.exit_code() == 0
         {
             return unparsed.print();
         }
-        streams::pass_on(&format!("error: psrun train: {}", self.sentence));
+        terminal::print(&format!("error: psrun train: {}", self.sentence));
         write_failure(self.output.as_deref(), &self.sentence);
         ExitCode::from(self.code)
     }
@@ -76,17 +77,21 @@ impl Refusal {
 
 fn write_failure(output: Option<&Path>, sentence: &str) {
     let Some(output) = output else { return };
-    if let Err(error) = failure::write(output, sentence) {
-        streams::pass_on(&format!("error: psrun train: writing the failure file: {error}"));
+    if let Err(error) = failure_file::write(output, sentence) {
+        terminal::print(&format!("error: psrun train: writing the failure file: {error}"));
     }
 }
 
 /// Everything that can be found wrong before a process is started.
-fn prepare(models: &Models, args: Vec<OsString>, variables: &Variables) -> Result<Host, Refusal> {
+fn prepare(
+    models: &Models,
+    args: Vec<OsString>,
+    variables: &Variables,
+) -> Result<Host, StartError> {
     let in_container = environment::has_configuration(variables)
         || variables.keys().any(|name| name.starts_with("SM_"));
     let output = in_container.then(|| environment::output_folder(variables));
-    let refuse = |host: &str, code: u8, what: String| Refusal {
+    let start_error = |host: &str, code: u8, what: String| StartError {
         unparsed: None,
         sentence: if host.is_empty() { what } else { format!("{host}: {what}") },
         code,
@@ -95,21 +100,22 @@ fn prepare(models: &Models, args: Vec<OsString>, variables: &Variables) -> Resul
     if variables.contains_key("PS_INCARNATION") {
         let what = "started by a program that psrun started: it would start that program again, \
                     without end; a program that is a worker starts `psrun ps-worker`";
-        return Err(refuse("", EXIT_USAGE, what.to_owned()));
+        return Err(start_error("", EXIT_USAGE, what.to_owned()));
     }
-    let setting = Setting::read(variables).map_err(|error| refuse("", 1, error.to_string()))?;
+    let setting =
+        Setting::read(variables).map_err(|error| start_error("", 1, error.to_string()))?;
     let host = setting.as_ref().map(Setting::host).unwrap_or_default().to_owned();
     let chosen = setting.as_ref().map(|setting| setting.program(variables));
     let (program, notes) = chosen.unwrap_or_default();
-    let args = parse(setting.as_ref(), program.is_some(), args).map_err(|unparsed| Refusal {
+    let args = parse(setting.as_ref(), program.is_some(), args).map_err(|unparsed| StartError {
         sentence: format!("{host}: {unparsed}").trim_start_matches(": ").to_owned(),
         code: unparsed.exit_code(),
         unparsed: Some(unparsed),
         output: output.clone(),
     })?;
-    let setting = setting.ok_or_else(|| refuse("", EXIT_USAGE, nobody(variables)))?;
-    setting.check_switch().map_err(|what| refuse(&host, 1, what))?;
-    let usage = |what| refuse(&host, EXIT_USAGE, what);
+    let setting = setting.ok_or_else(|| start_error("", EXIT_USAGE, nobody(variables)))?;
+    setting.check_switch().map_err(|what| start_error(&host, 1, what))?;
+    let usage = |what| start_error(&host, EXIT_USAGE, what);
     check::usage(&args.model, &args.training).map_err(usage)?;
     if program.is_none() {
         check::model_name(models, &args.model.model).map_err(usage)?;
@@ -137,7 +143,7 @@ fn parse(
     has_program: bool,
     mut args: Vec<OsString>,
 ) -> Result<TrainArgs, Unparsed> {
-    let Some(Setting::SageMaker(contract, meaning)) = setting else {
+    let Some(Setting::SageMaker(contract, from_channels)) = setting else {
         return parse_with::<Cli>(args, Ok).and_then(train_args);
     };
     let named = |arg: &OsString| arg.to_string_lossy().starts_with("--config");
@@ -146,13 +152,13 @@ fn parse(
     {
         args.push(format!("--config={file}").into());
     }
-    let channels = meaning.options.iter().map(|(name, value)| (*name, value.as_str()));
+    let channels = from_channels.options.iter().map(|(name, value)| (*name, value.as_str()));
     let apply = |command: clap::Command| {
         let mut result = Ok(());
         let command = command.mut_subcommand("train", |mut train| {
             for (name, value) in channels.clone() {
                 if !defaults::has(&train, name) {
-                    streams::pass_on(&format!("WARN this build has no option --{name}={value}"));
+                    terminal::print(&format!("WARN this build has no option --{name}={value}"));
                 } else if let Ok(with) = defaults::apply(train.clone(), [(name, value)]) {
                     train = with;
                 }
@@ -200,19 +206,19 @@ impl Host {
         }
     }
 
-    fn refusal(&self, error: &Error) -> Refusal {
+    fn start_error(&self, error: &Error) -> StartError {
         let sentence = format!("{}: {error}", self.setting.host());
-        Refusal { unparsed: None, sentence, code: 1, output: self.output.clone() }
+        StartError { unparsed: None, sentence, code: 1, output: self.output.clone() }
     }
 
     /// Prints what was understood, `name=value` lines, and the command lines.
     fn show(&self) -> Result<(), Error> {
         let plan = self.plan(&self.find_work()?);
-        if let Setting::SageMaker(contract, meaning) = &self.setting {
+        if let Setting::SageMaker(contract, from_channels) = &self.setting {
             for (name, value) in contract.hyperparameters.ours() {
                 println!("hyperparameter {name}={value}");
             }
-            for (name, value) in &meaning.options {
+            for (name, value) in &from_channels.options {
                 println!("channel {name}={value}");
             }
         }
@@ -234,20 +240,22 @@ impl Host {
             |outside, shutdown| async move {
                 let result = this.clone().work(outside, shutdown).await;
                 let host = this.setting.host();
-                let ended = match result {
-                    Ok(ended) => ended,
-                    Err(error) => Ended { verdict: Err(error), failed: Vec::new() },
-                };
-                if let Some(sentence) = failure::sentence(host, &ended) {
-                    write_failure(this.output.as_deref(), &sentence);
+                let outcome = result
+                    .unwrap_or_else(|error| Outcome { verdict: Err(error), failed: Vec::new() });
+                if let Some(reason) = outcome.failure_reason(host) {
+                    write_failure(this.output.as_deref(), &reason);
                 }
-                ended.verdict
+                outcome.verdict
             },
         )
     }
 
     /// Waits for the others, and runs the processes of this host to their end.
-    async fn work(self: Arc<Self>, outside: Outside, shutdown: Shutdown) -> anyhow::Result<Ended> {
+    async fn work(
+        self: Arc<Self>,
+        outside: Outside,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Outcome> {
         for note in self.setting.notes().iter().chain(&self.notes) {
             tracing::warn!("{note}");
         }
@@ -257,7 +265,7 @@ impl Host {
         let work = tokio::select! {
             biased;
             signal = stop.wait() => {
-                return Ok(Ended { verdict: Ok(signal.exit_code()), failed: Vec::new() });
+                return Ok(Outcome::of_signal(signal));
             }
             work = self.clone().ready(&outside) => work,
         };
@@ -268,7 +276,7 @@ impl Host {
         // Itself again: whatever models it was built with, its workers have them too.
         let program = std::env::current_exe().context("finding the program that runs")?;
         let ended =
-            job::run_part(&program, &plan, &Logs::Through, outside, shutdown, children).await;
+            job::run_part(&program, &plan, &Logs::Forward, outside, shutdown, children).await;
         adopting.abort();
         ended
     }

@@ -15,7 +15,7 @@ pub(super) fn credentials(
 ) -> Result<Option<Credentials>, String> {
     let get = |name: &str| variables.get(name).filter(|it| !it.is_empty()).cloned();
     if let (Some(key), Some(secret)) = (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")) {
-        return Ok(Some(made(key, secret, get("AWS_SESSION_TOKEN"))));
+        return Ok(Some(with_session(key, secret, get("AWS_SESSION_TOKEN"))));
     }
     let path = get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     let url = path.map(|path| format!("{CONTAINER_ENDPOINT}{path}"));
@@ -35,12 +35,12 @@ pub(super) fn credentials(
     let given: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let word = |name: &str| given.get(name).and_then(Value::as_str).map(str::to_owned);
     match (word("AccessKeyId"), word("SecretAccessKey")) {
-        (Some(key), Some(secret)) => Ok(Some(made(key, secret, word("Token")))),
+        (Some(key), Some(secret)) => Ok(Some(with_session(key, secret, word("Token")))),
         _ => Err(wrong("expected AccessKeyId and SecretAccessKey".to_owned())),
     }
 }
 
-fn made(key: String, secret: String, token: Option<String>) -> Credentials {
+fn with_session(key: String, secret: String, token: Option<String>) -> Credentials {
     match token {
         Some(token) => Credentials::new_with_token(key, secret, token),
         None => Credentials::new(key, secret),

@@ -15,22 +15,22 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::http::{Response, StatusCode};
 
-/// How long a signed address is good for, and one try may take.
-const ATTEMPT: Duration = Duration::from_secs(60);
-/// How often something that may pass is tried.
-const TRIES: u32 = 4;
-/// Time before the second try; it doubles.
-const PAUSE: Duration = Duration::from_millis(500);
+/// How long a signed address is good for, and one attempt may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often something that may pass is attempted.
+const ATTEMPTS_MAX: u32 = 4;
+/// Time before the second attempt; it doubles.
+const BACKOFF: Duration = Duration::from_millis(500);
 
-/// What became of one try.
-enum Tried {
-    Done(Vec<u8>),
+/// What became of one attempt.
+enum Attempt {
+    Fetched(Vec<u8>),
     /// The bucket is in this region.
-    Elsewhere(String),
+    OtherRegion(String),
     /// It may be better the next time.
-    Failed(String),
+    Transient(String),
     /// It will not.
-    Refused(String),
+    Permanent(String),
 }
 
 /// Fetches an object of at most `bytes_max`.
@@ -45,24 +45,24 @@ pub fn fetch(
     let agent = agent();
     let mut region = region(variables);
     let mut last = String::new();
-    for attempt in 0..TRIES {
+    for attempt in 0..ATTEMPTS_MAX {
         match fetch_once(&agent, location, variables, &region, bytes_max) {
-            Tried::Done(content) => return Ok(content),
-            Tried::Refused(why) => return Err(format!("fetching {location}: {why}")),
-            Tried::Elsewhere(there) if there != region => region = there,
-            Tried::Elsewhere(_) => last = "the bucket is in no region that it names".to_owned(),
-            Tried::Failed(why) => {
+            Attempt::Fetched(content) => return Ok(content),
+            Attempt::Permanent(why) => return Err(format!("fetching {location}: {why}")),
+            Attempt::OtherRegion(there) if there != region => region = there,
+            Attempt::OtherRegion(_) => last = "the bucket is in no region that it names".to_owned(),
+            Attempt::Transient(why) => {
                 last = why;
-                std::thread::sleep(PAUSE * 2_u32.pow(attempt));
+                std::thread::sleep(BACKOFF * 2_u32.pow(attempt));
             }
         }
     }
-    Err(format!("fetching {location} from {region}: {last}, {TRIES} times"))
+    Err(format!("fetching {location} from {region}: {last}, {ATTEMPTS_MAX} times"))
 }
 
 fn agent() -> Agent {
     let config = Agent::config_builder()
-        .timeout_global(Some(ATTEMPT))
+        .timeout_global(Some(ATTEMPT_TIMEOUT))
         .http_status_as_error(false)
         // A redirection is signed for another region: followed by us, not by the client.
         .max_redirects(0)
@@ -76,59 +76,61 @@ fn fetch_once(
     variables: &Variables,
     region: &str,
     bytes_max: u64,
-) -> Tried {
+) -> Attempt {
     let credentials = match credentials(agent, variables) {
         Ok(credentials) => credentials,
-        Err(why) => return Tried::Failed(why),
+        Err(why) => return Attempt::Transient(why),
     };
     let bucket = match bucket(location, variables, region) {
         Ok(bucket) => bucket,
-        Err(why) => return Tried::Refused(why),
+        Err(why) => return Attempt::Permanent(why),
     };
-    let url = bucket.get_object(credentials.as_ref(), &location.key).sign(ATTEMPT);
+    let url = bucket.get_object(credentials.as_ref(), &location.key).sign(ATTEMPT_TIMEOUT);
     match agent.get(url.as_str()).call() {
-        Ok(response) => taken(response, region, credentials.is_some(), bytes_max),
-        Err(error) => Tried::Failed(format!("{}: {error}", bucket.base_url())),
+        Ok(response) => classify(response, region, credentials.is_some(), bytes_max),
+        Err(error) => Attempt::Transient(format!("{}: {error}", bucket.base_url())),
     }
 }
 
 /// What a response means.
-fn taken(
+fn classify(
     mut response: Response<ureq::Body>,
     region: &str,
     is_signed: bool,
     bytes_max: u64,
-) -> Tried {
+) -> Attempt {
     let status = response.status();
     if status.is_success() {
         let mut content = Vec::new();
         let mut body = response.body_mut().as_reader().take(bytes_max + 1);
         return match body.read_to_end(&mut content) {
             Ok(_) if content.len() as u64 > bytes_max => {
-                Tried::Refused(format!("more than {bytes_max} bytes"))
+                Attempt::Permanent(format!("more than {bytes_max} bytes"))
             }
-            Ok(_) => Tried::Done(content),
-            Err(error) => Tried::Failed(error.to_string()),
+            Ok(_) => Attempt::Fetched(content),
+            Err(error) => Attempt::Transient(error.to_string()),
         };
     }
     let there = response.headers().get("x-amz-bucket-region").and_then(|it| it.to_str().ok());
     if let Some(there) = there.filter(|there| *there != region) {
-        return Tried::Elsewhere(there.to_owned());
+        return Attempt::OtherRegion(there.to_owned());
     }
     let said = response.body_mut().read_to_string().unwrap_or_default();
     let said = between(&said, "<Message>", "</Message>").unwrap_or_default();
     let what = format!("{status}: {said}");
     match status {
-        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED if !is_signed => Tried::Refused(format!(
-            "{what} (there were no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED if !is_signed => {
+            Attempt::Permanent(format!(
+                "{what} (there were no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
              give the job a role)"
-        )),
-        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Tried::Refused(format!(
+            ))
+        }
+        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Attempt::Permanent(format!(
             "{what} (the job's role needs s3:GetObject on it, and s3:ListBucket to be told whether it \
              is there)"
         )),
-        _ if status.is_client_error() => Tried::Refused(what),
-        _ => Tried::Failed(what),
+        _ if status.is_client_error() => Attempt::Permanent(what),
+        _ => Attempt::Transient(what),
     }
 }
 

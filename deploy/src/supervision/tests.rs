@@ -26,11 +26,11 @@ fn says(actions: &[Action], words: &str) -> bool {
 #[test]
 fn a_job_that_is_done_waits_for_everybody() {
     let mut job = job();
-    assert_eq!(job.exited(name(Role::Worker, 0), End::Code(0), ""), []);
-    assert_eq!(job.exited(MASTER, End::Code(0), ""), [Action::Deadline(AFTER_END)]);
+    assert_eq!(job.exited(name(Role::Worker, 0), Exit::Code(0), ""), []);
+    assert_eq!(job.exited(MASTER, Exit::Code(0), ""), [Action::Deadline(AFTER_END)]);
     for (role, index) in [(Role::Worker, 1), (Role::Server, 0), (Role::Server, 1)] {
         assert!(!job.is_over());
-        assert_eq!(job.exited(name(role, index), End::Code(0), ""), []);
+        assert_eq!(job.exited(name(role, index), Exit::Code(0), ""), []);
     }
     assert!(job.is_over());
     assert_eq!(job.verdict().unwrap(), 0);
@@ -39,9 +39,9 @@ fn a_job_that_is_done_waits_for_everybody() {
 #[test]
 fn one_worker_less_is_reported_and_no_worker_left_is_the_end() {
     let mut job = job();
-    let first = job.exited(name(Role::Worker, 0), End::Killed(9), "worker 0 (pid 7)");
+    let first = job.exited(name(Role::Worker, 0), Exit::Signal(9), "worker 0 (pid 7)");
     assert!(says(&first, "worker 0 (pid 7) was killed by signal 9; the others go on"), "{first:?}");
-    let last = job.exited(name(Role::Worker, 1), End::Killed(9), "worker 1");
+    let last = job.exited(name(Role::Worker, 1), Exit::Signal(9), "worker 1");
     assert!(last.contains(&Action::Pass(Signal::Terminate)), "{last:?}");
     let why = job.verdict().unwrap_err().to_string();
     assert!(why.contains("no worker is left"), "{why}");
@@ -52,7 +52,7 @@ fn one_worker_less_is_reported_and_no_worker_left_is_the_end() {
 fn a_program_that_fails_ends_the_job_unless_the_master_knows_better() {
     let mut job = job();
     job.rules.has_program = true;
-    let first = job.exited(name(Role::Worker, 0), End::Code(3), "worker 0");
+    let first = job.exited(name(Role::Worker, 0), Exit::Code(3), "worker 0");
     assert!(first.contains(&Action::Deadline(MASTER_SAYS_WHY)), "{first:?}");
     assert!(job.deadline().contains(&Action::Pass(Signal::Terminate)));
     let why = job.verdict().unwrap_err().to_string();
@@ -66,10 +66,10 @@ fn the_masters_code_counts_when_members_leave_before_it() {
     for code in [1, 143] {
         let mut job = job();
         for (role, index) in [(Role::Server, 0), (Role::Worker, 0), (Role::Worker, 1)] {
-            let actions = job.exited(name(role, index), End::Code(1), "a member");
+            let actions = job.exited(name(role, index), Exit::Code(1), "a member");
             assert!(!actions.contains(&Action::Pass(Signal::Terminate)), "{actions:?}");
         }
-        job.exited(MASTER, End::Code(code), "master");
+        job.exited(MASTER, Exit::Code(code), "master");
         assert_eq!(job.verdict().unwrap(), code);
     }
 }
@@ -77,7 +77,7 @@ fn the_masters_code_counts_when_members_leave_before_it() {
 #[test]
 fn a_member_that_the_master_does_not_explain_ends_the_job() {
     let mut job = job();
-    job.exited(name(Role::Server, 1), End::Code(1), "server 1 (pid 9)");
+    job.exited(name(Role::Server, 1), Exit::Code(1), "server 1 (pid 9)");
     let late = job.deadline();
     assert!(late.contains(&Action::Pass(Signal::Terminate)), "{late:?}");
     assert!(job.verdict().unwrap_err().to_string().contains("server 1 (pid 9)"));
@@ -87,7 +87,7 @@ fn a_member_that_the_master_does_not_explain_ends_the_job() {
 fn a_signal_before_the_master_listens_for_it_keeps_its_code() {
     let mut job = job();
     job.signal(Signal::Interrupt);
-    job.exited(MASTER, End::Killed(2), "master");
+    job.exited(MASTER, Exit::Signal(2), "master");
     assert_eq!(job.verdict().unwrap(), 130);
 }
 
@@ -95,10 +95,10 @@ fn a_signal_before_the_master_listens_for_it_keeps_its_code() {
 fn a_dead_server_or_master_ends_the_job() {
     for victim in [name(Role::Server, 1), MASTER] {
         let mut job = job();
-        let actions = job.exited(victim, End::Killed(9), "the victim");
+        let actions = job.exited(victim, Exit::Signal(9), "the victim");
         assert!(actions.contains(&Action::Pass(Signal::Terminate)), "{actions:?}");
         // What the others exit with because of it does not hide the cause.
-        job.exited(MASTER, End::Code(143), "master");
+        job.exited(MASTER, Exit::Code(143), "master");
         assert!(job.verdict().unwrap_err().to_string().contains("the victim"));
     }
 }
@@ -117,15 +117,15 @@ fn a_signal_is_passed_on_and_a_second_one_kills() {
 fn after_a_signal_the_masters_code_counts() {
     let mut job = job();
     job.signal(Signal::Terminate);
-    job.exited(name(Role::Worker, 0), End::Code(143), "");
-    job.exited(MASTER, End::Code(143), "");
+    job.exited(name(Role::Worker, 0), Exit::Code(143), "");
+    job.exited(MASTER, Exit::Code(143), "");
     assert_eq!(job.verdict().unwrap(), 143);
 }
 
 #[test]
 fn who_does_not_leave_is_killed_and_then_abandoned() {
     let mut job = job();
-    job.exited(MASTER, End::Code(0), "");
+    job.exited(MASTER, Exit::Code(0), "");
     let late = job.deadline();
     assert!(says(&late, "worker 1") && late.contains(&Action::Kill), "{late:?}");
     assert_eq!(job.deadline(), [Action::Abandon]);
@@ -147,12 +147,12 @@ fn host() -> Supervision {
 
 #[test]
 fn a_host_serves_on_without_its_worker() {
-    for end in [End::Killed(9), End::Code(1)] {
+    for end in [Exit::Signal(9), Exit::Code(1)] {
         let mut host = host();
         let actions = host.exited(WORKER, end, "worker 0 (pid 7)");
         assert!(says(&actions, "worker 0 (pid 7)"), "{actions:?}");
         assert!(!host.is_ending() && !host.is_over());
-        assert_eq!(host.exited(SERVER, End::Code(0), ""), [Action::Deadline(AFTER_END)]);
+        assert_eq!(host.exited(SERVER, Exit::Code(0), ""), [Action::Deadline(AFTER_END)]);
         assert_eq!(host.verdict().unwrap(), 0);
     }
 }
@@ -162,11 +162,11 @@ fn a_worker_that_cannot_begin_fails_its_host() {
     let mut host = Supervision::new(Rules::HOST);
     host.started(SERVER);
     host.started(WORKER);
-    let actions = host.exited(WORKER, End::Code(1), "worker 0");
+    let actions = host.exited(WORKER, Exit::Code(1), "worker 0");
     // The master first, that it does not take what follows for a wish to stop.
     let is_first = matches!(&actions[0], Action::Report(WORKER, why) if why.contains("worker 0"));
     assert!(is_first && actions[1] == Action::Pass(Signal::Terminate), "{actions:?}");
-    host.exited(SERVER, End::Code(143), "server 1");
+    host.exited(SERVER, Exit::Code(143), "server 1");
     let why = host.verdict().unwrap_err().to_string();
     assert!(why.contains("worker 0") && why.contains("before it could train"), "{why}");
 }
@@ -174,9 +174,9 @@ fn a_worker_that_cannot_begin_fails_its_host() {
 #[test]
 fn a_dead_server_fails_its_host() {
     let mut host = host();
-    let actions = host.exited(SERVER, End::Killed(9), "server 1 (pid 9)");
+    let actions = host.exited(SERVER, Exit::Signal(9), "server 1 (pid 9)");
     assert!(actions.contains(&Action::Pass(Signal::Terminate)), "{actions:?}");
-    host.exited(WORKER, End::Code(143), "");
+    host.exited(WORKER, Exit::Code(143), "");
     assert!(host.verdict().unwrap_err().to_string().contains("server 1 (pid 9)"));
 }
 
@@ -184,13 +184,13 @@ fn a_dead_server_fails_its_host() {
 fn a_host_leaves_with_what_the_master_says() {
     for (code, verdict) in [(0, 0), (143, 143), (130, 130)] {
         let mut host = host();
-        host.exited(WORKER, End::Code(code), "");
-        host.exited(SERVER, End::Code(code), "");
+        host.exited(WORKER, Exit::Code(code), "");
+        host.exited(SERVER, Exit::Code(code), "");
         assert!(host.is_over());
         assert_eq!(host.verdict().unwrap(), verdict);
     }
     let mut failed = host();
-    failed.exited(SERVER, End::Code(1), "server 1");
+    failed.exited(SERVER, Exit::Code(1), "server 1");
     assert!(failed.verdict().unwrap_err().to_string().contains("server 1"));
 }
 
@@ -202,28 +202,28 @@ fn a_host_that_is_stopped_leaves_in_time() {
     assert!(Rules::HOST.after_signal + Rules::HOST.after_kill < Duration::from_millis(9_500));
     // Nobody leaves: killed, and the answer to the signal is what counts.
     assert!(host.deadline().contains(&Action::Kill));
-    host.exited(SERVER, End::Killed(9), "");
+    host.exited(SERVER, Exit::Signal(9), "");
     assert_eq!(host.verdict().unwrap(), 143);
 }
 
 #[test]
 fn a_signal_after_the_end_does_not_undo_it() {
     let mut host = host();
-    host.exited(SERVER, End::Code(0), "");
+    host.exited(SERVER, Exit::Code(0), "");
     assert_eq!(host.signal(Signal::Terminate), [Action::Pass(Signal::Terminate)]);
-    host.exited(WORKER, End::Code(143), "");
+    host.exited(WORKER, Exit::Code(143), "");
     assert_eq!(host.verdict().unwrap(), 0);
     // Also when the server hears of the end only after the signal.
     let mut late = self::host();
     late.signal(Signal::Terminate);
-    late.exited(WORKER, End::Code(143), "");
-    late.exited(SERVER, End::Code(0), "");
+    late.exited(WORKER, Exit::Code(143), "");
+    late.exited(SERVER, Exit::Code(0), "");
     assert_eq!(late.verdict().unwrap(), 0);
 }
 
 #[test]
 fn a_host_with_a_worker_alone_ends_with_it() {
-    for (end, code) in [(End::Code(0), Some(0)), (End::Killed(9), None)] {
+    for (end, code) in [(Exit::Code(0), Some(0)), (Exit::Signal(9), None)] {
         let mut host = Supervision::new(Rules::HOST);
         host.started(WORKER);
         host.is_ready(WORKER);
@@ -240,6 +240,6 @@ fn a_master_with_workers_elsewhere_outlives_its_own() {
         host.started(name);
         host.is_ready(name);
     }
-    let actions = host.exited(WORKER, End::Killed(9), "worker 0");
+    let actions = host.exited(WORKER, Exit::Signal(9), "worker 0");
     assert!(says(&actions, "the others go on") && !host.is_ending(), "{actions:?}");
 }

@@ -6,27 +6,27 @@ use std::process::ExitStatus;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum Exit {
     /// It exited with this code.
     Code(u8),
     /// It was killed by this signal.
-    Killed(i32),
+    Signal(i32),
 }
 
-impl From<ExitStatus> for End {
+impl From<ExitStatus> for Exit {
     fn from(status: ExitStatus) -> Self {
         match status.code() {
-            Some(code) => End::Code(u8::try_from(code).unwrap_or(u8::MAX)),
-            None => End::Killed(status.signal().unwrap_or_default()),
+            Some(code) => Exit::Code(u8::try_from(code).unwrap_or(u8::MAX)),
+            None => Exit::Signal(status.signal().unwrap_or_default()),
         }
     }
 }
 
-impl fmt::Display for End {
+impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            End::Code(code) => write!(f, "exited with code {code}"),
-            End::Killed(signal) => write!(f, "was killed by signal {signal}"),
+            Exit::Code(code) => write!(f, "exited with code {code}"),
+            Exit::Signal(signal) => write!(f, "was killed by signal {signal}"),
         }
     }
 }

@@ -1,0 +1,64 @@
+//! The failure file: its first 1,024 bytes become a SageMaker job's FailureReason.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+/// The file in the output folder.
+const FAILURE_FILE: &str = "failure";
+
+/// Bytes of it that anybody reads.
+const BYTES_MAX: usize = 1024;
+
+/// Writes the file unless there is one already: the first to fail knows best. One line, cut to what
+/// is read.
+///
+/// # Errors
+/// It cannot be written; that there is one already is no error.
+pub fn write(output: &Path, sentence: &str) -> io::Result<()> {
+    std::fs::create_dir_all(output)?;
+    let path = output.join(FAILURE_FILE);
+    let mut file = match std::fs::File::create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        file => file?,
+    };
+    file.write_all(cut(&one_line(sentence)).as_bytes())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_first_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("output");
+        write(&output, "first\nreason").unwrap();
+        write(&output, "second").unwrap();
+        assert_eq!(std::fs::read_to_string(output.join("failure")).unwrap(), "first reason");
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_one_short_line_of_text(text in "\\PC{0,2000}") {
+            let folder = tempfile::tempdir().unwrap();
+            write(folder.path(), &text).unwrap();
+            let written = std::fs::read(folder.path().join("failure")).unwrap();
+            prop_assert!(written.len() <= BYTES_MAX);
+            let written = String::from_utf8(written).unwrap();
+            prop_assert!(one_line(&text).starts_with(&written) && !written.contains('\n'));
+        }
+    }
+}

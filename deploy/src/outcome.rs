@@ -1,0 +1,87 @@
+//! How a job, or a host's part of one, ended, and why in a sentence.
+
+use crate::name::{Name, Role};
+use ps_runtime::Signal;
+
+/// What masters say to the members of a failed job starts with this.
+const TOLD: &str = "the job failed: ";
+
+/// How a job, or a host's part of one, ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What `psrun` exits with, or why the job failed where that is not for a role's code to say.
+    pub verdict: anyhow::Result<u8>,
+    /// The processes that failed before the job was being ended, in order, with their own words.
+    pub failed: Vec<(Name, Option<String>)>,
+}
+
+impl Outcome {
+    /// The outcome of a host that was asked to leave before it had begun.
+    pub fn of_signal(signal: Signal) -> Self {
+        Self { verdict: Ok(signal.exit_code()), failed: Vec::new() }
+    }
+
+    /// Why a host's part of the job failed, in a sentence; nothing if it ended well, or because it was
+    /// told to by a signal.
+    pub fn failure_reason(&self, host: &str) -> Option<String> {
+        let heading = match &self.verdict {
+            Ok(0 | 130 | 143) => return None,
+            Ok(code) => format!("exit code {code}"),
+            Err(error) => ps_cli::process::causes(error),
+        };
+        // What happened here first; what the master tells, which may be of another host, after it.
+        let (mut here, mut told) = (Vec::new(), None);
+        for (name, words) in &self.failed {
+            let Some(words) = words else { continue };
+            match words.split_once(TOLD) {
+                Some((_, reason)) if told.is_none() || name.role == Role::Master => {
+                    told = Some(format!("{name}: {TOLD}{reason}"));
+                }
+                Some(_) => (),
+                None => here.push(format!("{name}: {words}")),
+            }
+        }
+        let is_said = self.verdict.is_ok() && !(here.is_empty() && told.is_none());
+        let parts = (!is_said).then_some(heading).into_iter().chain(here).chain(told);
+        Some(format!("{host}: {}", parts.collect::<Vec<_>>().join("; ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(verdict: anyhow::Result<u8>, failed: &[(Role, u32, &str)]) -> Outcome {
+        let failed = failed.iter().map(|(role, index, words)| {
+            (Name { role: *role, index: *index }, Some((*words).to_owned()))
+        });
+        Outcome { verdict, failed: failed.collect() }
+    }
+
+    #[test]
+    fn good_ends_have_no_sentence() {
+        for code in [0, 130, 143] {
+            assert_eq!(outcome(Ok(code), &[]).failure_reason("a"), None);
+        }
+    }
+
+    #[test]
+    fn the_masters_words_are_enough() {
+        let words = "the job failed: server shard 1 at b:2223 is lost";
+        let failed = [(Role::Server, 0, "shard 0: the job failed: x"), (Role::Master, 0, words)];
+        let said = outcome(Ok(1), &failed).failure_reason("algo-1").unwrap();
+        assert_eq!(said, format!("algo-1: master: {words}"));
+    }
+
+    #[test]
+    fn a_childs_own_words_follow_what_happened_to_it() {
+        let why = anyhow::anyhow!("server 1 (pid 7) was killed by signal 9");
+        let failed = [(Role::Server, 1, "panicked: out of range")];
+        let said = outcome(Err(why), &failed).failure_reason("algo-2").unwrap();
+        assert_eq!(
+            said,
+            "algo-2: server 1 (pid 7) was killed by signal 9; server 1: panicked: out of range"
+        );
+        assert_eq!(outcome(Ok(64), &[]).failure_reason("a").unwrap(), "a: exit code 64");
+    }
+}
