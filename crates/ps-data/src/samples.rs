@@ -1,6 +1,6 @@
 //! Samples in memory, and how a batch is taken from them.
 
-use super::Error;
+use crate::Error;
 
 /// The inputs of all samples of a set, sample after sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +53,7 @@ impl Samples {
     }
 
     /// Takes the last so many samples away, as a set of their own.
-    pub(super) fn split_last(&mut self, count: usize) -> Self {
+    pub(crate) fn split_last(&mut self, count: usize) -> Self {
         let at = self.len().saturating_sub(count);
         let features = self.features.split_off(at * self.features_each());
         Self { features, shape: self.shape.clone(), labels: self.labels.split_off(at) }
@@ -126,7 +126,7 @@ pub struct Dataset {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::*;
 
     #[test]
     fn bytes_are_scaled_and_order_is_kept() {
