@@ -1,93 +1,14 @@
 //! Streams through real FIFOs, written by processes of their own.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::common::{assert_error_says, fixture};
+use super::fifo::{Channel, PATIENCE, Writer, write_all};
 use ps_data::{
-    Batches, Draw, Error, Format, LabelColumn, Shift, StreamBatch, StreamFrom, StreamPlan,
-    StreamSource, Streams, Wrapper, load_stream,
+    Batches, Draw, Error, Format, LabelColumn, Shift, StreamBatch, StreamPlan, StreamSource,
+    Streams, Wrapper, load_stream,
 };
-use tempfile::TempDir;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A folder in which FIFOs are made.
-struct Channel {
-    dir: TempDir,
-}
-
-impl Channel {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, number: u64) -> PathBuf {
-        self.dir.path().join(format!("training_{number}"))
-    }
-
-    fn make(&self, number: u64) -> PathBuf {
-        let path = self.path(number);
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-        path
-    }
-
-    fn fifos(&self, patience: Duration) -> StreamFrom {
-        StreamFrom::Fifos { stem: self.dir.path().join("training"), patience }
-    }
-
-    fn source(&self, format: Format) -> StreamSource {
-        StreamSource {
-            from: self.fifos(PATIENCE),
-            format,
-            wrapper: Wrapper::None,
-            label: LabelColumn::Last,
-            context: 3,
-        }
-    }
-}
-
-/// A process that writes to a FIFO what it is given.
-struct Writer {
-    process: Child,
-    input: ChildStdin,
-}
-
-impl Writer {
-    fn new(fifo: &Path) -> Self {
-        let mut cat = Command::new("sh");
-        cat.args(["-c", "exec cat > \"$0\""]).arg(fifo).stdin(Stdio::piped());
-        let mut process = cat.spawn().unwrap();
-        let input = process.stdin.take().unwrap();
-        Self { process, input }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.input.write_all(bytes).unwrap();
-    }
-
-    fn end(self) {
-        let Self { mut process, input } = self;
-        drop(input);
-        process.wait().unwrap();
-    }
-
-    fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-/// Writes a whole stream from a thread, because a FIFO holds little.
-fn write_all(fifo: PathBuf, bytes: Vec<u8>) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
-        let mut writer = Writer::new(&fifo);
-        writer.write(&bytes);
-        writer.end();
-    })
-}
 
 fn plan(inputs: usize) -> StreamPlan {
     StreamPlan {
