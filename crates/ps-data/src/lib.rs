@@ -36,6 +36,6 @@ pub use samples::{Dataset, Features, Samples};
 pub use shift::{Shift, check_shift};
 pub use source::{CONTEXT, DataSource, Format, SHUFFLE_BUFFER, Wrapper};
 pub use stream::{
-    Batches, OpenStream, Shuffle, StreamBatch, StreamFrom, StreamPlan, StreamSource, Streams,
-    load_stream, stream_files,
+    OpenStream, Shuffle, StreamBatch, StreamBatches, StreamInput, StreamOpener, StreamPlan,
+    StreamSource, load_stream, stream_files,
 };

@@ -9,7 +9,7 @@ use crate::sample_reader::{Next, SampleReader as _};
 use crate::samples_builder::SamplesBuilder;
 use crate::stream::{FileSequence, first_shape, training_stream};
 use crate::{
-    DataSource, Dataset, Error, Format, Samples, StreamFrom, StreamSource, csv_file, text,
+    DataSource, Dataset, Error, Format, Samples, StreamInput, StreamSource, csv_file, text,
 };
 
 /// Loads the training and test data that a source describes; without a folder, the bundled digits.
@@ -52,7 +52,7 @@ fn whole(files: DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
 fn beside_stream(files: &DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
     let stream = training_stream(files, source);
     let first = first_shape(&stream)?;
-    if let (None, StreamFrom::Files(paths), false) = (&first, &stream.from, source.sharded) {
+    if let (None, StreamInput::Files(paths), false) = (&first, &stream.from, source.sharded) {
         return Err(Error::Options(format!(
             "--stream: no sample in {} training file(s), expected at least one; is --data right?",
             paths.len()

@@ -11,7 +11,7 @@ use super::batch::BatchSender;
 use super::batcher::Batcher;
 use super::fifo::{Fifo, Patience};
 use super::file_sequence::FileSequence;
-use super::plan::{StreamFrom, StreamPlan, StreamSource};
+use super::plan::{StreamInput, StreamPlan, StreamSource};
 use crate::byte_stream::{BUFFER_BYTES, ByteStream};
 use crate::open_reader::open_reader;
 use crate::recordio::MAGIC;
@@ -69,8 +69,8 @@ fn open(
     batches: &BatchSender,
 ) -> Result<Box<dyn SampleReader>, Error> {
     match &source.from {
-        StreamFrom::Fifos { patience, .. } => open_fifo(path, source, *patience, batches),
-        StreamFrom::Files(_) => Ok(Box::new(FileSequence::new(source.clone()))),
+        StreamInput::Fifos { patience, .. } => open_fifo(path, source, *patience, batches),
+        StreamInput::Files(_) => Ok(Box::new(FileSequence::new(source.clone()))),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::vec::IntoIter;
 
-use super::plan::{StreamFrom, StreamSource};
+use super::plan::{StreamInput, StreamSource};
 use crate::dataset_files::DatasetFiles;
 use crate::idx::{IdxPair, IdxReader};
 use crate::open_reader::open_reader;
@@ -22,8 +22,8 @@ impl FileSequence {
     /// The files of a source, none if it is of FIFOs; nothing is opened before the first sample is asked for.
     pub(crate) fn new(source: StreamSource) -> Self {
         let files = match &source.from {
-            StreamFrom::Files(files) => files.clone(),
-            StreamFrom::Fifos { .. } => Vec::new(),
+            StreamInput::Files(files) => files.clone(),
+            StreamInput::Fifos { .. } => Vec::new(),
         };
         Self { left: files.into_iter(), source, open: None }
     }

@@ -26,7 +26,7 @@ use crate::{Error, Samples};
 pub use batch::StreamBatch;
 pub use file_sequence::stream_files;
 pub(crate) use file_sequence::{FileSequence, first_shape, training_stream};
-pub use plan::{StreamFrom, StreamPlan, StreamSource};
+pub use plan::{StreamInput, StreamPlan, StreamSource};
 pub use shuffle_buffer::Shuffle;
 
 /// Samples that are handed over at once when a stream is read whole.
@@ -34,13 +34,13 @@ const SAMPLES_AT_ONCE: usize = 256;
 
 /// Opens one stream after the other.
 #[derive(Clone, Debug)]
-pub struct Streams {
+pub struct StreamOpener {
     source: StreamSource,
     opened: u64,
 }
 
-impl Streams {
-    /// Streams of this source, from the first.
+impl StreamOpener {
+    /// The streams of this source, from the first.
     pub fn new(source: StreamSource) -> Self {
         Self { source, opened: 0 }
     }
@@ -65,7 +65,7 @@ impl Streams {
         let started = thread.spawn(move || decoder.run());
         started.map_err(|source| Error::Read { path: path.clone(), source })?;
         self.opened += 1;
-        Ok(OpenStream { path, shape, plan_to, batches: Batches(batches) })
+        Ok(OpenStream { path, shape, plan_to, batches: StreamBatches(batches) })
     }
 }
 
@@ -75,7 +75,7 @@ pub struct OpenStream {
     path: PathBuf,
     shape: oneshot::Receiver<Result<Option<Vec<usize>>, Error>>,
     plan_to: Sender<StreamPlan>,
-    batches: Batches,
+    batches: StreamBatches,
 }
 
 impl OpenStream {
@@ -91,7 +91,7 @@ impl OpenStream {
     }
 
     /// Begins to make batches.
-    pub fn start(self, plan: StreamPlan) -> Batches {
+    pub fn start(self, plan: StreamPlan) -> StreamBatches {
         // Where the thread has gone, the batches end with what it said.
         let _ = self.plan_to.send(plan);
         self.batches
@@ -100,9 +100,9 @@ impl OpenStream {
 
 /// The batches of one stream; dropping them closes it.
 #[derive(Debug)]
-pub struct Batches(mpsc::Receiver<Result<StreamBatch, Error>>);
+pub struct StreamBatches(mpsc::Receiver<Result<StreamBatch, Error>>);
 
-impl Batches {
+impl StreamBatches {
     /// The next batch, `None` at the end of the stream.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl Batches {
 /// # Errors
 /// As [`load`](super::load), and a FIFO or writer that did not come.
 pub async fn load_stream(source: StreamSource) -> Result<Samples, Error> {
-    let mut stream = Streams::new(source).open()?;
+    let mut stream = StreamOpener::new(source).open()?;
     let path = stream.path.clone();
     let shape = stream.shape().await?.unwrap_or_default();
     let mut batches = stream.start(StreamPlan {

@@ -10,7 +10,7 @@ use crate::{DataSource, Format, LabelColumn, Shift, Wrapper};
 #[derive(Clone, Debug)]
 pub struct StreamSource {
     /// Where the bytes come from.
-    pub from: StreamFrom,
+    pub from: StreamInput,
     /// How the samples are written; `Auto` looks at the first bytes.
     pub format: Format,
     /// What is around the files of which the stream is made.
@@ -23,7 +23,7 @@ pub struct StreamSource {
 
 /// Where the bytes of streams come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StreamFrom {
+pub enum StreamInput {
     /// A FIFO for each stream.
     Fifos {
         /// What the FIFOs' names begin with: `_` and the number of the stream follow.
@@ -36,7 +36,7 @@ pub enum StreamFrom {
     Files(Vec<PathBuf>),
 }
 
-impl StreamFrom {
+impl StreamInput {
     /// What errors name before anything was read.
     pub(super) fn path(&self, opened: u64) -> PathBuf {
         match self {
@@ -50,7 +50,7 @@ impl StreamSource {
     /// These files, read as a source of data says.
     pub(crate) fn of_files(files: Vec<PathBuf>, format: Format, source: &DataSource) -> Self {
         Self {
-            from: StreamFrom::Files(files),
+            from: StreamInput::Files(files),
             format,
             wrapper: source.wrapper,
             label: source.label.clone(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use ps_data::{Format, LabelColumn, StreamFrom, StreamSource, Wrapper};
+use ps_data::{Format, LabelColumn, StreamInput, StreamSource, Wrapper};
 use tempfile::TempDir;
 
 /// How long anything may take that is to happen.
@@ -31,8 +31,8 @@ impl Channel {
         path
     }
 
-    pub(crate) fn fifos(&self, patience: Duration) -> StreamFrom {
-        StreamFrom::Fifos { stem: self.dir.path().join("training"), patience }
+    pub(crate) fn fifos(&self, patience: Duration) -> StreamInput {
+        StreamInput::Fifos { stem: self.dir.path().join("training"), patience }
     }
 
     pub(crate) fn source(&self, format: Format) -> StreamSource {
