@@ -18,7 +18,7 @@ const BATCH_SIZE: usize = 32;
 fn main() -> Result<()> {
     let data = ps_data::bundled_digits().map_err(candle_core::Error::wrap)?;
     let device = Device::Cpu;
-    let inputs = data.train.features_each();
+    let inputs = data.train.features_per_sample();
 
     let vars = VarMap::new();
     let builder = VarBuilder::from_varmap(&vars, DType::F32, &device);

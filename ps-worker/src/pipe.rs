@@ -5,7 +5,7 @@ use crate::train::{Stream, StreamPass, Streams};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ps_core::{DataDescription, DataKind};
-use ps_data::{Batches, Draw, OpenStream, Shift, Shuffle, StreamPlan, StreamSource};
+use ps_data::{Draw, OpenStream, Shift, Shuffle, StreamBatches, StreamPlan, StreamSource};
 
 /// Who takes which records of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Taking {
 /// The streams of one worker.
 #[derive(Debug)]
 pub struct Pipe {
-    streams: ps_data::Streams,
+    streams: ps_data::StreamOpener,
     taking: Taking,
     /// The stream whose first record was read to describe the data; the first pass is made of it.
     begun: Option<OpenStream>,
@@ -47,7 +47,7 @@ impl Pipe {
         source: StreamSource,
         taking: Taking,
     ) -> Result<(Self, DataDescription), ps_data::Error> {
-        let mut streams = ps_data::Streams::new(source);
+        let mut streams = ps_data::StreamOpener::new(source);
         let mut begun = streams.open()?;
         let shape = begun.shape().await?.unwrap_or_default();
         let description = DataDescription {
@@ -103,7 +103,7 @@ fn plan(taking: &Taking, pass: &StreamPass) -> Result<StreamPlan, ComputeError> 
 }
 
 /// One pass.
-struct PipePass(Batches);
+struct PipePass(StreamBatches);
 
 impl Stream for PipePass {
     fn next_batch(&mut self) -> BoxFuture<'_, Result<Option<Batch>, ComputeError>> {

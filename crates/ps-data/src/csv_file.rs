@@ -4,23 +4,28 @@
 //! that no text is kept in memory. Columns of numbers are standardised with the mean and deviation
 //! of the training set; other columns become one input for each text that the training set has.
 
+mod categories;
+mod column;
+mod errors;
 mod header;
 mod label;
-mod plain;
+mod numeric_reader;
 mod rows;
 mod schema;
 
 use std::path::{Path, PathBuf};
 
-use super::collect::Collected;
-use super::{Dataset, Error, Samples, Wrapper, input};
+use crate::byte_stream::open_text;
+use crate::samples_builder::SamplesBuilder;
+use crate::{Dataset, Error, Samples, Wrapper};
+use errors::{columns_error, file_error, value_error};
 pub use label::LabelColumn;
-pub(super) use plain::PlainReader;
+pub(crate) use numeric_reader::NumericReader;
 use rows::Rows;
 use schema::Schema;
 
 /// Loads both sets; without test files the test set is empty.
-pub(super) fn load(
+pub(crate) fn load(
     train: &[PathBuf],
     test: &[PathBuf],
     label: &LabelColumn,
@@ -34,37 +39,33 @@ pub(super) fn load(
 
 /// Reads the files as the schema says.
 fn encode(paths: &[PathBuf], schema: &Schema, wrapper: Wrapper) -> Result<Samples, Error> {
-    let mut collected = Collected::default();
+    let mut samples = SamplesBuilder::default();
     for path in paths {
-        encode_file(path, schema, wrapper, &mut collected)?;
+        encode_file(path, schema, wrapper, &mut samples)?;
     }
     let Some(path) = paths.last() else {
         return Ok(Samples::none(vec![schema.width()]));
     };
-    if collected.len() == 0 {
-        return Err(table(path, "no line of values; expected at least one"));
+    if samples.len() == 0 {
+        return Err(file_error(path, "no line of values; expected at least one"));
     }
-    collected.samples(path)
+    samples.build(path)
 }
 
 fn encode_file(
     path: &Path,
     schema: &Schema,
     wrapper: Wrapper,
-    collected: &mut Collected,
+    samples: &mut SamplesBuilder,
 ) -> Result<(), Error> {
     let names = schema.names.as_deref();
     let shape = [schema.width()];
-    let mut rows = Rows::new(path, input::open_text(path, wrapper)?);
+    let mut rows = Rows::new(path, open_text(path, wrapper)?);
     let mut at_start = true;
     while let Some((line, row)) = rows.next_row()? {
         if row.len() != schema.columns {
-            let problem = format!(
-                "{} columns in line {line}, expected {} as in the training file",
-                row.len(),
-                schema.columns
-            );
-            return Err(table(path, problem));
+            let like = "the training file";
+            return Err(columns_error(path, line, row.len(), schema.columns, like));
         }
         // A wrapped file is several, each of which may begin with the header.
         let may_be_header = std::mem::take(&mut at_start) || wrapper == Wrapper::Recordio;
@@ -72,35 +73,13 @@ fn encode_file(
             continue;
         }
         for (column, encoding) in &schema.encodings {
-            let encoded = encoding.encode(&row[*column], &mut collected.inputs);
+            let encoded = encoding.encode(&row[*column], &mut samples.inputs);
             encoded.map_err(|problem| value_error(path, line, *column, names, problem))?;
         }
         let class = schema.classes.class(&row[schema.label]);
         let class =
             class.map_err(|problem| value_error(path, line, schema.label, names, problem))?;
-        collected.push(path, &shape, class)?;
+        samples.push(path, &shape, class)?;
     }
     Ok(())
-}
-
-fn table(path: &Path, problem: impl Into<String>) -> Error {
-    Error::Table { path: path.to_owned(), problem: problem.into() }
-}
-
-fn value_error(
-    path: &Path,
-    line: u64,
-    column: usize,
-    names: Option<&[String]>,
-    problem: String,
-) -> Error {
-    Error::Value { path: path.to_owned(), line, column: place(column, names), problem }
-}
-
-/// A column in words.
-fn place(column: usize, names: Option<&[String]>) -> String {
-    match names.and_then(|names| names.get(column)) {
-        Some(name) => format!("column {} (`{name}`)", column + 1),
-        None => format!("column {}", column + 1),
-    }
 }

@@ -16,7 +16,7 @@ pub struct Draw {
 
 impl Draw {
     /// The numbers for one purpose, told from those for others by 16 bytes of its own.
-    pub(super) fn generator(&self, purpose: &[u8; 16]) -> ChaCha8Rng {
+    pub(crate) fn generator(&self, purpose: &[u8; 16]) -> ChaCha8Rng {
         let mut key = [0_u8; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
         key[8..16].copy_from_slice(&self.pass.to_le_bytes());
@@ -29,6 +29,6 @@ impl Draw {
 }
 
 /// A number below the bound, each equally likely but for one part in 2^32 / bound.
-pub(super) fn below(random: &mut ChaCha8Rng, bound: u32) -> u32 {
+pub(crate) fn below(random: &mut ChaCha8Rng, bound: u32) -> u32 {
     ((u64::from(random.next_u32()) * u64::from(bound)) >> 32) as u32
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Why data could not be loaded.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// The directory holds no data that is known.
     #[error(
@@ -11,23 +12,15 @@ pub enum Error {
         dir.display()
     )]
     NotFound {
-        /// The directory that was searched.
         dir: PathBuf,
         /// The sets of files that would have been data.
         looked_for: String,
-        /// What was there instead.
         found: String,
-        /// What to do.
         hint: &'static str,
     },
     /// The file could not be opened or read.
     #[error("reading data from {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// The compressed stream is damaged or cut off.
     #[error(
         "{}: damaged gzip data after {bytes} uncompressed bytes: {source}; was it copied in full? \
@@ -35,134 +28,59 @@ pub enum Error {
         path.display()
     )]
     Gzip {
-        /// The file.
         path: PathBuf,
         /// Uncompressed bytes that came out before the damage.
         bytes: usize,
-        /// What the decoder said.
         source: std::io::Error,
     },
     /// The first four bytes are not those of the expected kind of IDX file.
     #[error(
-        "{}: magic {found:#010x}, expected {expected:#010x} ({expected_kind}); {hint}",
+        "{}: magic {found:#010x}, expected {expected:#010x} (a file of {content}); {hint}",
         path.display()
     )]
-    Magic {
-        /// The file.
-        path: PathBuf,
-        /// What the file begins with.
-        found: u32,
-        /// What it should begin with.
-        expected: u32,
-        /// The kind of file expected, in words.
-        expected_kind: &'static str,
-        /// What the file may be instead.
-        hint: String,
-    },
+    Magic { path: PathBuf, found: u32, expected: u32, content: &'static str, hint: String },
     /// The file is shorter or longer than its header says.
     #[error("{}: {found}, expected {expected}; {hint}", path.display())]
-    Length {
-        /// The file.
-        path: PathBuf,
-        /// How much was there.
-        found: String,
-        /// How much the header promises.
-        expected: String,
-        /// What to do.
-        hint: &'static str,
-    },
+    Length { path: PathBuf, found: String, expected: String, hint: &'static str },
     /// Two files that belong together do not fit.
     #[error("{}: {found}, but {} {expected}; {hint}", path.display(), other.display())]
-    Mismatch {
-        /// The file that does not fit.
-        path: PathBuf,
-        /// What it holds.
-        found: String,
-        /// The file it should fit.
-        other: PathBuf,
-        /// What that one holds.
-        expected: String,
-        /// What to do.
-        hint: &'static str,
-    },
+    Mismatch { path: PathBuf, found: String, other: PathBuf, expected: String, hint: &'static str },
     /// More than a limit allows.
     #[error("{}: {what} is {found}, the limit is {limit}; {hint}", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// What is limited.
-        what: &'static str,
-        /// How much the file has or claims.
-        found: u128,
-        /// The limit.
-        limit: usize,
-        /// What to do.
-        hint: &'static str,
-    },
+    TooLarge { path: PathBuf, what: &'static str, found: u128, limit: usize, hint: &'static str },
     /// A CSV value, with its place.
     #[error("{}, line {line}, {column}: {problem}", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// Line in the file, from 1.
-        line: u64,
-        /// The column by number and, if it has one, by name.
-        column: String,
-        /// What is wrong and what to do.
-        problem: String,
-    },
+    Value { path: PathBuf, line: u64, column: String, problem: String },
     /// A file as a whole.
     #[error("{}: {problem}", path.display())]
-    Table {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and what to do.
-        problem: String,
-    },
+    File { path: PathBuf, problem: String },
     /// A record of a container, with its place.
     #[error("{}, record {record}: {problem}", path.display())]
-    Record {
-        /// The file or stream.
-        path: PathBuf,
-        /// The record's number, from 1.
-        record: u64,
-        /// What is wrong and what to do.
-        problem: String,
-    },
+    Record { path: PathBuf, record: u64, problem: String },
     /// A stream as a whole.
     #[error("stream {}: {problem}", path.display())]
-    Stream {
-        /// The FIFO.
-        path: PathBuf,
-        /// What is wrong and what to do.
-        problem: String,
-    },
+    Stream { path: PathBuf, problem: String },
     /// Options that contradict the data or each other.
     #[error("{0}")]
     Options(String),
     /// A sample number beyond the set.
     #[error("sample {sample} of {samples} was asked for; do all processes read the same data?")]
-    NoSuchSample {
-        /// The number asked for.
-        sample: u64,
-        /// How many there are.
-        samples: usize,
-    },
+    NoSuchSample { sample: u64, samples: usize },
 }
 
 /// Checks limits: of each what is limited, how much of it there is, and the most that there may be.
 ///
 /// # Errors
 /// The first that is exceeded.
-pub(super) fn check_limits<const N: usize>(
+pub(crate) fn check_limits<const N: usize>(
     path: &Path,
-    limits: [(&'static str, usize, usize); N],
+    limits: [(&'static str, u128, usize); N],
     hint: &'static str,
 ) -> Result<(), Error> {
-    match limits.into_iter().find(|(_, found, limit)| found > limit) {
+    match limits.into_iter().find(|(_, found, limit)| *found > *limit as u128) {
         None => Ok(()),
         Some((what, found, limit)) => {
-            Err(Error::TooLarge { path: path.to_owned(), what, found: found as u128, limit, hint })
+            Err(Error::TooLarge { path: path.to_owned(), what, found, limit, hint })
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use super::Error;
-use super::contents::named_idx;
-use super::error::check_limits;
-use super::limits::{FILES_MAX, FOLDER_DEPTH_MAX};
+use crate::Error;
+use crate::error::check_limits;
+use crate::file_names::is_idx_name;
+use crate::limits::{FILES_MAX, FOLDER_DEPTH_MAX};
 
 /// Entries of a directory that an error names, so that one look shows a wrong path.
 const LISTED_MAX: usize = 8;
@@ -14,7 +14,7 @@ const LISTED_MAX: usize = 8;
 /// All files in a folder and its subfolders, sorted by path; hidden and empty ones are left out,
 /// but for empty ones that are by their name an indispensable part of a set.
 /// The path of a file is that file alone.
-pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     let about = std::fs::metadata(path).map_err(|source| read_error(path, source))?;
     add(path, &about, 0, &mut files)?;
@@ -24,7 +24,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
 
 fn add(path: &Path, about: &Metadata, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Error> {
     check_size(path, depth, files.len())?;
-    if about.is_file() && about.len() == 0 && !named_idx(path) {
+    if about.is_file() && about.len() == 0 && !is_idx_name(path) {
         tracing::info!("{}: an empty file, skipped", path.display());
     } else if about.is_file() {
         files.push(path.to_owned());
@@ -47,8 +47,8 @@ fn add(path: &Path, about: &Metadata, depth: usize, files: &mut Vec<PathBuf>) ->
 }
 
 fn check_size(path: &Path, depth: usize, files: usize) -> Result<(), Error> {
-    let depth = ("the depth of folders", depth, FOLDER_DEPTH_MAX);
-    let files = ("the number of files", files, FILES_MAX);
+    let depth = ("the depth of folders", depth as u128, FOLDER_DEPTH_MAX);
+    let files = ("the number of files", files as u128, FILES_MAX);
     let hint = "is this the data's folder, and is there a link to a folder above?";
     check_limits(path, [depth, files], hint)
 }
@@ -58,7 +58,7 @@ fn read_error(path: &Path, source: std::io::Error) -> Error {
 }
 
 /// What is in the directory instead, in words.
-pub(super) fn listing(dir: &Path) -> String {
+pub(crate) fn listing(dir: &Path) -> String {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) => return format!("the directory cannot be read: {error}"),

@@ -4,33 +4,28 @@
 //! RecordIO-protobuf, or text as bytes. [`bundled_digits`] needs no file at all. Unless each host has a share of its
 //! own, every process of a job must see the same files, because samples are named by their number.
 
-mod categories;
-mod class;
-mod collect;
-mod columns;
-mod contents;
+mod byte_stream;
 mod csv_file;
+mod data_files;
+mod dataset_files;
 mod draw;
 mod error;
+mod file_names;
 mod folder;
 mod idx;
-mod idx_reader;
-mod idx_set;
-mod input;
+mod label_class;
 pub mod limits;
 mod load;
-mod reader;
-mod record;
-mod record_reader;
+mod open_reader;
 mod recordio;
+mod sample_reader;
 mod sample_set;
 mod samples;
-mod sets;
+mod samples_builder;
 mod shift;
 mod source;
 mod stream;
 mod text;
-mod wire;
 
 pub use csv_file::LabelColumn;
 pub use draw::Draw;
@@ -41,6 +36,6 @@ pub use samples::{Dataset, Features, Samples};
 pub use shift::{Shift, check_shift};
 pub use source::{CONTEXT, DataSource, Format, SHUFFLE_BUFFER, Wrapper};
 pub use stream::{
-    Batches, OpenStream, Shuffle, StreamBatch, StreamFrom, StreamPlan, StreamSource, Streams,
-    load_stream, stream_files,
+    OpenStream, Shuffle, StreamBatch, StreamBatches, StreamInput, StreamOpener, StreamPlan,
+    StreamSource, load_stream, stream_files,
 };

@@ -1,16 +1,15 @@
 //! Reading both sets into memory.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::collect::Collected;
-use super::idx::{self, Kind};
-use super::idx_set::Pair;
-use super::limits::CLASSES_MAX;
-use super::reader::{Next, reader};
-use super::sets::Sets;
-use super::stream::{first_shape, stream_of};
-use super::{
-    DataSource, Dataset, Error, Format, Samples, StreamFrom, csv_file, idx_set, input, text,
+use crate::dataset_files::DatasetFiles;
+use crate::idx::{IdxPair, IdxReader};
+use crate::limits::CLASSES_MAX;
+use crate::sample_reader::{Next, SampleReader as _};
+use crate::samples_builder::SamplesBuilder;
+use crate::stream::{FileSequence, first_shape, training_stream};
+use crate::{
+    DataSource, Dataset, Error, Format, Samples, StreamInput, StreamSource, csv_file, text,
 };
 
 /// Loads the training and test data that a source describes; without a folder, the bundled digits.
@@ -28,21 +27,21 @@ pub fn load(source: &DataSource) -> Result<Dataset, Error> {
                 "--test without --data: there is nothing to train on; give --data DIR too";
             return Err(Error::Options(problem.to_owned()));
         }
-        _ if source.streamed => beside_stream(&Sets::find(source)?, source)?,
-        _ => whole(Sets::find(source)?, source)?,
+        _ if source.streamed => beside_stream(&DatasetFiles::find(source)?, source)?,
+        _ => whole(DatasetFiles::find(source)?, source)?,
     };
     with_classes(data, source.classes)
 }
 
 /// Both sets, read into memory.
-fn whole(sets: Sets, source: &DataSource) -> Result<Dataset, Error> {
-    match sets {
-        Sets::Pairs(train, test) => joined(pair_set(train)?, pair_set(test)?),
-        Sets::Files(Format::Csv, train, test) if !source.sharded => {
+fn whole(files: DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
+    match files {
+        DatasetFiles::Idx(train, test) => joined(idx_set(train)?, idx_set(test)?),
+        DatasetFiles::Files(Format::Csv, train, test) if !source.sharded => {
             csv_file::load(&train, &test, &source.label, source.wrapper)
         }
-        Sets::Files(Format::Text, train, test) => text::load(&train, &test, source),
-        Sets::Files(format, train, test) => {
+        DatasetFiles::Files(Format::Text, train, test) => text::load(&train, &test, source),
+        DatasetFiles::Files(format, train, test) => {
             let train = plain_set(&train, format, source)?;
             joined(train, plain_set(&test, format, source)?)
         }
@@ -50,23 +49,23 @@ fn whole(sets: Sets, source: &DataSource) -> Result<Dataset, Error> {
 }
 
 /// The test set, and as a training set without samples what the first of the stream tells.
-fn beside_stream(sets: &Sets, source: &DataSource) -> Result<Dataset, Error> {
-    let stream = stream_of(sets, source);
+fn beside_stream(files: &DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
+    let stream = training_stream(files, source);
     let first = first_shape(&stream)?;
-    if let (None, StreamFrom::Files(files), false) = (&first, &stream.from, source.sharded) {
+    if let (None, StreamInput::Files(paths), false) = (&first, &stream.from, source.sharded) {
         return Err(Error::Options(format!(
             "--stream: no sample in {} training file(s), expected at least one; is --data right?",
-            files.len()
+            paths.len()
         )));
     }
     let train = first.map(|(shape, path)| (Samples::none(shape), path));
-    let test = match sets {
-        Sets::Pairs(_, test) => pair_set(test.clone())?,
-        Sets::Files(Format::Text, _, test) => {
+    let test = match files {
+        DatasetFiles::Idx(_, test) => idx_set(test.clone())?,
+        DatasetFiles::Files(Format::Text, _, test) => {
             let samples = text::read(test, source)?;
             test.first().map(|path| (samples, path.clone()))
         }
-        Sets::Files(format, _, test) => plain_set(test, *format, source)?,
+        DatasetFiles::Files(format, _, test) => plain_set(test, *format, source)?,
     };
     let data = joined(train, test)?;
     match stream.format {
@@ -80,61 +79,55 @@ fn beside_stream(sets: &Sets, source: &DataSource) -> Result<Dataset, Error> {
 /// # Errors
 /// None unless the files were damaged when the program was built.
 pub fn bundled_digits() -> Result<Dataset, Error> {
-    let part = |name: &str, kind, bytes: &[u8]| -> Result<_, Error> {
-        let path = PathBuf::from(format!("(bundled digits) {name}"));
-        let content = idx::read(&path, kind, bytes)?;
-        Ok((path, content))
-    };
-    macro_rules! part {
-        ($kind:expr, $name:literal) => {
-            part($name, $kind, include_bytes!(concat!("../../../data/digits/", $name)))?
-        };
+    macro_rules! samples {
+        ($images:literal, $labels:literal) => {{
+            let pair = IdxPair {
+                images: PathBuf::from(concat!("(bundled digits) ", $images)),
+                labels: PathBuf::from(concat!("(bundled digits) ", $labels)),
+            };
+            let images = include_bytes!(concat!("../../../data/digits/", $images));
+            let labels = include_bytes!(concat!("../../../data/digits/", $labels));
+            Some((IdxReader::from_bytes(&pair, images, labels)?.read_all()?, pair.images))
+        }};
     }
-    let train = idx_set::join(
-        part!(Kind::Images, "train-images-idx3-ubyte.gz"),
-        part!(Kind::Labels, "train-labels-idx1-ubyte.gz"),
-    )?;
-    let test = idx_set::join(
-        part!(Kind::Images, "t10k-images-idx3-ubyte.gz"),
-        part!(Kind::Labels, "t10k-labels-idx1-ubyte.gz"),
-    )?;
-    joined(Some((train, PathBuf::new())), Some((test, PathBuf::new())))
+    joined(
+        samples!("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
+        samples!("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+    )
 }
 
 /// A set with the path that errors name, if there is one.
-type Found = Option<(Samples, PathBuf)>;
+type LoadedSet = Option<(Samples, PathBuf)>;
 
 /// Reads a pair of IDX files, if there is one.
-fn pair_set(pair: Option<Pair>) -> Result<Found, Error> {
-    pair.map(|pair| Ok((idx_set::read(&pair)?, pair.0))).transpose()
+fn idx_set(pair: Option<IdxPair>) -> Result<LoadedSet, Error> {
+    pair.map(|pair| Ok((IdxReader::open(&pair)?.read_all()?, pair.images))).transpose()
 }
 
 /// Reads files in which every sample is understood by itself, as one set.
-fn plain_set(files: &[PathBuf], format: Format, source: &DataSource) -> Result<Found, Error> {
-    let mut collected = Collected::default();
-    let mut first: Option<&Path> = None;
-    for path in files {
-        let mut samples = reader(path, input::open(path)?, format, source.writing())?;
-        while let Next::Sample(label) = samples.next(true, &mut collected.inputs)? {
-            let shape = samples.shape();
-            if let (Some(expected), Some(first)) = (collected.shape(), first)
-                && expected != shape
-            {
-                return Err(Error::Mismatch {
-                    path: path.clone(),
-                    found: format!("samples of the shape {shape:?}"),
-                    other: first.to_owned(),
-                    expected: format!("has samples of the shape {expected:?}"),
-                    hint: "all files of a set must have samples of one shape",
-                });
-            }
-            first = first.or(Some(path));
-            collected.push(path, shape, label)?;
+fn plain_set(files: &[PathBuf], format: Format, source: &DataSource) -> Result<LoadedSet, Error> {
+    let mut builder = SamplesBuilder::default();
+    let mut first: Option<PathBuf> = None;
+    let mut samples = FileSequence::new(StreamSource::of_files(files.to_vec(), format, source));
+    while let Next::Sample(label) = samples.next(true, &mut builder.inputs)? {
+        let (shape, (path, _)) = (samples.shape(), samples.position());
+        let first = &*first.get_or_insert_with(|| path.to_owned());
+        if let Some(expected) = builder.shape()
+            && expected != shape
+        {
+            return Err(Error::Mismatch {
+                path: path.to_owned(),
+                found: format!("samples of the shape {shape:?}"),
+                other: first.clone(),
+                expected: format!("has samples of the shape {expected:?}"),
+                hint: "all files of a set must have samples of one shape",
+            });
         }
+        builder.push(path, shape, label)?;
     }
     match (first, files) {
-        (Some(path), _) => Ok(Some((collected.samples(path)?, path.to_owned()))),
-        (None, [path, ..]) if !source.sharded => Err(Error::Table {
+        (Some(path), _) => Ok(Some((builder.build(&path)?, path))),
+        (None, [path, ..]) if !source.sharded => Err(Error::File {
             path: path.clone(),
             problem: format!("no sample in {} file(s), expected at least one", files.len()),
         }),
@@ -143,7 +136,7 @@ fn plain_set(files: &[PathBuf], format: Format, source: &DataSource) -> Result<F
 }
 
 /// Both sets, with one shape.
-fn joined(train: Found, test: Found) -> Result<Dataset, Error> {
+fn joined(train: LoadedSet, test: LoadedSet) -> Result<Dataset, Error> {
     if let (Some((train, train_path)), Some((test, test_path))) = (&train, &test)
         && train.shape() != test.shape()
     {
@@ -157,7 +150,7 @@ fn joined(train: Found, test: Found) -> Result<Dataset, Error> {
     }
     let found = train.as_ref().or(test.as_ref());
     let shape = found.map(|(samples, _)| samples.shape().to_vec()).unwrap_or_default();
-    let set = |found: Found| found.map_or(Samples::none(shape.clone()), |(samples, _)| samples);
+    let set = |found: LoadedSet| found.map_or(Samples::none(shape.clone()), |(samples, _)| samples);
     let (train, test) = (set(train), set(test));
     let classes = train.labels().iter().chain(test.labels()).max().map_or(0, |&most| most + 1);
     Ok(Dataset { train, test, classes: classes as usize })

@@ -1,24 +1,25 @@
-//! Samples by their numbers.
+//! Training samples that are read by their numbers, wherever they are.
 
 use crate::Dataset;
 
-/// Samples by their numbers, to train on here or to be sent.
+/// Training samples that are read by their numbers, to train on here or to be sent: those of a
+/// [`Dataset`], or what a program has instead.
 pub trait SampleSet: Send + Sync {
-    /// How many there are.
+    /// Number of samples.
     fn count(&self) -> u64;
 
-    /// Shape of one sample; its product is not 0 where there is any.
+    /// Shape of the features of one sample; its product is not 0 where there is any sample.
     fn shape(&self) -> &[usize];
 
-    /// Inputs of one sample.
-    fn inputs(&self) -> usize {
+    /// Features of one sample.
+    fn features_per_sample(&self) -> usize {
         self.shape().iter().product()
     }
 
-    /// Features, sample after sample, and labels.
+    /// The features and labels of these samples, in this order.
     ///
     /// # Errors
-    /// There is no such sample.
+    /// A number beyond the last sample.
     fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String>;
 }
 

@@ -1,8 +1,8 @@
 //! Samples in memory, and how a batch is taken from them.
 
-use super::Error;
+use crate::Error;
 
-/// The inputs of all samples of a set, sample after sample.
+/// The features of all samples of a set, sample after sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Features {
     /// One byte for each input, as images have; scaled to 0..1 when a batch is made.
@@ -53,9 +53,9 @@ impl Samples {
     }
 
     /// Takes the last so many samples away, as a set of their own.
-    pub(super) fn split_last(&mut self, count: usize) -> Self {
+    pub(crate) fn split_last(&mut self, count: usize) -> Self {
         let at = self.len().saturating_sub(count);
-        let features = self.features.split_off(at * self.features_each());
+        let features = self.features.split_off(at * self.features_per_sample());
         Self { features, shape: self.shape.clone(), labels: self.labels.split_off(at) }
     }
 
@@ -79,8 +79,8 @@ impl Samples {
         &self.labels
     }
 
-    /// Inputs of one sample.
-    pub fn features_each(&self) -> usize {
+    /// Features of one sample.
+    pub fn features_per_sample(&self) -> usize {
         self.shape.iter().product()
     }
 
@@ -89,7 +89,7 @@ impl Samples {
     /// # Errors
     /// A number beyond the last sample.
     pub fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), Error> {
-        let each = self.features_each();
+        let each = self.features_per_sample();
         let mut features = Vec::with_capacity(numbers.len() * each);
         let mut labels = Vec::with_capacity(numbers.len());
         for &number in numbers {
@@ -126,7 +126,7 @@ pub struct Dataset {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::*;
 
     #[test]
     fn bytes_are_scaled_and_order_is_kept() {

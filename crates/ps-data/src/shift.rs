@@ -1,7 +1,7 @@
 //! Training images moved by a few pixels, so that a model learns what is in them and not where.
 
-use super::draw::{Draw, below};
-use super::{Error, Samples};
+use crate::draw::{Draw, below};
+use crate::{Error, Samples};
 
 /// Keeps these numbers apart from every other ones that are keyed by the same seed.
 const PURPOSE: &[u8; 16] = b"ps image shift 1";
@@ -50,12 +50,12 @@ impl Shift {
         }
         let each = features.len() / numbers.len();
         for (number, image) in numbers.iter().zip(features.chunks_exact_mut(each.max(1))) {
-            self.one(*number, image);
+            self.apply_to_one(*number, image);
         }
     }
 
     /// Moves one image.
-    pub(super) fn one(&self, number: u64, image: &mut [f32]) {
+    pub(crate) fn apply_to_one(&self, number: u64, image: &mut [f32]) {
         let (down, right) = self.distance(number);
         for plane in image.chunks_exact_mut((self.height * self.width).max(1)) {
             self.plane(plane, down, right);

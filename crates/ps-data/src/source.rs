@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
-use super::LabelColumn;
+use crate::LabelColumn;
 
 /// How samples are written in files and streams.
 #[derive(
@@ -58,14 +58,6 @@ impl Wrapper {
     }
 }
 
-/// What a format needs to be told of how samples are written.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Writing<'a> {
-    pub(super) wrapper: Wrapper,
-    pub(super) label: &'a LabelColumn,
-    pub(super) context: usize,
-}
-
 /// Where the data of a process are, and how they are to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataSource {
@@ -110,9 +102,5 @@ impl DataSource {
     /// Everything in this folder, in the format that is found there.
     pub fn folder(path: impl AsRef<Path>) -> Self {
         Self { train: Some(path.as_ref().to_owned()), ..Self::default() }
-    }
-
-    pub(super) fn writing(&self) -> Writing<'_> {
-        Writing { wrapper: self.wrapper, label: &self.label, context: self.context }
     }
 }

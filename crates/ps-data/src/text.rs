@@ -7,21 +7,21 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::error::check_limits;
-use super::input::{self, Input};
-use super::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
-use super::reader::{Next, SampleReader};
-use super::{DataSource, Dataset, Error, Features, Samples};
+use crate::byte_stream::{self, ByteStream};
+use crate::error::check_limits;
+use crate::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
+use crate::sample_reader::{Next, SampleReader};
+use crate::{DataSource, Dataset, Error, Features, Samples};
 
 /// Every byte can follow.
-pub(super) const CLASSES: usize = 256;
+pub(crate) const CLASSES: usize = 256;
 
 /// Of so many samples the last one is for testing, where no files are.
 const TEST_SHARE: usize = 10;
 
 /// Loads both sets; without test files, the last tenth of the training samples is the test set,
 /// unless other workers have other samples.
-pub(super) fn load(
+pub(crate) fn load(
     train: &[PathBuf],
     test: &[PathBuf],
     source: &DataSource,
@@ -36,13 +36,13 @@ pub(super) fn load(
 }
 
 /// Reads files as one set, which may be empty where there is no file.
-pub(super) fn read(files: &[PathBuf], source: &DataSource) -> Result<Samples, Error> {
+pub(crate) fn read(files: &[PathBuf], source: &DataSource) -> Result<Samples, Error> {
     let context = source.context;
     let (mut bytes, mut labels) = (Vec::new(), Vec::new());
     for path in files {
         let start = bytes.len();
         let room = FEATURE_BYTES_MAX.saturating_sub(start) as u64;
-        let text = input::open_text(path, source.wrapper)?;
+        let text = byte_stream::open_text(path, source.wrapper)?;
         let read = text.take(room + 1).read_to_end(&mut bytes);
         read.map_err(|source| Error::Read { path: path.clone(), source })?;
         let text = &bytes[start..];
@@ -69,16 +69,16 @@ fn too_short(path: &Path, bytes: usize, context: usize) -> Error {
 }
 
 fn check_size(path: &Path, bytes: usize, samples: usize) -> Result<(), Error> {
-    let size = ("the size of all texts in memory, in bytes,", bytes, FEATURE_BYTES_MAX);
-    let samples = ("the number of samples", samples, SAMPLES_MAX);
+    let size = ("the size of all texts in memory, in bytes,", bytes as u128, FEATURE_BYTES_MAX);
+    let samples = ("the number of samples", samples as u128, SAMPLES_MAX);
     let hint = "use fewer files, or a larger --context for fewer samples";
     check_limits(path, [size, samples], hint)
 }
 
 /// Reads the samples of one text, one after another.
-pub(super) struct TextReader {
+pub(crate) struct TextReader {
     path: PathBuf,
-    from: Input,
+    from: ByteStream,
     shape: [usize; 1],
     /// The first byte of the next sample, which was the label of the last one, then the sample.
     window: Vec<u8>,
@@ -87,7 +87,7 @@ pub(super) struct TextReader {
 
 impl TextReader {
     /// Reads these bytes; errors name the path.
-    pub(super) fn new(path: &Path, from: Input, context: usize) -> Self {
+    pub(crate) fn new(path: &Path, from: ByteStream, context: usize) -> Self {
         let window = Vec::with_capacity(context + 1);
         Self { path: path.to_owned(), from, shape: [context], window, record: 0 }
     }
@@ -120,7 +120,7 @@ impl SampleReader for TextReader {
         &self.shape
     }
 
-    fn place(&self) -> (&Path, u64) {
+    fn position(&self) -> (&Path, u64) {
         (&self.path, self.record)
     }
 }

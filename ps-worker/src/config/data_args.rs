@@ -7,7 +7,7 @@ use clap::builder::BoolishValueParser;
 
 use ps_data::limits::STREAM_PATIENCE_S;
 use ps_data::{
-    CONTEXT, DataSource, Format, LabelColumn, SHUFFLE_BUFFER, StreamFrom, StreamSource, Wrapper,
+    CONTEXT, DataSource, Format, LabelColumn, SHUFFLE_BUFFER, StreamInput, StreamSource, Wrapper,
 };
 
 /// Where the test data are, and how all data are written.
@@ -133,7 +133,7 @@ impl DataArgs {
     /// Streams with this stem.
     pub fn stream(&self, stem: &Path) -> StreamSource {
         StreamSource {
-            from: StreamFrom::Fifos {
+            from: StreamInput::Fifos {
                 stem: stem.to_owned(),
                 patience: Duration::from_secs(STREAM_PATIENCE_S),
             },

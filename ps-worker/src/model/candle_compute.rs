@@ -128,7 +128,7 @@ impl CandleCompute {
     /// the loss is not a number.
     fn score(&mut self) -> Result<Evaluation, ModelError> {
         let test = &self.data.test;
-        let each = test.features_each().max(1);
+        let each = test.features_per_sample().max(1);
         let size = EVALUATION_SAMPLES_MAX.min(EVALUATION_INPUTS_MAX / each).max(1);
         let numbers: Vec<u64> = (0..test.len() as u64).collect();
         let (mut loss, mut correct) = (0.0, Some(0_u64));

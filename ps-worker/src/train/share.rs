@@ -79,7 +79,7 @@ struct Parts {
 
 impl Parts {
     fn new(samples: Arc<dyn SampleSet>, numbers: Vec<u32>) -> Self {
-        let sample_bytes = samples.inputs().saturating_mul(size_of::<f32>()).max(1);
+        let sample_bytes = samples.features_per_sample().saturating_mul(size_of::<f32>()).max(1);
         let at_once = (MESSAGE_PAYLOAD_BYTES / sample_bytes).max(1);
         Self { samples, numbers: numbers.into(), at_once, rest: Bytes::new() }
     }

@@ -4,19 +4,29 @@ use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
-use super::super::columns::number;
+use super::column::number;
+use super::errors::file_error;
+use super::label::LabelColumn;
+use crate::Error;
+use crate::limits::COLUMNS_MAX;
 
 /// The first line of the first file, compared with all that follow.
 ///
-/// It is a header if none of its values is a number and either the second line has one, or no value
-/// of it occurs again in its column, as the texts of a real sample nearly always would. The first
-/// line of a further file that is equal to it is that header once more.
+/// It is a header if the label's column is given by its name. Otherwise it is one if none of its
+/// values is a number and either the second line has one, or no value of it occurs again in its
+/// column, as the texts of a real sample nearly always would. The first line of a further file that
+/// is equal to it is that header once more.
+///
+/// Where every sample must be numbers, lines after the first decide nothing: a first line that may
+/// be a header is one, or else no sample.
 pub(super) struct FirstRow {
     path: PathBuf,
     line: u64,
     values: StringRecord,
+    label: usize,
     all_texts: bool,
-    certain: bool,
+    /// The label's name has been found in it.
+    has_label_name: bool,
     second_has_number: Option<bool>,
     occurs_again: bool,
     repetitions: u64,
@@ -33,23 +43,46 @@ struct OtherTexts {
 }
 
 impl FirstRow {
-    /// A first line; `certain` when it is known to hold names.
-    pub(super) fn new(path: &Path, line: u64, values: StringRecord, certain: bool) -> Self {
-        let all_texts = all_texts(&values);
-        let path = path.to_owned();
-        let (second_has_number, occurs_again, repetitions) = (None, false, 0);
-        let other_texts = None;
-        Self {
-            path,
-            line,
-            values,
-            all_texts,
-            certain,
-            second_has_number,
-            occurs_again,
-            repetitions,
-            other_texts,
+    /// A first line.
+    ///
+    /// # Errors
+    /// It has too few or too many columns, or no such label.
+    pub(super) fn new(
+        path: &Path,
+        line: u64,
+        values: StringRecord,
+        label: &LabelColumn,
+    ) -> Result<Self, Error> {
+        let columns = values.len();
+        if !(2..=COLUMNS_MAX).contains(&columns) {
+            let problem = format!(
+                "{columns} columns in line {line}, expected 2 to {COLUMNS_MAX}, separated by \
+                 commas: inputs and one label"
+            );
+            return Err(file_error(path, problem));
         }
+        Ok(Self {
+            path: path.to_owned(),
+            line,
+            label: label.position(&values).map_err(|problem| file_error(path, problem))?,
+            all_texts: all_texts(&values),
+            has_label_name: matches!(label, LabelColumn::Name(_)),
+            values,
+            second_has_number: None,
+            occurs_again: false,
+            repetitions: 0,
+            other_texts: None,
+        })
+    }
+
+    /// The label's column.
+    pub(super) fn label(&self) -> usize {
+        self.label
+    }
+
+    /// How many columns there are.
+    pub(super) fn columns(&self) -> usize {
+        self.values.len()
     }
 
     /// Takes in a line that follows.
@@ -79,15 +112,20 @@ impl FirstRow {
         self.repetitions += 1;
     }
 
-    /// Whether this line, which begins a further file, may be the same header.
+    /// Whether it may be a header, as far as it says itself.
+    pub(super) fn may_be_header(&self) -> bool {
+        self.has_label_name || self.all_texts
+    }
+
+    /// Whether this line may be the same header once more.
     pub(super) fn is_repeated_by(&self, row: &StringRecord) -> bool {
-        (self.all_texts || self.certain) && *row == self.values
+        self.may_be_header() && *row == self.values
     }
 
     /// The verdict, after the last line.
     pub(super) fn is_header(&self) -> bool {
         let has_number = self.second_has_number == Some(true);
-        self.certain || (self.all_texts && (has_number || !self.occurs_again))
+        self.has_label_name || (self.all_texts && (has_number || !self.occurs_again))
     }
 
     /// The file with another header than the first file's, and what to say of it; after the last
@@ -96,7 +134,7 @@ impl FirstRow {
         let other = self.other_texts.as_ref().filter(|other| !other.occurs_again)?;
         let (path, line) = (&other.path, other.line);
         let numbers = self.second_has_number == Some(true) || !self.all_texts;
-        if !numbers && !self.certain {
+        if !numbers && !self.has_label_name {
             return None;
         }
         let first = self.path.display();

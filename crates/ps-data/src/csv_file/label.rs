@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use csv::StringRecord;
 
-use super::super::categories::Categories;
-use super::super::limits::CLASSES_MAX;
+use super::categories::Categories;
+use crate::limits::CLASSES_MAX;
 
 /// Which column of a CSV file holds the label.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,9 +63,9 @@ impl Display for LabelColumn {
 
 /// The distinct labels of the training set, while it is read.
 #[derive(Default)]
-pub(super) struct LabelTexts(Categories);
+pub(super) struct DistinctLabels(Categories);
 
-impl LabelTexts {
+impl DistinctLabels {
     /// Takes in one label.
     pub(super) fn add(&mut self, text: &str) {
         // One too many is enough to know that there are too many.

@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
 
-use super::super::Error;
-use super::super::input::Input;
+use crate::Error;
+use crate::byte_stream::ByteStream;
 
 /// Reads one file line by line.
 pub(super) struct Rows {
     path: PathBuf,
-    reader: Reader<Input>,
+    reader: Reader<ByteStream>,
     started: bool,
 }
 
 impl Rows {
     /// The lines of a text; whether the first is a header is for the caller to find out.
-    pub(super) fn new(path: &Path, text: Input) -> Self {
+    pub(super) fn new(path: &Path, text: ByteStream) -> Self {
         let reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_reader(text);
         Self { path: path.to_owned(), reader, started: false }
     }
@@ -57,5 +57,5 @@ fn explain(path: PathBuf, error: csv::Error) -> Error {
         ),
         other => format!("not readable as CSV: {other:?}"),
     };
-    Error::Table { path, problem }
+    Error::File { path, problem }
 }

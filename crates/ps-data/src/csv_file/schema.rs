@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
-use super::super::columns::{Encoding, Place, Statistics};
-use super::super::limits::COLUMNS_MAX;
-use super::super::{Error, Wrapper, input};
+use super::column::{ColumnEncoding, ColumnStatistics, FileLine};
+use super::errors::{column_name, columns_error, file_error, value_error};
 use super::header::FirstRow;
-use super::label::{Classes, LabelColumn, LabelTexts};
+use super::label::{Classes, DistinctLabels, LabelColumn};
 use super::rows::Rows;
-use super::{place, table, value_error};
+use crate::byte_stream::open_text;
+use crate::{Error, Wrapper};
 
 /// What the training files taught.
 pub(super) struct Schema {
@@ -22,7 +22,7 @@ pub(super) struct Schema {
     pub(super) label: usize,
     pub(super) classes: Classes,
     /// How to encode each column, in order; without the label.
-    pub(super) encodings: Vec<(usize, Encoding)>,
+    pub(super) encodings: Vec<(usize, ColumnEncoding)>,
 }
 
 impl Schema {
@@ -35,27 +35,21 @@ impl Schema {
         let [path, others @ ..] = paths else {
             return Err(Error::Options("no training file to learn the columns from".to_owned()));
         };
-        let mut rows = Rows::new(path, input::open_text(path, wrapper)?);
+        let mut rows = Rows::new(path, open_text(path, wrapper)?);
         let Some((line, first)) = rows.next_row()? else {
-            return Err(table(path, "the file is empty; expected at least one line of values"));
+            return Err(file_error(
+                path,
+                "the file is empty; expected at least one line of values",
+            ));
         };
-        let columns = first.len();
-        if !(2..=COLUMNS_MAX).contains(&columns) {
-            let problem = format!(
-                "{columns} columns in line {line}, expected 2 to {COLUMNS_MAX}, separated by \
-                 commas: inputs and one label"
-            );
-            return Err(table(path, problem));
-        }
-        let label_column = label.position(&first).map_err(|problem| table(path, problem))?;
-        let certain = matches!(label, LabelColumn::Name(_));
-        let first = FirstRow::new(path, line, first, certain);
-        let mut learning = Learning { first, survey: Survey::new(columns, label_column), wrapper };
-        learning.rest(&mut rows)?;
+        let first = FirstRow::new(path, line, first, label)?;
+        let statistics = TableStatistics::new(first.columns(), first.label());
+        let mut builder = SchemaBuilder { first, statistics, wrapper };
+        builder.add_rows(&mut rows)?;
         for other in others {
-            learning.file(other)?;
+            builder.add_file(other)?;
         }
-        learning.schema()
+        builder.build()
     }
 
     /// Inputs made from one line.
@@ -65,83 +59,79 @@ impl Schema {
 }
 
 /// The set of files while it is read.
-struct Learning {
+struct SchemaBuilder {
     first: FirstRow,
-    survey: Survey,
+    statistics: TableStatistics,
     wrapper: Wrapper,
 }
 
-impl Learning {
+impl SchemaBuilder {
     /// Takes in a further file, which has the same header as the first, or none.
-    fn file(&mut self, path: &Path) -> Result<(), Error> {
-        let mut rows = Rows::new(path, input::open_text(path, self.wrapper)?);
+    fn add_file(&mut self, path: &Path) -> Result<(), Error> {
+        let mut rows = Rows::new(path, open_text(path, self.wrapper)?);
         let Some((line, row)) = rows.next_row()? else {
             return Ok(());
         };
-        let columns = self.survey.statistics.len();
+        let columns = self.first.columns();
         if row.len() != columns {
-            let problem = format!(
-                "{} columns in line {line}, expected {columns} as in {}",
-                row.len(),
-                self.first.path().display()
-            );
-            return Err(table(path, problem));
+            let like = self.first.path().display().to_string();
+            return Err(columns_error(path, line, row.len(), columns, &like));
         }
         if !self.first.is_repeated_by(&row) {
-            self.row(path, line, &row);
+            self.add_row(path, line, &row);
         }
         self.first.compare_first(path, line, &row);
-        self.rest(&mut rows)
+        self.add_rows(&mut rows)
     }
 
     /// Takes in the lines after the first.
-    fn rest(&mut self, rows: &mut Rows) -> Result<(), Error> {
+    fn add_rows(&mut self, rows: &mut Rows) -> Result<(), Error> {
         let path = rows.path().to_owned();
         while let Some((line, row)) = rows.next_row()? {
             if self.wrapper == Wrapper::Recordio && self.first.is_repeated_by(&row) {
                 self.first.repeated();
             } else {
-                self.row(&path, line, &row);
+                self.add_row(&path, line, &row);
             }
         }
         Ok(())
     }
 
-    fn row(&mut self, path: &Path, line: u64, row: &StringRecord) {
+    fn add_row(&mut self, path: &Path, line: u64, row: &StringRecord) {
         self.first.compare(row);
-        self.survey.add(path, line, row);
+        self.statistics.add(path, line, row);
     }
 
-    fn schema(mut self) -> Result<Schema, Error> {
+    fn build(mut self) -> Result<Schema, Error> {
         if let Some((path, problem)) = self.first.odd_header() {
-            return Err(table(path, problem));
+            return Err(file_error(path, problem));
         }
         if self.first.is_header() {
-            return self.survey.schema(self.first.path(), Some(self.first.names()));
+            return self.statistics.schema(self.first.path(), Some(self.first.names()));
         }
         // Not a header: a sample, and so is each line that was taken for its repetition.
         let (path, line, row) = self.first.sample();
         for _ in 0..=self.first.repetitions() {
-            self.survey.add(path, line, row);
+            self.statistics.add(path, line, row);
         }
-        self.survey.schema(path, None)
+        self.statistics.schema(path, None)
     }
 }
 
 /// All columns while the files are read.
-struct Survey {
+struct TableStatistics {
     label: usize,
-    texts: LabelTexts,
+    labels: DistinctLabels,
     /// The first line without a label.
-    unlabelled: Option<Place>,
+    unlabelled: Option<FileLine>,
     /// One for each column; that of the label stays empty.
-    statistics: Vec<Statistics>,
+    columns: Vec<ColumnStatistics>,
 }
 
-impl Survey {
+impl TableStatistics {
     fn new(columns: usize, label: usize) -> Self {
-        let statistics = (0..columns).map(|_| Statistics::default()).collect();
-        Self { label, texts: LabelTexts::default(), unlabelled: None, statistics }
+        let columns = (0..columns).map(|_| ColumnStatistics::default()).collect();
+        Self { label, labels: DistinctLabels::default(), unlabelled: None, columns }
     }
 
     fn add(&mut self, path: &Path, line: u64, row: &StringRecord) {
@@ -150,23 +140,23 @@ impl Survey {
                 if value.is_empty() && self.unlabelled.is_none() {
                     self.unlabelled = Some((path.to_owned(), line));
                 }
-                self.texts.add(value);
+                self.labels.add(value);
             } else {
-                self.statistics[column].add(path, line, value);
+                self.columns[column].add(path, line, value);
             }
         }
     }
 
     fn schema(self, path: &Path, names: Option<Vec<String>>) -> Result<Schema, Error> {
-        let Self { label, texts, unlabelled, statistics } = self;
+        let Self { label, labels, unlabelled, columns } = self;
         if let Some((path, line)) = unlabelled {
             let problem = "the label is empty; a sample without one teaches nothing: remove it, or \
                            name another column with --label";
             return Err(value_error(&path, line, label, names.as_deref(), problem.to_owned()));
         }
-        let columns = statistics.len();
-        let mut encodings = Vec::with_capacity(columns);
-        for (column, statistics) in statistics.into_iter().enumerate() {
+        let count = columns.len();
+        let mut encodings = Vec::with_capacity(count);
+        for (column, statistics) in columns.into_iter().enumerate() {
             if column != label {
                 let encoding = statistics.encoding().map_err(|((path, line), problem)| {
                     value_error(&path, line, column, names.as_deref(), problem)
@@ -174,10 +164,10 @@ impl Survey {
                 encodings.push((column, encoding));
             }
         }
-        let classes = texts.classes().map_err(|problem| {
-            let place = place(label, names.as_deref());
-            table(path, format!("label in {place}: {problem}"))
+        let classes = labels.classes().map_err(|problem| {
+            let column = column_name(label, names.as_deref());
+            file_error(path, format!("label in {column}: {problem}"))
         })?;
-        Ok(Schema { names, columns, label, classes, encodings })
+        Ok(Schema { names, columns: count, label, classes, encodings })
     }
 }

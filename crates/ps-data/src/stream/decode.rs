@@ -5,33 +5,34 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::fifo::{Fifo, GivenUp, Patience};
-use super::files::Files;
-use super::making::Making;
-use super::{StreamBatch, StreamFrom, StreamPlan, StreamSource};
-use crate::input::{BUFFER_BYTES, Input};
-use crate::reader::{Next, SampleReader, reader};
+use super::batch::BatchSender;
+use super::batcher::Batcher;
+use super::fifo::{Fifo, Patience};
+use super::file_sequence::FileSequence;
+use super::plan::{StreamInput, StreamPlan, StreamSource};
+use crate::byte_stream::{BUFFER_BYTES, ByteStream};
+use crate::open_reader::open_reader;
 use crate::recordio::MAGIC;
+use crate::sample_reader::{Next, SampleReader};
 use crate::{Error, Format, Wrapper};
 
 /// What the thread needs.
 pub(super) struct Decoder {
     pub(super) path: PathBuf,
     pub(super) source: StreamSource,
-    pub(super) given_up: GivenUp,
     pub(super) shape: oneshot::Sender<Result<Option<Vec<usize>>, Error>>,
     pub(super) plan: Receiver<StreamPlan>,
-    pub(super) batches: mpsc::Sender<Result<StreamBatch, Error>>,
+    pub(super) batches: BatchSender,
 }
 
 impl Decoder {
     /// Reads to the end, to an error, or until nobody wants more.
     pub(super) fn run(self) {
-        let Self { path, source, given_up, shape, plan, batches } = self;
+        let Self { path, source, shape, plan, batches } = self;
         let mut inputs = Vec::new();
-        let first = open(&path, &source, given_up).and_then(|mut samples| {
+        let first = open(&path, &source, &batches).and_then(|mut samples| {
             let first = samples.next(true, &mut inputs)?;
             Ok((samples, first))
         });
@@ -53,9 +54,9 @@ impl Decoder {
         let Ok(plan) = plan.recv() else {
             return;
         };
-        let made = Making::new(plan, batches.clone(), samples)
-            .and_then(|mut making| making.all(inputs, label));
-        if let Err(error) = made {
+        let result = Batcher::new(plan, batches.clone(), samples)
+            .and_then(|mut batcher| batcher.run(inputs, label));
+        if let Err(error) = result {
             let _ = batches.blocking_send(Err(error));
         }
     }
@@ -65,11 +66,11 @@ impl Decoder {
 fn open(
     path: &Path,
     source: &StreamSource,
-    given_up: GivenUp,
+    batches: &BatchSender,
 ) -> Result<Box<dyn SampleReader>, Error> {
     match &source.from {
-        StreamFrom::Fifos { patience, .. } => open_fifo(path, source, *patience, given_up),
-        StreamFrom::Files(files) => Ok(Box::new(Files::new(files.clone(), source))),
+        StreamInput::Fifos { patience, .. } => open_fifo(path, source, *patience, batches),
+        StreamInput::Files(_) => Ok(Box::new(FileSequence::new(source.clone()))),
     }
 }
 
@@ -81,7 +82,7 @@ fn open_fifo(
     path: &Path,
     source: &StreamSource,
     patience: Duration,
-    given_up: GivenUp,
+    batches: &BatchSender,
 ) -> Result<Box<dyn SampleReader>, Error> {
     // Said before the FIFO is opened, which its writer would notice.
     if source.format == Format::Idx || (source.format, source.wrapper) == UNKNOWN {
@@ -92,7 +93,7 @@ fn open_fifo(
             source.wrapper.name()
         )));
     }
-    let fifo = Fifo::open(path, Patience::new(patience), given_up)?;
+    let fifo = Fifo::open(path, Patience::new(patience), batches.clone())?;
     let mut fifo = BufReader::with_capacity(BUFFER_BYTES, fifo);
     let (mut format, mut beginning) = (source.format, Vec::new());
     if format == Format::Auto && source.wrapper == Wrapper::None {
@@ -100,6 +101,6 @@ fn open_fifo(
         read.map_err(|source| Error::Read { path: path.to_owned(), source })?;
         format = if beginning == MAGIC { Format::RecordioProtobuf } else { Format::Csv };
     }
-    let input: Input = Box::new(Cursor::new(beginning).chain(fifo));
-    reader(path, input, format, source.writing())
+    let bytes: ByteStream = Box::new(Cursor::new(beginning).chain(fifo));
+    open_reader(path, bytes, format, source)
 }

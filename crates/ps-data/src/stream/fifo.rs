@@ -4,43 +4,25 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 
-use super::super::Error;
+use super::batch::BatchSender;
+use crate::Error;
 
-/// How often a wait looks whether it has been given up: short for a person, long for a processor.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// Set when nobody wants the stream any more.
-#[derive(Clone, Debug, Default)]
-pub(super) struct GivenUp(Arc<AtomicBool>);
-
-impl GivenUp {
-    /// Whoever waits for the stream stops waiting.
-    pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn check(&self) -> io::Result<()> {
-        match self.0.load(Ordering::Relaxed) {
-            true => Err(io::Error::new(ErrorKind::ConnectionAborted, "nobody reads on")),
-            false => Ok(()),
-        }
-    }
-}
+/// How often a wait checks whether it has been given up: short for a person, long for a processor.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The reading end.
 pub(super) struct Fifo {
     file: File,
-    given_up: GivenUp,
+    /// Closed when nobody wants the stream any more.
+    batches: BatchSender,
     /// Until when the first byte, or the end, must have come.
     patience: Patience,
-    begun: bool,
+    started: bool,
 }
 
 /// How long to wait for the FIFO and its writer.
@@ -63,18 +45,22 @@ impl Patience {
 
 impl Fifo {
     /// Waits until the FIFO exists and opens it; its writer may come later.
-    pub(super) fn open(path: &Path, patience: Patience, given_up: GivenUp) -> Result<Self, Error> {
+    pub(super) fn open(
+        path: &Path,
+        patience: Patience,
+        batches: BatchSender,
+    ) -> Result<Self, Error> {
         let failed = |source| Error::Read { path: path.to_owned(), source };
         loop {
-            given_up.check().map_err(failed)?;
+            check_wanted(&batches).map_err(failed)?;
             // Without waiting: else a writer that never comes would hold this thread for ever.
             let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
             match OpenOptions::new().read(true).custom_flags(flags).open(path) {
                 Ok(file) => {
-                    return Ok(Self { file, given_up, patience, begun: false });
+                    return Ok(Self { file, batches, patience, started: false });
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound && !patience.is_over() => {
-                    std::thread::sleep(LOOK);
+                    std::thread::sleep(POLL_INTERVAL);
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     let problem = format!(
@@ -91,9 +77,9 @@ impl Fifo {
 
     /// Waits until there is something to read, or the end.
     fn wait(&self) -> io::Result<()> {
-        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(LOOK.subsec_nanos()) as _ };
+        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(POLL_INTERVAL.subsec_nanos()) as _ };
         loop {
-            self.given_up.check()?;
+            check_wanted(&self.batches)?;
             let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
             match poll(&mut fds, Some(&timeout)) {
                 // Linux says HUP only when a writer has been there since the FIFO was opened.
@@ -101,7 +87,7 @@ impl Fifo {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            if !self.begun && self.patience.is_over() {
+            if !self.started && self.patience.is_over() {
                 let problem =
                     format!("nobody wrote to it within {} s", self.patience.whole.as_secs());
                 return Err(io::Error::new(ErrorKind::TimedOut, problem));
@@ -117,10 +103,17 @@ impl Read for Fifo {
             match self.file.read(into) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => {
-                    self.begun = true;
+                    self.started = true;
                     return result;
                 }
             }
         }
+    }
+}
+
+fn check_wanted(batches: &BatchSender) -> io::Result<()> {
+    match batches.is_closed() {
+        true => Err(io::Error::new(ErrorKind::ConnectionAborted, "nobody reads on")),
+        false => Ok(()),
     }
 }

@@ -7,39 +7,40 @@
 //! the batches over, and whoever drops the stream ends it. The records of FIFOs keep the order in
 //! which they were written, those of files are shuffled as far as a bounded buffer allows.
 
+mod batch;
+mod batcher;
 mod decode;
 mod fifo;
-mod files;
-mod making;
+mod file_sequence;
 mod plan;
-mod shuffle;
+mod shuffle_buffer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::collect::Collected;
-use super::limits::{BATCHES_AHEAD_MAX, CLASSES_MAX};
-use super::{Error, Samples};
-use fifo::GivenUp;
-pub use files::stream_files;
-pub(super) use files::{first_shape, stream_of};
-pub use plan::{StreamBatch, StreamFrom, StreamPlan, StreamSource};
-pub use shuffle::Shuffle;
+use crate::limits::{BATCHES_AHEAD_MAX, CLASSES_MAX};
+use crate::samples_builder::SamplesBuilder;
+use crate::{Error, Samples};
+pub use batch::StreamBatch;
+pub use file_sequence::stream_files;
+pub(crate) use file_sequence::{FileSequence, first_shape, training_stream};
+pub use plan::{StreamInput, StreamPlan, StreamSource};
+pub use shuffle_buffer::Shuffle;
 
 /// Samples that are handed over at once when a stream is read whole.
 const SAMPLES_AT_ONCE: usize = 256;
 
 /// Opens one stream after the other.
 #[derive(Clone, Debug)]
-pub struct Streams {
+pub struct StreamOpener {
     source: StreamSource,
     opened: u64,
 }
 
-impl Streams {
-    /// Streams of this source, from the first.
+impl StreamOpener {
+    /// The streams of this source, from the first.
     pub fn new(source: StreamSource) -> Self {
         Self { source, opened: 0 }
     }
@@ -50,14 +51,12 @@ impl Streams {
     /// There is no thread to be had.
     pub fn open(&mut self) -> Result<OpenStream, Error> {
         let path = self.source.from.path(self.opened);
-        let given_up = GivenUp::default();
         let (shape_to, shape) = oneshot::channel();
         let (plan_to, plan) = channel();
         let (batches_to, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
         let decoder = decode::Decoder {
             path: path.clone(),
             source: self.source.clone(),
-            given_up: given_up.clone(),
             shape: shape_to,
             plan,
             batches: batches_to,
@@ -66,7 +65,7 @@ impl Streams {
         let started = thread.spawn(move || decoder.run());
         started.map_err(|source| Error::Read { path: path.clone(), source })?;
         self.opened += 1;
-        Ok(OpenStream { path, shape, plan_to, batches: Batches { batches, given_up } })
+        Ok(OpenStream { path, shape, plan_to, batches: StreamBatches(batches) })
     }
 }
 
@@ -76,7 +75,7 @@ pub struct OpenStream {
     path: PathBuf,
     shape: oneshot::Receiver<Result<Option<Vec<usize>>, Error>>,
     plan_to: Sender<StreamPlan>,
-    batches: Batches,
+    batches: StreamBatches,
 }
 
 impl OpenStream {
@@ -92,7 +91,7 @@ impl OpenStream {
     }
 
     /// Begins to make batches.
-    pub fn start(self, plan: StreamPlan) -> Batches {
+    pub fn start(self, plan: StreamPlan) -> StreamBatches {
         // Where the thread has gone, the batches end with what it said.
         let _ = self.plan_to.send(plan);
         self.batches
@@ -101,24 +100,15 @@ impl OpenStream {
 
 /// The batches of one stream; dropping them closes it.
 #[derive(Debug)]
-pub struct Batches {
-    batches: mpsc::Receiver<Result<StreamBatch, Error>>,
-    given_up: GivenUp,
-}
+pub struct StreamBatches(mpsc::Receiver<Result<StreamBatch, Error>>);
 
-impl Batches {
+impl StreamBatches {
     /// The next batch, `None` at the end of the stream.
     ///
     /// # Errors
     /// Records that are damaged, or do not fit the plan.
     pub async fn next_batch(&mut self) -> Result<Option<StreamBatch>, Error> {
-        self.batches.recv().await.transpose()
-    }
-}
-
-impl Drop for Batches {
-    fn drop(&mut self) {
-        self.given_up.set();
+        self.0.recv().await.transpose()
     }
 }
 
@@ -127,7 +117,7 @@ impl Drop for Batches {
 /// # Errors
 /// As [`load`](super::load), and a FIFO or writer that did not come.
 pub async fn load_stream(source: StreamSource) -> Result<Samples, Error> {
-    let mut stream = Streams::new(source).open()?;
+    let mut stream = StreamOpener::new(source).open()?;
     let path = stream.path.clone();
     let shape = stream.shape().await?.unwrap_or_default();
     let mut batches = stream.start(StreamPlan {
@@ -139,17 +129,17 @@ pub async fn load_stream(source: StreamSource) -> Result<Samples, Error> {
         shift: None,
         shuffle: None,
     });
-    let mut collected = Collected::default();
+    let mut builder = SamplesBuilder::default();
     while let Some(batch) = batches.next_batch().await? {
-        collected.inputs.extend(batch.features);
+        builder.inputs.extend(batch.features);
         for label in batch.labels {
-            collected.push(&path, &shape, label)?;
+            builder.push(&path, &shape, label)?;
         }
     }
-    collected.samples(&path)
+    builder.build(&path)
 }
 
-fn ended(path: &std::path::Path) -> Error {
+fn ended(path: &Path) -> Error {
     let problem = "its reader ended without a word".to_owned();
     Error::Stream { path: path.to_owned(), problem }
 }

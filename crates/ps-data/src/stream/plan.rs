@@ -1,17 +1,16 @@
 //! What streams are, and what is to be made of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Shuffle;
-use crate::source::Writing;
-use crate::{Format, LabelColumn, Shift, Wrapper};
+use super::shuffle_buffer::Shuffle;
+use crate::{DataSource, Format, LabelColumn, Shift, Wrapper};
 
 /// Where the streams are and how their records are written.
 #[derive(Clone, Debug)]
 pub struct StreamSource {
     /// Where the bytes come from.
-    pub from: StreamFrom,
+    pub from: StreamInput,
     /// How the samples are written; `Auto` looks at the first bytes.
     pub format: Format,
     /// What is around the files of which the stream is made.
@@ -24,7 +23,7 @@ pub struct StreamSource {
 
 /// Where the bytes of streams come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StreamFrom {
+pub enum StreamInput {
     /// A FIFO for each stream.
     Fifos {
         /// What the FIFOs' names begin with: `_` and the number of the stream follow.
@@ -37,7 +36,7 @@ pub enum StreamFrom {
     Files(Vec<PathBuf>),
 }
 
-impl StreamFrom {
+impl StreamInput {
     /// What errors name before anything was read.
     pub(super) fn path(&self, opened: u64) -> PathBuf {
         match self {
@@ -48,8 +47,15 @@ impl StreamFrom {
 }
 
 impl StreamSource {
-    pub(super) fn writing(&self) -> Writing<'_> {
-        Writing { wrapper: self.wrapper, label: &self.label, context: self.context }
+    /// These files, read as a source of data says.
+    pub(crate) fn of_files(files: Vec<PathBuf>, format: Format, source: &DataSource) -> Self {
+        Self {
+            from: StreamInput::Files(files),
+            format,
+            wrapper: source.wrapper,
+            label: source.label.clone(),
+            context: source.context,
+        }
     }
 }
 
@@ -72,24 +78,8 @@ pub struct StreamPlan {
     pub shuffle: Option<Shuffle>,
 }
 
-/// Samples of one step.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StreamBatch {
-    /// Inputs of all samples, sample after sample.
-    pub features: Vec<f32>,
-    /// Their classes.
-    pub labels: Vec<u32>,
-}
-
-impl StreamBatch {
-    pub(super) fn push(&mut self, sample: &[f32], label: u32) {
-        self.features.extend_from_slice(sample);
-        self.labels.push(label);
-    }
-}
-
 /// The path of a stream.
-fn numbered(stem: &std::path::Path, number: u64) -> PathBuf {
+fn numbered(stem: &Path, number: u64) -> PathBuf {
     let mut name = stem.as_os_str().to_owned();
     name.push(format!("_{number}"));
     PathBuf::from(name)

@@ -4,6 +4,8 @@
 
 mod common;
 mod csv;
+mod csv_header;
+mod fifo;
 mod folders;
 mod idx;
 mod recordio;

@@ -1,93 +1,14 @@
 //! Streams through real FIFOs, written by processes of their own.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::common::{assert_error_says, fixture};
+use super::fifo::{Channel, PATIENCE, Writer, write_all};
 use ps_data::{
-    Batches, Draw, Error, Format, LabelColumn, Shift, StreamBatch, StreamFrom, StreamPlan,
-    StreamSource, Streams, Wrapper, load_stream,
+    Draw, Error, Format, LabelColumn, Shift, StreamBatch, StreamBatches, StreamOpener, StreamPlan,
+    StreamSource, Wrapper, load_stream,
 };
-use tempfile::TempDir;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A folder in which FIFOs are made.
-struct Channel {
-    dir: TempDir,
-}
-
-impl Channel {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, number: u64) -> PathBuf {
-        self.dir.path().join(format!("training_{number}"))
-    }
-
-    fn make(&self, number: u64) -> PathBuf {
-        let path = self.path(number);
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-        path
-    }
-
-    fn fifos(&self, patience: Duration) -> StreamFrom {
-        StreamFrom::Fifos { stem: self.dir.path().join("training"), patience }
-    }
-
-    fn source(&self, format: Format) -> StreamSource {
-        StreamSource {
-            from: self.fifos(PATIENCE),
-            format,
-            wrapper: Wrapper::None,
-            label: LabelColumn::Last,
-            context: 3,
-        }
-    }
-}
-
-/// A process that writes to a FIFO what it is given.
-struct Writer {
-    process: Child,
-    input: ChildStdin,
-}
-
-impl Writer {
-    fn new(fifo: &Path) -> Self {
-        let mut cat = Command::new("sh");
-        cat.args(["-c", "exec cat > \"$0\""]).arg(fifo).stdin(Stdio::piped());
-        let mut process = cat.spawn().unwrap();
-        let input = process.stdin.take().unwrap();
-        Self { process, input }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.input.write_all(bytes).unwrap();
-    }
-
-    fn end(self) {
-        let Self { mut process, input } = self;
-        drop(input);
-        process.wait().unwrap();
-    }
-
-    fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-/// Writes a whole stream from a thread, because a FIFO holds little.
-fn write_all(fifo: PathBuf, bytes: Vec<u8>) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
-        let mut writer = Writer::new(&fifo);
-        writer.write(&bytes);
-        writer.end();
-    })
-}
 
 fn plan(inputs: usize) -> StreamPlan {
     StreamPlan {
@@ -101,7 +22,7 @@ fn plan(inputs: usize) -> StreamPlan {
     }
 }
 
-async fn rest(batches: &mut Batches) -> Result<Vec<StreamBatch>, Error> {
+async fn rest(batches: &mut StreamBatches) -> Result<Vec<StreamBatch>, Error> {
     let mut all = Vec::new();
     while let Some(batch) = batches.next_batch().await? {
         all.push(batch);
@@ -121,7 +42,7 @@ async fn read(
 ) -> Result<Vec<StreamBatch>, Error> {
     let channel = Channel::new();
     let writing = write_all(channel.make(0), bytes.to_vec());
-    let mut stream = Streams::new(source(&channel)).open().unwrap();
+    let mut stream = StreamOpener::new(source(&channel)).open().unwrap();
     let result = match stream.shape().await {
         Ok(_) => rest(&mut stream.start(plan)).await,
         Err(error) => Err(error),
@@ -133,7 +54,7 @@ async fn read(
 #[tokio::test]
 async fn each_pass_is_the_next_fifo() {
     let channel = Channel::new();
-    let mut streams = Streams::new(channel.source(Format::Auto));
+    let mut streams = StreamOpener::new(channel.source(Format::Auto));
     for (number, first) in [(0, 1.0), (1, 10.0)] {
         let mut stream = streams.open().unwrap();
         // The FIFO is made after the reader began to wait for it.
@@ -242,7 +163,7 @@ async fn images_are_moved_by_the_numbers_of_their_records() {
 async fn records_come_while_the_writer_still_writes() {
     let channel = Channel::new();
     let mut writer = Writer::new(&channel.make(0));
-    let mut stream = Streams::new(channel.source(Format::Csv)).open().unwrap();
+    let mut stream = StreamOpener::new(channel.source(Format::Csv)).open().unwrap();
     writer.write(b"1,0\n2,1\n");
     assert_eq!(stream.shape().await.unwrap(), Some(vec![1]));
     let mut batches = stream.start(plan(1));
@@ -258,7 +179,7 @@ async fn records_come_while_the_writer_still_writes() {
 async fn a_stream_without_records_has_no_shape() {
     let channel = Channel::new();
     let fifo = channel.make(0);
-    let mut stream = Streams::new(channel.source(Format::Auto)).open().unwrap();
+    let mut stream = StreamOpener::new(channel.source(Format::Auto)).open().unwrap();
     let writing = write_all(fifo, Vec::new());
     assert_eq!(stream.shape().await.unwrap(), None);
     assert_eq!(rest(&mut stream.start(plan(1))).await.unwrap(), []);
@@ -269,7 +190,7 @@ async fn a_stream_without_records_has_no_shape() {
 async fn a_writer_that_dies_in_a_record_is_told_from_the_end() {
     let channel = Channel::new();
     let mut writer = Writer::new(&channel.make(0));
-    let mut stream = Streams::new(channel.source(Format::Auto)).open().unwrap();
+    let mut stream = StreamOpener::new(channel.source(Format::Auto)).open().unwrap();
     writer.write(&fixture("dense_float32_3x2.rec")[..52 + 30]);
     assert_eq!(stream.shape().await.unwrap(), Some(vec![2]));
     let mut batches = stream.start(StreamPlan { batch_samples: 1, ..plan(2) });
@@ -290,10 +211,10 @@ async fn a_writer_that_never_comes_is_waited_for_no_longer_than_asked() {
         from: channel.fifos(Duration::from_millis(300)),
         ..channel.source(Format::Csv)
     };
-    let mut stream = Streams::new(source()).open().unwrap();
+    let mut stream = StreamOpener::new(source()).open().unwrap();
     assert_error_says(&stream.shape().await.unwrap_err(), &["training_0", "not there", "Pipe"]);
     channel.make(0);
-    let mut stream = Streams::new(source()).open().unwrap();
+    let mut stream = StreamOpener::new(source()).open().unwrap();
     assert_error_says(&stream.shape().await.unwrap_err(), &["training_0", "nobody wrote to it"]);
     assert_error_says(
         &load_stream(source()).await.unwrap_err(),
@@ -305,7 +226,7 @@ async fn a_writer_that_never_comes_is_waited_for_no_longer_than_asked() {
 async fn a_reader_that_stops_early_closes_the_fifo() {
     let channel = Channel::new();
     let fifo = channel.make(0);
-    let mut stream = Streams::new(channel.source(Format::Csv)).open().unwrap();
+    let mut stream = StreamOpener::new(channel.source(Format::Csv)).open().unwrap();
     let mut endless = Command::new("sh");
     endless.args(["-c", "exec yes 1,0 > \"$0\""]).arg(&fifo).stderr(Stdio::null());
     let mut endless = endless.spawn().unwrap();
@@ -326,7 +247,7 @@ async fn a_reader_that_stops_early_closes_the_fifo() {
 async fn a_reader_that_gives_up_waiting_lets_go() {
     let channel = Channel::new();
     let fifo = channel.make(0);
-    let stream = Streams::new(channel.source(Format::Csv)).open().unwrap();
+    let stream = StreamOpener::new(channel.source(Format::Csv)).open().unwrap();
     let is_open = || {
         let mut writer = Command::new("sh");
         // A writer that does not wait: it fails when there is no reader.
@@ -359,7 +280,7 @@ async fn formats_that_cannot_be_streamed_are_refused_before_anything_is_opened()
     let channel = Channel::new();
     let wrapped = StreamSource { wrapper: Wrapper::Recordio, ..channel.source(Format::Auto) };
     for (source, format) in [(channel.source(Format::Idx), "`idx`"), (wrapped, "`auto`")] {
-        let mut stream = Streams::new(source).open().unwrap();
+        let mut stream = StreamOpener::new(source).open().unwrap();
         assert_error_says(&stream.shape().await.unwrap_err(), &[format, "--format csv"]);
     }
 }

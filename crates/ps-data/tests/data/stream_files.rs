@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::common::{fixture, folder};
 use ps_data::{
-    DataSource, Dataset, Draw, Error, Format, Samples, Shuffle, StreamBatch, StreamPlan, Streams,
-    load, stream_files,
+    DataSource, Dataset, Draw, Error, Format, Samples, Shuffle, StreamBatch, StreamOpener,
+    StreamPlan, load, stream_files,
 };
 use tempfile::TempDir;
 
@@ -34,7 +34,7 @@ fn shuffled(pass: u64, plan: StreamPlan) -> StreamPlan {
 
 /// One pass of the training files.
 async fn pass(source: &DataSource, plan: StreamPlan) -> Result<Vec<StreamBatch>, Error> {
-    let mut stream = Streams::new(stream_files(source)?).open()?;
+    let mut stream = StreamOpener::new(stream_files(source)?).open()?;
     stream.shape().await?;
     let mut batches = stream.start(plan);
     let mut all = Vec::new();
@@ -66,7 +66,7 @@ async fn same_as_loaded(dir: &TempDir, more: impl Fn(DataSource) -> DataSource) 
     let (source, whole) = (more(streamed(dir)), more(DataSource::folder(dir.path())));
     // As every sample is understood by itself.
     let loaded = load(&DataSource { sharded: true, ..whole }).unwrap().train;
-    let (shape, inputs) = (loaded.shape().to_vec(), loaded.features_each());
+    let (shape, inputs) = (loaded.shape().to_vec(), loaded.features_per_sample());
     assert!(loaded.len() > 9, "too few samples for this test");
     let in_order = samples(&pass(&source, plan(&shape, 1, 0)).await.unwrap(), inputs);
     assert_eq!(in_order, all(&loaded));

@@ -1,6 +1,7 @@
 //! The container against hand-made bytes, and against any bytes.
 
 use super::*;
+use crate::recordio::PayloadLines;
 use proptest::prelude::*;
 
 /// One part with its header and its zeros.
@@ -70,7 +71,7 @@ fn what_was_looked_at_is_read_again() {
     let mut container = RecordIo::new(&bytes[..]);
     for expected in [&b"abcdef"[..], b"xy"] {
         assert!(container.next_record().unwrap());
-        assert_eq!(container.look().unwrap(), expected[..expected.len().min(4)]);
+        assert_eq!(container.peek().unwrap(), expected[..expected.len().min(4)]);
         let mut payload = Vec::new();
         container.read_to_end(&mut payload).unwrap();
         assert_eq!(payload, expected);
@@ -81,7 +82,7 @@ fn what_was_looked_at_is_read_again() {
 fn wrapped_texts_keep_their_lines_apart() {
     let bytes = [part(0, b"1,2\n3,4"), part(0, b""), part(0, b"5,6\n")].concat();
     let mut text = String::new();
-    Lines::new(&bytes[..]).read_to_string(&mut text).unwrap();
+    PayloadLines::new(&bytes[..]).read_to_string(&mut text).unwrap();
     assert_eq!(text, "1,2\n3,4\n5,6\n");
 }
 

@@ -3,24 +3,24 @@
 use std::path::{Path, PathBuf};
 
 use super::categories::Categories;
-use super::limits::CATEGORIES_MAX;
+use crate::limits::CATEGORIES_MAX;
 
 /// A value that cannot be used, without its place.
 pub(super) type Problem = String;
 
 /// A file and a line in it.
-pub(super) type Place = (PathBuf, u64);
+pub(super) type FileLine = (PathBuf, u64);
 
 /// How the values of an input column become inputs of a model.
 #[derive(Debug, PartialEq)]
-pub(super) enum Encoding {
+pub(super) enum ColumnEncoding {
     /// One input: the distance from the mean of the training set, in standard deviations.
     Standardised { mean: f64, deviation: f64 },
     /// One input for each text: 1 where it is the value. A text that training never saw is all 0.
     OneHot(Categories),
 }
 
-impl Encoding {
+impl ColumnEncoding {
     /// Inputs made from one value.
     pub(super) fn width(&self) -> usize {
         match self {
@@ -60,16 +60,16 @@ pub(super) fn number(value: &str) -> Option<f64> {
 
 /// What is known of a column while the training set is read.
 #[derive(Debug, Default)]
-pub(super) struct Statistics {
+pub(super) struct ColumnStatistics {
     values: u64,
     mean: f64,
     /// Sum of the squared distances from the mean (Welford's method, exact for large means).
     squares: f64,
-    not_a_number: Option<(Place, String)>,
+    not_a_number: Option<(FileLine, String)>,
     texts: Categories,
 }
 
-impl Statistics {
+impl ColumnStatistics {
     /// Takes in one more value.
     pub(super) fn add(&mut self, path: &Path, line: u64, value: &str) {
         match number(value) {
@@ -94,12 +94,12 @@ impl Statistics {
     ///
     /// # Errors
     /// The place and the problem, if it holds neither numbers alone nor a few texts.
-    pub(super) fn encoding(self) -> Result<Encoding, (Place, Problem)> {
+    pub(super) fn encoding(self) -> Result<ColumnEncoding, (FileLine, Problem)> {
         let Some((place, value)) = self.not_a_number else {
             let deviation = (self.squares / self.values.max(1) as f64).sqrt();
             // A constant column carries nothing: it becomes 0 everywhere.
             let deviation = if deviation > 0.0 { deviation } else { 1.0 };
-            return Ok(Encoding::Standardised { mean: self.mean, deviation });
+            return Ok(ColumnEncoding::Standardised { mean: self.mean, deviation });
         };
         if self.texts.len() > CATEGORIES_MAX {
             return Err((
@@ -111,7 +111,7 @@ impl Statistics {
                 ),
             ));
         }
-        Ok(Encoding::OneHot(self.texts.sorted()))
+        Ok(ColumnEncoding::OneHot(self.texts.sorted()))
     }
 }
 
@@ -119,15 +119,15 @@ impl Statistics {
 mod tests {
     use super::*;
 
-    fn learn(values: &[&str]) -> Result<Encoding, (Place, Problem)> {
-        let mut statistics = Statistics::default();
+    fn learn(values: &[&str]) -> Result<ColumnEncoding, (FileLine, Problem)> {
+        let mut statistics = ColumnStatistics::default();
         for (line, value) in values.iter().enumerate() {
             statistics.add(Path::new("train.csv"), line as u64 + 1, value);
         }
         statistics.encoding()
     }
 
-    fn encode(encoding: &Encoding, value: &str) -> Vec<f32> {
+    fn encode(encoding: &ColumnEncoding, value: &str) -> Vec<f32> {
         let mut inputs = Vec::new();
         encoding.encode(value, &mut inputs).unwrap();
         inputs
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn numbers_are_standardised() {
         let encoding = learn(&["1", "3", "1e0", "3.0"]).unwrap();
-        assert_eq!(encoding, Encoding::Standardised { mean: 2.0, deviation: 1.0 });
+        assert_eq!(encoding, ColumnEncoding::Standardised { mean: 2.0, deviation: 1.0 });
         assert_eq!(encode(&encoding, "4.5"), [2.5]);
         assert!(encoding.encode("x", &mut Vec::new()).unwrap_err().contains("`x`"));
     }

@@ -4,14 +4,10 @@
 //! middle (2) or the last (3) part of a record that held the magic itself at a multiple of four; the
 //! magic was taken out there and goes back between the parts.
 
-mod lines;
-
 use std::io::{self, ErrorKind, Read};
 
-pub(super) use lines::Lines;
-
 /// What every part begins with, least significant byte first.
-pub(super) const MAGIC: [u8; 4] = 0xCED7_230A_u32.to_le_bytes();
+pub(crate) const MAGIC: [u8; 4] = 0xCED7_230A_u32.to_le_bytes();
 
 const FIRST: u32 = 1;
 const MIDDLE: u32 = 2;
@@ -24,7 +20,7 @@ pub(super) struct RecordIo<R> {
     /// Records begun, so that an error can name the one it is in, counted from 1.
     record: u64,
     /// Bytes to give before those of `from`: the magic between two parts, or what was looked at.
-    held: Held,
+    pending: Pending,
     /// Bytes of the present part that are still in `from`, and the zeros after them.
     left: u32,
     padding: u32,
@@ -32,7 +28,7 @@ pub(super) struct RecordIo<R> {
 }
 
 #[derive(Default)]
-struct Held {
+struct Pending {
     bytes: [u8; 4],
     start: usize,
     end: usize,
@@ -41,8 +37,8 @@ struct Held {
 impl<R: Read> RecordIo<R> {
     /// A container, from its beginning.
     pub(super) fn new(from: R) -> Self {
-        let held = Held::default();
-        Self { from, record: 0, held, left: 0, padding: 0, more_parts: false }
+        let pending = Pending::default();
+        Self { from, record: 0, pending, left: 0, padding: 0, more_parts: false }
     }
 
     /// What the container is read from, for a container in a container.
@@ -70,18 +66,18 @@ impl<R: Read> RecordIo<R> {
     }
 
     /// The first bytes of the payload, fewer than four only if it is shorter; reading gives them again.
-    pub(super) fn look(&mut self) -> io::Result<Vec<u8>> {
+    pub(super) fn peek(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(MAGIC.len());
         self.by_ref().take(MAGIC.len() as u64).read_to_end(&mut bytes)?;
-        // What the reading left in `held` (a magic between parts) comes after these bytes; a payload
+        // What the reading left in `pending` (a magic between parts) comes after these bytes; a payload
         // in parts of less than four bytes is the one case, and too rare to keep more for.
-        if self.held.start < self.held.end {
+        if self.pending.start < self.pending.end {
             return Err(
                 self.damaged("a first part of less than four bytes, which is not supported")
             );
         }
-        self.held = Held { start: 0, end: bytes.len(), ..Held::default() };
-        self.held.bytes[..bytes.len()].copy_from_slice(&bytes);
+        self.pending = Pending { start: 0, end: bytes.len(), ..Pending::default() };
+        self.pending.bytes[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes)
     }
 
@@ -138,7 +134,7 @@ impl<R: Read> RecordIo<R> {
                 ));
             }
         }
-        self.held = Held { bytes: MAGIC, start: 0, end: MAGIC.len() };
+        self.pending = Pending { bytes: MAGIC, start: 0, end: MAGIC.len() };
         Ok(())
     }
 
@@ -154,11 +150,11 @@ impl<R: Read> Read for RecordIo<R> {
             return Ok(0);
         }
         loop {
-            let held = &self.held.bytes[self.held.start..self.held.end];
-            if !held.is_empty() {
-                let length = held.len().min(into.len());
-                into[..length].copy_from_slice(&held[..length]);
-                self.held.start += length;
+            let pending = &self.pending.bytes[self.pending.start..self.pending.end];
+            if !pending.is_empty() {
+                let length = pending.len().min(into.len());
+                into[..length].copy_from_slice(&pending[..length]);
+                self.pending.start += length;
                 return Ok(length);
             }
             if self.left > 0 {

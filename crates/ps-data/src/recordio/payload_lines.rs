@@ -2,24 +2,24 @@
 
 use std::io::{self, Read};
 
-use super::RecordIo;
+use super::container::RecordIo;
 
 /// The payloads of all records of a container one after another, each ended by a line break: text
 /// files that were wrapped one by one.
-pub(crate) struct Lines<R> {
+pub(crate) struct PayloadLines<R> {
     records: RecordIo<R>,
     started: bool,
     last: u8,
 }
 
-impl<R: Read> Lines<R> {
+impl<R: Read> PayloadLines<R> {
     /// The text in this container.
     pub(crate) fn new(from: R) -> Self {
         Self { records: RecordIo::new(from), started: false, last: b'\n' }
     }
 }
 
-impl<R: Read> Read for Lines<R> {
+impl<R: Read> Read for PayloadLines<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if into.is_empty() {
             return Ok(0);

@@ -1,7 +1,7 @@
 //! Records that are right, wrong and hostile.
 
 use super::*;
-use crate::wire::{Bytes, Float32Tensor, Float64Tensor, Int32Tensor, Record, Value};
+use crate::recordio::record_message::{Bytes, Float32Tensor, Float64Tensor, Int32Tensor, Value};
 use proptest::prelude::*;
 
 fn entry(tensor: Tensor) -> Vec<Entry> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// Samples without an end, counted while they are read: sample n is n, its class n modulo 2.
 struct Endless(Arc<AtomicU64>);
@@ -23,7 +24,7 @@ impl SampleReader for Endless {
         &[1]
     }
 
-    fn place(&self) -> (&Path, u64) {
+    fn position(&self) -> (&Path, u64) {
         (Path::new("endless"), 1)
     }
 }
@@ -54,8 +55,8 @@ fn start(
         let Next::Sample(label) = samples.next(true, &mut first).unwrap() else {
             panic!("no first sample");
         };
-        let mut making = Making::new(plan, sender, Box::new(samples)).unwrap();
-        making.all(first, label).unwrap();
+        let mut batcher = Batcher::new(plan, sender, Box::new(samples)).unwrap();
+        batcher.run(first, label).unwrap();
     });
     (batches, read, thread)
 }

@@ -1,9 +1,9 @@
 //! A number as a class.
 
-use super::limits::CLASSES_MAX;
+use crate::limits::CLASSES_MAX;
 
 /// The class that a label is, if it is a small whole number.
-pub(super) fn class_number(label: f64) -> Result<u32, String> {
+pub(crate) fn class_number(label: f64) -> Result<u32, String> {
     if label >= 0.0 && label.fract() == 0.0 && label < CLASSES_MAX as f64 {
         return Ok(label as u32);
     }

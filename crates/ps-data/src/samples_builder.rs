@@ -1,23 +1,23 @@
-//! Samples, one after another, into a set.
+//! Samples, one after another, become a set.
 
 use std::path::Path;
 
-use super::error::check_limits;
-use super::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
-use super::{Error, Features, Samples};
+use crate::error::check_limits;
+use crate::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
+use crate::{Error, Features, Samples};
 
 /// A set that grows.
 #[derive(Default)]
-pub(super) struct Collected {
+pub(crate) struct SamplesBuilder {
     /// Inputs of all samples so far; a reader appends those of the next.
-    pub(super) inputs: Vec<f32>,
+    pub(crate) inputs: Vec<f32>,
     labels: Vec<u32>,
     shape: Vec<usize>,
 }
 
-impl Collected {
+impl SamplesBuilder {
     /// Takes in the sample whose inputs were appended.
-    pub(super) fn push(&mut self, path: &Path, shape: &[usize], label: u32) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, path: &Path, shape: &[usize], label: u32) -> Result<(), Error> {
         if self.labels.is_empty() {
             shape.clone_into(&mut self.shape);
         }
@@ -26,28 +26,28 @@ impl Collected {
     }
 
     /// Number of samples so far.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.labels.len()
     }
 
     /// The shape of every sample so far, `None` before the first.
-    pub(super) fn shape(&self) -> Option<&[usize]> {
+    pub(crate) fn shape(&self) -> Option<&[usize]> {
         (!self.labels.is_empty()).then_some(&self.shape[..])
     }
 
     /// The set.
-    pub(super) fn samples(mut self, path: &Path) -> Result<Samples, Error> {
+    pub(crate) fn build(mut self, path: &Path) -> Result<Samples, Error> {
         self.inputs.shrink_to_fit();
         Samples::new(Features::Floats(self.inputs), self.shape, self.labels).ok_or_else(|| {
             let problem = "the samples gave an unexpected number of inputs".to_owned();
-            Error::Table { path: path.to_owned(), problem }
+            Error::File { path: path.to_owned(), problem }
         })
     }
 }
 
 fn check_size(path: &Path, samples: usize, inputs: usize) -> Result<(), Error> {
-    let bytes = inputs.saturating_mul(size_of::<f32>());
-    let samples = ("the number of samples", samples, SAMPLES_MAX);
+    let bytes = inputs as u128 * size_of::<f32>() as u128;
+    let samples = ("the number of samples", samples as u128, SAMPLES_MAX);
     let size = ("the size of the inputs in memory, in bytes,", bytes, FEATURE_BYTES_MAX);
     let hint = "use fewer samples, or fewer columns of text (each distinct text is one input)";
     check_limits(path, [samples, size], hint)

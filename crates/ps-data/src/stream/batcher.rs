@@ -1,48 +1,48 @@
 //! From samples to the batches of one worker.
 
-use tokio::sync::mpsc;
-
-use super::shuffle::Shuffled;
-use super::{StreamBatch, StreamPlan};
+use super::batch::{BatchSender, StreamBatch};
+use super::plan::StreamPlan;
+use super::shuffle_buffer::ShuffleBuffer;
 use crate::Error;
-use crate::reader::{Next, SampleReader};
+use crate::sample_reader::{Next, SampleReader};
 
-/// A stream that is being made into batches.
-pub(super) struct Making {
+/// Makes batches of the samples of a stream.
+pub(super) struct Batcher {
     plan: StreamPlan,
-    batches: mpsc::Sender<Result<StreamBatch, Error>>,
+    batches: BatchSender,
     samples: Box<dyn SampleReader>,
-    shuffled: Option<Shuffled>,
+    shuffle: Option<ShuffleBuffer>,
     /// The one that is being made.
     batch: StreamBatch,
     /// Number of the next record, from 0.
     record: u64,
 }
 
-/// Nobody wants more.
-struct GivenUp;
+/// Nobody receives batches any more.
+struct ReceiverGone;
 
-impl Making {
+impl Batcher {
     /// Makes what the plan says of a stream whose first sample has been read.
     ///
     /// # Errors
     /// The samples that are to wait for their turn need too much memory.
     pub(super) fn new(
         plan: StreamPlan,
-        batches: mpsc::Sender<Result<StreamBatch, Error>>,
+        batches: BatchSender,
         samples: Box<dyn SampleReader>,
     ) -> Result<Self, Error> {
         let inputs = plan.shape.iter().product();
-        let shuffled = plan.shuffle.map(|shuffle| Shuffled::new(&shuffle, inputs)).transpose()?;
+        let shuffle =
+            plan.shuffle.map(|shuffle| ShuffleBuffer::new(&shuffle, inputs)).transpose()?;
         let batch = StreamBatch::default();
-        Ok(Self { plan, batches, samples, shuffled, batch, record: 0 })
+        Ok(Self { plan, batches, samples, shuffle, batch, record: 0 })
     }
 
     /// Makes batches to the end, or until nobody wants more. The first sample is this one.
     ///
     /// # Errors
     /// Samples that are damaged, or do not fit the plan.
-    pub(super) fn all(&mut self, mut sample: Vec<f32>, label: u32) -> Result<(), Error> {
+    pub(super) fn run(&mut self, mut sample: Vec<f32>, label: u32) -> Result<(), Error> {
         let mut next = Next::Sample(label);
         while next != Next::End {
             if let Next::Sample(label) = next
@@ -50,7 +50,7 @@ impl Making {
             {
                 self.check(label)?;
                 self.shift(&mut sample);
-                if self.take(&sample, label).is_err() {
+                if self.add(&sample, label).is_err() {
                     return Ok(());
                 }
             }
@@ -64,7 +64,7 @@ impl Making {
             next = self.samples.next(wanted, &mut sample)?;
         }
         // Whether anybody wanted the last ones does not matter.
-        let _ = self.rest();
+        let _ = self.flush();
         Ok(())
     }
 
@@ -73,17 +73,17 @@ impl Making {
     }
 
     /// Takes in one sample of this worker's, and gives out batches that are full.
-    fn take(&mut self, sample: &[f32], label: u32) -> Result<(), GivenUp> {
-        match &mut self.shuffled {
-            Some(shuffled) => shuffled.exchange(sample, label, &mut self.batch),
+    fn add(&mut self, sample: &[f32], label: u32) -> Result<(), ReceiverGone> {
+        match &mut self.shuffle {
+            Some(buffer) => buffer.exchange(sample, label, &mut self.batch),
             None => self.batch.push(sample, label),
         }
         self.send_full()
     }
 
     /// Gives out what is left at the end of the stream.
-    fn rest(&mut self) -> Result<(), GivenUp> {
-        while self.shuffled.as_mut().is_some_and(|shuffled| shuffled.draw(&mut self.batch)) {
+    fn flush(&mut self) -> Result<(), ReceiverGone> {
+        while self.shuffle.as_mut().is_some_and(|buffer| buffer.draw(&mut self.batch)) {
             self.send_full()?;
         }
         match self.batch.labels.is_empty() {
@@ -92,26 +92,26 @@ impl Making {
         }
     }
 
-    fn send_full(&mut self) -> Result<(), GivenUp> {
+    fn send_full(&mut self) -> Result<(), ReceiverGone> {
         match self.batch.labels.len() >= self.plan.batch_samples.max(1) {
             true => self.send(),
             false => Ok(()),
         }
     }
 
-    fn send(&mut self) -> Result<(), GivenUp> {
+    fn send(&mut self) -> Result<(), ReceiverGone> {
         let next = StreamBatch {
             features: Vec::with_capacity(self.batch.features.len()),
             labels: Vec::with_capacity(self.batch.labels.len()),
         };
         let full = std::mem::replace(&mut self.batch, next);
-        self.batches.blocking_send(Ok(full)).map_err(|_| GivenUp)
+        self.batches.blocking_send(Ok(full)).map_err(|_| ReceiverGone)
     }
 
     /// Moves the last sample, if samples are moved.
     fn shift(&self, sample: &mut [f32]) {
         if let Some(shift) = &self.plan.shift {
-            shift.one(self.record, sample);
+            shift.apply_to_one(self.record, sample);
         }
     }
 
@@ -128,7 +128,7 @@ impl Making {
         } else {
             return Ok(());
         };
-        let (path, record) = self.samples.place();
+        let (path, record) = self.samples.position();
         Err(Error::Record { path: path.to_owned(), record, problem })
     }
 }

@@ -2,33 +2,34 @@
 
 use std::path::{Path, PathBuf};
 
-use super::contents::{Contents, file_name};
-use super::folder::listing;
-use super::idx_set::{IdxFiles, Pair, Part};
-use super::{DataSource, Error, Format};
+use crate::data_files::DataFiles;
+use crate::file_names::file_name;
+use crate::folder::listing;
+use crate::idx::{IdxFiles, IdxPair, Split};
+use crate::{DataSource, Error, Format};
 
 /// The files of both sets; either may be missing.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Sets {
+pub(crate) enum DatasetFiles {
     /// IDX.
-    Pairs(Option<Pair>, Option<Pair>),
+    Idx(Option<IdxPair>, Option<IdxPair>),
     /// CSV, RecordIO-protobuf or text: the format, then any number of files for each set.
     Files(Format, Vec<PathBuf>, Vec<PathBuf>),
 }
 
-impl Sets {
+impl DatasetFiles {
     /// Finds the files that a source names.
-    pub(super) fn find(source: &DataSource) -> Result<Self, Error> {
+    pub(crate) fn find(source: &DataSource) -> Result<Self, Error> {
         let train = match &source.train {
-            Some(path) => find(path, source, "--data")?.map(|contents| (path.as_path(), contents)),
+            Some(path) => find(path, source, "--data")?.map(|found| (path.as_path(), found)),
             None => None,
         };
         let Some(path) = &source.test else {
-            return train.map_or(Ok(Self::nothing(source.format)), |(dir, contents)| {
-                both_in(dir, contents, source.sharded)
+            return train.map_or(Ok(Self::nothing(source.format)), |(dir, found)| {
+                both_in(dir, found, source.sharded)
             });
         };
-        let test = find(path, source, "--test")?.map(|contents| (path.as_path(), contents));
+        let test = find(path, source, "--test")?.map(|found| (path.as_path(), found));
         if let (Some((train_dir, train)), Some((test_dir, test))) = (&train, &test)
             && train.format != test.format
         {
@@ -41,10 +42,10 @@ impl Sets {
             });
         }
         let format = [&train, &test].into_iter().flatten().next();
-        match format.map_or(source.format, |(_, contents)| contents.format) {
-            Format::Idx => Ok(Self::Pairs(
-                one_pair(train, [Part::Train, Part::Unnamed, Part::Test])?,
-                one_pair(test, [Part::Test, Part::Unnamed, Part::Train])?,
+        match format.map_or(source.format, |(_, found)| found.format) {
+            Format::Idx => Ok(Self::Idx(
+                one_pair(train, [Split::Train, Split::Unnamed, Split::Test])?,
+                one_pair(test, [Split::Test, Split::Unnamed, Split::Train])?,
             )),
             format => Ok(Self::Files(format, one_set(train, TRAIN), one_set(test, TEST))),
         }
@@ -60,10 +61,14 @@ const TRAIN: &[&str] = &["train", "training"];
 const TEST: &[&str] = &["test", "validation"];
 
 /// The data files there. None at all is legal only where each host has what fell to it.
-fn find(path: &Path, source: &DataSource, option: &'static str) -> Result<Option<Contents>, Error> {
-    let contents = Contents::find(path, source.format)?;
-    if contents.is_some() || source.sharded {
-        return Ok(contents);
+fn find(
+    path: &Path,
+    source: &DataSource,
+    option: &'static str,
+) -> Result<Option<DataFiles>, Error> {
+    let found = DataFiles::find(path, source.format)?;
+    if found.is_some() || source.sharded {
+        return Ok(found);
     }
     let hint = match option {
         "--data" => {
@@ -85,17 +90,17 @@ fn find(path: &Path, source: &DataSource, option: &'static str) -> Result<Option
 }
 
 /// Training and test data in one folder; `sharded`: there may be nothing to train on.
-fn both_in(dir: &Path, contents: Contents, sharded: bool) -> Result<Sets, Error> {
-    let Contents { format, files } = contents;
+fn both_in(dir: &Path, found: DataFiles, sharded: bool) -> Result<DatasetFiles, Error> {
+    let DataFiles { format, files } = found;
     if format == Format::Idx {
         let idx = IdxFiles::new(dir, files)?;
-        if !idx.has(Part::Train) && !idx.has(Part::Test) {
-            return Ok(Sets::Pairs(Some(idx.pair(Part::Unnamed)?), None));
+        if !idx.has(Split::Train) && !idx.has(Split::Test) {
+            return Ok(DatasetFiles::Idx(Some(idx.pair(Split::Unnamed)?), None));
         }
-        let needs_train = !sharded || idx.has(Part::Train);
-        let train = needs_train.then(|| idx.pair(Part::Train)).transpose()?;
-        let test = idx.has(Part::Test).then(|| idx.pair(Part::Test)).transpose()?;
-        return Ok(Sets::Pairs(train, test));
+        let needs_train = !sharded || idx.has(Split::Train);
+        let train = needs_train.then(|| idx.pair(Split::Train)).transpose()?;
+        let test = idx.has(Split::Test).then(|| idx.pair(Split::Test)).transpose()?;
+        return Ok(DatasetFiles::Idx(train, test));
     }
     let (test, rest): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|file| is_named(dir, file, TEST));
@@ -108,29 +113,32 @@ fn both_in(dir: &Path, contents: Contents, sharded: bool) -> Result<Sets, Error>
             found: listing(dir),
             hint: "point --data at a folder with training data, and --test at these",
         }),
-        (true, _) => Ok(Sets::Files(format, unnamed, test)),
-        (false, true) => Ok(Sets::Files(format, sorted(train, unnamed), test)),
+        (true, _) => Ok(DatasetFiles::Files(format, unnamed, test)),
+        (false, true) => Ok(DatasetFiles::Files(format, sorted(train, unnamed), test)),
         (false, false) => {
             for file in unnamed {
                 tracing::info!("{}: neither train nor test by its name, skipped", file.display());
             }
-            Ok(Sets::Files(format, train, test))
+            Ok(DatasetFiles::Files(format, train, test))
         }
     }
 }
 
-/// The one set in a folder: the first of these parts that is there.
-fn one_pair(contents: Option<(&Path, Contents)>, parts: [Part; 3]) -> Result<Option<Pair>, Error> {
-    let Some((dir, contents)) = contents else {
+/// The one set in a folder: the first of these splits that is there.
+fn one_pair(
+    found: Option<(&Path, DataFiles)>,
+    splits: [Split; 3],
+) -> Result<Option<IdxPair>, Error> {
+    let Some((dir, found)) = found else {
         return Ok(None);
     };
-    let idx = IdxFiles::new(dir, contents.files)?;
-    parts.into_iter().find(|&part| idx.has(part)).map(|part| idx.pair(part)).transpose()
+    let idx = IdxFiles::new(dir, found.files)?;
+    splits.into_iter().find(|&split| idx.has(split)).map(|split| idx.pair(split)).transpose()
 }
 
 /// The one set in a folder: all files, or those of this name where the folder has both sets.
-fn one_set(contents: Option<(&Path, Contents)>, names: &[&str]) -> Vec<PathBuf> {
-    let Some((dir, Contents { files, .. })) = contents else {
+fn one_set(found: Option<(&Path, DataFiles)>, names: &[&str]) -> Vec<PathBuf> {
+    let Some((dir, DataFiles { files, .. })) = found else {
         return Vec::new();
     };
     let has = |names| files.iter().any(|file| is_named(dir, file, names));

@@ -2,9 +2,9 @@
 
 use prost::Message;
 
-use super::class::class_number;
-use super::limits::{ENTRIES_MAX, INPUTS_MAX, SIZES_MAX};
-use super::wire::{self, Entry, Tensor};
+use super::record_message::{Entry, Record, Tensor, count_fields};
+use crate::label_class::class_number;
+use crate::limits::{ENTRIES_MAX, INPUTS_MAX, SIZES_MAX};
 
 /// What is wrong with a record, without its place.
 type Problem = String;
@@ -15,14 +15,14 @@ const ENTRY: &str = "values";
 /// Appends the record's inputs and gives their shape and the class.
 pub(super) fn decode(bytes: &[u8], inputs: &mut Vec<f32>) -> Result<(Vec<usize>, u32), Problem> {
     let unreadable = |error| format!("not a protobuf record with features and a label: {error}");
-    let fields = wire::count_fields(bytes).map_err(unreadable)?;
+    let fields = count_fields(bytes).map_err(unreadable)?;
     if fields > ENTRIES_MAX {
         return Err(format!(
             "{fields} fields, expected at most {ENTRIES_MAX}: one map entry of features and one of \
              labels"
         ));
     }
-    let record = wire::Record::decode(bytes).map_err(unreadable)?;
+    let record = Record::decode(bytes).map_err(unreadable)?;
     let class = class(record.label)?;
     let shape = features(record.features, inputs)?;
     Ok((shape, class))

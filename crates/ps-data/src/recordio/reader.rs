@@ -3,15 +3,15 @@
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::input::Input;
-use super::limits::RECORD_BYTES_MAX;
-use super::reader::{Next, SampleReader};
+use super::container::{MAGIC, RecordIo};
 use super::record;
-use super::recordio::{MAGIC, RecordIo};
-use super::{Error, Wrapper};
+use crate::byte_stream::ByteStream;
+use crate::limits::RECORD_BYTES_MAX;
+use crate::sample_reader::{Next, SampleReader};
+use crate::{Error, Wrapper};
 
 /// Reads one file or stream.
-pub(super) struct RecordReader {
+pub(crate) struct RecordReader {
     path: PathBuf,
     container: Container,
     /// Number of the present sample, from 1.
@@ -22,17 +22,17 @@ pub(super) struct RecordReader {
 
 /// Where the records are.
 enum Container {
-    Plain(RecordIo<Input>),
+    Plain(RecordIo<ByteStream>),
     /// In wrapped files; a wrapped file is a container itself, or one record without one.
     Wrapped {
-        inner: RecordIo<RecordIo<Input>>,
+        inner: RecordIo<RecordIo<ByteStream>>,
         inside: bool,
     },
 }
 
 impl RecordReader {
     /// Reads these bytes; errors name the path.
-    pub(super) fn new(path: &Path, input: Input, wrapper: Wrapper) -> Self {
+    pub(crate) fn new(path: &Path, input: ByteStream, wrapper: Wrapper) -> Self {
         let outer = RecordIo::new(input);
         let container = match wrapper {
             Wrapper::None => Container::Plain(outer),
@@ -81,7 +81,7 @@ impl SampleReader for RecordReader {
         &self.shape
     }
 
-    fn place(&self) -> (&Path, u64) {
+    fn position(&self) -> (&Path, u64) {
         (&self.path, self.record)
     }
 }
@@ -110,7 +110,7 @@ impl Container {
             if !outer.next_record()? {
                 return Ok(false);
             }
-            let beginning = outer.look()?;
+            let beginning = outer.peek()?;
             *inside = beginning == MAGIC;
             if !*inside && !beginning.is_empty() {
                 outer.take(bytes_max).read_to_end(payload)?;
@@ -124,7 +124,7 @@ impl Container {
 fn container_error(path: &Path, source: io::Error) -> Error {
     let path = path.to_owned();
     match source.kind() {
-        ErrorKind::InvalidData => Error::Table { path, problem: source.to_string() },
+        ErrorKind::InvalidData => Error::File { path, problem: source.to_string() },
         _ => Error::Read { path, source },
     }
 }

@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::StreamBatch;
+use super::batch::StreamBatch;
 use crate::Error;
 use crate::draw::{Draw, below};
 use crate::limits::{FEATURE_BYTES_MAX, SHUFFLE_SAMPLES_MAX};
@@ -21,8 +21,8 @@ pub struct Shuffle {
 
 /// Samples that wait for their turn: whenever there is no room, one of them goes, each equally
 /// likely, and the one that comes takes its place.
-pub(super) struct Shuffled {
-    room: usize,
+pub(super) struct ShuffleBuffer {
+    capacity: usize,
     /// Inputs of one sample.
     inputs: usize,
     features: Vec<f32>,
@@ -30,38 +30,38 @@ pub(super) struct Shuffled {
     random: ChaCha8Rng,
 }
 
-impl Shuffled {
-    /// Room for samples of so many inputs.
+impl ShuffleBuffer {
+    /// A buffer for samples of so many inputs.
     ///
     /// # Errors
     /// That would be too much memory.
     pub(super) fn new(shuffle: &Shuffle, inputs: usize) -> Result<Self, Error> {
-        let room = shuffle.samples.clamp(1, SHUFFLE_SAMPLES_MAX);
-        let bytes = room.saturating_mul(inputs).saturating_mul(size_of::<f32>());
+        let capacity = shuffle.samples.clamp(1, SHUFFLE_SAMPLES_MAX);
+        let bytes = capacity.saturating_mul(inputs).saturating_mul(size_of::<f32>());
         let mut features = Vec::new();
-        let has_room =
-            bytes <= FEATURE_BYTES_MAX && features.try_reserve_exact(room * inputs).is_ok();
-        if !has_room {
+        let fits =
+            bytes <= FEATURE_BYTES_MAX && features.try_reserve_exact(capacity * inputs).is_ok();
+        if !fits {
             return Err(Error::Options(format!(
-                "--shuffle-buffer {room}: samples of {inputs} inputs need {bytes} bytes, expected \
+                "--shuffle-buffer {capacity}: samples of {inputs} inputs need {bytes} bytes, expected \
                  what this machine has, and at most {FEATURE_BYTES_MAX}; give fewer samples"
             )));
         }
         let random = shuffle.draw.generator(PURPOSE);
-        Ok(Self { room, inputs, features, labels: Vec::new(), random })
+        Ok(Self { capacity, inputs, features, labels: Vec::new(), random })
     }
 
     /// Takes in a sample; another, or itself, goes into the batch unless there is room for both.
     pub(super) fn exchange(&mut self, sample: &[f32], label: u32, batch: &mut StreamBatch) {
-        if self.labels.len() < self.room {
+        if self.labels.len() < self.capacity {
             self.features.extend_from_slice(sample);
             self.labels.push(label);
             return;
         }
         let chosen = self.choose();
-        let place = &mut self.features[chosen * self.inputs..(chosen + 1) * self.inputs];
-        batch.push(place, std::mem::replace(&mut self.labels[chosen], label));
-        place.copy_from_slice(sample);
+        let slot = &mut self.features[chosen * self.inputs..(chosen + 1) * self.inputs];
+        batch.push(slot, std::mem::replace(&mut self.labels[chosen], label));
+        slot.copy_from_slice(sample);
     }
 
     /// Lets one go into the batch; false when none is left.
@@ -88,13 +88,13 @@ mod tests {
     use proptest::prelude::*;
 
     /// The order in which numbered samples come out; sample n is n twice, its label n.
-    fn order(samples: u32, room: usize, draw: Draw) -> Vec<u32> {
-        let mut shuffled = Shuffled::new(&Shuffle { samples: room, draw }, 2).unwrap();
+    fn order(samples: u32, capacity: usize, draw: Draw) -> Vec<u32> {
+        let mut shuffled = ShuffleBuffer::new(&Shuffle { samples: capacity, draw }, 2).unwrap();
         let mut batch = StreamBatch::default();
         for number in 0..samples {
             shuffled.exchange(&[number as f32; 2], number, &mut batch);
             let waiting = number as usize + 1 - batch.labels.len();
-            assert!(waiting <= room && shuffled.features.len() == 2 * waiting);
+            assert!(waiting <= capacity && shuffled.features.len() == 2 * waiting);
         }
         while shuffled.draw(&mut batch) {}
         let features: Vec<f32> = batch.labels.iter().flat_map(|&label| [label as f32; 2]).collect();
@@ -105,12 +105,12 @@ mod tests {
     proptest! {
         #[test]
         fn every_sample_comes_once_and_none_before_its_time(
-            samples in 0..300_u32, room in 1..60_usize, seed: u64,
+            samples in 0..300_u32, capacity in 1..60_usize, seed: u64,
         ) {
             let draw = Draw { seed, pass: 1, source: 0 };
-            let order = order(samples, room, draw);
+            let order = order(samples, capacity, draw);
             for (place, &number) in order.iter().enumerate() {
-                prop_assert!(number as usize <= place + room);
+                prop_assert!(number as usize <= place + capacity);
             }
             let mut sorted = order;
             sorted.sort_unstable();
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn more_memory_than_there_may_be_is_refused() {
         let shuffle = Shuffle { samples: SHUFFLE_SAMPLES_MAX, draw: Draw::default() };
-        let error = Shuffled::new(&shuffle, 1 << 20).err().unwrap().to_string();
+        let error = ShuffleBuffer::new(&shuffle, 1 << 20).err().unwrap().to_string();
         assert!(error.contains("--shuffle-buffer") && error.contains("fewer"), "{error}");
     }
 }

@@ -1,0 +1,28 @@
+//! Samples one after another, in formats where each can be understood without having seen the others.
+
+use std::path::Path;
+
+use crate::Error;
+
+/// What a reader came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// A sample of this class, whose inputs were appended.
+    Sample(u32),
+    /// A sample that was not wanted; nothing was appended.
+    Skipped,
+    /// There are no more.
+    End,
+}
+
+/// Reads one file or stream.
+pub(crate) trait SampleReader: Send {
+    /// The next sample; one that is not wanted is passed over with as little work as possible.
+    fn next(&mut self, wanted: bool, inputs: &mut Vec<f32>) -> Result<Next, Error>;
+
+    /// Shape of the last sample.
+    fn shape(&self) -> &[usize];
+
+    /// The file or stream of the last sample, and its number there, from 1.
+    fn position(&self) -> (&Path, u64);
+}
