@@ -1,7 +1,6 @@
 //! One shard of the model behind gRPC.
 //!
-//! - [`shard`]: the state and its locks; synchronous, knows no socket.
-//! - `service`: the calls, translated to the shard.
+//! - `service`: the calls, translated to the shard (`ps_core::shard`).
 //! - `reflection`: tells clients without generated code what the calls are.
 //! - [`serve`]: a server with its listener, its master and its end.
 
@@ -9,7 +8,6 @@ pub mod config;
 mod reflection;
 pub mod serve;
 mod service;
-pub mod shard;
 
 use ps_cli::process::Tasks;
 use ps_runtime::Lanes;

@@ -3,9 +3,9 @@
 use crate::config::Config;
 use crate::reflection;
 use crate::service::{DataPlaneCalls, Service};
-use crate::shard::Shard;
 use futures_util::future::BoxFuture;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
+use ps_core::shard::Shard;
 use ps_proto::v1;
 use ps_proto::v1::shard_control_server::ShardControlServer;
 use ps_runtime::advertise::advertised;
@@ -15,6 +15,7 @@ use ps_runtime::transport::limited;
 use ps_runtime::{Incoming, Lanes, Outside, Shutdown, Signal};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// After a signal a server serves on until the master has saved, at most this long.
 const SERVE_AFTER_SIGNAL: Duration = Duration::from_secs(8);
@@ -78,10 +79,12 @@ pub fn run(
         (outside.metrics)(&format!("role=server; shard={shard_index}; listening={address};"));
         tracing::info!("shard {shard_index} of job `{}` listens on {address}", config.job);
         let lease = config.master.is_none().then_some(config.lease);
-        let shard = Arc::new(Shard::new(shard_index, lease, config.dedup));
+        let gate_changes = watch::Sender::new(());
+        let notifier = gate_changes.clone();
+        let notify_gate = Box::new(move || notifier.send_replace(()));
+        let shard = Arc::new(Shard::new(shard_index, lease, config.dedup, notify_gate));
         let (clock, home) = (outside.clock.clone(), lanes.home());
-        let service =
-            Service::new(&config.job, shard.clone(), clock, checkpoints, home, config.bounds);
+        let service = Service::new(&config, shard.clone(), gate_changes, clock, checkpoints, home);
         let data = DataPlaneCalls::new(service.clone());
         let control =
             ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);

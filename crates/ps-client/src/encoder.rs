@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ps_core::settings::Wire;
 use ps_core::span::Span;
 use ps_kernels::encoding::{Encoding, POSITION_BYTES, TopK, add_residual, kept, leave_residual};
-use ps_proto::convert::data::Payload;
+use ps_proto::convert::data::ChunkPayload;
 use std::mem::replace;
 use std::ops::Range;
 use std::sync::Arc;
@@ -91,20 +91,20 @@ impl Encoder {
         gradient: &Gradient,
         chunks: &[Planned],
         shard: Range<usize>,
-    ) -> Vec<Payload> {
+    ) -> Vec<ChunkPayload> {
         self.residual.resize(shard.len(), 0.0);
         let mut room = self.unused_room();
         let encoded = chunks.iter().map(|chunk| {
             let Planned { range, spans, .. } = chunk;
             let part = Part { range, shard_start: shard.start, spans };
             let (values, positions) = self.encode(gradient, &part, &mut room);
-            (values, Payload { positions, ..chunk.payload() })
+            (values, ChunkPayload { positions, ..chunk.payload() })
         });
         let encoded: Vec<_> = encoded.collect();
         let room = Arc::new(room);
         let sent = Bytes::from_owner(Shared(room.clone()));
         self.rooms.push(room);
-        let whole = |(values, payload)| Payload { values: sent.slice(values), ..payload };
+        let whole = |(values, payload)| ChunkPayload { values: sent.slice(values), ..payload };
         encoded.into_iter().map(whole).collect()
     }
 

@@ -9,7 +9,7 @@ use ps_core::ids::{ShardId, Version};
 use ps_core::limits::MESSAGE_PAYLOAD_BYTES;
 use ps_core::span::Span;
 use ps_kernels::encoding::Encoding;
-use ps_proto::convert::data::{ELEMENT_BYTES, Payload};
+use ps_proto::convert::data::{ChunkPayload, ELEMENT_BYTES};
 use ps_proto::v1;
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,9 +27,9 @@ pub(super) struct Planned {
 }
 
 impl Planned {
-    pub(super) fn payload(&self) -> Payload {
+    pub(super) fn payload(&self) -> ChunkPayload {
         let Self { index, spans, pulled_version, .. } = self.clone();
-        Payload { index, spans, pulled_version, values: Bytes::new(), positions: Bytes::new() }
+        ChunkPayload { index, spans, pulled_version, values: Bytes::new(), positions: Bytes::new() }
     }
 
     fn elements(&self) -> usize {
@@ -68,7 +68,7 @@ pub(super) fn plan(
 #[derive(Clone)]
 pub(super) enum Chunks {
     /// Encoded already, because what an encoding leaves out is kept.
-    Encoded(Vec<Payload>),
+    Encoded(Vec<ChunkPayload>),
     /// As they lie in the gradient, to be encoded while they are sent.
     Lying(Gradient, Arc<[Planned]>, Encoding),
 }
@@ -94,7 +94,7 @@ impl Chunks {
     /// Bytes of their values as they are sent.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Encoded(payloads) => payloads.iter().map(Payload::bytes).sum(),
+            Self::Encoded(payloads) => payloads.iter().map(ChunkPayload::bytes).sum(),
             Self::Lying(_, planned, encoding) => {
                 planned.iter().map(|chunk| encoding.encoded_bytes(chunk.elements())).sum()
             }
@@ -121,7 +121,7 @@ impl Chunks {
     }
 
     /// All of them; they must be complete. Each is made when those before it are sent.
-    pub(super) fn payloads(&self) -> Box<dyn Iterator<Item = Payload> + Send> {
+    pub(super) fn payloads(&self) -> Box<dyn Iterator<Item = ChunkPayload> + Send> {
         match self.clone() {
             Self::Encoded(payloads) => Box::new(payloads.into_iter()),
             Self::Lying(gradient, planned, encoding) => {
@@ -177,7 +177,7 @@ fn next_group(
     group
 }
 
-fn payload(gradient: &Gradient, chunk: &Planned, encoding: Encoding) -> Payload {
+fn payload(gradient: &Gradient, chunk: &Planned, encoding: Encoding) -> ChunkPayload {
     let lying = gradient.covered(&chunk.range);
     let values = match encoding {
         Encoding::F32 => lying,
@@ -188,5 +188,5 @@ fn payload(gradient: &Gradient, chunk: &Planned, encoding: Encoding) -> Payload 
             bytes.into()
         }
     };
-    Payload { values, ..chunk.payload() }
+    ChunkPayload { values, ..chunk.payload() }
 }

@@ -11,7 +11,7 @@ use super::{Error, Shared};
 use bytes::Bytes;
 use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES};
 use ps_core::model_spec::ModelSpec;
-use ps_proto::convert::data::{ELEMENT_BYTES, Payload};
+use ps_proto::convert::data::{ChunkPayload, ELEMENT_BYTES};
 use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_runtime::Outside;
@@ -51,9 +51,9 @@ impl ShardClient {
     ) -> Result<(), Error> {
         let partition = spec.partition();
         let first = partition.range(self.shard).start;
-        let payloads: Vec<Payload> = (0_u32..)
+        let payloads: Vec<ChunkPayload> = (0_u32..)
             .zip(partition.chunks(self.shard))
-            .map(|(index, chunk)| Payload {
+            .map(|(index, chunk)| ChunkPayload {
                 index,
                 spans: Vec::new(),
                 values: bytes.slice(
@@ -114,7 +114,7 @@ fn client(channel: Channel) -> DataPlaneClient<Channel> {
 
 /// Payloads grouped into messages; at least one, for the header.
 fn grouped(
-    mut payloads: impl Iterator<Item = Payload>,
+    mut payloads: impl Iterator<Item = ChunkPayload>,
 ) -> impl Iterator<Item = Vec<v1::ChunkPayload>> {
     let mut first = true;
     std::iter::from_fn(move || {

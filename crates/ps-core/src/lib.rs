@@ -24,6 +24,7 @@ pub mod report;
 pub mod safetensors_file;
 pub mod schedule;
 pub mod settings;
+pub mod shard;
 pub mod span;
 pub mod staleness;
 pub mod window;

@@ -28,6 +28,8 @@ const PULL_IN_PUSH_PULL: u32 = 2;
 pub trait BulkMessage {
     /// The header's message.
     type Header: Message + Default;
+    /// Its own name, for errors.
+    const NAME: &'static str;
     /// The chunks' message, for errors.
     const CHUNK: &'static str;
     /// The number of the chunk's field that holds a version.
@@ -40,6 +42,7 @@ pub trait BulkMessage {
 
 impl BulkMessage for v1::PushMessage {
     type Header = v1::PushHeader;
+    const NAME: &'static str = "PushMessage";
     const CHUNK: &'static str = "ChunkPayload";
     const VERSION: u32 = 4;
     const SPANS: Option<u32> = Some(2);
@@ -48,6 +51,7 @@ impl BulkMessage for v1::PushMessage {
 
 impl BulkMessage for v1::PullMessage {
     type Header = v1::PullHeader;
+    const NAME: &'static str = "PullMessage";
     const CHUNK: &'static str = "ChunkValues";
     const VERSION: u32 = 2;
     const SPANS: Option<u32> = None;
@@ -199,6 +203,17 @@ impl<M: BulkMessage> BulkReader<M> {
         }
     }
 
+    /// The header that a call begins with.
+    ///
+    /// # Errors
+    /// As for [`Self::next`], or something else came.
+    pub async fn header(&mut self) -> Result<M::Header, Status> {
+        match self.next().await? {
+            Some(Item::Header(header)) => Ok(header),
+            _ => Err(missing_header::<M>()),
+        }
+    }
+
     async fn field(&mut self) -> Result<Option<Item<M::Header>>, Status> {
         let key = self.messages.key().await?;
         if let Some(within) = self.within.filter(|_| self.messages.depth() == 0) {
@@ -309,6 +324,11 @@ impl BulkReader<v1::PullMessage> {
     pub fn of_push_pull(messages: MessageReader) -> Self {
         Self { within: Some(PULL_IN_PUSH_PULL), ..Self::new(messages) }
     }
+}
+
+/// A call of chunks that nobody announced.
+pub fn missing_header<M: BulkMessage>() -> Status {
+    Error::Missing { message: M::NAME, field: "header" }.into()
 }
 
 /// What no protobuf library writes, and there is no room for.

@@ -42,14 +42,14 @@ impl TryFrom<v1::CheckpointFile> for File {
 
 /// What a server is asked to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct SnapshotRequest {
     /// The checkpoint.
     pub number: u64,
     /// Complete checkpoints whose files stay.
     pub keep: BTreeSet<u64>,
 }
 
-impl TryFrom<&v1::SnapshotRequest> for Snapshot {
+impl TryFrom<&v1::SnapshotRequest> for SnapshotRequest {
     type Error = Error;
 
     fn try_from(request: &v1::SnapshotRequest) -> Result<Self, Error> {
@@ -63,7 +63,7 @@ impl TryFrom<&v1::SnapshotRequest> for Snapshot {
 
 /// What a server is asked to go on from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Restore {
+pub struct RestoreRequest {
     /// The checkpoint.
     pub number: u64,
     /// As the model is to be held.
@@ -74,7 +74,7 @@ pub struct Restore {
     pub verify_only: bool,
 }
 
-impl TryFrom<v1::RestoreRequest> for Restore {
+impl TryFrom<v1::RestoreRequest> for RestoreRequest {
     type Error = Error;
 
     fn try_from(request: v1::RestoreRequest) -> Result<Self, Error> {
@@ -84,13 +84,13 @@ impl TryFrom<v1::RestoreRequest> for Restore {
             return Err(Error::invalid(NAME, "files", request.files.len(), expected));
         }
         let model = request.model.ok_or(Error::Missing { message: NAME, field: "model" })?;
+        let model = ModelSpec::try_from(model)?;
+        if request.shard >= model.shards {
+            let expected = format!("more than {}, the shard of the call", request.shard);
+            return Err(Error::invalid(NAME, "model.shards", model.shards, expected));
+        }
         let files: Result<Vec<_>, _> = request.files.into_iter().map(File::try_from).collect();
-        Ok(Self {
-            number: request.number,
-            model: ModelSpec::try_from(model)?,
-            files: files?,
-            verify_only: request.verify_only,
-        })
+        Ok(Self { number: request.number, model, files: files?, verify_only: request.verify_only })
     }
 }
 
@@ -117,10 +117,10 @@ mod tests {
     fn a_flood_is_refused() {
         let keep = vec![1; CHECKPOINTS_KEPT_MAX + 1];
         let request = v1::SnapshotRequest { keep, ..Default::default() };
-        assert!(Snapshot::try_from(&request).is_err());
+        assert!(SnapshotRequest::try_from(&request).is_err());
         let files = vec![v1::CheckpointFile::from(&file()); SHARDS_MAX as usize + 1];
         let request = v1::RestoreRequest { files, ..Default::default() };
-        assert!(Restore::try_from(request).unwrap_err().to_string().contains("`files`"));
-        assert!(Restore::try_from(v1::RestoreRequest::default()).is_err());
+        assert!(RestoreRequest::try_from(request).unwrap_err().to_string().contains("`files`"));
+        assert!(RestoreRequest::try_from(v1::RestoreRequest::default()).is_err());
     }
 }

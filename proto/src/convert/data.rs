@@ -5,8 +5,9 @@ use crate::v1;
 use bytes::Bytes;
 use ps_core::TensorKind;
 use ps_core::chunk::Refusal;
-use ps_core::ids::{Clock, Epoch, Incarnation, PushId, Seq, ShardId, Version, WorkerId};
-use ps_core::limits::{CHUNK_ELEMENTS_MAX, PIPELINE_DEPTH_MAX, WORKERS_MAX};
+use ps_core::ids::{PushId, Version, WorkerId};
+use ps_core::limits::{PIPELINE_DEPTH_MAX, WORKERS_MAX};
+use ps_core::shard::{Counters, Puller, PushHeader};
 use ps_core::span::Span;
 use ps_core::window::Acknowledgement;
 use ps_kernels::encoding::Encoding;
@@ -14,34 +15,7 @@ use ps_kernels::encoding::Encoding;
 /// Bytes of one element on the wire.
 pub const ELEMENT_BYTES: usize = size_of::<f32>();
 
-/// The header of a push, checked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PushStart {
-    /// Which shard the sender thinks it talks to.
-    pub shard: ShardId,
-    /// The same on every retry.
-    pub id: PushId,
-    /// The oldest push that the worker may still retry.
-    pub oldest: Seq,
-    /// The epoch the worker is in.
-    pub epoch: Epoch,
-    /// The step this push ends.
-    pub clock: Clock,
-    /// The rate before any correction for staleness.
-    pub learning_rate: f32,
-    /// Gradients or values.
-    pub kind: TensorKind,
-    /// Chunks of this push on this shard.
-    pub chunks_total: u32,
-    /// How the values are written.
-    pub encoding: Encoding,
-    /// How the weights that it may be answered with are written.
-    pub pull_encoding: Encoding,
-    /// Steps between the push and the one that a pull with it is for.
-    pub pull_ahead: u32,
-}
-
-impl TryFrom<v1::PushHeader> for PushStart {
+impl TryFrom<v1::PushHeader> for PushHeader {
     type Error = Error;
 
     fn try_from(header: v1::PushHeader) -> Result<Self, Error> {
@@ -63,7 +37,6 @@ impl TryFrom<v1::PushHeader> for PushStart {
         }
         check_ahead(NAME, "pull_ahead", header.pull_ahead)?;
         Ok(Self {
-            shard: header.shard,
             id: PushId { worker: id.worker, incarnation: id.incarnation, seq: id.seq },
             oldest: header.oldest_unacknowledged_seq,
             epoch: header.epoch,
@@ -117,9 +90,9 @@ pub(super) fn encoding_or_f32(
     encoding(message, field, found)
 }
 
-/// The part of a push that belongs to one chunk, checked against nothing but itself.
+/// The part of a push, or of a start, that belongs to one chunk, to be sent.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Payload {
+pub struct ChunkPayload {
     /// Within the shard.
     pub index: u32,
     /// What the values cover; empty for the whole chunk.
@@ -132,36 +105,15 @@ pub struct Payload {
     pub positions: Bytes,
 }
 
-impl Payload {
+impl ChunkPayload {
     /// Bytes of values and positions.
     pub fn bytes(&self) -> usize {
         self.values.len() + self.positions.len()
     }
 }
 
-impl TryFrom<v1::ChunkPayload> for Payload {
-    type Error = Error;
-
-    fn try_from(payload: v1::ChunkPayload) -> Result<Self, Error> {
-        let bytes = payload.values.len();
-        if !bytes.is_multiple_of(ELEMENT_BYTES) || bytes > CHUNK_ELEMENTS_MAX * ELEMENT_BYTES {
-            let expected =
-                format!("a multiple of 4, at most {}", CHUNK_ELEMENTS_MAX * ELEMENT_BYTES);
-            return Err(Error::invalid("ChunkPayload", "values", bytes, expected));
-        }
-        let spans = payload.spans.iter().map(|span| Span { start: span.start, len: span.len });
-        Ok(Self {
-            index: payload.index,
-            spans: spans.collect(),
-            values: payload.values,
-            pulled_version: payload.pulled_version,
-            positions: payload.positions,
-        })
-    }
-}
-
-impl From<Payload> for v1::ChunkPayload {
-    fn from(payload: Payload) -> Self {
+impl From<ChunkPayload> for v1::ChunkPayload {
+    fn from(payload: ChunkPayload) -> Self {
         let spans = payload.spans.iter().map(|span| v1::Span { start: span.start, len: span.len });
         Self {
             index: payload.index,
@@ -171,21 +123,6 @@ impl From<Payload> for v1::ChunkPayload {
             positions: payload.positions,
         }
     }
-}
-
-/// Who pulls for which step, checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Puller {
-    /// Its rank.
-    pub worker: WorkerId,
-    /// In which of its lives.
-    pub incarnation: Incarnation,
-    /// Its next step.
-    pub clock: Clock,
-    /// Every push of a step below it is acknowledged, or was never made.
-    pub finished_clock: Clock,
-    /// The weights are for the steps up to so many after the next one.
-    pub ahead: u32,
 }
 
 impl TryFrom<v1::Puller> for Puller {
@@ -212,10 +149,7 @@ fn check_ahead(message: &'static str, field: &'static str, ahead: u32) -> Result
 }
 
 /// Checks a worker's number: what a shard remembers of workers is bounded by it.
-///
-/// # Errors
-/// More workers than a job may have.
-pub fn check_worker(message: &'static str, worker: WorkerId) -> Result<(), Error> {
+pub(super) fn check_worker(message: &'static str, worker: WorkerId) -> Result<(), Error> {
     if worker < WORKERS_MAX {
         return Ok(());
     }
@@ -247,6 +181,21 @@ pub fn push_reply(acknowledgement: &Acknowledgement, duplicate: bool) -> v1::Pus
     }
 }
 
+/// A shard's counts, and the bytes of weights that it holds.
+pub fn shard_counters(counters: &Counters, weight_bytes: u64) -> v1::ShardCounters {
+    v1::ShardCounters {
+        pushes_applied: counters.pushes_applied.get(),
+        pushes_duplicate: counters.pushes_duplicate.get(),
+        chunks_applied: counters.chunks_applied.get(),
+        chunks_refused: counters.chunks_refused.get(),
+        pushes_torn: counters.pushes_torn.get(),
+        calls_fenced: counters.calls_fenced.get(),
+        bytes_received: counters.bytes_received.get(),
+        bytes_sent: counters.bytes_sent.get(),
+        weight_bytes,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,13 +212,13 @@ mod tests {
 
     #[test]
     fn a_good_header_is_taken() {
-        let start = PushStart::try_from(header()).unwrap();
+        let start = PushHeader::try_from(header()).unwrap();
         assert_eq!(start.id, PushId { worker: 1, incarnation: 2, seq: 3 });
         assert_eq!((start.encoding, start.pull_encoding), (Encoding::F32, Encoding::F32));
         for encoding in Encoding::ALL {
             let wire = v1::Encoding::from(encoding).into();
             let header = v1::PushHeader { encoding: wire, pull_encoding: wire, ..header() };
-            let start = PushStart::try_from(header).unwrap();
+            let start = PushHeader::try_from(header).unwrap();
             assert_eq!((start.encoding, start.pull_encoding), (encoding, encoding));
         }
     }
@@ -287,17 +236,8 @@ mod tests {
             (v1::PushHeader { pull_ahead: 17, ..header() }, "`pull_ahead`"),
         ];
         for (header, field) in cases {
-            let error = PushStart::try_from(header).unwrap_err().to_string();
+            let error = PushHeader::try_from(header).unwrap_err().to_string();
             assert!(error.contains(field), "{error}");
         }
-    }
-
-    #[test]
-    fn a_payload_is_bounded_and_whole() {
-        let payload =
-            |bytes: usize| v1::ChunkPayload { values: vec![0; bytes].into(), ..Default::default() };
-        assert!(Payload::try_from(payload(8)).is_ok());
-        assert!(Payload::try_from(payload(7)).is_err());
-        assert!(Payload::try_from(payload(CHUNK_ELEMENTS_MAX * 4 + 4)).is_err());
     }
 }

@@ -4,6 +4,8 @@ pub mod checkpoint;
 pub mod control;
 pub mod data;
 pub mod description;
+pub mod init;
+pub mod membership;
 pub mod model;
 pub mod refusal;
 

@@ -2,13 +2,14 @@
 
 use super::Service;
 use super::pushes::{in_time, pushes};
-use super::weights::{Gone, Weights, bare, wrapped};
+use super::weights::{Disconnected, Weights, bare, wrapped};
 use futures_util::stream;
 use http::{Request, Response};
 use ps_core::ids::Clock;
 use ps_core::limits::{BULK_HEADER_BYTES_MAX, MESSAGE_BYTES_MAX};
+use ps_core::shard::{Puller, PushHeader};
 use ps_proto::bulk::{self, MessageReader, Pieces};
-use ps_proto::convert::data::{Puller, PushStart, pull_encoding, push_reply};
+use ps_proto::convert::data::pull_encoding;
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlaneServer;
 use ps_proto::v1::push_pull_message::Kind;
@@ -68,8 +69,7 @@ fn answered(
 
 impl Service {
     async fn answer_push(&self, request: Request<Body>) -> Answer {
-        let (acknowledgement, duplicate) = self.take_push(pushes(request)?).await?;
-        let reply = push_reply(&acknowledgement, duplicate).pieces();
+        let reply = self.take_push(pushes(request)?).await?.pieces();
         Ok(bulk::response(Box::pin(stream::iter([Ok(reply)]))))
     }
 
@@ -97,11 +97,11 @@ impl Service {
     async fn answer_push_pull(&self, mut request: Request<Body>) -> Answer {
         let connection = std::mem::take(request.extensions_mut());
         let mut messages = pushes(request)?;
-        let start = self.push_start(&mut messages).await?;
+        let header = self.push_header(&mut messages).await?;
         let service = self.clone();
-        let (encoding, unread) = (start.pull_encoding, self.unread_max);
+        let (encoding, unread) = (header.pull_encoding, self.unread_max);
         Ok(Weights::answer(&connection, wrapped, encoding, unread, |weights| async move {
-            if let Err(status) = service.push_and_pull(messages, start, &weights).await {
+            if let Err(status) = service.push_and_pull(messages, header, &weights).await {
                 let _ = weights.send(Err(status)).await;
             }
         }))
@@ -112,17 +112,17 @@ impl Service {
     async fn push_and_pull(
         &self,
         mut messages: super::pushes::Pushes,
-        start: PushStart,
+        header: PushHeader,
         weights: &Weights,
     ) -> Result<(), Status> {
-        let (worker, incarnation, epoch) = (start.id.worker, start.id.incarnation, start.epoch);
-        let (clock, ahead) = (start.clock.saturating_add(1), start.pull_ahead);
+        let (worker, incarnation, epoch) = (header.id.worker, header.id.incarnation, header.epoch);
+        let (clock, ahead) = (header.clock.saturating_add(1), header.pull_ahead);
         // What of this worker is applied here, the push itself has told.
         let puller = Puller { worker, incarnation, clock, finished_clock: 0, ahead };
-        let mut push = self.begin(start)?;
-        let held = self.held()?;
-        let open = self.shard.check_gate_within_push(&push, &puller, self.clock.now());
-        let mut is_sent = vec![false; held.chunks().len()];
+        let mut push = self.begin(header)?;
+        let model = self.model()?;
+        let open = push.check_gate(&puller, self.clock.now());
+        let mut is_sent = vec![false; model.chunks().len()];
         let mut is_behind = open.is_none();
         if let Some(clock) = open {
             is_behind = weights.header(self.pull_header(clock, is_sent.len())).await.is_err();
@@ -131,11 +131,10 @@ impl Service {
             let index = index as usize;
             // A caller may send all before it reads any: it must never be held up for that.
             if !is_behind && !is_sent[index] {
-                is_sent[index] = weights.chunk_now(self, &held, index);
+                is_sent[index] = weights.chunk_now(self, &model, index);
             }
         }
-        let (acknowledgement, duplicate) = push.finish().map_err(|error| self.refused(&error))?;
-        let kind = Kind::Push(push_reply(&acknowledgement, duplicate));
+        let kind = Kind::Push(self.finish(push)?);
         let reply = v1::PushPullMessage { kind: Some(kind) }.pieces();
         if weights.send(Ok(reply)).await.is_err() {
             return Ok(());
@@ -154,8 +153,8 @@ impl Service {
         &self,
         weights: &Weights,
         clock: Result<Clock, Status>,
-    ) -> Result<(), Gone> {
-        match clock.and_then(|clock| Ok((clock, self.held()?.chunks().len()))) {
+    ) -> Result<(), Disconnected> {
+        match clock.and_then(|clock| Ok((clock, self.model()?.chunks().len()))) {
             Ok((clock, chunks)) => {
                 weights.header(self.pull_header(clock, chunks)).await?;
                 self.send_chunks(weights, &vec![false; chunks]).await
@@ -165,10 +164,10 @@ impl Service {
     }
 
     /// Sends the chunks that are not sent yet.
-    async fn send_chunks(&self, weights: &Weights, is_sent: &[bool]) -> Result<(), Gone> {
-        let Ok(held) = self.held() else { return Ok(()) };
+    async fn send_chunks(&self, weights: &Weights, is_sent: &[bool]) -> Result<(), Disconnected> {
+        let Ok(model) = self.model() else { return Ok(()) };
         for index in (0..is_sent.len()).filter(|&index| !is_sent[index]) {
-            weights.chunk(self, &held, index).await?;
+            weights.chunk(self, &model, index).await?;
         }
         Ok(())
     }

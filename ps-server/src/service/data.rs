@@ -1,13 +1,14 @@
 //! The data plane's calls, but for the bulk ones: their gate and their weights only.
 
 use super::{Service, status};
-use crate::shard::Start;
 use ps_core::gate::Verdict;
 use ps_core::ids::Clock;
 use ps_core::limits::PUSH_CHUNK_WAIT_MS_MAX;
 use ps_core::model_spec::ModelSpec;
-use ps_proto::convert::Error;
-use ps_proto::convert::data::{ELEMENT_BYTES, Payload, Puller, check_worker};
+use ps_core::shard::{InitError, InitialWeights, Puller};
+use ps_proto::convert::data::{ELEMENT_BYTES, shard_counters};
+use ps_proto::convert::init::{InitChunk, InitHeader, take_header};
+use ps_proto::convert::membership::Alive;
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlane;
 use std::time::Duration;
@@ -22,37 +23,36 @@ impl DataPlane for Service {
     ) -> Result<Response<v1::InitReply>, Status> {
         let mut messages = request.into_inner();
         let mut message = next(&mut messages).await?;
-        let header = message.as_mut().and_then(|message| message.header.take());
-        let header = header.ok_or(Error::Missing { message: "InitMessage", field: "header" })?;
+        let header = take_header(message.as_mut())?;
         self.check_job(&header.job)?;
         self.check_shard(header.shard)?;
         self.shard
             .check_epoch(header.epoch)
             .map_err(|error| status::fenced(&error, self.shard.epoch()))?;
-        let model = header.model.ok_or(Error::Missing { message: "InitHeader", field: "model" })?;
-        let spec = ModelSpec::try_from(model)?;
-        let digest = (!header.any_start).then_some(header.start_digest);
-        if let Some(created) = self.already_initialised(&spec, digest)? {
-            return Ok(Response::new(created));
+        let InitHeader { model, start_digest, any_start } = header.try_into()?;
+        let digest = (!any_start).then_some(start_digest);
+        if let Some(reply) = self.already_initialised(&model, digest)? {
+            return Ok(Response::new(reply));
         }
         // One start at a time, so that many workers at once do not each make the server hold one.
         let _turn = self.initialising.lock().await;
-        if let Some(created) = self.already_initialised(&spec, digest)? {
-            return Ok(Response::new(created));
+        if let Some(reply) = self.already_initialised(&model, digest)? {
+            return Ok(Response::new(reply));
         }
-        let mut start = Start::new(header.shard, spec.clone(), header.start_digest);
-        let invalid = |error: crate::shard::StartError| Status::invalid_argument(error.to_string());
+        let shard = self.shard.index();
+        let description = describe(&model, shard);
+        let mut initial = InitialWeights::new(shard, model, start_digest);
+        let invalid = |error: InitError| Status::invalid_argument(error.to_string());
         while let Some(part) = message {
             for chunk in part.chunks {
-                let payload = Payload::try_from(chunk)?;
-                self.shard.counters().bytes_received.add(payload.values.len() as u64);
-                start.add(&payload).map_err(invalid)?;
+                let InitChunk { index, values } = chunk.try_into()?;
+                self.shard.counters().bytes_received.add(values.len() as u64);
+                initial.add(index, &values).map_err(invalid)?;
             }
             message = next(&mut messages).await?;
         }
-        let held = start.finish().map_err(invalid)?;
-        self.shard.install(held);
-        tracing::info!("shard {} holds {}", header.shard, describe(&spec, header.shard));
+        self.shard.install(initial.finish().map_err(invalid)?);
+        tracing::info!("shard {shard} holds {description}");
         Ok(Response::new(v1::InitReply { created: true }))
     }
 
@@ -61,14 +61,14 @@ impl DataPlane for Service {
         request: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeReply>, Status> {
         self.check_job(&request.into_inner().job)?;
-        let held = self.shard.held();
-        let weight_bytes = held.map_or(0, |held| held.weight_bytes());
+        let model = self.shard.model();
+        let weight_bytes = model.map_or(0, |model| model.weight_bytes());
         Ok(Response::new(v1::DescribeReply {
             shard: self.shard.index(),
             epoch: self.shard.epoch(),
-            model: held.map(|held| (&held.spec).into()),
-            counters: Some(self.shard.counters().to_wire(weight_bytes)),
-            version_sum: held.map_or(0, |held| held.version_sum()),
+            model: model.map(|model| (&model.spec).into()),
+            counters: Some(shard_counters(self.shard.counters(), weight_bytes)),
+            version_sum: model.map_or(0, |model| model.version_sum()),
             has_master: self.shard.is_managed(),
         }))
     }
@@ -114,9 +114,8 @@ impl DataPlane for Service {
         let request = request.into_inner();
         self.check_job(&request.job)?;
         self.check_shard(request.shard)?;
-        let (worker, incarnation) = (request.worker, request.incarnation);
-        check_worker("AliveRequest", worker)?;
-        if request.leaving {
+        let Alive { worker, incarnation, leaving } = request.try_into()?;
+        if leaving {
             self.shard.leave(worker, incarnation);
         } else {
             self.shard.heard(0, worker, incarnation, self.clock.now());
@@ -128,13 +127,13 @@ impl DataPlane for Service {
 impl Service {
     /// Waits until the gate is open for this worker's step; the clock that it may then use.
     pub(super) async fn wait_for_gate(&self, epoch: u64, puller: Puller) -> Result<Clock, Status> {
-        let mut changes = self.shard.gate_changes();
+        let mut changes = self.gate_changes.subscribe();
         self.shard.heard(epoch, puller.worker, puller.incarnation, self.clock.now());
         loop {
             changes.borrow_and_update();
             let now = self.clock.now();
-            let verdict = self.shard.check_gate(epoch, &puller, now);
-            match verdict.map_err(|error| status::fenced(&error, self.shard.epoch()))? {
+            let decision = self.shard.check_gate(epoch, &puller, now);
+            match decision.map_err(|error| status::fenced(&error, self.shard.epoch()))? {
                 Verdict::Open { clock } => return Ok(clock),
                 Verdict::Wait { until } => {
                     // A long time stands for never: a change wakes it.
@@ -145,7 +144,6 @@ impl Service {
         }
     }
 
-    #[allow(clippy::result_large_err)]
     fn already_initialised(
         &self,
         spec: &ModelSpec,

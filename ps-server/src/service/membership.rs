@@ -1,9 +1,7 @@
 //! The master's calls: who is in the job, and checkpoints.
 
 use super::{Service, status};
-use ps_core::gate::Member;
-use ps_core::limits::WORKERS_MAX;
-use ps_proto::convert::Error;
+use ps_proto::convert::membership::MembershipUpdate;
 use ps_proto::v1;
 use ps_proto::v1::shard_control_server::ShardControl;
 use tonic::{Request, Response, Status};
@@ -17,13 +15,7 @@ impl ShardControl for Service {
         let request = request.into_inner();
         self.check_job(&request.job)?;
         self.check_shard(request.shard)?;
-        if request.workers.len() > WORKERS_MAX as usize {
-            let expected = format!("at most {WORKERS_MAX}");
-            let found = request.workers.len();
-            return Err(Error::invalid("MembershipRequest", "workers", found, expected).into());
-        }
-        let members: Vec<Member> = request.workers.iter().map(member).collect();
-        let (epoch, revision) = (request.epoch, request.revision);
+        let MembershipUpdate { epoch, revision, members } = request.try_into()?;
         self.shard
             .set_members(epoch, revision, &members, self.clock.now())
             .map_err(|error| status::fenced(&error, self.shard.epoch()))?;
@@ -47,14 +39,5 @@ impl ShardControl for Service {
         let (service, request) = (self.clone(), request.into_inner());
         let restored = async move { service.restore_checkpoint(request).await };
         Ok(Response::new(self.at_home(restored).await?))
-    }
-}
-
-fn member(member: &v1::Member) -> Member {
-    Member {
-        worker: member.worker,
-        incarnation: member.incarnation,
-        active: member.active,
-        start_clock: member.start_clock,
     }
 }

@@ -3,24 +3,26 @@
 mod buffers;
 mod bulk;
 mod checkpoint;
+mod checkpoint_files;
 mod data;
-mod many;
 mod membership;
+mod push_many;
 mod pushes;
 mod status;
 mod weights;
 
 pub(crate) use bulk::DataPlaneCalls;
 
-use crate::config::Bounds;
-use crate::shard::Shard;
+use crate::config::Config;
 use buffers::Buffers;
+use ps_core::shard::Shard;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_runtime::Clock;
 use ps_runtime::files::Files;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tonic::Status;
 
 /// Answers the calls to one shard.
@@ -28,6 +30,8 @@ use tonic::Status;
 pub(crate) struct Service {
     job: Arc<str>,
     shard: Arc<Shard>,
+    /// Told of every change that may open the shard's gate.
+    gate_changes: watch::Sender<()>,
     clock: Clock,
     /// What chunks of pushes are received into.
     buffers: Buffers,
@@ -37,29 +41,31 @@ pub(crate) struct Service {
     unread_max: Duration,
     /// Held while a worker sends the start weights, or a checkpoint is restored.
     initialising: Arc<tokio::sync::Mutex<()>>,
-    checkpoints: Option<Arc<checkpoint::Checkpoints>>,
+    checkpoints: Option<Arc<checkpoint_files::CheckpointFiles>>,
     /// Where calls run that wait for a disk: whoever serves the connection must not.
     home: Option<Handle>,
 }
 
 impl Service {
     pub(crate) fn new(
-        job: &str,
+        config: &Config,
         shard: Arc<Shard>,
+        gate_changes: watch::Sender<()>,
         clock: Clock,
         checkpoints: Option<Files>,
         home: Option<Handle>,
-        bounds: Bounds,
     ) -> Self {
+        let bounds = &config.bounds;
         Self {
-            job: job.into(),
+            job: config.job.as_str().into(),
             shard,
+            gate_changes,
             clock,
             buffers: Buffers::new(bounds.buffer_bytes / 2),
             sent: Buffers::new(bounds.buffer_bytes / 2),
             unread_max: bounds.unread,
             initialising: Arc::default(),
-            checkpoints: checkpoints.map(checkpoint::Checkpoints::new).map(Arc::new),
+            checkpoints: checkpoints.map(checkpoint_files::CheckpointFiles::new).map(Arc::new),
             home,
         }
     }
@@ -74,7 +80,6 @@ impl Service {
         ended.map_err(|error| Status::internal(format!("the call broke off: {error}")))?
     }
 
-    #[allow(clippy::result_large_err)] // tonic's own error type
     fn check_job(&self, job: &str) -> Result<(), Status> {
         if job == &*self.job {
             return Ok(());
@@ -87,7 +92,6 @@ impl Service {
         Err(refusal::status(Reason::OtherJob, 0, 0, message))
     }
 
-    #[allow(clippy::result_large_err)]
     fn check_shard(&self, shard: u32) -> Result<(), Status> {
         let own = self.shard.index();
         if shard == own {

@@ -1,13 +1,11 @@
 //! Pushes as they arrive, chunk by chunk.
 
 use super::{Service, status};
-use crate::shard::{Error as PushError, Push};
 use http::Request;
 use ps_core::limits::{MESSAGE_BYTES_MAX, PUSH_CHUNK_WAIT_MS_MAX};
-use ps_core::window::Acknowledgement;
+use ps_core::shard::{EncodedChunk, Error, Push, PushHeader};
 use ps_proto::bulk::{BulkReader, Item, MessageReader};
-use ps_proto::convert::Error;
-use ps_proto::convert::data::PushStart;
+use ps_proto::convert::data::push_reply;
 use ps_proto::v1;
 use std::time::Duration;
 use tonic::Status;
@@ -20,43 +18,34 @@ pub(super) type Pushes = BulkReader<v1::PushMessage>;
 ///
 /// # Errors
 /// They are compressed.
-#[allow(clippy::result_large_err)]
 pub(super) fn pushes(request: Request<Body>) -> Result<Pushes, Status> {
     Ok(BulkReader::new(MessageReader::of_request(request, MESSAGE_BYTES_MAX)?))
 }
 
 impl Service {
     /// Takes the whole push of a call that has one.
-    pub(super) async fn take_push(
-        &self,
-        mut messages: Pushes,
-    ) -> Result<(Acknowledgement, bool), Status> {
-        let start = self.push_start(&mut messages).await?;
-        let mut push = self.begin(start)?;
+    pub(super) async fn take_push(&self, mut messages: Pushes) -> Result<v1::PushReply, Status> {
+        let header = self.push_header(&mut messages).await?;
+        let mut push = self.begin(header)?;
         while self.take_chunk(&mut messages, &mut push).await?.is_some() {}
-        push.finish().map_err(|error| self.refused(&error))
+        self.finish(push)
     }
 
     /// The header that a call that pushes begins with.
-    pub(super) async fn push_start(&self, messages: &mut Pushes) -> Result<PushStart, Status> {
-        let Some(Item::Header(header)) = in_time(messages.next()).await? else {
-            return Err(Error::Missing { message: "PushMessage", field: "header" }.into());
-        };
-        self.check_push(header)
+    pub(super) async fn push_header(&self, messages: &mut Pushes) -> Result<PushHeader, Status> {
+        self.check_push(in_time(messages.header()).await?)
     }
 
     /// What a push's header says, if it is meant for this server.
-    #[allow(clippy::result_large_err)]
-    pub(super) fn check_push(&self, header: v1::PushHeader) -> Result<PushStart, Status> {
+    pub(super) fn check_push(&self, header: v1::PushHeader) -> Result<PushHeader, Status> {
         self.check_job(&header.job)?;
         self.check_shard(header.shard)?;
-        Ok(PushStart::try_from(header)?)
+        Ok(PushHeader::try_from(header)?)
     }
 
     /// Opens a push.
-    #[allow(clippy::result_large_err)]
-    pub(super) fn begin(&self, start: PushStart) -> Result<Push<'_>, Status> {
-        self.shard.begin(start, self.clock.now()).map_err(|error| self.refused(&error))
+    pub(super) fn begin(&self, header: PushHeader) -> Result<Push<'_>, Status> {
+        self.shard.begin(header, self.clock.now()).map_err(|error| self.refused(&error))
     }
 
     /// Applies the next chunk, unless the push is complete: its index, `None` at the end.
@@ -85,11 +74,29 @@ impl Service {
         let mut room = self.buffers.room();
         let chunk = in_time(messages.chunk(&mut room)).await?;
         self.shard.counters().bytes_received.add(chunk.bytes() as u64);
-        push.take(&chunk, room.bytes()).map_err(|error| self.refused(&error))?;
+        let encoded = EncodedChunk {
+            index: chunk.index,
+            pulled_version: chunk.version,
+            spans: &chunk.spans,
+            values: chunk.values.bytes(room.bytes()),
+            positions: chunk.positions.bytes(room.bytes()),
+        };
+        push.take(&encoded).map_err(|error| self.refused(&error))?;
         Ok(chunk.index)
     }
 
-    pub(super) fn refused(&self, error: &PushError) -> Status {
+    /// Ends a push: what its worker is told.
+    pub(super) fn finish(&self, push: Push<'_>) -> Result<v1::PushReply, Status> {
+        let (id, chunks) = (push.header().id, push.header().chunks_total);
+        let (acknowledgement, duplicate) = push.finish().map_err(|error| self.refused(&error))?;
+        if let Some((index, reason)) = acknowledgement.refused.first().filter(|_| !duplicate) {
+            let refused = acknowledgement.refused.len();
+            tracing::warn!("{id}: {refused} of {chunks} chunks refused; chunk {index}: {reason:?}");
+        }
+        Ok(push_reply(&acknowledgement, duplicate))
+    }
+
+    fn refused(&self, error: &Error) -> Status {
         status::push(error, self.shard.epoch())
     }
 }

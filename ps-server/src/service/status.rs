@@ -1,6 +1,6 @@
 //! What the shard says, as gRPC statuses that callers can act on.
 
-use crate::shard::{Error, OtherModel};
+use ps_core::shard::{Error, OtherModel};
 use ps_core::{fence, window};
 use ps_proto::convert::refusal::{self, Reason};
 use tonic::Status;

@@ -5,9 +5,9 @@
 
 use super::Service;
 use super::buffers::Buffer;
-use crate::shard::Held;
 use http::{Extensions, Response};
 use ps_core::limits::PULL_CHUNKS_AHEAD_MAX;
+use ps_core::shard::ModelShard;
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, Pieces};
 use ps_proto::convert::refusal::{self, Reason};
@@ -34,7 +34,7 @@ pub(super) struct Weights {
 }
 
 /// Why sending ended early: nobody is there to be told.
-pub(super) struct Gone;
+pub(super) struct Disconnected;
 
 impl Weights {
     /// An answer that `produce` sends, while the caller may still be sending itself.
@@ -55,13 +55,16 @@ impl Weights {
     }
 
     /// Sends what is no part of a pull.
-    pub(super) async fn send(&self, message: Result<Vec<Bytes>, Status>) -> Result<(), Gone> {
+    pub(super) async fn send(
+        &self,
+        message: Result<Vec<Bytes>, Status>,
+    ) -> Result<(), Disconnected> {
         self.slot().await?.send(message);
         Ok(())
     }
 
     /// Sends what comes before the weights.
-    pub(super) async fn header(&self, header: v1::PullHeader) -> Result<(), Gone> {
+    pub(super) async fn header(&self, header: v1::PullHeader) -> Result<(), Disconnected> {
         let message = v1::PullMessage { header: Some(header), chunks: Vec::new() };
         self.send(Ok((self.wrap)(message))).await
     }
@@ -70,42 +73,52 @@ impl Weights {
     pub(super) async fn chunk(
         &self,
         service: &Service,
-        held: &Held,
+        model: &ModelShard,
         index: usize,
-    ) -> Result<(), Gone> {
+    ) -> Result<(), Disconnected> {
         let slot = self.slot().await?;
-        let room = self.in_time(service.sent.take()).await?;
-        slot.send(Ok(self.message(service, held, index, room)));
+        let buffer = self.in_time(service.sent.take()).await?;
+        slot.send(Ok(self.message(service, model, index, buffer)));
         Ok(())
     }
 
     /// Sends a chunk now, unless the caller is behind with reading or there is no room.
-    pub(super) fn chunk_now(&self, service: &Service, held: &Held, index: usize) -> bool {
-        let (Ok(slot), Some(room)) = (self.sender.try_reserve(), service.sent.take_now()) else {
+    pub(super) fn chunk_now(&self, service: &Service, model: &ModelShard, index: usize) -> bool {
+        let (Ok(slot), Some(buffer)) = (self.sender.try_reserve(), service.sent.take_now()) else {
             return false;
         };
-        slot.send(Ok(self.message(service, held, index, room)));
+        slot.send(Ok(self.message(service, model, index, buffer)));
         true
     }
 
-    fn message(&self, service: &Service, held: &Held, index: usize, room: Buffer) -> Vec<Bytes> {
-        let values = held.read(index, |chunk| room.filled(chunk.weights(), self.encoding));
-        service.shard.counters().bytes_sent.add(values.values.len() as u64);
-        (self.wrap)(v1::PullMessage { header: None, chunks: vec![values] })
+    fn message(
+        &self,
+        service: &Service,
+        model: &ModelShard,
+        index: usize,
+        buffer: Buffer,
+    ) -> Vec<Bytes> {
+        let chunk = model.chunks()[index].lock();
+        let version = chunk.version();
+        let values = buffer.filled(chunk.weights(), self.encoding);
+        drop(chunk);
+        service.shard.counters().bytes_sent.add(values.len() as u64);
+        let chunks = vec![v1::ChunkValues { index: index as u32, version, values }];
+        (self.wrap)(v1::PullMessage { header: None, chunks })
     }
 
-    async fn slot(&self) -> Result<Permit<'_, Result<Vec<Bytes>, Status>>, Gone> {
-        self.in_time(self.sender.reserve()).await?.map_err(|_| Gone)
+    async fn slot(&self) -> Result<Permit<'_, Result<Vec<Bytes>, Status>>, Disconnected> {
+        self.in_time(self.sender.reserve()).await?.map_err(|_| Disconnected)
     }
 
-    async fn in_time<T>(&self, step: impl Future<Output = T>) -> Result<T, Gone> {
+    async fn in_time<T>(&self, step: impl Future<Output = T>) -> Result<T, Disconnected> {
         match tokio::time::timeout(self.unread_max, step).await {
             Ok(done) => Ok(done),
             Err(_) => {
                 let longest = self.unread_max;
                 tracing::warn!("a caller has read nothing for {longest:?}: its connection is cut");
                 self.hangup.iter().for_each(Hangup::hang_up);
-                Err(Gone)
+                Err(Disconnected)
             }
         }
     }
@@ -124,9 +137,8 @@ pub(super) fn wrapped(message: v1::PullMessage) -> Vec<Bytes> {
 
 impl Service {
     /// The model part that weights are sent from.
-    #[allow(clippy::result_large_err)]
-    pub(super) fn held(&self) -> Result<Arc<Held>, Status> {
-        self.shard.held().cloned().ok_or_else(|| {
+    pub(super) fn model(&self) -> Result<Arc<ModelShard>, Status> {
+        self.shard.model().cloned().ok_or_else(|| {
             let epoch = self.shard.epoch();
             let message = format!("shard {} holds no model yet", self.shard.index());
             refusal::status(Reason::NotInitialised, epoch, 0, message)

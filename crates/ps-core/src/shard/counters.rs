@@ -1,6 +1,5 @@
 //! What a shard counts, for the report.
 
-use ps_proto::v1::ShardCounters;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One count that many calls add to. Relaxed: counts order nothing.
@@ -31,21 +30,4 @@ pub struct Counters {
     pub calls_fenced: Count,
     pub bytes_received: Count,
     pub bytes_sent: Count,
-}
-
-impl Counters {
-    /// The counts as the wire carries them.
-    pub fn to_wire(&self, weight_bytes: u64) -> ShardCounters {
-        ShardCounters {
-            pushes_applied: self.pushes_applied.get(),
-            pushes_duplicate: self.pushes_duplicate.get(),
-            chunks_applied: self.chunks_applied.get(),
-            chunks_refused: self.chunks_refused.get(),
-            pushes_torn: self.pushes_torn.get(),
-            calls_fenced: self.calls_fenced.get(),
-            bytes_received: self.bytes_received.get(),
-            bytes_sent: self.bytes_sent.get(),
-            weight_bytes,
-        }
-    }
 }

@@ -6,14 +6,12 @@ use futures_util::stream;
 use http::{Request, Response};
 use ps_core::limits::PUSHES_PER_ANSWER_MAX;
 use ps_proto::bulk::{self, Item, Pieces};
-use ps_proto::convert::Error;
-use ps_proto::convert::data::push_reply;
 use ps_proto::v1;
 use tonic::Status;
 use tonic::body::Body;
 
 /// One call: its pushes, one after another, and what the caller was not told yet.
-struct Many {
+struct PushManyCall {
     service: Service,
     messages: Pushes,
     /// Of the next push, when the one before it ended with it.
@@ -26,12 +24,11 @@ struct Many {
 
 impl Service {
     /// Answers `PushMany`.
-    #[allow(clippy::result_large_err)]
     pub(super) fn answer_push_many(
         &self,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let many = Many {
+        let call = PushManyCall {
             service: self.clone(),
             messages: super::pushes::pushes(request)?,
             header: None,
@@ -39,13 +36,13 @@ impl Service {
             untold: 0,
             end: None,
         };
-        Ok(bulk::response(Box::pin(stream::try_unfold(many, |mut many| async move {
-            Ok(many.next_reply().await?.map(|reply| (reply.pieces(), many)))
+        Ok(bulk::response(Box::pin(stream::try_unfold(call, |mut call| async move {
+            Ok(call.next_reply().await?.map(|reply| (reply.pieces(), call)))
         }))))
     }
 }
 
-impl Many {
+impl PushManyCall {
     /// Applies pushes while there are some to read, then says how many; `None` at the end.
     async fn next_reply(&mut self) -> Result<Option<v1::PushManyReply>, Status> {
         loop {
@@ -73,9 +70,9 @@ impl Many {
     /// Takes the next push, whole; false at the end of the call.
     async fn take_one(&mut self) -> Result<bool, Status> {
         let Some(header) = self.next_header().await? else { return Ok(false) };
-        let start = self.service.check_push(header)?;
-        let seq = start.id.seq;
-        let mut push = self.service.begin(start)?;
+        let header = self.service.check_push(header)?;
+        let seq = header.id.seq;
+        let mut push = self.service.begin(header)?;
         while !push.is_complete() {
             match in_time(self.messages.next()).await? {
                 Some(Item::Chunk) => {
@@ -89,8 +86,7 @@ impl Many {
                 None => break,
             }
         }
-        let finished = push.finish().map_err(|error| self.service.refused(&error))?;
-        let reply = push_reply(&finished.0, finished.1);
+        let reply = self.service.finish(push)?;
         self.reply.applied += 1;
         if reply != v1::PushReply::default() {
             self.reply.particular.push(v1::PushAnswer { seq, reply: Some(reply) });
@@ -107,7 +103,7 @@ impl Many {
             match self.messages.next().await? {
                 Some(Item::Header(header)) => return Ok(Some(header)),
                 Some(Item::Chunk) if self.reply.applied == 0 => {
-                    return Err(Error::Missing { message: "PushMessage", field: "header" }.into());
+                    return Err(bulk::missing_header::<v1::PushMessage>());
                 }
                 // A chunk of a push that was complete without it: sent again, or sent twice.
                 Some(Item::Chunk | Item::End | Item::Acknowledged(_)) => (),

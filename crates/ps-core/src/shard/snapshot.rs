@@ -1,28 +1,27 @@
 //! A shard's copy for a checkpoint, and a shard that goes on from one.
 
-use super::{Held, Origin, Session, Shard};
+use super::{ModelShard, Origin, Session, Shard};
+use crate::checkpoint::{Restored, ShardSnapshot};
+use crate::fence;
+use crate::ids::{Epoch, ShardId};
+use crate::model_spec::ModelSpec;
 use parking_lot::Mutex;
-use ps_core::checkpoint::{Restored, ShardSnapshot};
-use ps_core::fence;
-use ps_core::ids::{Epoch, ShardId};
-use ps_core::model_spec::ModelSpec;
 use std::sync::Arc;
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum SnapshotError {
-    /// The caller's epoch is over.
     #[error(transparent)]
     Fenced(#[from] fence::Error),
-    /// There is nothing to copy.
     #[error("shard {0} holds no model yet: there is nothing to save")]
     Empty(ShardId),
 }
 
 /// Why a restored part is not put in place.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum InstallError {
-    /// The caller's epoch is over.
     #[error(transparent)]
     Fenced(#[from] fence::Error),
     /// Another model, or another start of it, is there already.
@@ -39,18 +38,18 @@ impl Shard {
     pub fn snapshot(&self, epoch: Epoch) -> Result<ShardSnapshot, SnapshotError> {
         let mut fence = self.fence.write();
         fence.enter(epoch)?;
-        let held = self.held().ok_or(SnapshotError::Empty(self.index))?;
+        let model = self.model().ok_or(SnapshotError::Empty(self.index))?;
         let session = |entry: dashmap::mapref::multiple::RefMulti<'_, _, Arc<Mutex<Session>>>| {
             let session = entry.value().lock();
             (*entry.key(), (session.incarnation, session.window.to_parts()))
         };
         Ok(ShardSnapshot {
             shard: self.index,
-            shards: held.spec.shards,
-            start: held.spec.partition().range(self.index).start,
-            slots: held.spec.optimizer.slots(),
+            shards: model.spec.shards,
+            start: model.spec.partition().range(self.index).start,
+            slots: model.spec.optimizer.slots(),
             epoch,
-            chunks: held.chunks().iter().map(|chunk| chunk.lock().to_parts()).collect(),
+            chunks: model.chunks().iter().map(|chunk| chunk.lock().to_parts()).collect(),
             sessions: self.sessions.iter().map(session).collect(),
         })
     }
@@ -60,9 +59,9 @@ impl Shard {
     /// # Errors
     /// Something else is there.
     pub fn is_restored(&self, number: u64, spec: &ModelSpec) -> Result<bool, InstallError> {
-        match self.held() {
+        match self.model() {
             None => Ok(false),
-            Some(held) if held.origin == Origin::Checkpoint(number) && held.spec == *spec => {
+            Some(model) if model.origin == Origin::Checkpoint(number) && model.spec == *spec => {
                 Ok(true)
             }
             Some(_) => Err(InstallError::Held(self.index)),
@@ -93,7 +92,7 @@ impl Shard {
         }
         let origin = Origin::Checkpoint(number);
         // While the fence is held: nobody must push before what was pushed is known again.
-        self.install(Held::new(self.index, spec, origin, restored.chunks));
+        self.install(ModelShard::new(self.index, spec, origin, restored.chunks));
         Ok(())
     }
 }

@@ -1,0 +1,143 @@
+//! Who may push to a shard and pull from it, and who waits.
+
+use super::{Puller, Session, Shard};
+use crate::fence::{self, Fence};
+use crate::gate::{Member, Verdict};
+use crate::ids::{Epoch, Incarnation, WorkerId};
+use crate::window::Window;
+use std::time::Duration;
+
+impl Shard {
+    /// The epoch it is in.
+    pub fn epoch(&self) -> Epoch {
+        self.fence.read().epoch()
+    }
+
+    /// Whether a master says who may work with this shard.
+    pub fn is_managed(&self) -> bool {
+        self.fence.read().is_managed()
+    }
+
+    /// Takes the master's word that this is its epoch.
+    ///
+    /// # Errors
+    /// The epoch is over.
+    pub fn enter(&self, epoch: Epoch) -> Result<(), fence::Error> {
+        self.fence.write().enter(epoch)
+    }
+
+    /// Whether a caller of this epoch may create the model.
+    ///
+    /// # Errors
+    /// Its epoch is over, or the master has not told the shard of it yet.
+    pub fn check_epoch(&self, epoch: Epoch) -> Result<(), fence::Error> {
+        self.fence.read().check_epoch(epoch)
+    }
+
+    /// Takes the master's word about epoch, incarnations and who is active.
+    ///
+    /// # Errors
+    /// The epoch is over.
+    pub fn set_members(
+        &self,
+        epoch: Epoch,
+        revision: u64,
+        members: &[Member],
+        now: Duration,
+    ) -> Result<(), fence::Error> {
+        let mut newest = self.revision.lock();
+        let mut fence = self.fence.write();
+        fence.enter(epoch)?;
+        if (epoch, revision) <= *newest {
+            return Ok(());
+        }
+        *newest = (epoch, revision);
+        for member in members {
+            if fence.raise(member.worker, member.incarnation) {
+                self.forget(&mut fence, member.worker, member.incarnation);
+            }
+        }
+        self.gate.lock().set_members(members, now);
+        drop(fence);
+        (self.notify_gate)();
+        Ok(())
+    }
+
+    /// Without a master: a worker's sign of life. It also admits a newer incarnation.
+    pub fn heard(&self, epoch: Epoch, worker: WorkerId, incarnation: Incarnation, now: Duration) {
+        let would_admit = self.fence.read().would_admit(epoch, worker, incarnation);
+        if would_admit {
+            let mut fence = self.fence.write();
+            fence.admit(epoch, worker, incarnation);
+            self.forget(&mut fence, worker, incarnation);
+        }
+        let fence = self.fence.read();
+        let is_current = fence.check(fence.epoch(), worker, incarnation).is_ok();
+        let mut changed = would_admit;
+        if !fence.is_managed() && is_current {
+            changed |= self.gate.lock().heard(worker, incarnation, now);
+        }
+        drop(fence);
+        // Whoever waits at the gate must hear that it is active again, or was superseded.
+        if changed {
+            (self.notify_gate)();
+        }
+    }
+
+    /// Without a master: a worker says goodbye. With one, the master says who is active.
+    pub fn leave(&self, worker: WorkerId, incarnation: Incarnation) {
+        if self.is_managed() {
+            return;
+        }
+        self.gate.lock().leave(worker, incarnation);
+        (self.notify_gate)();
+    }
+
+    /// Whether any worker is active.
+    pub fn has_active_workers(&self, now: Duration) -> bool {
+        self.gate.lock().has_active(now)
+    }
+
+    /// May this worker pull now?
+    ///
+    /// # Errors
+    /// It is fenced. A worker that the master has not vouched for yet waits.
+    pub fn check_gate(
+        &self,
+        epoch: Epoch,
+        puller: &Puller,
+        now: Duration,
+    ) -> Result<Verdict, fence::Error> {
+        let &Puller { worker, incarnation, clock, finished_clock, ahead } = puller;
+        match self.fence.read().check(epoch, worker, incarnation) {
+            Ok(()) => (),
+            Err(fence::Error::NotYetKnown { .. }) => return Ok(Verdict::Wait { until: None }),
+            Err(stale) => {
+                self.counters.calls_fenced.add(1);
+                return Err(stale);
+            }
+        }
+        let mut gate = self.gate.lock();
+        let moved = gate.advance(worker, incarnation, finished_clock);
+        let decision = gate.check(worker, incarnation, clock, u64::from(ahead), now);
+        drop(gate);
+        if moved {
+            (self.notify_gate)();
+        }
+        Ok(decision)
+    }
+
+    /// Drops what is remembered of a superseded incarnation; its unfinished pushes are torn. Only
+    /// whoever has the fence for writing may: else the new incarnation could push in between, and
+    /// what it replaces would not be counted.
+    fn forget(&self, _: &mut Fence, worker: WorkerId, incarnation: Incarnation) {
+        let Some(session) = self.sessions.get(&worker).map(|entry| entry.value().clone()) else {
+            return;
+        };
+        let mut session = session.lock();
+        if session.incarnation < incarnation {
+            self.counters.pushes_torn.add(session.window.unfinished());
+            *session = Session { incarnation, window: Window::default() };
+        }
+    }
+}

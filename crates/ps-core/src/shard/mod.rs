@@ -1,0 +1,142 @@
+//! The state of one shard and the locks around it. Synchronous: no await can come between a check
+//! and the change that it allows.
+//!
+//! Lock order: fence (read), then one chunk, then one session or the gate. The fence is write-locked
+//! only to raise it; when that returns, no older caller is still inside.
+//!
+//! - `push`: a push, applied exactly once; `header` and `error`: what it says and why it is refused.
+//! - `membership`: who may push and pull, and who waits.
+//! - `initial`, `snapshot`: where the shard's part of the model comes from, and a copy of it.
+
+mod counters;
+mod error;
+mod header;
+mod initial;
+mod membership;
+mod model;
+mod push;
+mod scratch;
+mod snapshot;
+
+pub use counters::{Count, Counters};
+pub use error::Error;
+pub use header::{EncodedChunk, Puller, PushHeader};
+pub use initial::{Error as InitError, InitialWeights};
+pub use model::{ModelShard, Origin};
+pub use push::Push;
+pub use snapshot::{InstallError, SnapshotError};
+
+use crate::fence::Fence;
+use crate::gate::Gate;
+use crate::ids::{Epoch, Incarnation, ShardId, WorkerId};
+use crate::model_spec::ModelSpec;
+use crate::window::Window;
+use dashmap::DashMap;
+use parking_lot::{Mutex, RwLock};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// What the shard remembers of one worker.
+#[derive(Default)]
+struct Session {
+    incarnation: Incarnation,
+    window: Window,
+}
+
+/// Tells whoever waits at the gate that it may be open now.
+pub type GateNotifier = Box<dyn Fn() + Send + Sync>;
+
+/// One shard of one job.
+pub struct Shard {
+    index: ShardId,
+    dedup: bool,
+    fence: RwLock<Fence>,
+    /// The newest of the master's words: older ones are ignored.
+    revision: Mutex<(Epoch, u64)>,
+    model: OnceLock<Arc<ModelShard>>,
+    gate: Mutex<Gate>,
+    notify_gate: GateNotifier,
+    sessions: DashMap<WorkerId, Arc<Mutex<Session>>>,
+    counters: Counters,
+    /// What encoded chunks are decoded into.
+    scratch: scratch::ScratchPool,
+}
+
+/// Why a start is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("the model differs from what the servers hold: {0}")]
+pub struct OtherModel(pub String);
+
+impl Shard {
+    /// An empty shard. With a master, `lease` is `None`; without one, it is how long a silent
+    /// worker counts as active. `notify_gate` is called after every change that may open the gate,
+    /// perhaps with a lock held: it must not call back.
+    pub fn new(
+        index: ShardId,
+        lease: Option<Duration>,
+        dedup: bool,
+        notify_gate: GateNotifier,
+    ) -> Self {
+        Self {
+            index,
+            dedup,
+            fence: RwLock::new(Fence::new(lease.is_none())),
+            revision: Mutex::new((0, 0)),
+            model: OnceLock::new(),
+            gate: Mutex::new(lease.map_or_else(Gate::managed, Gate::unmanaged)),
+            notify_gate,
+            sessions: DashMap::new(),
+            counters: Counters::default(),
+            scratch: scratch::ScratchPool::default(),
+        }
+    }
+
+    /// Which shard this is.
+    pub fn index(&self) -> ShardId {
+        self.index
+    }
+
+    /// What it counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Its part of the model, once it is initialised.
+    pub fn model(&self) -> Option<&Arc<ModelShard>> {
+        self.model.get()
+    }
+
+    /// Compares a worker's idea of the model with what is held; `None`: nothing is held yet. A worker
+    /// that takes any start gives no digest of its own, and what was restored goes on whatever a
+    /// worker would start from.
+    pub fn compare(
+        &self,
+        spec: &ModelSpec,
+        start_digest: Option<u32>,
+    ) -> Option<Result<(), OtherModel>> {
+        let model = self.model.get()?;
+        if let Some(difference) = spec.difference(&model.spec) {
+            return Some(Err(OtherModel(difference)));
+        }
+        let differs = |digest| matches!(model.origin, Origin::Start(own) if own != digest);
+        if start_digest.is_some_and(differs) {
+            let message = "the start weights differ: do all workers use the same --seed?";
+            return Some(Err(OtherModel(message.to_owned())));
+        }
+        Some(Ok(()))
+    }
+
+    /// Puts a complete start in place; a later one changes nothing.
+    pub fn install(&self, model: ModelShard) {
+        let bound = model.spec.bound;
+        let mut gate = self.gate.lock();
+        if self.model.set(Arc::new(model)).is_ok() {
+            gate.set_bound(bound);
+        }
+        drop(gate);
+        (self.notify_gate)();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! The part of the model that a shard holds: its chunks, each behind its own lock.
+
+use crate::TensorKind;
+use crate::chunk::Chunk;
+use crate::ids::ShardId;
+use crate::model_spec::ModelSpec;
+use parking_lot::Mutex;
+use std::ops::Range;
+
+/// Where a shard's part of the model comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From a worker; the CRC-32 of the start weights, which others must have too.
+    Start(u32),
+    /// From the checkpoint of this number; whatever a worker would start from, it takes this.
+    Checkpoint(u64),
+}
+
+/// A shard's part of the model.
+pub struct ModelShard {
+    /// What everybody agreed on.
+    pub spec: ModelSpec,
+    /// Where it comes from.
+    pub origin: Origin,
+    chunks: Vec<Mutex<Chunk>>,
+    kinds: Vec<TensorKind>,
+    elements: Vec<usize>,
+}
+
+impl ModelShard {
+    /// A part with these chunks, which are those of the model's cut.
+    pub(super) fn new(shard: ShardId, spec: ModelSpec, origin: Origin, chunks: Vec<Chunk>) -> Self {
+        let partition = spec.partition();
+        let kind = |range: &Range<usize>| match partition.is_state(range.start) {
+            true => TensorKind::State,
+            false => TensorKind::Trainable,
+        };
+        let kinds = partition.chunks(shard).iter().map(kind).collect();
+        let elements = chunks.iter().map(|chunk| chunk.weights().len()).collect();
+        Self { spec, origin, chunks: chunks.into_iter().map(Mutex::new).collect(), kinds, elements }
+    }
+
+    /// What kind of tensors a chunk holds; none holds both.
+    pub fn kind(&self, index: usize) -> TensorKind {
+        self.kinds.get(index).copied().unwrap_or_default()
+    }
+
+    /// Elements of a chunk, which need no lock.
+    pub fn elements(&self, index: usize) -> usize {
+        self.elements.get(index).copied().unwrap_or(0)
+    }
+
+    /// Chunks of this shard.
+    pub fn chunks(&self) -> &[Mutex<Chunk>] {
+        &self.chunks
+    }
+
+    /// Bytes of weights.
+    pub fn weight_bytes(&self) -> u64 {
+        (self.elements.iter().sum::<usize>() * size_of::<f32>()) as u64
+    }
+
+    /// Sum of the chunks' versions.
+    pub fn version_sum(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.lock().version()).sum()
+    }
+}
