@@ -111,6 +111,11 @@ impl Session {
         &self.counters
     }
 
+    /// The time, of the clock that the session was given.
+    pub fn now(&self) -> Duration {
+        self.outside.clock.now()
+    }
+
     /// Creates the model on the servers, or checks that they hold the same.
     ///
     /// # Errors
