@@ -7,18 +7,22 @@
 //! simulation implements it with cheap deterministic arithmetic, so that it runs the same loop.
 
 use ps_core::Layout;
-use ps_core::coverage::Coverage;
-use ps_nn::{Begun, Handover};
-use std::sync::{Arc, Mutex, PoisonError};
+use ps_nn::Handover;
 
 /// What went wrong while computing, said in full by whoever computed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ComputeError(pub String);
 
+impl From<ps_data::Error> for ComputeError {
+    fn from(error: ps_data::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// What one step computes on.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Batch {
+pub enum SampleBatch {
     /// Training samples that the model has with it, by their numbers.
     Numbers(Vec<u64>),
     /// Samples that came from elsewhere.
@@ -30,7 +34,7 @@ pub enum Batch {
     },
 }
 
-impl Batch {
+impl SampleBatch {
     /// Number of samples.
     pub fn samples(&self) -> usize {
         match self {
@@ -38,19 +42,6 @@ impl Batch {
             Self::Values { labels, .. } => labels.len(),
         }
     }
-}
-
-/// The result of one step on one batch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Step {
-    /// Gradient of the batch's mean loss, flat, in layout order; zeros where `present` is false.
-    pub gradient: Vec<f32>,
-    /// Per tensor of the layout: whether this step has a gradient for it at all.
-    pub present: Vec<bool>,
-    /// Mean loss over the batch.
-    pub loss: f64,
-    /// Samples in the batch.
-    pub samples: u64,
 }
 
 /// How good a set of weights is on the test data.
@@ -62,63 +53,6 @@ pub struct Evaluation {
     pub accuracy: Option<f64>,
     /// Test samples seen.
     pub samples: u64,
-}
-
-/// Collects a step into one flat vector.
-#[derive(Clone)]
-struct Collected {
-    layout: Layout,
-    step: Arc<Mutex<(Step, Vec<Coverage>)>>,
-}
-
-impl Collected {
-    fn new(layout: Layout) -> Self {
-        let gradient = vec![0.0; layout.elements()];
-        let present = vec![false; layout.tensors().len()];
-        let step = Step { gradient, present, loss: f64::NAN, samples: 0 };
-        Self { layout, step: Arc::new(Mutex::new((step, Vec::new()))) }
-    }
-
-    fn step(&self) -> Step {
-        self.step.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
-    }
-}
-
-impl Handover for Collected {
-    fn begin(&mut self, begun: Begun) {
-        let mut held = self.step.lock().unwrap_or_else(PoisonError::into_inner);
-        let (step, coverage) = &mut *held;
-        (step.loss, step.samples) = (begun.loss, begun.samples);
-        *coverage = begun.coverage;
-    }
-
-    fn finished(&mut self, tensor: usize, values: Vec<f32>) {
-        let mut held = self.step.lock().unwrap_or_else(PoisonError::into_inner);
-        let (step, coverage) = &mut *held;
-        step.present[tensor] = true;
-        let place = &mut step.gradient[self.layout.range(tensor)];
-        let Coverage::Rows(rows) = &coverage[tensor] else {
-            place.copy_from_slice(&values);
-            return;
-        };
-        let width = values.len() / rows.len().max(1);
-        for (row, values) in rows.iter().zip(values.chunks_exact(width.max(1))) {
-            let begin = *row as usize * width;
-            place[begin..begin + width].copy_from_slice(values);
-        }
-    }
-}
-
-impl Step {
-    /// Hands over a step that is computed already.
-    pub fn hand_over(self, layout: &Layout, into: &mut dyn Handover) {
-        let coverage = |present: &bool| if *present { Coverage::Whole } else { Coverage::Absent };
-        let coverage = self.present.iter().map(coverage).collect();
-        into.begin(Begun { loss: self.loss, samples: self.samples, coverage });
-        for (tensor, _) in self.present.iter().enumerate().filter(|(_, present)| **present) {
-            into.finished(tensor, self.gradient[layout.range(tensor)].to_vec());
-        }
-    }
 }
 
 /// A model together with its data, as the training loop drives it.
@@ -149,21 +83,10 @@ pub trait Compute: Send + 'static {
     /// The computation failed; a loss that is not finite is a result, not an error.
     fn gradient(
         &mut self,
-        batch: Batch,
+        batch: SampleBatch,
         seed: u64,
         into: Box<dyn Handover>,
     ) -> Result<(), ComputeError>;
-
-    /// The whole step at once.
-    ///
-    /// # Errors
-    /// The computation failed.
-    fn step(&mut self, weights: &[f32], batch: &Batch, seed: u64) -> Result<Step, ComputeError> {
-        self.load(weights)?;
-        let collected = Collected::new(self.layout().clone());
-        self.gradient(batch.clone(), seed, Box::new(collected.clone()))?;
-        Ok(collected.step())
-    }
 
     /// Loss and accuracy on all test samples at these weights.
     ///

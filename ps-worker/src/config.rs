@@ -205,7 +205,7 @@ impl Args {
     fn check_shares(&self) -> Result<(), String> {
         let is_sharded = self.model.read.sharded;
         // A program that a worker runs: that worker's master knows.
-        let has_place = std::env::var_os(ps_client::place::INCARNATION).is_some();
+        let has_place = std::env::var_os(ps_client::environment::INCARNATION).is_some();
         if is_sharded && self.master.is_none() && !has_place {
             return Err(
                 "--sharded needs a --master, which knows what the others have; without one \

@@ -1,19 +1,19 @@
-//! A worker: client of the servers, models, data and the training loop.
+//! A worker: models and the training loop.
 //!
-//! - [`client`]: push and pull; knows no candle.
-//! - [`model`] and [`data`]: what is trained on what; know no network.
-//! - [`train`]: where the two meet, through [`compute`].
+//! - [`model`]: what is trained; knows no network.
+//! - [`train`]: where the model, its data (`ps-data`) and the servers (`ps-client`) meet, through
+//!   [`compute`].
 
 pub mod compute;
 pub mod config;
 pub mod device;
-mod made;
 pub mod model;
+mod model_source;
 pub mod optimizer;
-pub mod pipe;
 pub mod process;
 pub mod program;
-mod show;
+mod progress_reporter;
+pub mod streams;
 pub mod threads;
 pub mod train;
 

@@ -19,9 +19,9 @@ use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};
 use candle_nn::{Optimizer, VarMap};
 use ps_cli::TrainingArgs;
-use ps_client::place::{self, Place};
-use ps_client::{Client, ClientConfig, Gradient, PushReport, Weights, discover};
-use ps_client::{Counters, Pulse, stay_alive};
+use ps_client::environment;
+use ps_client::{CallOptions, Gradient, HeartbeatConfig, PushReport, Session, SessionConfig};
+use ps_client::{Counters, Weights, WorkerEnvironment};
 use ps_core::Layout;
 use ps_core::ids::{Epoch, Incarnation};
 use ps_core::schedule::{LearningRate, Schedule};
@@ -30,11 +30,10 @@ use ps_runtime::{Connector, Outside, SystemClock};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
 
 /// How often the servers hear of this worker; one that rests for longer holds the others no more.
-const PULSE: Pulse =
-    Pulse { interval: Duration::from_secs(2), step_timeout: Duration::from_secs(60) };
+const HEARTBEAT: HeartbeatConfig =
+    HeartbeatConfig { interval: Duration::from_secs(2), step_timeout: Duration::from_secs(60) };
 
 /// Where the weights are and how gradients are applied to them.
 #[derive(Clone)]
@@ -53,9 +52,9 @@ pub struct AsyncOptimizerConfig {
     pub settings: TrainingSettings,
     /// How long a server may be away.
     pub patience: Duration,
-    /// In which life of the worker, and in which epoch, where somebody else speaks to a master for
-    /// this process; `None` without a master.
-    pub life: Option<(Incarnation, Epoch)>,
+    /// The worker's incarnation and the epoch, where somebody else speaks to a master for this process;
+    /// `None` without a master.
+    pub identity: Option<(Incarnation, Epoch)>,
 }
 
 impl AsyncOptimizerConfig {
@@ -70,25 +69,25 @@ impl AsyncOptimizerConfig {
             settings: settings
                 .unwrap_or_else(|error| unreachable!("the defaults are valid: {error}")),
             patience: Duration::from_secs(30),
-            life: None,
+            identity: None,
         }
     }
 
-    /// The place that `ps-worker -- CMD` gave this process, and how the job trains; `None` when
+    /// What `ps-worker -- CMD` told this process of its part in the job, and how the job trains; `None` when
     /// nobody did.
     ///
     /// # Errors
     /// A part of it is missing, or has a value that it cannot have.
-    pub fn from_env(vars: VarMap) -> std::result::Result<Option<Self>, place::Error> {
-        let Some(place) = Place::from_env()? else {
+    pub fn from_env(vars: VarMap) -> std::result::Result<Option<Self>, environment::Error> {
+        let Some(told) = WorkerEnvironment::from_env()? else {
             return Ok(None);
         };
         Ok(Some(Self {
-            job: place.job,
-            worker: place.worker,
-            life: Some((place.incarnation, place.epoch)),
-            settings: TrainingArgs::settings_from_env().map_err(place::Error::Settings)?,
-            ..Self::new(vars, place.servers)
+            job: told.job,
+            worker: told.worker,
+            identity: Some((told.incarnation, told.epoch)),
+            settings: TrainingArgs::settings_from_env().map_err(environment::Error::Settings)?,
+            ..Self::new(vars, told.servers)
         }))
     }
 }
@@ -96,9 +95,7 @@ impl AsyncOptimizerConfig {
 /// Pushes gradients to the servers and takes their weights.
 pub struct AsyncOptimizer {
     runtime: Runtime,
-    client: Arc<Client>,
-    counters: Arc<Counters>,
-    alive: JoinHandle<()>,
+    session: Session,
     vars: FlatVars,
     layout: Arc<Layout>,
     trained: Vec<bool>,
@@ -124,18 +121,13 @@ impl Optimizer for AsyncOptimizer {
         let layout = Arc::new(flat.layout().clone());
         let start = flat.get().map_err(candle_core::Error::wrap)?;
         let connected = runtime.block_on(connect(&config, &layout, &start));
-        let (client, weights) = connected.map_err(candle_core::Error::wrap)?;
+        let (session, weights) = connected.map_err(candle_core::Error::wrap)?;
         flat.set(weights.values()).map_err(candle_core::Error::wrap)?;
-        let counters = Arc::new(Counters::default());
-        let clock = SystemClock::start();
-        let alive = runtime.spawn(stay_alive(client.clone(), counters.clone(), clock, PULSE));
         let learning_rate = config.settings.learning_rate.base;
         let last = PushReport::default();
         Ok(Self {
             runtime,
-            client,
-            counters,
-            alive,
+            session,
             vars: flat,
             layout,
             trained,
@@ -161,12 +153,8 @@ impl Optimizer for AsyncOptimizer {
             gradient = gradient.clip(norm_max);
         }
         let rate = self.learning_rate as f32;
-        let call = self.client.push_pull(&gradient, rate, &mut self.weights);
-        self.counters.set_exchanging(true);
-        let pushed = self.runtime.block_on(call);
-        self.counters.set_exchanging(false);
-        self.last = pushed.map_err(candle_core::Error::wrap)?;
-        self.counters.stepped(0, f64::NAN, self.weights.clock(), &self.last);
+        let call = self.session.push_pull(&gradient, 0, rate, &mut self.weights);
+        self.last = self.runtime.block_on(call).map_err(candle_core::Error::wrap)?;
         self.vars.set(self.weights.values()).map_err(candle_core::Error::wrap)
     }
 
@@ -202,7 +190,7 @@ impl AsyncOptimizer {
     /// A server is away for too long.
     pub fn pull(&mut self) -> Result<()> {
         let clock = self.weights.clock();
-        let read = self.runtime.block_on(self.client.read(&mut self.weights));
+        let read = self.runtime.block_on(self.session.read(&mut self.weights));
         read.map_err(candle_core::Error::wrap)?;
         self.weights.set_clock(clock);
         self.vars.set(self.weights.values()).map_err(candle_core::Error::wrap)
@@ -212,8 +200,7 @@ impl AsyncOptimizer {
 impl Drop for AsyncOptimizer {
     /// The others' gate must not wait for a worker that has ended.
     fn drop(&mut self) {
-        self.alive.abort();
-        self.runtime.block_on(self.client.alive(true));
+        self.runtime.block_on(self.session.leave());
     }
 }
 
@@ -251,29 +238,29 @@ async fn connect(
     config: &AsyncOptimizerConfig,
     layout: &Layout,
     start: &[f32],
-) -> std::result::Result<(Arc<Client>, Weights), ps_client::Error> {
+) -> std::result::Result<(Session, Weights), ps_client::Error> {
     let outside = Outside {
         connector: Connector::local_first(),
         clock: SystemClock::start(),
         seed: u64::from(std::process::id()),
         metrics: Arc::new(|_| ()),
     };
-    let (incarnation, epoch) = config.life.unwrap_or_else(|| (outside.clock.unix_ms(), 0));
-    let mut client = ClientConfig {
+    let session = SessionConfig {
         job: config.job.clone(),
         worker: config.worker,
-        incarnation,
-        epoch,
-        addresses: config.servers.clone(),
-        patience: config.patience,
-        attempt: config.patience.min(Duration::from_secs(10)),
-        wire: config.settings.wire,
+        identity: config.identity,
+        servers: config.servers.clone(),
+        calls: CallOptions {
+            attempt: config.patience.min(Duration::from_secs(10)),
+            patience: config.patience,
+            wire: config.settings.wire,
+        },
+        heartbeat: HEARTBEAT,
     };
-    client.addresses = discover(&client, &outside).await?;
-    let client = Client::new(client, &outside)?;
-    let spec = config.settings.model_spec(layout, client.shards());
-    client.init_or_join(&spec, start).await?;
+    let mut session = Session::discover(session, Arc::new(Counters::default()), outside).await?;
+    let spec = config.settings.model_spec(layout, session.client().shards());
+    session.init_or_join(&spec, start).await?;
     let mut weights = Weights::new(&spec);
-    client.pull(0, &mut weights).await?;
-    Ok((Arc::new(client), weights))
+    session.pull(0, 0, &mut weights).await?;
+    Ok((session, weights))
 }

@@ -5,7 +5,7 @@ use crate::train::{Program, ProgramRun};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ps_cli::TrainingArgs;
-use ps_client::place::Place;
+use ps_client::WorkerEnvironment;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -44,7 +44,7 @@ impl UserProgram {
                 command.env_remove(name);
             }
         }
-        command.envs(place(run).to_variables());
+        command.envs(environment(run).to_variables());
         // Under the names that our own options have: who starts `ps-worker` need not repeat them.
         command.envs(TrainingArgs::from(&run.settings).to_variables());
         command.envs(self.variables.iter().cloned());
@@ -57,8 +57,8 @@ impl UserProgram {
     }
 }
 
-fn place(run: &ProgramRun) -> Place {
-    Place {
+fn environment(run: &ProgramRun) -> WorkerEnvironment {
+    WorkerEnvironment {
         job: run.job.clone(),
         servers: run.shard_map.addresses.clone(),
         worker: run.rank,

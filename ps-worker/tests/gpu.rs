@@ -4,11 +4,14 @@
 #![cfg(feature = "cuda")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
 use std::path::Path;
 use std::sync::Arc;
 
+use common::{Step, compute_step};
 use ps_data::{Dataset, Features, Samples};
-use ps_worker::compute::{Batch, Compute, Step};
+use ps_worker::compute::{Compute, SampleBatch};
 use ps_worker::device::{Device, DeviceChoice};
 use ps_worker::model::{CandleCompute, ComputeOptions, Models};
 
@@ -53,8 +56,10 @@ fn steps(case: Case, device: Device) -> (CandleCompute, [Step; 2], f64) {
     let mut compute =
         CandleCompute::new(&Models::built_in(), options, data(shape, classes)).unwrap();
     let weights = compute.start_weights(3).unwrap();
-    let first = compute.step(&weights, &Batch::Numbers((0..32).collect()), 1).unwrap();
-    let second = compute.step(&weights, &Batch::Numbers((32..64).collect()), 2).unwrap();
+    let first =
+        compute_step(&mut compute, &weights, &SampleBatch::Numbers((0..32).collect()), 1).unwrap();
+    let second =
+        compute_step(&mut compute, &weights, &SampleBatch::Numbers((32..64).collect()), 2).unwrap();
     let loss = compute.evaluate(&weights).unwrap().loss;
     (compute, [first, second], loss)
 }
@@ -88,9 +93,9 @@ fn the_same_step_has_the_same_gradient_many_times() {
     let Some(gpu) = gpu() else { return };
     let (mut compute, _, _) = steps(CASES[0], gpu);
     let weights = compute.start_weights(3).unwrap();
-    let batch = Batch::Numbers((0..32).collect());
-    let expected = compute.step(&weights, &batch, 1).unwrap().gradient;
+    let batch = SampleBatch::Numbers((0..32).collect());
+    let expected = compute_step(&mut compute, &weights, &batch, 1).unwrap().gradient;
     for _ in 0..200 {
-        assert_eq!(compute.step(&weights, &batch, 1).unwrap().gradient, expected);
+        assert_eq!(compute_step(&mut compute, &weights, &batch, 1).unwrap().gradient, expected);
     }
 }

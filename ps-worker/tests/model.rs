@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{Module, ModuleT, VarBuilder, batch_norm, layer_norm, linear};
+use common::compute_step;
 use ps_core::permutation;
 use ps_data::{Dataset, Features, Samples, bundled_digits};
-use ps_worker::compute::{self, Compute};
+use ps_worker::compute::{Compute, SampleBatch};
 use ps_worker::model::{
     Batch, CandleCompute, ComputeOptions, DataShape, Model, ModelError, ModelOptions, Models,
 };
@@ -38,8 +41,8 @@ fn compute(model: &str, options: &[(&str, &str)]) -> CandleCompute {
     compute_with(&Models::built_in(), model, options, small_data()).unwrap()
 }
 
-fn numbers(samples: &[u64]) -> compute::Batch {
-    compute::Batch::Numbers(samples.to_vec())
+fn numbers(samples: &[u64]) -> SampleBatch {
+    SampleBatch::Numbers(samples.to_vec())
 }
 
 /// What is said when this model is built or takes its first step.
@@ -50,7 +53,7 @@ fn refusal<M: Model>() -> String {
         Err(error) => return error.to_string(),
     };
     let weights = compute.start_weights(1).unwrap();
-    compute.step(&weights, &numbers(&[0, 1]), 0).unwrap_err().to_string()
+    compute_step(&mut compute, &weights, &numbers(&[0, 1]), 0).unwrap_err().to_string()
 }
 
 #[test]
@@ -60,13 +63,13 @@ fn the_gradient_agrees_with_finite_differences() {
         let mut compute = compute(model, options);
         let mut weights = compute.start_weights(5).unwrap();
         let samples = [4, 0, 6, 3, 1];
-        let step = compute.step(&weights, &numbers(&samples), 0).unwrap();
+        let step = compute_step(&mut compute, &weights, &numbers(&samples), 0).unwrap();
         assert!(step.present.iter().all(|&present| present));
         for element in 0..weights.len() {
             let held = weights[element];
             let mut loss_at = |value: f32| {
                 weights[element] = value;
-                compute.step(&weights, &numbers(&samples), 0).unwrap().loss
+                compute_step(&mut compute, &weights, &numbers(&samples), 0).unwrap().loss
             };
             let width = 2e-3_f32;
             let numeric =
@@ -92,7 +95,7 @@ fn plain_sgd_learns_the_bundled_digits_the_same_way_each_time() {
             let order = permutation(1, pass, compute.train_samples() as u32);
             for batch in order.chunks(32) {
                 let batch: Vec<u64> = batch.iter().map(|&number| u64::from(number)).collect();
-                let step = compute.step(&weights, &numbers(&batch), 0).unwrap();
+                let step = compute_step(&mut compute, &weights, &numbers(&batch), 0).unwrap();
                 for (weight, gradient) in weights.iter_mut().zip(&step.gradient) {
                     *weight -= 0.1 * gradient;
                 }
@@ -113,7 +116,7 @@ fn start_weights_come_from_the_seed_alone() {
     assert_eq!(start.len(), 6 * 7 + 7 + 7 * 3 + 3);
     assert_eq!(compute("mlp", &[("hidden", "7")]).start_weights(9).unwrap(), start);
     assert_ne!(first.start_weights(10).unwrap(), start);
-    first.step(&vec![0.5; start.len()], &numbers(&[0]), 0).unwrap();
+    compute_step(&mut first, &vec![0.5; start.len()], &numbers(&[0]), 0).unwrap();
     assert_eq!(first.start_weights(9).unwrap(), start, "start weights are not the current ones");
 }
 
@@ -138,7 +141,8 @@ fn a_variable_without_gradient_is_an_error_that_names_it() {
     let models = Models::built_in().with::<CutOff>("own");
     let mut compute = compute_with(&models, "own", &[], small_data()).unwrap();
     let weights = compute.start_weights(1).unwrap();
-    let error = compute.step(&weights, &numbers(&[0, 1, 2]), 0).unwrap_err().to_string();
+    let error =
+        compute_step(&mut compute, &weights, &numbers(&[0, 1, 2]), 0).unwrap_err().to_string();
     assert!(error.contains("`b.bias`, `b.weight`") && !error.contains("`a."), "{error}");
     assert_eq!(compute.evaluate(&weights).unwrap().accuracy, None);
 }
@@ -147,7 +151,7 @@ fn a_variable_without_gradient_is_an_error_that_names_it() {
 fn a_loss_that_is_not_finite_is_a_result() {
     let mut compute = compute("linear", &[]);
     let weights = vec![f32::NAN; compute.layout().elements()];
-    assert!(compute.step(&weights, &numbers(&[0]), 0).unwrap().loss.is_nan());
+    assert!(compute_step(&mut compute, &weights, &numbers(&[0]), 0).unwrap().loss.is_nan());
     assert!(compute.evaluate(&weights).unwrap().loss.is_nan());
 }
 
@@ -156,7 +160,7 @@ fn bad_steps_are_refused() {
     let mut compute = compute("linear", &[]);
     let weights = compute.start_weights(1).unwrap();
     let mut error = |weights: &[f32], samples: &[u64]| {
-        compute.step(weights, &numbers(samples), 0).unwrap_err().to_string()
+        compute_step(&mut compute, weights, &numbers(samples), 0).unwrap_err().to_string()
     };
     assert!(error(&weights, &[]).contains("no samples"));
     assert!(error(&weights, &[8]).contains("sample 8 of 8"));
@@ -259,7 +263,7 @@ fn samples_from_elsewhere_train_a_model_that_has_none_of_its_own() {
     let (features, labels) = data.train.gather(&[4, 0, 2]).unwrap();
     let mut has_data = compute("mlp", &[("hidden", "5")]);
     let weights = has_data.start_weights(3).unwrap();
-    let expected = has_data.step(&weights, &numbers(&[4, 0, 2]), 0).unwrap();
+    let expected = compute_step(&mut has_data, &weights, &numbers(&[4, 0, 2]), 0).unwrap();
 
     let none = || Samples::new(Features::Floats(Vec::new()), Vec::new(), Vec::new()).unwrap();
     let nothing = Arc::new(Dataset { train: none(), test: none(), classes: 0 });
@@ -272,8 +276,8 @@ fn samples_from_elsewhere_train_a_model_that_has_none_of_its_own() {
     let models = Models::built_in();
     let mut empty = CandleCompute::for_shape(&models, options(), nothing, &shape).unwrap();
     assert_eq!(empty.start_weights(3).unwrap(), weights);
-    let values = compute::Batch::Values { features, labels };
-    assert_eq!(empty.step(&weights, &values, 0).unwrap(), expected);
+    let values = SampleBatch::Values { features, labels };
+    assert_eq!(compute_step(&mut empty, &weights, &values, 0).unwrap(), expected);
     assert!(empty.evaluate(&weights).unwrap().loss.is_nan());
 
     let other = DataShape { features: vec![99], classes: data.classes };

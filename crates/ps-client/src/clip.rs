@@ -5,7 +5,7 @@
 /// `None` where it is short enough.
 ///
 /// A gradient that is not finite is left alone: the servers refuse it and name the worker.
-pub(super) fn clip_scale<'a>(parts: impl Iterator<Item = &'a [f32]>, norm_max: f64) -> Option<f32> {
+pub(crate) fn clip_scale<'a>(parts: impl Iterator<Item = &'a [f32]>, norm_max: f64) -> Option<f32> {
     let squares = |part: &[f32]| part.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
     let norm = parts.map(squares).sum::<f64>().sqrt();
     (norm.is_finite() && norm > norm_max).then(|| (norm_max / norm) as f32)

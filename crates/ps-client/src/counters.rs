@@ -1,10 +1,11 @@
 //! What a worker counted, shared between its step and its heartbeat.
 
-use crate::{Client, PushReport};
+use crate::config::Traffic;
+use crate::report::PushReport;
 use ps_proto::v1;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The counts of one worker process.
@@ -23,13 +24,8 @@ struct Counts {
 
 impl Counters {
     /// A new registration begins: its clock is not that of the one before.
-    pub fn begin_life(&self) {
+    pub fn begin_registration(&self) {
         self.lock().clock = 0;
-    }
-
-    /// Marks that the worker waits for servers, not for itself.
-    pub fn set_exchanging(&self, exchanging: bool) {
-        self.exchanging.store(exchanging, Ordering::Relaxed);
     }
 
     /// Whether the worker waits for servers.
@@ -56,9 +52,8 @@ impl Counters {
     }
 
     /// Takes over what the client counted.
-    pub fn take_traffic(&self, client: &Client) {
-        let traffic = client.traffic();
-        let take = |count: &std::sync::atomic::AtomicU64| count.swap(0, Ordering::Relaxed);
+    pub fn take_traffic(&self, traffic: &Traffic) {
+        let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
         let mut counts = self.lock();
         counts.wire.bytes_pushed += take(&traffic.bytes_pushed);
         counts.wire.bytes_pulled += take(&traffic.bytes_pulled);
@@ -85,7 +80,24 @@ impl Counters {
         wire
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Marks the time that a worker waits for servers, until it is dropped.
+pub struct Waiting<'a>(&'a Counters);
+
+impl<'a> Waiting<'a> {
+    /// Marks it from now on.
+    pub fn new(counters: &'a Counters) -> Self {
+        counters.exchanging.store(true, Ordering::Relaxed);
+        Self(counters)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.exchanging.store(false, Ordering::Relaxed);
     }
 }

@@ -1,13 +1,18 @@
 //! Finding out which address serves which shard, where no master says so.
 
-use super::{Client, ClientConfig, Error};
+use crate::client::Client;
+use crate::config::ClientConfig;
+use crate::error::Error;
 use ps_runtime::Outside;
 
 /// Asks every address which shard it holds and puts the addresses in the order of the shards.
 ///
 /// # Errors
 /// A server is away for too long or of another job; two hold the same shard, or one is missing.
-pub async fn discover(config: &ClientConfig, outside: &Outside) -> Result<Vec<String>, Error> {
+pub(crate) async fn discover(
+    config: &ClientConfig,
+    outside: &Outside,
+) -> Result<Vec<String>, Error> {
     let count = config.addresses.len();
     let mut ordered: Vec<Option<String>> = vec![None; count];
     let found = Client::new(config.clone(), outside)?.describe().await?;
@@ -20,20 +25,20 @@ pub async fn discover(config: &ClientConfig, outside: &Outside) -> Result<Vec<St
                 "it works for a master: name that one with --master instead of --ps".into(),
             ));
         }
-        let Some(place) = ordered.get_mut(shard as usize) else {
+        let Some(slot) = ordered.get_mut(shard as usize) else {
             return Err(refused(format!(
                 "it holds shard {shard}, but only {count} servers are named: name all of them \
                  with --ps, or start them with --shard 0 to {}",
                 count - 1
             )));
         };
-        if let Some(other) = place {
+        if let Some(other) = slot {
             return Err(refused(format!(
                 "it holds shard {shard}, and so does {other}: start each with a --shard of its own"
             )));
         }
-        *place = Some(address.clone());
+        *slot = Some(address.clone());
     }
-    // As many servers as places, none twice: every place is taken.
+    // As many servers as shards, none twice: every shard has one.
     Ok(ordered.into_iter().flatten().collect())
 }

@@ -5,46 +5,21 @@ use tonic::Status;
 
 /// Why a call to the servers failed for good.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// The address is malformed.
     #[error(transparent)]
     Address(#[from] ps_runtime::transport::BadAddress),
     /// Another process took this worker's place, or its lease expired.
     #[error("server {shard} at {address}: this worker was superseded: {message}")]
-    Superseded {
-        /// Who said so.
-        shard: u32,
-        /// Where it is.
-        address: String,
-        /// Its words.
-        message: String,
-    },
+    Superseded { shard: u32, address: String, message: String },
     /// The server does not answer, or refuses.
     #[error("server {shard} at {address}: {message}")]
-    Server {
-        /// Which.
-        shard: u32,
-        /// Where it is.
-        address: String,
-        /// Its words, or what the last attempt met.
-        message: String,
-    },
-    /// A server sent something else than the weights of its shard.
-    #[error("server {shard} at {address}: found {found}, expected {expected}")]
-    Protocol {
-        /// Which.
-        shard: u32,
-        /// Where it is.
-        address: String,
-        /// What came.
-        found: String,
-        /// What should have come.
-        expected: String,
-    },
+    Server { shard: u32, address: String, message: String },
 }
 
 impl Error {
-    pub(super) fn of(shard: u32, address: &str, status: &Status) -> Self {
+    pub(crate) fn of(shard: u32, address: &str, status: &Status) -> Self {
         let (address, message) = (address.to_owned(), status.message().to_owned());
         match refusal::from_status(status).map(|refusal| refusal.reason()) {
             Some(Reason::StaleIncarnation | Reason::StalePush) => {

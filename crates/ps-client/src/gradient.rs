@@ -3,12 +3,12 @@
 //! It can begin to leave before it is finished: its tensors arrive one after another, and a chunk
 //! can be sent when all that it covers is there.
 
-mod pieces;
+mod covered;
 #[cfg(test)]
 mod tests;
 
-use super::clip::clip_scale;
-use super::spare::{Floats, Spare};
+use crate::clip::clip_scale;
+use crate::pool::{BufferPool, Floats};
 use bytes::Bytes;
 use ps_core::Layout;
 use ps_core::coverage::Coverage;
@@ -17,22 +17,22 @@ use tokio::sync::watch;
 
 /// A gradient in layout order, which tensors it covers, and how much of it is there.
 #[derive(Clone, Debug)]
-pub struct Gradient(Arc<Shared>);
+pub struct Gradient(Arc<GradientState>);
 
 #[derive(Debug)]
-struct Shared {
+struct GradientState {
     layout: Arc<Layout>,
     coverage: Vec<Coverage>,
     loss: f32,
-    parts: Vec<OnceLock<Part>>,
+    tensors: Vec<OnceLock<TensorValues>>,
     /// Tensors that are covered and not there yet.
     missing: watch::Sender<usize>,
-    spare: Spare,
+    pool: BufferPool,
 }
 
 /// The covered elements of a tensor: a part of a buffer.
 #[derive(Clone, Debug)]
-struct Part {
+struct TensorValues {
     floats: Arc<Floats>,
     /// The same memory.
     bytes: Bytes,
@@ -40,7 +40,7 @@ struct Part {
     begin: usize,
 }
 
-impl Part {
+impl TensorValues {
     fn new(floats: Arc<Floats>, begin: usize) -> Self {
         Self { bytes: Floats::bytes_of(floats.clone()), floats, begin }
     }
@@ -53,11 +53,11 @@ impl Gradient {
         let coverage = |present: &bool| if *present { Coverage::Whole } else { Coverage::Absent };
         let coverage = present.iter().map(coverage).collect();
         let gradient = Self::begin(layout, coverage, loss);
-        let whole = Part::new(Arc::new(Floats::new(values, None)), 0);
+        let whole = TensorValues::new(Arc::new(Floats::new(values, None)), 0);
         for (tensor, _) in present.iter().enumerate().filter(|(_, present)| **present) {
             gradient.put(
                 tensor,
-                Part { begin: gradient.0.layout.range(tensor).start, ..whole.clone() },
+                TensorValues { begin: gradient.0.layout.range(tensor).start, ..whole.clone() },
             );
         }
         gradient
@@ -65,37 +65,37 @@ impl Gradient {
 
     /// A gradient none of which is there yet: what of each tensor will come.
     pub fn begin(layout: Arc<Layout>, coverage: Vec<Coverage>, loss: f64) -> Self {
-        Self::with_spare(layout, coverage, loss, Spare::default())
+        Self::with_pool(layout, coverage, loss, BufferPool::default())
     }
 
-    /// The same; buffers come back to `spare` when their values have arrived.
-    pub fn with_spare(
+    /// The same; buffers come back to `pool` when their values have arrived.
+    pub fn with_pool(
         layout: Arc<Layout>,
         coverage: Vec<Coverage>,
         loss: f64,
-        spare: Spare,
+        pool: BufferPool,
     ) -> Self {
-        let parts = coverage.iter().map(|_| OnceLock::new()).collect();
+        let tensors = coverage.iter().map(|_| OnceLock::new()).collect();
         let missing = coverage.iter().filter(|coverage| **coverage != Coverage::Absent).count();
         let (missing, loss) = (watch::Sender::new(missing), loss as f32);
-        Self(Arc::new(Shared { layout, coverage, loss, parts, missing, spare }))
+        Self(Arc::new(GradientState { layout, coverage, loss, tensors, missing, pool }))
     }
 
     /// The values of a tensor are there: as many as are covered. A second time they count for nothing.
     pub fn fill(&self, tensor: usize, values: Vec<f32>) {
         let is_whole = self.0.coverage[tensor] == Coverage::Whole;
-        let spare = is_whole.then(|| self.0.spare.clone());
-        self.put(tensor, Part::new(Arc::new(Floats::new(values, spare)), 0));
+        let pool = is_whole.then(|| self.0.pool.clone());
+        self.put(tensor, TensorValues::new(Arc::new(Floats::new(values, pool)), 0));
     }
 
-    fn put(&self, tensor: usize, part: Part) {
-        if self.0.parts[tensor].set(part).is_ok() {
+    fn put(&self, tensor: usize, values: TensorValues) {
+        if self.0.tensors[tensor].set(values).is_ok() {
             self.0.missing.send_modify(|missing| *missing -= 1);
         }
     }
 
     /// Whether all of it is there.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         *self.0.missing.borrow() == 0
     }
 
@@ -106,16 +106,16 @@ impl Gradient {
     }
 
     /// Tells whoever looks again when more is there.
-    pub(super) fn arrivals(&self) -> watch::Receiver<usize> {
+    pub(crate) fn arrivals(&self) -> watch::Receiver<usize> {
         self.0.missing.subscribe()
     }
 
-    pub(super) fn loss(&self) -> f32 {
+    pub(crate) fn loss(&self) -> f32 {
         self.0.loss
     }
 
     /// Whether state tensors have new values.
-    pub(super) fn has_state(&self) -> bool {
+    pub(crate) fn has_state(&self) -> bool {
         let state = self.0.layout.state_start();
         let tensors = self.0.coverage.iter().enumerate();
         tensors.rev().take_while(|(tensor, _)| self.0.layout.range(*tensor).start >= state).any(
@@ -126,7 +126,7 @@ impl Gradient {
     }
 
     /// First element of the state tensors.
-    pub(super) fn state_start(&self) -> usize {
+    pub(crate) fn state_start(&self) -> usize {
         self.0.layout.state_start()
     }
 
@@ -135,19 +135,19 @@ impl Gradient {
     pub fn clip(self, norm_max: f64) -> Self {
         let state = self.state_start();
         let is_trained = |tensor: &usize| self.0.layout.range(*tensor).start < state;
-        let trained = (0..self.0.parts.len()).filter(is_trained);
-        let parts = trained.map(|tensor| self.tensor(tensor));
-        let Some(scale) = clip_scale(parts, norm_max) else { return self };
-        let Shared { layout, coverage, loss, spare, .. } = &*self.0;
+        let trained = (0..self.0.tensors.len()).filter(is_trained);
+        let values = trained.map(|tensor| self.tensor(tensor));
+        let Some(scale) = clip_scale(values, norm_max) else { return self };
+        let GradientState { layout, coverage, loss, pool, .. } = &*self.0;
         let (layout, coverage) = (layout.clone(), coverage.clone());
-        let clipped = Self::with_spare(layout, coverage, f64::from(*loss), spare.clone());
-        for (tensor, part) in self.0.parts.iter().enumerate() {
-            let Some(part) = part.get() else { continue };
+        let clipped = Self::with_pool(layout, coverage, f64::from(*loss), pool.clone());
+        for (tensor, values) in self.0.tensors.iter().enumerate() {
+            let Some(values) = values.get() else { continue };
             if is_trained(&tensor) {
                 let scaled = self.tensor(tensor).iter().map(|value| value * scale);
                 clipped.fill(tensor, scaled.collect());
             } else {
-                clipped.put(tensor, part.clone());
+                clipped.put(tensor, values.clone());
             }
         }
         clipped
@@ -160,8 +160,8 @@ impl Gradient {
             Coverage::Whole => self.0.layout.range(tensor).len(),
             Coverage::Rows(rows) => rows.len() * self.row(tensor),
         };
-        let part = self.0.parts[tensor].get();
-        part.map_or(&[], |part| &part.floats.values()[part.begin..part.begin + count])
+        let values = self.0.tensors[tensor].get();
+        values.map_or(&[], |values| &values.floats.values()[values.begin..values.begin + count])
     }
 
     /// Elements in a row of a table.

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// Hands out push numbers and knows which are still open.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Outstanding(Arc<Pushes>);
+pub(crate) struct Outstanding(Arc<Pushes>);
 
 #[derive(Debug, Default)]
 struct Pushes {
@@ -38,7 +38,7 @@ impl State {
 
 /// One push that is not acknowledged yet; dropping it, acknowledged or given up, closes it.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     seq: Seq,
     outstanding: Outstanding,
 }
@@ -47,7 +47,7 @@ impl Outstanding {
     /// The next push, as soon as there is room in the servers' windows.
     ///
     /// What is bounded is the span from the oldest open push to this one, not only their number.
-    pub(super) async fn open(&self, clock: Clock) -> Ticket {
+    pub(crate) async fn open(&self, clock: Clock) -> Ticket {
         loop {
             // Before the look, so that a push that closes in between is not missed.
             let closed = self.0.closed.notified();
@@ -59,7 +59,7 @@ impl Outstanding {
     }
 
     /// Up to which step everything is acknowledged, for a worker that is at this clock.
-    pub(super) fn finished(&self, clock: Clock) -> Clock {
+    pub(crate) fn finished(&self, clock: Clock) -> Clock {
         self.lock().open.values().copied().min().unwrap_or(clock).min(clock)
     }
 
@@ -69,12 +69,12 @@ impl Outstanding {
 }
 
 impl Ticket {
-    pub(super) fn seq(&self) -> Seq {
+    pub(crate) fn seq(&self) -> Seq {
         self.seq
     }
 
     /// The oldest push that may still be retried.
-    pub(super) fn oldest(&self) -> Seq {
+    pub(crate) fn oldest(&self) -> Seq {
         let state = self.outstanding.lock();
         state.open.first_key_value().map_or(self.seq, |(seq, _)| *seq)
     }

@@ -1,8 +1,11 @@
 //! Exchanges with the servers that are under way while the worker computes, in the order of their
 //! steps (docs/adr/0009-pipelining.md).
 
-use crate::Counters;
-use crate::{Client, NumberedPush, PushReport, Weights};
+use crate::client::{Client, NumberedPush};
+use crate::counters::{Counters, Waiting};
+use crate::error::Error;
+use crate::report::PushReport;
+use crate::weights::Weights;
 use futures_util::future::BoxFuture;
 use ps_core::ids::Clock;
 use std::collections::VecDeque;
@@ -10,7 +13,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 /// What one exchange gave.
-pub struct Exchanged {
+pub struct ExchangeResult {
     /// What became of the push.
     pub report: PushReport,
     /// Weights for a later step, and the clock that the shards have for the worker, unless it only
@@ -18,33 +21,33 @@ pub struct Exchanged {
     pub pulled: Option<(Weights, Clock)>,
 }
 
-type Result = std::result::Result<Exchanged, crate::Error>;
+type Result = std::result::Result<ExchangeResult, Error>;
 
 /// An exchange that was begun; it ends when this is dropped.
 enum Exchange {
     /// Goes on by itself.
-    Beside(JoinHandle<Result>),
+    Spawned(JoinHandle<Result>),
     /// Goes on where it is waited for.
-    Here(BoxFuture<'static, Result>),
+    Inline(BoxFuture<'static, Result>),
 }
 
 impl Exchange {
-    fn begin(is_beside: bool, exchange: impl Future<Output = Result> + Send + 'static) -> Self {
-        match is_beside {
-            true => Self::Beside(tokio::spawn(exchange)),
-            false => Self::Here(Box::pin(exchange)),
+    fn begin(is_spawned: bool, exchange: impl Future<Output = Result> + Send + 'static) -> Self {
+        match is_spawned {
+            true => Self::Spawned(tokio::spawn(exchange)),
+            false => Self::Inline(Box::pin(exchange)),
         }
     }
 
     /// Its end; asking again after a wait that was given up goes on with the wait.
     async fn end(&mut self) -> Result {
         match self {
-            Self::Here(exchange) => exchange.await,
-            Self::Beside(task) => match task.await {
+            Self::Inline(exchange) => exchange.await,
+            Self::Spawned(task) => match task.await {
                 Ok(result) => result,
                 Err(error) => match error.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),
-                    // Only whoever drops this ends the task, or the runtime its last moment.
+                    // Only a drop of this ends the task, or the runtime's end.
                     Err(_) => std::future::pending().await,
                 },
             },
@@ -53,7 +56,7 @@ impl Exchange {
 
     /// Ends it; when this returns its push is no longer under way.
     async fn give_up(mut self) {
-        if let Self::Beside(task) = &mut self {
+        if let Self::Spawned(task) = &mut self {
             task.abort();
             let _ = task.await;
         }
@@ -62,14 +65,14 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Self::Beside(task) = self {
+        if let Self::Spawned(task) = self {
             task.abort();
         }
     }
 }
 
 /// A step whose gradient is on its way.
-pub struct Sent {
+pub struct SentStep {
     /// The step.
     pub clock: Clock,
     /// Mean loss of its batch.
@@ -84,14 +87,14 @@ pub struct Pipeline {
     counters: Arc<Counters>,
     /// How many go on while the worker computes.
     depth: u32,
-    is_beside: bool,
-    under_way: VecDeque<(Sent, Exchange)>,
+    is_spawned: bool,
+    under_way: VecDeque<(SentStep, Exchange)>,
 }
 
 impl Pipeline {
-    /// `is_beside`: exchanges go on by themselves, else only where somebody waits for them.
-    pub fn new(client: Arc<Client>, counters: Arc<Counters>, depth: u32, is_beside: bool) -> Self {
-        Self { client, counters, depth, is_beside, under_way: VecDeque::new() }
+    /// `is_spawned`: exchanges go on by themselves, else only where somebody waits for them.
+    pub fn new(client: Arc<Client>, counters: Arc<Counters>, depth: u32, is_spawned: bool) -> Self {
+        Self { client, counters, depth, is_spawned, under_way: VecDeque::new() }
     }
 
     /// Exchanges that go on while the worker computes.
@@ -109,22 +112,24 @@ impl Pipeline {
         self.under_way.is_empty()
     }
 
-    /// Begins an exchange: a push alone, or also a pull into this room.
-    pub fn begin(&mut self, sent: Sent, push: NumberedPush, room: Option<Weights>) {
+    /// Begins an exchange: a push alone, or also a pull into these weights.
+    pub fn begin(&mut self, sent: SentStep, push: NumberedPush, into: Option<Weights>) {
         let (client, depth) = (self.client.clone(), self.depth);
         let exchange = async move {
-            let Some(mut weights) = room else {
-                return Ok(Exchanged { report: client.send(push).await?, pulled: None });
+            let Some(mut weights) = into else {
+                return Ok(ExchangeResult { report: client.send(push).await?, pulled: None });
             };
             let (report, lifted) = client.send_and_pull(push, depth, &mut weights).await?;
-            Ok(Exchanged { report, pulled: Some((weights, lifted)) })
+            Ok(ExchangeResult { report, pulled: Some((weights, lifted)) })
         };
-        self.under_way.push_back((sent, Exchange::begin(self.is_beside, exchange)));
+        self.under_way.push_back((sent, Exchange::begin(self.is_spawned, exchange)));
     }
 
     /// Waits for the oldest; `None` when nothing is under way. Once a wait has failed, the others
     /// are good for nothing but to be given up.
-    pub async fn oldest(&mut self) -> std::result::Result<Option<(Sent, Exchanged)>, crate::Error> {
+    pub async fn oldest(
+        &mut self,
+    ) -> std::result::Result<Option<(SentStep, ExchangeResult)>, Error> {
         let Some((_, exchange)) = self.under_way.front_mut() else {
             return Ok(None);
         };
@@ -141,22 +146,5 @@ impl Pipeline {
         while let Some((_, exchange)) = self.under_way.pop_front() {
             exchange.give_up().await;
         }
-    }
-}
-
-/// Marks the time that a worker waits for servers.
-pub struct Waiting<'a>(&'a Counters);
-
-impl<'a> Waiting<'a> {
-    /// Marks it until this is dropped.
-    pub fn new(counters: &'a Counters) -> Self {
-        counters.set_exchanging(true);
-        Self(counters)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.set_exchanging(false);
     }
 }

@@ -2,13 +2,15 @@
 
 mod pull;
 mod push;
+mod retry;
+mod small;
 
-pub(super) use pull::{GATE_WAIT, Step};
-pub(super) use push::{PushCall, report};
-
-use super::small::SmallPushes;
-use super::{Error, Shared};
+use crate::chunks::PushChunks;
+use crate::config::ClientState;
+use crate::error::Error;
 use bytes::Bytes;
+use ps_core::TensorKind;
+use ps_core::ids::{Clock, PushId, Seq};
 use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES};
 use ps_core::model_spec::ModelSpec;
 use ps_proto::convert::data::{ChunkPayload, ELEMENT_BYTES};
@@ -16,34 +18,60 @@ use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_runtime::Outside;
 use ps_runtime::link::Link;
+use small::SmallPushes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use tonic::transport::Channel;
 
-pub(super) struct ShardClient {
-    pub(super) shard: u32,
-    pub(super) link: Link,
+/// The step that a worker pulls for.
+#[derive(Clone, Copy)]
+pub(crate) struct Step {
+    pub(crate) clock: Clock,
+    /// Every push of a step below it is acknowledged.
+    pub(crate) finished: Clock,
+    /// The weights are for the steps up to so many after it.
+    pub(crate) ahead: u32,
+}
+
+/// One push's part for one shard: the same on every attempt, except for the epoch.
+#[derive(Clone)]
+pub(crate) struct PushCall {
+    pub(crate) id: PushId,
+    pub(crate) oldest: Seq,
+    pub(crate) clock: Clock,
+    pub(crate) learning_rate: f32,
+    pub(crate) loss: f32,
+    pub(crate) kind: TensorKind,
+    pub(crate) chunks: PushChunks,
+    /// Steps between this one and the next whose weights a pull with it brings.
+    pub(crate) pull_ahead: u32,
+}
+
+/// The connection to one shard.
+pub(crate) struct ShardClient {
+    shard: u32,
+    link: Link,
     small: SmallPushes,
-    pub(super) shared: Arc<Shared>,
+    state: Arc<ClientState>,
     /// Whether people were told that this server is waited for.
-    pub(super) told: AtomicBool,
+    told: AtomicBool,
 }
 
 impl ShardClient {
-    pub(super) fn new(
+    pub(crate) fn new(
         shard: u32,
         address: &str,
-        shared: Arc<Shared>,
+        state: Arc<ClientState>,
         outside: &Outside,
     ) -> Result<Self, Error> {
         // Shards must not retry in step with each other.
         let seed = outside.seed.wrapping_add(u64::from(shard));
         let link = Link::new(&outside.connector, address, &outside.clock, seed)?;
         let (small, told) = (SmallPushes::default(), AtomicBool::new(false));
-        Ok(Self { shard, link, small, shared, told })
+        Ok(Self { shard, link, small, state, told })
     }
 
-    pub(super) async fn init(
+    pub(crate) async fn init(
         &self,
         spec: &ModelSpec,
         bytes: Bytes,
@@ -53,21 +81,18 @@ impl ShardClient {
         let first = partition.range(self.shard).start;
         let payloads: Vec<ChunkPayload> = (0_u32..)
             .zip(partition.chunks(self.shard))
-            .map(|(index, chunk)| ChunkPayload {
-                index,
-                spans: Vec::new(),
-                values: bytes.slice(
-                    (chunk.start - first) * ELEMENT_BYTES..(chunk.end - first) * ELEMENT_BYTES,
-                ),
-                pulled_version: 0,
-                positions: Bytes::new(),
+            .map(|(index, chunk)| {
+                let offset = |element: usize| (element - first) * ELEMENT_BYTES;
+                let values = bytes.slice(offset(chunk.start)..offset(chunk.end));
+                let (spans, positions) = (Vec::new(), Bytes::new());
+                ChunkPayload { index, spans, values, pulled_version: 0, positions }
             })
             .collect();
         let start_digest = crc32fast::hash(&bytes);
-        self.retry(self.shared.config.attempt * 4, |channel| {
+        self.retry(self.state.config.attempt * 4, |channel| {
             let header = v1::InitHeader {
-                job: self.shared.config.job.clone(),
-                epoch: self.epoch(),
+                job: self.state.config.job.clone(),
+                epoch: self.state.epoch(),
                 shard: self.shard,
                 model: Some(spec.into()),
                 start_digest,
@@ -81,17 +106,17 @@ impl ShardClient {
         .await
     }
 
-    pub(super) async fn describe(&self) -> Result<v1::DescribeReply, Error> {
-        let job = &self.shared.config.job;
-        self.retry(self.shared.config.attempt, |channel| {
+    pub(crate) async fn describe(&self) -> Result<v1::DescribeReply, Error> {
+        let job = &self.state.config.job;
+        self.retry(self.state.config.attempt, |channel| {
             let request = v1::DescribeRequest { job: job.clone() };
             async move { Ok(client(channel).describe(request).await?.into_inner()) }
         })
         .await
     }
 
-    pub(super) async fn alive(&self, leaving: bool) {
-        let config = &self.shared.config;
+    pub(crate) async fn alive(&self, leaving: bool) {
+        let config = &self.state.config;
         let request = v1::AliveRequest {
             job: config.job.clone(),
             shard: self.shard,
@@ -101,10 +126,6 @@ impl ShardClient {
         };
         let mut client = client(self.link.channel());
         let _ = tokio::time::timeout(config.attempt, client.alive(request)).await;
-    }
-
-    pub(super) fn epoch(&self) -> u64 {
-        self.shared.epoch.load(Ordering::Relaxed)
     }
 }
 

@@ -10,29 +10,30 @@ use std::ops::Range;
 pub struct Weights {
     values: Vec<f32>,
     clock: Clock,
-    shards: Vec<Part>,
+    shards: Vec<ShardWeights>,
 }
 
+/// What of them one shard holds.
 #[derive(Clone, Debug)]
-struct Part {
+struct ShardWeights {
     range: Range<usize>,
     chunks: Vec<Range<usize>>,
     versions: Vec<Version>,
 }
 
 impl Weights {
-    /// Room for a model; zeros until they are pulled.
+    /// The weights of a model: zeros until they are pulled.
     pub fn new(spec: &ModelSpec) -> Self {
         let partition = spec.partition();
-        let part = |shard: ShardId| {
+        let of_shard = |shard: ShardId| {
             let chunks = partition.chunks(shard);
             let versions = vec![0; chunks.len()];
-            Part { range: partition.range(shard), chunks, versions }
+            ShardWeights { range: partition.range(shard), chunks, versions }
         };
         Self {
             values: vec![0.0; spec.layout.elements()],
             clock: 0,
-            shards: (0..spec.shards).map(part).collect(),
+            shards: (0..spec.shards).map(of_shard).collect(),
         }
     }
 
@@ -62,17 +63,17 @@ impl Weights {
     }
 
     /// The part of the model that a shard holds.
-    pub(super) fn range(&self, shard: ShardId) -> Range<usize> {
+    pub(crate) fn range(&self, shard: ShardId) -> Range<usize> {
         self.shards[shard as usize].range.clone()
     }
 
-    pub(super) fn chunks(&self, shard: ShardId) -> impl Iterator<Item = (&Range<usize>, Version)> {
+    pub(crate) fn chunks(&self, shard: ShardId) -> impl Iterator<Item = (&Range<usize>, Version)> {
         let part = &self.shards[shard as usize];
         part.chunks.iter().zip(part.versions.iter().copied())
     }
 
     /// The shards' parts, side by side.
-    pub(super) fn parts(&mut self) -> Vec<PartMut<'_>> {
+    pub(crate) fn parts(&mut self) -> Vec<PartMut<'_>> {
         let mut rest: &mut [f32] = &mut self.values;
         let mut parts = Vec::with_capacity(self.shards.len());
         for part in &mut self.shards {
@@ -86,5 +87,32 @@ impl Weights {
             });
         }
         parts
+    }
+}
+
+/// Weights of one model that are not needed at the moment: received into, computed on, and received
+/// into again.
+pub struct WeightsPool {
+    spec: ModelSpec,
+    free: Vec<Weights>,
+}
+
+impl WeightsPool {
+    /// An empty pool; weights are made when they are taken.
+    pub fn new(spec: ModelSpec) -> Self {
+        Self { spec, free: Vec::new() }
+    }
+
+    /// Weights to pull into; what is in them counts for nothing.
+    ///
+    /// There are as many as are taken at once: one in hand, and one for each pull under way. One
+    /// that is lost with an exchange that was given up is made anew.
+    pub fn take(&mut self) -> Weights {
+        self.free.pop().unwrap_or_else(|| Weights::new(&self.spec))
+    }
+
+    /// Gives weights back.
+    pub fn put(&mut self, weights: Weights) {
+        self.free.push(weights);
     }
 }

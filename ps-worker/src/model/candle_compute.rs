@@ -9,7 +9,7 @@ use ps_core::Layout;
 use super::{
     Batch, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, Passes, SeededStart,
 };
-use crate::compute::{self, Compute, ComputeError, Evaluation};
+use crate::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use crate::threads;
 use ps_data::{Dataset, Samples};
 use ps_nn::Handover;
@@ -110,14 +110,14 @@ impl CandleCompute {
     /// Loss and gradient at the weights that the variables hold.
     fn step(
         &mut self,
-        batch: compute::Batch,
+        batch: SampleBatch,
         seed: u64,
         into: Box<dyn Handover>,
     ) -> Result<(), ModelError> {
         let phase = Phase::Training { seed };
         let batch = match batch {
-            compute::Batch::Numbers(numbers) => self.batch(&self.data.train, &numbers, phase)?,
-            compute::Batch::Values { features, labels } => {
+            SampleBatch::Numbers(numbers) => self.batch(&self.data.train, &numbers, phase)?,
+            SampleBatch::Values { features, labels } => {
                 self.on_device(features, labels, &self.shape.features, phase)?
             }
         };
@@ -196,12 +196,12 @@ impl Compute for CandleCompute {
     }
 
     fn load(&mut self, weights: &[f32]) -> Result<(), ComputeError> {
-        self.vars.set(weights).map_err(said)
+        Ok(self.vars.set(weights)?)
     }
 
     fn gradient(
         &mut self,
-        batch: compute::Batch,
+        batch: SampleBatch,
         seed: u64,
         into: Box<dyn Handover>,
     ) -> Result<(), ComputeError> {
@@ -209,19 +209,15 @@ impl Compute for CandleCompute {
             return Err(ComputeError("a step on no samples; a batch needs at least one".into()));
         }
         let device = self.device.clone();
-        threads::run(&device, || self.step(batch, seed, into)).map_err(said)
+        Ok(threads::run(&device, || self.step(batch, seed, into))?)
     }
 
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {
         let device = self.device.clone();
-        threads::run(&device, || {
+        let evaluation = threads::run(&device, || {
             self.vars.set(weights)?;
             self.score()
-        })
-        .map_err(said)
+        });
+        Ok(evaluation?)
     }
-}
-
-fn said(error: ModelError) -> ComputeError {
-    ComputeError(error.to_string())
 }

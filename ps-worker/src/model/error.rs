@@ -1,50 +1,32 @@
 //! What can be wrong with a model.
 
 use super::Unknown;
+use crate::compute::ComputeError;
 
 /// Why a model cannot be built, or its variables cannot be one flat vector.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum ModelError {
     /// No model has this name.
     #[error(transparent)]
     Unknown(#[from] Unknown),
     /// An option that the model does not have, or with a value it cannot use.
     #[error("model `{model}`: {problem}")]
-    Option {
-        /// The model.
-        model: String,
-        /// The option, what was found and what was expected.
-        problem: String,
-    },
+    Option { model: String, problem: String },
     /// Candle refused.
     #[error("{doing}: {source}")]
-    Candle {
-        /// What was being done.
-        doing: String,
-        /// What candle said.
-        source: candle_core::Error,
-    },
+    Candle { doing: String, source: candle_core::Error },
     /// The data here are not like those of the job.
     #[error(
         "the samples here are of shape {found:?}, those of the job of shape {expected:?}: all data \
          of a job must be of one set"
     )]
-    OtherShape {
-        /// Shape of the samples here.
-        found: Vec<usize>,
-        /// Shape of the job's samples.
-        expected: Vec<usize>,
-    },
+    OtherShape { found: Vec<usize>, expected: Vec<usize> },
     /// The labels here do not fit into the job's model.
     #[error(
         "the labels here are of {found} classes, the job has {expected}: give --classes {found}"
     )]
-    MoreClasses {
-        /// Classes of the labels here.
-        found: usize,
-        /// Classes of the job.
-        expected: usize,
-    },
+    MoreClasses { found: usize, expected: usize },
     /// The variables are not a model.
     #[error(transparent)]
     Layout(#[from] ps_core::layout::Error),
@@ -53,31 +35,16 @@ pub enum ModelError {
         "variable `{name}` is {found:?}, only F32 is trained; build the model from the variables \
          it is given, without converting them"
     )]
-    NotF32 {
-        /// The variable.
-        name: String,
-        /// Its type.
-        found: candle_core::DType,
-    },
+    NotF32 { name: String, found: candle_core::DType },
     /// One variable with two names would be trained twice.
     #[error(
         "variables `{first}` and `{second}` are one and the same; store it under one name and use \
          that twice in the model"
     )]
-    Shared {
-        /// One name.
-        first: String,
-        /// The other.
-        second: String,
-    },
+    Shared { first: String, second: String },
     /// A flat vector of another length.
     #[error("{found} weights for a model of {expected}; do all processes build the same model?")]
-    Length {
-        /// Elements of the vector.
-        found: usize,
-        /// Elements of the model.
-        expected: usize,
-    },
+    Length { found: usize, expected: usize },
     /// A variable that the model changes in its own forward pass.
     #[error(
         "variable `{0}` was changed by the model's own forward pass; the change would be lost at \
@@ -126,5 +93,11 @@ fn plain(mut error: candle_core::Error) -> candle_core::Error {
 impl From<ps_data::Error> for ModelError {
     fn from(error: ps_data::Error) -> Self {
         Self::Data(Box::new(error))
+    }
+}
+
+impl From<ModelError> for ComputeError {
+    fn from(error: ModelError) -> Self {
+        Self(error.to_string())
     }
 }

@@ -2,51 +2,37 @@
 //!
 //! The first worker's init creates the shards; worker 0 writes the model at its end.
 
-use super::batches::Batches;
-use super::{Error, Preparing, Trainer};
+use super::batch_loop::{StepControl, train_batches};
+use super::error::Error;
+use super::loader::DataLoader;
+use super::trainer::{FINISH_STEP, StepOutcome, Trainer};
 use crate::compute::{Compute, ComputeOn, Evaluation};
 use futures_util::future::LocalBoxFuture;
-use ps_client::{Client, ClientConfig, discover};
-use ps_client::{Counters, Pulse, stay_alive};
-use ps_core::ids::{Epoch, Incarnation};
+use ps_client::{Counters, Session, SessionConfig};
 use ps_core::permutation::permutation;
 use ps_core::settings::TrainingSettings;
 use ps_data::Draw;
 use ps_runtime::{Outside, Shutdown};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a worker without a master is told.
 #[derive(Clone, Debug)]
 pub struct AloneConfig {
-    /// The job it belongs to.
-    pub job: String,
-    /// The servers, in any order.
-    pub servers: Vec<String>,
-    /// Which of the workers it is.
-    pub index: u32,
+    /// Who it is, and where the servers are.
+    pub session: SessionConfig,
     /// How many workers share the data; 1 where the data are this worker's own.
     pub sharing: u32,
     /// How to train.
     pub settings: TrainingSettings,
-    /// How long one attempt of a call to a server may take.
-    pub attempt: Duration,
-    /// How long a server may be away.
-    pub patience: Duration,
-    /// In which life of the worker, and in which epoch, where somebody else speaks to a master for
-    /// this process; `None` without a master.
-    pub life: Option<(Incarnation, Epoch)>,
-    /// How often the servers hear of the worker.
-    pub pulse: Pulse,
     /// Where gradients are computed.
     pub compute_on: ComputeOn,
-    /// What becomes of the samples before a step.
-    pub preparing: Preparing,
+    /// What makes batches of the samples.
+    pub loader: DataLoader,
 }
 
 /// How a worker's own run ended.
 #[derive(Clone, Debug)]
-pub struct Finished {
+pub struct RunResult {
     /// What the process exits with.
     pub exit_code: u8,
     /// The weights at the end, in layout order; `None` when a signal came before there were any.
@@ -61,12 +47,7 @@ pub trait Observer: Send {
     ///
     /// # Errors
     /// The run has diverged; the message says what to try.
-    fn stepped(
-        &mut self,
-        outcome: &super::StepOutcome,
-        done: u64,
-        total: u64,
-    ) -> Result<(), String>;
+    fn stepped(&mut self, outcome: &StepOutcome, done: u64, total: u64) -> Result<(), String>;
     /// A pass is done and evaluated. Whether to go on.
     ///
     /// # Errors
@@ -85,58 +66,35 @@ pub fn run<'a>(
     observer: &'a mut dyn Observer,
     outside: Outside,
     mut shutdown: Shutdown,
-) -> LocalBoxFuture<'a, Result<Finished, Error>> {
+) -> LocalBoxFuture<'a, Result<RunResult, Error>> {
     // Boxed here, so that it is compiled here, and not once more in every program.
     Box::pin(async move {
-        let (incarnation, epoch) = config.life.unwrap_or_else(|| (outside.clock.unix_ms(), 0));
-        let mut client = ClientConfig {
-            job: config.job.clone(),
-            worker: config.index,
-            incarnation,
-            epoch,
-            addresses: config.servers.clone(),
-            patience: config.patience,
-            attempt: config.attempt,
-            wire: config.settings.wire,
-        };
-        let signalled = shutdown.clone();
         let begin = async {
-            client.addresses = discover(&client, &outside).await?;
-            let client = Arc::new(Client::new(client, &outside)?);
-            let mut trainer = Trainer::new(
-                client.clone(),
-                compute,
-                config.settings.clone(),
-                counters.clone(),
-                config.compute_on,
-                outside.clone(),
-            );
+            let session = Session::discover(config.session.clone(), counters, outside).await?;
+            let settings = config.settings.clone();
+            let mut trainer = Trainer::new(session, compute, settings, config.compute_on);
             trainer.init().await?;
-            Ok::<_, Error>((client, trainer))
+            Ok::<_, Error>(trainer)
         };
-        let (client, mut trainer) = tokio::select! {
+        let mut trainer = tokio::select! {
             biased;
             begun = begin => begun?,
             signal = shutdown.wait() => {
-                return Ok(Finished { exit_code: signal.exit_code(), weights: None, evaluation: None });
+                let exit_code = signal.exit_code();
+                return Ok(RunResult { exit_code, weights: None, evaluation: None });
             }
         };
-        let alive = tokio::spawn(stay_alive(client.clone(), counters, outside.clock, config.pulse));
-        let trained = train(&config, &mut trainer, observer, &mut shutdown).await;
+        let trained = train(&config, &mut trainer, observer, &shutdown).await;
         // The servers serve on after a signal while a worker is active: the goodbye comes last.
         let last = match trained {
             Ok(Some(evaluation)) => Ok((trainer.weights(), Some(evaluation))),
-            Ok(None) => match trainer.read().await {
-                Ok(_) => Ok((trainer.weights(), None)),
-                Err(error) => Err(error),
-            },
+            Ok(None) => trainer.read().await.map(|_| (trainer.weights(), None)),
             Err(error) => Err(error),
         };
-        alive.abort();
-        client.alive(true).await;
+        trainer.leave().await;
         let (weights, evaluation) = last?;
-        let exit_code = signalled.signal().map_or(0, |signal| signal.exit_code());
-        Ok(Finished { exit_code, weights: Some(weights), evaluation })
+        let exit_code = shutdown.signal().map_or(0, |signal| signal.exit_code());
+        Ok(RunResult { exit_code, weights: Some(weights), evaluation })
     })
 }
 
@@ -145,60 +103,77 @@ async fn train(
     config: &AloneConfig,
     trainer: &mut Trainer,
     observer: &mut dyn Observer,
-    shutdown: &mut Shutdown,
+    shutdown: &Shutdown,
 ) -> Result<Option<Evaluation>, Error> {
     let settings = &config.settings;
     let samples = trainer.train_samples();
     let sharing = u64::from(config.sharing.max(1));
-    let part = u64::from(config.index).min(sharing - 1);
+    let part = u64::from(config.session.worker).min(sharing - 1);
     let share = samples * part / sharing..samples * (part + 1) / sharing;
     let total = (share.end - share.start) * settings.passes;
-    let mut done = 0;
+    let mut run = RunProgress { done: 0, total, observer, shutdown };
     let mut last = None;
     for pass in 0..settings.passes {
         let order = permutation(settings.seed, pass, samples as u32);
         let own = &order[share.start as usize..share.end as usize];
         let draw = Draw { seed: settings.seed, pass, source: 0 };
-        let mut batches = Batches::own(&config.preparing, draw, own, settings.batch_size as usize)?;
-        while let Some(batch) = batches.next().await? {
-            let progress = done as f64 / total.max(1) as f64;
-            let following = batches.left().unwrap_or(0);
-            let must_stop = shutdown.signal().is_some();
-            let acknowledged = async {
-                match must_stop {
-                    false => trainer.step(batch, progress, following).await,
-                    true => trainer.settle().await,
-                }
-            };
-            let acknowledged = tokio::select! {
-                biased;
-                // The step in hand is finished, and what is under way; none is begun after a signal.
-                acknowledged = acknowledged => acknowledged?,
-                () = interrupted(shutdown) => {
-                    trainer.give_up().await;
-                    return Ok(None);
-                }
-            };
-            for outcome in acknowledged {
-                done += outcome.samples;
-                observer.stepped(&outcome, done, total).map_err(Error::Diverged)?;
+        let mut batches = config.loader.batches(draw, own, settings.batch_size as usize)?;
+        let trained = train_batches(trainer, &mut batches, &mut run);
+        let Some(is_done) = in_time(shutdown, trained).await else {
+            trainer.give_up().await;
+            return Ok(None);
+        };
+        if !is_done? {
+            // The step in hand is finished, now what is under way; none is begun after a signal.
+            match in_time(shutdown, trainer.settle()).await {
+                Some(steps) => steps?.iter().try_for_each(|step| run.acknowledged(step))?,
+                None => trainer.give_up().await,
             }
-            if must_stop {
-                return Ok(None);
-            }
+            return Ok(None);
         }
+        let mut signals = shutdown.clone();
         let (evaluation, _) = tokio::select! {
             biased;
             evaluated = trainer.evaluate() => evaluated?,
-            _ = shutdown.wait() => return Ok(None),
+            _ = signals.wait() => return Ok(None),
         };
-        observer.passed(pass + 1, &evaluation).map_err(Error::Diverged)?;
+        run.observer.passed(pass + 1, &evaluation).map_err(Error::Diverged)?;
         last = Some(evaluation);
     }
     Ok(last)
 }
 
-async fn interrupted(shutdown: &mut Shutdown) {
-    shutdown.wait().await;
-    tokio::time::sleep(super::trainer::FINISH_STEP).await;
+/// What this gives, unless a signal came and the time to finish a step is over.
+async fn in_time<T>(shutdown: &Shutdown, work: impl Future<Output = T>) -> Option<T> {
+    let mut signals = shutdown.clone();
+    let interrupted = async {
+        signals.wait().await;
+        tokio::time::sleep(FINISH_STEP).await;
+    };
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = interrupted => None,
+    }
+}
+
+/// How far the run is.
+struct RunProgress<'a> {
+    /// Samples of this worker.
+    done: u64,
+    total: u64,
+    observer: &'a mut dyn Observer,
+    shutdown: &'a Shutdown,
+}
+
+impl StepControl for RunProgress<'_> {
+    fn progress(&self) -> Option<f64> {
+        let progress = self.done as f64 / self.total.max(1) as f64;
+        self.shutdown.signal().is_none().then_some(progress)
+    }
+
+    fn acknowledged(&mut self, step: &StepOutcome) -> Result<(), Error> {
+        self.done += step.samples;
+        self.observer.stepped(step, self.done, self.total).map_err(Error::Diverged)
+    }
 }

@@ -1,19 +1,16 @@
-//! One training step: pull, compute, clip, push. Here and in `exchange` alone client and model meet.
+//! One training step: pull, compute, clip, push. Here and in `exchange` alone session and model meet.
 
 mod exchange;
-mod filling;
+mod gradient_writer;
 
-use super::{Counters, Error};
-use crate::compute::{Batch, Compute, ComputeError, ComputeOn, Evaluation};
-use filling::{Filling, Started};
-use ps_client::buffers::Buffers;
-use ps_client::pipeline::Pipeline;
-use ps_client::{Client, PushReport, Spare, Weights};
+use super::error::Error;
+use crate::compute::{Compute, ComputeError, ComputeOn, Evaluation, SampleBatch};
+use gradient_writer::GradientWriter;
+use ps_client::{BufferPool, Pipeline, PushReport, Session, Weights, WeightsPool};
 use ps_core::Layout;
 use ps_core::ids::Clock;
 use ps_core::limits::PIPELINE_DEPTH_MAX;
 use ps_core::settings::TrainingSettings;
-use ps_runtime::Outside;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
@@ -31,22 +28,20 @@ pub struct StepOutcome {
 
 /// Trains one model against one set of servers.
 pub struct Trainer {
-    client: Arc<Client>,
+    session: Session,
     /// Locked while it computes, on a thread that goes on when the step is given up: whoever comes
     /// next waits for it, and the model is not lost. Taken when another trainer goes on with it.
     compute: Arc<Mutex<Option<Box<dyn Compute>>>>,
     /// Not there while the next ones are received in their place, or the model takes them.
     weights: Option<Weights>,
     /// Buffers of gradients that have arrived.
-    spare: Spare,
+    pool: BufferPool,
     layout: Arc<Layout>,
     train_samples: u64,
     settings: TrainingSettings,
-    counters: Arc<Counters>,
     compute_on: ComputeOn,
-    outside: Outside,
     pipeline: Pipeline,
-    buffers: Buffers,
+    weights_pool: WeightsPool,
     /// The next step.
     clock: Clock,
     /// The weights in hand are for the steps below it.
@@ -58,34 +53,30 @@ pub struct Trainer {
 impl Trainer {
     /// A trainer that starts at this clock, unless the others are further.
     pub fn new(
-        client: Arc<Client>,
+        session: Session,
         compute: Box<dyn Compute>,
         settings: TrainingSettings,
-        counters: Arc<Counters>,
         compute_on: ComputeOn,
-        outside: Outside,
     ) -> Self {
         let layout = Arc::new(compute.layout().clone());
-        let mut buffers = Buffers::new(settings.model_spec(&layout, client.shards()));
+        let spec = settings.model_spec(&layout, session.client().shards());
+        let mut weights_pool = WeightsPool::new(spec);
         let train_samples = compute.train_samples();
-        let weights = Some(buffers.take());
+        let weights = Some(weights_pool.take());
         let depth = settings.pipeline_depth.min(PIPELINE_DEPTH_MAX) as u32;
         // A push that leaves while its gradient is computed goes on beside it, too.
-        let is_beside = depth > 0 || compute_on == ComputeOn::Thread;
-        let pipeline = Pipeline::new(client.clone(), counters.clone(), depth, is_beside);
+        let is_spawned = depth > 0 || compute_on == ComputeOn::Thread;
         Self {
-            client,
+            pipeline: session.pipeline(depth, is_spawned),
+            session,
             compute: Arc::new(Mutex::new(Some(compute))),
             weights,
-            spare: Spare::default(),
+            pool: BufferPool::default(),
             layout,
             train_samples,
             settings,
-            counters,
             compute_on,
-            outside,
-            pipeline,
-            buffers,
+            weights_pool,
             clock: 0,
             fresh_until: 0,
             lifted_to: 0,
@@ -99,14 +90,19 @@ impl Trainer {
     pub async fn init(&mut self) -> Result<(), Error> {
         let seed = self.settings.seed;
         let start = self.compute(move |compute| compute.start_weights(seed)).await?;
-        let spec = self.settings.model_spec(&self.layout, self.client.shards());
-        Ok(self.client.init_owned(&spec, start).await?)
+        let spec = self.settings.model_spec(&self.layout, self.session.client().shards());
+        Ok(self.session.init(&spec, start).await?)
     }
 
     /// The model, for another trainer; waits for a computation that was given up.
     pub async fn into_compute(mut self) -> Option<Box<dyn Compute>> {
         self.give_up().await;
         self.compute.lock().await.take()
+    }
+
+    /// Without a master: tells the servers that the worker leaves.
+    pub async fn leave(&mut self) {
+        self.session.leave().await;
     }
 
     /// Lifts the clock: a joiner, or one that was idle, starts where the others are.
@@ -128,19 +124,19 @@ impl Trainer {
     /// exchange of an earlier step.
     pub async fn step(
         &mut self,
-        batch: Batch,
+        batch: SampleBatch,
         progress: f64,
         following: u64,
     ) -> Result<Vec<StepOutcome>, Error> {
-        let begun = self.outside.clock.now();
+        let begun = self.session.now();
         self.refresh(following).await?;
-        let pulled = self.outside.clock.now();
+        let pulled = self.session.now();
         self.compute_and_send(batch, progress, following).await?;
-        let computed = self.outside.clock.now();
+        let computed = self.session.now();
         let outcomes = if following == 0 { self.settle().await } else { self.make_room().await }?;
-        let done = self.outside.clock.now();
-        self.counters.spent(computed - pulled, (pulled - begun) + (done - computed));
-        self.counters.take_traffic(&self.client);
+        let done = self.session.now();
+        self.session.counters().spent(computed - pulled, (pulled - begun) + (done - computed));
+        self.session.counters().take_traffic(self.session.client().traffic());
         Ok(outcomes)
     }
 
@@ -148,18 +144,22 @@ impl Trainer {
     /// complete, because its norm is clipped or an encoding leaves a part of it out.
     async fn compute_and_send(
         &mut self,
-        batch: Batch,
+        batch: SampleBatch,
         progress: f64,
         following: u64,
     ) -> Result<(), Error> {
-        let weights = self.weights.take().unwrap_or_else(|| self.buffers.take());
-        let (seed, layout, spare) = (self.draw(), self.layout.clone(), self.spare.clone());
+        let weights = self.weights.take().unwrap_or_else(|| self.weights_pool.take());
+        let (seed, layout, pool) = (self.draw(), self.layout.clone(), self.pool.clone());
         let (start, mut has_started) = oneshot::channel();
         let mut computing = std::pin::pin!(self.compute(move |compute| {
             compute.load(weights.values())?;
-            compute.gradient(batch, seed, Box::new(Filling::new(layout, spare, weights, start)))
+            compute.gradient(
+                batch,
+                seed,
+                Box::new(GradientWriter::new(layout, pool, weights, start)),
+            )
         }));
-        let sends_early = self.settings.clip_norm.is_none() && self.client.sends_early();
+        let sends_early = self.settings.clip_norm.is_none() && self.session.client().sends_early();
         tokio::select! {
             biased;
             Ok(started) = &mut has_started, if sends_early => {
@@ -182,7 +182,7 @@ impl Trainer {
     /// A seed for what is drawn at random in the next step: another one in each step of each worker.
     fn draw(&self) -> u64 {
         let mut bits = self.settings.seed;
-        for part in [u64::from(self.client.worker()), self.clock] {
+        for part in [u64::from(self.session.client().worker()), self.clock] {
             // The finisher of splitmix64 (Steele et al., 2014).
             bits = (bits ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
             bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -203,8 +203,8 @@ impl Trainer {
     /// A server is away.
     pub async fn read(&mut self) -> Result<u32, Error> {
         self.fresh_until = 0;
-        let weights = self.weights.get_or_insert_with(|| self.buffers.take());
-        self.client.read(weights).await?;
+        let weights = self.weights.get_or_insert_with(|| self.weights_pool.take());
+        self.session.read(weights).await?;
         Ok(weights.digest())
     }
 
@@ -214,7 +214,7 @@ impl Trainer {
     /// The computation failed, or a server is away.
     pub async fn evaluate(&mut self) -> Result<(Evaluation, u32), Error> {
         let digest = self.read().await?;
-        let weights = self.weights.take().unwrap_or_else(|| self.buffers.take());
+        let weights = self.weights.take().unwrap_or_else(|| self.weights_pool.take());
         let evaluated = self.compute(move |compute| {
             let evaluation = compute.evaluate(weights.values())?;
             Ok((evaluation, weights))

@@ -3,7 +3,7 @@
 use super::rounds::role;
 use super::trained::{BATCH, data, peak_mib, runtime, trainer};
 use anyhow::Context;
-use ps_worker::compute::{Batch, Compute};
+use ps_worker::compute::{Compute, SampleBatch};
 use ps_worker::model::{CandleCompute, ComputeOptions, Models};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -40,7 +40,7 @@ pub(crate) fn worker(address: &str) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut trainer = trainer(Box::new(compute), 0, address).await?;
         for step in 0..5 {
-            let batch = Batch::Numbers((step * BATCH..(step + 1) * BATCH).collect());
+            let batch = SampleBatch::Numbers((step * BATCH..(step + 1) * BATCH).collect());
             trainer.step(batch, 0.0, u64::MAX).await?;
         }
         anyhow::Ok(())

@@ -3,7 +3,7 @@
 use ps_core::Layout;
 use ps_core::coverage::Coverage;
 use ps_nn::{Begun, Handover};
-use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation};
+use ps_worker::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -114,7 +114,7 @@ impl<C: Compute> Timed<C> {
     pub(crate) fn step_in_place(
         &mut self,
         weights: &mut Vec<f32>,
-        batch: Batch,
+        batch: SampleBatch,
         seed: u64,
         rooms: &Arc<Mutex<Vec<Vec<f32>>>>,
     ) -> Result<(), ComputeError> {
@@ -151,7 +151,7 @@ impl<C: Compute> Compute for Timed<C> {
 
     fn gradient(
         &mut self,
-        batch: Batch,
+        batch: SampleBatch,
         seed: u64,
         into: Box<dyn Handover>,
     ) -> Result<(), ComputeError> {

@@ -3,15 +3,13 @@
 use super::timed::{Timed, Times};
 use anyhow::Context;
 use ps_cli::TrainingArgs;
-use ps_client::Counters;
-use ps_client::{Client, ClientConfig};
+use ps_client::{CallOptions, Counters, HeartbeatConfig, Session, SessionConfig};
 use ps_core::settings::TrainingSettings;
-use ps_core::settings::Wire;
 use ps_data::{Dataset, Features, Samples};
 use ps_runtime::{Connector, Lanes, Shutdown, transport};
 use ps_server::config::{Bounds, Config};
 use ps_tests::loopback;
-use ps_worker::compute::{Batch, Compute, ComputeOn};
+use ps_worker::compute::{Compute, ComputeOn, SampleBatch};
 use ps_worker::device::DeviceChoice;
 use ps_worker::model::{CandleCompute, ComputeOptions, ModelOptions, Models};
 use ps_worker::threads;
@@ -69,8 +67,10 @@ fn made(model: &str) -> anyhow::Result<CandleCompute> {
     Ok(CandleCompute::new(&Models::built_in(), options, data(model)?)?)
 }
 
-fn batch(step: u64) -> Batch {
-    Batch::Numbers((step * BATCH..(step + 1) * BATCH).map(|number| number % SAMPLES).collect())
+fn batch(step: u64) -> SampleBatch {
+    SampleBatch::Numbers(
+        (step * BATCH..(step + 1) * BATCH).map(|number| number % SAMPLES).collect(),
+    )
 }
 
 /// Trains whenever a line comes, and answers each with how fast.
@@ -172,20 +172,20 @@ pub(crate) async fn trainer(
     address: &str,
 ) -> anyhow::Result<Trainer> {
     let longest = Duration::from_secs(60);
-    let config = ClientConfig {
-        addresses: vec![address.to_owned()],
-        patience: longest,
-        attempt: longest,
-        ..loopback::client_config("", 1, Wire::default())
+    let defaults = TrainingArgs::default().settings()?;
+    let settings = TrainingSettings { pipeline_depth, staleness_bound: None, ..defaults };
+    let config = SessionConfig {
+        job: loopback::JOB.to_owned(),
+        worker: 0,
+        identity: Some((1, 0)),
+        servers: vec![address.to_owned()],
+        calls: CallOptions { attempt: longest, patience: longest, wire: settings.wire },
+        heartbeat: HeartbeatConfig { interval: longest, step_timeout: longest },
     };
     let outside =
         ps_runtime::Outside { connector: Connector::local_first(), ..loopback::outside() };
-    let client = Arc::new(Client::new(config, &outside)?);
-    let defaults = TrainingArgs::default().settings()?;
-    let settings = TrainingSettings { pipeline_depth, staleness_bound: None, ..defaults };
-    let counters = Arc::new(Counters::default());
-    let on = ComputeOn::Thread;
-    let mut trainer = Trainer::new(client, compute, settings, counters, on, outside);
+    let session = Session::discover(config, Arc::new(Counters::default()), outside).await?;
+    let mut trainer = Trainer::new(session, compute, settings, ComputeOn::Thread);
     trainer.init().await?;
     Ok(trainer)
 }

@@ -3,14 +3,14 @@
 use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario, lock};
 use super::ledger::Ledger;
 use super::network;
-use ps_client::{Client, ClientConfig, Weights};
-use ps_client::{Counters, Pulse};
+use ps_client::{CallOptions, HeartbeatConfig, SessionConfig};
+use ps_client::{Client, ClientConfig, Counters, Weights};
 use ps_core::settings::Wire;
 use ps_runtime::{Lanes, Shutdown};
 use ps_server::config::Config as ServerConfig;
 use ps_worker::compute::{ComputeOn, Evaluation};
 use ps_worker::train::alone::{self, AloneConfig, Observer};
-use ps_worker::train::{Preparing, StepOutcome};
+use ps_worker::train::{DataLoader, StepOutcome};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -52,19 +52,22 @@ async fn serve(config: ServerConfig) -> turmoil::Result {
 async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> turmoil::Result {
     let name = format!("worker{host}");
     let counters = Arc::new(Counters::default());
-    let config = AloneConfig {
-        life: None,
+    let settings = scenario.settings();
+    let session = SessionConfig {
         job: "sim".into(),
+        worker: host as u32,
+        identity: None,
         servers: scenario.server_addresses(),
-        index: host as u32,
-        sharing: scenario.shape.hosts as u32,
-        settings: scenario.settings(),
-        attempt: Duration::from_millis(700),
-        patience: Duration::from_secs(60),
-        pulse: Pulse { interval: LEASE / 6, step_timeout: LEASE },
-        compute_on: ComputeOn::Task,
-        preparing: Preparing::default(),
+        calls: CallOptions {
+            attempt: Duration::from_millis(700),
+            patience: Duration::from_secs(60),
+            wire: settings.wire,
+        },
+        heartbeat: HeartbeatConfig { interval: LEASE / 6, step_timeout: LEASE },
     };
+    let (sharing, loader) = (scenario.shape.hosts as u32, DataLoader::default());
+    let compute_on = ComputeOn::Task;
+    let config = AloneConfig { session, sharing, settings, compute_on, loader };
     let (_trigger, shutdown) = Shutdown::new();
     let compute = ledger.compute(host, counters.clone());
     let outside = network::outside(scenario.seed ^ (host as u64) << 32, |_| ());

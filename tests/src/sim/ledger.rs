@@ -8,10 +8,11 @@
 //! behind they are.
 
 use ps_client::Counters;
+use ps_core::coverage::Coverage;
 use ps_core::ids::Clock;
 use ps_core::{Layout, TensorSpec};
-use ps_nn::Handover;
-use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation, Step};
+use ps_nn::{Begun, Handover};
+use ps_worker::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use std::sync::{Arc, Mutex};
 
 /// What is known of one push.
@@ -305,7 +306,7 @@ impl Compute for Counting {
 
     fn gradient(
         &mut self,
-        batch: Batch,
+        batch: SampleBatch,
         _seed: u64,
         mut into: Box<dyn Handover>,
     ) -> Result<(), ComputeError> {
@@ -319,16 +320,17 @@ impl Compute for Counting {
         }
         account.seen.push(seen);
         account.samples.push(match &batch {
-            Batch::Numbers(numbers) => numbers.clone(),
-            Batch::Values { .. } => Vec::new(),
+            SampleBatch::Numbers(numbers) => numbers.clone(),
+            SampleBatch::Values { .. } => Vec::new(),
         });
-        let mut gradient = vec![0.0; self.layout.elements()];
-        let first = self.layout.range(self.own).start + push * shape.stride;
-        gradient[first..first + shape.stride].fill(1.0);
-        let mut present = vec![false; self.layout.tensors().len()];
-        present[self.own] = true;
+        let own = self.layout.range(self.own).len();
+        let mut gradient = vec![0.0; own];
+        gradient[push * shape.stride..][..shape.stride].fill(1.0);
+        let mut coverage = vec![Coverage::Absent; self.layout.tensors().len()];
+        coverage[self.own] = Coverage::Whole;
         let (loss, samples) = (loss_of(push), batch.samples() as u64);
-        Step { gradient, present, loss, samples }.hand_over(&self.layout, into.as_mut());
+        into.begin(Begun { loss, samples, coverage });
+        into.finished(self.own, gradient);
         Ok(())
     }
 

@@ -7,8 +7,10 @@ use ps_core::{DataDescription, DataKind, Layout};
 use ps_data::SampleSet;
 use ps_nn::Handover;
 use ps_proto::v1;
-use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation};
-use ps_worker::train::{Preparing, Share, Stream, StreamPass, Streams, Workload, WorkloadKind};
+use ps_worker::compute::{Compute, ComputeError, Evaluation, SampleBatch};
+use ps_worker::train::{
+    BatchStream, ModelWorkload, PassStreams, ServedSamples, StreamPass, Workload, WorkloadKind,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -74,7 +76,7 @@ impl Data {
         book: &Book,
     ) -> std::io::Result<Workload> {
         let is_worker = role == v1::Role::Worker;
-        let (mut share, mut streams) = (None, None);
+        let (mut served_samples, mut streams) = (None, None);
         let mut data = DataDescription { shape: vec![1], classes: 2, ..Default::default() };
         match self {
             Self::Replicated => data.samples = scenario.shape.samples,
@@ -88,23 +90,25 @@ impl Data {
                 (data.kind, data.samples) = (DataKind::Sharded, *served);
                 data.served_at = Some(format!("{EVALUATOR}:{SAMPLES_PORT}"));
                 let incoming = network::listen(SAMPLES_PORT).await?;
-                share = Some(Share { incoming, samples: Arc::new(Numbered(*served)) });
+                served_samples =
+                    Some(ServedSamples { incoming, samples: Arc::new(Numbered(*served)) });
             }
             Self::Streamed { lengths } if is_worker => {
                 data = DataDescription { kind: DataKind::Streamed, ..Default::default() };
                 let length = lengths[host];
-                streams = Some(Box::new(Counted { length }) as Box<dyn Streams>);
+                streams = Some(Box::new(Counted { length }) as Box<dyn PassStreams>);
             }
             Self::Streamed { .. } => (),
         }
         let own = if is_worker { format!("worker{host}") } else { EVALUATOR.to_owned() };
-        let mut noting = Some(Noting { compute, own, book: book.clone() });
-        let build = Box::new(move |_: &DataDescription| match noting.take() {
-            Some(noting) => Ok(Box::new(noting) as Box<dyn Compute>),
+        let recording = Mutex::new(Some(RecordingModel { compute, own, book: book.clone() }));
+        let build = move |_: &DataDescription| match lock(&recording).take() {
+            Some(model) => Ok(Box::new(model) as Box<dyn Compute>),
             None => Err(ComputeError("the model was made before".to_owned())),
-        });
-        let preparing = Preparing::default();
-        Ok(Workload { data, kind: WorkloadKind::Model { build, streams, share, preparing } })
+        };
+        let mut model = ModelWorkload::new(Arc::new(build));
+        (model.streams, model.served) = (streams, served_samples);
+        Ok(Workload { data, kind: WorkloadKind::Model(model) })
     }
 }
 
@@ -134,16 +138,16 @@ struct Counted {
     length: u64,
 }
 
-impl Streams for Counted {
+impl PassStreams for Counted {
     fn open<'a>(
         &'a mut self,
         pass: &'a StreamPass,
-    ) -> BoxFuture<'a, Result<Box<dyn Stream>, ComputeError>> {
+    ) -> BoxFuture<'a, Result<Box<dyn BatchStream>, ComputeError>> {
         let batch = pass.batch_size as u64;
         let (rank, length) = (pass.rank, self.length);
         assert!(rank < pass.workers, "rank {rank} of {}", pass.workers);
         let opened = CountedPass { next: 0, length, batch };
-        Box::pin(async move { Ok(Box::new(opened) as Box<dyn Stream>) })
+        Box::pin(async move { Ok(Box::new(opened) as Box<dyn BatchStream>) })
     }
 }
 
@@ -153,26 +157,26 @@ struct CountedPass {
     batch: u64,
 }
 
-impl Stream for CountedPass {
-    fn next_batch(&mut self) -> BoxFuture<'_, Result<Option<Batch>, ComputeError>> {
+impl BatchStream for CountedPass {
+    fn next_batch(&mut self) -> BoxFuture<'_, Result<Option<SampleBatch>, ComputeError>> {
         let end = (self.next + self.batch).min(self.length);
         let (features, labels) = values(self.next..end);
         self.next = end;
         Box::pin(async move {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            Ok((!labels.is_empty()).then_some(Batch::Values { features, labels }))
+            Ok((!labels.is_empty()).then_some(SampleBatch::Values { features, labels }))
         })
     }
 }
 
 /// A model that writes down what it is trained on.
-struct Noting {
+struct RecordingModel {
     compute: Box<dyn Compute>,
     own: String,
     book: Book,
 }
 
-impl Compute for Noting {
+impl Compute for RecordingModel {
     fn layout(&self) -> &Layout {
         self.compute.layout()
     }
@@ -191,13 +195,13 @@ impl Compute for Noting {
 
     fn gradient(
         &mut self,
-        batch: Batch,
+        batch: SampleBatch,
         seed: u64,
         into: Box<dyn Handover>,
     ) -> Result<(), ComputeError> {
         match &batch {
-            Batch::Numbers(numbers) => self.book.note(&self.own, numbers.iter().copied()),
-            Batch::Values { features, labels } => {
+            SampleBatch::Numbers(numbers) => self.book.note(&self.own, numbers.iter().copied()),
+            SampleBatch::Values { features, labels } => {
                 let numbers: Vec<u64> = features.iter().map(|feature| *feature as u64).collect();
                 let (_, expected) = values(numbers.iter().copied());
                 assert_eq!(*labels, expected, "labels of other samples than the features");

@@ -22,9 +22,15 @@ fn sent(gradient: &Gradient, chunk: Range<usize>) -> (Vec<(u32, u32)>, Vec<f32>)
 fn a_chunk_can_leave_when_all_that_it_covers_is_there() {
     let coverage = vec![Coverage::Whole, Coverage::Absent, Coverage::Whole];
     let gradient = Gradient::begin(layout(), coverage, 0.5);
-    assert!(!gradient.has(&(0..6)) && !gradient.has(&(6..13)) && gradient.has(&(4..9)));
+    assert!(
+        !gradient.has_arrived(&(0..6))
+            && !gradient.has_arrived(&(6..13))
+            && gradient.has_arrived(&(4..9))
+    );
     gradient.fill(2, vec![7.0, 8.0]);
-    assert!(!gradient.has(&(0..6)) && gradient.has(&(6..13)) && !gradient.is_complete());
+    assert!(
+        !gradient.has_arrived(&(0..6)) && gradient.has_arrived(&(6..13)) && !gradient.is_complete()
+    );
     assert_eq!(sent(&gradient, 6..13), (vec![(5, 2)], vec![7.0, 8.0]));
     gradient.fill(0, vec![1.0, 2.0, 3.0]);
     assert!(gradient.is_complete());

@@ -1,8 +1,9 @@
 //! Pulls from one shard, by themselves and with a push.
 
-use super::ShardClient;
-use super::push::{PushCall, report};
-use crate::{Error, PushReport};
+use super::retry::GATE_WAIT;
+use super::{PushCall, ShardClient, Step};
+use crate::error::Error;
+use crate::report::PushReport;
 use ps_core::ids::Clock;
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, BulkReader};
@@ -10,22 +11,7 @@ use ps_proto::v1;
 use ps_runtime::bulk::call;
 use ps_runtime::pull::{self, First, PartMut, unexpected};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use tonic::Status;
-
-/// A wait at the gate has no end of its own: the connection's keepalive notices a dead server, and
-/// the gate a dead worker.
-pub(crate) const GATE_WAIT: Duration = Duration::from_secs(24 * 3600);
-
-/// The step that a worker pulls for.
-#[derive(Clone, Copy)]
-pub(crate) struct Step {
-    pub(crate) clock: Clock,
-    /// Every push of a step below it is acknowledged.
-    pub(crate) finished: Clock,
-    /// The weights are for the steps up to so many after it.
-    pub(crate) ahead: u32,
-}
 
 impl ShardClient {
     /// Pulls for a step, or as a reader. Returns the clock that the shard has for the worker.
@@ -35,7 +21,7 @@ impl ShardClient {
         encoding: Encoding,
         part: PartMut<'_>,
     ) -> Result<Clock, Error> {
-        let config = &self.shared.config;
+        let config = &self.state.config;
         let puller = step.map(|step| v1::Puller {
             worker: config.worker,
             incarnation: config.incarnation,
@@ -48,7 +34,7 @@ impl ShardClient {
             let request = v1::PullRequest {
                 job: config.job.clone(),
                 shard: self.shard,
-                epoch: self.epoch(),
+                epoch: self.state.epoch(),
                 puller,
                 encoding: v1::Encoding::from(encoding).into(),
             };
@@ -75,7 +61,7 @@ impl ShardClient {
         mut part: PartMut<'_>,
     ) -> Result<(PushReport, Clock), Error> {
         let mut pushed = None;
-        let encoding = self.shared.config.wire.pull;
+        let encoding = self.state.config.wire.pull;
         // What of this push is applied there, the shard knows by itself.
         let next = Step { clock: push.clock + 1, finished: 0, ahead: push.pull_ahead };
         let both = self
@@ -84,7 +70,7 @@ impl ShardClient {
                 let (push, pushed, part) = (&push, &mut pushed, &mut part);
                 async move {
                     let mut replies = BulkReader::of_push_pull(self.in_time_of(push, call).await?);
-                    let mut acknowledged = |reply| *pushed = Some(report(&reply));
+                    let mut acknowledged = |reply| *pushed = Some(PushReport::from(&reply));
                     // The acknowledgement comes ahead of the header where the gate is closed, and
                     // among the weights where it is open.
                     let header = match self.in_time_of(push, pull::first(&mut replies)).await? {
@@ -129,11 +115,11 @@ impl ShardClient {
         encoding: Encoding,
         acknowledged: impl FnMut(v1::PushReply),
     ) -> Result<(), Status> {
-        let pulled = &self.shared.traffic.bytes_pulled;
+        let pulled = &self.state.traffic.bytes_pulled;
         let received = |bytes| {
             pulled.fetch_add(bytes, Ordering::Relaxed);
         };
-        let longest = self.shared.config.attempt;
+        let longest = self.state.config.attempt;
         pull::values(messages, part, encoding, longest, received, acknowledged).await
     }
 }

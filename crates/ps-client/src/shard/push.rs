@@ -1,11 +1,11 @@
 //! Pushes to one shard.
 
-use super::{ShardClient, grouped};
-use crate::planned::{Chunks, Kind};
-use crate::retry::Failure;
-use crate::{Error, PushReport};
+use super::retry::Failure;
+use super::{PushCall, ShardClient, grouped};
+use crate::error::Error;
+use crate::report::PushReport;
 use futures_util::StreamExt;
-use ps_core::ids::{Clock, PushId, Seq};
+use ps_core::TensorKind;
 use ps_core::limits::SMALL_PUSH_BYTES_MAX;
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, MessageReader, Pieces};
@@ -14,20 +14,6 @@ use ps_runtime::bulk::{call, flow};
 use std::sync::atomic::Ordering;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
-
-/// One push's part for one shard: the same on every attempt, except for the epoch.
-#[derive(Clone)]
-pub(crate) struct PushCall {
-    pub(crate) id: PushId,
-    pub(crate) oldest: Seq,
-    pub(crate) clock: Clock,
-    pub(crate) learning_rate: f32,
-    pub(crate) loss: f32,
-    pub(crate) kind: Kind,
-    pub(crate) chunks: Chunks,
-    /// Steps between this one and the next whose weights a pull with it brings.
-    pub(crate) pull_ahead: u32,
-}
 
 impl ShardClient {
     pub(crate) async fn push(&self, push: PushCall) -> Result<PushReport, Error> {
@@ -60,7 +46,7 @@ impl ShardClient {
             tracing::info!(
                 "computing takes long: from now on gradients are sent when all is there"
             );
-            self.shared.sends_early.store(false, Ordering::Relaxed);
+            self.state.sends_early.store(false, Ordering::Relaxed);
         }
     }
 
@@ -69,7 +55,7 @@ impl ShardClient {
         self.once(|channel| {
             let call = self.send(channel, bulk::PUSH, push);
             let reply = async { call.await?.only_message().await };
-            async { Ok(report(&self.in_time_of(push, reply).await?)) }
+            async { Ok(PushReport::from(&self.in_time_of(push, reply).await?)) }
         })
         .await
     }
@@ -77,12 +63,12 @@ impl ShardClient {
     /// Pushes on calls of its own, when all of it is there.
     pub(super) async fn push_alone(&self, push: PushCall) -> Result<PushReport, Error> {
         push.chunks.complete().await;
-        self.retry(self.shared.config.attempt, |channel| {
+        self.retry(self.state.config.attempt, |channel| {
             let call = self.send(channel, bulk::PUSH, &push);
             async move { call.await?.only_message().await }
         })
         .await
-        .map(|reply| report(&reply))
+        .map(|reply| PushReport::from(&reply))
     }
 
     /// Pushes on the shared call; `None` when that failed.
@@ -143,14 +129,14 @@ impl ShardClient {
 
     fn header(&self, push: &PushCall) -> v1::PushHeader {
         let bytes = push.chunks.bytes() as u64;
-        self.shared.traffic.bytes_pushed.fetch_add(bytes, Ordering::Relaxed);
-        let wire = self.shared.config.wire;
+        self.state.traffic.bytes_pushed.fetch_add(bytes, Ordering::Relaxed);
+        let wire = self.state.config.wire;
         let (kind, encoding) = match push.kind {
-            Kind::Trained => (v1::TensorKind::Trainable, wire.push),
-            Kind::State => (v1::TensorKind::State, Encoding::F32),
+            TensorKind::Trainable => (v1::TensorKind::Trainable, wire.push),
+            TensorKind::State => (v1::TensorKind::State, Encoding::F32),
         };
         v1::PushHeader {
-            job: self.shared.config.job.clone(),
+            job: self.state.config.job.clone(),
             shard: self.shard,
             id: Some(v1::PushId {
                 worker: push.id.worker,
@@ -158,7 +144,7 @@ impl ShardClient {
                 seq: push.id.seq,
             }),
             oldest_unacknowledged_seq: push.oldest,
-            epoch: self.epoch(),
+            epoch: self.state.epoch(),
             clock: push.clock,
             learning_rate: push.learning_rate,
             loss: push.loss,
@@ -169,8 +155,4 @@ impl ShardClient {
             pull_ahead: push.pull_ahead,
         }
     }
-}
-
-pub(crate) fn report(reply: &v1::PushReply) -> PushReport {
-    PushReport { staleness: reply.staleness_max, chunks_refused: reply.refused.len() as u64 }
 }

@@ -1,37 +1,37 @@
 //! What a step exchanges with the servers, and which weights the next one has: in hand while they
 //! are fresh, brought by an earlier exchange, or pulled (docs/adr/0009-pipelining.md).
 
-use super::{Started, StepOutcome, Trainer};
-use crate::train::Error;
-use ps_client::Weights;
-use ps_client::pipeline::{Exchanged, Sent, Waiting};
+use super::gradient_writer::StartedStep;
+use super::{StepOutcome, Trainer};
+use crate::train::error::Error;
+use ps_client::{ExchangeResult, SentStep, Weights};
 
 impl Trainer {
     /// Begins to send a step's gradient, and asks for the weights of the step that comes `depth`
     /// after the next, if there will be one. Its parts leave as they are filled.
-    pub(super) async fn send(&mut self, started: Started, progress: f64, following: u64) {
-        let Started { loss, samples, gradient, mut weights } = started;
+    pub(super) async fn send(&mut self, started: StartedStep, progress: f64, following: u64) {
+        let StartedStep { loss, samples, gradient, mut weights } = started;
         let rate = self.settings.learning_rate.rate(progress);
-        let sent = Sent { clock: self.clock, loss, samples };
+        let sent = SentStep { clock: self.clock, loss, samples };
         weights.set_clock(self.clock);
-        let push = self.client.number(&gradient, rate, &weights).await;
+        let push = self.session.client().number(&gradient, rate, &weights).await;
         self.clock += 1;
         let pulls = following > u64::from(self.pipeline.depth());
-        // What is no longer needed becomes room for weights to come.
+        // What is no longer needed is what weights to come are pulled into.
         let done_with = if self.clock >= self.fresh_until {
             Some(weights)
         } else {
             self.weights = Some(weights);
             None
         };
-        let room = match (pulls, done_with) {
-            (true, weights) => Some(weights.unwrap_or_else(|| self.buffers.take())),
+        let into = match (pulls, done_with) {
+            (true, weights) => Some(weights.unwrap_or_else(|| self.weights_pool.take())),
             (false, weights) => {
-                weights.into_iter().for_each(|weights| self.buffers.put(weights));
+                weights.into_iter().for_each(|weights| self.weights_pool.put(weights));
                 None
             }
         };
-        self.pipeline.begin(sent, push, room);
+        self.pipeline.begin(sent, push, into);
     }
 
     /// Waits until the next step may be computed.
@@ -69,11 +69,11 @@ impl Trainer {
     }
 
     async fn settle_oldest(&mut self) -> Result<Option<StepOutcome>, Error> {
-        let Some((sent, Exchanged { report, pulled })) = self.pipeline.oldest().await? else {
+        let Some((sent, ExchangeResult { report, pulled })) = self.pipeline.oldest().await? else {
             return Ok(None);
         };
-        let Sent { clock, loss, samples } = sent;
-        self.counters.stepped(samples, loss, clock + 1, &report);
+        let SentStep { clock, loss, samples } = sent;
+        self.session.counters().stepped(samples, loss, clock + 1, &report);
         if let Some((weights, lifted)) = pulled {
             self.lifted_to = self.lifted_to.max(lifted);
             self.accept(weights);
@@ -89,7 +89,7 @@ impl Trainer {
         } else {
             Some(weights)
         };
-        done_with.into_iter().for_each(|weights| self.buffers.put(weights));
+        done_with.into_iter().for_each(|weights| self.weights_pool.put(weights));
     }
 
     /// Makes the weights in hand those for the next step, and for the steps until the first
@@ -100,9 +100,8 @@ impl Trainer {
             return Ok(());
         }
         let ahead = following.min(u64::from(self.pipeline.depth())) as u32;
-        let _waiting = Waiting::new(&self.counters);
-        let weights = self.weights.get_or_insert_with(|| self.buffers.take());
-        self.client.pull_for_steps(self.clock, ahead, weights).await?;
+        let weights = self.weights.get_or_insert_with(|| self.weights_pool.take());
+        self.session.pull(self.clock, ahead, weights).await?;
         self.clock = weights.clock();
         self.fresh_until = self.clock + 1 + u64::from(ahead);
         Ok(())

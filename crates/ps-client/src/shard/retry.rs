@@ -1,7 +1,7 @@
 //! Calls to one shard, made again until they are answered.
 
-use super::Error;
-use super::shard::{GATE_WAIT, ShardClient};
+use super::ShardClient;
+use crate::error::Error;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_runtime::link::Patience;
 use std::sync::atomic::Ordering;
@@ -9,13 +9,17 @@ use std::time::Duration;
 use tonic::Status;
 use tonic::transport::Channel;
 
+/// A wait at the gate has no end of its own: the connection's keepalive notices a dead server, and
+/// the gate a dead worker.
+pub(super) const GATE_WAIT: Duration = Duration::from_secs(24 * 3600);
+
 impl ShardClient {
     /// Bounds one step of an attempt; whoever waits at the gate is not bounded.
     pub(super) async fn in_time<T>(
         &self,
         step: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {
-        let longest = self.shared.config.attempt;
+        let longest = self.state.config.attempt;
         match tokio::time::timeout(longest, step).await {
             Ok(result) => result,
             Err(_) => Err(Status::deadline_exceeded(format!("no answer within {longest:?}"))),
@@ -31,7 +35,7 @@ impl ShardClient {
     where
         F: Future<Output = Result<T, Status>>,
     {
-        let total = self.shared.config.patience;
+        let total = self.state.config.patience;
         let waits = attempt_longest == GATE_WAIT;
         let attempt_longest = if waits { GATE_WAIT } else { attempt_longest.min(total) };
         let patience = Patience { attempt: attempt_longest, total, waits };
@@ -68,7 +72,7 @@ impl ShardClient {
 
     /// Counts an attempt that failed, and tells people once.
     pub(super) fn retried(&self, status: &Status) {
-        self.shared.traffic.retries.fetch_add(1, Ordering::Relaxed);
+        self.state.traffic.retries.fetch_add(1, Ordering::Relaxed);
         if !self.told.swap(true, Ordering::Relaxed) {
             let (shard, address) = (self.shard, self.link.address());
             tracing::info!("waiting for server {shard} at {address}: {}", status.message());
@@ -77,12 +81,10 @@ impl ShardClient {
 
     /// Whether the call was refused for an old epoch, which is then refreshed.
     fn adopt_epoch(&self, status: &Status) -> bool {
-        let Some(refusal) = refusal::from_status(status) else {
-            return false;
-        };
-        let newer = refusal.current_epoch > self.epoch();
-        if refusal.reason() == Reason::StaleEpoch && newer {
-            self.shared.epoch.fetch_max(refusal.current_epoch, Ordering::Relaxed);
+        let Some(refusal) = refusal::from_status(status) else { return false };
+        let is_newer = refusal.current_epoch > self.state.epoch();
+        if refusal.reason() == Reason::StaleEpoch && is_newer {
+            self.state.adopt_epoch(refusal.current_epoch);
             return true;
         }
         false

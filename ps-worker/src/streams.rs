@@ -1,7 +1,8 @@
-//! Training samples from FIFOs or files that are not loaded, as the training loop takes them: where streams and leases meet.
+//! Training samples from FIFOs or files that are not loaded, as the training loop takes them: where
+//! streams and leases meet.
 
-use crate::compute::{Batch, ComputeError};
-use crate::train::{Stream, StreamPass, Streams};
+use crate::compute::{ComputeError, SampleBatch};
+use crate::train::{BatchStream, PassStreams, StreamPass};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ps_core::{DataDescription, DataKind};
@@ -18,7 +19,7 @@ pub enum Records {
 
 /// What a worker makes of its streams.
 #[derive(Clone, Copy, Debug)]
-pub struct Taking {
+pub struct StreamOptions {
     /// Which records it takes.
     pub records: Records,
     /// How many classes there are, which is not to be seen from a stream; 0 where nobody knows.
@@ -31,21 +32,21 @@ pub struct Taking {
 
 /// The streams of one worker.
 #[derive(Debug)]
-pub struct Pipe {
+pub struct DataStreams {
     streams: ps_data::StreamOpener,
-    taking: Taking,
+    options: StreamOptions,
     /// The stream whose first record was read to describe the data; the first pass is made of it.
     begun: Option<OpenStream>,
 }
 
-impl Pipe {
+impl DataStreams {
     /// Opens the first stream and reads as much of it as tells what the model must know.
     ///
     /// # Errors
     /// The FIFO or its writer did not come, or the first record is damaged.
     pub async fn open(
         source: StreamSource,
-        taking: Taking,
+        options: StreamOptions,
     ) -> Result<(Self, DataDescription), ps_data::Error> {
         let mut streams = ps_data::StreamOpener::new(source);
         let mut begun = streams.open()?;
@@ -53,68 +54,67 @@ impl Pipe {
         let description = DataDescription {
             kind: DataKind::Streamed,
             shape: shape.into_iter().map(|size| size as u64).collect(),
-            classes: taking.classes,
+            classes: options.classes,
             ..DataDescription::default()
         };
-        Ok((Self { streams, taking, begun: Some(begun) }, description))
+        Ok((Self { streams, options, begun: Some(begun) }, description))
     }
 }
 
-impl Streams for Pipe {
+impl PassStreams for DataStreams {
     fn open<'a>(
         &'a mut self,
         pass: &'a StreamPass,
-    ) -> BoxFuture<'a, Result<Box<dyn Stream>, ComputeError>> {
+    ) -> BoxFuture<'a, Result<Box<dyn BatchStream>, ComputeError>> {
         async move {
-            let plan = plan(&self.taking, pass)?;
+            let plan = plan(&self.options, pass)?;
             let stream = match self.begun.take() {
                 Some(begun) => begun,
-                None => self.streams.open().map_err(said)?,
+                None => self.streams.open()?,
             };
-            Ok(Box::new(PipePass(stream.start(plan))) as Box<dyn Stream>)
+            Ok(Box::new(PassBatches(stream.start(plan))) as Box<dyn BatchStream>)
         }
         .boxed()
     }
 }
 
 /// What this worker makes of the stream of a pass.
-fn plan(taking: &Taking, pass: &StreamPass) -> Result<StreamPlan, ComputeError> {
+fn plan(options: &StreamOptions, pass: &StreamPass) -> Result<StreamPlan, ComputeError> {
     if pass.data.classes == 0 {
         let problem = "the number of classes cannot be seen from a stream before it has been read: \
                        give --classes N, or test data with --test";
         return Err(ComputeError(problem.to_owned()));
     }
-    let (workers, rank, source) = match taking.records {
+    let (workers, rank, source) = match options.records {
         Records::Shared => (u64::from(pass.workers), u64::from(pass.rank), 0),
         Records::Own => (1, 0, 1 + pass.rank),
     };
     let draw = Draw { seed: pass.seed, pass: pass.pass, source };
     let shape: Vec<usize> = pass.data.shape.iter().map(|&size| size as usize).collect();
-    let shift = (taking.shift > 0).then(|| Shift::new(taking.shift, &shape, draw));
+    let shift = (options.shift > 0).then(|| Shift::new(options.shift, &shape, draw));
     Ok(StreamPlan {
         workers,
         rank,
         batch_samples: pass.batch_size,
         classes: pass.data.classes as usize,
-        shift: shift.transpose().map_err(said)?,
-        shuffle: taking.shuffle.map(|samples| Shuffle { samples, draw }),
+        shift: shift.transpose()?,
+        shuffle: options.shuffle.map(|samples| Shuffle { samples, draw }),
         shape,
     })
 }
 
 /// One pass.
-struct PipePass(StreamBatches);
+struct PassBatches(StreamBatches);
 
-impl Stream for PipePass {
-    fn next_batch(&mut self) -> BoxFuture<'_, Result<Option<Batch>, ComputeError>> {
+impl BatchStream for PassBatches {
+    fn next_batch(&mut self) -> BoxFuture<'_, Result<Option<SampleBatch>, ComputeError>> {
         async {
-            let batch = self.0.next_batch().await.map_err(said)?;
-            Ok(batch.map(|batch| Batch::Values { features: batch.features, labels: batch.labels }))
+            let batch = self.0.next_batch().await?;
+            Ok(batch.map(|batch| SampleBatch::Values {
+                features: batch.features,
+                labels: batch.labels,
+            }))
         }
         .boxed()
     }
-}
-
-fn said(error: ps_data::Error) -> ComputeError {
-    ComputeError(error.to_string())
 }

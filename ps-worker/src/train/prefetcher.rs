@@ -1,50 +1,74 @@
-//! Batches of own samples, made on a thread of their own before the steps that compute on them.
+//! Batches that are made before the steps that compute on them.
 
-use super::Error;
-use crate::compute::{Batch, ComputeError};
-use ps_data::SampleSet;
-use ps_data::Shift;
+use super::error::Error;
+use super::sample_client::SampleClient;
+use crate::compute::{ComputeError, SampleBatch};
 use ps_data::limits::BATCHES_AHEAD_MAX;
+use ps_data::{SampleSet, Shift};
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 
-/// The batches of one lease or pass, in their order; dropping them ends the thread after the batch
-/// that it is making.
-pub(super) struct Ahead {
-    batches: mpsc::Receiver<Result<Batch, Error>>,
+/// The batches of one lease or pass, in their order.
+pub(super) struct Prefetcher {
+    batches: mpsc::Receiver<Result<SampleBatch, Error>>,
     left: u64,
+    maker: JoinHandle<()>,
 }
 
-impl Ahead {
-    /// Begins to make these batches of samples.
-    pub(super) fn start(
+impl Drop for Prefetcher {
+    /// A thread ends by itself, after the batch that it is making.
+    fn drop(&mut self) {
+        self.maker.abort();
+    }
+}
+
+impl Prefetcher {
+    /// Gathers these batches of samples on a thread of their own.
+    pub(super) fn gather(
         samples: Arc<dyn SampleSet>,
         shift: Option<Shift>,
         numbers: Vec<Vec<u64>>,
     ) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
         let left = numbers.len() as u64;
-        tokio::task::spawn_blocking(move || {
+        let maker = spawn_blocking(move || {
             for numbers in numbers {
-                let batch = make(&*samples, shift.as_ref(), &numbers);
+                let batch = gather(&*samples, shift.as_ref(), &numbers);
                 let is_last = batch.is_err();
                 if sender.blocking_send(batch).is_err() || is_last {
                     return;
                 }
             }
         });
-        Self { batches, left }
+        Self { batches, left, maker }
+    }
+
+    /// Fetches these batches of samples from the process that has them.
+    pub(super) fn fetch(client: SampleClient, numbers: Vec<Vec<u64>>) -> Self {
+        let (sender, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
+        let left = numbers.len() as u64;
+        let maker = tokio::spawn(async move {
+            for numbers in numbers {
+                let batch = client.fetch(&numbers).await;
+                let is_last = batch.is_err();
+                if sender.send(batch).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Self { batches, left, maker }
     }
 
     /// The next one; `None` after the last.
     ///
     /// # Errors
     /// The samples of this batch could not be had.
-    pub(super) async fn next(&mut self) -> Result<Option<Batch>, Error> {
+    pub(super) async fn next(&mut self) -> Result<Option<SampleBatch>, Error> {
         if self.left == 0 {
             return Ok(None);
         }
-        let lost = || ComputeError("making a batch: its thread ended before its time".to_owned());
+        let lost = || ComputeError("making batches ended before the last of them".to_owned());
         let batch = self.batches.recv().await.ok_or_else(lost)??;
         self.left -= 1;
         Ok(Some(batch))
@@ -56,12 +80,16 @@ impl Ahead {
     }
 }
 
-fn make(samples: &dyn SampleSet, shift: Option<&Shift>, numbers: &[u64]) -> Result<Batch, Error> {
+fn gather(
+    samples: &dyn SampleSet,
+    shift: Option<&Shift>,
+    numbers: &[u64],
+) -> Result<SampleBatch, Error> {
     let (mut features, labels) = samples.gather(numbers).map_err(ComputeError)?;
     if let Some(shift) = shift {
         shift.apply(numbers, &mut features);
     }
-    Ok(Batch::Values { features, labels })
+    Ok(SampleBatch::Values { features, labels })
 }
 
 #[cfg(test)]
@@ -96,23 +124,23 @@ mod tests {
         }
     }
 
-    fn values(numbers: &[u64]) -> Batch {
+    fn values(numbers: &[u64]) -> SampleBatch {
         let (features, labels) = Numbered::default().gather(numbers).unwrap();
-        Batch::Values { features, labels }
+        SampleBatch::Values { features, labels }
     }
 
     #[tokio::test]
     async fn batches_keep_their_order_and_end() {
         let order: Vec<Vec<u64>> =
             (20..120).map(|number| vec![number, number * 7 % 100 + 20]).collect();
-        let mut ahead = Ahead::start(Arc::new(Numbered::default()), None, order.clone());
+        let mut batches = Prefetcher::gather(Arc::new(Numbered::default()), None, order.clone());
         for (place, numbers) in order.iter().enumerate() {
-            assert_eq!(ahead.left(), 100 - place as u64);
-            assert_eq!(ahead.next().await.unwrap(), Some(values(numbers)));
+            assert_eq!(batches.left(), 100 - place as u64);
+            assert_eq!(batches.next().await.unwrap(), Some(values(numbers)));
         }
-        assert_eq!(ahead.left(), 0);
-        assert_eq!(ahead.next().await.unwrap(), None);
-        let mut none = Ahead::start(Arc::new(Numbered::default()), None, Vec::new());
+        assert_eq!(batches.left(), 0);
+        assert_eq!(batches.next().await.unwrap(), None);
+        let mut none = Prefetcher::gather(Arc::new(Numbered::default()), None, Vec::new());
         assert_eq!(none.next().await.unwrap(), None);
     }
 
@@ -122,9 +150,10 @@ mod tests {
         let shift = Shift::new(1, Images.shape(), draw).unwrap();
         let mut seen = BTreeMap::new();
         for order in [vec![vec![1, 2, 3, 4], vec![5]], vec![vec![4, 5], vec![3], vec![2, 1]]] {
-            let mut ahead = Ahead::start(Arc::new(Images), Some(shift), order.clone());
+            let mut batches = Prefetcher::gather(Arc::new(Images), Some(shift), order.clone());
             for numbers in order {
-                let Some(Batch::Values { features, labels }) = ahead.next().await.unwrap() else {
+                let Some(SampleBatch::Values { features, labels }) = batches.next().await.unwrap()
+                else {
                     panic!("no batch of {numbers:?}");
                 };
                 assert_eq!(labels.len(), numbers.len());
@@ -158,10 +187,10 @@ mod tests {
     #[tokio::test]
     async fn an_error_comes_at_the_batch_that_has_it() {
         let order = vec![vec![1], vec![2], vec![12, 13], vec![14]];
-        let mut ahead = Ahead::start(Arc::new(Numbered::default()), None, order);
-        assert_eq!(ahead.next().await.unwrap(), Some(values(&[1])));
-        assert_eq!(ahead.next().await.unwrap(), Some(values(&[2])));
-        let error = ahead.next().await.unwrap_err().to_string();
+        let mut batches = Prefetcher::gather(Arc::new(Numbered::default()), None, order);
+        assert_eq!(batches.next().await.unwrap(), Some(values(&[1])));
+        assert_eq!(batches.next().await.unwrap(), Some(values(&[2])));
+        let error = batches.next().await.unwrap_err().to_string();
         assert!(error.contains("no sample 13"), "{error}");
     }
 
@@ -169,13 +198,13 @@ mod tests {
     async fn no_more_is_made_than_is_wanted_soon_and_nothing_when_nobody_wants_it() {
         let samples = Arc::new(Numbered::default());
         let order = (20..1020).map(|number| vec![number]).collect();
-        let mut ahead = Ahead::start(samples.clone(), None, order);
-        ahead.next().await.unwrap();
+        let mut batches = Prefetcher::gather(samples.clone(), None, order);
+        batches.next().await.unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;
         // The one that was taken, those in the channel, and one in the thread's hands.
         let most = 1 + BATCHES_AHEAD_MAX as u64 + 1;
         assert!(samples.gathered.load(Ordering::SeqCst) <= most);
-        drop(ahead);
+        drop(batches);
         let start = Instant::now();
         // The thread holds the samples until it ends.
         while Arc::strong_count(&samples) > 1 {

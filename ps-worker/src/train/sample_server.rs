@@ -1,7 +1,6 @@
 //! The evaluator's own training samples, for workers to train on.
 
-use super::Error;
-use super::workload::Share;
+use super::error::Error;
 use bytes::Bytes;
 use futures_util::stream;
 use ps_core::limits::{CONTROL_MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES, SAMPLES_PER_READ_MAX};
@@ -9,34 +8,43 @@ use ps_data::SampleSet;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::samples_server::{Samples, SamplesServer};
+use ps_runtime::Incoming;
 use ps_runtime::transport::opened;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
+/// Samples of this process that others train on.
+pub struct ServedSamples {
+    /// Where workers connect to.
+    pub incoming: Incoming,
+    /// The samples.
+    pub samples: Arc<dyn SampleSet>,
+}
+
 /// Serves samples until the listener breaks.
-pub(super) async fn serve(job: &str, share: Share) -> Error {
-    let service = Service { job: job.to_owned(), samples: share.samples };
+pub(super) async fn serve(job: &str, served: ServedSamples) -> Error {
+    let service = SampleService { job: job.to_owned(), samples: served.samples };
     let service = SamplesServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
-    let served = ps_runtime::transport::server()
+    let ended = ps_runtime::transport::server()
         .add_service(service)
-        .serve_with_incoming(opened(share.incoming))
+        .serve_with_incoming(opened(served.incoming))
         .await;
-    let message = served.map_or_else(
+    let message = ended.map_or_else(
         |error| error.to_string(),
         |()| "the listener was closed before the job was done".to_owned(),
     );
     Error::Serve(message)
 }
 
-struct Service {
+struct SampleService {
     job: String,
     samples: Arc<dyn SampleSet>,
 }
 
 #[tonic::async_trait]
-impl Samples for Service {
-    type ReadStream = stream::Iter<Parts>;
+impl Samples for SampleService {
+    type ReadStream = stream::Iter<SampleReplies>;
 
     async fn read(
         &self,
@@ -62,13 +70,13 @@ impl Samples for Service {
             let message = format!("there is no sample {beyond}: there are {count}");
             return Err(Status::out_of_range(message));
         }
-        let parts = Parts::new(self.samples.clone(), samples);
-        Ok(Response::new(stream::iter(parts)))
+        let replies = SampleReplies::new(self.samples.clone(), samples);
+        Ok(Response::new(stream::iter(replies)))
     }
 }
 
-/// The parts of an answer, each made when it is sent: no more than one message is in memory.
-struct Parts {
+/// The messages of an answer, each made when it is sent: no more than one message is in memory.
+struct SampleReplies {
     samples: Arc<dyn SampleSet>,
     numbers: VecDeque<u32>,
     /// Samples that are gathered at once.
@@ -77,7 +85,7 @@ struct Parts {
     rest: Bytes,
 }
 
-impl Parts {
+impl SampleReplies {
     fn new(samples: Arc<dyn SampleSet>, numbers: Vec<u32>) -> Self {
         let sample_bytes = samples.features_per_sample().saturating_mul(size_of::<f32>()).max(1);
         let at_once = (MESSAGE_PAYLOAD_BYTES / sample_bytes).max(1);
@@ -93,7 +101,7 @@ impl Parts {
     }
 }
 
-impl Iterator for Parts {
+impl Iterator for SampleReplies {
     type Item = Result<v1::ReadSamplesReply, Status>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -141,7 +149,7 @@ mod tests {
     fn read(inputs: usize, numbers: &[u32]) -> (Vec<f32>, Vec<u32>, usize) {
         let samples = Arc::new(Counted { count: 1000, inputs });
         let (mut features, mut labels, mut messages) = (Vec::new(), Vec::new(), 0);
-        for part in Parts::new(samples, numbers.to_vec()) {
+        for part in SampleReplies::new(samples, numbers.to_vec()) {
             let part = part.unwrap();
             assert!(part.features.len() <= MESSAGE_PAYLOAD_BYTES);
             features.extend(
@@ -167,8 +175,10 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_and_samples_that_do_not_exist_are_refused() {
-        let service =
-            Service { job: "ours".into(), samples: Arc::new(Counted { count: 10, inputs: 1 }) };
+        let service = SampleService {
+            job: "ours".into(),
+            samples: Arc::new(Counted { count: 10, inputs: 1 }),
+        };
         let ask = async |job: &str, samples: Vec<u32>| {
             let request = v1::ReadSamplesRequest { job: job.into(), samples };
             service.read(Request::new(request)).await.map(drop).unwrap_err()

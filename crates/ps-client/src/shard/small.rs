@@ -4,8 +4,7 @@
 //! for all that wait on it; each is then tried again on a call of its own, which says what is wrong
 //! with it.
 
-use super::PushReport;
-use super::shard::report;
+use crate::report::PushReport;
 use bytes::Bytes;
 use ps_core::ids::Seq;
 use ps_proto::bulk::{self, MessageReader, Pieces};
@@ -25,11 +24,11 @@ pub(super) struct SmallPushes(Mutex<Option<Call>>);
 /// An open call; it ends when this is dropped.
 struct Call {
     sender: mpsc::UnboundedSender<Vec<Bytes>>,
-    waiting: Arc<Waiting>,
+    unanswered: Arc<Unanswered>,
 }
 
 /// The pushes that are not answered, in the order they were sent in; `None` when the call is over.
-type Waiting = Mutex<Option<VecDeque<(Seq, oneshot::Sender<PushReport>)>>>;
+type Unanswered = Mutex<Option<VecDeque<(Seq, oneshot::Sender<PushReport>)>>>;
 
 impl SmallPushes {
     /// Pushes on the open call, or on a new one over this channel; `None` when the call failed, and
@@ -40,10 +39,10 @@ impl SmallPushes {
         seq: Seq,
         message: v1::PushMessage,
     ) -> Option<PushReport> {
-        let (answer, waiting) = self.send(channel, seq, message)?;
-        let mut ends = EndsUnlessAnswered { pushes: self, waiting, answered: false };
+        let (answer, unanswered) = self.send(channel, seq, message)?;
+        let mut guard = CallGuard { pushes: self, unanswered, answered: false };
         let report = answer.await.ok();
-        ends.answered = report.is_some();
+        guard.answered = report.is_some();
         report
     }
 
@@ -52,31 +51,31 @@ impl SmallPushes {
         channel: Channel,
         seq: Seq,
         message: v1::PushMessage,
-    ) -> Option<(oneshot::Receiver<PushReport>, Arc<Waiting>)> {
+    ) -> Option<(oneshot::Receiver<PushReport>, Arc<Unanswered>)> {
         let mut open = lock(&self.0);
-        let call = open.take().filter(|call| lock(&call.waiting).is_some());
+        let call = open.take().filter(|call| lock(&call.unanswered).is_some());
         let call = open.insert(call.unwrap_or_else(|| Call::start(channel)));
         let (sender, answer) = oneshot::channel();
         // Under one lock: answers come in the order of the messages.
-        lock(&call.waiting).as_mut()?.push_back((seq, sender));
+        lock(&call.unanswered).as_mut()?.push_back((seq, sender));
         call.sender.send(message.pieces()).ok()?;
-        Some((answer, call.waiting.clone()))
+        Some((answer, call.unanswered.clone()))
     }
 }
 
 /// A push that is given up, or fails, takes the call with it: it may be dead.
-struct EndsUnlessAnswered<'a> {
+struct CallGuard<'a> {
     pushes: &'a SmallPushes,
-    waiting: Arc<Waiting>,
+    unanswered: Arc<Unanswered>,
     answered: bool,
 }
 
-impl Drop for EndsUnlessAnswered<'_> {
+impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
         if !self.answered {
             // Those that wait are told by their senders' end.
-            *lock(&self.waiting) = None;
-            lock(&self.pushes.0).take_if(|call| Arc::ptr_eq(&call.waiting, &self.waiting));
+            *lock(&self.unanswered) = None;
+            lock(&self.pushes.0).take_if(|call| Arc::ptr_eq(&call.unanswered, &self.unanswered));
         }
     }
 }
@@ -84,8 +83,8 @@ impl Drop for EndsUnlessAnswered<'_> {
 impl Call {
     fn start(channel: Channel) -> Self {
         let (sender, pieces) = mpsc::unbounded_channel();
-        let waiting = Arc::new(Mutex::new(Some(VecDeque::new())));
-        let read = waiting.clone();
+        let unanswered = Arc::new(Mutex::new(Some(VecDeque::new())));
+        let read = unanswered.clone();
         tokio::spawn(async move {
             let pieces = UnboundedReceiverStream::new(pieces);
             let answers = open(channel, bulk::PUSH_MANY, pieces).await;
@@ -98,26 +97,26 @@ impl Call {
             }
             *lock(&read) = None;
         });
-        Self { sender, waiting }
+        Self { sender, unanswered }
     }
 }
 
 /// Tells everybody whose push was applied, until the call ends.
-async fn answer_all(mut answers: MessageReader, waiting: &Waiting) -> Result<(), Status> {
+async fn answer_all(mut answers: MessageReader, unanswered: &Unanswered) -> Result<(), Status> {
     let mut applied = 0;
     while answers.next_message().await? {
         let reply: v1::PushManyReply = answers.message().await?;
         let mut particular = reply.particular.into_iter().peekable();
-        let mut waiting = lock(waiting);
-        let Some(waiting) = waiting.as_mut() else { return Ok(()) };
+        let mut unanswered = lock(unanswered);
+        let Some(unanswered) = unanswered.as_mut() else { return Ok(()) };
         while applied < reply.applied
-            && let Some((seq, sender)) = waiting.pop_front()
+            && let Some((seq, sender)) = unanswered.pop_front()
         {
             applied += 1;
             let own = particular.next_if(|answer| answer.seq == seq);
             let reply = own.and_then(|answer| answer.reply).unwrap_or_default();
             // Whoever gave up has ended the call.
-            let _ = sender.send(report(&reply));
+            let _ = sender.send(PushReport::from(&reply));
         }
     }
     Ok(())

@@ -17,8 +17,8 @@ use std::time::Duration;
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const BAR_EVERY: Duration = Duration::from_millis(200);
 
-/// Shows a run on standard error, and its metrics on standard output.
-pub(crate) struct Show {
+/// ProgressReporters a run on standard error, and its metrics on standard output.
+pub(crate) struct ProgressReporter {
     clock: Clock,
     metrics: MetricSink,
     bar: Option<ProgressBar>,
@@ -31,7 +31,7 @@ pub(crate) struct Show {
     begun: Duration,
 }
 
-impl Show {
+impl ProgressReporter {
     /// Begins to show a run over this worker's share of the samples.
     pub(crate) fn new(settings: &TrainingSettings, samples: u64, outside: &Outside) -> Self {
         let snapshot = Snapshot {
@@ -107,7 +107,7 @@ impl Show {
     }
 }
 
-impl Observer for Show {
+impl Observer for ProgressReporter {
     fn stepped(&mut self, outcome: &StepOutcome, done: u64, total: u64) -> Result<(), String> {
         let losses = Losses::of_step(outcome.loss, outcome.samples);
         self.pass.add(&losses);

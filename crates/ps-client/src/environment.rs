@@ -1,12 +1,12 @@
-//! A worker's place in a job, as environment variables: what a program that `ps-worker -- CMD`
-//! starts is told, and how a program of the user's reads it.
+//! A worker's part in a job, as environment variables: what a program that `ps-worker -- CMD` starts
+//! is told, and how a program of the user's reads it.
 
 use ps_core::ids::{Epoch, Incarnation, WorkerId};
 use std::str::FromStr;
 
-/// A worker's place in a job with a master, where somebody else speaks to the master.
+/// A worker's part in a job with a master, where somebody else speaks to the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct WorkerEnvironment {
     /// The job (`PS_JOB_ID`).
     pub job: String,
     /// Address of shard i at position i (`PS_SERVER_ADDRESSES`, joined by commas).
@@ -15,7 +15,7 @@ pub struct Place {
     pub worker: WorkerId,
     /// How many workers the job has (`PS_WORKERS`).
     pub workers: u32,
-    /// In which of its lives the worker is (`PS_INCARNATION`).
+    /// The worker's incarnation (`PS_INCARNATION`).
     pub incarnation: Incarnation,
     /// The epoch of the shard map (`PS_EPOCH`).
     pub epoch: Epoch,
@@ -23,6 +23,7 @@ pub struct Place {
 
 /// Why the variables say nothing that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// One is missing.
     #[error("environment variable {0}: it is not set; `ps-worker -- CMD` sets it for its program")]
@@ -32,26 +33,19 @@ pub enum Error {
     Settings(String),
     /// One has a value that it cannot have.
     #[error("environment variable {name}: found `{found}`, expected {expected}")]
-    Invalid {
-        /// Which.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// What it may be.
-        expected: &'static str,
-    },
+    Invalid { name: &'static str, found: String, expected: &'static str },
 }
 
 const JOB: &str = "PS_JOB_ID";
 const SERVERS: &str = "PS_SERVER_ADDRESSES";
 const WORKER: &str = "PS_WORKER_INDEX";
 const WORKERS: &str = "PS_WORKERS";
-/// The variable whose presence says that there is a place.
+/// The variable whose presence says that somebody else speaks to the master.
 pub const INCARNATION: &str = "PS_INCARNATION";
 const EPOCH: &str = "PS_EPOCH";
 
-impl Place {
-    /// The place of this process; `None` when nobody has given it one.
+impl WorkerEnvironment {
+    /// What this process was told; `None` when nobody told it anything.
     ///
     /// # Errors
     /// A part of it is missing or no number.
@@ -107,8 +101,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    fn place() -> Place {
-        Place {
+    fn environment() -> WorkerEnvironment {
+        WorkerEnvironment {
             job: "j".into(),
             servers: vec!["a:1".into(), "b:2".into()],
             worker: 1,
@@ -118,19 +112,24 @@ mod tests {
         }
     }
 
-    fn read(variables: &BTreeMap<&'static str, String>) -> Result<Option<Place>, Error> {
-        Place::from_variables(|name| variables.get(name).cloned())
+    fn read(
+        variables: &BTreeMap<&'static str, String>,
+    ) -> Result<Option<WorkerEnvironment>, Error> {
+        WorkerEnvironment::from_variables(|name| variables.get(name).cloned())
     }
 
     #[test]
     fn what_is_written_is_read() {
-        assert_eq!(read(&place().to_variables().into_iter().collect()), Ok(Some(place())));
+        assert_eq!(
+            read(&environment().to_variables().into_iter().collect()),
+            Ok(Some(environment()))
+        );
         assert_eq!(read(&BTreeMap::new()), Ok(None));
     }
 
     #[test]
     fn what_is_missing_or_wrong_is_named() {
-        let all: BTreeMap<_, _> = place().to_variables().into_iter().collect();
+        let all: BTreeMap<_, _> = environment().to_variables().into_iter().collect();
         for name in [JOB, SERVERS, WORKER, WORKERS, EPOCH] {
             let mut some = all.clone();
             some.remove(name);

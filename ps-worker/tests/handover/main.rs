@@ -2,65 +2,29 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common/mod.rs"]
+mod common;
+mod recorder;
+
 use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{VarBuilder, VarMap};
+use common::compute_step;
 use ps_core::TensorKind;
 use ps_core::coverage::Coverage;
 use ps_data::{Dataset, Features, Samples};
-use ps_nn::{Begun, Handover};
 use ps_nn::{Embedding, Linear, Phase, composed, cross_entropy};
-use ps_worker::compute::{self, Compute};
+use ps_worker::compute::{Compute, SampleBatch};
 use ps_worker::model::{
     Batch, CandleCompute, ComputeOptions, DataShape, Model, ModelOptions, Models, SeededStart,
 };
+use recorder::Recorder;
 
 /// With layers as they are on a processor, and as they are on a GPU.
 fn on_both(test: impl Fn()) {
     test();
     composed(test);
-}
-
-/// Everything that was handed over, in order.
-#[derive(Clone, Default)]
-struct Book(Arc<Mutex<Vec<Entry>>>);
-
-#[derive(Clone, Debug)]
-enum Entry {
-    Begun(Begun),
-    Finished(usize, Vec<f32>),
-}
-
-impl Book {
-    fn entries(&self) -> Vec<Entry> {
-        self.0.lock().unwrap().clone()
-    }
-
-    fn coverage(&self) -> Vec<Coverage> {
-        match &self.entries()[0] {
-            Entry::Begun(begun) => begun.coverage.clone(),
-            Entry::Finished(..) => panic!("something was finished before the step began"),
-        }
-    }
-
-    fn finished(&self) -> Vec<(usize, Vec<f32>)> {
-        let finished = |entry| match entry {
-            Entry::Begun(_) => None,
-            Entry::Finished(tensor, values) => Some((tensor, values)),
-        };
-        self.entries().into_iter().filter_map(finished).collect()
-    }
-}
-
-impl Handover for Book {
-    fn begin(&mut self, begun: Begun) {
-        self.0.lock().unwrap().push(Entry::Begun(begun));
-    }
-
-    fn finished(&mut self, tensor: usize, values: Vec<f32>) {
-        self.0.lock().unwrap().push(Entry::Finished(tensor, values));
-    }
 }
 
 fn data(shape: &[usize], classes: u32, scale: f32) -> Arc<Dataset> {
@@ -79,18 +43,18 @@ fn options(model: &str, options: &[(&str, &str)]) -> ComputeOptions {
     ComputeOptions { model: model.into(), options, device: Device::Cpu }
 }
 
-fn batch() -> compute::Batch {
-    compute::Batch::Numbers(vec![0, 1, 2])
+fn batch() -> SampleBatch {
+    SampleBatch::Numbers(vec![0, 1, 2])
 }
 
 /// One step, after a first one.
-fn second_step(compute: &mut CandleCompute) -> Book {
+fn second_step(compute: &mut CandleCompute) -> Recorder {
     let weights = compute.start_weights(3).unwrap();
-    compute.step(&weights, &batch(), 5).unwrap();
+    compute_step(compute, &weights, &batch(), 5).unwrap();
     compute.load(&weights).unwrap();
-    let book = Book::default();
-    compute.gradient(batch(), 5, Box::new(book.clone())).unwrap();
-    book
+    let recorder = Recorder::default();
+    compute.gradient(batch(), 5, Box::new(recorder.clone())).unwrap();
+    recorder
 }
 
 /// The gradients as candle's own store has them when nobody collects.
@@ -135,14 +99,14 @@ fn what_is_handed_over_is_what_candle_would_have_kept() {
             let models = Models::built_in();
             let mut compute =
                 CandleCompute::new(&models, options(model, given), data.clone()).unwrap();
-            let book = second_step(&mut compute);
+            let recorder = second_step(&mut compute);
             let expected = candles(model, given, &data, &compute.start_weights(3).unwrap());
-            let mut finished = book.finished();
+            let mut finished = recorder.finished();
             finished.sort_by_key(|(tensor, _)| *tensor);
             assert_eq!(finished.len(), expected.len(), "{model}: every tensor once");
             for (tensor, values) in finished {
                 let spec = &compute.layout().tensors()[tensor];
-                if let Coverage::Rows(rows) = &book.coverage()[tensor] {
+                if let Coverage::Rows(rows) = &recorder.coverage()[tensor] {
                     let width = spec.shape[1];
                     let of =
                         |row: &u32| expected[tensor][*row as usize * width..][..width].to_vec();
@@ -184,7 +148,7 @@ fn running_statistics_are_state_and_go_before_the_gradients() {
         let data = data(&[8, 8], 3, 1e6);
         let mut compute =
             CandleCompute::new(&models, options("resnet-tiny", &given), data).unwrap();
-        let book = second_step(&mut compute);
+        let recorder = second_step(&mut compute);
         let state: Vec<usize> = compute
             .layout()
             .tensors()
@@ -195,7 +159,7 @@ fn running_statistics_are_state_and_go_before_the_gradients() {
             .collect();
         assert_eq!(state.len(), 2 * 3, "mean and variance of each norm");
         assert_eq!(state[0], compute.layout().tensors().len() - 6, "they follow the trained ones");
-        let finished = book.finished();
+        let finished = recorder.finished();
         let first: Vec<usize> = finished.iter().take(6).map(|(tensor, _)| *tensor).collect();
         assert_eq!(first, state);
         let weights = compute.start_weights(3).unwrap();
@@ -226,7 +190,7 @@ impl<const TIED: bool> Model for Words<TIED> {
     }
 }
 
-fn words<const TIED: bool>() -> (Book, CandleCompute) {
+fn words<const TIED: bool>() -> (Recorder, CandleCompute) {
     let models = Models::built_in().with::<Words<TIED>>("words");
     let data = data(&[3], 3, 49.0);
     let mut compute = CandleCompute::new(&models, options("words", &[]), data).unwrap();
@@ -236,11 +200,13 @@ fn words<const TIED: bool>() -> (Book, CandleCompute) {
 #[test]
 fn of_a_table_only_rows_that_were_looked_up_are_handed_over() {
     on_both(|| {
-        let (book, compute) = words::<false>();
+        let (recorder, compute) = words::<false>();
         let table = compute.layout().position("table.weight").unwrap();
-        let Coverage::Rows(rows) = &book.coverage()[table] else { panic!("{:?}", book.coverage()) };
+        let Coverage::Rows(rows) = &recorder.coverage()[table] else {
+            panic!("{:?}", recorder.coverage())
+        };
         assert!(rows.len() <= 9 && rows.windows(2).all(|pair| pair[0] < pair[1]), "{rows:?}");
-        let finished = book.finished();
+        let finished = recorder.finished();
         let (_, values) = finished.iter().find(|(tensor, _)| *tensor == table).unwrap();
         assert_eq!(values.len(), rows.len() * 4);
     });
@@ -276,10 +242,10 @@ fn a_use_that_the_loss_does_not_reach_has_zeros() {
         let models = Models::built_in().with::<Aside<WHOLE>>("aside");
         let mut compute =
             CandleCompute::new(&models, options("aside", &[]), data(&[3], 3, 49.0)).unwrap();
-        let book = second_step(&mut compute);
+        let recorder = second_step(&mut compute);
         let table = compute.layout().position("table.weight").unwrap();
-        let (_, values) = book.finished().into_iter().find(|it| it.0 == table).unwrap();
-        (book.coverage()[table].clone(), values)
+        let (_, values) = recorder.finished().into_iter().find(|it| it.0 == table).unwrap();
+        (recorder.coverage()[table].clone(), values)
     }
     on_both(|| {
         let (Coverage::Rows(rows), values) = of_table::<false>() else { panic!("of some rows") };
@@ -293,11 +259,11 @@ fn a_use_that_the_loss_does_not_reach_has_zeros() {
 #[test]
 fn what_candle_uses_too_waits_for_its_part() {
     on_both(|| {
-        let (book, compute) = words::<true>();
+        let (recorder, compute) = words::<true>();
         let table = compute.layout().position("table.weight").unwrap();
-        assert_eq!(book.coverage()[table], Coverage::Whole);
+        assert_eq!(recorder.coverage()[table], Coverage::Whole);
         let weights = compute.layout().range(table);
-        let (last, values) = book.finished().pop().unwrap();
+        let (last, values) = recorder.finished().pop().unwrap();
         assert_eq!((last, values.len()), (table, weights.len()));
         assert!(values.iter().all(|value| *value != 0.0), "every row has candle's part");
     });
@@ -324,8 +290,8 @@ fn a_gradient_that_left_without_candles_part_is_an_error() {
     let mut compute =
         CandleCompute::new(&models, options("late", &[]), data(&[3], 3, 49.0)).unwrap();
     let weights = compute.start_weights(3).unwrap();
-    compute.step(&weights, &batch(), 0).unwrap();
-    let error = compute.step(&weights, &batch(), 0).unwrap_err().to_string();
+    compute_step(&mut compute, &weights, &batch(), 0).unwrap();
+    let error = compute_step(&mut compute, &weights, &batch(), 0).unwrap_err().to_string();
     assert!(error.contains("`table.weight`") && error.contains("first step"), "{error}");
 }
 
@@ -342,8 +308,8 @@ fn a_step_that_another_models_step_interrupts_hands_over_all_the_same() {
 
         fn loss(&self, batch: &Batch) -> Result<Tensor> {
             let loss = Words::<false>::loss(&self.0, batch)?;
-            let book = second_step(&mut self.1.lock().unwrap());
-            assert_eq!(book.finished().len(), 3, "the other's step");
+            let recorder = second_step(&mut self.1.lock().unwrap());
+            assert_eq!(recorder.finished().len(), 3, "the other's step");
             Ok(loss)
         }
     }

@@ -1,40 +1,21 @@
-//! Samples that the evaluator has: fetched a few batches ahead.
+//! Samples that the evaluator has, fetched batch by batch.
 
-use super::Error;
-use crate::compute::{Batch, ComputeError};
+use super::error::Error;
+use crate::compute::SampleBatch;
 use ps_core::limits::{MESSAGE_BYTES_MAX, SAMPLES_PER_READ_MAX};
 use ps_data::Shift;
 use ps_proto::v1;
 use ps_proto::v1::samples_client::SamplesClient;
 use ps_runtime::link::{Link, Patience};
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::transport::Channel;
-
-/// Batches that are fetched before they are needed: one is in work, the next one is there.
-const AHEAD: usize = 2;
 
 /// Bytes of one feature on the wire.
 const FEATURE_BYTES: usize = size_of::<f32>();
 
-/// The batches of a lease, which come from the evaluator.
-pub(super) struct Served {
-    batches: mpsc::Receiver<Result<Batch, Error>>,
-    left: u64,
-    fetcher: JoinHandle<()>,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.fetcher.abort();
-    }
-}
-
 /// Fetches samples.
-#[derive(Clone)]
-pub(super) struct Source {
+pub(super) struct SampleClient {
     pub(super) job: String,
     pub(super) link: Arc<Link>,
     pub(super) patience: Patience,
@@ -45,44 +26,14 @@ pub(super) struct Source {
     pub(super) shift: Option<Shift>,
 }
 
-impl Served {
-    /// Begins to fetch these batches of samples.
-    pub(super) fn start(source: Source, batches: Vec<Vec<u32>>) -> Self {
-        let (sender, received) = mpsc::channel(AHEAD);
-        let left = batches.len() as u64;
-        let fetcher = tokio::spawn(async move {
-            for batch in batches {
-                let fetched = source.fetch(&batch).await;
-                let is_lost = fetched.is_err();
-                if sender.send(fetched).await.is_err() || is_lost {
-                    return;
-                }
-            }
-        });
-        Self { batches: received, left, fetcher }
-    }
-
-    pub(super) async fn next(&mut self) -> Result<Option<Batch>, Error> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let ended = || ComputeError("fetching the samples of a lease ended early".to_owned());
-        let batch = self.batches.recv().await.ok_or_else(ended)??;
-        self.left -= 1;
-        Ok(Some(batch))
-    }
-
-    /// Batches that are yet to come.
-    pub(super) fn left(&self) -> u64 {
-        self.left
-    }
-}
-
-impl Source {
-    async fn fetch(&self, numbers: &[u32]) -> Result<Batch, Error> {
+impl SampleClient {
+    /// A batch of these samples.
+    pub(super) async fn fetch(&self, numbers: &[u64]) -> Result<SampleBatch, Error> {
         let (mut features, mut labels) = (Vec::new(), Vec::new());
         for part in numbers.chunks(SAMPLES_PER_READ_MAX) {
-            let request = v1::ReadSamplesRequest { job: self.job.clone(), samples: part.to_vec() };
+            // A source has at most as many samples as 32 bits can number.
+            let samples = part.iter().map(|&number| number as u32).collect();
+            let request = v1::ReadSamplesRequest { job: self.job.clone(), samples };
             let attempt = |channel| self.read(channel, request.clone());
             let answer = self.link.call(self.patience, attempt, |_| ()).await;
             let (more, their_labels) = answer.map_err(|status| Error::Unserved {
@@ -93,10 +44,9 @@ impl Source {
             labels.extend(their_labels);
         }
         if let Some(shift) = &self.shift {
-            let numbers: Vec<u64> = numbers.iter().map(|&number| u64::from(number)).collect();
-            shift.apply(&numbers, &mut features);
+            shift.apply(numbers, &mut features);
         }
-        Ok(Batch::Values { features, labels })
+        Ok(SampleBatch::Values { features, labels })
     }
 
     async fn read(
@@ -136,9 +86,9 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    use super::super::share;
-    use super::super::workload::Share;
     use super::*;
+    use crate::train::prefetcher::Prefetcher;
+    use crate::train::sample_server::{self, ServedSamples};
     use ps_data::Draw;
     use ps_data::SampleSet;
     use ps_runtime::clock::SystemClock;
@@ -166,12 +116,13 @@ mod tests {
     #[tokio::test]
     async fn samples_that_are_served_are_moved_as_own_ones_are() {
         let (incoming, address) = transport::listen("127.0.0.1:0").await.unwrap();
-        let serving = share::serve("ours", Share { incoming, samples: Arc::new(Images) });
+        let serving =
+            sample_server::serve("ours", ServedSamples { incoming, samples: Arc::new(Images) });
         let connector = Connector::tcp();
         let link = Link::new(&connector, &address.to_string(), &SystemClock::start(), 1).unwrap();
         let whole = Duration::from_secs(20);
         let shift = Shift::new(1, &[2, 2], Draw { seed: 1, pass: 2, source: 0 }).unwrap();
-        let source = Source {
+        let client = SampleClient {
             job: "ours".into(),
             link: Arc::new(link),
             patience: Patience { attempt: whole, total: whole, waits: false },
@@ -181,13 +132,12 @@ mod tests {
         };
         let orders = vec![vec![7, 3, 99], vec![1]];
         let compared = async {
-            let mut served = Served::start(source, orders.clone());
+            let mut fetched = Prefetcher::fetch(client, orders.clone());
             for numbers in orders {
-                let numbers: Vec<u64> = numbers.into_iter().map(u64::from).collect();
                 let (mut features, labels) = Images.gather(&numbers).unwrap();
                 shift.apply(&numbers, &mut features);
-                let expected = Some(Batch::Values { features, labels });
-                assert_eq!(served.next().await.unwrap(), expected);
+                let expected = Some(SampleBatch::Values { features, labels });
+                assert_eq!(fetched.next().await.unwrap(), expected);
             }
         };
         tokio::select! {

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::mem::take;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Elements below which fresh memory costs nothing.
 const ELEMENTS_MIN: usize = 1024;
@@ -12,53 +12,57 @@ const ELEMENTS_MIN: usize = 1024;
 /// Buffers by their length. As many are kept as were asked for at once: a gradient that nobody wrote
 /// in one of these (candle's own layers do not, nor does clipping) must not pile up here.
 #[derive(Clone, Debug, Default)]
-pub struct Spare(Arc<Mutex<BTreeMap<usize, Buffers>>>);
+pub struct BufferPool(Arc<Mutex<BTreeMap<usize, SizeClass>>>);
 
 /// Buffers of one length.
 #[derive(Debug, Default)]
-struct Buffers {
+struct SizeClass {
     /// That nobody uses at the moment.
     free: Vec<Vec<f32>>,
     /// How many were taken and did not come back.
     lent: usize,
 }
 
-impl Spare {
+impl BufferPool {
     /// A buffer of this length; what is in it counts for nothing.
     pub fn take(&self, length: usize) -> Vec<f32> {
         if length < ELEMENTS_MIN {
             return vec![0.0; length];
         }
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let buffers = spare.entry(length).or_default();
-        buffers.lent += 1;
-        let found = buffers.free.pop();
-        drop(spare);
+        let mut classes = self.lock();
+        let class = classes.entry(length).or_default();
+        class.lent += 1;
+        let found = class.free.pop();
+        drop(classes);
         found.unwrap_or_else(|| vec![0.0; length])
     }
 
     fn put(&self, buffer: Vec<f32>) {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(buffers) = spare.get_mut(&buffer.len()) else { return };
-        if buffers.lent > 0 {
-            buffers.lent -= 1;
-            buffers.free.push(buffer);
+        let mut classes = self.lock();
+        let Some(class) = classes.get_mut(&buffer.len()) else { return };
+        if class.lent > 0 {
+            class.lent -= 1;
+            class.free.push(buffer);
         }
     }
 
     /// Elements that are kept for later.
     #[cfg(test)]
-    pub(super) fn kept(&self) -> usize {
-        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.iter().map(|(length, buffers)| length * buffers.free.len()).sum()
+    pub(crate) fn kept(&self) -> usize {
+        let classes = self.lock();
+        classes.iter().map(|(length, class)| length * class.free.len()).sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, SizeClass>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Values that go back to the spare buffers when nobody needs them any more.
+/// Values that go back to the pool when nobody needs them any more.
 #[derive(Debug)]
-pub(super) struct Floats {
+pub(crate) struct Floats {
     values: Vec<f32>,
-    spare: Option<Spare>,
+    pool: Option<BufferPool>,
 }
 
 /// Floats as the bytes they are: little-endian on every machine that this runs on.
@@ -68,29 +72,29 @@ struct FloatBytes(Arc<Floats>);
 const _: () = assert!(cfg!(target_endian = "little"), "gradients are sent as they lie in memory");
 
 impl Floats {
-    pub(super) fn new(values: Vec<f32>, spare: Option<Spare>) -> Self {
-        Self { values, spare }
+    pub(crate) fn new(values: Vec<f32>, pool: Option<BufferPool>) -> Self {
+        Self { values, pool }
     }
 
-    pub(super) fn values(&self) -> &[f32] {
+    pub(crate) fn values(&self) -> &[f32] {
         &self.values
     }
 
     /// The same memory as bytes.
-    pub(super) fn into_bytes(self) -> Bytes {
+    pub(crate) fn into_bytes(self) -> Bytes {
         Self::bytes_of(Arc::new(self))
     }
 
     /// The same memory as bytes.
-    pub(super) fn bytes_of(floats: Arc<Self>) -> Bytes {
+    pub(crate) fn bytes_of(floats: Arc<Self>) -> Bytes {
         Bytes::from_owner(FloatBytes(floats))
     }
 }
 
 impl Drop for Floats {
     fn drop(&mut self) {
-        if let Some(spare) = self.spare.take() {
-            spare.put(take(&mut self.values));
+        if let Some(pool) = self.pool.take() {
+            pool.put(take(&mut self.values));
         }
     }
 }
@@ -107,28 +111,28 @@ mod tests {
 
     #[test]
     fn a_buffer_is_used_again_when_its_last_reader_is_gone() {
-        let spare = Spare::default();
-        let mut values = spare.take(2_000);
+        let pool = BufferPool::default();
+        let mut values = pool.take(2_000);
         values.fill(5.0);
-        let floats = Arc::new(Floats::new(values, Some(spare.clone())));
+        let floats = Arc::new(Floats::new(values, Some(pool.clone())));
         let bytes = Floats::bytes_of(floats.clone());
         drop(floats);
-        assert_eq!(spare.take(2_000)[0], 0.0, "it is still read");
+        assert_eq!(pool.take(2_000)[0], 0.0, "it is still read");
         drop(bytes);
-        assert_eq!(spare.take(2_000)[0], 5.0);
-        assert_eq!(spare.take(2_000)[0], 0.0, "there was only one");
+        assert_eq!(pool.take(2_000)[0], 5.0);
+        assert_eq!(pool.take(2_000)[0], 0.0, "there was only one");
     }
 
     #[test]
     fn buffers_that_were_not_taken_are_not_kept() {
-        let spare = Spare::default();
+        let pool = BufferPool::default();
         for _ in 0..3 {
-            drop(Floats::new(vec![1.0; 5_000], Some(spare.clone())));
+            drop(Floats::new(vec![1.0; 5_000], Some(pool.clone())));
             // One that is taken and one that is not, as when a gradient is clipped.
-            let taken = spare.take(2_000);
-            drop(Floats::new(taken, Some(spare.clone())));
-            drop(Floats::new(vec![1.0; 2_000], Some(spare.clone())));
+            let taken = pool.take(2_000);
+            drop(Floats::new(taken, Some(pool.clone())));
+            drop(Floats::new(vec![1.0; 2_000], Some(pool.clone())));
         }
-        assert_eq!(spare.kept(), 2_000);
+        assert_eq!(pool.kept(), 2_000);
     }
 }

@@ -1,36 +1,40 @@
 //! Work on one lease.
 
-use super::batches::Batches;
-use super::heart::Watcher;
-use super::managed::Life;
-use super::served::{Served, Source};
-use super::trainer::FINISH_STEP;
-use super::workload::{ProgramRun, StreamPass};
-use super::{Error, StepOutcome};
+use super::JobMember;
 use crate::compute::ComputeError;
+use crate::train::batch_loop::{StepControl, train_batches};
+use crate::train::batches::Batches;
+use crate::train::error::Error;
+use crate::train::loader::batches_of;
+use crate::train::prefetcher::Prefetcher;
+use crate::train::sample_client::SampleClient;
+use crate::train::stream::StreamPass;
+use crate::train::trainer::{FINISH_STEP, StepOutcome};
+use crate::train::workload::{ModelWorkload, ProgramRun, WorkloadKind};
+use ps_client::JobWatch;
 use ps_data::Draw;
 use ps_proto::v1;
 use ps_runtime::link::{Link, Patience};
 use std::sync::Arc;
 
-impl Life {
+impl JobMember {
     /// Works on a lease. `None`: it was not finished, because the master wants no more steps or the
     /// samples cannot be had.
     pub(super) async fn train(
         &mut self,
         task: v1::TrainTask,
     ) -> Result<Option<v1::LeaseResult>, Error> {
-        if self.kept.program.is_some() {
+        if let WorkloadKind::Program(_) = &self.workload.kind {
             return self.run_program(&task).await;
         }
-        let watcher = self.heart.watcher();
+        let job = self.membership.watch();
         let must_stop = async {
-            watcher.stopped().await;
+            job.stopped().await;
             tokio::time::sleep(FINISH_STEP).await;
         };
         let trained = tokio::select! {
             biased;
-            trained = self.train_and_settle(&task, &watcher) => trained,
+            trained = self.train_and_settle(&task, &job) => trained,
             () = must_stop => Ok(None),
         };
         if let (Ok(None) | Err(_), Some(trainer)) = (&trained, self.trainer.as_mut()) {
@@ -39,7 +43,7 @@ impl Life {
         match trained {
             Err(error @ Error::Unserved { .. }) => {
                 tracing::warn!("{error}; the lease on them is given back");
-                self.serving = None;
+                self.sample_link = None;
                 Ok(None)
             }
             trained => trained,
@@ -49,9 +53,9 @@ impl Life {
     async fn train_and_settle(
         &mut self,
         task: &v1::TrainTask,
-        watcher: &Watcher,
+        job: &JobWatch,
     ) -> Result<Option<v1::LeaseResult>, Error> {
-        let trained = self.train_batches(task, watcher).await;
+        let trained = self.train_lease(task, job).await;
         // Whoever has no samples has servers, and pushes that they may still acknowledge.
         if let (Ok(None) | Err(Error::Unserved { .. }), Some(trainer)) =
             (&trained, self.trainer.as_mut())
@@ -61,93 +65,85 @@ impl Life {
         trained
     }
 
-    async fn train_batches(
+    async fn train_lease(
         &mut self,
         task: &v1::TrainTask,
-        watcher: &Watcher,
+        job: &JobWatch,
     ) -> Result<Option<v1::LeaseResult>, Error> {
-        let mut result = v1::LeaseResult { lease: task.lease, ..v1::LeaseResult::default() };
-        let granted = task.progress.unwrap_or_default();
         let mut batches = self.batches(task).await?;
         let Some(trainer) = self.trainer.as_mut() else {
             return Ok(None);
         };
         trainer.start_at(task.start_clock);
-        let mut next = batches.next().await;
-        while let Some(batch) = next? {
-            let word = watcher.word();
-            if word.stop {
-                return Ok(None);
-            }
-            let progress = share(&word.progress).max(share(&granted));
-            // What is wrong with the next batch does not cost the step on this one.
-            next = batches.next().await;
-            let following = match next {
-                Ok(Some(_)) => batches.left().map_or(u64::MAX, |left| left + 1),
-                Ok(None) | Err(_) => 0,
-            };
-            let steps = trainer.step(batch, progress, following).await?;
-            steps.iter().for_each(|step| add(&mut result, step));
-        }
-        Ok(Some(result))
+        let result = v1::LeaseResult { lease: task.lease, ..v1::LeaseResult::default() };
+        let granted = fraction_done(&task.progress.unwrap_or_default());
+        let mut lease = LeaseProgress { job, granted, result };
+        let is_done = train_batches(trainer, &mut batches, &mut lease).await?;
+        Ok(is_done.then_some(lease.result))
     }
 
     async fn batches(&mut self, task: &v1::TrainTask) -> Result<Batches, Error> {
         let batch_size = usize::try_from(self.settings.batch_size).unwrap_or(usize::MAX).max(1);
         if task.whole {
-            let registered = self.member.registered();
+            let registered = self.membership.registered();
             let pass = StreamPass {
                 pass: task.pass,
                 rank: registered.index,
                 workers: registered.workers,
                 batch_size,
                 seed: self.settings.seed,
-                data: self.agreed.clone(),
+                data: self.data.clone(),
             };
             let none = || ComputeError("the master leases a stream, and there is none".to_owned());
-            let streams = self.kept.streams.as_mut().ok_or_else(none)?;
+            let streams = self.model()?.streams.as_mut().ok_or_else(none)?;
             return Ok(Batches::Stream(streams.open(&pass).await?));
         }
         let samples = self.orders.lease(task);
         let draw = Draw { seed: self.settings.seed, pass: task.pass, source: task.source };
         if task.served_at.is_empty() {
-            return Batches::own(&self.kept.preparing, draw, &samples, batch_size);
+            return self.model()?.loader.batches(draw, &samples, batch_size);
         }
-        let batches = samples.chunks(batch_size).map(<[u32]>::to_vec).collect();
-        Ok(Batches::Served(Served::start(self.source(&task.served_at, draw)?, batches)))
+        let client = self.sample_client(&task.served_at, draw)?;
+        Ok(Batches::Prefetched(Prefetcher::fetch(client, batches_of(&samples, batch_size))))
     }
 
-    /// Who serves samples at this address.
-    fn source(&mut self, address: &str, draw: Draw) -> Result<Source, Error> {
-        let known = self.serving.take().filter(|link| link.address() == address);
+    fn model(&mut self) -> Result<&mut ModelWorkload, ComputeError> {
+        match &mut self.workload.kind {
+            WorkloadKind::Model(model) => Ok(model),
+            WorkloadKind::Program(_) => Err(ComputeError("a program has no batches".to_owned())),
+        }
+    }
+
+    /// A client of the process that serves samples at this address.
+    fn sample_client(&mut self, address: &str, draw: Draw) -> Result<SampleClient, Error> {
+        let known = self.sample_link.take().filter(|link| link.address() == address);
         let link = match known {
             Some(link) => link,
             None => {
                 let outside = &self.outside;
                 let link = Link::new(&outside.connector, address, &outside.clock, outside.seed);
-                let unserved = |error| Error::Unserved {
-                    address: address.to_owned(),
-                    message: format!("{error}"),
-                };
-                Arc::new(link.map_err(unserved)?)
+                let (address, message) = (address.to_owned(), |error| format!("{error}"));
+                Arc::new(
+                    link.map_err(|error| Error::Unserved { address, message: message(error) })?,
+                )
             }
         };
-        self.serving = Some(link.clone());
+        self.sample_link = Some(link.clone());
         let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
-        let shape: Vec<usize> = self.agreed.shape.iter().map(size).collect();
-        Ok(Source {
+        let shape: Vec<usize> = self.data.shape.iter().map(size).collect();
+        Ok(SampleClient {
             job: self.config.job.clone(),
             link,
             patience: Patience {
                 attempt: self.config.attempt,
                 // By then the master knows whether the evaluator lives.
-                total: self.config.patience.min(self.member.lease()),
+                total: self.config.patience.min(self.membership.lease()),
                 waits: false,
             },
             inputs: shape.iter().fold(1, |inputs: usize, size| inputs.saturating_mul(*size)),
             // Who serves them does not move them: it knows nothing of passes.
-            shift: self.kept.preparing.shift(&shape, draw)?,
-            classes: self.agreed.classes,
+            shift: self.model()?.loader.shift(&shape, draw)?,
+            classes: self.data.classes,
         })
     }
 
@@ -155,8 +151,9 @@ impl Life {
         &mut self,
         task: &v1::TrainTask,
     ) -> Result<Option<v1::LeaseResult>, Error> {
-        let registered = self.member.registered();
-        let watcher = self.heart.watcher();
+        let registered = self.membership.registered();
+        let job = self.membership.watch();
+        let stop = job.clone();
         let run = ProgramRun {
             job: self.config.job.clone(),
             master: self.config.master.clone(),
@@ -166,33 +163,49 @@ impl Life {
             shard_map: self.shard_map.clone(),
             settings: self.settings.clone(),
             start_clock: task.start_clock,
-            stop: Box::pin(async move { watcher.stopped().await }),
+            stop: Box::pin(async move { stop.stopped().await }),
         };
-        let Some(program) = self.kept.program.as_mut() else {
+        let WorkloadKind::Program(program) = &mut self.workload.kind else {
             return Ok(None);
         };
-        let code = program.run(run).await?;
-        match code {
+        match program.run(run).await? {
             // It was told to end before it was done, and the master says what this process ends with.
-            _ if self.heart.watcher().word().stop => Ok(None),
+            _ if job.must_stop() => Ok(None),
             0 => Ok(Some(v1::LeaseResult { lease: task.lease, ..v1::LeaseResult::default() })),
             code => Err(Error::Program(code)),
         }
     }
 }
 
-/// How far the job is, from 0 to 1.
-fn share(progress: &v1::JobProgress) -> f64 {
-    progress.samples_done as f64 / progress.samples_total.max(1) as f64
+/// Work on one lease, as the master hears of it.
+struct LeaseProgress<'a> {
+    job: &'a JobWatch,
+    /// How far the job was when the lease was granted.
+    granted: f64,
+    result: v1::LeaseResult,
 }
 
-fn add(result: &mut v1::LeaseResult, step: &StepOutcome) {
-    result.steps += 1;
-    result.samples += step.samples;
-    if step.loss.is_finite() {
-        result.loss_sum += step.loss * step.samples as f64;
-        result.loss_samples += step.samples;
-    } else {
-        result.steps_not_finite += 1;
+impl StepControl for LeaseProgress<'_> {
+    fn progress(&self) -> Option<f64> {
+        let progress = fraction_done(&self.job.progress()).max(self.granted);
+        (!self.job.must_stop()).then_some(progress)
     }
+
+    fn acknowledged(&mut self, step: &StepOutcome) -> Result<(), Error> {
+        let result = &mut self.result;
+        result.steps += 1;
+        result.samples += step.samples;
+        if step.loss.is_finite() {
+            result.loss_sum += step.loss * step.samples as f64;
+            result.loss_samples += step.samples;
+        } else {
+            result.steps_not_finite += 1;
+        }
+        Ok(())
+    }
+}
+
+/// How far a job is, from 0 to 1.
+fn fraction_done(progress: &v1::JobProgress) -> f64 {
+    progress.samples_done as f64 / progress.samples_total.max(1) as f64
 }

@@ -1,20 +1,15 @@
 //! Pushes to all shards, each under one number.
 
-use super::outstanding::Ticket;
-use super::planned::Kind;
-use super::shard::PushCall;
-use super::{Client, Error, Gradient, Weights};
+use super::Client;
+use crate::error::Error;
+use crate::gradient::Gradient;
+use crate::outstanding::Ticket;
+use crate::report::PushReport;
+use crate::shard::PushCall;
+use crate::weights::Weights;
 use futures_util::future::{try_join, try_join_all};
+use ps_core::TensorKind;
 use ps_core::ids::{Clock, PushId};
-
-/// What became of one push.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PushReport {
-    /// Largest staleness over its chunks.
-    pub staleness: u64,
-    /// Chunks that the servers refused because of a value that is not finite.
-    pub chunks_refused: u64,
-}
 
 /// A push that has its number, as it is sent to each shard; it counts as under way until it is
 /// dropped.
@@ -71,7 +66,7 @@ impl Client {
         weights: &Weights,
     ) -> NumberedPush {
         let ticket = self.outstanding.open(weights.clock()).await;
-        let calls = self.calls(&ticket, gradient, learning_rate, weights, Kind::Trained);
+        let calls = self.calls(&ticket, gradient, learning_rate, weights, TensorKind::Trainable);
         let mut numbered = NumberedPush {
             calls,
             state: Vec::new(),
@@ -80,7 +75,8 @@ impl Client {
         };
         if gradient.has_state() {
             let ticket = self.outstanding.open(weights.clock()).await;
-            numbered.state = self.calls(&ticket, gradient, learning_rate, weights, Kind::State);
+            numbered.state =
+                self.calls(&ticket, gradient, learning_rate, weights, TensorKind::State);
             numbered._tickets[1] = Some(ticket);
         }
         numbered._tickets[0] = Some(ticket);
@@ -116,14 +112,14 @@ impl Client {
         let (results, state) = try_join(try_join_all(calls), self.push_all(push.state)).await?;
         let (reports, clocks): (Vec<_>, Vec<_>) = results.into_iter().unzip();
         weights.set_clock(push.clock + 1 + u64::from(ahead));
-        let report = with_state(merge(reports), state);
+        let report = with_state(reports.into_iter().collect(), state);
         Ok((report, clocks.into_iter().max().unwrap_or(0)))
     }
 
     async fn push_all(&self, calls: Vec<PushCall>) -> Result<PushReport, Error> {
         let calls = self.shards.iter().zip(calls);
         let reports = try_join_all(calls.map(|(client, call)| client.push(call))).await?;
-        Ok(merge(reports))
+        Ok(reports.into_iter().collect())
     }
 
     fn calls(
@@ -132,9 +128,9 @@ impl Client {
         gradient: &Gradient,
         learning_rate: f32,
         weights: &Weights,
-        kind: Kind,
+        kind: TensorKind,
     ) -> Vec<PushCall> {
-        let config = &self.shared.config;
+        let config = &self.state.config;
         let (worker, incarnation, seq) = (config.worker, config.incarnation, ticket.seq());
         let call = |shard| PushCall {
             id: PushId { worker, incarnation, seq },
@@ -153,11 +149,4 @@ impl Client {
 /// A state tensor's staleness means nothing; a refused chunk of it does.
 fn with_state(trained: PushReport, state: PushReport) -> PushReport {
     PushReport { chunks_refused: trained.chunks_refused + state.chunks_refused, ..trained }
-}
-
-fn merge(reports: Vec<PushReport>) -> PushReport {
-    reports.into_iter().fold(PushReport::default(), |all, one| PushReport {
-        staleness: all.staleness.max(one.staleness),
-        chunks_refused: all.chunks_refused + one.chunks_refused,
-    })
 }

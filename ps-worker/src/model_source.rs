@@ -6,17 +6,17 @@ use crate::device::DeviceChoice;
 use crate::model::{
     CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, initial_weights,
 };
-use crate::train::Preparing;
+use crate::train::DataLoader;
 use ps_core::{DataDescription, DataKind};
 use ps_data::{Dataset, Draw, Samples, Shift};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Everything that a model is made of.
-pub(crate) struct Made {
-    pub(crate) data: Arc<Dataset>,
-    /// A model for the data here, unless the job needs another.
-    pub(crate) ready: Option<CandleCompute>,
+pub(crate) struct ModelSource {
+    data: Arc<Dataset>,
+    /// A model for the data here, unless the job needs another. Locked while one is made.
+    ready: Mutex<Option<CandleCompute>>,
     models: Models,
     options: ComputeOptions,
     /// The model that training starts from instead of the seed's.
@@ -25,7 +25,7 @@ pub(crate) struct Made {
     shift: usize,
 }
 
-impl Made {
+impl ModelSource {
     /// Reads the data and opens the device.
     ///
     /// # Errors
@@ -39,7 +39,8 @@ impl Made {
         let options: ModelOptions = args.shape.given().into_iter().collect();
         let options = ComputeOptions { model: args.model.clone(), options, device };
         let (data, models, initial) = (Arc::new(data), models.clone(), args.initial_model.clone());
-        Ok(Self { data, ready: None, models, options, initial, shift })
+        let ready = Mutex::new(None);
+        Ok(Self { data, ready, models, options, initial, shift })
     }
 
     /// Takes test samples that came from elsewhere.
@@ -77,9 +78,21 @@ impl Made {
         }
     }
 
-    /// How batches of the training samples here are made.
-    pub(crate) fn preparing(&self) -> Preparing {
-        Preparing { samples: Some(self.data.clone()), shift: self.shift }
+    /// The samples here.
+    pub(crate) fn data(&self) -> &Arc<Dataset> {
+        &self.data
+    }
+
+    /// What makes batches of the training samples here.
+    pub(crate) fn loader(&self) -> DataLoader {
+        DataLoader { samples: Some(self.data.clone()), shift: self.shift }
+    }
+
+    /// Makes the model for the data here already now: what is wrong with it is said before anybody
+    /// waits for this process.
+    pub(crate) fn prepare(&mut self) -> anyhow::Result<()> {
+        self.ready = Mutex::new(Some(self.model()?));
+        Ok(())
     }
 
     /// The model for the data here.
@@ -103,14 +116,12 @@ impl Made {
     }
 
     /// The model for the data of the whole job.
-    pub(crate) fn for_job(
-        &mut self,
-        agreed: &DataDescription,
-    ) -> Result<CandleCompute, ComputeError> {
+    pub(crate) fn for_job(&self, agreed: &DataDescription) -> Result<CandleCompute, ComputeError> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.description(agreed.kind);
         if own.shape == agreed.shape
             && own.classes == agreed.classes
-            && let Some(ready) = self.ready.take()
+            && let Some(ready) = ready.take()
         {
             return Ok(ready);
         }
@@ -124,8 +135,7 @@ impl Made {
         let shape = DataShape { features, classes: agreed.classes as usize };
         if self.shift > 0 {
             // Shares without a sample, and streams, say nothing of it before.
-            let possible = Shift::new(self.shift, &shape.features, Draw::default());
-            possible.map_err(|error| ComputeError(error.to_string()))?;
+            Shift::new(self.shift, &shape.features, Draw::default())?;
         }
         let (options, data) = (self.options.clone(), self.data.clone());
         let made = CandleCompute::for_shape(&self.models, options, data, &shape);

@@ -1,119 +1,56 @@
 //! The chunks of a push to one shard, some of which may still be computed.
 
-use super::encoder::Encoder;
-use super::{Gradient, Weights};
-use bytes::Bytes;
+use crate::gradient::Gradient;
+use crate::plan::ChunkPlan;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use ps_core::ids::{ShardId, Version};
 use ps_core::limits::MESSAGE_PAYLOAD_BYTES;
-use ps_core::span::Span;
 use ps_kernels::encoding::Encoding;
 use ps_proto::convert::data::{ChunkPayload, ELEMENT_BYTES};
 use ps_proto::v1;
-use std::ops::Range;
 use std::sync::Arc;
-
-/// A chunk that a push covers, without its values.
-#[derive(Clone, Debug)]
-pub(super) struct Planned {
-    /// Within the shard.
-    index: u32,
-    /// Within the model.
-    pub(super) range: Range<usize>,
-    /// What of it is covered; none for all.
-    pub(super) spans: Vec<Span>,
-    pulled_version: Version,
-}
-
-impl Planned {
-    pub(super) fn payload(&self) -> ChunkPayload {
-        let Self { index, spans, pulled_version, .. } = self.clone();
-        ChunkPayload { index, spans, pulled_version, values: Bytes::new(), positions: Bytes::new() }
-    }
-
-    fn elements(&self) -> usize {
-        match self.spans.as_slice() {
-            [] => self.range.len(),
-            spans => spans.iter().map(|span| span.len as usize).sum(),
-        }
-    }
-}
-
-/// What of a gradient goes in one push: trained tensors, or state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Trained,
-    State,
-}
-
-/// The chunks of a shard that a gradient covers.
-pub(super) fn plan(
-    gradient: &Gradient,
-    weights: &Weights,
-    shard: ShardId,
-    kind: Kind,
-) -> Vec<Planned> {
-    let state = gradient.state_start();
-    let chunks = (0_u32..).zip(weights.chunks(shard));
-    let of_kind = chunks.filter(|(_, (range, _))| (range.start >= state) == (kind == Kind::State));
-    let planned = of_kind.filter_map(|(index, (range, pulled_version))| {
-        let spans = gradient.spans(range)?;
-        Some(Planned { index, range: range.clone(), spans, pulled_version })
-    });
-    planned.collect()
-}
 
 /// The chunks of a push, the same on every attempt.
 #[derive(Clone)]
-pub(super) enum Chunks {
+pub(crate) enum PushChunks {
     /// Encoded already, because what an encoding leaves out is kept.
     Encoded(Vec<ChunkPayload>),
     /// As they lie in the gradient, to be encoded while they are sent.
-    Lying(Gradient, Arc<[Planned]>, Encoding),
+    Unencoded(Gradient, Arc<[ChunkPlan]>, Encoding),
 }
 
-impl Chunks {
-    /// All of a gradient that is there, encoded.
-    pub(super) fn encode(
-        encoder: &mut Encoder,
-        gradient: &Gradient,
-        planned: &[Planned],
-        shard: Range<usize>,
-    ) -> Self {
-        Self::Encoded(encoder.payloads(gradient, planned, shard))
-    }
-
-    pub(super) fn count(&self) -> usize {
+impl PushChunks {
+    pub(crate) fn count(&self) -> usize {
         match self {
             Self::Encoded(payloads) => payloads.len(),
-            Self::Lying(_, planned, _) => planned.len(),
+            Self::Unencoded(_, planned, _) => planned.len(),
         }
     }
 
     /// Bytes of their values as they are sent.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Encoded(payloads) => payloads.iter().map(ChunkPayload::bytes).sum(),
-            Self::Lying(_, planned, encoding) => {
+            Self::Unencoded(_, planned, encoding) => {
                 planned.iter().map(|chunk| encoding.encoded_bytes(chunk.elements())).sum()
             }
         }
     }
 
     /// Whether all of them can be sent.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         match self {
             Self::Encoded(_) => true,
-            Self::Lying(gradient, planned, _) => {
-                gradient.is_complete() || planned.iter().all(|chunk| gradient.has(&chunk.range))
+            Self::Unencoded(gradient, planned, _) => {
+                gradient.is_complete()
+                    || planned.iter().all(|chunk| gradient.has_arrived(&chunk.range))
             }
         }
     }
 
     /// Waits until all of them can be sent.
-    pub(super) async fn complete(&self) {
-        if let Self::Lying(gradient, ..) = self
+    pub(crate) async fn complete(&self) {
+        if let Self::Unencoded(gradient, ..) = self
             && !self.is_complete()
         {
             gradient.complete().await;
@@ -121,10 +58,10 @@ impl Chunks {
     }
 
     /// All of them; they must be complete. Each is made when those before it are sent.
-    pub(super) fn payloads(&self) -> Box<dyn Iterator<Item = ChunkPayload> + Send> {
+    pub(crate) fn payloads(&self) -> Box<dyn Iterator<Item = ChunkPayload> + Send> {
         match self.clone() {
             Self::Encoded(payloads) => Box::new(payloads.into_iter()),
-            Self::Lying(gradient, planned, encoding) => {
+            Self::Unencoded(gradient, planned, encoding) => {
                 let made = move |number: usize| payload(&gradient, &planned[number], encoding);
                 Box::new((0..self.count()).map(made))
             }
@@ -132,10 +69,10 @@ impl Chunks {
     }
 
     /// Groups of them for a message each, as soon as they can be sent; `None` when all can be already.
-    pub(super) fn arriving(
+    pub(crate) fn arriving(
         &self,
     ) -> Option<impl Stream<Item = Vec<v1::ChunkPayload>> + Send + use<>> {
-        let Self::Lying(gradient, planned, encoding) = self else { return None };
+        let Self::Unencoded(gradient, planned, encoding) = self else { return None };
         if self.is_complete() {
             return None;
         }
@@ -158,15 +95,15 @@ impl Chunks {
     }
 }
 
-/// Chunks that are there, as many as make a message; those that are left stay.
+/// PushChunks that are there, as many as make a message; those that are left stay.
 fn next_group(
     gradient: &Gradient,
-    planned: &mut Vec<Planned>,
+    planned: &mut Vec<ChunkPlan>,
     encoding: Encoding,
 ) -> Vec<v1::ChunkPayload> {
     let (mut group, mut bytes) = (Vec::new(), 0);
     planned.retain(|chunk| {
-        if bytes >= MESSAGE_PAYLOAD_BYTES || !gradient.has(&chunk.range) {
+        if bytes >= MESSAGE_PAYLOAD_BYTES || !gradient.has_arrived(&chunk.range) {
             return true;
         }
         let payload = payload(gradient, chunk, encoding);
@@ -177,7 +114,7 @@ fn next_group(
     group
 }
 
-fn payload(gradient: &Gradient, chunk: &Planned, encoding: Encoding) -> ChunkPayload {
+fn payload(gradient: &Gradient, chunk: &ChunkPlan, encoding: Encoding) -> ChunkPayload {
     let lying = gradient.covered(&chunk.range);
     let values = match encoding {
         Encoding::F32 => lying,

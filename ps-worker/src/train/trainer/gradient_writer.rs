@@ -1,13 +1,13 @@
 //! A gradient that is filled on the thread that computes it, while its parts leave on others.
 
-use ps_client::{Gradient, Spare, Weights};
+use ps_client::{BufferPool, Gradient, Weights};
 use ps_core::Layout;
 use ps_nn::{Begun, Handover};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// A step whose forward pass is done.
-pub(super) struct Started {
+pub(super) struct StartedStep {
     pub(super) loss: f64,
     pub(super) samples: u64,
     /// Filled from now on.
@@ -17,33 +17,33 @@ pub(super) struct Started {
 }
 
 /// Fills the gradient of one step.
-pub(super) struct Filling {
+pub(super) struct GradientWriter {
     layout: Arc<Layout>,
-    spare: Spare,
-    start: Option<(Weights, oneshot::Sender<Started>)>,
+    pool: BufferPool,
+    start: Option<(Weights, oneshot::Sender<StartedStep>)>,
     gradient: Option<Gradient>,
 }
 
-impl Filling {
+impl GradientWriter {
     /// Says when the step has started; whoever gave up waiting for that misses nothing.
     pub(super) fn new(
         layout: Arc<Layout>,
-        spare: Spare,
+        pool: BufferPool,
         weights: Weights,
-        start: oneshot::Sender<Started>,
+        start: oneshot::Sender<StartedStep>,
     ) -> Self {
-        Self { layout, spare, start: Some((weights, start)), gradient: None }
+        Self { layout, pool, start: Some((weights, start)), gradient: None }
     }
 }
 
-impl Handover for Filling {
+impl Handover for GradientWriter {
     fn begin(&mut self, begun: Begun) {
         let Some((weights, start)) = self.start.take() else { return };
         let Begun { loss, samples, coverage } = begun;
-        let (layout, spare) = (self.layout.clone(), self.spare.clone());
-        let gradient = Gradient::with_spare(layout, coverage, loss, spare);
+        let (layout, pool) = (self.layout.clone(), self.pool.clone());
+        let gradient = Gradient::with_pool(layout, coverage, loss, pool);
         self.gradient = Some(gradient.clone());
-        let _ = start.send(Started { loss, samples, gradient, weights });
+        let _ = start.send(StartedStep { loss, samples, gradient, weights });
     }
 
     fn finished(&mut self, tensor: usize, values: Vec<f32>) {
@@ -53,6 +53,6 @@ impl Handover for Filling {
     }
 
     fn room(&mut self, length: usize) -> Vec<f32> {
-        self.spare.take(length)
+        self.pool.take(length)
     }
 }

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 /// The order of each source's samples in the pass that the worker is in.
 #[derive(Debug, Default)]
-pub(super) struct Orders {
+pub(super) struct SampleOrders {
     seed: u64,
     /// By source: of which pass, and the numbers of its samples.
     orders: BTreeMap<u32, (u64, Vec<u32>)>,
 }
 
-impl Orders {
+impl SampleOrders {
     pub(super) fn new(seed: u64) -> Self {
         Self { seed, orders: BTreeMap::new() }
     }

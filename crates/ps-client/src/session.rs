@@ -1,0 +1,205 @@
+//! A worker's session with the servers, whoever said where they are.
+
+use crate::client::Client;
+use crate::config::ClientConfig;
+use crate::counters::{Counters, Waiting};
+use crate::discover::discover;
+use crate::error::Error;
+use crate::gradient::Gradient;
+use crate::heartbeat::{self, Heartbeat, HeartbeatConfig};
+use crate::membership::Membership;
+use crate::pipeline::Pipeline;
+use crate::report::PushReport;
+use crate::weights::Weights;
+use ps_core::ids::{Clock, Epoch, Incarnation, WorkerId};
+use ps_core::model_spec::ModelSpec;
+use ps_core::settings::Wire;
+use ps_proto::v1;
+use ps_runtime::Outside;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a session calls the servers.
+#[derive(Clone, Copy, Debug)]
+pub struct CallOptions {
+    /// How long one attempt of a call may take.
+    pub attempt: Duration,
+    /// How long a server may be away.
+    pub patience: Duration,
+    /// How gradients travel, and weights that are pulled for a step.
+    pub wire: Wire,
+}
+
+/// What a session without a master is told.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// The job it belongs to.
+    pub job: String,
+    /// The worker's rank.
+    pub worker: WorkerId,
+    /// The worker's incarnation and the epoch, where another process speaks to a master for this one;
+    /// `None` without a master.
+    pub identity: Option<(Incarnation, Epoch)>,
+    /// The servers, in any order.
+    pub servers: Vec<String>,
+    /// How they are called.
+    pub calls: CallOptions,
+    /// How often they hear that the worker lives.
+    pub heartbeat: HeartbeatConfig,
+}
+
+/// A worker's session with the servers.
+pub struct Session {
+    client: Arc<Client>,
+    counters: Arc<Counters>,
+    outside: Outside,
+    /// Without a master: what the servers are to hear once they have the model.
+    heartbeat_config: Option<HeartbeatConfig>,
+    heartbeat: Option<Heartbeat>,
+}
+
+impl Session {
+    /// A session without a master: finds out which server holds which shard.
+    ///
+    /// # Errors
+    /// A server is away for too long or of another job; two hold the same shard, or one is missing.
+    pub async fn discover(
+        config: SessionConfig,
+        counters: Arc<Counters>,
+        outside: Outside,
+    ) -> Result<Self, Error> {
+        let SessionConfig { job, worker, identity, servers, calls, heartbeat } = config;
+        let identity = identity.unwrap_or_else(|| (outside.clock.unix_ms(), 0));
+        let mut config = client_config(job, worker, identity, servers, calls);
+        config.addresses = discover(&config, &outside).await?;
+        Self::new(config, counters, outside, Some(heartbeat))
+    }
+
+    /// A member's session: the master said where the shards are, and hears that the worker lives.
+    ///
+    /// # Errors
+    /// An address is not `host:port`.
+    pub fn of_member(
+        membership: &Membership,
+        shard_map: v1::ShardMap,
+        calls: CallOptions,
+    ) -> Result<Self, Error> {
+        let v1::RegisterReply { index, incarnation, .. } = *membership.registered();
+        let identity = (incarnation, shard_map.epoch);
+        let job = membership.job.clone();
+        let config = client_config(job, index, identity, shard_map.addresses, calls);
+        Self::new(config, membership.counters.clone(), membership.outside.clone(), None)
+    }
+
+    fn new(
+        config: ClientConfig,
+        counters: Arc<Counters>,
+        outside: Outside,
+        heartbeat_config: Option<HeartbeatConfig>,
+    ) -> Result<Self, Error> {
+        let client = Arc::new(Client::new(config, &outside)?);
+        Ok(Self { client, counters, outside, heartbeat_config, heartbeat: None })
+    }
+
+    /// The connection to the servers.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// What the worker counts.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// The time, of the clock that the session was given.
+    pub fn now(&self) -> Duration {
+        self.outside.clock.now()
+    }
+
+    /// Creates the model on the servers, or checks that they hold the same.
+    ///
+    /// # Errors
+    /// A server holds another model, or is away for too long.
+    pub async fn init(&mut self, spec: &ModelSpec, start: Vec<f32>) -> Result<(), Error> {
+        self.client.init_owned(spec, start).await?;
+        self.start_heartbeat();
+        Ok(())
+    }
+
+    /// Creates the model on the servers, or takes the one that they hold, whatever its start was.
+    ///
+    /// # Errors
+    /// A server holds another model, or is away for too long.
+    pub async fn init_or_join(&mut self, spec: &ModelSpec, start: &[f32]) -> Result<(), Error> {
+        self.client.init_or_join(spec, start).await?;
+        self.start_heartbeat();
+        Ok(())
+    }
+
+    fn start_heartbeat(&mut self) {
+        let (client, counters) = (self.client.clone(), self.counters.clone());
+        let clock = self.outside.clock.clone();
+        self.heartbeat = self
+            .heartbeat_config
+            .map(|config| Heartbeat::start(heartbeat::to_servers(client, counters, clock, config)));
+    }
+
+    /// The weights for this step and so many after it; see [`Client::pull_for_steps`].
+    ///
+    /// # Errors
+    /// The worker was superseded, or a server is away for too long.
+    pub async fn pull(&self, clock: Clock, ahead: u32, weights: &mut Weights) -> Result<(), Error> {
+        let _waiting = Waiting::new(&self.counters);
+        self.client.pull_for_steps(clock, ahead, weights).await
+    }
+
+    /// The weights as they are, for an evaluation.
+    ///
+    /// # Errors
+    /// A server is away for too long.
+    pub async fn read(&self, weights: &mut Weights) -> Result<(), Error> {
+        self.client.read(weights).await
+    }
+
+    /// Pushes the gradient of these samples, which was computed from these weights, and pulls those
+    /// for the next step.
+    ///
+    /// # Errors
+    /// The worker was superseded, or a server is away for too long.
+    pub async fn push_pull(
+        &self,
+        gradient: &Gradient,
+        samples: u64,
+        learning_rate: f32,
+        weights: &mut Weights,
+    ) -> Result<PushReport, Error> {
+        let _waiting = Waiting::new(&self.counters);
+        let report = self.client.push_pull(gradient, learning_rate, weights).await?;
+        self.counters.stepped(samples, f64::from(gradient.loss()), weights.clock(), &report);
+        Ok(report)
+    }
+
+    /// Exchanges that go on while the worker computes; see [`Pipeline::new`].
+    pub fn pipeline(&self, depth: u32, is_spawned: bool) -> Pipeline {
+        Pipeline::new(self.client.clone(), self.counters.clone(), depth, is_spawned)
+    }
+
+    /// Without a master: tells the servers that the worker leaves, so that nobody waits for it.
+    pub async fn leave(&mut self) {
+        if self.heartbeat_config.take().is_some() {
+            self.heartbeat = None;
+            self.client.alive(true).await;
+        }
+    }
+}
+
+fn client_config(
+    job: String,
+    worker: WorkerId,
+    (incarnation, epoch): (Incarnation, Epoch),
+    addresses: Vec<String>,
+    calls: CallOptions,
+) -> ClientConfig {
+    let CallOptions { attempt, patience, wire } = calls;
+    ClientConfig { job, worker, incarnation, epoch, addresses, patience, attempt, wire }
+}

@@ -1,0 +1,95 @@
+//! A worker without a master, as the options describe it.
+
+use crate::compute::{Compute, ComputeOn, Evaluation};
+use crate::config::Args;
+use crate::progress_reporter::ProgressReporter;
+use crate::train::DataLoader;
+use crate::train::alone::{self, AloneConfig};
+use anyhow::Context;
+use ps_client::{CallOptions, Counters, HeartbeatConfig, SessionConfig, WorkerEnvironment};
+use ps_core::settings::TrainingSettings;
+use ps_runtime::files::{Directory, FileStore};
+use ps_runtime::model_file;
+use ps_runtime::{MetricSink, Outside, Shutdown};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Without a master: train, and as worker 0 write the model.
+pub(super) async fn run(
+    args: Args,
+    compute: Box<dyn Compute>,
+    loader: DataLoader,
+    outside: Outside,
+    shutdown: Shutdown,
+) -> anyhow::Result<u8> {
+    let settings = args.training.settings()?;
+    let index = args.worker_index.unwrap_or(0);
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("out"));
+    let files = if index == 0 { Some(Directory::open(&out)?) } else { None };
+    let layout = compute.layout().clone();
+    let sharing = if args.model.read.sharded { 1 } else { args.workers.unwrap_or(1) };
+    let own_samples = compute.train_samples() / u64::from(sharing);
+    let mut reporter = ProgressReporter::new(&settings, own_samples, &outside);
+    let config = AloneConfig {
+        session: session(&args, &settings)?,
+        sharing,
+        settings,
+        compute_on: ComputeOn::Thread,
+        loader,
+    };
+    let counters = Arc::new(Counters::default());
+    let metrics = outside.metrics.clone();
+    let finished =
+        alone::run(config, compute, counters.clone(), &mut reporter, outside, shutdown).await;
+    reporter.close();
+    let finished = finished?;
+    if let (Some(files), Some(weights)) = (files, &finished.weights) {
+        let model = model_file::to_safetensors(&layout, weights)?;
+        files.write(model_file::MODEL_FILE, &model).context("saving the model")?;
+        tracing::info!("wrote {}/{}", files.location(), model_file::MODEL_FILE);
+    }
+    if let Some(evaluation) = finished.evaluation {
+        report(&evaluation, &metrics);
+    }
+    for line in reporter.summary(&counters) {
+        tracing::info!("{line}");
+    }
+    Ok(finished.exit_code)
+}
+
+/// Who the worker is, and where the servers are.
+fn session(args: &Args, settings: &TrainingSettings) -> anyhow::Result<SessionConfig> {
+    // A program of a job with a master starts us where `ps-worker -- CMD` put it.
+    let told = WorkerEnvironment::from_env()?;
+    Ok(SessionConfig {
+        job: args.process.job_id.clone(),
+        worker: args.worker_index.unwrap_or(0),
+        identity: told.map(|told| (told.incarnation, told.epoch)),
+        servers: args.servers.clone(),
+        calls: CallOptions {
+            attempt: Duration::from_millis(args.attempt_ms.max(1)),
+            patience: Duration::from_millis(args.patience_ms),
+            wire: settings.wire,
+        },
+        heartbeat: HeartbeatConfig {
+            interval: Duration::from_secs(2),
+            step_timeout: Duration::from_secs(args.step_timeout_s.max(1)),
+        },
+    })
+}
+
+/// Tells how good the model is.
+fn report(evaluation: &Evaluation, metrics: &MetricSink) {
+    if let Some(accuracy) = evaluation.accuracy {
+        metrics(&format!("final_test_accuracy={accuracy:.4};"));
+    }
+    if evaluation.samples > 0 {
+        metrics(&format!("final_test_loss={:.4};", evaluation.loss));
+    } else {
+        tracing::warn!(
+            "no test data: loss and accuracy of the model on unseen samples are not known; give \
+             --test or put a test set into --data"
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! What the options make of this process's part in a job: a model on data, or a program.
+
+use crate::config::{Args, Role};
+use crate::model_source::ModelSource;
+use crate::program::UserProgram;
+use crate::streams::{DataStreams, Records, StreamOptions};
+use crate::train::{ModelWorkload, PassStreams, ServedSamples, Workload, WorkloadKind};
+use ps_cli::training_args::variable;
+use ps_core::{DataDescription, DataKind};
+use ps_data::{load_stream, stream_files};
+use ps_runtime::Outside;
+use ps_runtime::advertise::advertised;
+use ps_runtime::transport;
+use std::sync::Arc;
+
+/// A program of the user's that does the work, told of model and data what we were told.
+pub(super) fn program(args: &Args) -> Workload {
+    let given = args.model.to_args();
+    let given = given.iter().map(|argument| variable(argument));
+    let variables = given.map(|(name, value)| (name, value.into())).collect();
+    let program = UserProgram::new(args.program.clone(), variables);
+    let data = DataDescription { kind: DataKind::Program, ..DataDescription::default() };
+    Workload { data, kind: WorkloadKind::Program(Box::new(program)) }
+}
+
+/// With --pipe or --stream: a worker's training stream, begun, with what it is; and an evaluator's
+/// test stream, read into `source`.
+///
+/// No process reads the stream of another: a FIFO's bytes come to one reader only, and worker and
+/// evaluator may be on one host.
+pub(super) async fn streams(
+    args: &Args,
+    source: &mut ModelSource,
+) -> anyhow::Result<Option<(DataStreams, DataDescription)>> {
+    let read = &args.model.read;
+    let Some(data) = args.model.data.as_ref().filter(|_| read.is_streamed()) else {
+        return Ok(None);
+    };
+    if args.role == Role::Evaluator {
+        if let Some(stem) = read.test_stem() {
+            source.set_test(load_stream(read.stream(stem)).await?, read.classes)?;
+        }
+        return Ok(None);
+    }
+    // Nobody sees them in a stream before it has been read: then the evaluator's test data tell.
+    let classes = read.classes.or_else(|| source.classes_seen()).unwrap_or(0);
+    let records = if read.sharded { Records::Own } else { Records::Shared };
+    let classes = u32::try_from(classes).unwrap_or(u32::MAX);
+    let files = match read.pipe {
+        true => read.stream(data),
+        false => stream_files(&read.source(Some(data)))?,
+    };
+    let (shift, shuffle) = (read.augment_shift, read.shuffle_samples());
+    let options = StreamOptions { records, classes, shift, shuffle };
+    Ok(Some(DataStreams::open(files, options).await?))
+}
+
+/// The model of this process, and what the job does with its data.
+pub(super) async fn model(
+    args: &Args,
+    mut source: ModelSource,
+    streams: Option<(DataStreams, DataDescription)>,
+    outside: &Outside,
+) -> anyhow::Result<Workload> {
+    if args.model.read.is_streamed() {
+        return Ok(streamed(args, source, streams));
+    }
+    let kind = if args.model.read.sharded { DataKind::Sharded } else { DataKind::Replicated };
+    let mut data = source.description(kind);
+    let mut served = None;
+    if let Some(address) = &args.serve_samples {
+        let (incoming, address) = transport::listen(address).await?;
+        (outside.metrics)(&format!("role=evaluator; serving_samples={address};"));
+        data.served_at = Some(advertised(args.advertise.as_deref(), &address.to_string()));
+        served = Some(ServedSamples { incoming, samples: source.data().clone() });
+    }
+    if kind == DataKind::Replicated {
+        source.prepare()?;
+    }
+    let loader = source.loader();
+    let mut model = built_from(source);
+    (model.served, model.loader) = (served, loader);
+    Ok(Workload { data, kind: WorkloadKind::Model(model) })
+}
+
+fn streamed(
+    args: &Args,
+    source: ModelSource,
+    streams: Option<(DataStreams, DataDescription)>,
+) -> Workload {
+    if args.serve_samples.is_some() {
+        tracing::warn!(
+            "--serve-samples: a stream cannot be served; the training records that this host has \
+             of its own are not trained on"
+        );
+    }
+    let (streams, data) = match streams {
+        Some((streams, data)) => (Some(Box::new(streams) as Box<dyn PassStreams>), data),
+        None => (None, source.description(DataKind::Streamed)),
+    };
+    let mut model = built_from(source);
+    model.streams = streams;
+    Workload { data, kind: WorkloadKind::Model(model) }
+}
+
+fn built_from(source: ModelSource) -> ModelWorkload {
+    ModelWorkload::new(Arc::new(move |agreed| Ok(Box::new(source.for_job(agreed)?))))
+}

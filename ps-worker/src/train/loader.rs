@@ -1,0 +1,62 @@
+//! From numbers of samples to batches.
+
+use super::batches::Batches;
+use super::error::Error;
+use super::prefetcher::Prefetcher;
+use crate::compute::{ComputeError, SampleBatch};
+use ps_data::{Draw, SampleSet, Shift};
+use std::sync::Arc;
+
+/// Makes batches of samples by their numbers.
+#[derive(Clone, Default)]
+pub struct DataLoader {
+    /// The training samples of this process, to be gathered while the model computes; `None` where
+    /// the numbers are all that the model wants, as in a simulation.
+    pub samples: Option<Arc<dyn SampleSet>>,
+    /// Pixels by which images are moved at the most, own ones as well as those that others serve;
+    /// samples by their numbers alone are left to the model.
+    pub shift: usize,
+}
+
+impl DataLoader {
+    /// Batches of these samples of this process.
+    pub(super) fn batches(
+        &self,
+        draw: Draw,
+        samples: &[u32],
+        batch_size: usize,
+    ) -> Result<Batches, Error> {
+        let numbers = batches_of(samples, batch_size);
+        let Some(samples) = &self.samples else {
+            let batches: Vec<_> = numbers.into_iter().map(SampleBatch::Numbers).collect();
+            return Ok(Batches::Numbers(batches.into_iter()));
+        };
+        let shift = self.shift(samples.shape(), draw)?;
+        Ok(Batches::Prefetched(Prefetcher::gather(samples.clone(), shift, numbers)))
+    }
+
+    /// How samples of this shape are moved, if they are.
+    ///
+    /// # Errors
+    /// They are no images, or too small.
+    pub(super) fn shift(&self, shape: &[usize], draw: Draw) -> Result<Option<Shift>, ComputeError> {
+        let shift = (self.shift > 0).then(|| Shift::new(self.shift, shape, draw));
+        Ok(shift.transpose()?)
+    }
+}
+
+impl std::fmt::Debug for DataLoader {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let samples = self.samples.as_ref().map(|samples| samples.count());
+        to.debug_struct("DataLoader")
+            .field("samples", &samples)
+            .field("shift", &self.shift)
+            .finish()
+    }
+}
+
+/// The numbers of samples, batch by batch.
+pub(super) fn batches_of(samples: &[u32], batch_size: usize) -> Vec<Vec<u64>> {
+    let batches = samples.chunks(batch_size.max(1));
+    batches.map(|batch| batch.iter().map(|&number| u64::from(number)).collect()).collect()
+}

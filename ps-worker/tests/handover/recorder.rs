@@ -1,0 +1,46 @@
+//! A handover that is written down.
+
+use ps_core::coverage::Coverage;
+use ps_nn::{Begun, Handover};
+use std::sync::{Arc, Mutex};
+
+/// Everything that was handed over, in order.
+#[derive(Clone, Default)]
+pub(crate) struct Recorder(Arc<Mutex<Vec<Entry>>>);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Entry {
+    Begun(Begun),
+    Finished(usize, Vec<f32>),
+}
+
+impl Recorder {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn coverage(&self) -> Vec<Coverage> {
+        match &self.entries()[0] {
+            Entry::Begun(begun) => begun.coverage.clone(),
+            Entry::Finished(..) => panic!("something was finished before the step began"),
+        }
+    }
+
+    pub(crate) fn finished(&self) -> Vec<(usize, Vec<f32>)> {
+        let finished = |entry| match entry {
+            Entry::Begun(_) => None,
+            Entry::Finished(tensor, values) => Some((tensor, values)),
+        };
+        self.entries().into_iter().filter_map(finished).collect()
+    }
+}
+
+impl Handover for Recorder {
+    fn begin(&mut self, begun: Begun) {
+        self.0.lock().unwrap().push(Entry::Begun(begun));
+    }
+
+    fn finished(&mut self, tensor: usize, values: Vec<f32>) {
+        self.0.lock().unwrap().push(Entry::Finished(tensor, values));
+    }
+}
