@@ -26,6 +26,7 @@ pub enum DeviceChoice {
 
 /// Why a device cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum DeviceError {
     /// Not the name of a device.
     #[error("`{0}` is no device; expected auto, cpu or cuda:N, such as cuda:0")]
@@ -42,12 +43,7 @@ pub enum DeviceError {
          has the CUDA libraries, and in a container that it was started with its GPUs; or use \
          --device cpu"
     )]
-    Unusable {
-        /// Number of the GPU.
-        ordinal: usize,
-        /// What the driver or its loader said.
-        problem: String,
-    },
+    Unusable { ordinal: usize, problem: String },
 }
 
 impl DeviceChoice {

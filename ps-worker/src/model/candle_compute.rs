@@ -6,9 +6,8 @@ use candle_core::{Device, Tensor};
 use candle_nn::VarMap;
 use ps_core::Layout;
 
-use super::{
-    Batch, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, Passes, SeededStart,
-};
+use super::passes::Passes;
+use super::{Batch, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, SeededStart};
 use crate::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use crate::threads;
 use ps_data::{Dataset, Samples};

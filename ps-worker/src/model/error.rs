@@ -1,6 +1,5 @@
 //! What can be wrong with a model.
 
-use super::Unknown;
 use crate::compute::ComputeError;
 
 /// Why a model cannot be built, or its variables cannot be one flat vector.
@@ -8,8 +7,8 @@ use crate::compute::ComputeError;
 #[allow(missing_docs)]
 pub enum ModelError {
     /// No model has this name.
-    #[error(transparent)]
-    Unknown(#[from] Unknown),
+    #[error("no model is named `{name}`; known: {known}")]
+    Unknown { name: String, known: String },
     /// An option that the model does not have, or with a value it cannot use.
     #[error("model `{model}`: {problem}")]
     Option { model: String, problem: String },

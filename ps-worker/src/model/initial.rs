@@ -12,89 +12,36 @@ use safetensors::tensor::{Dtype, TensorView};
 
 /// Why a model cannot be started from.
 #[derive(Debug, thiserror::Error)]
-pub enum InitialError {
-    /// It cannot be read.
+#[error("initial model {path}: {problem}")]
+pub struct InitialError {
+    path: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("{0}; name a safetensors file, or a folder with {MODEL_FILE} or {ARCHIVE}")]
+    Read(#[from] io::Error),
+    #[error(transparent)]
+    Format(#[from] safetensors_file::Error),
     #[error(
-        "initial model {path}: {error}; name a safetensors file, or a folder with {MODEL_FILE} or \
-         {ARCHIVE}"
+        "tensor `{name}` of shape {expected:?} is not in it; it has {found}; use the --model that it \
+         was made with"
     )]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What happened.
-        error: std::io::Error,
-    },
-    /// It is not what it should be.
-    #[error("initial model {path}: {error}")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        error: safetensors_file::Error,
-    },
-    /// It lacks a tensor of the model.
+    Missing { name: String, expected: Vec<usize>, found: String },
     #[error(
-        "initial model {path}: tensor `{name}` of shape {expected:?} is not in it; it has {found}; \
-         use the --model that it was made with"
+        "tensor `{name}`: found shape {found:?}, expected {expected:?}; use the --model, its options \
+         and data of the shape that it was made with"
     )]
-    Missing {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Its shape in the model.
-        expected: Vec<usize>,
-        /// What is there.
-        found: String,
-    },
-    /// A tensor of another shape.
+    Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
     #[error(
-        "initial model {path}: tensor `{name}`: found shape {found:?}, expected {expected:?}; use \
-         the --model, its options and data of the shape that it was made with"
+        "tensor `{name}`: found {found:?}, expected F32, F16 or BF16; save the model in one of them"
     )]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// In the file.
-        found: Vec<usize>,
-        /// In the model.
-        expected: Vec<usize>,
-    },
-    /// A tensor of numbers that are not read.
-    #[error(
-        "initial model {path}: tensor `{name}`: found {found:?}, expected F32, F16 or BF16; save \
-         the model in one of them"
-    )]
-    Type {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Its type.
-        found: Dtype,
-    },
-    /// A tensor that nothing can be trained from.
-    #[error(
-        "initial model {path}: tensor `{name}` holds values that are not finite; start from another"
-    )]
-    NotFinite {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-    },
-    /// Candle cannot convert it.
-    #[error("initial model {path}: tensor `{name}`: {error}")]
-    Convert {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// What candle says.
-        error: candle_core::Error,
-    },
+    Type { name: String, found: Dtype },
+    #[error("tensor `{0}` holds values that are not finite; start from another")]
+    NotFinite(String),
+    #[error("tensor `{name}`: {error}")]
+    Convert { name: String, error: candle_core::Error },
 }
 
 /// What a SageMaker job's model is packed into, and comes as when another job starts from it.
@@ -107,17 +54,16 @@ const ARCHIVE: &str = "model.tar.gz";
 /// A tensor of the model is not there, has another shape, or cannot be used.
 pub fn initial_weights(path: &Path, layout: &Layout) -> Result<Vec<f32>, InitialError> {
     let path = file_in(path);
-    let file = if path.extension().is_some_and(|it| it == "gz") {
-        packed(&path)
-    } else {
-        std::fs::read(&path)
-    };
-    let file = file.map_err(|error| InitialError::Read { path: path.clone(), error })?;
-    let archive = safetensors_file::open(&file);
-    let archive = archive.map_err(|error| InitialError::Format { path: path.clone(), error })?;
+    read(&path, layout).map_err(|problem| InitialError { path, problem })
+}
+
+fn read(path: &Path, layout: &Layout) -> Result<Vec<f32>, Problem> {
+    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+    let file = if is_packed { packed(path)? } else { std::fs::read(path)? };
+    let archive = safetensors_file::open(&file)?;
     let mut weights = Vec::with_capacity(layout.elements());
     for tensor in layout.tensors() {
-        weights.extend(values(&path, &archive, tensor)?);
+        weights.extend(values(&archive, tensor)?);
     }
     let extra: Vec<String> =
         names(&archive).into_iter().filter(|name| layout.position(name).is_none()).collect();
@@ -161,49 +107,38 @@ fn names(archive: &Archive<'_>) -> Vec<String> {
     names
 }
 
-fn values(
-    path: &Path,
-    archive: &Archive<'_>,
-    tensor: &TensorSpec,
-) -> Result<Vec<f32>, InitialError> {
-    let (path, name) = (path.to_owned(), tensor.name.clone());
-    let expected = tensor.shape.clone();
+fn values(archive: &Archive<'_>, tensor: &TensorSpec) -> Result<Vec<f32>, Problem> {
+    let (name, expected) = (tensor.name.clone(), tensor.shape.clone());
     let Ok(view) = archive.tensors.tensor(&tensor.name) else {
         let found = match names(archive).join(", ") {
             names if names.is_empty() => "none".to_owned(),
             names => names,
         };
-        return Err(InitialError::Missing { path, name, expected, found });
+        return Err(Problem::Missing { name, expected, found });
     };
     if view.shape() != expected {
-        let found = view.shape().to_vec();
-        return Err(InitialError::Shape { path, name, found, expected });
+        return Err(Problem::Shape { name, found: view.shape().to_vec(), expected });
     }
     let values = match view.dtype() {
         Dtype::F32 => {
             let (words, _) = view.data().as_chunks::<4>();
             words.iter().map(|word| f32::from_le_bytes(*word)).collect()
         }
-        Dtype::F16 => match widened(&view, DType::F16) {
-            Ok(values) => values,
-            Err(error) => return Err(InitialError::Convert { path, name, error }),
-        },
-        Dtype::BF16 => match widened(&view, DType::BF16) {
-            Ok(values) => values,
-            Err(error) => return Err(InitialError::Convert { path, name, error }),
-        },
-        found => return Err(InitialError::Type { path, name, found }),
+        Dtype::F16 => widened(&name, &view, DType::F16)?,
+        Dtype::BF16 => widened(&name, &view, DType::BF16)?,
+        found => return Err(Problem::Type { name, found }),
     };
     if values.iter().all(|value| value.is_finite()) {
         return Ok(values);
     }
-    Err(InitialError::NotFinite { path, name })
+    Err(Problem::NotFinite(name))
 }
 
 /// Every number of 16 bits is one of 32, so nothing is lost.
-fn widened(view: &TensorView<'_>, from: DType) -> candle_core::Result<Vec<f32>> {
-    let tensor = Tensor::from_raw_buffer(view.data(), from, view.shape(), &Device::Cpu)?;
-    tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+fn widened(name: &str, view: &TensorView<'_>, from: DType) -> Result<Vec<f32>, Problem> {
+    let tensor = Tensor::from_raw_buffer(view.data(), from, view.shape(), &Device::Cpu);
+    let values = tensor.and_then(|tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1());
+    values.map_err(|error| Problem::Convert { name: name.to_owned(), error })
 }
 
 #[cfg(test)]
@@ -218,7 +153,7 @@ mod tests {
     }
 
     /// What comes of reading this file.
-    fn read(file: &[u8], layout: &Layout) -> Result<Vec<f32>, String> {
+    fn read_file(file: &[u8], layout: &Layout) -> Result<Vec<f32>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(MODEL_FILE);
         std::fs::write(&path, file).unwrap();
@@ -231,7 +166,7 @@ mod tests {
     fn what_was_written_is_started_from() {
         let layout = layout(&[("b", &[2]), ("a", &[2, 2]), ("s", &[])]);
         let weights: Vec<f32> = (0..7).map(|i| i as f32 * 0.3).collect();
-        assert_eq!(read(&to_safetensors(&layout, &weights).unwrap(), &layout), Ok(weights));
+        assert_eq!(read_file(&to_safetensors(&layout, &weights).unwrap(), &layout), Ok(weights));
     }
 
     #[test]
@@ -259,19 +194,19 @@ mod tests {
     fn what_else_is_there_is_left_out() {
         let more = layout(&[("a", &[1]), ("b", &[2]), ("c", &[3])]);
         let file = to_safetensors(&more, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
-        assert_eq!(read(&file, &layout(&[("b", &[2])])), Ok(vec![2.0, 3.0]));
+        assert_eq!(read_file(&file, &layout(&[("b", &[2])])), Ok(vec![2.0, 3.0]));
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
         let file = to_safetensors(&layout(&[("a", &[2, 3])]), &[f32::NAN; 6]).unwrap();
-        let refused = |model: &[(&str, &[usize])]| read(&file, &layout(model)).unwrap_err();
+        let refused = |model: &[(&str, &[usize])]| read_file(&file, &layout(model)).unwrap_err();
         let other = refused(&[("a", &[3, 2])]);
         assert!(other.contains("`a`: found shape [2, 3], expected [3, 2]"), "{other}");
         let missing = refused(&[("b", &[1])]);
         assert!(missing.contains("`b` of shape [1]") && missing.contains("it has a"), "{missing}");
         assert!(refused(&[("a", &[2, 3])]).contains("`a` holds values that are not finite"));
-        let no_file = read(b"{}", &layout(&[("a", &[1])])).unwrap_err();
+        let no_file = read_file(b"{}", &layout(&[("a", &[1])])).unwrap_err();
         assert!(no_file.contains(MODEL_FILE) && no_file.contains("not a safetensors"), "{no_file}");
         let nowhere = initial_weights(Path::new("no/such"), &layout(&[("a", &[1])])).unwrap_err();
         assert!(nowhere.to_string().contains("no/such"), "{nowhere}");
@@ -285,10 +220,10 @@ mod tests {
         };
         let model = layout(&[("a", &[2])]);
         let half = file(Dtype::F16, &[0x00, 0x3c, 0x00, 0xc1]);
-        assert_eq!(read(&half, &model), Ok(vec![1.0, -2.5]));
+        assert_eq!(read_file(&half, &model), Ok(vec![1.0, -2.5]));
         let brain = file(Dtype::BF16, &[0x80, 0x3f, 0x20, 0xc0]);
-        assert_eq!(read(&brain, &model), Ok(vec![1.0, -2.5]));
-        let double = read(&file(Dtype::F64, &[0; 16]), &model).unwrap_err();
+        assert_eq!(read_file(&brain, &model), Ok(vec![1.0, -2.5]));
+        let double = read_file(&file(Dtype::F64, &[0; 16]), &model).unwrap_err();
         assert!(double.contains("`a`: found F64, expected F32"), "{double}");
     }
 }

@@ -57,8 +57,7 @@ pub use flat_vars::{FlatGradient, FlatVars};
 pub use initial::{InitialError, initial_weights};
 pub use mlp::Mlp;
 pub use options::ModelOptions;
-use passes::Passes;
-pub use registry::{Models, Unknown};
+pub use registry::Models;
 pub use seeded_start::SeededStart;
 
 use ps_nn::Phase;
@@ -124,7 +123,7 @@ pub struct BatchScore {
 
 /// A model that can be trained: the one trait to implement for a model of one's own.
 ///
-/// [`nn`] has layers whose gradients are checked; candle's go together with them. Beware of candle
+/// `ps-nn` has layers whose gradients are checked; candle's go together with them. Beware of candle
 /// 0.11's layers without a gradient (`LayerNorm` with bias, `RmsNorm`, `ops::softmax_last_dim`,
 /// `rope`): a variable that gets none in the first step is an error that names it; and of
 /// `max_pool2d`, whose gradient is wrong. Variables that the model itself changes are refused in the

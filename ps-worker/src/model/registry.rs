@@ -15,16 +15,6 @@ use super::{DataShape, Model, ModelError, ModelOptions};
 type Build =
     dyn Fn(VarBuilder, &DataShape, &mut ModelOptions) -> Result<Box<dyn Model>> + Send + Sync;
 
-/// No model has the name asked for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no model is named `{name}`; known: {known}")]
-pub struct Unknown {
-    /// The name asked for.
-    pub name: String,
-    /// The names there are.
-    pub known: String,
-}
-
 /// The models that a program can train: the built-in ones and the user's own.
 #[derive(Clone)]
 pub struct Models(BTreeMap<String, Arc<Build>>);
@@ -79,7 +69,7 @@ impl Models {
     ) -> std::result::Result<Box<dyn Model>, ModelError> {
         let Some(build) = self.0.get(name) else {
             let known = self.names().collect::<Vec<&str>>().join(", ");
-            return Err(Unknown { name: name.to_owned(), known }.into());
+            return Err(ModelError::Unknown { name: name.to_owned(), known });
         };
         let model = build(vars, shape, &mut options).map_err(ModelError::candle(format!(
             "building model `{name}` for features of shape {:?} and {} classes",

@@ -35,7 +35,7 @@ pub struct Trainer {
     /// Not there while the next ones are received in their place, or the model takes them.
     weights: Option<Weights>,
     /// Buffers of gradients that have arrived.
-    pool: BufferPool,
+    buffer_pool: BufferPool,
     layout: Arc<Layout>,
     train_samples: u64,
     settings: TrainingSettings,
@@ -71,7 +71,7 @@ impl Trainer {
             session,
             compute: Arc::new(Mutex::new(Some(compute))),
             weights,
-            pool: BufferPool::default(),
+            buffer_pool: BufferPool::default(),
             layout,
             train_samples,
             settings,
@@ -149,7 +149,7 @@ impl Trainer {
         following: u64,
     ) -> Result<(), Error> {
         let weights = self.weights.take().unwrap_or_else(|| self.weights_pool.take());
-        let (seed, layout, pool) = (self.draw(), self.layout.clone(), self.pool.clone());
+        let (seed, layout, pool) = (self.draw(), self.layout.clone(), self.buffer_pool.clone());
         let (start, mut has_started) = oneshot::channel();
         let mut computing = std::pin::pin!(self.compute(move |compute| {
             compute.load(weights.values())?;

@@ -34,12 +34,12 @@ struct Account {
     clocks: Vec<Option<Clock>>,
     /// Which pushes of which host were in the weights that each push was computed from.
     seen: Vec<Vec<Vec<bool>>>,
-    life: Option<Life>,
+    process: Option<RunningProcess>,
 }
 
 /// A process whose pushes are not all settled yet.
 #[derive(Clone, Debug)]
-struct Life {
+struct RunningProcess {
     counters: Arc<Counters>,
     /// Steps that it had counted when the account was last settled.
     steps: u64,
@@ -67,22 +67,23 @@ impl Account {
     /// only after a look, so that the steps counted since the last one are some open pushes in a
     /// row, up to the one that was counted last.
     fn settle(&mut self) {
-        let Some(life) = &mut self.life else {
+        let Some(process) = &mut self.process else {
             return;
         };
-        let (counted, clock) = (life.counters.to_wire(), life.counters.clock());
-        let new = (counted.steps - life.steps) as usize;
+        let (counted, clock) = (process.counters.to_wire(), process.counters.clock());
+        let new = (counted.steps - process.steps) as usize;
         let last = push_of(counted.loss_last);
-        let Some(end) = life.open.iter().position(|push| *push == last).filter(|_| new > 0) else {
+        let Some(end) = process.open.iter().position(|push| *push == last).filter(|_| new > 0)
+        else {
             return;
         };
-        for (back, push) in life.open[end + 1 - new..=end].iter().rev().enumerate() {
+        for (back, push) in process.open[end + 1 - new..=end].iter().rev().enumerate() {
             self.fates[*push] = Fate::Acknowledged;
             // After a worker has registered anew its clock is 0, and its last steps' are forgotten.
             self.clocks[*push] = clock.checked_sub(1 + back as u64);
         }
-        life.open.drain(..=end);
-        life.steps = counted.steps;
+        process.open.drain(..=end);
+        process.steps = counted.steps;
     }
 
     /// Opens a push of a process with these counts.
@@ -91,12 +92,12 @@ impl Account {
         let push = self.fates.len();
         self.fates.push(Fate::Unknown);
         self.clocks.push(None);
-        let is_same = |life: &&mut Life| Arc::ptr_eq(&life.counters, counters);
-        match self.life.as_mut().filter(is_same) {
-            Some(life) => life.open.push(push),
+        let is_same = |life: &&mut Life| Arc::ptr_eq(&process.counters, counters);
+        match self.process.as_mut().filter(is_same) {
+            Some(process) => process.open.push(push),
             None => {
                 let (counters, steps) = (counters.clone(), counters.steps());
-                self.life = Some(Life { counters, steps, open: vec![push] });
+                self.process = Some(RunningProcess { counters, steps, open: vec![push] });
             }
         }
         push
@@ -168,7 +169,7 @@ impl Ledger {
         for account in self.lock().iter_mut() {
             account.fates.fill(Fate::Unknown);
             account.clocks.fill(None);
-            account.life = None;
+            account.process = None;
         }
     }
 
