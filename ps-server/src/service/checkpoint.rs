@@ -8,7 +8,7 @@ use ps_proto::convert::Error;
 use ps_proto::convert::checkpoint::{Restore, Snapshot};
 use ps_proto::v1;
 use ps_runtime::blocking;
-use ps_runtime::files::Files;
+use ps_runtime::files::{Files, remove_older_checkpoints};
 use tokio::sync::Mutex;
 use tonic::Status;
 
@@ -63,7 +63,7 @@ impl Service {
             let file = write(&checkpoints.files, number, snapshot)
                 .map_err(|message| Status::failed_precondition(self.in_words(number, message)))?;
             let is_old = |found: u64| found < number && !keep.contains(&found);
-            tidy(&checkpoints.files, self.shard.index(), &file, is_old);
+            remove_older(&checkpoints.files, self.shard.index(), &file, is_old);
             Ok::<_, Status>(file)
         })?;
         tracing::info!(
@@ -169,20 +169,13 @@ fn write(files: &Files, number: u64, snapshot: ShardSnapshot) -> Result<File, St
     Ok(file)
 }
 
-/// Removes the older files of this shard, and of shards that today's cut has no server for. What
-/// fails is tried again after the next checkpoint.
-fn tidy(files: &Files, shard: ShardId, newest: &File, is_old: impl Fn(u64) -> bool) {
+/// Removes the older files of this shard, and of shards that today's cut has no server for.
+fn remove_older(files: &Files, shard: ShardId, newest: &File, is_old: impl Fn(u64) -> bool) {
     let shards = names::parse_shard_file(&newest.name).map_or(1, |newest| newest.shards);
-    let is_ours = |name: &String| {
+    remove_older_checkpoints(&**files, |name| {
         let parsed = names::parse_shard_file(name);
         parsed.is_some_and(|file| file.shard % shards == shard && is_old(file.number))
-    };
-    let removed = files.list().and_then(|names| {
-        names.iter().filter(|name| is_ours(name)).try_for_each(|name| files.remove(name))
     });
-    if let Err(error) = removed {
-        tracing::warn!("removing older checkpoints: {error}");
-    }
 }
 
 /// Reads a shard's part; each file once, and no more than one at a time in memory.
