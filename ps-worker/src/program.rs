@@ -4,17 +4,19 @@ use crate::compute::ComputeError;
 use crate::train::{Program, ProgramRun};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessGroup};
 use ps_cli::TrainingArgs;
 use ps_client::WorkerEnvironment;
-use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// How long a program may take to end once it was told to.
 const GRACE: Duration = Duration::from_secs(6);
+
+const SIGTERM: i32 = 15;
 
 /// A program to run, and what it is told beside its place in the job.
 #[derive(Clone, Debug)]
@@ -37,7 +39,7 @@ impl UserProgram {
             .split_first()
             .ok_or_else(|| ComputeError("no program after `--`".to_owned()))?;
         let mut command = Command::new(program);
-        command.args(arguments).process_group(0);
+        command.args(arguments);
         // What we were told is not what it is told.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PS_") {
@@ -49,7 +51,8 @@ impl UserProgram {
         command.envs(TrainingArgs::from(&run.settings).to_variables());
         command.envs(self.variables.iter().cloned());
         let name = program.to_string_lossy().into_owned();
-        let child = command.spawn().map_err(|error| {
+        let mut command = CommandWrap::from(command);
+        let child = command.wrap(ProcessGroup::leader()).spawn().map_err(|error| {
             ComputeError(format!("starting the program {name}: {error}; is it there, with x set?"))
         })?;
         tracing::info!("started the program {name} (pid {})", child.id().unwrap_or_default());
@@ -77,12 +80,13 @@ impl Program for UserProgram {
                 biased;
                 status = running.child.wait() => status.map_err(waited)?,
                 () = run.stop => {
-                    running.tell(Signal::TERM);
+                    // It may have ended just now.
+                    let _ = running.child.signal(SIGTERM);
                     match tokio::time::timeout(GRACE, running.child.wait()).await {
                         Ok(status) => status.map_err(waited)?,
                         Err(_) => {
                             tracing::warn!("the program {} did not end in {GRACE:?}", running.name);
-                            running.tell(Signal::KILL);
+                            let _ = running.child.start_kill();
                             running.child.wait().await.map_err(waited)?
                         }
                     }
@@ -102,25 +106,15 @@ fn exit_code(status: ExitStatus) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
-/// A program that runs; whatever it started ends with it.
+/// A program that runs; whatever it started ends with it, as far as it has stayed in its group.
 struct Running {
-    child: Child,
+    child: Box<dyn ChildWrapper>,
     name: String,
-}
-
-impl Running {
-    fn tell(&self, signal: Signal) {
-        let group = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(group) = group {
-            // It may have ended just now.
-            let _ = kill_process_group(group, signal);
-        }
-    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.tell(Signal::KILL);
+        let _ = self.child.start_kill();
     }
 }
 
@@ -128,6 +122,7 @@ impl Drop for Running {
 mod tests {
     use super::*;
     use ps_proto::v1;
+    use std::path::PathBuf;
 
     fn run_of(stop: BoxFuture<'static, ()>) -> ProgramRun {
         ProgramRun {
@@ -168,6 +163,24 @@ $PS_EPOCH $PS_DATA $PS_LR" = "a:1,b:2 1/2 7 3 /data 0.1" || exit 9; exit 3"#;
         let polite = "trap 'exit 5' TERM; while :; do sleep 0.05; done";
         assert_eq!(shell(polite, soon()).await.unwrap(), 5);
         assert_eq!(shell("sleep 60", soon()).await.unwrap(), 143);
+    }
+
+    #[tokio::test]
+    async fn what_a_program_leaves_behind_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let script = format!("sleep 60 & echo $! > {}", file.display());
+        assert_eq!(shell(&script, never()).await.unwrap(), 0);
+        let pid = std::fs::read_to_string(&file).unwrap();
+        // A zombie, if whoever has it now does not wait for it, has no command line.
+        let line = PathBuf::from("/proc").join(pid.trim()).join("cmdline");
+        for _ in 0..100 {
+            if std::fs::read(&line).unwrap_or_default().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("left: {pid}");
     }
 
     #[tokio::test]

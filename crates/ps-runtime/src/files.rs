@@ -1,5 +1,6 @@
 //! Files as an argument: a directory in production, memory in a simulation.
 
+use ps_core::checkpoint::names::parse_manifest_file;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,21 @@ pub trait FileStore: Send + Sync {
 
 /// A shared [`FileStore`].
 pub type Files = Arc<dyn FileStore>;
+
+/// Removes the files of older checkpoints, manifests first: a checkpoint without its manifest is not
+/// complete. What fails is tried again after the next checkpoint.
+pub fn remove_older_checkpoints(files: &dyn FileStore, is_old: impl Fn(&str) -> bool) {
+    let (mut names, failure) = match files.list() {
+        Ok(names) => (names, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    names.retain(|name| is_old(name));
+    names.sort_by_key(|name| parse_manifest_file(name).is_none());
+    let removed = names.iter().map(|name| files.remove(name));
+    for error in removed.filter_map(Result::err).chain(failure) {
+        tracing::warn!("removing older checkpoints: {error}");
+    }
+}
 
 /// Files in a directory.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// How a channel's data come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum InputMode {
     /// Files in a folder: copied before the start, or fetched while they are read.
     Files,
     /// A FIFO for each pass.
@@ -21,7 +21,7 @@ pub struct Channel {
     /// Where its files are; the stem of its FIFOs in Pipe mode.
     pub path: PathBuf,
     /// How its data come.
-    pub mode: Mode,
+    pub mode: InputMode,
     /// Whether each host has a share of its own, instead of everything.
     pub is_sharded: bool,
     /// What the user says that the files are.
@@ -48,7 +48,7 @@ pub fn read(what: &str, text: &str, data: &Path) -> Result<Vec<Channel>, Error> 
         }
         channels.push(Channel {
             path: data.join(name),
-            mode: if is("TrainingInputMode", "Pipe") { Mode::Pipe } else { Mode::Files },
+            mode: if is("TrainingInputMode", "Pipe") { InputMode::Pipe } else { InputMode::Files },
             is_sharded: is("S3DistributionType", "ShardedByS3Key"),
             content_type: Some(word("ContentType").to_owned()).filter(|word| !word.is_empty()),
             is_wrapped: is("RecordWrapperType", "RecordIO"),
@@ -65,7 +65,7 @@ impl Channel {
         Self {
             name: name.to_owned(),
             path: path.to_owned(),
-            mode: Mode::Files,
+            mode: InputMode::Files,
             is_sharded: false,
             content_type: None,
             is_wrapped: false,
@@ -127,7 +127,7 @@ impl ChannelOptions {
         self.set("data", train.path.display());
         if let Some(test) = test {
             self.set("test", test.path.display());
-            if test.mode == Mode::Pipe {
+            if test.mode == InputMode::Pipe {
                 self.set("test-pipe", true);
             }
             if test.is_sharded {
@@ -141,7 +141,7 @@ impl ChannelOptions {
         if train.is_sharded {
             self.set("sharded", true);
         }
-        if train.mode == Mode::Pipe {
+        if train.mode == InputMode::Pipe {
             self.set("pipe", true);
         }
         if train.is_wrapped {

@@ -29,8 +29,6 @@ pub struct Contract {
     pub channels: Vec<Channel>,
     /// Where the model goes.
     pub model: PathBuf,
-    /// Where the failure file goes.
-    pub output: PathBuf,
     /// Where checkpoints go.
     pub checkpoints: PathBuf,
     /// The job's name, if it has one.
@@ -82,7 +80,6 @@ pub fn read(variables: &Variables) -> Result<Option<Contract>, Error> {
         resources: resources(variables, &base)?,
         channels: channels(variables, &base)?,
         model: folder(variables, "SM_MODEL_DIR", &base.join("model")),
-        output: output_folder(variables),
         checkpoints: base.join("checkpoints"),
         job: job.filter(|job| !job.is_empty()).map(str::to_owned),
         hyperparameters,
@@ -223,7 +220,8 @@ mod tests {
         assert_eq!(contract.channels.len(), 1);
         assert_eq!(contract.channels[0].path, Path::new("/elsewhere"));
         assert_eq!(contract.model, Path::new("/models"));
-        assert_eq!(contract.output, Path::new("/outputs"));
+        let output = output_folder(&variables(base.path(), &more));
+        assert_eq!(output, Path::new("/outputs"));
         assert_eq!(contract.job.as_deref(), Some("job-1"));
     }
 

@@ -12,14 +12,14 @@ const DYNAMIC_WORKERS: u32 = 64;
 
 /// What a task of the cluster is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum TaskType {
     Chief,
     Server,
     Worker,
     Evaluator,
 }
 
-impl Kind {
+impl TaskType {
     fn of(word: &str) -> Option<Self> {
         Some(match word {
             "chief" | "master" => Self::Chief,
@@ -41,11 +41,11 @@ struct Address {
 /// A cluster and this process's place in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
-    tasks: BTreeMap<Kind, BTreeMap<u32, Address>>,
+    tasks: BTreeMap<TaskType, BTreeMap<u32, Address>>,
     /// Workers are listed in the sparse form.
     is_dynamic: bool,
     chief: Address,
-    kind: Kind,
+    task_type: TaskType,
     index: u32,
     me: Address,
 }
@@ -68,25 +68,25 @@ impl Cluster {
         let cluster = value.get("cluster").and_then(Value::as_object);
         let cluster = cluster.ok_or_else(|| wrong("expected a JSON object with `cluster`"))?;
         let tasks = tasks(cluster)?;
-        let chief = tasks.get(&Kind::Chief).and_then(|chiefs| chiefs.values().next()).cloned();
+        let chief = tasks.get(&TaskType::Chief).and_then(|chiefs| chiefs.values().next()).cloned();
         let chief = chief.ok_or_else(|| {
             wrong("the cluster has no `chief` and no `master`: one task must coordinate")
         })?;
-        if tasks.get(&Kind::Server).is_none_or(BTreeMap::is_empty) {
+        if tasks.get(&TaskType::Server).is_none_or(BTreeMap::is_empty) {
             return Err(wrong("the cluster has no `ps`: at least one task must hold the weights"));
         }
         let task = value.get("task").and_then(Value::as_object);
         let task = task.ok_or_else(|| wrong("expected `task` with `type` and `index`"))?;
         let word = task.get("type").and_then(Value::as_str).unwrap_or_default();
-        let kind = Kind::of(word).ok_or_else(|| wrong(unknown(word)))?;
+        let task_type = TaskType::of(word).ok_or_else(|| wrong(unknown(word)))?;
         let index = task.get("index").map_or(Some(0), number).ok_or_else(|| {
             wrong(format!("task index: expected a number from 0, found {}", task["index"]))
         })?;
-        let me = tasks.get(&kind).and_then(|listed| listed.get(&index)).cloned();
+        let me = tasks.get(&task_type).and_then(|listed| listed.get(&index)).cloned();
         let me =
             me.ok_or_else(|| wrong(format!("the cluster lists no {word} {index}, this task")))?;
         let is_dynamic = cluster.get("worker").is_some_and(Value::is_object);
-        Ok(Self { tasks, is_dynamic, chief, kind, index, me })
+        Ok(Self { tasks, is_dynamic, chief, task_type, index, me })
     }
 
     /// What this host is called.
@@ -101,7 +101,7 @@ impl Cluster {
 
     /// Where the server of this host is said to listen.
     pub fn server_port(&self, default: u16) -> u16 {
-        let listed = self.tasks.get(&Kind::Server);
+        let listed = self.tasks.get(&TaskType::Server);
         let here = listed.and_then(|servers| Some(&servers.get(&self.shard()?)?.port));
         here.copied().unwrap_or(default)
     }
@@ -109,10 +109,10 @@ impl Cluster {
     /// The shard of the server that runs here: this task's own, or, where servers share the hosts of
     /// the other tasks, the one of this host.
     fn shard(&self) -> Option<u32> {
-        match self.kind {
-            Kind::Server => Some(self.index),
-            Kind::Chief | Kind::Worker if self.shares_hosts() => {
-                let mut servers = self.tasks.get(&Kind::Server)?.iter();
+        match self.task_type {
+            TaskType::Server => Some(self.index),
+            TaskType::Chief | TaskType::Worker if self.shares_hosts() => {
+                let mut servers = self.tasks.get(&TaskType::Server)?.iter();
                 servers.find(|(_, server)| server.host == self.me.host).map(|(index, _)| *index)
             }
             _ => None,
@@ -122,9 +122,10 @@ impl Cluster {
     /// Whether every host of a chief or worker has a server, and no other host has one, as in
     /// SageMaker's TensorFlow container: there nobody else starts the server.
     fn shares_hosts(&self) -> bool {
-        let hosts = |kind: Kind| self.tasks.get(&kind).into_iter().flat_map(BTreeMap::values);
-        let servers: Vec<&str> = hosts(Kind::Server).map(|task| task.host.as_str()).collect();
-        let others = hosts(Kind::Chief).chain(hosts(Kind::Worker));
+        let hosts =
+            |task_type: TaskType| self.tasks.get(&task_type).into_iter().flat_map(BTreeMap::values);
+        let servers: Vec<&str> = hosts(TaskType::Server).map(|task| task.host.as_str()).collect();
+        let others = hosts(TaskType::Chief).chain(hosts(TaskType::Worker));
         let others: Vec<&str> = others.map(|task| task.host.as_str()).collect();
         let set =
             |list: &[&str]| list.iter().map(|host| (*host).to_owned()).collect::<BTreeSet<_>>();
@@ -138,27 +139,29 @@ impl Cluster {
     /// # Errors
     /// An index that no job can have.
     pub fn layout(&self, master_trains: bool) -> Result<Layout, String> {
-        let count =
-            |kind| self.tasks.get(&kind).and_then(|tasks| tasks.keys().last()).map(|last| last + 1);
-        let servers = count(Kind::Server).unwrap_or(0);
-        let listed = count(Kind::Worker).unwrap_or(0);
+        let count = |task_type| {
+            self.tasks.get(&task_type).and_then(|tasks| tasks.keys().last()).map(|last| last + 1)
+        };
+        let servers = count(TaskType::Server).unwrap_or(0);
+        let listed = count(TaskType::Worker).unwrap_or(0);
         let listed = if self.is_dynamic { listed.max(DYNAMIC_WORKERS) } else { listed };
         // Somebody has to train.
         let chief_trains = master_trains || listed == 0;
-        let is_chief = self.kind == Kind::Chief;
-        let rank = match self.kind {
-            Kind::Worker => Some(self.index),
-            Kind::Chief if chief_trains => Some(listed),
+        let is_chief = self.task_type == TaskType::Chief;
+        let rank = match self.task_type {
+            TaskType::Worker => Some(self.index),
+            TaskType::Chief if chief_trains => Some(listed),
             _ => None,
         };
-        let has_evaluators = self.tasks.get(&Kind::Evaluator).is_some_and(|all| !all.is_empty());
+        let has_evaluators =
+            self.tasks.get(&TaskType::Evaluator).is_some_and(|all| !all.is_empty());
         Ok(Layout {
             servers,
             workers: listed + u32::from(chief_trains),
             host: self.me.host.clone(),
             master_host: self.chief.host.clone(),
             has_master: is_chief,
-            has_evaluator: self.kind == Kind::Evaluator || (is_chief && !has_evaluators),
+            has_evaluator: self.task_type == TaskType::Evaluator || (is_chief && !has_evaluators),
             shard: self.shard(),
             rank,
             is_alone: false,
@@ -175,10 +178,12 @@ fn unknown(word: &str) -> String {
 }
 
 /// All tasks, from lists or, in the sparse form, from objects with indices as keys.
-fn tasks(cluster: &Map<String, Value>) -> Result<BTreeMap<Kind, BTreeMap<u32, Address>>, Error> {
-    let mut tasks: BTreeMap<Kind, BTreeMap<u32, Address>> = BTreeMap::new();
+fn tasks(
+    cluster: &Map<String, Value>,
+) -> Result<BTreeMap<TaskType, BTreeMap<u32, Address>>, Error> {
+    let mut tasks: BTreeMap<TaskType, BTreeMap<u32, Address>> = BTreeMap::new();
     for (word, listed) in cluster {
-        let kind = Kind::of(word).ok_or_else(|| wrong(unknown(word)))?;
+        let task_type = TaskType::of(word).ok_or_else(|| wrong(unknown(word)))?;
         let entries: Vec<(Option<u32>, &Value)> = match listed {
             Value::Array(list) => (0..).map(Some).zip(list).collect(),
             Value::Object(sparse) => {
@@ -193,7 +198,7 @@ fn tasks(cluster: &Map<String, Value>) -> Result<BTreeMap<Kind, BTreeMap<u32, Ad
             else {
                 return Err(wrong(format!("{word}: expected HOST:PORT by number, found {entry}")));
             };
-            tasks.entry(kind).or_default().insert(index, address);
+            tasks.entry(task_type).or_default().insert(index, address);
         }
     }
     Ok(tasks)

@@ -9,7 +9,7 @@ mod shards;
 pub(crate) use catalog::Catalog;
 
 use ps_core::checkpoint::{Manifest, names};
-use ps_runtime::files::FileStore;
+use ps_runtime::files::{FileStore, remove_older_checkpoints};
 
 /// The number in the name of any file of ours.
 fn number_of(name: &str) -> Option<u64> {
@@ -25,19 +25,8 @@ fn write_manifest(manifest: &Manifest, files: &dyn FileStore) -> Result<(), Stri
 
 /// Removes what is left of older checkpoints where the master can see it. Servers with folders of
 /// their own do the same when they write the next one.
-fn tidy(number: u64, before: Option<u64>, files: &dyn FileStore) {
-    let is_old = |name: &String| {
+fn remove_older(number: u64, before: Option<u64>, files: &dyn FileStore) {
+    remove_older_checkpoints(files, |name| {
         number_of(name).is_some_and(|found| found < number && Some(found) != before)
-    };
-    let (mut names, failed) = match files.list() {
-        Ok(names) => (names, None),
-        Err(error) => (Vec::new(), Some(error)),
-    };
-    names.retain(is_old);
-    // A checkpoint without its manifest is not complete: the manifest goes first.
-    names.sort_by_key(|name| names::parse_manifest_file(name).is_none());
-    let removed = names.iter().map(|name| files.remove(name));
-    for error in removed.filter_map(Result::err).chain(failed) {
-        tracing::warn!("removing older checkpoints: {error}");
-    }
+    });
 }

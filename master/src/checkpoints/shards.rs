@@ -1,6 +1,6 @@
 //! Calls about checkpoints, to all shards at once.
 
-use super::{tidy, write_manifest};
+use super::{remove_older, write_manifest};
 use crate::cluster::Cluster;
 use ps_core::checkpoint::{File, MANIFEST_FORMAT, Manifest, names};
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
@@ -46,7 +46,7 @@ impl Cluster {
         };
         blocking(|| {
             write_manifest(&manifest, files)?;
-            tidy(number, keep.first().copied(), files);
+            remove_older(number, keep.first().copied(), files);
             Ok(())
         })
     }

@@ -38,7 +38,7 @@ impl Service {
                 .write(number, snapshot)
                 .map_err(|message| Status::failed_precondition(self.in_words(number, message)))?;
             let is_old = |found: u64| found < number && !keep.contains(&found);
-            checkpoints.tidy(self.shard.index(), &file, is_old);
+            checkpoints.remove_older(self.shard.index(), &file, is_old);
             Ok::<_, Status>(file)
         })?;
         tracing::info!(

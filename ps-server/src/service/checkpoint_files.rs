@@ -3,7 +3,7 @@
 use ps_core::checkpoint::{Assembly, File, Restored, ShardSnapshot, Stored, names, needed};
 use ps_core::ids::ShardId;
 use ps_proto::convert::checkpoint::RestoreRequest;
-use ps_runtime::files::Files;
+use ps_runtime::files::{Files, remove_older_checkpoints};
 use tokio::sync::Mutex;
 
 /// A folder of checkpoints that a server has a part in.
@@ -42,19 +42,17 @@ impl CheckpointFiles {
     }
 
     /// Removes the older files of this shard, and of shards that today's cut has no server for.
-    /// What fails is tried again after the next checkpoint.
-    pub(super) fn tidy(&self, shard: ShardId, newest: &File, is_old: impl Fn(u64) -> bool) {
+    pub(super) fn remove_older(
+        &self,
+        shard: ShardId,
+        newest: &File,
+        is_old: impl Fn(u64) -> bool,
+    ) {
         let shards = names::parse_shard_file(&newest.name).map_or(1, |newest| newest.shards);
-        let is_ours = |name: &String| {
+        remove_older_checkpoints(&*self.files, |name| {
             let parsed = names::parse_shard_file(name);
             parsed.is_some_and(|file| file.shard % shards == shard && is_old(file.number))
-        };
-        let removed = self.files.list().and_then(|names| {
-            names.iter().filter(|name| is_ours(name)).try_for_each(|name| self.files.remove(name))
         });
-        if let Err(error) = removed {
-            tracing::warn!("removing older checkpoints: {error}");
-        }
     }
 
     /// Reads a shard's part; each file once, and no more than one at a time in memory.

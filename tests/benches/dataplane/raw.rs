@@ -3,7 +3,6 @@
 //! A request is an operation, bytes in all and bytes of a message; pushed bytes land in memory that
 //! stays, pulled ones come from there, as on a server.
 
-use super::worker::pattern;
 use anyhow::{Context, bail};
 use std::io;
 use std::sync::OnceLock;
@@ -31,6 +30,11 @@ const OPERATIONS: [Operation; 5] =
 
 /// Socket buffers of Unix sockets, whose default makes them unsteady.
 pub(crate) const UNIX_BUFFER_BYTES: usize = 4 << 20;
+
+/// Bytes that are neither all alike nor repeat with a page.
+pub(crate) fn pattern(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|index| (index % 251) as u8).collect()
+}
 
 /// The reading half of a socket of either kind, which can be read until it would block.
 pub(crate) trait Greedy: AsyncRead + Unpin + Send + Sync + 'static {

@@ -3,7 +3,7 @@
 //! Words: `OPERATION BYTES`, answered by `NANOSECONDS` or, for a check, `ok`.
 
 use super::ours::Ours;
-use super::raw::{self, Greedy, Operation};
+use super::raw::{self, Greedy, Operation, pattern};
 use anyhow::{Context, bail, ensure};
 use ps_core::settings::Wire;
 use ps_kernels::encoding::Encoding;
@@ -11,15 +11,10 @@ use ps_runtime::Connector;
 use std::io::Write;
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 /// Bytes of a message that is written or read at once by hand.
 pub(crate) const MESSAGE_BYTES: usize = 4 << 20;
-
-/// Bytes that are neither all alike nor repeat with a page.
-pub(crate) fn pattern(bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|index| (index % 251) as u8).collect()
-}
 
 const F32: Wire = Wire { push: Encoding::F32, pull: Encoding::F32, top_k: None };
 const BF16: Wire = Wire { push: Encoding::Bf16, pull: Encoding::Bf16, top_k: None };
@@ -52,26 +47,8 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
 }
 
 async fn work(places: &Places) -> anyhow::Result<()> {
-    let mut tcp = Vec::new();
-    for address in &places.raw {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let (reader, writer) = stream.into_split();
-        tcp.push(ByHand::new(reader, writer, places.bytes / places.raw.len()));
-    }
-    let mut unix = Vec::new();
-    for path in &places.raw_unix {
-        let stream = UnixStream::connect(path).await?;
-        raw::set_buffers(&stream)?;
-        let (reader, writer) = stream.into_split();
-        unix.push(ByHand::new(reader, writer, places.bytes / places.raw_unix.len()));
-    }
-    let (worker, bytes) = (places.worker, places.bytes);
-    let mut ours = match places.ours.is_empty() {
-        true => None,
-        false => Some(Ours::start(4 * worker, &places.ours, bytes, Connector::tcp(), F32).await?),
-    };
-    let (mut local, mut short): (Option<Ours>, Option<Ours>) = (None, None);
+    let mut by_hand = Sockets::connect(places).await?;
+    let mut ours = Clients::connect(places).await?;
     println!("ready");
     let mut line = String::new();
     loop {
@@ -80,61 +57,123 @@ async fn work(places: &Places) -> anyhow::Result<()> {
             return Ok(());
         }
         let line = line.trim_end();
-        let (operation, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (operation, argument) = line.split_once(' ').unwrap_or((line, ""));
+        if operation == "pushes" {
+            println!("{}", ours.pushes());
+            continue;
+        }
         let begun = Instant::now();
-        match operation {
-            "raw-push" => all(&mut tcp, Operation::Push).await?,
-            "raw-pull" => all(&mut tcp, Operation::Pull).await?,
-            "raw-both" => all(&mut tcp, Operation::Both).await?,
-            "greedy-push" => all(&mut tcp, Operation::GreedyPush).await?,
-            "greedy-pull" => all_greedily(&mut tcp).await?,
-            "raw-unix-push" => all(&mut unix, Operation::Push).await?,
-            "raw-unix-pull" => all(&mut unix, Operation::Pull).await?,
-            "greedy-unix-push" => all(&mut unix, Operation::GreedyPush).await?,
-            "push" => ours.as_mut().context("no server")?.push().await?,
-            "pull" => ours.as_mut().context("no server")?.pull().await?,
-            "both" => ours.as_mut().context("no server")?.push_pull().await?,
-            "unix-push" => local.as_mut().context("not open")?.push().await?,
-            "unix-pull" => local.as_mut().context("not open")?.pull().await?,
-            "unix-both" => local.as_mut().context("not open")?.push_pull().await?,
-            "open-unix" => {
-                let connector = Connector::local_first();
-                local =
-                    Some(Ours::start(4 * worker + 1, &places.ours, bytes, connector, F32).await?);
-            }
-            "open-bf16" => {
-                let (tcp, wire) = (Connector::tcp(), BF16);
-                short = Some(Ours::start(4 * worker + 2, &places.ours, bytes, tcp, wire).await?);
-            }
-            "bf16-both" => short.as_mut().context("not open")?.push_pull().await?,
-            "small" => ours.as_mut().context("no server")?.push_small().await?,
-            "many" => ours.as_mut().context("no server")?.push_many(rest.parse()?, 256).await?,
-            "unix-many" => {
-                local.as_mut().context("not open")?.push_many(rest.parse()?, 256).await?
-            }
-            "flood" => ours.as_mut().context("no server")?.push_many(rest.parse()?, 4).await?,
-            "crowd" => {
-                let first = ours.as_ref().context("no server")?;
-                let crowd =
-                    (0..rest.parse()?).map(|other| first.sibling(100 + other, &places.ours));
-                let mut crowd = crowd.collect::<anyhow::Result<Vec<_>>>()?;
-                let pushes = crowd.iter_mut().map(Ours::push);
-                futures_util::future::try_join_all(pushes).await?;
-            }
-            "pushes" => {
-                let pushes =
-                    [&ours, &local, &short].map(|one| one.as_ref().map_or(0, Ours::pushes));
-                println!("{}", pushes.iter().sum::<u64>());
-                continue;
-            }
-            "check" => {
-                ours.as_mut().context("no server")?.check(Some(rest.parse()?)).await?;
-            }
-            "check-raw" => check(&mut tcp).await?,
-            other => bail!("unknown operation {other}"),
+        if !by_hand.run(operation).await? {
+            ours.run(operation, argument).await?;
         }
         println!("{}", begun.elapsed().as_nanos());
         std::io::stdout().flush()?;
+    }
+}
+
+/// Connections by hand, of either kind.
+struct Sockets {
+    tcp: Vec<ByHand<tcp::OwnedReadHalf, tcp::OwnedWriteHalf>>,
+    unix: Vec<ByHand<unix::OwnedReadHalf, unix::OwnedWriteHalf>>,
+}
+
+impl Sockets {
+    async fn connect(places: &Places) -> anyhow::Result<Self> {
+        let (mut tcp, mut unix) = (Vec::new(), Vec::new());
+        for address in &places.raw {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let (reader, writer) = stream.into_split();
+            tcp.push(ByHand::new(reader, writer, places.bytes / places.raw.len()));
+        }
+        for path in &places.raw_unix {
+            let stream = UnixStream::connect(path).await?;
+            raw::set_buffers(&stream)?;
+            let (reader, writer) = stream.into_split();
+            unix.push(ByHand::new(reader, writer, places.bytes / places.raw_unix.len()));
+        }
+        Ok(Self { tcp, unix })
+    }
+
+    /// Whether the operation is one by hand, and then done.
+    async fn run(&mut self, operation: &str) -> anyhow::Result<bool> {
+        match operation {
+            "raw-push" => all(&mut self.tcp, Operation::Push).await?,
+            "raw-pull" => all(&mut self.tcp, Operation::Pull).await?,
+            "raw-both" => all(&mut self.tcp, Operation::Both).await?,
+            "greedy-push" => all(&mut self.tcp, Operation::GreedyPush).await?,
+            "greedy-pull" => all_greedily(&mut self.tcp).await?,
+            "raw-unix-push" => all(&mut self.unix, Operation::Push).await?,
+            "raw-unix-pull" => all(&mut self.unix, Operation::Pull).await?,
+            "greedy-unix-push" => all(&mut self.unix, Operation::GreedyPush).await?,
+            "check-raw" => check(&mut self.tcp).await?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// Our clients, each opened when it is first needed.
+struct Clients<'a> {
+    places: &'a Places,
+    tcp: Option<Ours>,
+    unix: Option<Ours>,
+    bf16: Option<Ours>,
+}
+
+impl<'a> Clients<'a> {
+    async fn connect(places: &'a Places) -> anyhow::Result<Self> {
+        let mut clients = Self { places, tcp: None, unix: None, bf16: None };
+        if !places.ours.is_empty() {
+            clients.tcp = Some(clients.open(0, Connector::tcp(), F32).await?);
+        }
+        Ok(clients)
+    }
+
+    async fn open(&self, number: u32, connector: Connector, wire: Wire) -> anyhow::Result<Ours> {
+        let Places { worker, bytes, ours, .. } = self.places;
+        Ours::start(4 * worker + number, ours, *bytes, connector, wire).await
+    }
+
+    fn pushes(&self) -> u64 {
+        [&self.tcp, &self.unix, &self.bf16].into_iter().flatten().map(Ours::pushes).sum()
+    }
+
+    async fn run(&mut self, operation: &str, argument: &str) -> anyhow::Result<()> {
+        match operation {
+            "open-unix" => {
+                self.unix = Some(self.open(1, Connector::local_first(), F32).await?);
+                return Ok(());
+            }
+            "open-bf16" => {
+                self.bf16 = Some(self.open(2, Connector::tcp(), BF16).await?);
+                return Ok(());
+            }
+            _ => (),
+        }
+        let (client, operation) = match operation.split_once('-') {
+            Some(("unix", operation)) => (&mut self.unix, operation),
+            Some(("bf16", operation)) => (&mut self.bf16, operation),
+            _ => (&mut self.tcp, operation),
+        };
+        let client = client.as_mut().context("not open")?;
+        match operation {
+            "push" => client.push().await,
+            "pull" => client.pull().await,
+            "both" => client.push_pull().await,
+            "small" => client.push_small().await,
+            "many" => client.push_many(argument.parse()?, 256).await,
+            "flood" => client.push_many(argument.parse()?, 4).await,
+            "crowd" => {
+                let others = 0..argument.parse()?;
+                let crowd = others.map(|other| client.sibling(100 + other, &self.places.ours));
+                let mut crowd = crowd.collect::<anyhow::Result<Vec<_>>>()?;
+                let pushes = crowd.iter_mut().map(Ours::push);
+                futures_util::future::try_join_all(pushes).await.map(drop)
+            }
+            "check" => client.check(Some(argument.parse()?)).await,
+            other => bail!("unknown operation {other}"),
+        }
     }
 }
 
