@@ -1,6 +1,6 @@
 //! What the training loop asks of a model: gradients and evaluations over one flat weight vector.
 //!
-//! A gradient is handed over tensor by tensor, while the computation goes on ([`Handover`]): what is
+//! A gradient is handed over tensor by tensor, while the computation goes on ([`GradientSink`]): what is
 //! finished first leaves first.
 //!
 //! The loop knows nothing else about models. Candle implements this for real training; the
@@ -8,7 +8,7 @@
 
 use ps_core::Layout;
 use ps_core::coverage::Coverage;
-use ps_nn::{Begun, Handover};
+use ps_nn::{GradientSink, StepStart};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What went wrong while computing, said in full by whoever computed.
@@ -84,8 +84,8 @@ impl Collected {
     }
 }
 
-impl Handover for Collected {
-    fn begin(&mut self, begun: Begun) {
+impl GradientSink for Collected {
+    fn begin(&mut self, begun: StepStart) {
         let mut held = self.step.lock().unwrap_or_else(PoisonError::into_inner);
         let (step, coverage) = &mut *held;
         (step.loss, step.samples) = (begun.loss, begun.samples);
@@ -111,10 +111,10 @@ impl Handover for Collected {
 
 impl Step {
     /// Hands over a step that is computed already.
-    pub fn hand_over(self, layout: &Layout, into: &mut dyn Handover) {
+    pub fn hand_over(self, layout: &Layout, into: &mut dyn GradientSink) {
         let coverage = |present: &bool| if *present { Coverage::Whole } else { Coverage::Absent };
         let coverage = self.present.iter().map(coverage).collect();
-        into.begin(Begun { loss: self.loss, samples: self.samples, coverage });
+        into.begin(StepStart { loss: self.loss, samples: self.samples, coverage });
         for (tensor, _) in self.present.iter().enumerate().filter(|(_, present)| **present) {
             into.finished(tensor, self.gradient[layout.range(tensor)].to_vec());
         }
@@ -151,7 +151,7 @@ pub trait Compute: Send + 'static {
         &mut self,
         batch: Batch,
         seed: u64,
-        into: Box<dyn Handover>,
+        into: Box<dyn GradientSink>,
     ) -> Result<(), ComputeError>;
 
     /// The whole step at once.

@@ -9,8 +9,8 @@ use candle_nn::{VarBuilder, VarMap};
 use ps_core::TensorKind;
 use ps_core::coverage::Coverage;
 use ps_data::{Dataset, Features, Samples};
-use ps_nn::{Begun, Handover};
 use ps_nn::{Embedding, Linear, Phase, composed, cross_entropy};
+use ps_nn::{GradientSink, StepStart};
 use ps_worker::compute::{self, Compute};
 use ps_worker::model::{
     Batch, CandleCompute, ComputeOptions, DataShape, Model, ModelOptions, Models, SeededStart,
@@ -28,7 +28,7 @@ struct Book(Arc<Mutex<Vec<Entry>>>);
 
 #[derive(Clone, Debug)]
 enum Entry {
-    Begun(Begun),
+    StepStart(StepStart),
     Finished(usize, Vec<f32>),
 }
 
@@ -39,23 +39,23 @@ impl Book {
 
     fn coverage(&self) -> Vec<Coverage> {
         match &self.entries()[0] {
-            Entry::Begun(begun) => begun.coverage.clone(),
+            Entry::StepStart(begun) => begun.coverage.clone(),
             Entry::Finished(..) => panic!("something was finished before the step began"),
         }
     }
 
     fn finished(&self) -> Vec<(usize, Vec<f32>)> {
         let finished = |entry| match entry {
-            Entry::Begun(_) => None,
+            Entry::StepStart(_) => None,
             Entry::Finished(tensor, values) => Some((tensor, values)),
         };
         self.entries().into_iter().filter_map(finished).collect()
     }
 }
 
-impl Handover for Book {
-    fn begin(&mut self, begun: Begun) {
-        self.0.lock().unwrap().push(Entry::Begun(begun));
+impl GradientSink for Book {
+    fn begin(&mut self, begun: StepStart) {
+        self.0.lock().unwrap().push(Entry::StepStart(begun));
     }
 
     fn finished(&mut self, tensor: usize, values: Vec<f32>) {

@@ -12,7 +12,7 @@ use super::{
 use crate::compute::{self, Compute, ComputeError, Evaluation};
 use crate::threads;
 use ps_data::{Dataset, Samples};
-use ps_nn::Handover;
+use ps_nn::GradientSink;
 use ps_nn::Phase;
 
 /// Samples in one batch of an evaluation: enough for the matrix products to run at full speed, and
@@ -112,7 +112,7 @@ impl CandleCompute {
         &mut self,
         batch: compute::Batch,
         seed: u64,
-        into: Box<dyn Handover>,
+        into: Box<dyn GradientSink>,
     ) -> Result<(), ModelError> {
         let phase = Phase::Training { seed };
         let batch = match batch {
@@ -203,7 +203,7 @@ impl Compute for CandleCompute {
         &mut self,
         batch: compute::Batch,
         seed: u64,
-        into: Box<dyn Handover>,
+        into: Box<dyn GradientSink>,
     ) -> Result<(), ComputeError> {
         if batch.samples() == 0 {
             return Err(ComputeError("a step on no samples; a batch needs at least one".into()));

@@ -10,7 +10,7 @@
 use ps_client::Counters;
 use ps_core::ids::Clock;
 use ps_core::{Layout, TensorSpec};
-use ps_nn::Handover;
+use ps_nn::GradientSink;
 use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation, Step};
 use std::sync::{Arc, Mutex};
 
@@ -307,7 +307,7 @@ impl Compute for Counting {
         &mut self,
         batch: Batch,
         _seed: u64,
-        mut into: Box<dyn Handover>,
+        mut into: Box<dyn GradientSink>,
     ) -> Result<(), ComputeError> {
         let shape = self.ledger.shape;
         let seen = self.ledger.seen(&self.layout, &self.loaded);

@@ -5,7 +5,7 @@ use super::network;
 use futures_util::future::BoxFuture;
 use ps_core::{DataDescription, DataKind, Layout};
 use ps_data::SampleSet;
-use ps_nn::Handover;
+use ps_nn::GradientSink;
 use ps_proto::v1;
 use ps_worker::compute::{Batch, Compute, ComputeError, Evaluation};
 use ps_worker::train::{Preparing, Share, Stream, StreamPass, Streams, Workload, WorkloadKind};
@@ -193,7 +193,7 @@ impl Compute for Noting {
         &mut self,
         batch: Batch,
         seed: u64,
-        into: Box<dyn Handover>,
+        into: Box<dyn GradientSink>,
     ) -> Result<(), ComputeError> {
         match &batch {
             Batch::Numbers(numbers) => self.book.note(&self.own, numbers.iter().copied()),

@@ -2,7 +2,7 @@
 
 use ps_client::{Gradient, Spare, Weights};
 use ps_core::Layout;
-use ps_nn::{Begun, Handover};
+use ps_nn::{GradientSink, StepStart};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -36,10 +36,10 @@ impl Filling {
     }
 }
 
-impl Handover for Filling {
-    fn begin(&mut self, begun: Begun) {
+impl GradientSink for Filling {
+    fn begin(&mut self, begun: StepStart) {
         let Some((weights, start)) = self.start.take() else { return };
-        let Begun { loss, samples, coverage } = begun;
+        let StepStart { loss, samples, coverage } = begun;
         let (layout, spare) = (self.layout.clone(), self.spare.clone());
         let gradient = Gradient::with_spare(layout, coverage, loss, spare);
         self.gradient = Some(gradient.clone());
@@ -52,7 +52,7 @@ impl Handover for Filling {
         }
     }
 
-    fn room(&mut self, length: usize) -> Vec<f32> {
+    fn buffer(&mut self, length: usize) -> Vec<f32> {
         self.spare.take(length)
     }
 }
