@@ -1,13 +1,13 @@
 //! What the training loop asks of a model: gradients and evaluations over one flat weight vector.
 //!
-//! A gradient is handed over tensor by tensor, while the computation goes on ([`Handover`]): what is
+//! A gradient is handed over tensor by tensor, while the computation goes on ([`GradientSink`]): what is
 //! finished first leaves first.
 //!
 //! The loop knows nothing else about models. Candle implements this for real training; the
 //! simulation implements it with cheap deterministic arithmetic, so that it runs the same loop.
 
 use ps_core::Layout;
-use ps_nn::Handover;
+use ps_nn::GradientSink;
 
 /// What went wrong while computing, said in full by whoever computed.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ pub trait Compute: Send + 'static {
         &mut self,
         batch: SampleBatch,
         seed: u64,
-        into: Box<dyn Handover>,
+        into: Box<dyn GradientSink>,
     ) -> Result<(), ComputeError>;
 
     /// Loss and accuracy on all test samples at these weights.

@@ -1,8 +1,8 @@
 //! Activations as layers without variables.
 
-pub use super::kernels::activation::Activation;
-use super::kernels::activation::{activate, activate_back};
-use super::tensor::{Floats, floats, has_kernel, like, made};
+pub use crate::kernels::activation::Activation;
+use crate::kernels::activation::{activate, activate_back};
+use crate::tensor::{Floats, cpu_output, floats, has_kernel, tensor_like};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 impl Activation {
@@ -13,7 +13,7 @@ impl Activation {
     pub fn forward(self, inputs: &Tensor) -> Result<Tensor> {
         let inputs = inputs.contiguous()?;
         if has_kernel(&inputs) {
-            return inputs.apply_op1(OnCpu(self));
+            return inputs.apply_op1(ActivationOp(self));
         }
         match self {
             Self::Relu => relu_composed(&inputs),
@@ -31,9 +31,9 @@ pub(super) fn relu_composed(inputs: &Tensor) -> Result<Tensor> {
     inputs.le(0.0)?.where_cond(&inputs.zeros_like()?, inputs)
 }
 
-struct OnCpu(Activation);
+struct ActivationOp(Activation);
 
-impl CustomOp1 for OnCpu {
+impl CustomOp1 for ActivationOp {
     fn name(&self) -> &'static str {
         "activation"
     }
@@ -42,7 +42,7 @@ impl CustomOp1 for OnCpu {
         let inputs = floats(inputs, layout)?;
         let mut values = vec![0.0; inputs.len()];
         activate(self.0, inputs, &mut values);
-        made(values, layout.shape())
+        cpu_output(values, layout.shape())
     }
 
     fn bwd(&self, inputs: &Tensor, outputs: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
@@ -50,6 +50,6 @@ impl CustomOp1 for OnCpu {
         let mut of_inputs = vec![0.0; inputs.elem_count()];
         let (given, came_out) = (Floats::of(&gradient)?, Floats::of(outputs)?);
         activate_back(self.0, &Floats::of(inputs)?, &came_out, &given, &mut of_inputs);
-        like(of_inputs, inputs).map(Some)
+        tensor_like(of_inputs, inputs).map(Some)
     }
 }

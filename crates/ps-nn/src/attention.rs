@@ -1,11 +1,11 @@
 //! Causal self-attention.
 
 use super::Linear;
-use super::kernels::attention::Attention;
-use super::tensor::{Floats, floats, has_kernel, like, made};
+use crate::kernels::attention::Attention;
+use crate::saved::SavedForBackward;
+use crate::tensor::{Floats, cpu_output, floats, has_kernel, tensor_like};
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 use candle_nn::VarBuilder;
-use std::sync::OnceLock;
 
 /// Every position attends to itself and to those before it, in several heads (Vaswani et al., 2017).
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl CausalSelfAttention {
         let sizes = Attention { positions, width, heads: self.heads };
         let inputs = self.inputs.forward(inputs)?;
         let attended = if has_kernel(&inputs) {
-            inputs.apply_op1(OnCpu { sizes, shares: OnceLock::new() })?
+            inputs.apply_op1(AttentionOp { sizes, probabilities: SavedForBackward::default() })?
         } else {
             composed(&inputs, sizes)?
         };
@@ -58,19 +58,19 @@ fn composed(inputs: &Tensor, sizes: Attention) -> Result<Tensor> {
     let unseen = (0..positions * positions)
         .map(|n| if n % positions > n / positions { f32::NEG_INFINITY } else { 0.0 });
     let unseen = Tensor::from_iter(unseen, inputs.device())?.reshape((positions, positions))?;
-    let shares = candle_nn::ops::softmax(&products.broadcast_add(&unseen)?, D::Minus1)?;
-    let attended = shares.matmul(&part(2)?)?.transpose(1, 2)?;
+    let probabilities = candle_nn::ops::softmax(&products.broadcast_add(&unseen)?, D::Minus1)?;
+    let attended = probabilities.matmul(&part(2)?)?.transpose(1, 2)?;
     attended.reshape((samples, positions, width))
 }
 
 /// From queries, keys and values side by side to what each position gets.
-struct OnCpu {
+struct AttentionOp {
     sizes: Attention,
     /// How much each position attends to each.
-    shares: OnceLock<Vec<f32>>,
+    probabilities: SavedForBackward<f32>,
 }
 
-impl CustomOp1 for OnCpu {
+impl CustomOp1 for AttentionOp {
     fn name(&self) -> &'static str {
         "causal-attention"
     }
@@ -79,19 +79,17 @@ impl CustomOp1 for OnCpu {
         let Attention { positions, width, heads } = self.sizes;
         let (samples, _, _) = layout.shape().dims3()?;
         let mut values = vec![0.0; samples * positions * width];
-        let mut shares = vec![0.0; samples * heads * positions * positions];
-        self.sizes.forward(floats(inputs, layout)?, &mut values, &mut shares);
-        // Nothing else ever sets it.
-        let _ = self.shares.set(shares);
-        made(values, (samples, positions, width))
+        let mut probabilities = vec![0.0; samples * heads * positions * positions];
+        self.sizes.forward(floats(inputs, layout)?, &mut values, &mut probabilities);
+        self.probabilities.save(probabilities);
+        cpu_output(values, (samples, positions, width))
     }
 
     fn bwd(&self, inputs: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let gradient = gradient.contiguous()?;
         let mut of_inputs = vec![0.0; inputs.elem_count()];
-        let shares = self.shares.get().map_or(&[][..], Vec::as_slice);
         let (given, values) = (Floats::of(&gradient)?, Floats::of(inputs)?);
-        self.sizes.backward(&values, shares, &given, &mut of_inputs);
-        like(of_inputs, inputs).map(Some)
+        self.sizes.backward(&values, self.probabilities.values(), &given, &mut of_inputs);
+        tensor_like(of_inputs, inputs).map(Some)
     }
 }

@@ -1,13 +1,13 @@
 //! Batch norm (Ioffe and Szegedy, 2015).
 
-use super::Phase;
-use super::gradients::{deliver, used};
-use super::kernels::normalization::{
+use crate::Phase;
+use crate::delivery::{apply_with_parameters, deliver};
+use crate::kernels::normalization::{
     batch_norm_back, gradient_sums, planes, planes_mut, scale_and_shift, squares,
 };
-use super::kernels::sum;
-use super::parameter::watched;
-use super::tensor::{Floats, floats, has_kernel, like, made};
+use crate::kernels::sum;
+use crate::tensor::{Floats, cpu_output, floats, has_kernel, tensor_like};
+use crate::tracked::tracked;
 use candle_core::{CpuStorage, CustomOp3, InplaceOp1, Layout, Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder};
 
@@ -41,12 +41,12 @@ impl BatchNorm {
     /// # Errors
     /// What the variables' source says.
     pub fn new(channels: usize, epsilon: f64, vars: VarBuilder) -> Result<Self> {
-        let made = |name, value| vars.get_with_hints(channels, name, Init::Const(value));
+        let variable = |name, value| vars.get_with_hints(channels, name, Init::Const(value));
         Ok(Self {
-            weight: made("weight", 1.0)?,
-            bias: made("bias", 0.0)?,
-            running_mean: made("running_mean", 0.0)?,
-            running_var: made("running_var", 1.0)?,
+            weight: variable("weight", 1.0)?,
+            bias: variable("bias", 0.0)?,
+            running_mean: variable("running_mean", 0.0)?,
+            running_var: variable("running_var", 1.0)?,
             epsilon: epsilon as f32,
         })
     }
@@ -85,8 +85,8 @@ impl BatchNorm {
         let statistics = of_batch(&Floats::of(&inputs)?, channels, plane(inputs.shape()));
         let unbiased = count as f32 / (count - 1) as f32;
         let variances = statistics.variances.iter().map(|variance| variance * unbiased).collect();
-        self.running_mean.inplace_op1(&Run(statistics.means.clone()))?;
-        self.running_var.inplace_op1(&Run(variances))?;
+        self.running_mean.inplace_op1(&UpdateRunningStatistics(statistics.means.clone()))?;
+        self.running_var.inplace_op1(&UpdateRunningStatistics(variances))?;
         self.apply(&inputs, statistics, true)
     }
 
@@ -99,10 +99,8 @@ impl BatchNorm {
     }
 
     fn apply(&self, inputs: &Tensor, statistics: Statistics, of_batch: bool) -> Result<Tensor> {
-        used(&self.weight);
-        used(&self.bias);
-        let layer = OnCpu { statistics, of_batch, epsilon: self.epsilon };
-        inputs.apply_op3(&self.weight, &self.bias, layer)
+        let layer = BatchNormOp { statistics, of_batch, epsilon: self.epsilon };
+        apply_with_parameters(inputs, &self.weight, &self.bias, layer)
     }
 
     fn composed(&self, inputs: &Tensor, phase: Phase) -> Result<Tensor> {
@@ -121,8 +119,8 @@ impl BatchNorm {
         };
         let deviation = (variance + f64::from(self.epsilon))?.sqrt()?;
         let normal = flat.broadcast_sub(&mean)?.broadcast_div(&deviation)?;
-        let outputs = normal.broadcast_mul(&column(&watched(&self.weight)?)?)?;
-        outputs.broadcast_add(&column(&watched(&self.bias)?)?)?.reshape(inputs.shape())
+        let outputs = normal.broadcast_mul(&column(&tracked(&self.weight)?)?)?;
+        outputs.broadcast_add(&column(&tracked(&self.bias)?)?)?.reshape(inputs.shape())
     }
 }
 
@@ -151,9 +149,9 @@ fn of_batch(inputs: &[f32], channels: usize, plane: usize) -> Statistics {
 }
 
 /// Moves running statistics towards those of a batch.
-struct Run(Vec<f32>);
+struct UpdateRunningStatistics(Vec<f32>);
 
-impl InplaceOp1 for Run {
+impl InplaceOp1 for UpdateRunningStatistics {
     fn name(&self) -> &'static str {
         "running-statistics"
     }
@@ -170,20 +168,20 @@ impl InplaceOp1 for Run {
     }
 }
 
-struct OnCpu {
+struct BatchNormOp {
     statistics: Statistics,
     /// Whether the statistics depend on the inputs.
     of_batch: bool,
     epsilon: f32,
 }
 
-impl OnCpu {
+impl BatchNormOp {
     fn scale(&self, channel: usize) -> f32 {
         1.0 / (self.statistics.variances[channel] + self.epsilon).sqrt()
     }
 }
 
-impl CustomOp3 for OnCpu {
+impl CustomOp3 for BatchNormOp {
     fn name(&self) -> &'static str {
         "batch-norm"
     }
@@ -209,7 +207,7 @@ impl CustomOp3 for OnCpu {
                 scale_and_shift(values, scale, shift, into);
             }
         }
-        made(values, inputs_layout.shape())
+        cpu_output(values, inputs_layout.shape())
     }
 
     /// With `d` a value's distance from the mean and `s` one over the deviation, the inputs' gradient
@@ -251,7 +249,7 @@ impl CustomOp3 for OnCpu {
                 batch_norm_back(values, given, terms, into);
             }
         }
-        let of_inputs = inputs.track_op().then(|| like(of_inputs, inputs)).transpose()?;
+        let of_inputs = inputs.track_op().then(|| tensor_like(of_inputs, inputs)).transpose()?;
         Ok((of_inputs, deliver(weight, of_weight)?, deliver(bias, of_bias)?))
     }
 }

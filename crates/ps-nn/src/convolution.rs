@@ -1,15 +1,15 @@
 //! Convolution over images.
 
 use super::activation::relu_composed;
-use super::gradients::{deliver, room, used};
-use super::kernels::convolution::Convolution;
-use super::kernels::windows::Windows;
-use super::parameter::watched;
 use super::pooling::PoolConfig;
-use super::tensor::{Floats, floats, has_kernel, like, made};
+use crate::delivery::{apply_with_parameters, deliver, gradient_buffer};
+use crate::kernels::convolution::Convolution;
+use crate::kernels::windows::Windows;
+use crate::saved::SavedForBackward;
+use crate::tensor::{Floats, cpu_output, floats, has_kernel, tensor_like};
+use crate::tracked::tracked;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder, init};
-use std::sync::OnceLock;
 
 /// Sides of squares that are possible: a place in one is kept as a byte, and one more means none.
 const POOL_MAX: usize = 15;
@@ -109,13 +109,12 @@ impl Conv2d {
 
     fn apply(&self, images: &Tensor, relu: bool, pool: usize) -> Result<Tensor> {
         let images = images.contiguous()?;
-        let layer = OnCpu { config: self.config, relu, pool, places: OnceLock::new() };
+        let layer =
+            Conv2dOp { config: self.config, relu, pool, places: SavedForBackward::default() };
         // Candle panics over images that are smaller than the kernel.
         layer.sizes(images.shape(), self.weight.shape())?;
         if has_kernel(&images) {
-            used(&self.weight);
-            used(&self.bias);
-            return images.apply_op3(&self.weight, &self.bias, layer);
+            return apply_with_parameters(&images, &self.weight, &self.bias, layer);
         }
         self.composed(&images, relu, pool)
     }
@@ -134,24 +133,24 @@ impl Conv2d {
             images = images.narrow(3, 0, width + 2 * padding - rests.1)?.contiguous()?;
             padding = 0;
         }
-        let outputs = images.conv2d(&watched(&self.weight)?, padding, stride, 1, 1)?;
-        let outputs = outputs.broadcast_add(&watched(&self.bias)?.reshape((1, (), 1, 1))?)?;
+        let outputs = images.conv2d(&tracked(&self.weight)?, padding, stride, 1, 1)?;
+        let outputs = outputs.broadcast_add(&tracked(&self.bias)?.reshape((1, (), 1, 1))?)?;
         let outputs = if relu { relu_composed(&outputs)? } else { outputs };
         if pool == 1 { Ok(outputs) } else { PoolConfig::squares(pool).max(&outputs) }
     }
 }
 
 /// The layer as one operation on images, weight and bias.
-struct OnCpu {
+struct Conv2dOp {
     config: Conv2dConfig,
     relu: bool,
     /// Side of the squares of which the largest is left; 1 for all.
     pool: usize,
     /// What the way back needs to know of each output.
-    places: OnceLock<Vec<u8>>,
+    places: SavedForBackward<u8>,
 }
 
-impl OnCpu {
+impl Conv2dOp {
     fn sizes(&self, images: &Shape, weight: &Shape) -> Result<(usize, Convolution)> {
         let (samples, channels, height, width) = images.dims4()?;
         let (outputs, expected, kernel_height, kernel_width) = weight.dims4()?;
@@ -180,7 +179,7 @@ impl OnCpu {
     }
 }
 
-impl CustomOp3 for OnCpu {
+impl CustomOp3 for Conv2dOp {
     fn name(&self) -> &'static str {
         "conv2d"
     }
@@ -201,10 +200,9 @@ impl CustomOp3 for OnCpu {
         let weight = floats(weight, weight_layout)?;
         let bias = floats(bias, bias_layout)?;
         sizes.forward(images, weight, bias, &mut values, &mut places);
-        // Nothing else ever sets it.
-        let _ = self.places.set(places);
+        self.places.save(places);
         let (height, width) = sizes.pooled();
-        made(values, (samples, sizes.outputs, height, width))
+        cpu_output(values, (samples, sizes.outputs, height, width))
     }
 
     fn bwd(
@@ -219,18 +217,17 @@ impl CustomOp3 for OnCpu {
         let gradient = gradient.contiguous()?;
         let needed = images.track_op();
         let mut of_images = vec![0.0; if needed { images.elem_count() } else { 0 }];
-        let mut of_weight = room(weight.elem_count());
+        let mut of_weight = gradient_buffer(weight);
         let mut of_bias = vec![0.0; bias.elem_count()];
-        let places = self.places.get().map_or(&[][..], Vec::as_slice);
         sizes.backward(
             &Floats::of(images)?,
             &Floats::of(weight)?,
-            (&Floats::of(&gradient)?, places),
+            (&Floats::of(&gradient)?, self.places.values()),
             &mut of_images,
             (&mut of_weight, &mut of_bias),
         );
-        let of_images = needed.then(|| like(of_images, images)).transpose()?;
-        let of_bias = if bias.track_op() { deliver(bias, of_bias)? } else { None };
+        let of_images = needed.then(|| tensor_like(of_images, images)).transpose()?;
+        let of_bias = deliver(bias, of_bias)?;
         Ok((of_images, deliver(weight, of_weight)?, of_bias))
     }
 }

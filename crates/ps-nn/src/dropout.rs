@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al., 2014).
 
-use super::Phase;
-use super::tensor::{Floats, floats, has_kernel, like, made};
+use crate::Phase;
+use crate::tensor::{Floats, cpu_output, floats, has_kernel, tensor_like};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -81,11 +81,11 @@ impl CustomOp1 for Scale {
     }
 
     fn cpu_fwd(&self, inputs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        made(self.of(floats(inputs, layout)?), layout.shape())
+        cpu_output(self.of(floats(inputs, layout)?), layout.shape())
     }
 
     fn bwd(&self, inputs: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let gradient = gradient.contiguous()?;
-        like(self.of(&Floats::of(&gradient)?), inputs).map(Some)
+        tensor_like(self.of(&Floats::of(&gradient)?), inputs).map(Some)
     }
 }

@@ -1,9 +1,9 @@
-//! Lookup of rows in a table.
+//! EmbeddingOp of rows in a table.
 
-use super::gradients::{deliver_rows, used_rows};
-use super::parameter::watched_rows;
-use super::tensor::{Floats, floats, has_kernel, made};
-use super::values::summed;
+use crate::delivery::{deliver_rows, mark_rows_used};
+use crate::parameter_gradient::summed;
+use crate::tensor::{Floats, cpu_output, floats, has_kernel};
+use crate::tracked::tracked_rows;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder};
 
@@ -37,8 +37,8 @@ impl Embedding {
         if !has_kernel(&self.table) {
             return self.composed(&values, numbers.dims());
         }
-        used_rows(&self.table, &values);
-        self.table.apply_op1(Lookup { numbers: values, shape: numbers.dims().to_vec() })
+        mark_rows_used(&self.table, &values);
+        self.table.apply_op1(EmbeddingOp { numbers: values, shape: numbers.dims().to_vec() })
     }
 
     fn composed(&self, numbers: &[u32], shape: &[usize]) -> Result<Tensor> {
@@ -50,16 +50,16 @@ impl Embedding {
         let places: Vec<u32> = numbers.iter().map(place).collect();
         let places = Tensor::new(places, self.table.device())?;
         let shape = [shape, &[self.table.dim(1)?]].concat();
-        watched_rows(&self.table, rows)?.index_select(&places, 0)?.reshape(shape)
+        tracked_rows(&self.table, rows)?.index_select(&places, 0)?.reshape(shape)
     }
 }
 
-struct Lookup {
+struct EmbeddingOp {
     numbers: Vec<u32>,
     shape: Vec<usize>,
 }
 
-impl CustomOp1 for Lookup {
+impl CustomOp1 for EmbeddingOp {
     fn name(&self) -> &'static str {
         "embedding"
     }
@@ -74,7 +74,7 @@ impl CustomOp1 for Lookup {
         }
         let mut shape = self.shape.clone();
         shape.push(width);
-        made(values, shape)
+        cpu_output(values, shape)
     }
 
     fn bwd(&self, table: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {

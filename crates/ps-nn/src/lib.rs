@@ -7,43 +7,46 @@
 //! are the gemm crate's; on a GPU it is made of candle's operations. See docs/adr/0011-layers.md.
 //!
 //! A layer's gradient goes to whoever trains as soon as it is finished, while the backward pass goes
-//! on; where nobody collects them, as in a loop of one's own, candle's store gets it.
+//! on: a [`GradientCollector`] gives it to a [`GradientSink`]. Where nobody collects them, as in a loop
+//! of one's own, candle's store gets it. How a layer of your own does that: [`custom`].
 
 mod activation;
 mod attention;
 mod batch_norm;
+mod collector;
 mod convolution;
-mod downloads;
+pub mod custom;
+mod delivery;
 mod dropout;
 mod embedding;
-mod gradients;
-mod handover;
+mod gradient_sink;
+mod host_copies;
 mod kernels;
 mod linear;
 mod loss;
 mod norm;
-mod parameter;
+mod parameter_gradient;
 mod pooling;
+mod saved;
 mod softmax;
 mod tensor;
-mod values;
+mod tracked;
 
 pub use activation::Activation;
 pub use attention::CausalSelfAttention;
 pub use batch_norm::BatchNorm;
+pub use collector::{Completion, GradientCollector};
 pub use convolution::{Conv2d, Conv2dConfig};
-pub use downloads::Downloads;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
-pub use gradients::{Collector, Finish};
-pub use handover::{Begun, Handover};
+pub use gradient_sink::{GradientSink, StepStart};
+pub use host_copies::HostCopies;
 pub use linear::Linear;
 pub use loss::{binary_cross_entropy_with_logits, cross_entropy};
 pub use norm::{LayerNorm, RmsNorm};
 pub use pooling::PoolConfig;
 pub use softmax::softmax;
-pub use tensor::composed;
-pub use tensor::{composed_if, floats, is_composed};
+pub use tensor::{composed, composed_if, floats, is_composed};
 
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! A fully connected layer.
 
 use super::activation::relu_composed;
-use super::gradients::{deliver, room, used};
-use super::kernels::matrix::{Held, multiply, rows, rows_mut};
-use super::kernels::{add_rows, relu_gradient, shift_rows};
-use super::parameter::watched;
-use super::tensor::{Floats, floats, has_kernel, like, made, rows_of, with_last};
+use crate::delivery::{apply_with_parameters, deliver, gradient_buffer};
+use crate::kernels::matrix::{WriteMode, multiply, rows, rows_mut};
+use crate::kernels::{add_rows, relu_gradient, shift_rows};
+use crate::tensor::{Floats, cpu_output, floats, has_kernel, rows_of, tensor_like, with_last};
+use crate::tracked::tracked;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder, init};
 
@@ -52,24 +52,22 @@ impl Linear {
     fn apply(&self, inputs: &Tensor, relu: bool) -> Result<Tensor> {
         let inputs = inputs.contiguous()?;
         if has_kernel(&inputs) {
-            used(&self.weight);
-            used(&self.bias);
-            return inputs.apply_op3(&self.weight, &self.bias, OnCpu { relu });
+            return apply_with_parameters(&inputs, &self.weight, &self.bias, LinearOp { relu });
         }
         let (count, width) = rows_of(inputs.shape())?;
-        let product = inputs.reshape((count, width))?.matmul(&watched(&self.weight)?.t()?)?;
-        let outputs = product.broadcast_add(&watched(&self.bias)?)?;
+        let product = inputs.reshape((count, width))?.matmul(&tracked(&self.weight)?.t()?)?;
+        let outputs = product.broadcast_add(&tracked(&self.bias)?)?;
         let outputs = outputs.reshape(with_last(inputs.shape(), self.bias.elem_count()))?;
         if relu { relu_composed(&outputs) } else { Ok(outputs) }
     }
 }
 
 /// The layer as one operation on inputs, weight and bias.
-struct OnCpu {
+struct LinearOp {
     relu: bool,
 }
 
-impl CustomOp3 for OnCpu {
+impl CustomOp3 for LinearOp {
     fn name(&self) -> &'static str {
         "linear"
     }
@@ -91,10 +89,10 @@ impl CustomOp3 for OnCpu {
         let inputs = rows(floats(inputs, inputs_layout)?, width);
         let weight = rows(floats(weight, weight_layout)?, width);
         let mut values = vec![0.0; count * outputs];
-        multiply(inputs, weight.t(), rows_mut(&mut values, outputs), Held::Replaced);
+        multiply(inputs, weight.t(), rows_mut(&mut values, outputs), WriteMode::Overwrite);
         let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
         shift_rows(&mut values, floats(bias, bias_layout)?, floor);
-        made(values, with_last(inputs_layout.shape(), outputs))
+        cpu_output(values, with_last(inputs_layout.shape(), outputs))
     }
 
     fn bwd(
@@ -114,10 +112,10 @@ impl CustomOp3 for OnCpu {
             relu_gradient(&given, &Floats::of(outputs)?, &mut before);
         }
         let before = rows(if self.relu { &before } else { &given }, count);
-        let mut of_weight = room(weight.elem_count());
+        let mut of_weight = gradient_buffer(weight);
         let input_rows = Floats::of(inputs)?;
         let input_rows = rows(&input_rows, width);
-        multiply(before.t(), input_rows, rows_mut(&mut of_weight, width), Held::Replaced);
+        multiply(before.t(), input_rows, rows_mut(&mut of_weight, width), WriteMode::Overwrite);
         let mut of_bias = vec![0.0; count];
         add_rows(&mut of_bias, before.as_slice().unwrap_or_default());
         // Handed over before the inputs' is computed: it can leave meanwhile.
@@ -128,7 +126,12 @@ impl CustomOp3 for OnCpu {
         }
         let mut of_inputs = vec![0.0; inputs.elem_count()];
         let weight = Floats::of(weight)?;
-        multiply(before, rows(&weight, width), rows_mut(&mut of_inputs, width), Held::Replaced);
-        Ok((Some(like(of_inputs, inputs)?), of_weight, of_bias))
+        multiply(
+            before,
+            rows(&weight, width),
+            rows_mut(&mut of_inputs, width),
+            WriteMode::Overwrite,
+        );
+        Ok((Some(tensor_like(of_inputs, inputs)?), of_weight, of_bias))
     }
 }

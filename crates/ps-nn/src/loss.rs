@@ -1,9 +1,9 @@
 //! Losses: one operation each, whose gradient is known at once.
 
-use super::kernels::softmax;
-use super::tensor::{Floats, floats, has_kernel, like, made, rows_of};
+use crate::kernels::softmax;
+use crate::saved::SavedForBackward;
+use crate::tensor::{Floats, cpu_output, floats, has_kernel, rows_of, tensor_like};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
-use std::sync::OnceLock;
 
 /// Mean cross entropy of logits `[.., classes]` and as many labels, `u32`.
 ///
@@ -23,7 +23,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     if let Some(label) = labels.iter().find(|label| **label as usize >= classes) {
         candle_core::bail!("label {label}, expected one below {classes}, the number of classes");
     }
-    logits.apply_op1(CrossEntropy { labels, shares: OnceLock::new() })
+    logits.apply_op1(CrossEntropy { labels, probabilities: SavedForBackward::default() })
 }
 
 /// Mean binary cross entropy of logits and as many targets from 0 to 1.
@@ -49,7 +49,7 @@ pub fn binary_cross_entropy_with_logits(logits: &Tensor, targets: &Tensor) -> Re
 struct CrossEntropy {
     labels: Vec<u32>,
     /// The logits' softmax.
-    shares: OnceLock<Vec<f32>>,
+    probabilities: SavedForBackward<f32>,
 }
 
 impl CustomOp1 for CrossEntropy {
@@ -58,21 +58,20 @@ impl CustomOp1 for CrossEntropy {
     }
 
     fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut shares = floats(logits, layout)?.to_vec();
-        let loss = softmax::cross_entropy(&mut shares, &self.labels);
-        // Nothing else ever sets it.
-        let _ = self.shares.set(shares);
-        made(vec![loss as f32], ())
+        let mut probabilities = floats(logits, layout)?.to_vec();
+        let loss = softmax::cross_entropy(&mut probabilities, &self.labels);
+        self.probabilities.save(probabilities);
+        cpu_output(vec![loss as f32], ())
     }
 
     fn bwd(&self, logits: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let scale = gradient.to_scalar::<f32>()? / self.labels.len() as f32;
-        let shares = self.shares.get().map_or(&[][..], Vec::as_slice);
-        let mut of_logits: Vec<f32> = shares.iter().map(|share| share * scale).collect();
+        let mut of_logits: Vec<f32> =
+            self.probabilities.values().iter().map(|share| share * scale).collect();
         let classes = of_logits.len() / self.labels.len();
         let rows = of_logits.chunks_exact_mut(classes.max(1));
         rows.zip(&self.labels).for_each(|(row, &label)| row[label as usize] -= scale);
-        like(of_logits, logits).map(Some)
+        tensor_like(of_logits, logits).map(Some)
     }
 }
 
@@ -87,13 +86,13 @@ impl CustomOp1 for BinaryCrossEntropy {
 
     fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let loss = softmax::binary_cross_entropy(floats(logits, layout)?, &self.targets);
-        made(vec![loss as f32], ())
+        cpu_output(vec![loss as f32], ())
     }
 
     fn bwd(&self, logits: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let scale = gradient.to_scalar::<f32>()? / self.targets.len() as f32;
         let values = Floats::of(logits)?;
         let one = |(logit, target): (&f32, &f32)| scale * (1.0 / (1.0 + (-logit).exp()) - target);
-        like(values.iter().zip(&self.targets).map(one).collect(), logits).map(Some)
+        tensor_like(values.iter().zip(&self.targets).map(one).collect(), logits).map(Some)
     }
 }

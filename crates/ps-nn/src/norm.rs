@@ -1,13 +1,13 @@
 //! Norms over the last dimension: layer norm (Ba et al., 2016) and RMS norm (Zhang and Sennrich,
 //! 2019).
 
-use super::gradients::{deliver, used};
-use super::kernels::normalization::{Moments, moments, normalize_row, normalize_row_back};
-use super::parameter::watched;
-use super::tensor::{Floats, floats, has_kernel, like, made, rows_of};
+use crate::delivery::{apply_with_parameters, deliver};
+use crate::kernels::normalization::{Moments, moments, normalize_row, normalize_row_back};
+use crate::saved::SavedForBackward;
+use crate::tensor::{Floats, cpu_output, floats, has_kernel, rows_of, tensor_like};
+use crate::tracked::tracked;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder};
-use std::sync::OnceLock;
 
 /// Normalises each row to mean 0 and variance 1, then scales and shifts it by what is learnt.
 #[derive(Clone, Debug)]
@@ -69,29 +69,27 @@ impl Norm {
     fn forward(&self, inputs: &Tensor) -> Result<Tensor> {
         let inputs = inputs.contiguous()?;
         if has_kernel(&inputs) {
-            used(&self.weight);
-            used(&self.bias);
             let Self { centred, epsilon, .. } = *self;
-            let layer = OnCpu { centred, epsilon, moments: OnceLock::new() };
-            return inputs.apply_op3(&self.weight, &self.bias, layer);
+            let layer = NormOp { centred, epsilon, moments: SavedForBackward::default() };
+            return apply_with_parameters(&inputs, &self.weight, &self.bias, layer);
         }
         let centre = || inputs.broadcast_sub(&inputs.mean_keepdim(D::Minus1)?);
         let inputs = if self.centred { centre()? } else { inputs };
         let variance = (inputs.sqr()?.mean_keepdim(D::Minus1)? + f64::from(self.epsilon))?;
         let normal = inputs.broadcast_div(&variance.sqrt()?)?;
-        let scaled = normal.broadcast_mul(&watched(&self.weight)?)?;
-        if self.centred { scaled.broadcast_add(&watched(&self.bias)?) } else { Ok(scaled) }
+        let scaled = normal.broadcast_mul(&tracked(&self.weight)?)?;
+        if self.centred { scaled.broadcast_add(&tracked(&self.bias)?) } else { Ok(scaled) }
     }
 }
 
-struct OnCpu {
+struct NormOp {
     centred: bool,
     epsilon: f32,
     /// Of each row.
-    moments: OnceLock<Vec<Moments>>,
+    moments: SavedForBackward<Moments>,
 }
 
-impl CustomOp3 for OnCpu {
+impl CustomOp3 for NormOp {
     fn name(&self) -> &'static str {
         "norm"
     }
@@ -118,9 +116,8 @@ impl CustomOp3 for OnCpu {
         for ((row, moments), into) in inputs.zip(&all).zip(values.chunks_exact_mut(width)) {
             normalize_row(row, *moments, weight, bias, into);
         }
-        // Nothing else ever sets it.
-        let _ = self.moments.set(all);
-        made(values, inputs_layout.shape())
+        self.moments.save(all);
+        cpu_output(values, inputs_layout.shape())
     }
 
     fn bwd(
@@ -140,13 +137,12 @@ impl CustomOp3 for OnCpu {
             (Floats::of(inputs)?, Floats::of(&gradient)?, Floats::of(weight)?);
         let rows = rows.chunks_exact(width).zip(given.chunks_exact(width));
         let rows = rows.zip(of_inputs.chunks_exact_mut(width));
-        for (((row, gradient), into), moments) in rows.zip(self.moments.get().into_iter().flatten())
-        {
+        for (((row, gradient), into), moments) in rows.zip(self.moments.values()) {
             let sums = (&mut of_weight[..], &mut of_bias[..]);
             normalize_row_back(row, *moments, self.centred, &weights, gradient, sums, into);
         }
-        let of_bias = if bias.track_op() { deliver(bias, of_bias)? } else { None };
-        let of_inputs = needed.then(|| like(of_inputs, inputs)).transpose()?;
+        let of_bias = deliver(bias, of_bias)?;
+        let of_inputs = needed.then(|| tensor_like(of_inputs, inputs)).transpose()?;
         Ok((of_inputs, deliver(weight, of_weight)?, of_bias))
     }
 }

@@ -1,9 +1,9 @@
 //! Pools over images.
 
-use super::kernels::pooling::{Pool, pool_max, pool_mean, unpool_max, unpool_mean};
-use super::tensor::{Floats, floats, has_kernel, like, made};
+use crate::kernels::pooling::{Pool, pool_max, pool_mean, unpool_max, unpool_mean};
+use crate::saved::SavedForBackward;
+use crate::tensor::{Floats, cpu_output, floats, has_kernel, tensor_like};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use std::sync::OnceLock;
 
 /// Sides of windows that are possible: a place in one is kept as a byte.
 const SIZE_MAX: usize = 16;
@@ -34,7 +34,8 @@ impl PoolConfig {
     pub fn max(self, images: &Tensor) -> Result<Tensor> {
         let images = images.contiguous()?;
         if has_kernel(&images) {
-            return images.apply_op1(Max { config: self, places: OnceLock::new() });
+            return images
+                .apply_op1(MaxPoolOp { config: self, places: SavedForBackward::default() });
         }
         // One value of each window: candle's maximum gives every one of equals the whole gradient.
         let windows = self.windows(&images, f32::NEG_INFINITY)?;
@@ -53,7 +54,7 @@ impl PoolConfig {
     pub fn mean(self, images: &Tensor) -> Result<Tensor> {
         let images = images.contiguous()?;
         if has_kernel(&images) {
-            return images.apply_op1(Mean(self));
+            return images.apply_op1(MeanPoolOp(self));
         }
         let (rows, columns) = self.seen(&images)?;
         let counts = rows.iter().flat_map(|row| columns.iter().map(move |column| row * column));
@@ -130,12 +131,12 @@ impl PoolConfig {
     }
 }
 
-struct Max {
+struct MaxPoolOp {
     config: PoolConfig,
-    places: OnceLock<Vec<u8>>,
+    places: SavedForBackward<u8>,
 }
 
-impl CustomOp1 for Max {
+impl CustomOp1 for MaxPoolOp {
     fn name(&self) -> &'static str {
         "max-pool"
     }
@@ -145,24 +146,22 @@ impl CustomOp1 for Max {
         let mut values = vec![0.0; shape.elem_count()];
         let mut places = vec![0; values.len()];
         pool_max(&pool, floats(images, layout)?, &mut values, &mut places);
-        // Nothing else ever sets it.
-        let _ = self.places.set(places);
-        made(values, shape)
+        self.places.save(places);
+        cpu_output(values, shape)
     }
 
     fn bwd(&self, images: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let (pool, _) = self.config.of(images.shape())?;
-        let (gradient, places) = (gradient.contiguous()?, self.places.get());
+        let gradient = gradient.contiguous()?;
         let mut of_images = vec![0.0; images.elem_count()];
-        let places = places.map_or(&[][..], Vec::as_slice);
-        unpool_max(&pool, &Floats::of(&gradient)?, places, &mut of_images);
-        like(of_images, images).map(Some)
+        unpool_max(&pool, &Floats::of(&gradient)?, self.places.values(), &mut of_images);
+        tensor_like(of_images, images).map(Some)
     }
 }
 
-struct Mean(PoolConfig);
+struct MeanPoolOp(PoolConfig);
 
-impl CustomOp1 for Mean {
+impl CustomOp1 for MeanPoolOp {
     fn name(&self) -> &'static str {
         "mean-pool"
     }
@@ -171,7 +170,7 @@ impl CustomOp1 for Mean {
         let (pool, shape) = self.0.of(layout.shape())?;
         let mut values = vec![0.0; shape.elem_count()];
         pool_mean(&pool, floats(images, layout)?, &mut values);
-        made(values, shape)
+        cpu_output(values, shape)
     }
 
     fn bwd(&self, images: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
@@ -179,6 +178,6 @@ impl CustomOp1 for Mean {
         let gradient = gradient.contiguous()?;
         let mut of_images = vec![0.0; images.elem_count()];
         unpool_mean(&pool, &Floats::of(&gradient)?, &mut of_images);
-        like(of_images, images).map(Some)
+        tensor_like(of_images, images).map(Some)
     }
 }

@@ -1,7 +1,7 @@
 //! Softmax over the last dimension.
 
-use super::kernels::softmax::{softmax_row_back, softmax_rows};
-use super::tensor::{Floats, floats, has_kernel, like, made, rows_of};
+use crate::kernels::softmax::{softmax_row_back, softmax_rows};
+use crate::tensor::{Floats, cpu_output, floats, has_kernel, rows_of, tensor_like};
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 
 /// `exp(value) / sum(exp)` over the last dimension.
@@ -11,15 +11,15 @@ use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 pub fn softmax(inputs: &Tensor) -> Result<Tensor> {
     let inputs = inputs.contiguous()?;
     if has_kernel(&inputs) {
-        inputs.apply_op1(OnCpu)
+        inputs.apply_op1(SoftmaxOp)
     } else {
         candle_nn::ops::softmax(&inputs, D::Minus1)
     }
 }
 
-struct OnCpu;
+struct SoftmaxOp;
 
-impl CustomOp1 for OnCpu {
+impl CustomOp1 for SoftmaxOp {
     fn name(&self) -> &'static str {
         "softmax"
     }
@@ -28,7 +28,7 @@ impl CustomOp1 for OnCpu {
         let (_, columns) = rows_of(layout.shape())?;
         let mut values = floats(inputs, layout)?.to_vec();
         softmax_rows(&mut values, columns);
-        made(values, layout.shape())
+        cpu_output(values, layout.shape())
     }
 
     fn bwd(&self, inputs: &Tensor, outputs: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
@@ -39,6 +39,6 @@ impl CustomOp1 for OnCpu {
         for (row, outputs) in rows.zip(Floats::of(outputs)?.chunks_exact(columns.max(1))) {
             softmax_row_back(outputs, row);
         }
-        like(of_inputs, inputs).map(Some)
+        tensor_like(of_inputs, inputs).map(Some)
     }
 }

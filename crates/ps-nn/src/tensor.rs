@@ -5,6 +5,9 @@ use std::cell::Cell;
 use std::ops::Deref;
 
 /// The values of a contiguous tensor.
+///
+/// # Errors
+/// It is not contiguous, or not `f32`.
 pub fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let (start, end) = offsets(layout)?;
     Ok(&storage.as_slice::<f32>()?[start..end])
@@ -46,19 +49,22 @@ pub fn is_composed() -> bool {
 }
 
 /// Whether a layer over this tensor is one operation of ours, and not made of candle's.
-pub(super) fn has_kernel(tensor: &Tensor) -> bool {
+pub fn has_kernel(tensor: &Tensor) -> bool {
     tensor.device().is_cpu() && !is_composed()
 }
 
 /// The values of a tensor on the processor, contiguous, as long as this is held.
-pub(super) struct Floats<'a> {
+pub struct Floats<'a> {
     storage: StorageRef<'a>,
     range: std::ops::Range<usize>,
 }
 
 impl<'a> Floats<'a> {
     /// Looks at a tensor.
-    pub(super) fn of(tensor: &'a Tensor) -> Result<Self> {
+    ///
+    /// # Errors
+    /// It is not contiguous, not `f32` or not on the processor.
+    pub fn of(tensor: &'a Tensor) -> Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
         let (start, end) = offsets(layout)?;
         match &*storage {
@@ -80,12 +86,18 @@ impl Deref for Floats<'_> {
 }
 
 /// What a forward pass on the processor returns.
-pub(super) fn made(values: Vec<f32>, shape: impl Into<Shape>) -> Result<(CpuStorage, Shape)> {
+///
+/// # Errors
+/// None; for the end of a function that has some.
+pub fn cpu_output(values: Vec<f32>, shape: impl Into<Shape>) -> Result<(CpuStorage, Shape)> {
     Ok((CpuStorage::F32(values), shape.into()))
 }
 
 /// Values as a tensor of the shape of another, beside it.
-pub(super) fn like(values: Vec<f32>, tensor: &Tensor) -> Result<Tensor> {
+///
+/// # Errors
+/// Other values than the shape has.
+pub fn tensor_like(values: Vec<f32>, tensor: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(values, tensor.shape(), tensor.device())
 }
 

@@ -11,7 +11,7 @@ use super::{Batch, DataShape, FlatVars, Model, ModelError, ModelOptions, Models,
 use crate::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use crate::threads;
 use ps_data::{Dataset, Samples};
-use ps_nn::Handover;
+use ps_nn::GradientSink;
 use ps_nn::Phase;
 
 /// Samples in one batch of an evaluation: enough for the matrix products to run at full speed, and
@@ -111,7 +111,7 @@ impl CandleCompute {
         &mut self,
         batch: SampleBatch,
         seed: u64,
-        into: Box<dyn Handover>,
+        into: Box<dyn GradientSink>,
     ) -> Result<(), ModelError> {
         let phase = Phase::Training { seed };
         let batch = match batch {
@@ -202,7 +202,7 @@ impl Compute for CandleCompute {
         &mut self,
         batch: SampleBatch,
         seed: u64,
-        into: Box<dyn Handover>,
+        into: Box<dyn GradientSink>,
     ) -> Result<(), ComputeError> {
         if batch.samples() == 0 {
             return Err(ComputeError("a step on no samples; a batch needs at least one".into()));

@@ -5,8 +5,8 @@ use candle_core::backprop::GradStore;
 
 use super::{Batch, FlatVars, Model, ModelError, scalar};
 use ps_core::coverage::Coverage;
-use ps_nn::{Begun, Handover};
-use ps_nn::{Collector, Downloads, Finish};
+use ps_nn::{Completion, GradientCollector, HostCopies};
+use ps_nn::{GradientSink, StepStart};
 
 /// What the first step has shown of a model.
 #[derive(Default)]
@@ -14,7 +14,7 @@ pub(super) struct Passes {
     /// By variable: whether candle's own operations have a part in its gradient. Such a gradient is
     /// finished when the whole backward pass is; the others leave before.
     shared: Option<Vec<bool>>,
-    downloads: Downloads,
+    host_copies: HostCopies,
 }
 
 impl Passes {
@@ -28,26 +28,28 @@ impl Passes {
         model: &dyn Model,
         vars: &FlatVars,
         batch: &Batch,
-        into: Box<dyn Handover>,
+        into: Box<dyn GradientSink>,
     ) -> Result<(), ModelError> {
         let before = if self.shared.is_none() { Some(vars.digests()?) } else { None };
-        let downloads = std::mem::take(&mut self.downloads);
-        let collector = Collector::new(vars.positions(), self.shared.as_deref(), into, downloads);
-        let (collector, passed) = collector.during(|| self.passes(model, vars, batch));
+        let host_copies = std::mem::take(&mut self.host_copies);
+        let collector =
+            GradientCollector::new(vars.positions(), self.shared.as_deref(), into, host_copies);
+        let (collector, passed) = collector.run(|| self.passes(model, vars, batch));
         let (step, gradients) = passed?;
         let mut collector = collector.ok_or(ModelError::NoCollector)?;
         if let Some(before) = before {
             let shared = vars.vars().iter().map(|var| gradients.get(var).is_some());
             let shared: Vec<bool> = shared.collect();
             check_first_step(vars, &before, &collector, &shared)?;
-            collector.share(&shared);
+            collector.set_shared(&shared);
             collector.begin(step.begun(vars, &collector));
             self.shared = Some(shared);
             step.hand_over_state(vars, &mut collector)?;
         }
         hand_over_rest(vars, &gradients, &step, &mut collector)?;
-        self.downloads =
-            collector.settle().map_err(ModelError::candle("copying gradients from the GPU"))?;
+        self.host_copies = collector
+            .finish_copies()
+            .map_err(ModelError::candle("copying gradients from the GPU"))?;
         Ok(())
     }
 
@@ -61,7 +63,7 @@ impl Passes {
         let step = Forward::new(vars, &loss, batch.samples())?;
         if self.shared.is_some() {
             let mut state = Ok(());
-            Collector::with(|collector| {
+            GradientCollector::with_current(|collector| {
                 collector.begin(step.begun(vars, collector));
                 state = step.hand_over_state(vars, collector);
             });
@@ -93,25 +95,25 @@ impl Forward {
         Ok(Self { loss: value, samples: samples as u64, reached })
     }
 
-    fn begun(&self, vars: &FlatVars, collector: &Collector) -> Begun {
+    fn begun(&self, vars: &FlatVars, collector: &GradientCollector) -> StepStart {
         let coverage = |position: usize| match vars.is_state(position) {
             true => Coverage::Whole,
             false if !self.reached[position] => Coverage::Absent,
             false => collector.coverage(position),
         };
         let coverage = (0..self.reached.len()).map(coverage).collect();
-        Begun { loss: self.loss, samples: self.samples, coverage }
+        StepStart { loss: self.loss, samples: self.samples, coverage }
     }
 
     /// What the model itself changes, it has changed by now.
     fn hand_over_state(
         &self,
         vars: &FlatVars,
-        collector: &mut Collector,
+        collector: &mut GradientCollector,
     ) -> Result<(), ModelError> {
         for (position, var) in vars.vars().iter().enumerate() {
             if vars.is_state(position) {
-                let handed = collector.value(position, var);
+                let handed = collector.emit(position, var);
                 handed.map_err(|source| vars.failed("reading", position, source))?;
             }
         }
@@ -124,7 +126,7 @@ fn hand_over_rest(
     vars: &FlatVars,
     gradients: &GradStore,
     step: &Forward,
-    collector: &mut Collector,
+    collector: &mut GradientCollector,
 ) -> Result<(), ModelError> {
     for (position, var) in vars.vars().iter().enumerate() {
         if vars.is_state(position) {
@@ -132,12 +134,12 @@ fn hand_over_rest(
         }
         let failed = |source| vars.failed("reading the gradient of", position, source);
         match collector.finish(position, var, gradients.get(var)).map_err(failed)? {
-            Finish::Done => (),
-            Finish::Absent if step.reached[position] => {
-                collector.zeros(position, var).map_err(failed)?;
+            Completion::Done => (),
+            Completion::Absent if step.reached[position] => {
+                collector.emit_zeros(position, var).map_err(failed)?;
             }
-            Finish::Absent => (),
-            Finish::TooLate => return Err(ModelError::LateGradient(name(vars, position))),
+            Completion::Absent => (),
+            Completion::TooLate => return Err(ModelError::LateGradient(name(vars, position))),
         }
     }
     Ok(())
@@ -148,7 +150,7 @@ fn hand_over_rest(
 fn check_first_step(
     vars: &FlatVars,
     before: &[u32],
-    collector: &Collector,
+    collector: &GradientCollector,
     shared: &[bool],
 ) -> Result<(), ModelError> {
     let differ = before.iter().zip(vars.digests()?).map(|(before, now)| *before != now);

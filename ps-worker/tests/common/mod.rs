@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ps_core::Layout;
 use ps_core::coverage::Coverage;
-use ps_nn::{Begun, Handover};
+use ps_nn::{StepStart, GradientSink};
 use ps_worker::compute::{Compute, ComputeError, SampleBatch};
 
 /// The result of one step on one batch.
@@ -52,8 +52,8 @@ impl StepCollector {
     }
 }
 
-impl Handover for StepCollector {
-    fn begin(&mut self, begun: Begun) {
+impl GradientSink for StepCollector {
+    fn begin(&mut self, begun: StepStart) {
         let mut collected = self.step.lock().unwrap();
         let (step, coverage) = &mut *collected;
         (step.loss, step.samples) = (begun.loss, begun.samples);

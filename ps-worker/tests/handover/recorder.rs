@@ -1,7 +1,7 @@
 //! A handover that is written down.
 
 use ps_core::coverage::Coverage;
-use ps_nn::{Begun, Handover};
+use ps_nn::{StepStart, GradientSink};
 use std::sync::{Arc, Mutex};
 
 /// Everything that was handed over, in order.
@@ -10,7 +10,7 @@ pub(crate) struct Recorder(Arc<Mutex<Vec<Entry>>>);
 
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
-    Begun(Begun),
+    StepStart(StepStart),
     Finished(usize, Vec<f32>),
 }
 
@@ -21,23 +21,23 @@ impl Recorder {
 
     pub(crate) fn coverage(&self) -> Vec<Coverage> {
         match &self.entries()[0] {
-            Entry::Begun(begun) => begun.coverage.clone(),
+            Entry::StepStart(begun) => begun.coverage.clone(),
             Entry::Finished(..) => panic!("something was finished before the step began"),
         }
     }
 
     pub(crate) fn finished(&self) -> Vec<(usize, Vec<f32>)> {
         let finished = |entry| match entry {
-            Entry::Begun(_) => None,
+            Entry::StepStart(_) => None,
             Entry::Finished(tensor, values) => Some((tensor, values)),
         };
         self.entries().into_iter().filter_map(finished).collect()
     }
 }
 
-impl Handover for Recorder {
-    fn begin(&mut self, begun: Begun) {
-        self.0.lock().unwrap().push(Entry::Begun(begun));
+impl GradientSink for Recorder {
+    fn begin(&mut self, begun: StepStart) {
+        self.0.lock().unwrap().push(Entry::StepStart(begun));
     }
 
     fn finished(&mut self, tensor: usize, values: Vec<f32>) {

@@ -2,7 +2,7 @@
 
 use ps_core::Layout;
 use ps_core::coverage::Coverage;
-use ps_nn::{Begun, Handover};
+use ps_nn::{StepStart, GradientSink};
 use ps_worker::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,12 +40,12 @@ pub(crate) struct Timed<C> {
 
 /// Notes when the forward pass is done.
 struct Noting {
-    into: Box<dyn Handover>,
+    into: Box<dyn GradientSink>,
     begun: Arc<Mutex<Option<Instant>>>,
 }
 
-impl Handover for Noting {
-    fn begin(&mut self, begun: Begun) {
+impl GradientSink for Noting {
+    fn begin(&mut self, begun: StepStart) {
         *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.into.begin(begun);
     }
@@ -54,8 +54,8 @@ impl Handover for Noting {
         self.into.finished(tensor, values);
     }
 
-    fn room(&mut self, length: usize) -> Vec<f32> {
-        self.into.room(length)
+    fn buffer(&mut self, length: usize) -> Vec<f32> {
+        self.into.buffer(length)
     }
 }
 
@@ -67,8 +67,8 @@ struct Descent {
     coverage: Vec<Coverage>,
 }
 
-impl Handover for Descent {
-    fn begin(&mut self, begun: Begun) {
+impl GradientSink for Descent {
+    fn begin(&mut self, begun: StepStart) {
         self.coverage = begun.coverage;
     }
 
@@ -94,7 +94,7 @@ impl Handover for Descent {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner).push(values);
     }
 
-    fn room(&mut self, length: usize) -> Vec<f32> {
+    fn buffer(&mut self, length: usize) -> Vec<f32> {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         let fitting = rooms.iter().position(|room| room.len() == length);
         fitting.map_or_else(|| vec![0.0; length], |place| rooms.swap_remove(place))
@@ -153,7 +153,7 @@ impl<C: Compute> Compute for Timed<C> {
         &mut self,
         batch: SampleBatch,
         seed: u64,
-        into: Box<dyn Handover>,
+        into: Box<dyn GradientSink>,
     ) -> Result<(), ComputeError> {
         let (start, begun) = (Instant::now(), Arc::new(Mutex::new(None)));
         self.compute.gradient(batch, seed, Box::new(Noting { into, begun: begun.clone() }))?;

@@ -11,7 +11,7 @@ use ps_client::Counters;
 use ps_core::coverage::Coverage;
 use ps_core::ids::Clock;
 use ps_core::{Layout, TensorSpec};
-use ps_nn::{Begun, Handover};
+use ps_nn::{StepStart, GradientSink};
 use ps_worker::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use std::sync::{Arc, Mutex};
 
@@ -309,7 +309,7 @@ impl Compute for Counting {
         &mut self,
         batch: SampleBatch,
         _seed: u64,
-        mut into: Box<dyn Handover>,
+        mut into: Box<dyn GradientSink>,
     ) -> Result<(), ComputeError> {
         let shape = self.ledger.shape;
         let seen = self.ledger.seen(&self.layout, &self.loaded);
@@ -330,7 +330,7 @@ impl Compute for Counting {
         let mut coverage = vec![Coverage::Absent; self.layout.tensors().len()];
         coverage[self.own] = Coverage::Whole;
         let (loss, samples) = (loss_of(push), batch.samples() as u64);
-        into.begin(Begun { loss, samples, coverage });
+        into.begin(StepStart { loss, samples, coverage });
         into.finished(self.own, gradient);
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::network;
 use futures_util::future::BoxFuture;
 use ps_core::{DataDescription, DataKind, Layout};
 use ps_data::SampleSet;
-use ps_nn::Handover;
+use ps_nn::GradientSink;
 use ps_proto::v1;
 use ps_worker::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use ps_worker::train::{
@@ -197,7 +197,7 @@ impl Compute for RecordingModel {
         &mut self,
         batch: SampleBatch,
         seed: u64,
-        into: Box<dyn Handover>,
+        into: Box<dyn GradientSink>,
     ) -> Result<(), ComputeError> {
         match &batch {
             SampleBatch::Numbers(numbers) => self.book.note(&self.own, numbers.iter().copied()),

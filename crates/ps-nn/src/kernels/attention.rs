@@ -1,6 +1,6 @@
 //! Attention of each position to itself and those before it (Vaswani et al., 2017), head by head.
 
-use super::matrix::{Held, multiply_here, wide_rows, wide_rows_mut};
+use super::matrix::{WriteMode, multiply_here, wide_rows, wide_rows_mut};
 use super::parts;
 use super::softmax::{softmax_row, softmax_row_back};
 
@@ -23,7 +23,7 @@ impl Attention {
         1.0 / (self.head() as f32).sqrt()
     }
 
-    /// Values of one sample that come in, that come out, and shares.
+    /// Values of one sample that come in, that come out, and probabilities.
     fn each(&self) -> (usize, usize, usize) {
         let come_out = self.positions * self.width;
         (3 * come_out, come_out, self.heads * self.positions * self.positions)
@@ -41,40 +41,46 @@ impl Attention {
         begin..(self.positions - 1) * self.width + begin + self.head()
     }
 
-    /// Writes outputs and `shares`, how much each position attends to each:
+    /// Writes outputs and `probabilities`, how much each position attends to each:
     /// `[samples, heads, positions, positions]`.
-    pub(crate) fn forward(&self, inputs: &[f32], outputs: &mut [f32], shares: &mut [f32]) {
+    pub(crate) fn forward(&self, inputs: &[f32], outputs: &mut [f32], probabilities: &mut [f32]) {
         let (input, output, share) = self.each();
         let each = parts(inputs.len() / input.max(1)).max(1);
         let inputs = inputs.chunks(each * input);
-        let parts = outputs.chunks_mut(each * output).zip(shares.chunks_mut(each * share));
+        let parts = outputs.chunks_mut(each * output).zip(probabilities.chunks_mut(each * share));
         rayon::scope(|scope| {
-            for (inputs, (outputs, shares)) in inputs.zip(parts) {
+            for (inputs, (outputs, probabilities)) in inputs.zip(parts) {
                 scope.spawn(move |_| {
                     let samples = outputs.chunks_exact_mut(output);
-                    let samples = samples.zip(shares.chunks_exact_mut(share));
-                    for (input, (output, shares)) in inputs.chunks_exact(input).zip(samples) {
-                        self.forward_one(input, output, shares);
+                    let samples = samples.zip(probabilities.chunks_exact_mut(share));
+                    for (input, (output, probabilities)) in inputs.chunks_exact(input).zip(samples)
+                    {
+                        self.forward_one(input, output, probabilities);
                     }
                 });
             }
         });
     }
 
-    fn forward_one(&self, input: &[f32], output: &mut [f32], shares: &mut [f32]) {
+    fn forward_one(&self, input: &[f32], output: &mut [f32], probabilities: &mut [f32]) {
         let (count, size, apart) = (self.positions, self.head(), 3 * self.width);
-        for (head, shares) in shares.chunks_exact_mut(count * count).enumerate() {
+        for (head, probabilities) in probabilities.chunks_exact_mut(count * count).enumerate() {
             let part = |part| wide_rows(&input[self.range(part, head)], size, apart);
-            let into = wide_rows_mut(shares, count, count);
-            multiply_here(part(0), part(1).t(), into, Held::Replaced);
-            for (position, row) in shares.chunks_exact_mut(count).enumerate() {
+            let into = wide_rows_mut(probabilities, count, count);
+            multiply_here(part(0), part(1).t(), into, WriteMode::Overwrite);
+            for (position, row) in probabilities.chunks_exact_mut(count).enumerate() {
                 let (seen, unseen) = row.split_at_mut(position + 1);
                 seen.iter_mut().for_each(|product| *product *= self.scale());
                 softmax_row(seen);
                 unseen.fill(0.0);
             }
             let into = wide_rows_mut(&mut output[self.range_out(head)], size, self.width);
-            multiply_here(wide_rows(shares, count, count), part(2), into, Held::Replaced);
+            multiply_here(
+                wide_rows(probabilities, count, count),
+                part(2),
+                into,
+                WriteMode::Overwrite,
+            );
         }
     }
 
@@ -82,26 +88,32 @@ impl Attention {
     pub(crate) fn backward(
         &self,
         inputs: &[f32],
-        shares: &[f32],
+        probabilities: &[f32],
         of_outputs: &[f32],
         of_inputs: &mut [f32],
     ) {
         let (input, output, share) = self.each();
         let each = parts(inputs.len() / input.max(1)).max(1);
-        let given = inputs.chunks(each * input).zip(shares.chunks(each * share));
+        let given = inputs.chunks(each * input).zip(probabilities.chunks(each * share));
         let given = given.zip(of_outputs.chunks(each * output));
         rayon::scope(|scope| {
-            for (((inputs, shares), of_outputs), of_inputs) in
+            for (((inputs, probabilities), of_outputs), of_inputs) in
                 given.zip(of_inputs.chunks_mut(each * input))
             {
                 scope.spawn(move |_| {
-                    let mut of_shares = vec![0.0; self.positions * self.positions];
-                    let given = inputs.chunks_exact(input).zip(shares.chunks_exact(share));
+                    let mut of_probabilities = vec![0.0; self.positions * self.positions];
+                    let given = inputs.chunks_exact(input).zip(probabilities.chunks_exact(share));
                     let given = given.zip(of_outputs.chunks_exact(output));
-                    for (((input, shares), of_output), of_input) in
+                    for (((input, probabilities), of_output), of_input) in
                         given.zip(of_inputs.chunks_exact_mut(input))
                     {
-                        self.backward_one(input, shares, of_output, of_input, &mut of_shares);
+                        self.backward_one(
+                            input,
+                            probabilities,
+                            of_output,
+                            of_input,
+                            &mut of_probabilities,
+                        );
                     }
                 });
             }
@@ -111,32 +123,33 @@ impl Attention {
     fn backward_one(
         &self,
         input: &[f32],
-        shares: &[f32],
+        probabilities: &[f32],
         of_output: &[f32],
         of_input: &mut [f32],
-        of_shares: &mut [f32],
+        of_probabilities: &mut [f32],
     ) {
         let (count, size, apart) = (self.positions, self.head(), 3 * self.width);
-        for (head, shares) in shares.chunks_exact(count * count).enumerate() {
+        for (head, probabilities) in probabilities.chunks_exact(count * count).enumerate() {
             let part = |part| wide_rows(&input[self.range(part, head)], size, apart);
             let of_output = wide_rows(&of_output[self.range_out(head)], size, self.width);
-            let share_rows = wide_rows(shares, count, count);
+            let share_rows = wide_rows(probabilities, count, count);
             let mut write = |part, left, right| {
                 let into = wide_rows_mut(&mut of_input[self.range(part, head)], size, apart);
-                multiply_here(left, right, into, Held::Replaced);
+                multiply_here(left, right, into, WriteMode::Overwrite);
             };
             write(2, share_rows.t(), of_output);
-            let into = wide_rows_mut(of_shares, count, count);
-            multiply_here(of_output, part(2).t(), into, Held::Replaced);
-            let rows = of_shares.chunks_exact_mut(count).zip(shares.chunks_exact(count));
+            let into = wide_rows_mut(of_probabilities, count, count);
+            multiply_here(of_output, part(2).t(), into, WriteMode::Overwrite);
+            let rows =
+                of_probabilities.chunks_exact_mut(count).zip(probabilities.chunks_exact(count));
             for (of_row, row) in rows {
                 // What was not seen has a share of zero, and so no gradient.
                 softmax_row_back(row, of_row);
                 of_row.iter_mut().for_each(|gradient| *gradient *= self.scale());
             }
-            let of_shares = wide_rows(of_shares, count, count);
-            write(0, of_shares, part(1));
-            write(1, of_shares.t(), part(0));
+            let of_probabilities = wide_rows(of_probabilities, count, count);
+            write(0, of_probabilities, part(1));
+            write(1, of_probabilities.t(), part(0));
         }
     }
 }

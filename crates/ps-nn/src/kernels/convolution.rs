@@ -1,7 +1,7 @@
 //! Convolution of a batch of images and its gradients, image by image: what belongs to one image
 //! stays in the processor's cache between its product, ReLU and pool.
 
-use super::matrix::{Held, multiply_here, rows, rows_mut};
+use super::matrix::{WriteMode, multiply_here, rows, rows_mut};
 use super::windows::{Unfold, Windows, transpose};
 use super::{add_rows, add_to, parts, shift_rows};
 use multiversion::multiversion;
@@ -84,7 +84,7 @@ impl Convolution {
         for (image, (output, places)) in images.chunks_exact(self.windows.image()).zip(into) {
             let windows = rows(unfold.of_planes(image, size), window);
             let products = rows_mut(&mut product, self.outputs);
-            multiply_here(windows, rows(weight, self.outputs), products, Held::Replaced);
+            multiply_here(windows, rows(weight, self.outputs), products, WriteMode::Overwrite);
             pool(self, &product, &mut pooled, places);
             // The same after the pool as before it, on fewer values.
             shift_rows(&mut pooled, bias, floor);
@@ -158,11 +158,11 @@ impl Convolution {
             add_rows(&mut share.bias, &before);
             let windows = rows(unfold.of_planes(image, size), window);
             let into = rows_mut(&mut share.weight, self.outputs);
-            multiply_here(windows.t(), rows(&before, self.outputs), into, Held::AddedTo);
+            multiply_here(windows.t(), rows(&before, self.outputs), into, WriteMode::Accumulate);
             if let (Some(back), Some(of_image)) = (&mut back, of_images.next()) {
                 let into = rows_mut(back.windows_mut(), window);
                 let weight = rows(weight, self.outputs);
-                multiply_here(rows(&before, self.outputs), weight.t(), into, Held::Replaced);
+                multiply_here(rows(&before, self.outputs), weight.t(), into, WriteMode::Overwrite);
                 back.fold(size, of_image);
             }
         }

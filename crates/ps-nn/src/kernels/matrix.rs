@@ -11,11 +11,11 @@ const PER_THREAD: usize = 1 << 20;
 
 /// What becomes of the values that a result is written over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum WriteMode {
     /// They count for nothing.
-    Replaced,
+    Overwrite,
     /// The result is added to them.
-    AddedTo,
+    Accumulate,
 }
 
 /// A matrix whose rows follow each other.
@@ -56,7 +56,7 @@ pub(crate) fn multiply_here(
     left: ArrayView2<'_, f32>,
     right: ArrayView2<'_, f32>,
     mut into: ArrayViewMut2<'_, f32>,
-    held: Held,
+    mode: WriteMode,
 ) {
     let (height, inner) = left.dim();
     let width = right.ncols();
@@ -73,7 +73,7 @@ pub(crate) fn multiply_here(
             into.as_mut_ptr(),
             into_strides.1,
             into_strides.0,
-            held == Held::AddedTo,
+            mode == WriteMode::Accumulate,
             left.as_ptr(),
             left_strides[1],
             left_strides[0],
@@ -95,13 +95,13 @@ pub(crate) fn multiply(
     left: ArrayView2<'_, f32>,
     right: ArrayView2<'_, f32>,
     mut into: ArrayViewMut2<'_, f32>,
-    held: Held,
+    mode: WriteMode,
 ) {
     let (height, width) = into.dim();
     let work = height * width * left.ncols();
     let parts = rayon::current_num_threads().min(work / PER_THREAD);
     if parts < 2 {
-        return multiply_here(left, right, into, held);
+        return multiply_here(left, right, into, mode);
     }
     // Along the longer side, so that less is packed twice.
     rayon::scope(|scope| {
@@ -109,13 +109,13 @@ pub(crate) fn multiply(
             let each = height.div_ceil(parts);
             let left = left.axis_chunks_iter(Axis(0), each);
             for (left, into) in left.zip(into.axis_chunks_iter_mut(Axis(0), each)) {
-                scope.spawn(move |_| multiply_here(left, right, into, held));
+                scope.spawn(move |_| multiply_here(left, right, into, mode));
             }
         } else {
             let each = width.div_ceil(parts);
             let right = right.axis_chunks_iter(Axis(1), each);
             for (right, into) in right.zip(into.axis_chunks_iter_mut(Axis(1), each)) {
-                scope.spawn(move |_| multiply_here(left, right, into, held));
+                scope.spawn(move |_| multiply_here(left, right, into, mode));
             }
         }
     });
@@ -135,7 +135,9 @@ mod tests {
             let terms = (0..inner).map(|k| left[row * (inner + 2) + k] * right[column * inner + k]);
             terms.sum()
         };
-        for (threads, held, start) in [(1, Held::Replaced, 0.0), (3, Held::AddedTo, 5.0)] {
+        for (threads, held, start) in
+            [(1, WriteMode::Overwrite, 0.0), (3, WriteMode::Accumulate, 5.0)]
+        {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut into = vec![start; height * width];
             pool.install(|| {
@@ -157,7 +159,7 @@ mod tests {
             rows(&[1.0; 6], 3),
             rows(&[1.0; 4], 2),
             rows_mut(&mut into, 2),
-            Held::Replaced,
+            WriteMode::Overwrite,
         );
     }
 }

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod check;
+mod custom;
 mod images;
 mod plain;
 mod rows;
+mod scale;
 mod with_candle;

@@ -2,7 +2,7 @@
 
 use ps_client::{BufferPool, Gradient, Weights};
 use ps_core::Layout;
-use ps_nn::{Begun, Handover};
+use ps_nn::{GradientSink, StepStart};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -36,10 +36,10 @@ impl GradientWriter {
     }
 }
 
-impl Handover for GradientWriter {
-    fn begin(&mut self, begun: Begun) {
+impl GradientSink for GradientWriter {
+    fn begin(&mut self, begun: StepStart) {
         let Some((weights, start)) = self.start.take() else { return };
-        let Begun { loss, samples, coverage } = begun;
+        let StepStart { loss, samples, coverage } = begun;
         let (layout, pool) = (self.layout.clone(), self.pool.clone());
         let gradient = Gradient::with_pool(layout, coverage, loss, pool);
         self.gradient = Some(gradient.clone());
@@ -52,7 +52,7 @@ impl Handover for GradientWriter {
         }
     }
 
-    fn room(&mut self, length: usize) -> Vec<f32> {
+    fn buffer(&mut self, length: usize) -> Vec<f32> {
         self.pool.take(length)
     }
 }

@@ -9,32 +9,32 @@ use candle_core::{Result, Tensor};
 use std::collections::VecDeque;
 
 #[cfg(feature = "cuda")]
-use cuda::{Copier, Copy};
+use cuda::{CopyEngine, PendingCopy};
 #[cfg(not(feature = "cuda"))]
-use none::{Copier, Copy};
+use none::{CopyEngine, PendingCopy};
 
 /// Copies that were started and have not been taken, oldest first.
 #[derive(Default)]
-pub struct Downloads {
-    copier: Copier,
-    copies: VecDeque<Copy>,
+pub struct HostCopies {
+    engine: CopyEngine,
+    copies: VecDeque<PendingCopy>,
 }
 
-impl Downloads {
+impl HostCopies {
     /// Starts the copy of a parameter's gradient, which the GPU may still be computing.
     pub(super) fn start(&mut self, position: usize, gradient: Tensor) -> Result<()> {
-        let copy = self.copier.start(position, gradient)?;
+        let copy = self.engine.start(position, gradient)?;
         self.copies.push_back(copy);
         Ok(())
     }
 
-    /// The oldest copy if it is complete, in a buffer that `room` makes.
+    /// The oldest copy if it is complete, in a buffer that `buffer` makes.
     pub(super) fn arrived(
         &mut self,
-        room: impl FnOnce(usize) -> Vec<f32>,
+        buffer: impl FnOnce(usize) -> Vec<f32>,
     ) -> Result<Option<(usize, Vec<f32>)>> {
         match self.copies.front() {
-            Some(oldest) if oldest.is_complete()? => self.next(room),
+            Some(oldest) if oldest.is_complete()? => self.next(buffer),
             _ => Ok(None),
         }
     }
@@ -42,8 +42,8 @@ impl Downloads {
     /// The oldest copy; waits for it.
     pub(super) fn next(
         &mut self,
-        room: impl FnOnce(usize) -> Vec<f32>,
+        buffer: impl FnOnce(usize) -> Vec<f32>,
     ) -> Result<Option<(usize, Vec<f32>)>> {
-        self.copies.pop_front().map(|oldest| self.copier.finish(oldest, room)).transpose()
+        self.copies.pop_front().map(|oldest| self.engine.finish(oldest, buffer)).transpose()
     }
 }

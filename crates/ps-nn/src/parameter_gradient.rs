@@ -6,45 +6,41 @@ use super::kernels::add_to;
 
 /// The gradient of one parameter, or of some rows of it.
 #[derive(Clone, Debug)]
-pub(super) struct Values {
+pub(super) struct ParameterGradient {
     /// The rows that have a gradient, rising; `None` for all.
     rows: Option<Vec<u32>>,
-    held: Held,
+    pub(super) location: Location,
 }
 
 /// Where the values are, row after row.
 #[derive(Clone, Debug)]
-pub(super) enum Held {
-    Here(Vec<f32>),
+pub(super) enum Location {
+    Host(Vec<f32>),
     /// On a GPU, which may still be computing them.
-    OnDevice(Tensor),
+    Device(Tensor),
 }
 
-impl Values {
+impl ParameterGradient {
     /// Of these rows, or of all.
     pub(super) fn new(rows: Option<Vec<u32>>, values: Vec<f32>) -> Self {
-        Self { rows, held: Held::Here(values) }
+        Self { rows, location: Location::Host(values) }
     }
 
     /// The values of a tensor; what a GPU has stays there for now.
     pub(super) fn of_tensor(rows: Option<Vec<u32>>, tensor: &Tensor) -> Result<Self> {
-        let held = match tensor.device().is_cpu() {
-            true => Held::Here(read(tensor)?),
-            false => Held::OnDevice(tensor.clone()),
+        let location = match tensor.device().is_cpu() {
+            true => Location::Host(read(tensor)?),
+            false => Location::Device(tensor.clone()),
         };
-        Ok(Self { rows, held })
-    }
-
-    pub(super) fn into_held(self) -> Held {
-        self.held
+        Ok(Self { rows, location })
     }
 
     /// A tensor of the parameter's shape, on its device.
-    pub(super) fn like(self, parameter: &Tensor) -> Result<Tensor> {
-        if let (None, Held::OnDevice(tensor)) = (&self.rows, &self.held) {
+    pub(super) fn into_tensor(self, parameter: &Tensor) -> Result<Tensor> {
+        if let (None, Location::Device(tensor)) = (&self.rows, &self.location) {
             return Ok(tensor.clone());
         }
-        let (rows, mut values) = self.here()?;
+        let (rows, mut values) = self.to_host()?;
         if let Some(rows) = rows {
             let held = std::mem::replace(&mut values, vec![0.0; parameter.elem_count()]);
             add_rows_to(&mut values, &rows, &held);
@@ -54,12 +50,12 @@ impl Values {
 
     /// The sum of two gradients of one parameter.
     pub(super) fn added(self, more: Self) -> Result<Self> {
-        if let (None, None, Held::OnDevice(held), Held::OnDevice(more)) =
-            (&self.rows, &more.rows, &self.held, &more.held)
+        if let (None, None, Location::Device(held), Location::Device(more)) =
+            (&self.rows, &more.rows, &self.location, &more.location)
         {
-            return Ok(Self { rows: None, held: Held::OnDevice((held + more)?) });
+            return Ok(Self { rows: None, location: Location::Device((held + more)?) });
         }
-        let ((rows, mut sum), (others, mut more)) = (self.here()?, more.here()?);
+        let ((rows, mut sum), (others, mut more)) = (self.to_host()?, more.to_host()?);
         Ok(match (rows, others) {
             (None, None) => {
                 add_to(&mut sum, &more);
@@ -101,10 +97,10 @@ impl Values {
         Self::new(rows, vec![0.0; values]).added(self)
     }
 
-    fn here(self) -> Result<(Option<Vec<u32>>, Vec<f32>)> {
-        let values = match self.held {
-            Held::Here(values) => values,
-            Held::OnDevice(tensor) => read(&tensor)?,
+    fn to_host(self) -> Result<(Option<Vec<u32>>, Vec<f32>)> {
+        let values = match self.location {
+            Location::Host(values) => values,
+            Location::Device(tensor) => read(&tensor)?,
         };
         Ok((self.rows, values))
     }

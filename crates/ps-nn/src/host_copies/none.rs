@@ -3,31 +3,31 @@
 use candle_core::{Result, Tensor};
 
 #[derive(Default)]
-pub(super) struct Copier;
+pub(super) struct CopyEngine;
 
 /// What a copy would be.
-pub(super) struct Copy {
+pub(super) struct PendingCopy {
     position: usize,
     gradient: Tensor,
 }
 
-impl Copier {
-    pub(super) fn start(&mut self, position: usize, gradient: Tensor) -> Result<Copy> {
-        Ok(Copy { position, gradient })
+impl CopyEngine {
+    pub(super) fn start(&mut self, position: usize, gradient: Tensor) -> Result<PendingCopy> {
+        Ok(PendingCopy { position, gradient })
     }
 
     pub(super) fn finish(
         &mut self,
-        copy: Copy,
-        room: impl FnOnce(usize) -> Vec<f32>,
+        copy: PendingCopy,
+        buffer: impl FnOnce(usize) -> Vec<f32>,
     ) -> Result<(usize, Vec<f32>)> {
-        let mut values = room(copy.gradient.elem_count());
+        let mut values = buffer(copy.gradient.elem_count());
         values.copy_from_slice(&copy.gradient.flatten_all()?.to_vec1()?);
         Ok((copy.position, values))
     }
 }
 
-impl Copy {
+impl PendingCopy {
     pub(super) fn is_complete(&self) -> Result<bool> {
         Ok(true)
     }

@@ -1,41 +1,53 @@
 //! Parameters of layers that are made of candle's operations: the gradient of each is handed over as
 //! soon as it is finished, and not kept until the whole backward pass is.
 
-use super::gradients::{deliver_tensor, is_collected, used, used_rows};
-use super::tensor::{floats, made};
+use crate::collector::with_collector;
+use crate::delivery::{deliver_gradient, mark_rows_used, mark_used};
+use crate::parameter_gradient::ParameterGradient;
+use crate::tensor::{cpu_output, floats};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 #[cfg(feature = "cuda")]
 use candle_core::{CudaStorage, backend::BackendStorage};
 
-/// A parameter for one use in candle's operations.
-pub(super) fn watched(parameter: &Tensor) -> Result<Tensor> {
+/// A parameter for one use in candle's operations: its gradient is delivered as soon as they have it.
+///
+/// # Errors
+/// What candle says.
+pub fn tracked(parameter: &Tensor) -> Result<Tensor> {
     if !is_collected(parameter) {
         return Ok(parameter.clone());
     }
-    used(parameter);
-    parameter.apply_op1(Watched)
+    mark_used(parameter);
+    parameter.apply_op1(TrackedOp)
 }
 
 /// The same for some rows of a table, rising.
-pub(super) fn watched_rows(table: &Tensor, rows: Vec<u32>) -> Result<Tensor> {
+///
+/// # Errors
+/// A number beyond the table.
+pub fn tracked_rows(table: &Tensor, rows: Vec<u32>) -> Result<Tensor> {
     let numbers = Tensor::new(rows.as_slice(), table.device())?;
     if !is_collected(table) {
         return table.index_select(&numbers, 0);
     }
-    used_rows(table, &rows);
+    mark_rows_used(table, &rows);
     // Candle's own way back would make a gradient as large as the table.
-    table.detach().index_select(&numbers, 0)?.apply_op2(table, WatchedRows(rows))
+    table.detach().index_select(&numbers, 0)?.apply_op2(table, TrackedRowsOp(rows))
 }
 
-struct Watched;
+fn is_collected(parameter: &Tensor) -> bool {
+    with_collector(parameter, |_, _| ()).is_some()
+}
 
-impl CustomOp1 for Watched {
+struct TrackedOp;
+
+impl CustomOp1 for TrackedOp {
     fn name(&self) -> &'static str {
         "parameter"
     }
 
     fn cpu_fwd(&self, values: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        made(floats(values, layout)?.to_vec(), layout.shape())
+        cpu_output(floats(values, layout)?.to_vec(), layout.shape())
     }
 
     #[cfg(feature = "cuda")]
@@ -44,14 +56,14 @@ impl CustomOp1 for Watched {
     }
 
     fn bwd(&self, parameter: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        deliver_tensor(parameter, None, gradient)
+        deliver_gradient(parameter, ParameterGradient::of_tensor(None, gradient)?)
     }
 }
 
 /// Rows that were taken out of a table.
-struct WatchedRows(Vec<u32>);
+struct TrackedRowsOp(Vec<u32>);
 
-impl CustomOp2 for WatchedRows {
+impl CustomOp2 for TrackedRowsOp {
     fn name(&self) -> &'static str {
         "rows"
     }
@@ -63,7 +75,7 @@ impl CustomOp2 for WatchedRows {
         _: &CpuStorage,
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        made(floats(rows, layout)?.to_vec(), layout.shape())
+        cpu_output(floats(rows, layout)?.to_vec(), layout.shape())
     }
 
     #[cfg(feature = "cuda")]
@@ -84,7 +96,8 @@ impl CustomOp2 for WatchedRows {
         _: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((None, deliver_tensor(table, Some(self.0.clone()), gradient)?))
+        let gradient = ParameterGradient::of_tensor(Some(self.0.clone()), gradient)?;
+        Ok((None, deliver_gradient(table, gradient)?))
     }
 }
 
