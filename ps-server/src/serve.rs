@@ -7,9 +7,11 @@ use futures_util::future::BoxFuture;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use ps_core::shard::Shard;
 use ps_proto::v1;
-use ps_proto::v1::shard_control_server::ShardControlServer;
+use ps_proto::v1::data_plane_server::SERVICE_NAME as DATA_PLANE;
+use ps_proto::v1::shard_control_server::{SERVICE_NAME as SHARD_CONTROL, ShardControlServer};
 use ps_runtime::advertise::advertised;
 use ps_runtime::files::Files;
+use ps_runtime::health::{Health, ServingStatus};
 use ps_runtime::member::{self, Member};
 use ps_runtime::transport::limited;
 use ps_runtime::{Incoming, Lanes, Outside, Shutdown, Signal};
@@ -88,10 +90,17 @@ pub fn run(
         let data = DataPlaneCalls::new(service.clone());
         let control =
             ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+        // Nobody is told of a shard before its master knows it.
+        let health = match config.master {
+            Some(_) => ServingStatus::NotServing,
+            None => ServingStatus::Serving,
+        };
+        let health = Health::new(&[DATA_PLANE, SHARD_CONTROL], health).await;
         let (reflection, reflection_alpha) = reflection::services().map_err(Error::Reflection)?;
         let routes = ps_runtime::transport::server()
             .add_service(data)
             .add_service(control)
+            .add_service(health.service())
             .add_service(reflection)
             .add_service(reflection_alpha);
         let serving = lanes
@@ -100,7 +109,9 @@ pub fn run(
             });
         let end = async {
             match &config.master {
-                Some(master) => follow_master(&config, master, &address, &outside, shutdown).await,
+                Some(master) => {
+                    follow_master(&config, master, &address, &outside, shutdown, &health).await
+                }
                 None => Ok(alone(&shard, &outside, shutdown).await),
             }
         };
@@ -132,6 +143,7 @@ async fn follow_master(
     address: &str,
     outside: &Outside,
     mut shutdown: Shutdown,
+    health: &Health,
 ) -> Result<u8, Error> {
     let failed = |error| Error::Master { shard: config.shard, error };
     let request = v1::RegisterRequest {
@@ -148,6 +160,7 @@ async fn follow_master(
         member = register => member.map_err(failed)?,
         signal = shutdown.wait() => return Ok(signal.exit_code()),
     };
+    health.set(ServingStatus::Serving).await;
     let mut signalled: Option<(Signal, Duration)> = None;
     loop {
         tokio::select! {

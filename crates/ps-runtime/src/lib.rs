@@ -9,6 +9,7 @@ mod blocking;
 pub mod bulk;
 pub mod clock;
 pub mod files;
+pub mod health;
 pub mod lanes;
 pub mod link;
 mod local;

@@ -8,7 +8,8 @@ use ps_core::limits::{CONTROL_MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES, SAMPLES_
 use ps_data::SampleSet;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
-use ps_proto::v1::samples_server::{Samples, SamplesServer};
+use ps_proto::v1::samples_server::{SERVICE_NAME, Samples, SamplesServer};
+use ps_runtime::health::{Health, ServingStatus};
 use ps_runtime::transport::opened;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,8 +19,10 @@ use tonic::{Request, Response, Status};
 pub(super) async fn serve(job: &str, share: Share) -> Error {
     let service = Service { job: job.to_owned(), samples: share.samples };
     let service = SamplesServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+    let health = Health::new(&[SERVICE_NAME], ServingStatus::Serving).await;
     let served = ps_runtime::transport::server()
         .add_service(service)
+        .add_service(health.service())
         .serve_with_incoming(opened(share.incoming))
         .await;
     let message = served.map_or_else(
