@@ -132,9 +132,9 @@ impl AsyncWrite for Connection {
 }
 
 /// A connection that was accepted; which runtime it belongs to is decided when it is opened.
-pub struct Accepted(Box<dyn FnOnce() -> io::Result<Connection> + Send>);
+pub struct AcceptedConnection(Box<dyn FnOnce() -> io::Result<Connection> + Send>);
 
-impl Accepted {
+impl AcceptedConnection {
     /// What opens the connection, on the runtime that is to serve it.
     pub fn new(open: impl FnOnce() -> io::Result<Connection> + Send + 'static) -> Self {
         Self(Box::new(open))
@@ -150,7 +150,7 @@ impl Accepted {
 }
 
 /// Accepted connections, one by one.
-pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<Accepted>> + Send>>;
+pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<AcceptedConnection>> + Send>>;
 
 /// At most so many connections at once; more are closed as soon as they are accepted.
 pub fn limited(incoming: Incoming, connections_max: usize) -> Incoming {
@@ -158,7 +158,7 @@ pub fn limited(incoming: Incoming, connections_max: usize) -> Incoming {
     Box::pin(incoming.filter_map(move |accepted| {
         let place = places.clone().try_acquire_owned();
         std::future::ready(match (accepted, place) {
-            (Ok(accepted), Ok(place)) => Some(Ok(Accepted::new(move || {
+            (Ok(accepted), Ok(place)) => Some(Ok(AcceptedConnection::new(move || {
                 Ok(Connection { _place: Some(place), ..accepted.open()? })
             }))),
             (Err(error), _) => Some(Err(error)),
@@ -194,14 +194,14 @@ pub async fn listen(address: &str) -> io::Result<(Incoming, SocketAddr)> {
         let stream = accepted?.into_std()?;
         // Acknowledgements are small and must not wait for more.
         stream.set_nodelay(true)?;
-        Ok(Accepted::new(|| Ok(Connection::new(TcpStream::from_std(stream)?))))
+        Ok(AcceptedConnection::new(|| Ok(Connection::new(TcpStream::from_std(stream)?))))
     });
     let Some(unix) = local::listen(address) else { return Ok((Box::pin(tcp), address)) };
     let unix = UnixListenerStream::new(unix).map(|accepted| {
         let stream = accepted?;
         local::set_buffers(&stream)?;
         let stream = stream.into_std()?;
-        Ok(Accepted::new(|| Ok(Connection::new(UnixStream::from_std(stream)?))))
+        Ok(AcceptedConnection::new(|| Ok(Connection::new(UnixStream::from_std(stream)?))))
     });
     Ok((Box::pin(futures_util::stream::select(tcp, unix)), address))
 }

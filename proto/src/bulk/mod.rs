@@ -15,7 +15,7 @@ mod values;
 pub use body::{flowing_request, open_request, request, response};
 pub use pieces::Pieces;
 pub use reader::MessageReader;
-pub use values::{BulkMessage, BulkReader, Chunk, Item, Place, Room, missing_header};
+pub use values::{BulkMessage, BulkReader, Chunk, ChunkBuffer, ChunkBytes, Item, missing_header};
 
 /// Path of `DataPlane.Push`.
 pub const PUSH: &str = "/ps.v1.DataPlane/Push";

@@ -81,9 +81,9 @@ pub struct Chunk {
     /// What the values cover; empty for the whole chunk.
     pub spans: Vec<Span>,
     /// Where the values are.
-    pub values: Place,
+    pub values: ChunkBytes,
     /// Where their positions are; empty where the values are dense.
-    pub positions: Place,
+    pub positions: ChunkBytes,
 }
 
 impl Chunk {
@@ -93,26 +93,26 @@ impl Chunk {
     }
 }
 
-/// Where some of a chunk's bytes are.
+/// Some of a chunk's bytes, where they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In the room that was given.
-    Room(Range<usize>),
-    /// Where they came, in one piece: the room was not needed.
+pub enum ChunkBytes {
+    /// In the buffer that was given.
+    Buffer(Range<usize>),
+    /// Where they came, in one piece: the buffer was not needed.
     Frame(Bytes),
 }
 
-impl Default for Place {
+impl Default for ChunkBytes {
     fn default() -> Self {
-        Self::Room(0..0)
+        Self::Buffer(0..0)
     }
 }
 
-impl Place {
-    /// The bytes, given the room.
+impl ChunkBytes {
+    /// The bytes, given the buffer.
     pub fn bytes<'a>(&'a self, room: &'a [u8]) -> &'a [u8] {
         match self {
-            Self::Room(range) => room.get(range.clone()).unwrap_or_default(),
+            Self::Buffer(range) => room.get(range.clone()).unwrap_or_default(),
             Self::Frame(frame) => frame,
         }
     }
@@ -120,7 +120,7 @@ impl Place {
     /// How many they are.
     pub fn len(&self) -> usize {
         match self {
-            Self::Room(range) => range.len(),
+            Self::Buffer(range) => range.len(),
             Self::Frame(frame) => frame.len(),
         }
     }
@@ -132,7 +132,7 @@ impl Place {
 }
 
 /// Where a chunk's values go.
-pub trait Room {
+pub trait ChunkBuffer {
     /// Whether values that came in one piece stay where they are.
     const LEAVES_FRAMES: bool;
 
@@ -143,8 +143,8 @@ pub trait Room {
     fn take(&mut self, index: u32) -> impl Future<Output = Result<&mut [u8], Status>> + Send;
 }
 
-/// Room that is there, for any chunk.
-impl Room for [u8] {
+/// Memory that is there, for any chunk.
+impl ChunkBuffer for [u8] {
     const LEAVES_FRAMES: bool = false;
 
     fn bytes_max(&self, _: u32) -> usize {
@@ -244,7 +244,7 @@ impl<M: BulkMessage> BulkReader<M> {
     ///
     /// # Errors
     /// As for [`Self::next`], or values or positions have no room.
-    pub async fn chunk<R: Room + ?Sized>(&mut self, room: &mut R) -> Result<Chunk, Status> {
+    pub async fn chunk<R: ChunkBuffer + ?Sized>(&mut self, room: &mut R) -> Result<Chunk, Status> {
         let mut chunk = Chunk::default();
         while !self.messages.at_end() {
             match self.messages.key().await? {
@@ -274,12 +274,12 @@ impl<M: BulkMessage> BulkReader<M> {
     }
 
     /// The bytes of a field: where they came, or in the room after what is filled.
-    async fn bytes_of<R: Room + ?Sized>(
+    async fn bytes_of<R: ChunkBuffer + ?Sized>(
         &mut self,
         field: &'static str,
         chunk: &Chunk,
         room: &mut R,
-    ) -> Result<Place, Status> {
+    ) -> Result<ChunkBytes, Status> {
         let (length, filled) = (self.messages.length().await?, chunk.bytes());
         let most = room.bytes_max(chunk.index).saturating_sub(filled);
         if length > most {
@@ -287,16 +287,16 @@ impl<M: BulkMessage> BulkReader<M> {
             return Err(Error::invalid(M::CHUNK, field, length, expected).into());
         }
         if length == 0 {
-            return Ok(Place::default());
+            return Ok(ChunkBytes::default());
         }
         if R::LEAVES_FRAMES
             && let Some(frame) = self.messages.whole(length).await?
         {
-            return Ok(Place::Frame(frame));
+            return Ok(ChunkBytes::Frame(frame));
         }
         let range = filled..filled + length;
         self.messages.fill(&mut room.take(chunk.index).await?[range.clone()]).await?;
-        Ok(Place::Room(range))
+        Ok(ChunkBytes::Buffer(range))
     }
 
     async fn span(&mut self, position: usize) -> Result<Span, Status> {

@@ -1,7 +1,7 @@
 //! A shard's part, put together from the files of a checkpoint that any number of servers wrote.
 
-use super::{File, FileError, Stored, names};
-use crate::chunk::{self, Chunk, Parts};
+use super::{File, FileError, StoredShard, names};
+use crate::chunk::{self, Chunk, ChunkSnapshot};
 use crate::ids::{Incarnation, ShardId, WorkerId};
 use crate::limits::CHUNK_ELEMENTS_MAX;
 use crate::model_spec::ModelSpec;
@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// What a shard goes on from.
 #[derive(Debug)]
-pub struct Restored {
+pub struct RestoredShard {
     /// The chunks of today's cut.
     pub chunks: Vec<Chunk>,
     /// What is remembered of the workers.
@@ -62,7 +62,7 @@ pub struct Assembly {
     slots: usize,
     optimizer: &'static str,
     ranges: Vec<Range<usize>>,
-    chunks: Vec<Parts>,
+    chunks: Vec<ChunkSnapshot>,
     /// Elements that no file has held yet.
     missing: usize,
     sessions: BTreeMap<WorkerId, (Incarnation, Window)>,
@@ -73,7 +73,7 @@ impl Assembly {
     pub fn new(spec: &ModelSpec, shard: ShardId) -> Self {
         let ranges = spec.partition().chunks(shard);
         let slots = spec.optimizer.slots();
-        let empty = |range: &Range<usize>| Parts {
+        let empty = |range: &Range<usize>| ChunkSnapshot {
             weights: vec![0.0; range.len()],
             slots: vec![vec![0.0; range.len()]; slots],
             version: 0,
@@ -95,7 +95,7 @@ impl Assembly {
     ///
     /// # Errors
     /// It was written with another optimizer.
-    pub fn add(&mut self, stored: &Stored<'_>) -> Result<(), FileError> {
+    pub fn add(&mut self, stored: &StoredShard<'_>) -> Result<(), FileError> {
         if stored.slots() != self.slots {
             return Err(FileError {
                 name: stored.name().to_owned(),
@@ -123,12 +123,12 @@ impl Assembly {
 
     /// A shard of the same cut goes on remembering exactly what it did. Another one cannot say which chunks
     /// an unfinished push has reached: whatever was begun is stale from now on.
-    fn remember(&mut self, stored: &Stored<'_>) {
+    fn remember(&mut self, stored: &StoredShard<'_>) {
         let same_cut = stored.cut() == (self.shard, self.shards)
             && stored.ranges().eq(self.ranges.iter().cloned());
         for (&worker, (incarnation, parts)) in stored.sessions() {
             // Checked when the file was opened.
-            let Ok(window) = Window::from_parts(parts.clone()) else { continue };
+            let Ok(window) = Window::from_snapshot(parts.clone()) else { continue };
             let window = if same_cut { window } else { window.closed() };
             let joined = match self.sessions.remove(&worker) {
                 Some(known) if known.0 > *incarnation => known,
@@ -145,14 +145,15 @@ impl Assembly {
     ///
     /// # Errors
     /// Elements are missing, or a value is not finite.
-    pub fn finish(self) -> Result<Restored, Error> {
+    pub fn finish(self) -> Result<RestoredShard, Error> {
         if self.missing > 0 {
             return Err(Error::Missing { shard: self.shard, elements: self.missing });
         }
         let shard = self.shard;
-        let chunks = self.chunks.into_iter().map(Chunk::from_parts).collect::<Result<Vec<_>, _>>();
+        let chunks =
+            self.chunks.into_iter().map(Chunk::from_snapshot).collect::<Result<Vec<_>, _>>();
         let chunks = chunks.map_err(|error| Error::Chunk { shard, error })?;
-        Ok(Restored { chunks, sessions: self.sessions })
+        Ok(RestoredShard { chunks, sessions: self.sessions })
     }
 }
 
@@ -181,9 +182,9 @@ pub enum Error {
 /// counts are exact; a chunk that is made of several takes the largest, so that no version that was
 /// seen is ever given to other weights.
 fn copy(
-    chunk: &mut Parts,
+    chunk: &mut ChunkSnapshot,
     start: usize,
-    stored: &Stored<'_>,
+    stored: &StoredShard<'_>,
     both: &Range<usize>,
     (version, updates): (u64, u64),
 ) {

@@ -1,7 +1,7 @@
 //! A shard as it is at one moment, and the file that holds it.
 
 use super::{File, FileError, names};
-use crate::chunk::Parts;
+use crate::chunk::ChunkSnapshot;
 use crate::ids::{Epoch, Incarnation, ShardId, WorkerId};
 use crate::limits::SAFETENSORS_HEADER_BYTES_MAX;
 use crate::window;
@@ -28,7 +28,7 @@ pub(super) fn slot_name(index: usize) -> String {
 }
 
 /// What the shard remembers of each worker's newest incarnation.
-pub type Sessions = BTreeMap<WorkerId, (Incarnation, window::Parts)>;
+pub type Sessions = BTreeMap<WorkerId, (Incarnation, window::WindowSnapshot)>;
 
 /// All that a shard is, copied at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ pub struct ShardSnapshot {
     /// The epoch it was in.
     pub epoch: Epoch,
     /// Its chunks.
-    pub chunks: Vec<Parts>,
+    pub chunks: Vec<ChunkSnapshot>,
     /// Its dedup windows.
     pub sessions: Sessions,
 }
@@ -67,7 +67,7 @@ pub(super) struct Metadata {
 #[serde(deny_unknown_fields)]
 pub(super) struct Session {
     pub(super) incarnation: Incarnation,
-    pub(super) window: window::Parts,
+    pub(super) window: window::WindowSnapshot,
 }
 
 impl ShardSnapshot {
@@ -114,9 +114,10 @@ impl ShardSnapshot {
 
     fn metadata(&self) -> Metadata {
         let elements = self.elements();
-        let session = |(&worker, (incarnation, window)): (&WorkerId, &(u64, window::Parts))| {
-            (worker, Session { incarnation: *incarnation, window: window.clone() })
-        };
+        let session =
+            |(&worker, (incarnation, window)): (&WorkerId, &(u64, window::WindowSnapshot))| {
+                (worker, Session { incarnation: *incarnation, window: window.clone() })
+            };
         Metadata {
             format: FORMAT,
             shard: self.shard,
@@ -135,7 +136,7 @@ impl ShardSnapshot {
             end += chunk.weights.len() as u64;
             end
         });
-        let count = |count: fn(&Parts) -> u64| self.chunks.iter().map(count).collect();
+        let count = |count: fn(&ChunkSnapshot) -> u64| self.chunks.iter().map(count).collect();
         let mut tensors = vec![
             (CHUNK_ENDS.to_owned(), Tensor::counts(ends.collect())),
             (VERSIONS.to_owned(), Tensor::counts(count(|chunk| chunk.version))),

@@ -4,7 +4,7 @@ mod reading;
 
 use super::snapshot::{CHUNK_ENDS, UPDATES, VERSIONS, WEIGHTS, slot_name};
 use super::{File, FileError, Sessions, ShardSnapshot};
-use crate::chunk::Parts;
+use crate::chunk::ChunkSnapshot;
 use crate::ids::{Epoch, ShardId};
 use crate::safetensors_file;
 use reading::Reading;
@@ -12,7 +12,7 @@ use std::ops::Range;
 
 /// A shard's file, opened and checked; the chunks stay in it until they are asked for.
 #[derive(Debug)]
-pub struct Stored<'a> {
+pub struct StoredShard<'a> {
     name: String,
     shard: ShardId,
     shards: u32,
@@ -26,7 +26,7 @@ pub struct Stored<'a> {
     sessions: Sessions,
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredShard<'a> {
     /// Opens the file that a manifest lists.
     ///
     /// # Errors
@@ -144,7 +144,7 @@ impl<'a> Stored<'a> {
                 self.copy_slot(slot, &range, values);
             }
             let (version, updates) = self.counts(index);
-            Parts { weights, slots, version, updates }
+            ChunkSnapshot { weights, slots, version, updates }
         };
         ShardSnapshot {
             shard: self.shard,

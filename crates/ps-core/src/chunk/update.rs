@@ -27,24 +27,25 @@ pub enum Outcome {
         staleness: u64,
     },
     /// Nothing of the chunk changed.
-    Refused(Refusal),
+    Refused(NonFinite),
 }
 
 /// Why an update would have spoiled the chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Refusal {
+pub enum NonFinite {
     /// A pushed value, of a gradient or of state, is NaN or infinite.
-    NonFiniteGradient,
+    #[serde(rename = "non_finite_gradient")]
+    Gradient,
     /// The gradient is finite, but a weight or the optimizer's state would not be.
-    NonFiniteResult,
+    #[serde(rename = "non_finite_result")]
+    Result,
 }
 
 /// Why a chunk cannot be made, or an update cannot be meant for it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum Error {
     /// More elements than a chunk may have.
-    #[error("chunk: {0} elements; cut the shard into chunks of at most {max}", max = super::ELEMENTS_MAX)]
+    #[error("chunk: {0} elements; cut the shard into chunks of at most {max}", max = crate::limits::CHUNK_ELEMENTS_MAX)]
     TooLarge(usize),
     /// Weights or state to start from are NaN or infinite.
     #[error("chunk: the weights or state to start from are not all finite; start from others")]

@@ -125,7 +125,7 @@ impl Reading<'_> {
             let incarnation = session.incarnation;
             let expected = format!("at most {COUNT_MAX}");
             self.expect("incarnation", incarnation, expected, incarnation <= COUNT_MAX)?;
-            Window::from_parts(session.window.clone())
+            Window::from_snapshot(session.window.clone())
                 .map_err(|error| self.error("dedup window", error, "one that can be"))?;
             sessions.insert(worker, (incarnation, session.window));
         }

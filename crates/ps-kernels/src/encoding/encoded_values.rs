@@ -4,7 +4,7 @@ use super::{Encoding, POSITION_BYTES};
 
 /// What of a push came for one chunk.
 #[derive(Clone, Copy, Debug)]
-pub struct Received<'a> {
+pub struct EncodedValues<'a> {
     /// How the values are written.
     pub encoding: Encoding,
     /// The values, of every covered element or of those that have a position.
@@ -58,7 +58,7 @@ pub enum Error {
     State,
 }
 
-impl Received<'_> {
+impl EncodedValues<'_> {
     /// Whether the values are the dense `f32` that an update takes, with nothing to be decoded.
     pub fn is_plain(&self) -> bool {
         self.encoding == Encoding::F32 && self.positions.is_empty()

@@ -1,7 +1,7 @@
 //! A window as a checkpoint holds it.
 
 use super::{Acknowledgement, Entry, Window};
-use crate::chunk::Refusal;
+use crate::chunk::NonFinite;
 use crate::ids::{Clock, Seq};
 use crate::limits::{COUNT_MAX, DEDUP_WINDOW};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// All that a window is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Parts {
+pub struct WindowSnapshot {
     /// The oldest push that may still be retried.
     pub floor: Seq,
     /// All pushes below it are finished or given up.
@@ -17,13 +17,13 @@ pub struct Parts {
     /// Steps whose pushes are applied, counted without gaps.
     pub clock: Clock,
     /// The pushes that the window remembers, by rising number.
-    pub pushes: Vec<PushParts>,
+    pub pushes: Vec<PushSnapshot>,
 }
 
 /// One push of a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PushParts {
+pub struct PushSnapshot {
     /// Its number.
     pub seq: Seq,
     /// Its step.
@@ -35,7 +35,7 @@ pub struct PushParts {
     pub done: Option<Vec<u64>>,
     /// Chunks that were refused, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub refused: Vec<(u32, Refusal)>,
+    pub refused: Vec<(u32, NonFinite)>,
     /// Largest staleness over the applied chunks.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub staleness_max: u64,
@@ -49,7 +49,7 @@ fn is_zero(value: &u64) -> bool {
 /// Why no window has such parts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("dedup window: {what}: found {found}, expected {expected}")]
-pub struct PartsError {
+pub struct WindowError {
     /// What does not fit.
     pub what: &'static str,
     /// What it is.
@@ -63,17 +63,17 @@ fn check(
     found: impl ToString,
     expected: impl ToString,
     fits: bool,
-) -> Result<(), PartsError> {
+) -> Result<(), WindowError> {
     if fits {
         return Ok(());
     }
-    Err(PartsError { what, found: found.to_string(), expected: expected.to_string() })
+    Err(WindowError { what, found: found.to_string(), expected: expected.to_string() })
 }
 
 impl Window {
     /// A copy of all that the window is.
-    pub fn to_parts(&self) -> Parts {
-        let push = |(&seq, entry): (&Seq, &Entry)| PushParts {
+    pub fn to_snapshot(&self) -> WindowSnapshot {
+        let push = |(&seq, entry): (&Seq, &Entry)| PushSnapshot {
             seq,
             clock: entry.clock,
             chunks: entry.chunks_total,
@@ -81,7 +81,7 @@ impl Window {
             refused: entry.acknowledgement.refused.clone(),
             staleness_max: entry.acknowledgement.staleness_max,
         };
-        Parts {
+        WindowSnapshot {
             floor: self.floor,
             contiguous: self.contiguous,
             clock: self.clock,
@@ -93,8 +93,8 @@ impl Window {
     ///
     /// # Errors
     /// No window can have become so.
-    pub fn from_parts(parts: Parts) -> Result<Self, PartsError> {
-        let Parts { floor, contiguous, clock, pushes } = parts;
+    pub fn from_snapshot(parts: WindowSnapshot) -> Result<Self, WindowError> {
+        let WindowSnapshot { floor, contiguous, clock, pushes } = parts;
         for (what, count) in [("floor", floor), ("clock", clock)] {
             check(what, count, format!("at most {COUNT_MAX}"), count <= COUNT_MAX)?;
         }
@@ -135,8 +135,8 @@ impl Window {
     }
 }
 
-fn entry(push: PushParts) -> Result<Entry, PartsError> {
-    let PushParts { clock, chunks, done, refused, staleness_max, .. } = push;
+fn entry(push: PushSnapshot) -> Result<Entry, WindowError> {
+    let PushSnapshot { clock, chunks, done, refused, staleness_max, .. } = push;
     check("push's clock", clock, format!("at most {COUNT_MAX}"), clock <= COUNT_MAX)?;
     let is_finished = done.is_none();
     let done = done.unwrap_or_default();
