@@ -27,36 +27,20 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Why a server failed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// The master is lost, or refused.
     #[error("shard {shard}: {error}")]
-    Master {
-        /// Of this server.
-        shard: u32,
-        /// What happened.
-        error: member::Error,
-    },
+    Master { shard: u32, error: member::Error },
     /// The master says that the job failed.
     #[error("shard {shard}: the job failed: {reason}")]
-    JobFailed {
-        /// Of this server.
-        shard: u32,
-        /// The master's words.
-        reason: String,
-    },
+    JobFailed { shard: u32, reason: String },
     /// What the calls are cannot be told.
     #[error("the descriptors of this program's own calls: {0}")]
     Reflection(tonic_reflection::server::Error),
     /// The listener broke.
     #[error("shard {shard}: serving on {address}: {error}")]
-    Serve {
-        /// Of this server.
-        shard: u32,
-        /// Where it listened.
-        address: String,
-        /// What broke.
-        error: std::io::Error,
-    },
+    Serve { shard: u32, address: String, error: std::io::Error },
 }
 
 /// Serves one shard until the master lets it leave, or a signal ends it; returns the exit code.

@@ -5,7 +5,7 @@
 
 mod snapshot;
 
-pub use snapshot::{PushSnapshot, WindowError, WindowSnapshot};
+pub use snapshot::{PushSnapshot, WindowSnapshot};
 
 use crate::chunk::NonFinite;
 use crate::ids::{Clock, Seq};
@@ -14,39 +14,23 @@ use std::collections::BTreeMap;
 
 /// Why a push is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// Finished or given up long ago.
     #[error(
         "push {seq} is below the dedup window, which starts at {floor}: it was finished or given up"
     )]
-    Stale {
-        /// The push.
-        seq: Seq,
-        /// The oldest push that may still be retried.
-        floor: Seq,
-    },
+    Stale { seq: Seq, floor: Seq },
     /// The worker left more pushes unacknowledged than it may.
     #[error(
         "push {seq}: the window from {floor} holds {DEDUP_WINDOW} pushes; wait for acknowledgements"
     )]
-    Full {
-        /// The push.
-        seq: Seq,
-        /// The oldest push that may still be retried.
-        floor: Seq,
-    },
+    Full { seq: Seq, floor: Seq },
     /// A retry differs from the first attempt.
     #[error(
         "push {seq}: {found} chunks, expected {expected} as in the first attempt: a retry must repeat the push"
     )]
-    Changed {
-        /// The push.
-        seq: Seq,
-        /// Chunks in the first attempt.
-        expected: u32,
-        /// Chunks in this one.
-        found: u32,
-    },
+    Changed { seq: Seq, expected: u32, found: u32 },
 }
 
 /// What a finished push is answered with, now and on every retry.

@@ -14,7 +14,6 @@ pub mod lanes;
 pub mod link;
 mod local;
 pub mod member;
-pub mod model_file;
 pub mod pull;
 pub mod shutdown;
 pub mod transport;

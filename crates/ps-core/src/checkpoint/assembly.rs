@@ -5,6 +5,7 @@ use crate::chunk::{self, Chunk, ChunkSnapshot};
 use crate::ids::{Incarnation, ShardId, WorkerId};
 use crate::limits::CHUNK_ELEMENTS_MAX;
 use crate::model_spec::ModelSpec;
+use crate::unexpected::Unexpected;
 use crate::window::Window;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -34,14 +35,16 @@ pub fn needed<'f>(
     let mut next = 0;
     for (expected, file) in (0..).zip(&sorted) {
         file.check()?;
-        let name = names::shard_file(number, expected, shards);
-        file.expect("name", &file.name, &name, file.name == name)?;
-        file.expect("first element", file.elements.start, next, file.elements.start == next)?;
+        let (name, start) = (names::shard_file(number, expected, shards), file.elements.start);
+        Unexpected::unless(file.name == name, "name", &file.name, &name)
+            .and_then(|()| Unexpected::unless(start == next, "first element", start, next))
+            .map_err(FileError::of(&file.name))?;
         next = file.elements.end;
     }
     if let Some(last) = sorted.last() {
         let elements = spec.layout.elements() as u64;
-        last.expect("end of the model", next, elements, next == elements)?;
+        Unexpected::unless(next == elements, "end of the model", next, elements)
+            .map_err(FileError::of(&last.name))?;
     }
     let range = spec.partition().range(shard);
     let overlaps = |file: &&File| {
@@ -96,14 +99,11 @@ impl Assembly {
     /// # Errors
     /// It was written with another optimizer.
     pub fn add(&mut self, stored: &StoredShard<'_>) -> Result<(), FileError> {
-        if stored.slots() != self.slots {
-            return Err(FileError {
-                name: stored.name().to_owned(),
-                what: "state vectors of the optimizer",
-                found: stored.slots().to_string(),
-                expected: format!("{} for {}: use the same optimizer", self.slots, self.optimizer),
-            });
-        }
+        let (found, expected) = (stored.slots(), self.slots);
+        let advice = format!("{expected} for {}: use the same optimizer", self.optimizer);
+        let what = "state vectors of the optimizer";
+        Unexpected::unless(found == expected, what, found, advice)
+            .map_err(FileError::of(stored.name()))?;
         for (index, range) in stored.ranges().enumerate() {
             let counts = stored.counts(index);
             let first = self.ranges.partition_point(|own| own.end <= range.start);
@@ -159,23 +159,14 @@ impl Assembly {
 
 /// Why files do not make a shard's part.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// Not all of it was there.
     #[error("shard {shard}: {elements} elements are in none of the checkpoint's files")]
-    Missing {
-        /// The shard.
-        shard: ShardId,
-        /// How many.
-        elements: usize,
-    },
+    Missing { shard: ShardId, elements: usize },
     /// A value that no chunk holds.
     #[error("shard {shard}: {error}")]
-    Chunk {
-        /// The shard.
-        shard: ShardId,
-        /// What the chunk says.
-        error: chunk::Error,
-    },
+    Chunk { shard: ShardId, error: chunk::Error },
 }
 
 /// Copies what both a file's chunk and one of today's hold. Where their borders are the same the

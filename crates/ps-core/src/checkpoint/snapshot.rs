@@ -4,6 +4,7 @@ use super::{File, FileError, names};
 use crate::chunk::ChunkSnapshot;
 use crate::ids::{Epoch, Incarnation, ShardId, WorkerId};
 use crate::limits::SAFETENSORS_HEADER_BYTES_MAX;
+use crate::unexpected::Unexpected;
 use crate::window;
 use safetensors::tensor::{Dtype, View, serialize};
 use serde::{Deserialize, Serialize};
@@ -82,22 +83,23 @@ impl ShardSnapshot {
     /// # Errors
     /// The dedup windows are more than a safetensors header holds.
     pub fn encode(&self, number: u64) -> Result<Vec<u8>, FileError> {
-        let name = names::shard_file(number, self.shard, self.shards);
-        let failed = |what, found: &dyn ToString, expected: &str| FileError {
-            name: name.clone(),
-            what,
-            found: found.to_string(),
-            expected: expected.to_owned(),
-        };
+        self.to_safetensors().map_err(FileError::of(&names::shard_file(
+            number,
+            self.shard,
+            self.shards,
+        )))
+    }
+
+    fn to_safetensors(&self) -> Result<Vec<u8>, Unexpected> {
         let metadata = serde_json::to_string(&self.metadata())
-            .map_err(|error| failed("metadata", &error, "what JSON can hold"))?;
-        if metadata.len() > SAFETENSORS_HEADER_BYTES_MAX / 2 {
-            let bytes = format!("{} bytes", metadata.len());
-            return Err(failed("dedup windows", &bytes, "fewer pushes that are on their way"));
-        }
+            .map_err(|error| Unexpected::new("metadata", error, "what JSON can hold"))?;
+        let bytes = metadata.len();
+        let fits = bytes <= SAFETENSORS_HEADER_BYTES_MAX / 2;
+        let (found, expected) = (format!("{bytes} bytes"), "fewer pushes that are on their way");
+        Unexpected::unless(fits, "dedup windows", found, expected)?;
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), metadata)]);
         serialize(self.tensors(), Some(metadata))
-            .map_err(|error| failed("tensors", &error, "what safetensors can hold"))
+            .map_err(|error| Unexpected::new("tensors", error, "what safetensors can hold"))
     }
 
     /// What the manifest lists of an encoded snapshot.

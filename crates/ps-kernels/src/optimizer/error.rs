@@ -4,6 +4,7 @@ use super::{NAMES, Optimizer, OptimizerKind};
 
 /// Why an optimizer cannot be made.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
+#[allow(missing_docs)]
 pub enum Error {
     /// No optimizer has this name.
     #[error("optimizer `{0}` is not known; choose one of {names}", names = NAMES.join(", "))]
@@ -14,13 +15,9 @@ pub enum Error {
     /// A constant is outside its range.
     #[error("optimizer `{optimizer}`: {constant} is {found}; it must be {expected}")]
     OutOfRange {
-        /// The optimizer's name.
         optimizer: &'static str,
-        /// Which constant.
         constant: &'static str,
-        /// The value given.
         found: f64,
-        /// The range in words.
         expected: &'static str,
     },
 }
