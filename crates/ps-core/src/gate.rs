@@ -18,7 +18,7 @@ pub enum GateDecision {
     },
     /// Wait for a change, at most this long: then a silent worker may have stopped being active.
     Wait {
-        /// Until when at the latest the verdict stays the same without a change.
+        /// Until when at the latest the decision stays the same without a change.
         until: Option<Duration>,
     },
 }
@@ -170,7 +170,7 @@ impl Gate {
         self.active(now).next().is_some()
     }
 
-    /// The verdict if this worker's push of a step were applied already: what the pull that comes
+    /// The decision if this worker's push of a step were applied already: what the pull that comes
     /// with it is answered while it arrives. `None` where that has to wait.
     pub fn check_within_push(
         &self,

@@ -92,7 +92,7 @@ pub async fn values(
     Ok(())
 }
 
-/// A part as the room for its chunks.
+/// A part as the memory for its chunks.
 struct PartBuffer<'a, 'b> {
     part: &'a mut PartMut<'b>,
     missing: &'a [bool],
@@ -138,20 +138,21 @@ async fn place(
     encoding: Encoding,
     encoded: &mut Vec<u8>,
 ) -> Result<u64, Status> {
-    let mut room = PartBuffer { part, missing, encoding, encoded, taken: None };
-    let chunk = messages.chunk(&mut room).await?;
-    let (expected, index) = (room.bytes_max(chunk.index), chunk.index as usize);
+    let mut buffer = PartBuffer { part, missing, encoding, encoded, taken: None };
+    let chunk = messages.chunk(&mut buffer).await?;
+    let (expected, index) = (buffer.bytes_max(chunk.index), chunk.index as usize);
     // The index comes ahead of the values, and may not change after them.
-    let is_placed = matches!(chunk.values, ChunkBytes::Frame(_)) || room.taken == Some(chunk.index);
-    let range = room.range(chunk.index).filter(|_| is_placed && chunk.bytes() == expected);
+    let is_placed =
+        matches!(chunk.values, ChunkBytes::Frame(_)) || buffer.taken == Some(chunk.index);
+    let range = buffer.range(chunk.index).filter(|_| is_placed && chunk.bytes() == expected);
     let Some(range) = range else {
         let found = format!("chunk {index} of {} bytes", chunk.bytes());
         return Err(unexpected(&format!("a missing chunk, here of {expected} bytes"), &found));
     };
     match &chunk.values {
-        ChunkBytes::Frame(frame) => encoding.decode(frame, &mut room.part.values[range]),
+        ChunkBytes::Frame(frame) => encoding.decode(frame, &mut buffer.part.values[range]),
         ChunkBytes::Buffer(_) if encoding == Encoding::F32 => (),
-        ChunkBytes::Buffer(_) => encoding.decode(room.encoded, &mut room.part.values[range]),
+        ChunkBytes::Buffer(_) => encoding.decode(buffer.encoded, &mut buffer.part.values[range]),
     }
     part.versions[index] = chunk.version;
     missing[index] = false;

@@ -110,9 +110,9 @@ impl Default for ChunkBytes {
 
 impl ChunkBytes {
     /// The bytes, given the buffer.
-    pub fn bytes<'a>(&'a self, room: &'a [u8]) -> &'a [u8] {
+    pub fn bytes<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8] {
         match self {
-            Self::Buffer(range) => room.get(range.clone()).unwrap_or_default(),
+            Self::Buffer(range) => buffer.get(range.clone()).unwrap_or_default(),
             Self::Frame(frame) => frame,
         }
     }
@@ -136,10 +136,10 @@ pub trait ChunkBuffer {
     /// Whether values that came in one piece stay where they are.
     const LEAVES_FRAMES: bool;
 
-    /// How many bytes of this chunk, whose number comes ahead of its values, there can be room for.
+    /// How many bytes of this chunk, whose number comes ahead of its values, there can be memory for.
     fn bytes_max(&self, index: u32) -> usize;
 
-    /// The room for this chunk, as soon as there is some.
+    /// The buffer for this chunk, as soon as there is some.
     fn take(&mut self, index: u32) -> impl Future<Output = Result<&mut [u8], Status>> + Send;
 }
 
@@ -239,21 +239,24 @@ impl<M: BulkMessage> BulkReader<M> {
         Ok(None)
     }
 
-    /// The chunk that [`Self::next`] announced; its values go to the front of the room, or are where
+    /// The chunk that [`Self::next`] announced; its values go to the front of the buffer, or are where
     /// the chunk says.
     ///
     /// # Errors
-    /// As for [`Self::next`], or values or positions have no room.
-    pub async fn chunk<R: ChunkBuffer + ?Sized>(&mut self, room: &mut R) -> Result<Chunk, Status> {
+    /// As for [`Self::next`], or values or positions have no room in the buffer.
+    pub async fn chunk<R: ChunkBuffer + ?Sized>(
+        &mut self,
+        buffer: &mut R,
+    ) -> Result<Chunk, Status> {
         let mut chunk = Chunk::default();
         while !self.messages.at_end() {
             match self.messages.key().await? {
                 (INDEX, VARINT) => chunk.index = self.messages.uint32().await?,
                 (VALUES, LEN) if chunk.values.is_empty() => {
-                    chunk.values = self.bytes_of("values", &chunk, room).await?;
+                    chunk.values = self.bytes_of("values", &chunk, buffer).await?;
                 }
                 (number, LEN) if Some(number) == M::POSITIONS && chunk.positions.is_empty() => {
-                    chunk.positions = self.bytes_of("positions", &chunk, room).await?;
+                    chunk.positions = self.bytes_of("positions", &chunk, buffer).await?;
                 }
                 (VALUES, LEN) => return Err(twice(M::CHUNK, "values")),
                 (number, LEN) if Some(number) == M::POSITIONS => {
@@ -273,15 +276,15 @@ impl<M: BulkMessage> BulkReader<M> {
         Ok(chunk)
     }
 
-    /// The bytes of a field: where they came, or in the room after what is filled.
+    /// The bytes of a field: where they came, or in the buffer after what is filled.
     async fn bytes_of<R: ChunkBuffer + ?Sized>(
         &mut self,
         field: &'static str,
         chunk: &Chunk,
-        room: &mut R,
+        buffer: &mut R,
     ) -> Result<ChunkBytes, Status> {
         let (length, filled) = (self.messages.length().await?, chunk.bytes());
-        let most = room.bytes_max(chunk.index).saturating_sub(filled);
+        let most = buffer.bytes_max(chunk.index).saturating_sub(filled);
         if length > most {
             let expected = format!("at most {most} bytes");
             return Err(Error::invalid(M::CHUNK, field, length, expected).into());
@@ -295,7 +298,7 @@ impl<M: BulkMessage> BulkReader<M> {
             return Ok(ChunkBytes::Frame(frame));
         }
         let range = filled..filled + length;
-        self.messages.fill(&mut room.take(chunk.index).await?[range.clone()]).await?;
+        self.messages.fill(&mut buffer.take(chunk.index).await?[range.clone()]).await?;
         Ok(ChunkBytes::Buffer(range))
     }
 

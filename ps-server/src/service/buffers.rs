@@ -33,7 +33,7 @@ impl Buffers {
     }
 
     /// Memory for the next chunk that is received, taken when it is needed.
-    pub(crate) fn room(&self) -> ReceiveBuffer<'_> {
+    pub(crate) fn receive_buffer(&self) -> ReceiveBuffer<'_> {
         ReceiveBuffer { buffers: self, taken: None }
     }
 
@@ -144,7 +144,7 @@ mod tests {
     async fn a_push_that_finds_no_room_is_shed() {
         let buffers = Buffers::new(CHUNK_BYTES);
         let _held = buffers.take().await;
-        let error = buffers.room().take(0).await.unwrap_err();
+        let error = buffers.receive_buffer().take(0).await.unwrap_err();
         assert_eq!(error.code(), tonic::Code::ResourceExhausted);
     }
 }
