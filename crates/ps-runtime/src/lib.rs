@@ -8,6 +8,7 @@ pub mod backoff;
 mod blocking;
 pub mod bulk;
 pub mod clock;
+mod connection;
 pub mod files;
 pub mod health;
 pub mod lanes;
