@@ -6,8 +6,9 @@ use crate::error::Error;
 use crate::service::Service;
 use futures_util::future::BoxFuture;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
-use ps_proto::v1::master_server::MasterServer;
+use ps_proto::v1::master_server::{MasterServer, SERVICE_NAME};
 use ps_runtime::files::Files;
+use ps_runtime::health::{Health, ServingStatus};
 use ps_runtime::transport::opened;
 use ps_runtime::{Incoming, Outside, Shutdown};
 use std::time::Duration;
@@ -49,7 +50,9 @@ pub fn run(
         let service =
             MasterServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
         let (done, is_done) = oneshot::channel::<()>();
-        let serving = ps_runtime::transport::server().add_service(service);
+        let health = Health::new(&[SERVICE_NAME], ServingStatus::Serving).await;
+        let serving =
+            ps_runtime::transport::server().add_service(service).add_service(health.service());
         let mut serving =
             Box::pin(serving.serve_with_incoming_shutdown(opened(incoming), async move {
                 let _ = is_done.await;

@@ -3,6 +3,7 @@
 use ps_proto::FILE_DESCRIPTOR_SET;
 use ps_proto::v1::data_plane_server::SERVICE_NAME as DATA_PLANE;
 use ps_proto::v1::shard_control_server::SERVICE_NAME as SHARD_CONTROL;
+use ps_runtime::health;
 use tonic_reflection::server::{Builder, Error, v1, v1alpha};
 
 /// The service as it is, and as it was: grpcio's client still asks for `v1alpha`.
@@ -19,10 +20,12 @@ pub(crate) fn services() -> Result<
     Ok((builder().build_v1()?, builder().build_v1alpha()?))
 }
 
-/// Knows all of our messages, and names the services that a server has.
+/// Knows all of our messages and those of the health protocol, and names the services that a server has.
 fn builder<'a>() -> Builder<'a> {
     Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(health::FILE_DESCRIPTOR_SET)
         .with_service_name(DATA_PLANE)
         .with_service_name(SHARD_CONTROL)
+        .with_service_name(health::SERVICE_NAME)
 }

@@ -7,9 +7,11 @@ use futures_util::future::BoxFuture;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use ps_core::shard::Shard;
 use ps_proto::v1;
-use ps_proto::v1::shard_control_server::ShardControlServer;
+use ps_proto::v1::data_plane_server::SERVICE_NAME as DATA_PLANE;
+use ps_proto::v1::shard_control_server::{SERVICE_NAME as SHARD_CONTROL, ShardControlServer};
 use ps_runtime::advertise::advertised;
 use ps_runtime::files::Files;
+use ps_runtime::health::{Health, ServingStatus};
 use ps_runtime::member::{self, Member};
 use ps_runtime::transport::limited;
 use ps_runtime::{Incoming, Lanes, Outside, Shutdown, Signal};
@@ -25,36 +27,20 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Why a server failed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// The master is lost, or refused.
     #[error("shard {shard}: {error}")]
-    Master {
-        /// Of this server.
-        shard: u32,
-        /// What happened.
-        error: member::Error,
-    },
+    Master { shard: u32, error: member::Error },
     /// The master says that the job failed.
     #[error("shard {shard}: the job failed: {reason}")]
-    JobFailed {
-        /// Of this server.
-        shard: u32,
-        /// The master's words.
-        reason: String,
-    },
+    JobFailed { shard: u32, reason: String },
     /// What the calls are cannot be told.
     #[error("the descriptors of this program's own calls: {0}")]
     Reflection(tonic_reflection::server::Error),
     /// The listener broke.
     #[error("shard {shard}: serving on {address}: {error}")]
-    Serve {
-        /// Of this server.
-        shard: u32,
-        /// Where it listened.
-        address: String,
-        /// What broke.
-        error: std::io::Error,
-    },
+    Serve { shard: u32, address: String, error: std::io::Error },
 }
 
 /// Serves one shard until the master lets it leave, or a signal ends it; returns the exit code.
@@ -88,10 +74,17 @@ pub fn run(
         let data = DataPlaneCalls::new(service.clone());
         let control =
             ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+        // Nobody is told of a shard before its master knows it.
+        let health = match config.master {
+            Some(_) => ServingStatus::NotServing,
+            None => ServingStatus::Serving,
+        };
+        let health = Health::new(&[DATA_PLANE, SHARD_CONTROL], health).await;
         let (reflection, reflection_alpha) = reflection::services().map_err(Error::Reflection)?;
         let routes = ps_runtime::transport::server()
             .add_service(data)
             .add_service(control)
+            .add_service(health.service())
             .add_service(reflection)
             .add_service(reflection_alpha);
         let serving = lanes
@@ -100,7 +93,9 @@ pub fn run(
             });
         let end = async {
             match &config.master {
-                Some(master) => follow_master(&config, master, &address, &outside, shutdown).await,
+                Some(master) => {
+                    follow_master(&config, master, &address, &outside, shutdown, &health).await
+                }
                 None => Ok(alone(&shard, &outside, shutdown).await),
             }
         };
@@ -132,6 +127,7 @@ async fn follow_master(
     address: &str,
     outside: &Outside,
     mut shutdown: Shutdown,
+    health: &Health,
 ) -> Result<u8, Error> {
     let failed = |error| Error::Master { shard: config.shard, error };
     let request = v1::RegisterRequest {
@@ -148,6 +144,7 @@ async fn follow_master(
         member = register => member.map_err(failed)?,
         signal = shutdown.wait() => return Ok(signal.exit_code()),
     };
+    health.set(ServingStatus::Serving).await;
     let mut signalled: Option<(Signal, Duration)> = None;
     loop {
         tokio::select! {

@@ -14,7 +14,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use ps_core::TensorKind;
-use ps_core::chunk::{Chunk, ELEMENTS_MAX, Spare, Update};
+use ps_core::chunk::{Chunk, ELEMENTS_MAX, Update, UpdateBuffer};
 use ps_core::correction::Correction;
 use ps_kernels::encoding::{Encoding, TopK, kept};
 use ps_kernels::optimizer::{NAMES, Optimizer};
@@ -47,7 +47,7 @@ fn measure(mut call: impl FnMut(usize)) -> f64 {
 
 fn updates(optimizer: &Optimizer, chunks: usize, gradient: &[u8]) -> Result<f64, Box<dyn Error>> {
     let mut chunks = vec![Chunk::new(vec![1.0; ELEMENTS_MAX], optimizer)?; chunks];
-    let (mut failure, mut spare) = (None, Spare::default());
+    let (mut failure, mut spare) = (None, UpdateBuffer::default());
     let rate = measure(|number| {
         let position = number % chunks.len();
         let chunk = &mut chunks[position];

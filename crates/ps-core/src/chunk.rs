@@ -1,10 +1,10 @@
 //! A chunk: the unit of lock, version and update.
 
-mod spare;
 mod update;
+mod update_buffer;
 
-pub use spare::Spare;
-pub use update::{Error, Outcome, Refusal, Update};
+pub use update::{Error, NonFinite, Outcome, Update};
+pub use update_buffer::UpdateBuffer;
 
 use crate::TensorKind;
 use crate::correction::Correction;
@@ -26,7 +26,7 @@ pub struct Chunk {
 
 /// All that a chunk is, as a checkpoint holds it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parts {
+pub struct ChunkSnapshot {
     /// The weights.
     pub weights: Vec<f32>,
     /// The optimizer's state vectors, each as long as the weights.
@@ -44,15 +44,15 @@ impl Chunk {
     /// Too many weights, or one that is not finite.
     pub fn new(weights: Vec<f32>, optimizer: &Optimizer) -> Result<Self, Error> {
         let slots = vec![vec![0.0; weights.len()]; optimizer.slots()];
-        Self::from_parts(Parts { weights, slots, version: 0, updates: 0 })
+        Self::from_snapshot(ChunkSnapshot { weights, slots, version: 0, updates: 0 })
     }
 
     /// A chunk as it was.
     ///
     /// # Errors
     /// Too many weights, state of another length, or a value that is not finite.
-    pub fn from_parts(parts: Parts) -> Result<Self, Error> {
-        let Parts { weights, slots, version, updates } = parts;
+    pub fn from_snapshot(parts: ChunkSnapshot) -> Result<Self, Error> {
+        let ChunkSnapshot { weights, slots, version, updates } = parts;
         let expected = weights.len();
         if expected > ELEMENTS_MAX {
             return Err(Error::TooLarge(expected));
@@ -68,8 +68,8 @@ impl Chunk {
     }
 
     /// A copy of all that the chunk is.
-    pub fn to_parts(&self) -> Parts {
-        Parts {
+    pub fn to_snapshot(&self) -> ChunkSnapshot {
+        ChunkSnapshot {
             weights: self.weights.clone(),
             slots: self.slots.clone(),
             version: self.version,
@@ -113,7 +113,7 @@ impl Chunk {
         optimizer: &Optimizer,
         correction: Correction,
         update: &Update<'_>,
-        spare: &mut Spare,
+        spare: &mut UpdateBuffer,
     ) -> Result<Outcome, Error> {
         update.check(self.weights.len(), self.version)?;
         if self.slots.len() != optimizer.slots() {
@@ -136,9 +136,9 @@ impl Chunk {
         Ok(Outcome::Applied { staleness })
     }
 
-    fn replace(&mut self, update: &Update<'_>) -> Result<(), Refusal> {
+    fn replace(&mut self, update: &Update<'_>) -> Result<(), NonFinite> {
         if !kernel::all_finite(update.values) {
-            return Err(Refusal::NonFiniteGradient);
+            return Err(NonFinite::Gradient);
         }
         update.for_each_span(self.weights.len(), |range, values| {
             bytemuck::cast_slice_mut(&mut self.weights[range]).copy_from_slice(values);
@@ -151,8 +151,8 @@ impl Chunk {
         &mut self,
         step: &Step,
         update: &Update<'_>,
-        spare: &mut Spare,
-    ) -> Result<(), Refusal> {
+        spare: &mut UpdateBuffer,
+    ) -> Result<(), NonFinite> {
         let (mut finite, mut done) = (true, 0);
         update.for_each_span(self.weights.len(), |range, values| {
             let part = done..done + range.len();
@@ -162,9 +162,9 @@ impl Chunk {
         });
         if !finite {
             return Err(if kernel::all_finite(update.values) {
-                Refusal::NonFiniteResult
+                NonFinite::Result
             } else {
-                Refusal::NonFiniteGradient
+                NonFinite::Gradient
             });
         }
         let values = std::iter::once(&mut self.weights).chain(&mut self.slots);

@@ -5,34 +5,22 @@ use std::collections::BTreeMap;
 
 /// Why a caller is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// The caller's epoch is over.
     #[error("the call's epoch is over; the shard is in epoch {current}: refresh and retry")]
-    StaleEpoch {
-        /// The shard's epoch.
-        current: Epoch,
-    },
+    StaleEpoch { current: Epoch },
     /// The worker was superseded, or its lease expired.
     #[error(
         "worker {worker} incarnation {found} is superseded by incarnation {current}: register anew"
     )]
-    StaleIncarnation {
-        /// Whose.
-        worker: WorkerId,
-        /// The caller's incarnation.
-        found: Incarnation,
-        /// The one the shard knows.
-        current: Incarnation,
-    },
+    StaleIncarnation { worker: WorkerId, found: Incarnation, current: Incarnation },
     /// The caller is in an epoch that the shard has not heard of from the master yet.
     #[error("the call's epoch is ahead of what the shard has heard from the master: retry")]
     EpochNotYetKnown,
     /// The caller knows something newer than the shard: the master's word is still on its way.
     #[error("worker {worker} is ahead of what the shard has heard from the master: retry")]
-    NotYetKnown {
-        /// Whose.
-        worker: WorkerId,
-    },
+    NotYetKnown { worker: WorkerId },
 }
 
 /// The newest epoch and incarnations a shard has heard of.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What the gate says to a pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum GateDecision {
     /// Go; the caller's clock as the shard has it, at least the step asked for when it was lifted.
     Open {
         /// The step the weights are for: the caller's own, or the smallest active clock for a joiner.
@@ -18,7 +18,7 @@ pub enum Verdict {
     },
     /// Wait for a change, at most this long: then a silent worker may have stopped being active.
     Wait {
-        /// Until when at the latest the verdict stays the same without a change.
+        /// Until when at the latest the decision stays the same without a change.
         until: Option<Duration>,
     },
 }
@@ -140,22 +140,22 @@ impl Gate {
         step: Clock,
         ahead: u64,
         now: Duration,
-    ) -> Verdict {
+    ) -> GateDecision {
         if !self.is_active(id, incarnation, now) {
             // With a master: its word that this worker is active is still on its way.
-            return Verdict::Wait { until: None };
+            return GateDecision::Wait { until: None };
         }
         let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
         let last = step.saturating_add(ahead);
         let behind: Vec<&Worker> =
             self.active(now).filter(|worker| !self.lets_pass(worker.clock, last)).collect();
         if behind.is_empty() {
-            return Verdict::Open { clock: step.max(own) };
+            return GateDecision::Open { clock: step.max(own) };
         }
         let until = self
             .lease
             .and_then(|lease| behind.iter().map(|worker| worker.last_heard + lease).min());
-        Verdict::Wait { until }
+        GateDecision::Wait { until }
     }
 
     /// Whether the worker is active in this incarnation.
@@ -170,7 +170,7 @@ impl Gate {
         self.active(now).next().is_some()
     }
 
-    /// The verdict if this worker's push of a step were applied already: what the pull that comes
+    /// The decision if this worker's push of a step were applied already: what the pull that comes
     /// with it is answered while it arrives. `None` where that has to wait.
     pub fn check_within_push(
         &self,

@@ -56,7 +56,7 @@ pub enum Error {
 ///
 /// Every process that knows the same names and shapes derives the same flat vector, whatever order
 /// its framework lists variables in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     tensors: Vec<TensorSpec>,
     /// `offsets[i]..offsets[i + 1]` are tensor i's elements; one longer than `tensors`.

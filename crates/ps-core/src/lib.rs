@@ -15,6 +15,7 @@ pub mod layout;
 pub mod learning;
 pub mod limits;
 pub mod master;
+pub mod model_file;
 pub mod model_spec;
 pub mod partition;
 pub mod permutation;
@@ -27,6 +28,7 @@ pub mod settings;
 pub mod shard;
 pub mod span;
 pub mod staleness;
+pub mod unexpected;
 pub mod window;
 
 pub use data_description::{DataDescription, DataKind};

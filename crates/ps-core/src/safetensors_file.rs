@@ -11,6 +11,7 @@ const LENGTH_BYTES: usize = size_of::<u64>();
 
 /// Why a file is not a safetensors file.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// Its header does not describe it.
     #[error("not a safetensors file, or damaged: {0}")]
@@ -22,12 +23,7 @@ pub enum Error {
     #[error(
         "not a safetensors file, or cut short: {needed} bytes by its header, {found} are there"
     )]
-    Short {
-        /// Bytes that there should be.
-        needed: u64,
-        /// Bytes that there are.
-        found: usize,
-    },
+    Short { needed: u64, found: usize },
 }
 
 #[derive(Deserialize)]

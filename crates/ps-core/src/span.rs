@@ -15,33 +15,20 @@ pub struct Span {
 
 /// Why a list of spans does not describe part of a chunk.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Error {
     /// A span begins before the one listed ahead of it has ended.
     #[error(
         "spans: number {position} starts at element {start}, before the previous one's end {end}; \
          send spans in rising order without overlap"
     )]
-    Unordered {
-        /// Position in the list, from 0.
-        position: usize,
-        /// Where that span starts.
-        start: u32,
-        /// Where the span before it ends.
-        end: u64,
-    },
+    Unordered { position: usize, start: u32, end: u64 },
     /// A span reaches past the last element of the chunk.
     #[error(
         "spans: number {position} ends at element {end} of a chunk of {elements}; \
          refresh the shard map and cut the push again"
     )]
-    OutOfRange {
-        /// Position in the list, from 0.
-        position: usize,
-        /// One past the span's last element.
-        end: u64,
-        /// Elements of the chunk.
-        elements: usize,
-    },
+    OutOfRange { position: usize, end: u64, elements: usize },
 }
 
 impl Span {

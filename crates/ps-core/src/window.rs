@@ -3,57 +3,41 @@
 //! Completion records as in RIFL (Lee et al., SOSP 2015), per chunk. The window holds the pushes
 //! from the oldest that the worker may still retry; below it a push is stale, never new.
 
-mod parts;
+mod snapshot;
 
-pub use parts::{Parts, PartsError, PushParts};
+pub use snapshot::{PushSnapshot, WindowSnapshot};
 
-use crate::chunk::Refusal;
+use crate::chunk::NonFinite;
 use crate::ids::{Clock, Seq};
 use crate::limits::DEDUP_WINDOW;
 use std::collections::BTreeMap;
 
 /// Why a push is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// Finished or given up long ago.
     #[error(
         "push {seq} is below the dedup window, which starts at {floor}: it was finished or given up"
     )]
-    Stale {
-        /// The push.
-        seq: Seq,
-        /// The oldest push that may still be retried.
-        floor: Seq,
-    },
+    Stale { seq: Seq, floor: Seq },
     /// The worker left more pushes unacknowledged than it may.
     #[error(
         "push {seq}: the window from {floor} holds {DEDUP_WINDOW} pushes; wait for acknowledgements"
     )]
-    Full {
-        /// The push.
-        seq: Seq,
-        /// The oldest push that may still be retried.
-        floor: Seq,
-    },
+    Full { seq: Seq, floor: Seq },
     /// A retry differs from the first attempt.
     #[error(
         "push {seq}: {found} chunks, expected {expected} as in the first attempt: a retry must repeat the push"
     )]
-    Changed {
-        /// The push.
-        seq: Seq,
-        /// Chunks in the first attempt.
-        expected: u32,
-        /// Chunks in this one.
-        found: u32,
-    },
+    Changed { seq: Seq, expected: u32, found: u32 },
 }
 
 /// What a finished push is answered with, now and on every retry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledgement {
     /// Chunks that were refused, and why.
-    pub refused: Vec<(u32, Refusal)>,
+    pub refused: Vec<(u32, NonFinite)>,
     /// Largest staleness over the applied chunks.
     pub staleness_max: u64,
 }
@@ -130,7 +114,7 @@ impl Window {
     }
 
     /// Records that a chunk was applied with this staleness, or refused.
-    pub fn mark(&mut self, seq: Seq, chunk: u32, outcome: Result<u64, Refusal>) {
+    pub fn mark(&mut self, seq: Seq, chunk: u32, outcome: Result<u64, NonFinite>) {
         let Some(entry) = self.entries.get_mut(&seq) else {
             return;
         };
@@ -209,10 +193,10 @@ mod tests {
         assert_eq!(window.unfinished(), 1);
         window.begin(0, 0, 0, 2).unwrap();
         assert!(window.is_done(0, 70) && !window.is_done(0, 1));
-        window.mark(0, 1, Err(Refusal::NonFiniteGradient));
+        window.mark(0, 1, Err(NonFinite::Gradient));
         let ack = window.acknowledgement(0).unwrap();
         assert_eq!(ack.staleness_max, 3);
-        assert_eq!(ack.refused, vec![(1, Refusal::NonFiniteGradient)]);
+        assert_eq!(ack.refused, vec![(1, NonFinite::Gradient)]);
         assert_eq!(window.clock(), 1);
     }
 

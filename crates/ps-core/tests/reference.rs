@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ps_core::TensorKind;
-use ps_core::chunk::{Chunk, Outcome, Spare, Update};
+use ps_core::chunk::{Chunk, Outcome, Update, UpdateBuffer};
 use ps_core::correction::Correction;
 use ps_core::schedule::LearningRate;
 use ps_kernels::optimizer::Optimizer;
@@ -50,7 +50,7 @@ fn optimizers_do_what_pytorchs_do() {
     for case in table.optimizers {
         let optimizer =
             Optimizer::parse(&case.name, case.momentum, Some(case.weight_decay)).unwrap();
-        let mut spare = Spare::default();
+        let mut spare = UpdateBuffer::default();
         let mut chunk = Chunk::new(table.weights.clone(), &optimizer).unwrap();
         for (index, gradient) in table.gradients.iter().enumerate() {
             let update = Update {

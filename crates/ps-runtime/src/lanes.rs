@@ -4,7 +4,7 @@
 //! one costs a wake-up each, which is a third of the throughput and most of a small call's time
 //! (docs/adr/0010-connections.md).
 
-use crate::transport::{Accepted, Connections, Incoming, opened};
+use crate::transport::{AcceptedConnection, Connections, Incoming, opened};
 use futures_util::StreamExt;
 use std::io;
 use tokio::runtime::{Builder, Handle};
@@ -59,7 +59,7 @@ impl Lanes {
     }
 }
 
-type Lane = mpsc::UnboundedSender<io::Result<Accepted>>;
+type Lane = mpsc::UnboundedSender<io::Result<AcceptedConnection>>;
 
 fn start<F, S>(lane: usize, service: &F) -> io::Result<Lane>
 where

@@ -63,7 +63,8 @@ impl Link {
         self.channel.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// Gives up the connection: what is in flight on it fails, the next call connects anew.
+    /// Gives up the connection: the next call connects anew. What is in flight on the old one goes
+    /// on there until its own time is over.
     pub fn reconnect(&self) {
         if let Ok(fresh) = self.connector.channel(&self.address) {
             *self.channel.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = fresh;

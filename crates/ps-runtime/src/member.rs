@@ -21,29 +21,20 @@ const HEARTBEAT_LONGEST: Duration = Duration::from_millis(500);
 
 /// Why a member cannot go on with its master.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// The address is malformed.
     #[error(transparent)]
     Address(#[from] crate::transport::BadAddress),
     /// The master does not answer any more, or never did.
     #[error("the master at {address} is lost: {message}")]
-    MasterLost {
-        /// Where it was.
-        address: String,
-        /// What the last attempt met.
-        message: String,
-    },
+    MasterLost { address: String, message: String },
     /// The master expired this member: it must register anew.
     #[error("the lease with the master expired: register anew")]
     Expired,
     /// The master refused for good.
     #[error("the master at {address} refused: {message}")]
-    Refused {
-        /// Where it is.
-        address: String,
-        /// Its words.
-        message: String,
-    },
+    Refused { address: String, message: String },
 }
 
 /// A registered member of a job.

@@ -2,7 +2,7 @@
 
 use ps_core::ids::Version;
 use ps_kernels::encoding::Encoding;
-use ps_proto::bulk::{self, BulkReader, Place, Room};
+use ps_proto::bulk::{self, BulkReader, ChunkBuffer, ChunkBytes};
 use ps_proto::v1;
 use std::ops::Range;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct PartMut<'a> {
 
 /// What comes before the weights.
 #[derive(Clone, Debug)]
-pub enum First {
+pub enum FirstMessage {
     /// They follow at once.
     Header(v1::PullHeader),
     /// Of a `PushPull`: the push is applied, and the weights wait at the gate.
@@ -37,11 +37,11 @@ pub enum First {
 ///
 /// # Errors
 /// The call failed, or something else came.
-pub async fn first(messages: &mut BulkReader<v1::PullMessage>) -> Result<First, Status> {
+pub async fn first(messages: &mut BulkReader<v1::PullMessage>) -> Result<FirstMessage, Status> {
     loop {
         match messages.next().await? {
-            Some(bulk::Item::Header(header)) => return Ok(First::Header(header)),
-            Some(bulk::Item::Acknowledged(reply)) => return Ok(First::Acknowledged(reply)),
+            Some(bulk::Item::Header(header)) => return Ok(FirstMessage::Header(header)),
+            Some(bulk::Item::Acknowledged(reply)) => return Ok(FirstMessage::Acknowledged(reply)),
             Some(bulk::Item::End) => (),
             other => return Err(unexpected("weights", &other)),
         }
@@ -54,7 +54,7 @@ pub async fn first(messages: &mut BulkReader<v1::PullMessage>) -> Result<First, 
 /// The call failed, or something else came.
 pub async fn header(messages: &mut BulkReader<v1::PullMessage>) -> Result<v1::PullHeader, Status> {
     match first(messages).await? {
-        First::Header(header) => Ok(header),
+        FirstMessage::Header(header) => Ok(header),
         other => Err(unexpected("weights", &other)),
     }
 }
@@ -92,8 +92,8 @@ pub async fn values(
     Ok(())
 }
 
-/// A part as the room for its chunks.
-struct PartRoom<'a, 'b> {
+/// A part as the memory for its chunks.
+struct PartBuffer<'a, 'b> {
     part: &'a mut PartMut<'b>,
     missing: &'a [bool],
     encoding: Encoding,
@@ -103,7 +103,7 @@ struct PartRoom<'a, 'b> {
     taken: Option<u32>,
 }
 
-impl PartRoom<'_, '_> {
+impl PartBuffer<'_, '_> {
     /// Where this chunk belongs, if it is one that is missing.
     fn range(&self, index: u32) -> Option<Range<usize>> {
         let range = self.part.chunks.get(index as usize)?;
@@ -112,7 +112,7 @@ impl PartRoom<'_, '_> {
     }
 }
 
-impl Room for PartRoom<'_, '_> {
+impl ChunkBuffer for PartBuffer<'_, '_> {
     // Decoding them, or copying them to where they belong, is the one pass that there is.
     const LEAVES_FRAMES: bool = true;
 
@@ -138,20 +138,21 @@ async fn place(
     encoding: Encoding,
     encoded: &mut Vec<u8>,
 ) -> Result<u64, Status> {
-    let mut room = PartRoom { part, missing, encoding, encoded, taken: None };
-    let chunk = messages.chunk(&mut room).await?;
-    let (expected, index) = (room.bytes_max(chunk.index), chunk.index as usize);
+    let mut buffer = PartBuffer { part, missing, encoding, encoded, taken: None };
+    let chunk = messages.chunk(&mut buffer).await?;
+    let (expected, index) = (buffer.bytes_max(chunk.index), chunk.index as usize);
     // The index comes ahead of the values, and may not change after them.
-    let is_placed = matches!(chunk.values, Place::Frame(_)) || room.taken == Some(chunk.index);
-    let range = room.range(chunk.index).filter(|_| is_placed && chunk.bytes() == expected);
+    let is_placed =
+        matches!(chunk.values, ChunkBytes::Frame(_)) || buffer.taken == Some(chunk.index);
+    let range = buffer.range(chunk.index).filter(|_| is_placed && chunk.bytes() == expected);
     let Some(range) = range else {
         let found = format!("chunk {index} of {} bytes", chunk.bytes());
         return Err(unexpected(&format!("a missing chunk, here of {expected} bytes"), &found));
     };
     match &chunk.values {
-        Place::Frame(frame) => encoding.decode(frame, &mut room.part.values[range]),
-        Place::Room(_) if encoding == Encoding::F32 => (),
-        Place::Room(_) => encoding.decode(room.encoded, &mut room.part.values[range]),
+        ChunkBytes::Frame(frame) => encoding.decode(frame, &mut buffer.part.values[range]),
+        ChunkBytes::Buffer(_) if encoding == Encoding::F32 => (),
+        ChunkBytes::Buffer(_) => encoding.decode(buffer.encoded, &mut buffer.part.values[range]),
     }
     part.versions[index] = chunk.version;
     missing[index] = false;

@@ -4,7 +4,6 @@
 //! [`Connector`], so that the simulation runs the same code over a simulated network.
 
 use crate::local;
-use futures_util::task::AtomicWaker;
 use futures_util::{Stream, StreamExt, future::BoxFuture};
 use hyper_util::rt::TokioIo;
 use ps_core::limits;
@@ -12,15 +11,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
-use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Server};
+
+pub use crate::connection::{AcceptedConnection, Connection, Hangup};
 
 /// How long a connection attempt may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,137 +26,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A byte stream of any origin.
-pub struct Connection {
-    stream: Pin<Box<dyn ByteStream>>,
-    hangup: Hangup,
-    /// Read since the connection last let others go first.
-    burst_bytes: usize,
-    /// Its place among those that a listener may have.
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-/// Cuts a connection from outside, with all calls on it.
-#[derive(Clone, Debug, Default)]
-pub struct Hangup(Arc<(AtomicBool, AtomicWaker)>);
-
-impl Hangup {
-    /// Cuts it.
-    pub fn hang_up(&self) {
-        self.0.0.store(true, Ordering::Release);
-        self.0.1.wake();
-    }
-
-    fn check(&self, cx: &Context<'_>) -> io::Result<()> {
-        self.0.1.register(cx.waker());
-        match self.0.0.load(Ordering::Acquire) {
-            true => Err(io::ErrorKind::ConnectionAborted.into()),
-            false => Ok(()),
-        }
-    }
-}
-
-trait ByteStream: AsyncRead + AsyncWrite + Send {}
-impl<T: AsyncRead + AsyncWrite + Send> ByteStream for T {}
-
-impl Connection {
-    /// Wraps a byte stream.
-    pub fn new(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self { stream: Box::pin(stream), hangup: Hangup::default(), burst_bytes: 0, _place: None }
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Hangup;
-
-    fn connect_info(&self) -> Hangup {
-        self.hangup.clone()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        this.hangup.check(cx)?;
-        if this.burst_bytes >= limits::READ_BURST_BYTES_MAX {
-            this.burst_bytes = 0;
-            std::thread::yield_now();
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let before = buf.filled().len();
-        let read = this.stream.as_mut().poll_read(cx, buf);
-        this.burst_bytes = match read {
-            Poll::Ready(_) => this.burst_bytes + (buf.filled().len() - before),
-            Poll::Pending => 0,
-        };
-        read
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_shutdown(cx)
-    }
-}
-
-/// A connection that was accepted; which runtime it belongs to is decided when it is opened.
-pub struct Accepted(Box<dyn FnOnce() -> io::Result<Connection> + Send>);
-
-impl Accepted {
-    /// What opens the connection, on the runtime that is to serve it.
-    pub fn new(open: impl FnOnce() -> io::Result<Connection> + Send + 'static) -> Self {
-        Self(Box::new(open))
-    }
-
-    /// The connection, on this runtime.
-    ///
-    /// # Errors
-    /// It is broken already.
-    pub fn open(self) -> io::Result<Connection> {
-        (self.0)()
-    }
-}
-
 /// Accepted connections, one by one.
-pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<Accepted>> + Send>>;
+pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<AcceptedConnection>> + Send>>;
 
 /// At most so many connections at once; more are closed as soon as they are accepted.
 pub fn limited(incoming: Incoming, connections_max: usize) -> Incoming {
-    let places = Arc::new(Semaphore::new(connections_max));
+    let permits = Arc::new(Semaphore::new(connections_max));
     Box::pin(incoming.filter_map(move |accepted| {
-        let place = places.clone().try_acquire_owned();
-        std::future::ready(match (accepted, place) {
-            (Ok(accepted), Ok(place)) => Some(Ok(Accepted::new(move || {
-                Ok(Connection { _place: Some(place), ..accepted.open()? })
+        let permit = permits.clone().try_acquire_owned();
+        std::future::ready(match (accepted, permit) {
+            (Ok(accepted), Ok(permit)) => Some(Ok(AcceptedConnection::new(move || {
+                Ok(accepted.open()?.with_permit(permit))
             }))),
             (Err(error), _) => Some(Err(error)),
             (Ok(_), Err(_)) => {
@@ -194,14 +71,14 @@ pub async fn listen(address: &str) -> io::Result<(Incoming, SocketAddr)> {
         let stream = accepted?.into_std()?;
         // Acknowledgements are small and must not wait for more.
         stream.set_nodelay(true)?;
-        Ok(Accepted::new(|| Ok(Connection::new(TcpStream::from_std(stream)?))))
+        Ok(AcceptedConnection::new(|| Ok(Connection::new(TcpStream::from_std(stream)?))))
     });
     let Some(unix) = local::listen(address) else { return Ok((Box::pin(tcp), address)) };
     let unix = UnixListenerStream::new(unix).map(|accepted| {
         let stream = accepted?;
         local::set_buffers(&stream)?;
         let stream = stream.into_std()?;
-        Ok(Accepted::new(|| Ok(Connection::new(UnixStream::from_std(stream)?))))
+        Ok(AcceptedConnection::new(|| Ok(Connection::new(UnixStream::from_std(stream)?))))
     });
     Ok((Box::pin(futures_util::stream::select(tcp, unix)), address))
 }
@@ -302,45 +179,4 @@ pub fn server() -> Server {
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::task::Waker;
-    use tokio::io::AsyncReadExt;
-
-    #[tokio::test]
-    async fn a_connection_that_is_hung_up_ends_whoever_reads_it() {
-        let (stream, _peer) = tokio::io::duplex(64);
-        let mut connection = Connection::new(stream);
-        let hangup = connection.connect_info();
-        let reading = tokio::spawn(async move { connection.read_u8().await });
-        tokio::task::yield_now().await;
-        hangup.hang_up();
-        let error = reading.await.unwrap().unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
-    }
-
-    #[test]
-    fn a_connection_that_always_has_bytes_lets_others_go_first() {
-        let mut connection =
-            Connection::new(tokio::io::join(tokio::io::repeat(1), tokio::io::sink()));
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut room = vec![0; 64 * 1024];
-        let mut bursts = Vec::new();
-        for _ in 0..3 {
-            let mut bytes = 0;
-            loop {
-                let mut buf = ReadBuf::new(&mut room);
-                match Pin::new(&mut connection).poll_read(&mut cx, &mut buf) {
-                    Poll::Ready(read) => read.unwrap(),
-                    Poll::Pending => break,
-                }
-                bytes += buf.filled().len();
-            }
-            bursts.push(bytes);
-        }
-        assert_eq!(bursts, [limits::READ_BURST_BYTES_MAX; 3]);
-    }
 }

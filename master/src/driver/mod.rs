@@ -24,7 +24,7 @@ use ps_core::master::{Action, CheckpointRequest, Level, Machine};
 use ps_core::report::Report;
 use ps_core::settings::TrainingSettings;
 use ps_runtime::files::Files;
-use ps_runtime::model_file::MODEL_FILE;
+use ps_core::model_file::MODEL_FILE;
 use ps_runtime::{Outside, Shutdown, blocking};
 use std::sync::Arc;
 use std::time::Duration;

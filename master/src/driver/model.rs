@@ -8,7 +8,7 @@ use ps_core::DataDescription;
 use ps_core::master::ModelWritten;
 use ps_runtime::blocking;
 use ps_runtime::files::FileStore;
-use ps_runtime::model_file::{MODEL_FILE, to_safetensors};
+use ps_core::model_file::{MODEL_FILE, to_safetensors};
 
 /// Reads the weights and writes them, with what the master was told of the model.
 pub(super) async fn save(

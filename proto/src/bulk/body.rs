@@ -27,7 +27,7 @@ where
 {
     let mut pieces = pieces.into_iter();
     let next = pieces.next();
-    with_body(path, Body::new(Sent { next, pieces }))
+    with_body(path, Body::new(PiecesBody { next, pieces }))
 }
 
 /// A request of messages in pieces that go on as long as the stream does. They are small: those that
@@ -36,7 +36,7 @@ pub fn open_request(
     path: &'static str,
     messages: impl Stream<Item = Vec<Bytes>> + Send + 'static,
 ) -> http::Request<Body> {
-    with_body(path, Body::new(Joined { messages: Some(Box::pin(messages)) }))
+    with_body(path, Body::new(JoinedBody { messages: Some(Box::pin(messages)) }))
 }
 
 /// A request of messages in pieces that come when they come; each piece is a frame.
@@ -44,7 +44,7 @@ pub fn flowing_request(
     path: &'static str,
     messages: impl Stream<Item = Vec<Bytes>> + Send + 'static,
 ) -> http::Request<Body> {
-    with_body(path, Flowing::body(Box::pin(messages.map(Ok)), End::Nothing))
+    with_body(path, StreamBody::body(Box::pin(messages.map(Ok)), End::Nothing))
 }
 
 fn with_body(path: &'static str, body: Body) -> http::Request<Body> {
@@ -59,19 +59,19 @@ fn with_body(path: &'static str, body: Body) -> http::Request<Body> {
 
 /// A response of messages in pieces, with the status after the last.
 pub fn response(messages: BoxStream<Vec<Bytes>>) -> http::Response<Body> {
-    let mut response = http::Response::new(Flowing::body(messages, End::Status));
+    let mut response = http::Response::new(StreamBody::body(messages, End::Status));
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     response
 }
 
 /// Pieces, and no trailers.
-struct Sent<P> {
+struct PiecesBody<P> {
     /// Made ahead: whether a piece is the last has to be known with it.
     next: Option<Bytes>,
     pieces: P,
 }
 
-impl<P: Iterator<Item = Bytes> + Unpin> http_body::Body for Sent<P> {
+impl<P: Iterator<Item = Bytes> + Unpin> http_body::Body for PiecesBody<P> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -90,11 +90,11 @@ impl<P: Iterator<Item = Bytes> + Unpin> http_body::Body for Sent<P> {
 }
 
 /// Small messages, joined into frames.
-struct Joined {
+struct JoinedBody {
     messages: Option<Pin<Box<dyn Stream<Item = Vec<Bytes>> + Send>>>,
 }
 
-impl http_body::Body for Joined {
+impl http_body::Body for JoinedBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -121,7 +121,7 @@ impl http_body::Body for Joined {
 }
 
 /// Messages that may be waited for, piece by piece; each is asked for when the one before it is sent.
-struct Flowing {
+struct StreamBody {
     /// Gone when it has ended.
     messages: Option<BoxStream<Vec<Bytes>>>,
     pieces: IntoIter<Bytes>,
@@ -135,13 +135,13 @@ enum End {
     Status,
 }
 
-impl Flowing {
+impl StreamBody {
     fn body(messages: BoxStream<Vec<Bytes>>, end: End) -> Body {
         Body::new(Self { messages: Some(messages), pieces: Vec::new().into_iter(), end })
     }
 }
 
-impl http_body::Body for Flowing {
+impl http_body::Body for StreamBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -6,6 +6,7 @@
 //! code's codec can only do both through one contiguous buffer. See docs/adr/0007-bulk-calls.md.
 
 mod body;
+mod chunk;
 mod fields;
 mod frames;
 mod pieces;
@@ -13,9 +14,10 @@ mod reader;
 mod values;
 
 pub use body::{flowing_request, open_request, request, response};
+pub use chunk::{Chunk, ChunkBuffer, ChunkBytes};
 pub use pieces::Pieces;
 pub use reader::MessageReader;
-pub use values::{BulkMessage, BulkReader, Chunk, Item, Place, Room, missing_header};
+pub use values::{BulkMessage, BulkReader, Item, missing_header};
 
 /// Path of `DataPlane.Push`.
 pub const PUSH: &str = "/ps.v1.DataPlane/Push";

@@ -1,15 +1,14 @@
 //! Messages that are a header and chunks of values: pushes and pulls.
 
+use super::chunk::{Chunk, ChunkBuffer, ChunkBytes};
 use super::fields::{LEN, VARINT, wrong_type};
 use super::reader::MessageReader;
 use crate::convert::Error;
 use crate::v1;
-use bytes::Bytes;
 use prost::Message;
 use ps_core::limits::SPANS_PER_CHUNK_MAX;
 use ps_core::span::Span;
 use std::marker::PhantomData;
-use std::ops::Range;
 use tonic::Status;
 
 /// Numbers that the protocol gives the fields which all of these messages have.
@@ -69,91 +68,6 @@ pub enum Item<H> {
     End,
     /// Between weights, of a `PushPull`: what became of its push.
     Acknowledged(v1::PushReply),
-}
-
-/// What a chunk is beside its values.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chunk {
-    /// Within the shard.
-    pub index: u32,
-    /// Of a pull, the chunk's; of a push, that which the gradient was computed from.
-    pub version: u64,
-    /// What the values cover; empty for the whole chunk.
-    pub spans: Vec<Span>,
-    /// Where the values are.
-    pub values: Place,
-    /// Where their positions are; empty where the values are dense.
-    pub positions: Place,
-}
-
-impl Chunk {
-    /// Bytes of values and positions.
-    pub fn bytes(&self) -> usize {
-        self.values.len() + self.positions.len()
-    }
-}
-
-/// Where some of a chunk's bytes are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In the room that was given.
-    Room(Range<usize>),
-    /// Where they came, in one piece: the room was not needed.
-    Frame(Bytes),
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self::Room(0..0)
-    }
-}
-
-impl Place {
-    /// The bytes, given the room.
-    pub fn bytes<'a>(&'a self, room: &'a [u8]) -> &'a [u8] {
-        match self {
-            Self::Room(range) => room.get(range.clone()).unwrap_or_default(),
-            Self::Frame(frame) => frame,
-        }
-    }
-
-    /// How many they are.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Room(range) => range.len(),
-            Self::Frame(frame) => frame.len(),
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Where a chunk's values go.
-pub trait Room {
-    /// Whether values that came in one piece stay where they are.
-    const LEAVES_FRAMES: bool;
-
-    /// How many bytes of this chunk, whose number comes ahead of its values, there can be room for.
-    fn bytes_max(&self, index: u32) -> usize;
-
-    /// The room for this chunk, as soon as there is some.
-    fn take(&mut self, index: u32) -> impl Future<Output = Result<&mut [u8], Status>> + Send;
-}
-
-/// Room that is there, for any chunk.
-impl Room for [u8] {
-    const LEAVES_FRAMES: bool = false;
-
-    fn bytes_max(&self, _: u32) -> usize {
-        self.len()
-    }
-
-    async fn take(&mut self, _: u32) -> Result<&mut [u8], Status> {
-        Ok(self)
-    }
 }
 
 /// Reads pushes or pulls, item by item.
@@ -239,21 +153,24 @@ impl<M: BulkMessage> BulkReader<M> {
         Ok(None)
     }
 
-    /// The chunk that [`Self::next`] announced; its values go to the front of the room, or are where
+    /// The chunk that [`Self::next`] announced; its values go to the front of the buffer, or are where
     /// the chunk says.
     ///
     /// # Errors
-    /// As for [`Self::next`], or values or positions have no room.
-    pub async fn chunk<R: Room + ?Sized>(&mut self, room: &mut R) -> Result<Chunk, Status> {
+    /// As for [`Self::next`], or values or positions have no room in the buffer.
+    pub async fn chunk<R: ChunkBuffer + ?Sized>(
+        &mut self,
+        buffer: &mut R,
+    ) -> Result<Chunk, Status> {
         let mut chunk = Chunk::default();
         while !self.messages.at_end() {
             match self.messages.key().await? {
                 (INDEX, VARINT) => chunk.index = self.messages.uint32().await?,
                 (VALUES, LEN) if chunk.values.is_empty() => {
-                    chunk.values = self.bytes_of("values", &chunk, room).await?;
+                    chunk.values = self.bytes_of("values", &chunk, buffer).await?;
                 }
                 (number, LEN) if Some(number) == M::POSITIONS && chunk.positions.is_empty() => {
-                    chunk.positions = self.bytes_of("positions", &chunk, room).await?;
+                    chunk.positions = self.bytes_of("positions", &chunk, buffer).await?;
                 }
                 (VALUES, LEN) => return Err(twice(M::CHUNK, "values")),
                 (number, LEN) if Some(number) == M::POSITIONS => {
@@ -273,30 +190,30 @@ impl<M: BulkMessage> BulkReader<M> {
         Ok(chunk)
     }
 
-    /// The bytes of a field: where they came, or in the room after what is filled.
-    async fn bytes_of<R: Room + ?Sized>(
+    /// The bytes of a field: where they came, or in the buffer after what is filled.
+    async fn bytes_of<R: ChunkBuffer + ?Sized>(
         &mut self,
         field: &'static str,
         chunk: &Chunk,
-        room: &mut R,
-    ) -> Result<Place, Status> {
+        buffer: &mut R,
+    ) -> Result<ChunkBytes, Status> {
         let (length, filled) = (self.messages.length().await?, chunk.bytes());
-        let most = room.bytes_max(chunk.index).saturating_sub(filled);
+        let most = buffer.bytes_max(chunk.index).saturating_sub(filled);
         if length > most {
             let expected = format!("at most {most} bytes");
             return Err(Error::invalid(M::CHUNK, field, length, expected).into());
         }
         if length == 0 {
-            return Ok(Place::default());
+            return Ok(ChunkBytes::default());
         }
         if R::LEAVES_FRAMES
             && let Some(frame) = self.messages.whole(length).await?
         {
-            return Ok(Place::Frame(frame));
+            return Ok(ChunkBytes::Frame(frame));
         }
         let range = filled..filled + length;
-        self.messages.fill(&mut room.take(chunk.index).await?[range.clone()]).await?;
-        Ok(Place::Room(range))
+        self.messages.fill(&mut buffer.take(chunk.index).await?[range.clone()]).await?;
+        Ok(ChunkBytes::Buffer(range))
     }
 
     async fn span(&mut self, position: usize) -> Result<Span, Status> {

@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::v1;
-use ps_core::checkpoint::File;
+use ps_core::checkpoint::{File, FileError};
 use ps_core::limits::{CHECKPOINTS_KEPT_MAX, SHARDS_MAX};
 use ps_core::model_spec::ModelSpec;
 use std::collections::BTreeSet;
@@ -33,8 +33,8 @@ impl TryFrom<v1::CheckpointFile> for File {
         };
         match file.check() {
             Ok(()) => Ok(file),
-            Err(error) => {
-                Err(Error::invalid("CheckpointFile", error.what, error.found, error.expected))
+            Err(FileError { problem, .. }) => {
+                Err(Error::invalid("CheckpointFile", problem.what, problem.found, problem.expected))
             }
         }
     }

@@ -4,7 +4,7 @@ use super::Error;
 use crate::v1;
 use bytes::Bytes;
 use ps_core::TensorKind;
-use ps_core::chunk::Refusal;
+use ps_core::chunk::NonFinite;
 use ps_core::ids::{PushId, Version, WorkerId};
 use ps_core::limits::{PIPELINE_DEPTH_MAX, WORKERS_MAX};
 use ps_core::shard::{Counters, Puller, PushHeader};
@@ -169,8 +169,8 @@ pub fn push_reply(acknowledgement: &Acknowledgement, duplicate: bool) -> v1::Pus
     let refused = acknowledgement.refused.iter().map(|&(index, refusal)| v1::RefusedChunk {
         index,
         reason: match refusal {
-            Refusal::NonFiniteGradient => v1::refused_chunk::Reason::NonFiniteGradient,
-            Refusal::NonFiniteResult => v1::refused_chunk::Reason::NonFiniteResult,
+            NonFinite::Gradient => v1::refused_chunk::Reason::NonFiniteGradient,
+            NonFinite::Result => v1::refused_chunk::Reason::NonFiniteResult,
         }
         .into(),
     });

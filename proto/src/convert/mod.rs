@@ -13,27 +13,14 @@ use tonic::Status;
 
 /// Something on the wire that is not what the protocol says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// A field that must be there is not.
     #[error("{message}: field `{field}` is missing")]
-    Missing {
-        /// The message's name.
-        message: &'static str,
-        /// The field's name.
-        field: &'static str,
-    },
+    Missing { message: &'static str, field: &'static str },
     /// A field holds what it may not.
     #[error("{message}: field `{field}`: found {found}, expected {expected}")]
-    Invalid {
-        /// The message's name.
-        message: &'static str,
-        /// The field's name.
-        field: &'static str,
-        /// What it holds.
-        found: String,
-        /// What it may hold.
-        expected: String,
-    },
+    Invalid { message: &'static str, field: &'static str, found: String, expected: String },
 }
 
 impl Error {

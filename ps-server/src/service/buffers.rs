@@ -1,11 +1,11 @@
-//! The room that chunks are received into and sent from: reused, and bounded with any number of
+//! The memory that chunks are received into and sent from: reused, and bounded with any number of
 //! callers.
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use ps_core::limits;
 use ps_kernels::encoding::Encoding;
-use ps_proto::bulk::Room;
+use ps_proto::bulk::ChunkBuffer;
 use ps_proto::convert::data::ELEMENT_BYTES;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,19 +32,19 @@ impl Buffers {
         Self { free: Arc::default(), permits }
     }
 
-    /// Room for the next chunk that is received, taken when it is needed.
-    pub(crate) fn room(&self) -> LazyRoom<'_> {
-        LazyRoom { buffers: self, taken: None }
+    /// Memory for the next chunk that is received, taken when it is needed.
+    pub(crate) fn receive_buffer(&self) -> ReceiveBuffer<'_> {
+        ReceiveBuffer { buffers: self, taken: None }
     }
 
-    /// Room for one chunk, as soon as there is some; what it holds is of an earlier chunk.
+    /// Memory for one chunk, as soon as there is some; what it holds is of an earlier chunk.
     pub(crate) async fn take(&self) -> Buffer {
         // Nobody closes it.
         let permit = self.permits.clone().acquire_owned().await.ok();
         self.buffer(permit)
     }
 
-    /// Room for one chunk, if there is some.
+    /// Memory for one chunk, if there is some.
     pub(crate) fn take_now(&self) -> Option<Buffer> {
         let permit = self.permits.clone().try_acquire_owned().ok()?;
         Some(self.buffer(Some(permit)))
@@ -57,20 +57,20 @@ impl Buffers {
     }
 }
 
-/// Room for a chunk whose values come in pieces; one that came whole needs none.
-pub(crate) struct LazyRoom<'a> {
+/// Memory for a chunk whose values come in pieces; one that came whole needs none.
+pub(crate) struct ReceiveBuffer<'a> {
     buffers: &'a Buffers,
     taken: Option<Buffer>,
 }
 
-impl LazyRoom<'_> {
+impl ReceiveBuffer<'_> {
     /// What was received into it.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.taken.as_ref().map_or(&[], |buffer| &buffer.bytes)
     }
 }
 
-impl Room for LazyRoom<'_> {
+impl ChunkBuffer for ReceiveBuffer<'_> {
     const LEAVES_FRAMES: bool = true;
 
     fn bytes_max(&self, _: u32) -> usize {
@@ -89,7 +89,7 @@ impl Room for LazyRoom<'_> {
     }
 }
 
-/// Room for one chunk, given back when it is dropped.
+/// Memory for one chunk, given back when it is dropped.
 pub(crate) struct Buffer {
     bytes: Box<[u8]>,
     filled: usize,
@@ -144,7 +144,7 @@ mod tests {
     async fn a_push_that_finds_no_room_is_shed() {
         let buffers = Buffers::new(CHUNK_BYTES);
         let _held = buffers.take().await;
-        let error = buffers.room().take(0).await.unwrap_err();
+        let error = buffers.receive_buffer().take(0).await.unwrap_err();
         assert_eq!(error.code(), tonic::Code::ResourceExhausted);
     }
 }

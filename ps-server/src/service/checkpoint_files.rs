@@ -1,6 +1,8 @@
 //! The files of a shard's checkpoints, and what is remembered of the last calls about them.
 
-use ps_core::checkpoint::{Assembly, File, Restored, ShardSnapshot, Stored, names, needed};
+use ps_core::checkpoint::{
+    Assembly, File, RestoredShard, ShardSnapshot, StoredShard, names, needed,
+};
 use ps_core::ids::ShardId;
 use ps_proto::convert::checkpoint::RestoreRequest;
 use ps_runtime::files::{Files, remove_older_checkpoints};
@@ -12,7 +14,7 @@ pub(super) struct CheckpointFiles {
     /// Epoch, number and answer of the newest that was written. Held while one is written.
     pub(super) written: Mutex<Option<((u64, u64), File)>>,
     /// The last that was verified: it need not be read again to be restored.
-    verified: parking_lot::Mutex<Option<(RestoreRequest, Restored)>>,
+    verified: parking_lot::Mutex<Option<(RestoreRequest, RestoredShard)>>,
 }
 
 impl CheckpointFiles {
@@ -24,11 +26,11 @@ impl CheckpointFiles {
         self.files.location()
     }
 
-    pub(super) fn take_verified(&self) -> Option<(RestoreRequest, Restored)> {
+    pub(super) fn take_verified(&self) -> Option<(RestoreRequest, RestoredShard)> {
         self.verified.lock().take()
     }
 
-    pub(super) fn keep_verified(&self, request: RestoreRequest, restored: Restored) {
+    pub(super) fn keep_verified(&self, request: RestoreRequest, restored: RestoredShard) {
         *self.verified.lock() = Some((request, restored));
     }
 
@@ -60,12 +62,12 @@ impl CheckpointFiles {
         &self,
         shard: ShardId,
         request: &RestoreRequest,
-    ) -> Result<Restored, String> {
+    ) -> Result<RestoredShard, String> {
         let RestoreRequest { number, model, files, .. } = request;
         let mut assembly = Assembly::new(model, shard);
         for file in needed(files, *number, model, shard).map_err(|error| error.to_string())? {
             let bytes = self.files.read(&file.name).map_err(|error| error.to_string())?;
-            let stored = Stored::open(file, &bytes).map_err(|error| error.to_string())?;
+            let stored = StoredShard::open(file, &bytes).map_err(|error| error.to_string())?;
             assembly.add(&stored).map_err(|error| error.to_string())?;
         }
         assembly.finish().map_err(|error| error.to_string())

@@ -1,7 +1,7 @@
 //! The data plane's calls, but for the bulk ones: their gate and their weights only.
 
 use super::{Service, status};
-use ps_core::gate::Verdict;
+use ps_core::gate::GateDecision;
 use ps_core::ids::Clock;
 use ps_core::limits::PUSH_CHUNK_WAIT_MS_MAX;
 use ps_core::model_spec::ModelSpec;
@@ -134,8 +134,8 @@ impl Service {
             let now = self.clock.now();
             let decision = self.shard.check_gate(epoch, &puller, now);
             match decision.map_err(|error| status::fenced(&error, self.shard.epoch()))? {
-                Verdict::Open { clock } => return Ok(clock),
-                Verdict::Wait { until } => {
+                GateDecision::Open { clock } => return Ok(clock),
+                GateDecision::Wait { until } => {
                     // A long time stands for never: a change wakes it.
                     let longest = until.map_or(Duration::from_secs(3600), |at| at - now.min(at));
                     let _ = tokio::time::timeout(longest, changes.changed()).await;

@@ -71,15 +71,15 @@ impl Service {
         messages: &mut Pushes,
         push: &mut Push<'_>,
     ) -> Result<u32, Status> {
-        let mut room = self.buffers.room();
-        let chunk = in_time(messages.chunk(&mut room)).await?;
+        let mut buffer = self.buffers.receive_buffer();
+        let chunk = in_time(messages.chunk(&mut buffer)).await?;
         self.shard.counters().bytes_received.add(chunk.bytes() as u64);
         let encoded = EncodedChunk {
             index: chunk.index,
             pulled_version: chunk.version,
             spans: &chunk.spans,
-            values: chunk.values.bytes(room.bytes()),
-            positions: chunk.positions.bytes(room.bytes()),
+            values: chunk.values.bytes(buffer.bytes()),
+            positions: chunk.positions.bytes(buffer.bytes()),
         };
         push.take(&encoded).map_err(|error| self.refused(&error))?;
         Ok(chunk.index)

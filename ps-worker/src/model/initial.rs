@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use flate2::read::GzDecoder;
+use ps_core::model_file::MODEL_FILE;
 use ps_core::safetensors_file::{self, Archive};
 use ps_core::{Layout, TensorSpec};
-use ps_runtime::model_file::MODEL_FILE;
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Why a model cannot be started from.
@@ -144,7 +144,7 @@ fn widened(name: &str, view: &TensorView<'_>, from: DType) -> Result<Vec<f32>, P
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ps_runtime::model_file::to_safetensors;
+    use ps_core::model_file::to_safetensors;
     use safetensors::tensor::serialize;
 
     fn layout(tensors: &[(&str, &[usize])]) -> Layout {

@@ -9,7 +9,7 @@ use anyhow::Context;
 use ps_client::{CallOptions, Counters, HeartbeatConfig, SessionConfig, WorkerEnvironment};
 use ps_core::settings::TrainingSettings;
 use ps_runtime::files::{Directory, FileStore};
-use ps_runtime::model_file;
+use ps_core::model_file;
 use ps_runtime::{MetricSink, Outside, Shutdown};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -7,8 +7,9 @@ use ps_core::limits::{CONTROL_MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES, SAMPLES_
 use ps_data::SampleSet;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
-use ps_proto::v1::samples_server::{Samples, SamplesServer};
+use ps_proto::v1::samples_server::{SERVICE_NAME, Samples, SamplesServer};
 use ps_runtime::Incoming;
+use ps_runtime::health::{Health, ServingStatus};
 use ps_runtime::transport::opened;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,8 +27,10 @@ pub struct ServedSamples {
 pub(super) async fn serve(job: &str, served: ServedSamples) -> Error {
     let service = SampleService { job: job.to_owned(), samples: served.samples };
     let service = SamplesServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+    let health = Health::new(&[SERVICE_NAME], ServingStatus::Serving).await;
     let ended = ps_runtime::transport::server()
         .add_service(service)
+        .add_service(health.service())
         .serve_with_incoming(opened(served.incoming))
         .await;
     let message = ended.map_or_else(

@@ -3,7 +3,7 @@
 
 use super::report::{self, Samples};
 use ps_core::TensorKind;
-use ps_core::chunk::{Chunk, ELEMENTS_MAX, Spare, Update};
+use ps_core::chunk::{Chunk, ELEMENTS_MAX, Update, UpdateBuffer};
 use ps_core::correction::Correction;
 use ps_kernels::optimizer::Optimizer;
 use std::hint::black_box;
@@ -55,7 +55,7 @@ fn chunks(optimizer: &Optimizer) -> anyhow::Result<Vec<Chunk>> {
 }
 
 fn update(chunks: &mut [Chunk], optimizer: &Optimizer, gradient: &[u8]) -> anyhow::Result<()> {
-    let mut spare = Spare::default();
+    let mut spare = UpdateBuffer::default();
     let parts = gradient.chunks(ELEMENTS_MAX * size_of::<f32>());
     for (chunk, values) in chunks.iter_mut().zip(parts) {
         let update = Update {

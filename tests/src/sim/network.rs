@@ -1,7 +1,7 @@
 //! The simulated network and clock, in the form that the product takes them.
 
 use futures_util::stream;
-use ps_runtime::transport::{Accepted, Connection};
+use ps_runtime::transport::{AcceptedConnection, Connection};
 use ps_runtime::{Clock, Connector, Incoming, Outside, TimeSource};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,8 @@ pub async fn listen(port: u16) -> std::io::Result<Incoming> {
     let listener = TcpListener::bind(("0.0.0.0", port)).await?;
     Ok(Box::pin(stream::unfold(listener, |listener| async {
         let accepted = listener.accept().await;
-        let accepted = accepted.map(|(stream, _)| Accepted::new(|| Ok(Connection::new(stream))));
+        let accepted =
+            accepted.map(|(stream, _)| AcceptedConnection::new(|| Ok(Connection::new(stream))));
         Some((accepted, listener))
     })))
 }

@@ -9,7 +9,7 @@ use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, BulkReader};
 use ps_proto::v1;
 use ps_runtime::bulk::call;
-use ps_runtime::pull::{self, First, PartMut, unexpected};
+use ps_runtime::pull::{self, FirstMessage, PartMut, unexpected};
 use std::sync::atomic::Ordering;
 use tonic::Status;
 
@@ -74,8 +74,8 @@ impl ShardClient {
                     // The acknowledgement comes ahead of the header where the gate is closed, and
                     // among the weights where it is open.
                     let header = match self.in_time_of(push, pull::first(&mut replies)).await? {
-                        First::Header(header) => header,
-                        First::Acknowledged(reply) => {
+                        FirstMessage::Header(header) => header,
+                        FirstMessage::Acknowledged(reply) => {
                             acknowledged(reply);
                             pull::header(&mut replies).await?
                         }

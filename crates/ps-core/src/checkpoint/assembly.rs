@@ -1,17 +1,18 @@
 //! A shard's part, put together from the files of a checkpoint that any number of servers wrote.
 
-use super::{File, FileError, Stored, names};
-use crate::chunk::{self, Chunk, Parts};
+use super::{File, FileError, StoredShard, names};
+use crate::chunk::{self, Chunk, ChunkSnapshot};
 use crate::ids::{Incarnation, ShardId, WorkerId};
 use crate::limits::CHUNK_ELEMENTS_MAX;
 use crate::model_spec::ModelSpec;
+use crate::unexpected::Unexpected;
 use crate::window::Window;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What a shard goes on from.
 #[derive(Debug)]
-pub struct Restored {
+pub struct RestoredShard {
     /// The chunks of today's cut.
     pub chunks: Vec<Chunk>,
     /// What is remembered of the workers.
@@ -34,14 +35,16 @@ pub fn needed<'f>(
     let mut next = 0;
     for (expected, file) in (0..).zip(&sorted) {
         file.check()?;
-        let name = names::shard_file(number, expected, shards);
-        file.expect("name", &file.name, &name, file.name == name)?;
-        file.expect("first element", file.elements.start, next, file.elements.start == next)?;
+        let (name, start) = (names::shard_file(number, expected, shards), file.elements.start);
+        Unexpected::unless(file.name == name, "name", &file.name, &name)
+            .and_then(|()| Unexpected::unless(start == next, "first element", start, next))
+            .map_err(FileError::of(&file.name))?;
         next = file.elements.end;
     }
     if let Some(last) = sorted.last() {
         let elements = spec.layout.elements() as u64;
-        last.expect("end of the model", next, elements, next == elements)?;
+        Unexpected::unless(next == elements, "end of the model", next, elements)
+            .map_err(FileError::of(&last.name))?;
     }
     let range = spec.partition().range(shard);
     let overlaps = |file: &&File| {
@@ -62,7 +65,7 @@ pub struct Assembly {
     slots: usize,
     optimizer: &'static str,
     ranges: Vec<Range<usize>>,
-    chunks: Vec<Parts>,
+    chunks: Vec<ChunkSnapshot>,
     /// Elements that no file has held yet.
     missing: usize,
     sessions: BTreeMap<WorkerId, (Incarnation, Window)>,
@@ -73,7 +76,7 @@ impl Assembly {
     pub fn new(spec: &ModelSpec, shard: ShardId) -> Self {
         let ranges = spec.partition().chunks(shard);
         let slots = spec.optimizer.slots();
-        let empty = |range: &Range<usize>| Parts {
+        let empty = |range: &Range<usize>| ChunkSnapshot {
             weights: vec![0.0; range.len()],
             slots: vec![vec![0.0; range.len()]; slots],
             version: 0,
@@ -95,15 +98,12 @@ impl Assembly {
     ///
     /// # Errors
     /// It was written with another optimizer.
-    pub fn add(&mut self, stored: &Stored<'_>) -> Result<(), FileError> {
-        if stored.slots() != self.slots {
-            return Err(FileError {
-                name: stored.name().to_owned(),
-                what: "state vectors of the optimizer",
-                found: stored.slots().to_string(),
-                expected: format!("{} for {}: use the same optimizer", self.slots, self.optimizer),
-            });
-        }
+    pub fn add(&mut self, stored: &StoredShard<'_>) -> Result<(), FileError> {
+        let (found, expected) = (stored.slots(), self.slots);
+        let advice = format!("{expected} for {}: use the same optimizer", self.optimizer);
+        let what = "state vectors of the optimizer";
+        Unexpected::unless(found == expected, what, found, advice)
+            .map_err(FileError::of(stored.name()))?;
         for (index, range) in stored.ranges().enumerate() {
             let counts = stored.counts(index);
             let first = self.ranges.partition_point(|own| own.end <= range.start);
@@ -123,12 +123,12 @@ impl Assembly {
 
     /// A shard of the same cut goes on remembering exactly what it did. Another one cannot say which chunks
     /// an unfinished push has reached: whatever was begun is stale from now on.
-    fn remember(&mut self, stored: &Stored<'_>) {
+    fn remember(&mut self, stored: &StoredShard<'_>) {
         let same_cut = stored.cut() == (self.shard, self.shards)
             && stored.ranges().eq(self.ranges.iter().cloned());
         for (&worker, (incarnation, parts)) in stored.sessions() {
             // Checked when the file was opened.
-            let Ok(window) = Window::from_parts(parts.clone()) else { continue };
+            let Ok(window) = Window::from_snapshot(parts.clone()) else { continue };
             let window = if same_cut { window } else { window.closed() };
             let joined = match self.sessions.remove(&worker) {
                 Some(known) if known.0 > *incarnation => known,
@@ -145,45 +145,37 @@ impl Assembly {
     ///
     /// # Errors
     /// Elements are missing, or a value is not finite.
-    pub fn finish(self) -> Result<Restored, Error> {
+    pub fn finish(self) -> Result<RestoredShard, Error> {
         if self.missing > 0 {
             return Err(Error::Missing { shard: self.shard, elements: self.missing });
         }
         let shard = self.shard;
-        let chunks = self.chunks.into_iter().map(Chunk::from_parts).collect::<Result<Vec<_>, _>>();
+        let chunks =
+            self.chunks.into_iter().map(Chunk::from_snapshot).collect::<Result<Vec<_>, _>>();
         let chunks = chunks.map_err(|error| Error::Chunk { shard, error })?;
-        Ok(Restored { chunks, sessions: self.sessions })
+        Ok(RestoredShard { chunks, sessions: self.sessions })
     }
 }
 
 /// Why files do not make a shard's part.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// Not all of it was there.
     #[error("shard {shard}: {elements} elements are in none of the checkpoint's files")]
-    Missing {
-        /// The shard.
-        shard: ShardId,
-        /// How many.
-        elements: usize,
-    },
+    Missing { shard: ShardId, elements: usize },
     /// A value that no chunk holds.
     #[error("shard {shard}: {error}")]
-    Chunk {
-        /// The shard.
-        shard: ShardId,
-        /// What the chunk says.
-        error: chunk::Error,
-    },
+    Chunk { shard: ShardId, error: chunk::Error },
 }
 
 /// Copies what both a file's chunk and one of today's hold. Where their borders are the same the
 /// counts are exact; a chunk that is made of several takes the largest, so that no version that was
 /// seen is ever given to other weights.
 fn copy(
-    chunk: &mut Parts,
+    chunk: &mut ChunkSnapshot,
     start: usize,
-    stored: &Stored<'_>,
+    stored: &StoredShard<'_>,
     both: &Range<usize>,
     (version, updates): (u64, u64),
 ) {

@@ -57,35 +57,21 @@ impl Positions {
 
 /// Why a job cannot go on with the data that it finds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Mismatch {
     /// The data were of another kind.
     #[error(
         "the checkpoint is of a job in which each worker has {saved}, now each has {found}: start \
          it with the same kind of data, or with another checkpoint folder"
     )]
-    Kind {
-        /// What it was.
-        saved: DataKind,
-        /// What it is.
-        found: DataKind,
-    },
+    Kind { saved: DataKind, found: DataKind },
     /// Somebody has other samples than before.
     #[error(
         "the checkpoint knows {saved} training samples of {owner}, now there are {found}: the \
          data changed; give the same data, or another checkpoint folder"
     )]
-    Samples {
-        /// Whose they are.
-        owner: String,
-        /// How many there were.
-        saved: u64,
-        /// How many there are.
-        found: u64,
-    },
+    Samples { owner: String, saved: u64, found: u64 },
     /// A place in the cursor is outside of the data.
     #[error("the checkpoint's place in the data of {owner} does not exist: it is damaged")]
-    Place {
-        /// Whose they are.
-        owner: String,
-    },
+    Place { owner: String },
 }

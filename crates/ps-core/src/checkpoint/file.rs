@@ -3,6 +3,7 @@
 use super::names;
 use crate::ids::ShardId;
 use crate::limits::{CHECKPOINT_FILE_BYTES_MAX, MODEL_ELEMENTS_MAX, SHARDS_MAX};
+use crate::unexpected::Unexpected;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -24,27 +25,18 @@ pub struct File {
 
 /// Why a file is not a checkpoint's, or not the one that it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("checkpoint file `{name}`: {what}: found {found}, expected {expected}")]
+#[error("checkpoint file `{name}`: {problem}")]
 pub struct FileError {
     /// The name given.
     pub name: String,
     /// What does not fit.
-    pub what: &'static str,
-    /// What it is.
-    pub found: String,
-    /// What it may be.
-    pub expected: String,
+    pub problem: Unexpected,
 }
 
 impl FileError {
-    pub(super) fn new(
-        name: &str,
-        what: &'static str,
-        found: impl ToString,
-        expected: impl ToString,
-    ) -> Self {
-        let (found, expected) = (found.to_string(), expected.to_string());
-        Self { name: name.to_owned(), what, found, expected }
+    /// Says in which file.
+    pub(super) fn of(name: &str) -> impl Fn(Unexpected) -> Self {
+        move |problem| Self { name: name.to_owned(), problem }
     }
 }
 
@@ -55,50 +47,26 @@ impl File {
     /// # Errors
     /// What does not fit.
     pub fn check(&self) -> Result<(), FileError> {
+        self.check_fields().map_err(FileError::of(&self.name))
+    }
+
+    fn check_fields(&self) -> Result<(), Unexpected> {
         let Some(parsed) = names::parse_shard_file(&self.name) else {
             let example = names::shard_file(7, 0, 2);
-            return Err(self.error("name", &self.name, format!("a name like `{example}`")));
+            return Err(Unexpected::new("name", &self.name, format!("a name like `{example}`")));
         };
-        if parsed.shard != self.shard {
-            return Err(self.error(
-                "shard",
-                self.shard,
-                format!("{} as in the name", parsed.shard),
-            ));
-        }
-        if parsed.shards > SHARDS_MAX {
-            return Err(self.error("shards", parsed.shards, format!("at most {SHARDS_MAX}")));
-        }
-        if self.bytes > CHECKPOINT_FILE_BYTES_MAX {
-            let expected = format!("at most {CHECKPOINT_FILE_BYTES_MAX}");
-            return Err(self.error("bytes", self.bytes, expected));
-        }
+        let (shard, shards) = (parsed.shard, parsed.shards);
+        let expected = format!("{shard} as in the name");
+        Unexpected::unless(shard == self.shard, "shard", self.shard, expected)?;
+        let expected = format!("at most {SHARDS_MAX}");
+        Unexpected::unless(shards <= SHARDS_MAX, "shards", shards, expected)?;
+        let expected = format!("at most {CHECKPOINT_FILE_BYTES_MAX}");
+        let fits = self.bytes <= CHECKPOINT_FILE_BYTES_MAX;
+        Unexpected::unless(fits, "bytes", self.bytes, expected)?;
         let Range { start, end } = self.elements;
-        if start > end || end > MODEL_ELEMENTS_MAX {
-            let expected = format!("a range within 0..{MODEL_ELEMENTS_MAX}");
-            return Err(self.error("elements", format!("{start}..{end}"), expected));
-        }
-        Ok(())
-    }
-
-    fn error(
-        &self,
-        what: &'static str,
-        found: impl ToString,
-        expected: impl ToString,
-    ) -> FileError {
-        FileError::new(&self.name, what, found, expected)
-    }
-
-    /// An error about this file, unless something fits.
-    pub(super) fn expect(
-        &self,
-        what: &'static str,
-        found: impl ToString,
-        expected: impl ToString,
-        fits: bool,
-    ) -> Result<(), FileError> {
-        if fits { Ok(()) } else { Err(self.error(what, found, expected)) }
+        let expected = format!("a range within 0..{MODEL_ELEMENTS_MAX}");
+        let fits = start <= end && end <= MODEL_ELEMENTS_MAX;
+        Unexpected::unless(fits, "elements", format!("{start}..{end}"), expected)
     }
 }
 
@@ -126,7 +94,7 @@ mod tests {
         ];
         for (file, what) in cases {
             let error = file.check().unwrap_err();
-            assert_eq!(error.what, what, "{error}");
+            assert_eq!(error.problem.what, what, "{error}");
             assert!(error.to_string().contains(&file.name), "{error}");
         }
     }

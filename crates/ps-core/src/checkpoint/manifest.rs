@@ -64,41 +64,22 @@ pub struct Manifest {
 
 /// Why a manifest cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum ManifestError {
     /// It does not begin as a manifest does.
     #[error("{name} is not a manifest, or its beginning is damaged")]
-    NotAManifest {
-        /// The file.
-        name: String,
-    },
+    NotAManifest { name: String },
     /// It was changed or cut short.
     #[error("{name} is damaged or cut short: its CRC-32 is {found:08x}, expected {expected:08x}")]
-    Damaged {
-        /// The file.
-        name: String,
-        /// Of what is there.
-        found: u32,
-        /// Of what was written.
-        expected: u32,
-    },
+    Damaged { name: String, found: u32, expected: u32 },
     /// Another program's.
     #[error(
         "{name} has format {found}, this program reads format {MANIFEST_FORMAT}: use the one that wrote it"
     )]
-    Format {
-        /// The file.
-        name: String,
-        /// Its format.
-        found: u32,
-    },
+    Format { name: String, found: u32 },
     /// It is whole and says something impossible.
     #[error("{name}: {what}")]
-    Content {
-        /// The file.
-        name: String,
-        /// What is wrong.
-        what: String,
-    },
+    Content { name: String, what: String },
 }
 
 /// The file's format, before anything else is believed.

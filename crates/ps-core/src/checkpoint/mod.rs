@@ -18,11 +18,11 @@ pub mod names;
 mod snapshot;
 mod stored;
 
-pub use assembly::{Assembly, Error as AssemblyError, Restored, needed};
+pub use assembly::{Assembly, Error as AssemblyError, RestoredShard, needed};
 pub use file::{File, FileError};
 pub use manifest::{JobState, MANIFEST_FORMAT, Manifest, ManifestError};
 pub use snapshot::{FORMAT, Sessions, ShardSnapshot};
-pub use stored::Stored;
+pub use stored::StoredShard;
 
 #[cfg(test)]
 mod tests;

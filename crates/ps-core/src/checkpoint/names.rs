@@ -8,7 +8,7 @@ const MANIFEST_SUFFIX: &str = ".manifest.json";
 
 /// What the name of a shard's file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShardFile {
+pub struct ShardFileName {
     /// The checkpoint's number.
     pub number: u64,
     /// Who wrote it.
@@ -23,13 +23,13 @@ pub fn shard_file(number: u64, shard: ShardId, shards: u32) -> String {
 }
 
 /// What a name says, when it is that of a shard's file, to the letter.
-pub fn parse_shard_file(name: &str) -> Option<ShardFile> {
+pub fn parse_shard_file(name: &str) -> Option<ShardFileName> {
     let middle = name.strip_prefix(PREFIX)?.strip_suffix(SHARD_SUFFIX)?;
     let (number, rest) = middle.split_once("-shard-")?;
     let (shard, shards) = rest.split_once("-of-")?;
     let (number, shard, shards) = (number.parse().ok()?, shard.parse().ok()?, shards.parse().ok()?);
     // What is written differently (a sign, a zero in front) is not ours.
-    (shard < shards && shard_file(number, shard, shards) == name).then_some(ShardFile {
+    (shard < shards && shard_file(number, shard, shards) == name).then_some(ShardFileName {
         number,
         shard,
         shards,
@@ -82,7 +82,7 @@ mod tests {
         #[test]
         fn names_are_read_as_written(number: u64, shards in 1_u32.., part: u32) {
             let shard = part % shards;
-            let expected = ShardFile { number, shard, shards };
+            let expected = ShardFileName { number, shard, shards };
             prop_assert_eq!(parse_shard_file(&shard_file(number, shard, shards)), Some(expected));
             prop_assert_eq!(parse_manifest_file(&manifest_file(number)), Some(number));
         }

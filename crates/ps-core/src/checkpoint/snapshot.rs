@@ -1,9 +1,10 @@
 //! A shard as it is at one moment, and the file that holds it.
 
 use super::{File, FileError, names};
-use crate::chunk::Parts;
+use crate::chunk::ChunkSnapshot;
 use crate::ids::{Epoch, Incarnation, ShardId, WorkerId};
 use crate::limits::SAFETENSORS_HEADER_BYTES_MAX;
+use crate::unexpected::Unexpected;
 use crate::window;
 use safetensors::tensor::{Dtype, View, serialize};
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ pub(super) fn slot_name(index: usize) -> String {
 }
 
 /// What the shard remembers of each worker's newest incarnation.
-pub type Sessions = BTreeMap<WorkerId, (Incarnation, window::Parts)>;
+pub type Sessions = BTreeMap<WorkerId, (Incarnation, window::WindowSnapshot)>;
 
 /// All that a shard is, copied at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +45,7 @@ pub struct ShardSnapshot {
     /// The epoch it was in.
     pub epoch: Epoch,
     /// Its chunks.
-    pub chunks: Vec<Parts>,
+    pub chunks: Vec<ChunkSnapshot>,
     /// Its dedup windows.
     pub sessions: Sessions,
 }
@@ -67,7 +68,7 @@ pub(super) struct Metadata {
 #[serde(deny_unknown_fields)]
 pub(super) struct Session {
     pub(super) incarnation: Incarnation,
-    pub(super) window: window::Parts,
+    pub(super) window: window::WindowSnapshot,
 }
 
 impl ShardSnapshot {
@@ -82,22 +83,23 @@ impl ShardSnapshot {
     /// # Errors
     /// The dedup windows are more than a safetensors header holds.
     pub fn encode(&self, number: u64) -> Result<Vec<u8>, FileError> {
-        let name = names::shard_file(number, self.shard, self.shards);
-        let failed = |what, found: &dyn ToString, expected: &str| FileError {
-            name: name.clone(),
-            what,
-            found: found.to_string(),
-            expected: expected.to_owned(),
-        };
+        self.to_safetensors().map_err(FileError::of(&names::shard_file(
+            number,
+            self.shard,
+            self.shards,
+        )))
+    }
+
+    fn to_safetensors(&self) -> Result<Vec<u8>, Unexpected> {
         let metadata = serde_json::to_string(&self.metadata())
-            .map_err(|error| failed("metadata", &error, "what JSON can hold"))?;
-        if metadata.len() > SAFETENSORS_HEADER_BYTES_MAX / 2 {
-            let bytes = format!("{} bytes", metadata.len());
-            return Err(failed("dedup windows", &bytes, "fewer pushes that are on their way"));
-        }
+            .map_err(|error| Unexpected::new("metadata", error, "what JSON can hold"))?;
+        let bytes = metadata.len();
+        let fits = bytes <= SAFETENSORS_HEADER_BYTES_MAX / 2;
+        let (found, expected) = (format!("{bytes} bytes"), "fewer pushes that are on their way");
+        Unexpected::unless(fits, "dedup windows", found, expected)?;
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), metadata)]);
         serialize(self.tensors(), Some(metadata))
-            .map_err(|error| failed("tensors", &error, "what safetensors can hold"))
+            .map_err(|error| Unexpected::new("tensors", error, "what safetensors can hold"))
     }
 
     /// What the manifest lists of an encoded snapshot.
@@ -114,9 +116,10 @@ impl ShardSnapshot {
 
     fn metadata(&self) -> Metadata {
         let elements = self.elements();
-        let session = |(&worker, (incarnation, window)): (&WorkerId, &(u64, window::Parts))| {
-            (worker, Session { incarnation: *incarnation, window: window.clone() })
-        };
+        let session =
+            |(&worker, (incarnation, window)): (&WorkerId, &(u64, window::WindowSnapshot))| {
+                (worker, Session { incarnation: *incarnation, window: window.clone() })
+            };
         Metadata {
             format: FORMAT,
             shard: self.shard,
@@ -135,7 +138,7 @@ impl ShardSnapshot {
             end += chunk.weights.len() as u64;
             end
         });
-        let count = |count: fn(&Parts) -> u64| self.chunks.iter().map(count).collect();
+        let count = |count: fn(&ChunkSnapshot) -> u64| self.chunks.iter().map(count).collect();
         let mut tensors = vec![
             (CHUNK_ENDS.to_owned(), Tensor::counts(ends.collect())),
             (VERSIONS.to_owned(), Tensor::counts(count(|chunk| chunk.version))),

@@ -1,18 +1,17 @@
 //! A shard's file as it is read again.
 
-mod reading;
+mod fields;
 
 use super::snapshot::{CHUNK_ENDS, UPDATES, VERSIONS, WEIGHTS, slot_name};
-use super::{File, FileError, Sessions, ShardSnapshot};
-use crate::chunk::Parts;
+use super::{File, FileError, Sessions};
 use crate::ids::{Epoch, ShardId};
 use crate::safetensors_file;
-use reading::Reading;
+use crate::unexpected::Unexpected;
 use std::ops::Range;
 
 /// A shard's file, opened and checked; the chunks stay in it until they are asked for.
 #[derive(Debug)]
-pub struct Stored<'a> {
+pub struct StoredShard<'a> {
     name: String,
     shard: ShardId,
     shards: u32,
@@ -26,23 +25,26 @@ pub struct Stored<'a> {
     sessions: Sessions,
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredShard<'a> {
     /// Opens the file that a manifest lists.
     ///
     /// # Errors
     /// It is not that file, whole and unchanged, or not a shard's file at all.
     pub fn open(file: &File, bytes: &'a [u8]) -> Result<Self, FileError> {
         file.check()?;
+        let error = FileError::of(&file.name);
         let found = bytes.len() as u64;
-        file.expect("bytes", found, file.bytes, found == file.bytes)?;
+        Unexpected::unless(found == file.bytes, "bytes", found, file.bytes).map_err(&error)?;
         let crc = crc32fast::hash(bytes);
         let (found, expected) = (format!("{crc:#010x}"), format!("{:#010x}", file.crc));
-        file.expect("CRC-32", found, expected, crc == file.crc)?;
+        Unexpected::unless(crc == file.crc, "CRC-32", found, expected).map_err(&error)?;
         let stored = Self::decode(&file.name, bytes)?;
-        file.expect("shard", stored.shard, file.shard, stored.shard == file.shard)?;
+        let (found, expected) = (stored.shard, file.shard);
+        Unexpected::unless(found == expected, "shard", found, expected).map_err(&error)?;
         let (range, listed) = (stored.elements(), &file.elements);
         let same = range.start as u64 == listed.start && range.end as u64 == listed.end;
-        file.expect("elements", format!("{range:?}"), format!("{listed:?}"), same)?;
+        let (found, expected) = (format!("{range:?}"), format!("{listed:?}"));
+        Unexpected::unless(same, "elements", found, expected).map_err(&error)?;
         Ok(stored)
     }
 
@@ -51,17 +53,21 @@ impl<'a> Stored<'a> {
     /// # Errors
     /// It is not a shard's file of this format.
     pub fn decode(name: &str, bytes: &'a [u8]) -> Result<Self, FileError> {
-        let read = Reading { name };
+        Self::read(name, bytes).map_err(FileError::of(name))
+    }
+
+    fn read(name: &str, bytes: &'a [u8]) -> Result<Self, Unexpected> {
         let archive = safetensors_file::open(bytes);
-        let archive = archive.map_err(|error| read.error("content", error, "a shard's file"))?;
-        let metadata = read.metadata(&archive)?;
-        let ends = read.counts(&archive, CHUNK_ENDS, None)?;
+        let archive =
+            archive.map_err(|error| Unexpected::new("content", error, "a shard's file"))?;
+        let metadata = fields::metadata(&archive)?;
+        let ends = fields::counts(&archive, CHUNK_ENDS, None)?;
         let chunks = Some(ends.len());
         let (start, end) = (metadata.start, metadata.end);
-        read.check_ends(start, end, &ends)?;
+        fields::check_ends(start, end, &ends)?;
         let elements = (end - start) as usize;
         let slots: Result<Vec<_>, _> = (0..metadata.slots)
-            .map(|slot| read.floats(&archive, &slot_name(slot), elements))
+            .map(|slot| fields::floats(&archive, &slot_name(slot), elements))
             .collect();
         let stored = Self {
             name: name.to_owned(),
@@ -69,16 +75,16 @@ impl<'a> Stored<'a> {
             shards: metadata.shards,
             epoch: metadata.epoch,
             start: start as usize,
-            versions: read.counts(&archive, VERSIONS, chunks)?,
-            updates: read.counts(&archive, UPDATES, chunks)?,
-            weights: read.floats(&archive, WEIGHTS, elements)?,
+            versions: fields::counts(&archive, VERSIONS, chunks)?,
+            updates: fields::counts(&archive, UPDATES, chunks)?,
+            weights: fields::floats(&archive, WEIGHTS, elements)?,
             slots: slots?,
             ends,
-            sessions: read.sessions(metadata)?,
+            sessions: fields::sessions(metadata)?,
         };
         // Whatever else is in the file is not understood, so it may matter.
         let (found, expected) = (archive.tensors.len(), 4 + stored.slots.len());
-        read.expect("number of tensors", found, expected, found == expected)?;
+        Unexpected::unless(found == expected, "number of tensors", found, expected)?;
         Ok(stored)
     }
 
@@ -90,6 +96,11 @@ impl<'a> Stored<'a> {
     /// Which shard wrote it, of how many.
     pub fn cut(&self) -> (ShardId, u32) {
         (self.shard, self.shards)
+    }
+
+    /// The epoch that the shard was in.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Elements of the whole model that it holds.
@@ -132,28 +143,5 @@ impl<'a> Stored<'a> {
     /// What the shard remembered of the workers.
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
-    }
-
-    /// All of it.
-    pub fn snapshot(&self) -> ShardSnapshot {
-        let chunk = |(index, range): (usize, Range<usize>)| {
-            let mut weights = vec![0.0; range.len()];
-            self.copy_weights(&range, &mut weights);
-            let mut slots = vec![vec![0.0; range.len()]; self.slots.len()];
-            for (slot, values) in slots.iter_mut().enumerate() {
-                self.copy_slot(slot, &range, values);
-            }
-            let (version, updates) = self.counts(index);
-            Parts { weights, slots, version, updates }
-        };
-        ShardSnapshot {
-            shard: self.shard,
-            shards: self.shards,
-            start: self.start,
-            slots: self.slots.len(),
-            epoch: self.epoch,
-            chunks: self.ranges().enumerate().map(chunk).collect(),
-            sessions: self.sessions.clone(),
-        }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::chunk::{Chunk, Parts};
+use crate::chunk::{Chunk, ChunkSnapshot};
 use crate::correction::Correction;
 use crate::limits::{CHUNK_ELEMENTS_MAX, COUNT_MAX};
 use crate::model_spec::ModelSpec;
@@ -25,6 +25,30 @@ fn spec(sizes: &[usize], optimizer: &str, shards: u32) -> ModelSpec {
     }
 }
 
+/// All that a file holds.
+fn copied(stored: &StoredShard<'_>) -> ShardSnapshot {
+    let chunk = |(index, range): (usize, std::ops::Range<usize>)| {
+        let mut weights = vec![0.0; range.len()];
+        stored.copy_weights(&range, &mut weights);
+        let mut slots = vec![vec![0.0; range.len()]; stored.slots()];
+        for (slot, values) in slots.iter_mut().enumerate() {
+            stored.copy_slot(slot, &range, values);
+        }
+        let (version, updates) = stored.counts(index);
+        ChunkSnapshot { weights, slots, version, updates }
+    };
+    let (shard, shards) = stored.cut();
+    ShardSnapshot {
+        shard,
+        shards,
+        start: stored.elements().start,
+        slots: stored.slots(),
+        epoch: stored.epoch(),
+        chunks: stored.ranges().enumerate().map(chunk).collect(),
+        sessions: stored.sessions().clone(),
+    }
+}
+
 fn value(element: usize, slot: usize) -> f32 {
     (element as f32).mul_add(0.5, slot as f32 * 0.25)
 }
@@ -41,7 +65,7 @@ fn window() -> Window {
 
 fn snapshot(spec: &ModelSpec, shard: u32) -> ShardSnapshot {
     let partition = spec.partition();
-    let chunk = |(index, range): (usize, std::ops::Range<usize>)| Parts {
+    let chunk = |(index, range): (usize, std::ops::Range<usize>)| ChunkSnapshot {
         weights: range.clone().map(|element| value(element, 0)).collect(),
         slots: (1..=spec.optimizer.slots())
             .map(|slot| range.clone().map(|element| value(element, slot)).collect())
@@ -56,7 +80,8 @@ fn snapshot(spec: &ModelSpec, shard: u32) -> ShardSnapshot {
         slots: spec.optimizer.slots(),
         epoch: 9,
         chunks: partition.chunks(shard).into_iter().enumerate().map(chunk).collect(),
-        sessions: [(0, (5, window().to_parts())), (2, (1, Window::default().to_parts()))].into(),
+        sessions: [(0, (5, window().to_snapshot())), (2, (1, Window::default().to_snapshot()))]
+            .into(),
     }
 }
 
@@ -69,12 +94,12 @@ fn write(spec: &ModelSpec, number: u64) -> Vec<(File, Vec<u8>)> {
     (0..spec.shards).map(file).collect()
 }
 
-fn read(files: &[(File, Vec<u8>)], number: u64, spec: &ModelSpec, shard: u32) -> Restored {
+fn read(files: &[(File, Vec<u8>)], number: u64, spec: &ModelSpec, shard: u32) -> RestoredShard {
     let list: Vec<File> = files.iter().map(|(file, _)| file.clone()).collect();
     let mut assembly = Assembly::new(spec, shard);
     for file in needed(&list, number, spec, shard).unwrap() {
         let bytes = &files[file.shard as usize].1;
-        assembly.add(&Stored::open(file, bytes).unwrap()).unwrap();
+        assembly.add(&StoredShard::open(file, bytes).unwrap()).unwrap();
     }
     assembly.finish().unwrap()
 }
@@ -122,7 +147,7 @@ proptest! {
             }
             if writers == readers {
                 prop_assert_eq!(restored.sessions[&0].0, 5);
-                prop_assert_eq!(restored.sessions[&0].1.to_parts(), window().to_parts());
+                prop_assert_eq!(restored.sessions[&0].1.to_snapshot(), window().to_snapshot());
             }
         }
     }
@@ -134,7 +159,7 @@ proptest! {
         let bytes = snapshot.encode(3).unwrap();
         prop_assert_eq!(&bytes, &snapshot.encode(3).unwrap());
         let file = snapshot.file(3, &bytes);
-        prop_assert_eq!(Stored::open(&file, &bytes).unwrap().snapshot(), snapshot);
+        prop_assert_eq!(copied(&StoredShard::open(&file, &bytes).unwrap()), snapshot);
     }
 }
 
@@ -148,27 +173,27 @@ proptest! {
         let at = if header { at % 1200 } else { at } % bytes.len();
         let mut flipped = bytes.clone();
         flipped[at] ^= 1 << bit;
-        let error = Stored::open(&file, &flipped).unwrap_err();
+        let error = StoredShard::open(&file, &flipped).unwrap_err();
         prop_assert!(error.to_string().contains(&file.name));
-        if let Ok(stored) = Stored::decode(&file.name, &flipped) {
-            let snapshot = stored.snapshot();
-            let chunks: Vec<_> = snapshot.chunks.into_iter().map(Chunk::from_parts).collect();
+        if let Ok(stored) = StoredShard::decode(&file.name, &flipped) {
+            let snapshot = copied(&stored);
+            let chunks: Vec<_> = snapshot.chunks.into_iter().map(Chunk::from_snapshot).collect();
             prop_assert!(chunks.len() <= bytes.len());
         }
-        prop_assert!(Stored::open(&file, &bytes[..at]).is_err());
-        prop_assert!(Stored::decode(&file.name, &bytes[..at]).is_err());
+        prop_assert!(StoredShard::open(&file, &bytes[..at]).is_err());
+        prop_assert!(StoredShard::decode(&file.name, &bytes[..at]).is_err());
     }
 
     #[test]
     fn what_is_no_file_is_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        prop_assert!(Stored::decode("x", &bytes).is_err());
+        prop_assert!(StoredShard::decode("x", &bytes).is_err());
     }
 }
 
 impl ShardSnapshot {
     fn counts(&self) -> Vec<(std::ops::Range<usize>, u64, u64)> {
         let mut start = self.start;
-        let count = |chunk: &Parts| {
+        let count = |chunk: &ChunkSnapshot| {
             let range = start..start + chunk.weights.len();
             start = range.end;
             (range, chunk.version, chunk.updates)
@@ -211,18 +236,25 @@ fn huge_counts_are_refused() {
         (r#""slot.0""#, r#""slot.1""#.into(), "tensors"),
     ];
     for (from, to, what) in cases {
-        let error = Stored::decode("x", &replaced(from, &to)).unwrap_err();
-        assert_eq!(error.what, what, "{error}");
+        let error = StoredShard::decode("x", &replaced(from, &to)).unwrap_err();
+        assert_eq!(error.problem.what, what, "{error}");
     }
     let count = ShardSnapshot {
-        chunks: vec![Parts { version: COUNT_MAX + 1, ..whole.chunks[0].clone() }],
+        chunks: vec![ChunkSnapshot { version: COUNT_MAX + 1, ..whole.chunks[0].clone() }],
         ..whole.clone()
     };
-    assert_eq!(Stored::decode("x", &count.encode(1).unwrap()).unwrap_err().what, "versions");
+    assert_eq!(
+        StoredShard::decode("x", &count.encode(1).unwrap()).unwrap_err().problem.what,
+        "versions"
+    );
     let chunk = vec![0.0; CHUNK_ELEMENTS_MAX + 1];
-    let large = Parts { weights: chunk.clone(), slots: vec![chunk], version: 0, updates: 0 };
+    let large =
+        ChunkSnapshot { weights: chunk.clone(), slots: vec![chunk], version: 0, updates: 0 };
     let large = ShardSnapshot { chunks: vec![large], ..whole };
-    assert_eq!(Stored::decode("x", &large.encode(1).unwrap()).unwrap_err().what, "chunk_ends");
+    assert_eq!(
+        StoredShard::decode("x", &large.encode(1).unwrap()).unwrap_err().problem.what,
+        "chunk_ends"
+    );
 }
 
 #[test]
@@ -232,7 +264,7 @@ fn a_value_that_is_not_finite_is_refused() {
     snapshot.chunks[0].weights[2] = f32::NAN;
     let bytes = snapshot.encode(1).unwrap();
     let mut assembly = Assembly::new(&spec, 0);
-    assembly.add(&Stored::open(&snapshot.file(1, &bytes), &bytes).unwrap()).unwrap();
+    assembly.add(&StoredShard::open(&snapshot.file(1, &bytes), &bytes).unwrap()).unwrap();
     assert!(matches!(assembly.finish(), Err(AssemblyError::Chunk { .. })));
 }
 
@@ -243,7 +275,8 @@ fn files_that_do_not_fit_together_are_named() {
     assert_eq!(needed(&list, 7, &three, 1).unwrap(), [&list[1]]);
     let two = super_spec(&three, 2);
     assert_eq!(needed(&list, 7, &two, 0).unwrap(), [&list[0], &list[1]]);
-    let what = |files: &[File], number, spec| needed(files, number, spec, 0).unwrap_err().what;
+    let what =
+        |files: &[File], number, spec| needed(files, number, spec, 0).unwrap_err().problem.what;
     assert_eq!(what(&list, 8, &two), "name");
     assert_eq!(what(&list[..2], 7, &two), "name");
     let twice = [list[0].clone(), list[1].clone(), list[1].clone()];
@@ -260,7 +293,7 @@ fn files_that_do_not_fit_together_are_named() {
 fn another_optimizer_is_refused() {
     let files = write(&spec(&[40], "adam", 1), 7);
     let mut assembly = Assembly::new(&spec(&[40], "sgd", 1), 0);
-    let stored = Stored::open(&files[0].0, &files[0].1).unwrap();
+    let stored = StoredShard::open(&files[0].0, &files[0].1).unwrap();
     let error = assembly.add(&stored).unwrap_err().to_string();
     assert!(error.contains("found 2, expected 0 for sgd"), "{error}");
 }

@@ -26,7 +26,7 @@ fn apply(
     correction: Correction,
     update: &Update<'_>,
 ) -> Result<Outcome, Error> {
-    chunk.apply(optimizer, correction, update, &mut Spare::default())
+    chunk.apply(optimizer, correction, update, &mut UpdateBuffer::default())
 }
 
 /// A gradient at the chunk's own version.
@@ -63,7 +63,7 @@ fn versions_count_all_updates_and_steps_only_gradients() {
 #[test]
 fn state_replaces_exactly_what_its_spans_cover() {
     let mut chunk = chunk("momentum");
-    let before = chunk.to_parts();
+    let before = chunk.to_snapshot();
     let values = bytes(&[f32::from_bits(1), -0.0]);
     let spans = [Span::new(3, 1), Span::new(9, 1)];
     let update = Update { kind: TensorKind::State, ..gradient(&chunk, &spans, &values) };
@@ -83,11 +83,11 @@ fn state_replaces_exactly_what_its_spans_cover() {
 fn a_stale_push_takes_a_smaller_step_and_decays_less() {
     let values = bytes(&[1.0; LENGTH]);
     let push = |learning_rate, pulled_version, correction| {
-        let parts = Parts { version: 4, ..chunk("momentum").to_parts() };
-        let mut chunk = Chunk::from_parts(parts).unwrap();
+        let parts = ChunkSnapshot { version: 4, ..chunk("momentum").to_snapshot() };
+        let mut chunk = Chunk::from_snapshot(parts).unwrap();
         let update = Update { learning_rate, pulled_version, ..gradient(&chunk, &[], &values) };
         apply(&mut chunk, &optimizer("momentum"), correction, &update).unwrap();
-        chunk.to_parts()
+        chunk.to_snapshot()
     };
     assert_eq!(push(0.4, 0, Correction::Auto), push(0.1, 4, Correction::Auto));
     assert_eq!(push(0.4, 0, Correction::None), push(0.4, 4, Correction::Auto));
@@ -109,7 +109,7 @@ fn what_is_not_finite_is_refused_whole() {
             for kind in [TensorKind::Trainable, TensorKind::State] {
                 let update = Update { kind, ..gradient(&chunk, &[], &values) };
                 let outcome = apply(&mut chunk, &optimizer(name), Correction::Auto, &update);
-                assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteGradient)));
+                assert_eq!(outcome, Ok(Outcome::Refused(NonFinite::Gradient)));
                 assert_eq!(bits(&chunk), before);
             }
         }
@@ -120,7 +120,7 @@ fn what_is_not_finite_is_refused_whole() {
 #[test]
 fn a_full_sized_chunk_does_what_its_halves_do() {
     for name in NAMES {
-        let (optimizer, mut spare) = (optimizer(name), Spare::default());
+        let (optimizer, mut spare) = (optimizer(name), UpdateBuffer::default());
         let weights: Vec<f32> = (0..ELEMENTS_MAX).map(|index| index as f32 / 1e4 - 3.0).collect();
         let mut whole = Chunk::new(weights, &optimizer).unwrap();
         let mut parts = whole.clone();
@@ -151,7 +151,7 @@ fn what_overflows_is_refused_and_what_only_might_is_applied() {
     let update = Update { learning_rate: 0.9, ..gradient(&chunk, &[], &over) };
     let refused = apply(&mut chunk, &optimizer("sgd"), Correction::None, &update).unwrap();
     // 0.91 * -3e38 - 0.9e38 is beyond the largest `f32`; a smaller step is not.
-    assert_eq!(refused, Outcome::Refused(Refusal::NonFiniteResult));
+    assert_eq!(refused, Outcome::Refused(NonFinite::Result));
     assert_eq!(bits(&chunk), before);
     let update = Update { learning_rate: 0.1, ..update };
     let applied = apply(&mut chunk, &sgd, Correction::None, &update).unwrap();
@@ -170,7 +170,7 @@ fn a_step_from_large_state_values_is_checked_too() {
     let update = Update { learning_rate: 1.0, ..gradient(&chunk, &[], &step) };
     let no_decay = Optimizer { weight_decay: 0.0, ..sgd };
     let outcome = apply(&mut chunk, &no_decay, Correction::None, &update);
-    assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteResult)));
+    assert_eq!(outcome, Ok(Outcome::Refused(NonFinite::Result)));
     assert_eq!(chunk.weights(), [-3.4e38]);
 }
 
@@ -182,7 +182,7 @@ fn a_square_that_overflows_is_refused() {
         let values = bytes(&[1e22; LENGTH]);
         let update = gradient(&chunk, &[], &values);
         let outcome = apply(&mut chunk, &optimizer(name), Correction::Auto, &update);
-        assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteResult)), "{name}");
+        assert_eq!(outcome, Ok(Outcome::Refused(NonFinite::Result)), "{name}");
         assert_eq!(bits(&chunk), before);
     }
 }
@@ -194,7 +194,7 @@ fn a_decay_beyond_all_numbers_is_refused() {
     let values = bytes(&[0.0; 3]);
     let update = Update { learning_rate: 1e30, ..gradient(&chunk, &[], &values) };
     let outcome = apply(&mut chunk, &wild, Correction::Auto, &update);
-    assert_eq!(outcome, Ok(Outcome::Refused(Refusal::NonFiniteResult)));
+    assert_eq!(outcome, Ok(Outcome::Refused(NonFinite::Result)));
 }
 
 #[test]
@@ -229,8 +229,8 @@ fn chunks_start_finite_and_within_their_size() {
     let large = Chunk::new(vec![0.0; ELEMENTS_MAX + 1], &sgd).unwrap_err();
     assert_eq!(large, Error::TooLarge(ELEMENTS_MAX + 1));
     assert_eq!(Chunk::new(vec![f32::NAN], &sgd).unwrap_err(), Error::NotFinite);
-    let parts = Parts { slots: vec![vec![0.0; 3]], ..chunk("momentum").to_parts() };
-    let short = Chunk::from_parts(parts).unwrap_err();
+    let parts = ChunkSnapshot { slots: vec![vec![0.0; 3]], ..chunk("momentum").to_snapshot() };
+    let short = Chunk::from_snapshot(parts).unwrap_err();
     assert_eq!(short, Error::SlotLength { expected: LENGTH, found: 3 });
     assert!(Chunk::new(vec![], &sgd).is_ok());
 }

@@ -27,49 +27,39 @@ pub enum Outcome {
         staleness: u64,
     },
     /// Nothing of the chunk changed.
-    Refused(Refusal),
+    Refused(NonFinite),
 }
 
 /// Why an update would have spoiled the chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Refusal {
+pub enum NonFinite {
     /// A pushed value, of a gradient or of state, is NaN or infinite.
-    NonFiniteGradient,
+    #[serde(rename = "non_finite_gradient")]
+    Gradient,
     /// The gradient is finite, but a weight or the optimizer's state would not be.
-    NonFiniteResult,
+    #[serde(rename = "non_finite_result")]
+    Result,
 }
 
 /// Why a chunk cannot be made, or an update cannot be meant for it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
+#[allow(missing_docs)]
 pub enum Error {
     /// More elements than a chunk may have.
-    #[error("chunk: {0} elements; cut the shard into chunks of at most {max}", max = super::ELEMENTS_MAX)]
+    #[error("chunk: {0} elements; cut the shard into chunks of at most {max}", max = crate::limits::CHUNK_ELEMENTS_MAX)]
     TooLarge(usize),
     /// Weights or state to start from are NaN or infinite.
     #[error("chunk: the weights or state to start from are not all finite; start from others")]
     NotFinite,
     /// A state vector is not as long as the weights.
     #[error("chunk: a state vector of {found} elements for {expected} weights; load all of it")]
-    SlotLength {
-        /// Number of weights.
-        expected: usize,
-        /// Elements of the state vector.
-        found: usize,
-    },
+    SlotLength { expected: usize, found: usize },
     /// The chunk was made for another optimizer.
     #[error(
         "chunk: optimizer `{optimizer}` needs {expected} state vectors per weight, the chunk has \
          {found}; make the chunk for the optimizer that is applied to it"
     )]
-    Slots {
-        /// The optimizer's name.
-        optimizer: &'static str,
-        /// Vectors it needs.
-        expected: usize,
-        /// Vectors the chunk has.
-        found: usize,
-    },
+    Slots { optimizer: &'static str, expected: usize, found: usize },
     /// The spans do not describe part of this chunk.
     #[error(transparent)]
     Spans(#[from] span::Error),
@@ -78,23 +68,13 @@ pub enum Error {
         "update: {found} bytes of values for {elements} elements of 4 bytes each; \
          send exactly the covered elements"
     )]
-    ValueBytes {
-        /// Elements that the spans cover.
-        elements: usize,
-        /// Bytes of values sent.
-        found: usize,
-    },
+    ValueBytes { elements: usize, found: usize },
     /// Computed from weights that this chunk never had.
     #[error(
         "update: computed at version {pulled} of a chunk that is at version {held}; \
          pull again from this server"
     )]
-    FutureVersion {
-        /// The version that the sender names.
-        pulled: u64,
-        /// The chunk's version.
-        held: u64,
-    },
+    FutureVersion { pulled: u64, held: u64 },
     /// A rate that no step can be made with.
     #[error("update: learning rate {0}; it must be finite and not negative")]
     LearningRate(f32),

@@ -18,7 +18,7 @@ fn managed(bound: Option<u64>, workers: u32) -> Gate {
 }
 
 fn opens(gate: &Gate, worker: WorkerId, step: Clock) -> bool {
-    matches!(gate.check(worker, 1, step, 0, T0), Verdict::Open { .. })
+    matches!(gate.check(worker, 1, step, 0, T0), GateDecision::Open { .. })
 }
 
 #[test]
@@ -72,9 +72,9 @@ fn a_joiner_starts_at_the_smallest_active_clock() {
     let mut gate = managed(Some(1), 2);
     gate.advance(0, 1, 40);
     gate.advance(1, 1, 41);
-    assert_eq!(gate.check(2, 1, 0, 0, T0), Verdict::Wait { until: None });
+    assert_eq!(gate.check(2, 1, 0, 0, T0), GateDecision::Wait { until: None });
     gate.set_members(&[member(2, true, 12)], T0);
-    assert_eq!(gate.check(2, 1, 12, 0, T0), Verdict::Open { clock: 40 });
+    assert_eq!(gate.check(2, 1, 12, 0, T0), GateDecision::Open { clock: 40 });
     assert!(opens(&gate, 1, 41), "the joiner does not hold the others back");
 }
 
@@ -98,15 +98,15 @@ fn without_a_master_silence_ends_activity() {
     gate.heard(0, 1, T0);
     gate.heard(1, 1, T0);
     gate.advance(0, 1, 1);
-    let wait = Verdict::Wait { until: Some(Duration::from_secs(10)) };
+    let wait = GateDecision::Wait { until: Some(Duration::from_secs(10)) };
     assert_eq!(gate.check(0, 1, 1, 0, T0), wait);
     gate.heard(0, 1, Duration::from_secs(9));
     let later = Duration::from_secs(10);
-    assert_eq!(gate.check(0, 1, 1, 0, later), Verdict::Open { clock: 1 });
+    assert_eq!(gate.check(0, 1, 1, 0, later), GateDecision::Open { clock: 1 });
     gate.advance(0, 1, 7);
     gate.heard(1, 1, Duration::from_secs(11));
     let back = gate.check(1, 1, 0, 0, Duration::from_secs(11));
-    assert_eq!(back, Verdict::Open { clock: 7 }, "a returner is lifted to the others");
+    assert_eq!(back, GateDecision::Open { clock: 7 }, "a returner is lifted to the others");
 }
 
 proptest! {
@@ -128,7 +128,7 @@ proptest! {
                     active[at] = !active[at];
                 }
                 _ => {
-                    let Verdict::Open { clock } = gate.check(id, 1, steps[at], 0, T0) else {
+                    let GateDecision::Open { clock } = gate.check(id, 1, steps[at], 0, T0) else {
                         continue;
                     };
                     if clock > steps[at] {

@@ -2,7 +2,7 @@
 
 use super::{Puller, Session, Shard};
 use crate::fence::{self, Fence};
-use crate::gate::{Member, Verdict};
+use crate::gate::{GateDecision, Member};
 use crate::ids::{Epoch, Incarnation, WorkerId};
 use crate::window::Window;
 use std::time::Duration;
@@ -107,11 +107,11 @@ impl Shard {
         epoch: Epoch,
         puller: &Puller,
         now: Duration,
-    ) -> Result<Verdict, fence::Error> {
+    ) -> Result<GateDecision, fence::Error> {
         let &Puller { worker, incarnation, clock, finished_clock, ahead } = puller;
         match self.fence.read().check(epoch, worker, incarnation) {
             Ok(()) => (),
-            Err(fence::Error::NotYetKnown { .. }) => return Ok(Verdict::Wait { until: None }),
+            Err(fence::Error::NotYetKnown { .. }) => return Ok(GateDecision::Wait { until: None }),
             Err(stale) => {
                 self.counters.calls_fenced.add(1);
                 return Err(stale);

@@ -168,7 +168,8 @@ impl Push<'_> {
         decoded: &'v mut DecodeBuffer,
     ) -> Result<&'v [u8], Error> {
         let EncodedChunk { index, values, positions, .. } = *sent;
-        let received = encoding::Received { encoding: self.header.encoding, values, positions };
+        let received =
+            encoding::EncodedValues { encoding: self.header.encoding, values, positions };
         if received.is_plain() {
             return Ok(values);
         }

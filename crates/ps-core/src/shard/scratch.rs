@@ -1,6 +1,6 @@
 //! The memory that chunks are decoded into and updates worked out in, used again.
 
-use crate::chunk::Spare;
+use crate::chunk::UpdateBuffer;
 use crate::limits::CHUNK_ELEMENTS_MAX;
 use parking_lot::Mutex;
 use std::mem::take;
@@ -10,7 +10,7 @@ use std::ops::{Deref, DerefMut};
 #[derive(Default)]
 pub(super) struct Scratch {
     /// Where the update is worked out.
-    pub(super) spare: Spare,
+    pub(super) spare: UpdateBuffer,
     /// Its gradient, where it came encoded.
     pub(super) decoded: DecodeBuffer,
 }

@@ -1,7 +1,7 @@
 //! A shard's copy for a checkpoint, and a shard that goes on from one.
 
 use super::{ModelShard, Origin, Session, Shard};
-use crate::checkpoint::{Restored, ShardSnapshot};
+use crate::checkpoint::{RestoredShard, ShardSnapshot};
 use crate::fence;
 use crate::ids::{Epoch, ShardId};
 use crate::model_spec::ModelSpec;
@@ -41,7 +41,7 @@ impl Shard {
         let model = self.model().ok_or(SnapshotError::Empty(self.index))?;
         let session = |entry: dashmap::mapref::multiple::RefMulti<'_, _, Arc<Mutex<Session>>>| {
             let session = entry.value().lock();
-            (*entry.key(), (session.incarnation, session.window.to_parts()))
+            (*entry.key(), (session.incarnation, session.window.to_snapshot()))
         };
         Ok(ShardSnapshot {
             shard: self.index,
@@ -49,7 +49,7 @@ impl Shard {
             start: model.spec.partition().range(self.index).start,
             slots: model.spec.optimizer.slots(),
             epoch,
-            chunks: model.chunks().iter().map(|chunk| chunk.lock().to_parts()).collect(),
+            chunks: model.chunks().iter().map(|chunk| chunk.lock().to_snapshot()).collect(),
             sessions: self.sessions.iter().map(session).collect(),
         })
     }
@@ -78,7 +78,7 @@ impl Shard {
         epoch: Epoch,
         number: u64,
         spec: ModelSpec,
-        restored: Restored,
+        restored: RestoredShard,
     ) -> Result<(), InstallError> {
         let mut fence = self.fence.write();
         fence.enter(epoch)?;

@@ -1,7 +1,7 @@
 use super::*;
-use crate::chunk::Refusal;
+use crate::chunk::NonFinite;
 use crate::correction::Correction;
-use crate::gate::{Member, Verdict};
+use crate::gate::{GateDecision, Member};
 use crate::ids::PushId;
 use crate::window::Acknowledgement;
 use crate::{Layout, TensorKind, TensorSpec, fence};
@@ -111,7 +111,7 @@ fn what_spoils_the_weights_is_refused_and_remembered() {
     let mut push = shard.begin(header(0, 1, 0), NOW).unwrap();
     push.take(&chunk(&[f32::NAN; 4])).unwrap();
     let (acknowledgement, _) = push.finish().unwrap();
-    assert_eq!(acknowledgement.refused, [(0, Refusal::NonFiniteGradient)]);
+    assert_eq!(acknowledgement.refused, [(0, NonFinite::Gradient)]);
     assert_eq!(weights(&shard), [1.0, 2.0, 3.0, 4.0]);
     let again = shard.begin(header(0, 1, 0), NOW).unwrap();
     assert_eq!(again.finish().unwrap(), (acknowledgement, true));
@@ -146,7 +146,7 @@ fn a_pull_waits_at_the_gate_until_the_others_pushed() {
     initialise(&shard, Some(0));
     let member = |worker| Member { worker, incarnation: 1, active: true, start_clock: 0 };
     // Until the master vouches for it, a worker waits.
-    let wait = Verdict::Wait { until: None };
+    let wait = GateDecision::Wait { until: None };
     assert_eq!(shard.check_gate(1, &puller(0, 1), NOW), Ok(wait.clone()));
     shard.set_members(1, 1, &[member(0), member(1)], NOW).unwrap();
     let mut own = shard.begin(PushHeader { epoch: 1, ..header(0, 1, 0) }, NOW).unwrap();
@@ -160,7 +160,7 @@ fn a_pull_waits_at_the_gate_until_the_others_pushed() {
     other.take(&chunk(&[0.0; 4])).unwrap();
     other.finish().unwrap();
     assert!(told.load(Ordering::Relaxed) > before);
-    assert_eq!(shard.check_gate(1, &puller(0, 1), NOW), Ok(Verdict::Open { clock: 1 }));
+    assert_eq!(shard.check_gate(1, &puller(0, 1), NOW), Ok(GateDecision::Open { clock: 1 }));
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_restored_shard_remembers_weights_and_pushes() {
     let snapshot = before.snapshot(1).unwrap();
     let encoded = snapshot.encode(3).unwrap();
     let file = snapshot.file(3, &encoded);
-    let stored = crate::checkpoint::Stored::open(&file, &encoded).unwrap();
+    let stored = crate::checkpoint::StoredShard::open(&file, &encoded).unwrap();
     let mut assembly = crate::checkpoint::Assembly::new(&spec(None), 0);
     assembly.add(&stored).unwrap();
     let after = Shard::new(0, Some(Duration::from_secs(10)), true, Box::new(|| ()));

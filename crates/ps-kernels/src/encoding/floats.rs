@@ -24,8 +24,8 @@ const F16_UNIT_BITS: u32 = (127 - 1) << 23;
 /// What exponents of f32 and f16 differ by.
 const BIAS_BITS: u32 = (127 - 15) << 23;
 
-/// What the larger of two integers is; both are magnitudes, so that a signed comparison does, which
-/// every vector unit has.
+/// Whether one magnitude is below another. As integers they are not negative, so that a signed
+/// comparison does, which every vector unit has.
 #[inline(always)]
 fn is_below(left: u32, right: u32) -> bool {
     left.cast_signed() < right.cast_signed()

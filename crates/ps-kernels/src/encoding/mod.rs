@@ -4,15 +4,15 @@
 //! bits on every processor: each element is computed alone, by integer arithmetic or by IEEE
 //! operations in the order written.
 
+mod encoded_values;
 mod feedback;
 mod floats;
 mod int8;
-mod received;
 mod top_k;
 
+pub use encoded_values::{EncodedValues, Error};
 pub use feedback::{add_residual, leave_residual};
 pub use int8::BLOCK as INT8_BLOCK;
-pub use received::{Error, Received};
 pub use top_k::{TopK, kept};
 
 use serde::{Deserialize, Serialize};

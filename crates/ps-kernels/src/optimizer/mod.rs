@@ -147,19 +147,6 @@ impl Optimizer {
             | OptimizerKind::AdamW { .. } => 0.001,
         }
     }
-
-    /// Checks that every constant is in its range.
-    ///
-    /// # Errors
-    /// The first constant out of range, with the range.
-    pub fn validate(&self) -> Result<(), Error> {
-        error::validate(self)
-    }
-
-    /// The step of the gradient update number `count` (from 1) at a learning rate.
-    pub fn step(&self, learning_rate: f32, count: u64) -> Step {
-        Step::new(self, learning_rate, count)
-    }
 }
 
 impl OptimizerKind {

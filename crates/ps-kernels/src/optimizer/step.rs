@@ -27,9 +27,15 @@ pub enum Step {
     Adam(Adam),
 }
 
+impl Optimizer {
+    /// The step of the gradient update number `count` (from 1) at a learning rate.
+    pub fn step(&self, learning_rate: f32, count: u64) -> Step {
+        Step::new(self, learning_rate, count)
+    }
+}
+
 impl Step {
-    /// The step of a valid optimizer at a learning rate; `count` is its number, from 1.
-    pub(super) fn new(optimizer: &Optimizer, learning_rate: f32, count: u64) -> Self {
+    fn new(optimizer: &Optimizer, learning_rate: f32, count: u64) -> Self {
         let exact = f64::from(learning_rate);
         let rate = Factor::new(exact);
         let decay = Factor::new(1.0 - exact * f64::from(optimizer.weight_decay));

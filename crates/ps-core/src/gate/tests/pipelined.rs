@@ -9,13 +9,13 @@ const WORKERS: usize = 3;
 fn weights_for_later_steps_wait_for_the_own_pushes_too() {
     let mut gate = managed(Some(2), 1);
     let check = |gate: &Gate, step, ahead| gate.check(0, 1, step, ahead, T0);
-    let wait = Verdict::Wait { until: None };
-    assert_eq!(check(&gate, 0, 2), Verdict::Open { clock: 0 });
+    let wait = GateDecision::Wait { until: None };
+    assert_eq!(check(&gate, 0, 2), GateDecision::Open { clock: 0 });
     assert_eq!(check(&gate, 0, 3), wait);
     assert_eq!(check(&gate, 1, 2), wait);
     gate.advance(0, 1, 1);
-    assert_eq!(check(&gate, 1, 2), Verdict::Open { clock: 1 }, "as much as the bound allows");
-    assert_eq!(check(&gate, 0, 2), Verdict::Open { clock: 1 }, "its clock, not the step");
+    assert_eq!(check(&gate, 1, 2), GateDecision::Open { clock: 1 }, "as much as the bound allows");
+    assert_eq!(check(&gate, 0, 2), GateDecision::Open { clock: 1 }, "its clock, not the step");
 }
 
 /// A worker with exchanges under way.
@@ -58,7 +58,7 @@ impl Job {
             return false;
         };
         let (own, ahead) = (step - self.depth, self.depth);
-        if !matches!(self.gate.check(at as u32, 1, own, ahead, T0), Verdict::Open { .. }) {
+        if !matches!(self.gate.check(at as u32, 1, own, ahead, T0), GateDecision::Open { .. }) {
             return false;
         }
         worker.pulls.pop_front();

@@ -38,7 +38,7 @@ fn a_whole_chunk_has_positions() {
 fn hostile_parts_are_refused() {
     let values = bytes_of(&[0; 4]);
     let refused = |positions: &[u8], values: &[u8], covered| {
-        let received = Received { encoding: Encoding::Bf16, values, positions };
+        let received = EncodedValues { encoding: Encoding::Bf16, values, positions };
         received.decode(&mut vec![0.0; covered]).unwrap_err()
     };
     let two = |positions: [u16; 2]| refused(&bytes_of(&positions), &values[..4], 9);
@@ -77,7 +77,7 @@ proptest! {
         let positions = top.select(&values, kept(share, values.len()));
         let kept: Vec<f32> = positions.iter().map(|p| values[usize::from(*p)]).collect();
         let (sent, places) = (encoded(encoding, &kept, 0), bytes_of(positions));
-        let received = Received { encoding, values: &sent, positions: &places };
+        let received = EncodedValues { encoding, values: &sent, positions: &places };
         let mut dense = vec![9.0; values.len()];
         received.decode(&mut dense).unwrap();
         let mut expected = vec![0.0; values.len()];
@@ -95,7 +95,7 @@ proptest! {
         positions in prop::collection::vec(any::<u8>(), 0..60),
         encoding in prop::sample::select(&Encoding::ALL[..]), covered in 0_usize..70_000,
     ) {
-        let received = Received { encoding, values: &values, positions: &positions };
+        let received = EncodedValues { encoding, values: &values, positions: &positions };
         let _ = received.decode(&mut vec![0.0; covered]);
     }
 

@@ -1,15 +1,16 @@
 //! A window as a checkpoint holds it.
 
 use super::{Acknowledgement, Entry, Window};
-use crate::chunk::Refusal;
+use crate::chunk::NonFinite;
 use crate::ids::{Clock, Seq};
 use crate::limits::{COUNT_MAX, DEDUP_WINDOW};
+use crate::unexpected::Unexpected;
 use serde::{Deserialize, Serialize};
 
 /// All that a window is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Parts {
+pub struct WindowSnapshot {
     /// The oldest push that may still be retried.
     pub floor: Seq,
     /// All pushes below it are finished or given up.
@@ -17,13 +18,13 @@ pub struct Parts {
     /// Steps whose pushes are applied, counted without gaps.
     pub clock: Clock,
     /// The pushes that the window remembers, by rising number.
-    pub pushes: Vec<PushParts>,
+    pub pushes: Vec<PushSnapshot>,
 }
 
 /// One push of a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PushParts {
+pub struct PushSnapshot {
     /// Its number.
     pub seq: Seq,
     /// Its step.
@@ -35,7 +36,7 @@ pub struct PushParts {
     pub done: Option<Vec<u64>>,
     /// Chunks that were refused, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub refused: Vec<(u32, Refusal)>,
+    pub refused: Vec<(u32, NonFinite)>,
     /// Largest staleness over the applied chunks.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub staleness_max: u64,
@@ -46,34 +47,10 @@ fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-/// Why no window has such parts.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("dedup window: {what}: found {found}, expected {expected}")]
-pub struct PartsError {
-    /// What does not fit.
-    pub what: &'static str,
-    /// What it is.
-    pub found: String,
-    /// What it may be.
-    pub expected: String,
-}
-
-fn check(
-    what: &'static str,
-    found: impl ToString,
-    expected: impl ToString,
-    fits: bool,
-) -> Result<(), PartsError> {
-    if fits {
-        return Ok(());
-    }
-    Err(PartsError { what, found: found.to_string(), expected: expected.to_string() })
-}
-
 impl Window {
     /// A copy of all that the window is.
-    pub fn to_parts(&self) -> Parts {
-        let push = |(&seq, entry): (&Seq, &Entry)| PushParts {
+    pub fn to_snapshot(&self) -> WindowSnapshot {
+        let push = |(&seq, entry): (&Seq, &Entry)| PushSnapshot {
             seq,
             clock: entry.clock,
             chunks: entry.chunks_total,
@@ -81,7 +58,7 @@ impl Window {
             refused: entry.acknowledgement.refused.clone(),
             staleness_max: entry.acknowledgement.staleness_max,
         };
-        Parts {
+        WindowSnapshot {
             floor: self.floor,
             contiguous: self.contiguous,
             clock: self.clock,
@@ -93,26 +70,41 @@ impl Window {
     ///
     /// # Errors
     /// No window can have become so.
-    pub fn from_parts(parts: Parts) -> Result<Self, PartsError> {
-        let Parts { floor, contiguous, clock, pushes } = parts;
+    pub fn from_snapshot(parts: WindowSnapshot) -> Result<Self, Unexpected> {
+        let WindowSnapshot { floor, contiguous, clock, pushes } = parts;
         for (what, count) in [("floor", floor), ("clock", clock)] {
-            check(what, count, format!("at most {COUNT_MAX}"), count <= COUNT_MAX)?;
+            Unexpected::unless(count <= COUNT_MAX, what, count, format!("at most {COUNT_MAX}"))?;
         }
         let end = floor + DEDUP_WINDOW;
         let expected = format!("{floor} to {end}");
-        check("contiguous", contiguous, expected, (floor..=end).contains(&contiguous))?;
+        Unexpected::unless(
+            (floor..=end).contains(&contiguous),
+            "contiguous",
+            contiguous,
+            expected,
+        )?;
         let mut window = Self { floor, contiguous, clock, ..Self::default() };
         let mut next = floor;
         for push in pushes {
             let seq = push.seq;
-            check("push", seq, format!("{next} to {end}, rising"), (next..end).contains(&seq))?;
+            Unexpected::unless(
+                (next..end).contains(&seq),
+                "push",
+                seq,
+                format!("{next} to {end}, rising"),
+            )?;
             next = seq + 1;
             window.entries.insert(seq, entry(push)?);
         }
         // Else a push that is still missing something would count as finished.
         let unfinished = window.entries.range(..contiguous).find(|(_, entry)| !entry.is_finished());
         let found = unfinished.map_or(contiguous, |(&seq, _)| seq);
-        check("unfinished push", found, format!("from {contiguous} on"), unfinished.is_none())?;
+        Unexpected::unless(
+            unfinished.is_none(),
+            "unfinished push",
+            found,
+            format!("from {contiguous} on"),
+        )?;
         Ok(window)
     }
 
@@ -135,17 +127,27 @@ impl Window {
     }
 }
 
-fn entry(push: PushParts) -> Result<Entry, PartsError> {
-    let PushParts { clock, chunks, done, refused, staleness_max, .. } = push;
-    check("push's clock", clock, format!("at most {COUNT_MAX}"), clock <= COUNT_MAX)?;
+fn entry(push: PushSnapshot) -> Result<Entry, Unexpected> {
+    let PushSnapshot { clock, chunks, done, refused, staleness_max, .. } = push;
+    Unexpected::unless(clock <= COUNT_MAX, "push's clock", clock, format!("at most {COUNT_MAX}"))?;
     let is_finished = done.is_none();
     let done = done.unwrap_or_default();
     let marked: u64 = done.iter().map(|word| u64::from(word.count_ones())).sum();
     let unfinished = is_finished || marked < u64::from(chunks);
-    check("chunks of an unfinished push", marked, format!("less than {chunks}"), unfinished)?;
+    Unexpected::unless(
+        unfinished,
+        "chunks of an unfinished push",
+        marked,
+        format!("less than {chunks}"),
+    )?;
     let most = if is_finished { u64::from(chunks) } else { marked };
     let refusals = refused.len();
-    check("refused chunks", refusals, format!("at most {most}"), refusals as u64 <= most)?;
+    Unexpected::unless(
+        refusals as u64 <= most,
+        "refused chunks",
+        refusals,
+        format!("at most {most}"),
+    )?;
     Ok(Entry {
         clock,
         chunks_total: chunks,

@@ -11,7 +11,7 @@ pub(crate) fn window() -> impl Strategy<Value = Window> {
                 && !window.is_done(seq, chunk)
             {
                 let refused = staleness == 0;
-                let outcome = if refused { Err(Refusal::NonFiniteResult) } else { Ok(staleness) };
+                let outcome = if refused { Err(NonFinite::Result) } else { Ok(staleness) };
                 window.mark(seq, chunk, outcome);
             }
         }
@@ -23,9 +23,9 @@ proptest! {
     /// Also through JSON, as a file holds it.
     #[test]
     fn parts_make_the_same_window(window in window(), seq in 0_u64..60, chunk in 0_u32..3) {
-        let json = serde_json::to_string(&window.to_parts()).unwrap();
-        let mut again = Window::from_parts(serde_json::from_str(&json).unwrap()).unwrap();
-        prop_assert_eq!(again.to_parts(), window.to_parts());
+        let json = serde_json::to_string(&window.to_snapshot()).unwrap();
+        let mut again = Window::from_snapshot(serde_json::from_str(&json).unwrap()).unwrap();
+        prop_assert_eq!(again.to_snapshot(), window.to_snapshot());
         prop_assert_eq!(again.clock(), window.clock());
         prop_assert_eq!(again.unfinished(), window.unfinished());
         prop_assert_eq!(again.is_done(seq, chunk), window.is_done(seq, chunk));
@@ -37,7 +37,7 @@ proptest! {
     /// A closed window lets nothing through that was begun, and everything later.
     #[test]
     fn a_closed_window_applies_nothing_again(window in window(), other in window()) {
-        let begun = |window: &Window| window.to_parts().pushes.last().map_or(0, |p| p.seq + 1);
+        let begun = |window: &Window| window.to_snapshot().pushes.last().map_or(0, |p| p.seq + 1);
         let next = begun(&window).max(begun(&other));
         let clock = window.clock().max(other.clock());
         let mut joined = window.closed().join_closed(&other.closed());
@@ -45,7 +45,7 @@ proptest! {
         for seq in 0..next {
             prop_assert!(joined.begin(seq, 0, seq, 1).is_err());
         }
-        let next = joined.to_parts().floor.max(next);
+        let next = joined.to_snapshot().floor.max(next);
         prop_assert!(joined.begin(next, 0, next, 1).is_ok());
         prop_assert!(!joined.is_done(next, 0));
     }
@@ -56,8 +56,8 @@ proptest! {
         floor in any_count(), contiguous in any_count(), clock in any_count(),
         pushes in prop::collection::vec(push(), 0..4),
     ) {
-        let parts = Parts { floor, contiguous, clock, pushes };
-        if let Ok(mut window) = Window::from_parts(parts) {
+        let parts = WindowSnapshot { floor, contiguous, clock, pushes };
+        if let Ok(mut window) = Window::from_snapshot(parts) {
             let seq = window.floor;
             window.mark(seq, 1, Ok(1));
             let _ = window.begin(seq, seq, clock, 1);
@@ -70,31 +70,33 @@ fn any_count() -> impl Strategy<Value = u64> {
     prop_oneof![0_u64..5, Just(COUNT_MAX), Just(COUNT_MAX + 1), any::<u64>()]
 }
 
-fn push() -> impl Strategy<Value = PushParts> {
+fn push() -> impl Strategy<Value = PushSnapshot> {
     let done = prop::option::of(prop::collection::vec(any::<u64>(), 0..3));
-    (any_count(), any_count(), 0_u32..200, done).prop_map(|(seq, clock, chunks, done)| PushParts {
-        seq,
-        clock,
-        chunks,
-        done,
-        ..PushParts::default()
+    (any_count(), any_count(), 0_u32..200, done).prop_map(|(seq, clock, chunks, done)| {
+        PushSnapshot { seq, clock, chunks, done, ..PushSnapshot::default() }
     })
 }
 
 #[test]
 fn impossible_parts_are_named() {
-    let push = |seq| PushParts { seq, chunks: 2, ..PushParts::default() };
-    let unfinished = PushParts { done: Some(vec![1]), ..push(0) };
-    let finished = PushParts { done: Some(vec![3]), ..push(0) };
+    let push = |seq| PushSnapshot { seq, chunks: 2, ..PushSnapshot::default() };
+    let unfinished = PushSnapshot { done: Some(vec![1]), ..push(0) };
+    let finished = PushSnapshot { done: Some(vec![3]), ..push(0) };
     let cases = [
-        (Parts { floor: u64::MAX, ..Parts::default() }, "floor"),
-        (Parts { floor: 2, contiguous: 1, ..Parts::default() }, "contiguous"),
-        (Parts { pushes: vec![push(1), push(1)], ..Parts::default() }, "push"),
-        (Parts { pushes: vec![push(DEDUP_WINDOW)], ..Parts::default() }, "push"),
-        (Parts { contiguous: 1, pushes: vec![unfinished], ..Parts::default() }, "unfinished push"),
-        (Parts { pushes: vec![finished], ..Parts::default() }, "chunks of an unfinished push"),
+        (WindowSnapshot { floor: u64::MAX, ..WindowSnapshot::default() }, "floor"),
+        (WindowSnapshot { floor: 2, contiguous: 1, ..WindowSnapshot::default() }, "contiguous"),
+        (WindowSnapshot { pushes: vec![push(1), push(1)], ..WindowSnapshot::default() }, "push"),
+        (WindowSnapshot { pushes: vec![push(DEDUP_WINDOW)], ..WindowSnapshot::default() }, "push"),
+        (
+            WindowSnapshot { contiguous: 1, pushes: vec![unfinished], ..WindowSnapshot::default() },
+            "unfinished push",
+        ),
+        (
+            WindowSnapshot { pushes: vec![finished], ..WindowSnapshot::default() },
+            "chunks of an unfinished push",
+        ),
     ];
     for (parts, what) in cases {
-        assert_eq!(Window::from_parts(parts.clone()).unwrap_err().what, what, "{parts:?}");
+        assert_eq!(Window::from_snapshot(parts.clone()).unwrap_err().what, what, "{parts:?}");
     }
 }

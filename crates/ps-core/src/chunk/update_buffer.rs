@@ -1,6 +1,6 @@
 //! Where an update is worked out before the chunk takes it.
 
-use super::ELEMENTS_MAX;
+use crate::limits::CHUNK_ELEMENTS_MAX as ELEMENTS_MAX;
 use crate::span::Span;
 use ps_kernels::optimizer::SLOTS_MAX;
 use std::ops::Range;
@@ -11,12 +11,12 @@ use std::ops::Range;
 /// nothing. A full-sized chunk that takes them all swaps its memory for this: it is written once,
 /// as if in place, and what it leaves is still in the processor's cache for the next one.
 #[derive(Debug, Default)]
-pub struct Spare {
+pub struct UpdateBuffer {
     /// Each empty until it is needed, then [`ELEMENTS_MAX`] long.
     values: [Vec<f32>; 1 + SLOTS_MAX],
 }
 
-impl Spare {
+impl UpdateBuffer {
     /// A part of the weights' room and of so many state vectors'; the others' is empty.
     pub(super) fn part(
         &mut self,

@@ -4,7 +4,7 @@ use super::{Encoding, POSITION_BYTES};
 
 /// What of a push came for one chunk.
 #[derive(Clone, Copy, Debug)]
-pub struct Received<'a> {
+pub struct EncodedValues<'a> {
     /// How the values are written.
     pub encoding: Encoding,
     /// The values, of every covered element or of those that have a position.
@@ -16,22 +16,14 @@ pub struct Received<'a> {
 
 /// Why values cannot be those of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Error {
     /// Not as many values as elements.
     #[error(
         "{found} bytes of {encoding} values for {elements} elements, expected {expected}: send one \
          value for each"
     )]
-    ValueBytes {
-        /// The encoding.
-        encoding: Encoding,
-        /// Elements that must have a value.
-        elements: usize,
-        /// Bytes that came.
-        found: usize,
-        /// Bytes of so many values.
-        expected: usize,
-    },
+    ValueBytes { encoding: Encoding, elements: usize, found: usize, expected: usize },
     /// Half a position.
     #[error("{0} bytes of positions, expected 2 for each value")]
     PositionBytes(usize),
@@ -39,26 +31,16 @@ pub enum Error {
     #[error(
         "position {found} of {covered} covered elements: positions count in what the spans cover"
     )]
-    OutOfRange {
-        /// What came.
-        found: u16,
-        /// Elements that the spans cover.
-        covered: usize,
-    },
+    OutOfRange { found: u16, covered: usize },
     /// A position that is not above the one before it.
     #[error("position {found} after {before}, expected strictly rising positions")]
-    NotRising {
-        /// What came.
-        found: u16,
-        /// What came before it.
-        before: u16,
-    },
+    NotRising { found: u16, before: u16 },
     /// State in parts.
     #[error("positions in a push of state: send all values, as zeros would replace the others")]
     State,
 }
 
-impl Received<'_> {
+impl EncodedValues<'_> {
     /// Whether the values are the dense `f32` that an update takes, with nothing to be decoded.
     pub fn is_plain(&self) -> bool {
         self.encoding == Encoding::F32 && self.positions.is_empty()

@@ -1,6 +1,6 @@
 //! The model as a file that candle, PyTorch and everything else reads: safetensors.
 
-use ps_core::Layout;
+use crate::Layout;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::collections::HashMap;
 
@@ -15,7 +15,8 @@ pub fn to_safetensors(
     layout: &Layout,
     weights: &[f32],
 ) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-    let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
+    // The machine is little-endian, as the file is: `chunk` checks it when it is compiled.
+    let bytes: &[u8] = bytemuck::cast_slice(weights);
     let mut views = Vec::with_capacity(layout.tensors().len());
     for (position, tensor) in layout.tensors().iter().enumerate() {
         let range = layout.range(position);
@@ -31,7 +32,7 @@ pub fn to_safetensors(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ps_core::TensorSpec;
+    use crate::TensorSpec;
     use safetensors::SafeTensors;
 
     #[test]
