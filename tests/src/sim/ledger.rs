@@ -92,7 +92,7 @@ impl Account {
         let push = self.fates.len();
         self.fates.push(Fate::Unknown);
         self.clocks.push(None);
-        let is_same = |life: &&mut Life| Arc::ptr_eq(&process.counters, counters);
+        let is_same = |process: &&mut RunningProcess| Arc::ptr_eq(&process.counters, counters);
         match self.process.as_mut().filter(is_same) {
             Some(process) => process.open.push(push),
             None => {
