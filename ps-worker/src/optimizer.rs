@@ -190,7 +190,7 @@ impl AsyncOptimizer {
     /// A server is away for too long.
     pub fn pull(&mut self) -> Result<()> {
         let clock = self.weights.clock();
-        let read = self.runtime.block_on(self.session.read(&mut self.weights));
+        let read = self.runtime.block_on(self.session.client().read(&mut self.weights));
         read.map_err(candle_core::Error::wrap)?;
         self.weights.set_clock(clock);
         self.vars.set(self.weights.values()).map_err(candle_core::Error::wrap)

@@ -6,7 +6,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessGroup};
 use ps_cli::TrainingArgs;
-use ps_client::WorkerEnvironment;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -46,7 +45,7 @@ impl UserProgram {
                 command.env_remove(name);
             }
         }
-        command.envs(environment(run).to_variables());
+        command.envs(run.environment.to_variables());
         // Under the names that our own options have: who starts `ps-worker` need not repeat them.
         command.envs(TrainingArgs::from(&run.settings).to_variables());
         command.envs(self.variables.iter().cloned());
@@ -57,17 +56,6 @@ impl UserProgram {
         })?;
         tracing::info!("started the program {name} (pid {})", child.id().unwrap_or_default());
         Ok(Running { child, name })
-    }
-}
-
-fn environment(run: &ProgramRun) -> WorkerEnvironment {
-    WorkerEnvironment {
-        job: run.job.clone(),
-        servers: run.shard_map.addresses.clone(),
-        worker: run.rank,
-        workers: run.workers,
-        incarnation: run.incarnation,
-        epoch: run.shard_map.epoch,
     }
 }
 
@@ -121,21 +109,20 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ps_proto::v1;
+    use ps_client::WorkerEnvironment;
     use std::path::PathBuf;
 
     fn run_of(stop: BoxFuture<'static, ()>) -> ProgramRun {
-        ProgramRun {
+        let environment = WorkerEnvironment {
             job: "j".into(),
-            master: "m:1".into(),
-            rank: 1,
+            servers: vec!["a:1".into(), "b:2".into()],
+            worker: 1,
             workers: 2,
             incarnation: 7,
-            shard_map: v1::ShardMap { epoch: 3, addresses: vec!["a:1".into(), "b:2".into()] },
-            settings: TrainingArgs::default().settings().unwrap(),
-            start_clock: 0,
-            stop,
-        }
+            epoch: 3,
+        };
+        let settings = TrainingArgs::default().settings().unwrap();
+        ProgramRun { environment, settings, stop }
     }
 
     async fn shell(script: &str, stop: BoxFuture<'static, ()>) -> Result<u8, ComputeError> {

@@ -1,10 +1,9 @@
 //! What a worker without a master shows of its run: progress for people, metrics for machines.
 
 use crate::compute::Evaluation;
-use crate::train::StepOutcome;
 use crate::train::alone::Observer;
 use indicatif::{ProgressBar, ProgressStyle};
-use ps_client::Counters;
+use ps_client::{Counters, StepOutcome};
 use ps_core::learning::{Losses, LearningStatus, LearningMonitor};
 use ps_core::progress::{Meter, ProgressSnapshot};
 use ps_core::settings::TrainingSettings;

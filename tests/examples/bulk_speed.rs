@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let client = Client::new(config, &outside())?;
     let model = model_of(vec![TensorSpec::trainable("a", [elements])]);
-    client.init(&model, &vec![0.0; elements]).await?;
+    client.init(&model, vec![0.0; elements]).await?;
     let gradient =
         Gradient::new(Arc::new(model.layout.clone()), vec![1e-3; elements], vec![true], 0.0);
     let mut weights = Weights::new(&model);

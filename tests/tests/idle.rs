@@ -115,7 +115,7 @@ fn a_gradient_that_takes_long_is_pushed_when_it_is_there() {
         let client = client(&Arc::default());
         let tensors = ["a", "b"].map(|name| TensorSpec::trainable(name, [ELEMENTS]));
         let model = model_of(tensors.into());
-        client.init(&model, &vec![0.0; 2 * ELEMENTS]).await?;
+        client.init(&model, vec![0.0; 2 * ELEMENTS]).await?;
         let layout = Arc::new(model.layout.clone());
         let mut weights = Weights::new(&model);
         let gradient = Gradient::begin(layout, vec![Coverage::Whole, Coverage::Whole], 0.0);

@@ -153,7 +153,7 @@ async fn a_push_leaves_while_its_gradient_is_computed() {
     let server = Server::start(0).await.unwrap();
     let tensors = ["a", "b"].map(|name| TensorSpec::trainable(name, [ELEMENTS]));
     let (client, model) = (server.client(1, Wire::default()), model_of(tensors.into()));
-    client.init(&model, &vec![0.0; 2 * ELEMENTS]).await.unwrap();
+    client.init(&model, vec![0.0; 2 * ELEMENTS]).await.unwrap();
     let layout = Arc::new(model.layout.clone());
     let mut weights = Weights::new(&model);
     let gradient = Gradient::begin(layout, vec![Coverage::Whole, Coverage::Whole], 0.0);

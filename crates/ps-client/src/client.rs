@@ -69,16 +69,8 @@ impl Client {
     ///
     /// # Errors
     /// A server holds another model, or is away for too long.
-    pub async fn init(&self, spec: &ModelSpec, start: &[f32]) -> Result<(), Error> {
-        self.init_owned(spec, start.to_vec()).await
-    }
-
-    /// The same without a copy.
-    ///
-    /// # Errors
-    /// A server holds another model, or is away for too long.
-    pub async fn init_owned(&self, spec: &ModelSpec, start: Vec<f32>) -> Result<(), Error> {
-        self.init_with(spec, start, false).await
+    pub async fn init(&self, spec: &ModelSpec, start: impl Into<Vec<f32>>) -> Result<(), Error> {
+        self.init_with(spec, start.into(), false).await
     }
 
     /// Creates every shard from these start weights, or takes the model that it holds, whatever
@@ -86,8 +78,12 @@ impl Client {
     ///
     /// # Errors
     /// A server holds another model, or is away for too long.
-    pub async fn init_or_join(&self, spec: &ModelSpec, start: &[f32]) -> Result<(), Error> {
-        self.init_with(spec, start.to_vec(), true).await
+    pub async fn init_or_join(
+        &self,
+        spec: &ModelSpec,
+        start: impl Into<Vec<f32>>,
+    ) -> Result<(), Error> {
+        self.init_with(spec, start.into(), true).await
     }
 
     async fn init_with(

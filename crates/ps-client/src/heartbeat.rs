@@ -1,11 +1,10 @@
-//! What tells others that a worker lives, while it does other things.
+//! What tells the servers of a job without a master that a worker lives, while it does other things.
 
 use crate::client::Client;
 use crate::counters::Counters;
 use ps_runtime::Clock;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
 
 /// How often the servers of a job without a master hear of a worker, and how long without progress.
 #[derive(Clone, Copy, Debug)]
@@ -15,22 +14,6 @@ pub struct HeartbeatConfig {
     /// How long a step may take before there are no more: a worker that hangs must not hold the
     /// others.
     pub step_timeout: Duration,
-}
-
-/// A running heartbeat; it ends when this is dropped.
-pub(crate) struct Heartbeat(JoinHandle<()>);
-
-impl Heartbeat {
-    /// Starts it.
-    pub(crate) fn start(beats: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(tokio::spawn(beats))
-    }
-}
-
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// When a worker last made progress: finished a step, or waited for the servers.
@@ -50,7 +33,7 @@ impl Progress {
 }
 
 /// Tells the servers that this worker lives, as long as it finishes steps or waits for them.
-pub(crate) async fn to_servers(
+pub(crate) async fn heartbeat(
     client: Arc<Client>,
     counters: Arc<Counters>,
     clock: Clock,

@@ -35,7 +35,7 @@ pub use error::Error;
 pub use gradient::Gradient;
 pub use heartbeat::HeartbeatConfig;
 pub use membership::{JobWatch, Membership, MembershipEnd};
-pub use pipeline::{ExchangeResult, Pipeline, SentStep};
+pub use pipeline::{Pipeline, StepOutcome};
 pub use pool::BufferPool;
 pub use report::PushReport;
 pub use session::{CallOptions, Session, SessionConfig};

@@ -2,13 +2,13 @@
 //! the master says of the job.
 
 use crate::counters::Counters;
-use crate::heartbeat::Heartbeat;
 use ps_proto::v1;
 use ps_runtime::member::{Error, Member};
 use ps_runtime::{Outside, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 /// How often the shard map is asked for.
 const START_INTERVAL: Duration = Duration::from_millis(50);
@@ -22,7 +22,7 @@ pub struct Membership {
     state: JobWatch,
     /// Makes the next heartbeat come at once.
     heartbeat_now: Arc<Notify>,
-    _heartbeat: Heartbeat,
+    _heartbeat: JoinSet<()>,
 }
 
 impl Membership {
@@ -37,40 +37,27 @@ impl Membership {
         shutdown: Shutdown,
         outside: Outside,
     ) -> Result<Self, Error> {
-        let (job, role) = (request.job.clone(), role_name(request.role()));
+        let (job, role) = (request.job.clone(), request.role());
         let member = Arc::new(Member::register(&outside, master, request).await?);
         let v1::RegisterReply { index, incarnation, .. } = *member.registered();
+        let role = if role == v1::Role::Evaluator { "evaluator" } else { "worker" };
         tracing::info!(
             "registered with the master at {master} as {role} {index}, incarnation {incarnation}"
         );
         counters.begin_registration();
         let (sender, state) = watch::channel(JobState::default());
         let heartbeat_now = Arc::new(Notify::new());
-        let (beats, now) = ((member.clone(), counters.clone()), heartbeat_now.clone());
-        let heartbeat = Heartbeat::start(to_master(beats.0, beats.1, shutdown, sender, now));
+        let beats =
+            heartbeat(member.clone(), counters.clone(), shutdown, sender, heartbeat_now.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(beats);
         let state = JobWatch(state);
-        Ok(Self { job, outside, counters, member, state, heartbeat_now, _heartbeat: heartbeat })
+        Ok(Self { job, outside, counters, member, state, heartbeat_now, _heartbeat: tasks })
     }
 
-    /// What the master answered.
-    pub fn registered(&self) -> &v1::RegisterReply {
-        self.member.registered()
-    }
-
-    /// How long the master waits for a silent member, and a member for a silent master.
-    pub fn lease(&self) -> Duration {
-        self.member.lease()
-    }
-
-    /// Reports work and asks for more; identity is filled in.
-    ///
-    /// # Errors
-    /// The master is lost or has expired this member.
-    pub async fn next_task(
-        &self,
-        request: v1::NextTaskRequest,
-    ) -> Result<v1::NextTaskReply, Error> {
-        self.member.next_task(request).await
+    /// What the master answered, and how it is asked for work.
+    pub fn member(&self) -> &Member {
+        &self.member
     }
 
     /// Sends a heartbeat at once: the worker has come to rest, and what it counted belongs into the
@@ -158,7 +145,7 @@ impl JobWatch {
     }
 }
 
-async fn to_master(
+async fn heartbeat(
     member: Arc<Member>,
     counters: Arc<Counters>,
     mut shutdown: Shutdown,
@@ -201,13 +188,5 @@ async fn to_master(
             () = now.notified() => {}
             _ = shutdown.wait(), if shutdown.signal().is_none() => {}
         }
-    }
-}
-
-fn role_name(role: v1::Role) -> &'static str {
-    match role {
-        v1::Role::Worker => "worker",
-        v1::Role::Evaluator => "evaluator",
-        v1::Role::Server | v1::Role::Unspecified => "member",
     }
 }

@@ -12,16 +12,22 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
-/// What one exchange gave.
-pub struct ExchangeResult {
-    /// What became of the push.
+/// A step whose push was acknowledged by every server.
+#[derive(Clone, Debug)]
+pub struct StepOutcome {
+    /// Mean loss of its batch.
+    pub loss: f64,
+    /// Samples of its batch.
+    pub samples: u64,
+    /// What became of its push.
     pub report: PushReport,
-    /// Weights for a later step, and the clock that the shards have for the worker, unless it only
-    /// pushed.
-    pub pulled: Option<(Weights, Clock)>,
 }
 
-type Result = std::result::Result<ExchangeResult, Error>;
+/// Weights for a later step, and the clock that the shards have for the worker.
+type Pulled = (Weights, Clock);
+
+/// What one exchange gave; it pulls unless it only pushed.
+type Result = std::result::Result<(PushReport, Option<Pulled>), Error>;
 
 /// An exchange that was begun; it ends when this is dropped.
 enum Exchange {
@@ -72,13 +78,11 @@ impl Drop for Exchange {
 }
 
 /// A step whose gradient is on its way.
-pub struct SentStep {
-    /// The step.
-    pub clock: Clock,
-    /// Mean loss of its batch.
-    pub loss: f64,
-    /// Samples of its batch.
-    pub samples: u64,
+struct SentStep {
+    clock: Clock,
+    loss: f64,
+    samples: u64,
+    exchange: Exchange,
 }
 
 /// The exchanges under way.
@@ -88,7 +92,7 @@ pub struct Pipeline {
     /// How many go on while the worker computes.
     depth: u32,
     is_spawned: bool,
-    under_way: VecDeque<(SentStep, Exchange)>,
+    under_way: VecDeque<SentStep>,
 }
 
 impl Pipeline {
@@ -112,39 +116,46 @@ impl Pipeline {
         self.under_way.is_empty()
     }
 
-    /// Begins an exchange: a push alone, or also a pull into these weights.
-    pub fn begin(&mut self, sent: SentStep, push: NumberedPush, into: Option<Weights>) {
-        let (client, depth) = (self.client.clone(), self.depth);
+    /// Begins the exchange of a step with this mean loss on so many samples: a push alone, or also a
+    /// pull into these weights.
+    pub fn begin(&mut self, loss: f64, samples: u64, push: NumberedPush, into: Option<Weights>) {
+        let (client, depth, clock) = (self.client.clone(), self.depth, push.clock());
         let exchange = async move {
             let Some(mut weights) = into else {
-                return Ok(ExchangeResult { report: client.send(push).await?, pulled: None });
+                return Ok((client.send(push).await?, None));
             };
             let (report, lifted) = client.send_and_pull(push, depth, &mut weights).await?;
-            Ok(ExchangeResult { report, pulled: Some((weights, lifted)) })
+            Ok((report, Some((weights, lifted))))
         };
-        self.under_way.push_back((sent, Exchange::begin(self.is_spawned, exchange)));
+        let exchange = Exchange::begin(self.is_spawned, exchange);
+        self.under_way.push_back(SentStep { clock, loss, samples, exchange });
     }
 
-    /// Waits for the oldest; `None` when nothing is under way. Once a wait has failed, the others
-    /// are good for nothing but to be given up.
+    /// Waits for the oldest step and counts it; `None` when nothing is under way. Once a wait has
+    /// failed, the others are good for nothing but to be given up.
+    ///
+    /// # Errors
+    /// The worker was superseded, or a server is away for too long.
     pub async fn oldest(
         &mut self,
-    ) -> std::result::Result<Option<(SentStep, ExchangeResult)>, Error> {
-        let Some((_, exchange)) = self.under_way.front_mut() else {
+    ) -> std::result::Result<Option<(StepOutcome, Option<Pulled>)>, Error> {
+        let Some(step) = self.under_way.front_mut() else {
             return Ok(None);
         };
         let _waiting = Waiting::new(&self.counters);
-        let end = exchange.end().await;
+        let end = step.exchange.end().await;
+        let SentStep { clock, loss, samples, .. } = *step;
         // Only now: whoever gives up waiting finds it again.
-        let sent = self.under_way.pop_front().map(|(sent, _)| sent);
-        let exchanged = end?;
-        Ok(sent.map(|sent| (sent, exchanged)))
+        self.under_way.pop_front();
+        let (report, pulled) = end?;
+        self.counters.stepped(samples, loss, clock + 1, &report);
+        Ok(Some((StepOutcome { loss, samples, report }, pulled)))
     }
 
     /// Ends all that is under way. Whether those pushes were applied, nobody learns.
     pub async fn give_up(&mut self) {
-        while let Some((_, exchange)) = self.under_way.pop_front() {
-            exchange.give_up().await;
+        while let Some(step) = self.under_way.pop_front() {
+            step.exchange.give_up().await;
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::counters::{Counters, Waiting};
 use crate::discover::discover;
 use crate::error::Error;
 use crate::gradient::Gradient;
-use crate::heartbeat::{self, Heartbeat, HeartbeatConfig};
+use crate::heartbeat::{HeartbeatConfig, heartbeat};
 use crate::membership::Membership;
 use crate::pipeline::Pipeline;
 use crate::report::PushReport;
@@ -18,6 +18,7 @@ use ps_proto::v1;
 use ps_runtime::Outside;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// How a session calls the servers.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +56,7 @@ pub struct Session {
     outside: Outside,
     /// Without a master: what the servers are to hear once they have the model.
     heartbeat_config: Option<HeartbeatConfig>,
-    heartbeat: Option<Heartbeat>,
+    heartbeat: JoinSet<()>,
 }
 
 impl Session {
@@ -84,7 +85,7 @@ impl Session {
         shard_map: v1::ShardMap,
         calls: CallOptions,
     ) -> Result<Self, Error> {
-        let v1::RegisterReply { index, incarnation, .. } = *membership.registered();
+        let v1::RegisterReply { index, incarnation, .. } = *membership.member().registered();
         let identity = (incarnation, shard_map.epoch);
         let job = membership.job.clone();
         let config = client_config(job, index, identity, shard_map.addresses, calls);
@@ -98,7 +99,7 @@ impl Session {
         heartbeat_config: Option<HeartbeatConfig>,
     ) -> Result<Self, Error> {
         let client = Arc::new(Client::new(config, &outside)?);
-        Ok(Self { client, counters, outside, heartbeat_config, heartbeat: None })
+        Ok(Self { client, counters, outside, heartbeat_config, heartbeat: JoinSet::new() })
     }
 
     /// The connection to the servers.
@@ -121,7 +122,7 @@ impl Session {
     /// # Errors
     /// A server holds another model, or is away for too long.
     pub async fn init(&mut self, spec: &ModelSpec, start: Vec<f32>) -> Result<(), Error> {
-        self.client.init_owned(spec, start).await?;
+        self.client.init(spec, start).await?;
         self.start_heartbeat();
         Ok(())
     }
@@ -137,11 +138,10 @@ impl Session {
     }
 
     fn start_heartbeat(&mut self) {
-        let (client, counters) = (self.client.clone(), self.counters.clone());
-        let clock = self.outside.clock.clone();
-        self.heartbeat = self
-            .heartbeat_config
-            .map(|config| Heartbeat::start(heartbeat::to_servers(client, counters, clock, config)));
+        if let Some(config) = self.heartbeat_config {
+            let (client, counters) = (self.client.clone(), self.counters.clone());
+            self.heartbeat.spawn(heartbeat(client, counters, self.outside.clock.clone(), config));
+        }
     }
 
     /// The weights for this step and so many after it; see [`Client::pull_for_steps`].
@@ -151,14 +151,6 @@ impl Session {
     pub async fn pull(&self, clock: Clock, ahead: u32, weights: &mut Weights) -> Result<(), Error> {
         let _waiting = Waiting::new(&self.counters);
         self.client.pull_for_steps(clock, ahead, weights).await
-    }
-
-    /// The weights as they are, for an evaluation.
-    ///
-    /// # Errors
-    /// A server is away for too long.
-    pub async fn read(&self, weights: &mut Weights) -> Result<(), Error> {
-        self.client.read(weights).await
     }
 
     /// Pushes the gradient of these samples, which was computed from these weights, and pulls those
@@ -187,7 +179,7 @@ impl Session {
     /// Without a master: tells the servers that the worker leaves, so that nobody waits for it.
     pub async fn leave(&mut self) {
         if self.heartbeat_config.take().is_some() {
-            self.heartbeat = None;
+            self.heartbeat.shutdown().await;
             self.client.alive(true).await;
         }
     }

@@ -12,16 +12,6 @@ pub struct ModelOptions {
 }
 
 impl ModelOptions {
-    /// No options: every model's defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds an option or replaces it.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.given.insert(name.into(), value.into());
-    }
-
     /// The value of an option, or the default if it was not given.
     ///
     /// # Errors

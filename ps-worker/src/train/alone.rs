@@ -5,10 +5,10 @@
 use super::batch_loop::{StepControl, train_batches};
 use super::error::Error;
 use super::loader::DataLoader;
-use super::trainer::{FINISH_STEP, StepOutcome, Trainer};
+use super::trainer::{FINISH_STEP, Trainer};
 use crate::compute::{Compute, ComputeOn, Evaluation};
 use futures_util::future::LocalBoxFuture;
-use ps_client::{Counters, Session, SessionConfig};
+use ps_client::{Counters, Session, SessionConfig, StepOutcome};
 use ps_core::permutation::permutation;
 use ps_core::settings::TrainingSettings;
 use ps_data::Draw;
@@ -16,7 +16,7 @@ use ps_runtime::{Outside, Shutdown};
 use std::sync::Arc;
 
 /// What a worker without a master is told.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AloneConfig {
     /// Who it is, and where the servers are.
     pub session: SessionConfig,

@@ -2,7 +2,8 @@
 
 use super::batches::Batches;
 use super::error::Error;
-use super::trainer::{StepOutcome, Trainer};
+use super::trainer::Trainer;
+use ps_client::StepOutcome;
 
 /// What the loop asks before a step, and whom it tells of those that were acknowledged.
 pub(super) trait StepControl {

@@ -45,16 +45,6 @@ impl DataLoader {
     }
 }
 
-impl std::fmt::Debug for DataLoader {
-    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let samples = self.samples.as_ref().map(|samples| samples.count());
-        to.debug_struct("DataLoader")
-            .field("samples", &samples)
-            .field("shift", &self.shift)
-            .finish()
-    }
-}
-
 /// The numbers of samples, batch by batch.
 pub(super) fn batches_of(samples: &[u32], batch_size: usize) -> Vec<Vec<u64>> {
     let batches = samples.chunks(batch_size.max(1));

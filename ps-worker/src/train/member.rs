@@ -80,7 +80,7 @@ impl JobMember {
         let registered =
             Membership::register(&config.master, request, counters, shutdown, outside.clone());
         let membership = registered.await?;
-        let settings = membership.registered().settings.clone().unwrap_or_default();
+        let settings = membership.member().registered().settings.clone().unwrap_or_default();
         let settings = TrainingSettings::try_from(settings)?;
         Ok(Self {
             config: config.clone(),
@@ -98,7 +98,7 @@ impl JobMember {
 
     /// The rank that the master gave.
     pub(super) fn rank(&self) -> u32 {
-        self.membership.registered().index
+        self.membership.member().registered().index
     }
 
     /// What the next membership goes on with.
@@ -140,7 +140,7 @@ impl JobMember {
 
     /// The master knows best why a server is gone: it says so within the lease.
     async fn explain(&self, error: Error) -> Result<MembershipEnd, Error> {
-        let grace = self.membership.lease() * 2;
+        let grace = self.membership.member().lease() * 2;
         match tokio::time::timeout(grace, self.membership.watch().ended()).await {
             Ok(end @ MembershipEnd::Leave(_)) => Ok(end),
             _ => Err(error),
@@ -153,7 +153,7 @@ impl JobMember {
         let mut request = v1::NextTaskRequest::default();
         loop {
             request.number += 1;
-            let task = self.membership.next_task(request.clone()).await?.task;
+            let task = self.membership.member().next_task(request.clone()).await?.task;
             let was_working = request.finished.is_some();
             (request.finished, request.evaluated) = (None, None);
             match task {

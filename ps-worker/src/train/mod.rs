@@ -11,15 +11,14 @@ mod prefetcher;
 mod sample_client;
 mod sample_order;
 mod sample_server;
-mod stream;
 mod trainer;
 mod workload;
 
+pub use batches::{BatchStream, PassStreams, StreamPass};
 pub use error::Error;
 pub use loader::DataLoader;
 pub use managed::run;
 pub use member::WorkerConfig;
 pub use sample_server::ServedSamples;
-pub use stream::{BatchStream, PassStreams, StreamPass};
-pub use trainer::{StepOutcome, Trainer};
+pub use trainer::Trainer;
 pub use workload::{BuildModel, ModelWorkload, Program, ProgramRun, Workload, WorkloadKind};

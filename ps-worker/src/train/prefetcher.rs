@@ -7,20 +7,14 @@ use ps_data::limits::BATCHES_AHEAD_MAX;
 use ps_data::{SampleSet, Shift};
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinSet;
 
 /// The batches of one lease or pass, in their order.
 pub(super) struct Prefetcher {
     batches: mpsc::Receiver<Result<SampleBatch, Error>>,
     left: u64,
-    maker: JoinHandle<()>,
-}
-
-impl Drop for Prefetcher {
-    /// A thread ends by itself, after the batch that it is making.
-    fn drop(&mut self) {
-        self.maker.abort();
-    }
+    /// Ends when this is dropped; a thread does after the batch that it is making.
+    _maker: JoinSet<()>,
 }
 
 impl Prefetcher {
@@ -31,8 +25,8 @@ impl Prefetcher {
         numbers: Vec<Vec<u64>>,
     ) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
-        let left = numbers.len() as u64;
-        let maker = spawn_blocking(move || {
+        let (left, mut maker) = (numbers.len() as u64, JoinSet::new());
+        maker.spawn_blocking(move || {
             for numbers in numbers {
                 let batch = gather(&*samples, shift.as_ref(), &numbers);
                 let is_last = batch.is_err();
@@ -41,14 +35,14 @@ impl Prefetcher {
                 }
             }
         });
-        Self { batches, left, maker }
+        Self { batches, left, _maker: maker }
     }
 
     /// Fetches these batches of samples from the process that has them.
     pub(super) fn fetch(client: SampleClient, numbers: Vec<Vec<u64>>) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
-        let left = numbers.len() as u64;
-        let maker = tokio::spawn(async move {
+        let (left, mut maker) = (numbers.len() as u64, JoinSet::new());
+        maker.spawn(async move {
             for numbers in numbers {
                 let batch = client.fetch(&numbers).await;
                 let is_last = batch.is_err();
@@ -57,7 +51,7 @@ impl Prefetcher {
                 }
             }
         });
-        Self { batches, left, maker }
+        Self { batches, left, _maker: maker }
     }
 
     /// The next one; `None` after the last.

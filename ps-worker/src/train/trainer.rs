@@ -6,7 +6,7 @@ mod gradient_writer;
 use super::error::Error;
 use crate::compute::{Compute, ComputeError, ComputeOn, Evaluation, SampleBatch};
 use gradient_writer::GradientWriter;
-use ps_client::{BufferPool, Pipeline, PushReport, Session, Weights, WeightsPool};
+use ps_client::{BufferPool, Pipeline, Session, StepOutcome, Weights, WeightsPool};
 use ps_core::Layout;
 use ps_core::ids::Clock;
 use ps_core::limits::PIPELINE_DEPTH_MAX;
@@ -14,17 +14,6 @@ use ps_core::settings::TrainingSettings;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
-
-/// What one step gave.
-#[derive(Clone, Debug)]
-pub struct StepOutcome {
-    /// Mean loss of the batch.
-    pub loss: f64,
-    /// Samples of the batch.
-    pub samples: u64,
-    /// What became of the push.
-    pub report: PushReport,
-}
 
 /// Trains one model against one set of servers.
 pub struct Trainer {
@@ -133,7 +122,8 @@ impl Trainer {
         let pulled = self.session.now();
         self.compute_and_send(batch, progress, following).await?;
         let computed = self.session.now();
-        let outcomes = if following == 0 { self.settle().await } else { self.make_room().await }?;
+        let outcomes =
+            if following == 0 { self.settle().await } else { self.await_capacity().await }?;
         let done = self.session.now();
         self.session.counters().spent(computed - pulled, (pulled - begun) + (done - computed));
         self.session.counters().take_traffic(self.session.client().traffic());
@@ -204,7 +194,7 @@ impl Trainer {
     pub async fn read(&mut self) -> Result<u32, Error> {
         self.fresh_until = 0;
         let weights = self.weights.get_or_insert_with(|| self.weights_pool.take());
-        self.session.read(weights).await?;
+        self.session.client().read(weights).await?;
         Ok(weights.digest())
     }
 

@@ -1,14 +1,14 @@
 //! What a member brings to a job: data, and what is done with them.
 
+use super::batches::PassStreams;
 use super::error::Error;
 use super::loader::DataLoader;
 use super::sample_server::ServedSamples;
-use super::stream::PassStreams;
 use crate::compute::{Compute, ComputeError, ComputeOn};
 use futures_util::future::BoxFuture;
+use ps_client::WorkerEnvironment;
 use ps_core::DataDescription;
 use ps_core::settings::TrainingSettings;
-use ps_proto::v1;
 use std::sync::Arc;
 
 /// Makes the model, once shape and classes of all the job's data are known. It runs on a thread that
@@ -77,22 +77,10 @@ pub trait Program: Send {
 
 /// What a program must know of the job.
 pub struct ProgramRun {
-    /// The job it belongs to.
-    pub job: String,
-    /// The master's address.
-    pub master: String,
-    /// This worker's rank.
-    pub rank: u32,
-    /// Worker ranks of the job.
-    pub workers: u32,
-    /// The rank's incarnation.
-    pub incarnation: u64,
-    /// Where the shards are, and in which epoch.
-    pub shard_map: v1::ShardMap,
+    /// Its part in the job.
+    pub environment: WorkerEnvironment,
     /// How the job is trained.
     pub settings: TrainingSettings,
-    /// Where its clock starts.
-    pub start_clock: u64,
     /// Ready when the master wants no more steps, or a signal came: the program is to end.
     pub stop: BoxFuture<'static, ()>,
 }

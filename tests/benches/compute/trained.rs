@@ -63,7 +63,8 @@ pub(crate) fn data(model: &str) -> anyhow::Result<Arc<Dataset>> {
 fn made(model: &str) -> anyhow::Result<CandleCompute> {
     let device = std::env::var("PS_BENCH_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
     let device = device.parse::<DeviceChoice>()?.open()?;
-    let options = ComputeOptions { model: model.to_owned(), options: ModelOptions::new(), device };
+    let options =
+        ComputeOptions { model: model.to_owned(), options: ModelOptions::default(), device };
     Ok(CandleCompute::new(&Models::built_in(), options, data(model)?)?)
 }
 

@@ -104,7 +104,7 @@ impl Ours {
             bound: None,
             shards: u32::try_from(addresses.len())?,
         };
-        client.init(&model, &vec![0.0; elements]).await?;
+        client.init(&model, vec![0.0; elements]).await?;
         let layout = Arc::new(model.layout.clone());
         let values: Vec<f32> = (0..elements).map(value).collect();
         let small = Gradient::new(layout.clone(), values.clone(), vec![false, true], 0.0);

@@ -4,13 +4,13 @@ use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario, lock};
 use super::ledger::Ledger;
 use super::network;
 use ps_client::{CallOptions, HeartbeatConfig, SessionConfig};
-use ps_client::{Client, ClientConfig, Counters, Weights};
+use ps_client::{Client, ClientConfig, Counters, StepOutcome, Weights};
 use ps_core::settings::Wire;
 use ps_runtime::{Lanes, Shutdown};
 use ps_server::config::Config as ServerConfig;
 use ps_worker::compute::{ComputeOn, Evaluation};
+use ps_worker::train::DataLoader;
 use ps_worker::train::alone::{self, AloneConfig, Observer};
-use ps_worker::train::{DataLoader, StepOutcome};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -18,7 +18,13 @@ pub struct NumberedPush {
     /// New values of state tensors: a push of their own, which ends the same step.
     state: Vec<PushCall>,
     clock: Clock,
-    _tickets: [Option<Ticket>; 2],
+    tickets: Vec<Ticket>,
+}
+
+impl NumberedPush {
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
 }
 
 impl Client {
@@ -65,22 +71,16 @@ impl Client {
         learning_rate: f32,
         weights: &Weights,
     ) -> NumberedPush {
-        let ticket = self.outstanding.open(weights.clock()).await;
-        let calls = self.calls(&ticket, gradient, learning_rate, weights, TensorKind::Trainable);
-        let mut numbered = NumberedPush {
-            calls,
-            state: Vec::new(),
-            clock: weights.clock(),
-            _tickets: [None, None],
-        };
+        let calls = |kind| self.calls(gradient, learning_rate, weights, kind);
+        let (trained, ticket) = calls(TensorKind::Trainable).await;
+        let (clock, tickets) = (weights.clock(), vec![ticket]);
+        let mut push = NumberedPush { calls: trained, state: Vec::new(), clock, tickets };
         if gradient.has_state() {
-            let ticket = self.outstanding.open(weights.clock()).await;
-            numbered.state =
-                self.calls(&ticket, gradient, learning_rate, weights, TensorKind::State);
-            numbered._tickets[1] = Some(ticket);
+            let (state, ticket) = calls(TensorKind::State).await;
+            push.state = state;
+            push.tickets.push(ticket);
         }
-        numbered._tickets[0] = Some(ticket);
-        numbered
+        push
     }
 
     /// Sends a numbered push to every shard.
@@ -122,27 +122,29 @@ impl Client {
         Ok(reports.into_iter().collect())
     }
 
-    fn calls(
+    /// The calls of the next push, with tensors of one kind, to each shard.
+    async fn calls(
         &self,
-        ticket: &Ticket,
         gradient: &Gradient,
         learning_rate: f32,
         weights: &Weights,
         kind: TensorKind,
-    ) -> Vec<PushCall> {
+    ) -> (Vec<PushCall>, Ticket) {
+        let clock = weights.clock();
+        let ticket = self.outstanding.open(clock).await;
         let config = &self.state.config;
         let (worker, incarnation, seq) = (config.worker, config.incarnation, ticket.seq());
         let call = |shard| PushCall {
             id: PushId { worker, incarnation, seq },
             oldest: ticket.oldest(),
-            clock: weights.clock(),
+            clock,
             learning_rate,
             loss: gradient.loss(),
             kind,
             chunks: self.chunks(gradient, weights, shard, kind),
             pull_ahead: 0,
         };
-        (0..self.shards.len() as u32).map(call).collect()
+        ((0..self.shards.len() as u32).map(call).collect(), ticket)
     }
 }
 

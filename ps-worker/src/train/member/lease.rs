@@ -3,15 +3,14 @@
 use super::JobMember;
 use crate::compute::ComputeError;
 use crate::train::batch_loop::{StepControl, train_batches};
-use crate::train::batches::Batches;
+use crate::train::batches::{Batches, StreamPass};
 use crate::train::error::Error;
 use crate::train::loader::batches_of;
 use crate::train::prefetcher::Prefetcher;
 use crate::train::sample_client::SampleClient;
-use crate::train::stream::StreamPass;
-use crate::train::trainer::{FINISH_STEP, StepOutcome};
+use crate::train::trainer::FINISH_STEP;
 use crate::train::workload::{ModelWorkload, ProgramRun, WorkloadKind};
-use ps_client::JobWatch;
+use ps_client::{JobWatch, StepOutcome, WorkerEnvironment};
 use ps_data::Draw;
 use ps_proto::v1;
 use ps_runtime::link::{Link, Patience};
@@ -85,7 +84,7 @@ impl JobMember {
     async fn batches(&mut self, task: &v1::TrainTask) -> Result<Batches, Error> {
         let batch_size = usize::try_from(self.settings.batch_size).unwrap_or(usize::MAX).max(1);
         if task.whole {
-            let registered = self.membership.registered();
+            let registered = self.membership.member().registered();
             let pass = StreamPass {
                 pass: task.pass,
                 rank: registered.index,
@@ -137,7 +136,7 @@ impl JobMember {
             patience: Patience {
                 attempt: self.config.attempt,
                 // By then the master knows whether the evaluator lives.
-                total: self.config.patience.min(self.membership.lease()),
+                total: self.config.patience.min(self.membership.member().lease()),
                 waits: false,
             },
             inputs: shape.iter().fold(1, |inputs: usize, size| inputs.saturating_mul(*size)),
@@ -151,20 +150,19 @@ impl JobMember {
         &mut self,
         task: &v1::TrainTask,
     ) -> Result<Option<v1::LeaseResult>, Error> {
-        let registered = self.membership.registered();
-        let job = self.membership.watch();
-        let stop = job.clone();
-        let run = ProgramRun {
+        let registered = self.membership.member().registered();
+        let environment = WorkerEnvironment {
             job: self.config.job.clone(),
-            master: self.config.master.clone(),
-            rank: registered.index,
+            servers: self.shard_map.addresses.clone(),
+            worker: registered.index,
             workers: registered.workers,
             incarnation: registered.incarnation,
-            shard_map: self.shard_map.clone(),
-            settings: self.settings.clone(),
-            start_clock: task.start_clock,
-            stop: Box::pin(async move { stop.stopped().await }),
+            epoch: self.shard_map.epoch,
         };
+        let job = self.membership.watch();
+        let (stop, settings) = (job.clone(), self.settings.clone());
+        let stop = Box::pin(async move { stop.stopped().await });
+        let run = ProgramRun { environment, settings, stop };
         let WorkloadKind::Program(program) = &mut self.workload.kind else {
             return Ok(None);
         };

@@ -1,10 +1,10 @@
 //! What a step exchanges with the servers, and which weights the next one has: in hand while they
 //! are fresh, brought by an earlier exchange, or pulled (docs/adr/0009-pipelining.md).
 
+use super::Trainer;
 use super::gradient_writer::StartedStep;
-use super::{StepOutcome, Trainer};
 use crate::train::error::Error;
-use ps_client::{ExchangeResult, SentStep, Weights};
+use ps_client::{StepOutcome, Weights};
 
 impl Trainer {
     /// Begins to send a step's gradient, and asks for the weights of the step that comes `depth`
@@ -12,7 +12,6 @@ impl Trainer {
     pub(super) async fn send(&mut self, started: StartedStep, progress: f64, following: u64) {
         let StartedStep { loss, samples, gradient, mut weights } = started;
         let rate = self.settings.learning_rate.rate(progress);
-        let sent = SentStep { clock: self.clock, loss, samples };
         weights.set_clock(self.clock);
         let push = self.session.client().number(&gradient, rate, &weights).await;
         self.clock += 1;
@@ -31,11 +30,11 @@ impl Trainer {
                 None
             }
         };
-        self.pipeline.begin(sent, push, into);
+        self.pipeline.begin(loss, samples, push, into);
     }
 
     /// Waits until the next step may be computed.
-    pub(super) async fn make_room(&mut self) -> Result<Vec<StepOutcome>, Error> {
+    pub(super) async fn await_capacity(&mut self) -> Result<Vec<StepOutcome>, Error> {
         let mut outcomes = Vec::new();
         while self.pipeline.is_over_full() {
             outcomes.extend(self.settle_oldest().await?);
@@ -69,16 +68,14 @@ impl Trainer {
     }
 
     async fn settle_oldest(&mut self) -> Result<Option<StepOutcome>, Error> {
-        let Some((sent, ExchangeResult { report, pulled })) = self.pipeline.oldest().await? else {
+        let Some((outcome, pulled)) = self.pipeline.oldest().await? else {
             return Ok(None);
         };
-        let SentStep { clock, loss, samples } = sent;
-        self.session.counters().stepped(samples, loss, clock + 1, &report);
         if let Some((weights, lifted)) = pulled {
             self.lifted_to = self.lifted_to.max(lifted);
             self.accept(weights);
         }
-        Ok(Some(StepOutcome { loss, samples, report }))
+        Ok(Some(outcome))
     }
 
     /// Takes weights in hand when they are for the next step.
