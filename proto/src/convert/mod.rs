@@ -6,6 +6,7 @@ pub mod data;
 pub mod description;
 pub mod model;
 pub mod refusal;
+pub mod settings;
 
 use tonic::Status;
 

@@ -9,6 +9,7 @@ use super::{Counters, Error, WorkerConfig};
 use ps_client::{Client, ClientConfig};
 use ps_core::settings::TrainingSettings;
 use ps_core::{DataDescription, DataKind};
+use ps_proto::convert::settings::settings_from_wire;
 use ps_proto::v1;
 use ps_proto::v1::next_task_reply::Task;
 use ps_runtime::link::Link;
@@ -87,8 +88,7 @@ impl Life {
         };
         let member = Arc::new(Member::register(outside, &config.master, request).await?);
         let registered = member.registered();
-        let settings = registered.settings.clone().unwrap_or_default();
-        let settings = TrainingSettings::try_from(settings)?;
+        let settings = settings_from_wire(&registered.settings)?;
         tracing::info!(
             "registered with the master at {} as {} {}, incarnation {}",
             config.master,
