@@ -14,7 +14,6 @@ use crate::train::{
 };
 use anyhow::Context;
 use ps_cli::process::{EXIT_USAGE, Tasks};
-use ps_cli::training_args::variable;
 use ps_client::place::Place;
 use ps_client::{Counters, Pulse};
 use ps_core::{DataDescription, DataKind};
@@ -38,7 +37,7 @@ pub fn main_with(models: Models, args: impl IntoIterator<Item = OsString>) -> Ex
 }
 
 fn main_of(models: Models, args: Vec<OsString>) -> ExitCode {
-    let args: Args = match ps_cli::process::parse(args) {
+    let args = match Args::read(args) {
         Ok(args) => args,
         Err(code) => return code,
     };
@@ -107,10 +106,7 @@ pub fn model(models: &Models, args: &ModelArgs) -> anyhow::Result<Box<dyn Comput
 
 /// A program of the user's that does the work, told of model and data what we were told.
 fn program(args: &Args) -> Workload {
-    let given = args.model.to_args();
-    let given = given.iter().map(|argument| variable(argument));
-    let variables = given.map(|(name, value)| (name, value.into())).collect();
-    let program = UserProgram::new(args.program.clone(), variables);
+    let program = UserProgram::new(args.program.clone(), args.variables.clone());
     let data = DataDescription { kind: DataKind::Program, ..DataDescription::default() };
     Workload { data, kind: WorkloadKind::Program(Box::new(program)) }
 }
@@ -197,8 +193,8 @@ fn with_master(args: &Args, master: String) -> WorkerConfig {
         master,
         index: args.worker_index,
         address: format!("pid {}", std::process::id()),
-        attempt: Duration::from_millis(args.attempt_ms.max(1)),
-        patience: Duration::from_millis(args.patience_ms),
+        attempt: Duration::from_millis(args.calls.attempt_ms.max(1)),
+        patience: Duration::from_millis(args.calls.patience_ms),
         compute_on: ComputeOn::Thread,
     }
 }
@@ -226,8 +222,8 @@ async fn run_alone(
         settings,
         // A program of a job with a master starts us where `ps-worker -- CMD` put it.
         life: Place::from_env()?.map(|place| (place.incarnation, place.epoch)),
-        attempt: Duration::from_millis(args.attempt_ms.max(1)),
-        patience: Duration::from_millis(args.patience_ms),
+        attempt: Duration::from_millis(args.calls.attempt_ms.max(1)),
+        patience: Duration::from_millis(args.calls.patience_ms),
         pulse: Pulse {
             interval: Duration::from_secs(2),
             step_timeout: Duration::from_secs(args.step_timeout_s.max(1)),
