@@ -1,8 +1,7 @@
 //! What can be found wrong before a process is started: said once, by one process.
 
-use crate::cli::LocalArgs;
+use crate::cli::{JobArgs, LocalArgs};
 use anyhow::bail;
-use ps_cli::TrainingArgs;
 use ps_worker::config::ModelArgs;
 use ps_worker::device::DeviceChoice;
 use ps_worker::model::Models;
@@ -11,12 +10,9 @@ use ps_worker::model::Models;
 ///
 /// # Errors
 /// The first bad one, in words for people.
-pub fn usage(model: &ModelArgs, training: &TrainingArgs) -> Result<(), String> {
-    training.settings().map_err(|error| error.to_string())?;
-    model.check()?;
-    let device: Result<DeviceChoice, _> = model.device.parse();
-    device.map_err(|error| format!("--device: {error}"))?;
-    Ok(())
+pub fn usage(job: &JobArgs) -> Result<(), String> {
+    job.training.settings().map_err(|error| error.to_string())?;
+    job.model.check()
 }
 
 /// Checks what no job on one machine can have.
@@ -25,7 +21,7 @@ pub fn usage(model: &ModelArgs, training: &TrainingArgs) -> Result<(), String> {
 /// A share of its own for each worker, where all of them read the same files: each sample would be
 /// trained on as often as there are workers.
 pub fn one_machine(args: &LocalArgs) -> Result<(), String> {
-    if args.model.read.sharded && args.program.is_empty() {
+    if args.job.model.read.sharded && args.program.is_empty() {
         return Err(
             "--sharded (or PS_SHARDED): here all workers read the same --data and share it \
                     among them; leave it out, or start the processes of each host by themselves"
@@ -54,15 +50,15 @@ pub fn model_name(models: &Models, name: &str) -> Result<(), String> {
 /// # Errors
 /// The data is not there or damaged, the model cannot be built for it, or the device cannot be used.
 pub fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
-    if let Some(folder) = &args.model.data
+    let model = &args.job.model;
+    if let Some(folder) = &model.data
         && !folder.is_dir()
     {
         bail!("--data {}: there is no such folder", folder.display());
     }
     // Says which device the workers take: their own lines are in files.
-    let device: DeviceChoice = args.model.device.parse()?;
-    device.open().map(drop)?;
+    model.device.open().map(drop)?;
     // Building needs no speed, and the workers may need all of a GPU's memory.
-    let on_cpu = ModelArgs { device: DeviceChoice::Cpu.to_string(), ..args.model.clone() };
+    let on_cpu = ModelArgs { device: DeviceChoice::Cpu, ..model.clone() };
     ps_worker::process::model(models, &on_cpu).map(drop)
 }

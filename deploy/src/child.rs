@@ -18,14 +18,6 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Whether a variable of our own reaches the roles.
-///
-/// Limits of time do (PS_LEASE_MS, PS_START_TIMEOUT_S): psrun has no options for them. Every other
-/// one was read by psrun and is in the plan, or would tell a role something else than the plan.
-fn is_passed(variable: &str) -> bool {
-    variable.ends_with("_MS") || variable.ends_with("_S")
-}
-
 /// What happens to processes.
 #[derive(Debug)]
 pub enum Event {
@@ -112,9 +104,9 @@ impl ProcessHandle {
 fn command(program: &Path, process: &Process, log: &LogDestination) -> Command {
     let mut command = Command::new(program);
     command.args(&process.args);
+    // Ours: what they say is among the job's options.
     for (name, _) in std::env::vars_os() {
-        let shown = name.to_string_lossy();
-        if shown.starts_with("PS_") && !is_passed(&shown) {
+        if name.to_string_lossy().starts_with("PS_") {
             command.env_remove(&name);
         }
     }

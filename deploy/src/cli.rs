@@ -5,7 +5,9 @@ use clap::{Args, Parser, Subcommand};
 use ps_cli::TrainingArgs;
 use ps_cli::process::ProcessArgs;
 use ps_core::limits::SHARDS_MAX;
-use ps_worker::config::ModelArgs;
+use ps_master::config::JobTimeoutArgs;
+use ps_server::config::ServerLimitArgs;
+use ps_worker::config::{CallTimeoutArgs, ModelArgs};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -98,16 +100,28 @@ pub struct LocalArgs {
     pub checkpoints: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub model: ModelArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub training: TrainingArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub process: ProcessArgs,
+    pub job: JobArgs,
     /// A program of your own that every worker runs instead of a model, with its arguments.
     #[arg(last = true, value_name = "CMD")]
     pub program: Vec<OsString>,
+}
+
+/// What every job has, wherever its processes run: they read it from a file that `psrun` writes.
+#[derive(Args, Clone, Debug)]
+#[allow(missing_docs)]
+pub struct JobArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub training: TrainingArgs,
+    #[command(flatten)]
+    pub timeouts: JobTimeoutArgs,
+    #[command(flatten)]
+    pub calls: CallTimeoutArgs,
+    #[command(flatten)]
+    pub server: ServerLimitArgs,
+    #[command(flatten)]
+    pub process: ProcessArgs,
 }
 
 /// Parses a number of instances.
@@ -165,7 +179,7 @@ mod tests {
     fn no_command_is_local() {
         assert_eq!(parse("psrun").instances, 3);
         assert_eq!(parse("psrun --instances 5 --passes 2").instances, 5);
-        assert_eq!(parse("psrun local --model linear").model.model, "linear");
+        assert_eq!(parse("psrun local --model linear").job.model.model, "linear");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! - [`cli`]: the command line.
 //! - [`check`] and [`output`]: everything that can be found wrong before a process is started.
+//! - [`job_options`]: what of the options goes to which role, and the file that it goes by.
 //! - [`plan`]: from a number of instances to a list of processes with their arguments; pure.
 //! - [`name`] and [`exit`]: who a process is, and how it ended.
 //! - [`supervision`]: what follows from a process that ends or a signal that comes; pure.
@@ -18,6 +19,7 @@ pub mod contract;
 pub mod exit;
 pub mod host;
 pub mod job;
+pub mod job_options;
 pub mod last_error;
 pub mod log_line;
 pub mod logs;
@@ -34,6 +36,7 @@ pub mod supervision;
 pub mod terminal;
 
 use anyhow::Context;
+use clap::ArgMatches;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -59,29 +62,33 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
     if args.get(1).is_some_and(|word| word == "train") {
         return host::train::main_with(&models, args, &variables);
     }
-    let command = match ps_cli::process::parse::<cli::Cli>(args) {
-        Ok(cli) => cli.command,
+    let parsed = match ps_cli::process::parse::<cli::Cli>(args) {
+        Ok(parsed) => parsed,
         Err(code) => return code,
     };
-    match command {
-        cli::Command::Local(args) => local(&models, *args),
-        // Taken above, with what a launcher says as defaults.
-        cli::Command::Train(_) => ExitCode::from(ps_cli::process::EXIT_USAGE),
-        // Taken above, before clap looks at options that are not ours.
-        cli::Command::Role(_) => ExitCode::from(ps_cli::process::EXIT_USAGE),
+    match parsed.args.command {
+        cli::Command::Local(args) => local(&models, *args, &parsed.matches),
+        // Taken above: with what a launcher says, and before clap looks at options that are not ours.
+        cli::Command::Train(_) | cli::Command::Role(_) => {
+            ExitCode::from(ps_cli::process::EXIT_USAGE)
+        }
     }
 }
 
 /// Runs a job on this machine.
-fn local(models: &ps_worker::model::Models, args: cli::LocalArgs) -> ExitCode {
-    let checked = check::usage(&args.model, &args.training)
-        .and_then(|()| check::model_name(models, &args.model.model))
+fn local(
+    models: &ps_worker::model::Models,
+    args: cli::LocalArgs,
+    matches: &ArgMatches,
+) -> ExitCode {
+    let checked = check::usage(&args.job)
+        .and_then(|()| check::model_name(models, &args.job.model.model))
         .and_then(|()| check::one_machine(&args));
     if let Err(message) = checked {
         eprintln!("error: {message}");
         return ExitCode::from(ps_cli::process::EXIT_USAGE);
     }
-    let process = args.process.clone();
+    let process = args.job.process.clone();
     ps_cli::process::run(
         "psrun",
         &process,
@@ -91,7 +98,9 @@ fn local(models: &ps_worker::model::Models, args: cli::LocalArgs) -> ExitCode {
                 check::environment(models, &args)?;
             }
             let output = output::Output::create(args.out.as_deref())?;
-            let plan = plan::Plan::new(&args, plan::job_id(&args.process.job_id), &output);
+            let id = plan::job_id(&args.job.process.job_id);
+            let mut plan = plan::Plan::new(&args, matches, id, &output);
+            plan.write_options(&output.options())?;
             // Itself again: whatever models it was built with, its workers have them too.
             let program = std::env::current_exe().context("finding the program that runs")?;
             job::run(&program, &plan, &logs::Logs::Files(output), outside, shutdown).await

@@ -44,6 +44,11 @@ impl Output {
         &self.folder
     }
 
+    /// The file with the options of the job's processes.
+    pub fn options(&self) -> PathBuf {
+        self.folder.join("job.toml")
+    }
+
     /// The log file of a process. The master has none: it talks to people directly.
     pub fn log(&self, name: Name) -> PathBuf {
         let file = match name.role {

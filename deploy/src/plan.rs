@@ -1,12 +1,14 @@
 //! A list of processes with their arguments: here for a job on one machine.
 
 use crate::cli::LocalArgs;
+use crate::job_options::JobOptions;
 use crate::name::{Name, Role};
 use crate::output::Output;
 use crate::supervision::Rules;
-use ps_worker::config::ModelArgs;
+use clap::ArgMatches;
 use ps_worker::threads::fair_share;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A process to start.
@@ -38,6 +40,16 @@ impl Process {
         }
     }
 
+    /// Whether its command line has the option.
+    pub fn says(&self, option: &str) -> bool {
+        let mut words = self.args.iter().take_while(|word| *word != "--");
+        words.any(|word| {
+            let word = word.to_string_lossy();
+            let (name, _) = word.split_once('=').unwrap_or((&word, ""));
+            name.strip_prefix("--") == Some(option)
+        })
+    }
+
     /// Whether it runs a program of the user's.
     pub fn has_program(&self) -> bool {
         self.args.iter().any(|word| word == "--")
@@ -58,51 +70,49 @@ pub struct Plan {
     /// What follows from the ends of its processes.
     pub rules: Rules,
     members: Vec<Process>,
+    /// What they are told beside their command lines.
+    options: JobOptions,
 }
 
 impl Plan {
-    /// The job on this machine that these options ask for.
-    pub fn new(args: &LocalArgs, job: String, output: &Output) -> Self {
+    /// The job on this machine that these options, which the matches are too, ask for.
+    pub fn new(args: &LocalArgs, matches: &ArgMatches, job: String, output: &Output) -> Self {
         let servers = args.instances;
         let workers = (args.instances - 1).max(1);
-        let threads = args.model.threads.unwrap_or_else(|| fair_share(workers));
-        let mut master = vec![
+        let threads = args.job.model.threads.unwrap_or_else(|| fair_share(workers));
+        let common = Common { job: &job, log: &args.job.process.log.to_string(), threads };
+        let master = vec![
             option("listen", ANY_PORT),
             option("servers", servers.to_string()),
             option("workers", workers.to_string()),
             option("out", output.folder()),
         ];
-        master.extend(args.training.to_args().into_iter().map(OsString::from));
-        master.extend(about_model(&args.model));
-        let kept: Vec<_> = args.checkpoints.iter().map(|dir| option("checkpoints", dir)).collect();
-        master.extend(kept.iter().cloned());
-        let maker = Maker { job: &job, log: &args.process.log.to_string(), threads };
-        let worker = worker_args(&args.model, threads);
         let servers_here = (0..servers).map(|shard| {
-            let own = [option("shard", shard.to_string()), option("listen", ANY_PORT)];
-            maker.process(Role::Server, shard, [&own[..], &kept].concat())
+            let own = vec![option("shard", shard.to_string()), option("listen", ANY_PORT)];
+            common.process(Role::Server, shard, own)
         });
-        let evaluator = [&worker[..], &[option("role", "evaluator")]].concat();
         let workers_here = (0..workers).map(|rank| {
-            let own = [option("worker-index", rank.to_string())];
-            let mut process = maker.process(Role::Worker, rank, [&worker[..], &own].concat());
+            let own = vec![option("worker-index", rank.to_string())];
+            let mut process = common.process(Role::Worker, rank, own);
             process.runs(&args.program);
             process
         });
-        let evaluator = maker.process(Role::Evaluator, 0, evaluator);
+        let evaluator = common.process(Role::Evaluator, 0, vec![option("role", "evaluator")]);
         // Nobody but the program knows what its model is and how to measure it.
         let evaluator = args.program.is_empty().then_some(evaluator);
-        Self {
+        let plan = Self {
             summary: format!(
                 "{servers} servers, {workers} workers, a master and an evaluator; output in {}",
                 output.folder().display()
             ),
-            lead: Lead::Here(maker.process(Role::Master, 0, master)),
+            lead: Lead::Here(common.process(Role::Master, 0, master)),
             rules: Rules { has_program: !args.program.is_empty(), ..Rules::LOCAL },
             members: servers_here.chain(evaluator).chain(workers_here).collect(),
             host: String::new(),
+            options: JobOptions::default(),
             job,
-        }
+        };
+        plan.with_options(matches)
     }
 
     /// One host's part of a job.
@@ -114,7 +124,43 @@ impl Plan {
         members: Vec<Process>,
         rules: Rules,
     ) -> Self {
-        Self { host, job, summary, lead, rules, members }
+        Self { host, job, summary, lead, rules, members, options: JobOptions::default() }
+    }
+
+    /// Its processes are told what of these matches is for them.
+    pub fn with_options(mut self, matches: &ArgMatches) -> Self {
+        let lead = if let Lead::Here(master) = &self.lead { Some(master) } else { None };
+        self.options = JobOptions::new(matches, lead.into_iter().chain(&self.members));
+        self
+    }
+
+    /// Writes what the processes are told into this file, and has them read it.
+    ///
+    /// # Errors
+    /// It cannot be written; the message names it.
+    pub fn write_options(&mut self, path: &Path) -> anyhow::Result<()> {
+        self.options.write(path)?;
+        let lead = if let Lead::Here(master) = &mut self.lead { Some(master) } else { None };
+        for process in lead.into_iter().chain(&mut self.members) {
+            process.args.insert(1, option("config", path));
+        }
+        Ok(())
+    }
+
+    /// The words of the command line that a process would have without a file of options.
+    pub fn words(&self, process: &Process) -> Vec<String> {
+        self.options.words(process)
+    }
+
+    /// The command lines that it amounts to, as a person would type them.
+    pub fn command_lines(&self) -> Vec<String> {
+        let (master, address) = match &self.lead {
+            Lead::Here(process) => (Some(process.clone()), "MASTER"),
+            Lead::At(address) => (None, address.as_str()),
+        };
+        let processes = master.into_iter().chain(self.members(address));
+        let line = |it: Process| format!("{}: {}", it.name, self.words(&it).join(" "));
+        processes.map(line).collect()
     }
 
     /// Everybody but the master, servers first, told where the master is.
@@ -137,41 +183,27 @@ fn reachable(listening: &str) -> String {
     }
 }
 
-/// What all processes of a job have in common.
-pub(crate) struct Maker<'a> {
+/// What all processes of a job have in common on their command lines.
+pub(crate) struct Common<'a> {
     pub(crate) job: &'a str,
     pub(crate) log: &'a str,
     /// For each process that computes.
     pub(crate) threads: usize,
 }
 
-impl Maker<'_> {
+impl Common<'_> {
     pub(crate) fn process(&self, role: Role, index: u32, own: Vec<OsString>) -> Process {
         let mut args = vec![role.command().into(), option("job-id", self.job)];
         args.extend([option("log", self.log), "--exit-with-parent".into()]);
-        args.extend(own);
         let computes = matches!(role, Role::Worker | Role::Evaluator);
+        args.extend(computes.then(|| option("threads", self.threads.to_string())));
+        args.extend(own);
         Process { name: Name { role, index }, args, threads: computes.then_some(self.threads) }
     }
 }
 
 /// Any free port of this machine; the process says which on its standard output.
 const ANY_PORT: &str = "127.0.0.1:0";
-
-/// What workers and the evaluator have in common.
-pub(crate) fn worker_args(model: &ModelArgs, threads: usize) -> Vec<OsString> {
-    let options = ModelArgs { threads: Some(threads), ..model.clone() };
-    options.to_args().into_iter().map(OsString::from).collect()
-}
-
-/// What the master writes about the model beside it.
-pub(crate) fn about_model(model: &ModelArgs) -> Vec<OsString> {
-    let mut about = vec![option("model", &model.model)];
-    let shape = model.shape.given().into_iter();
-    about.extend(shape.map(|(name, value)| option("model-option", format!("{name}={value}"))));
-    about.push(option("data-format", model.read.format.name()));
-    about
-}
 
 /// One argument, `--name=value`: a value that starts with a dash stays a value.
 pub(crate) fn option(name: &str, value: impl AsRef<OsStr>) -> OsString {
@@ -196,15 +228,16 @@ pub const DEFAULT_JOB: &str = "default";
 mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
-    use clap::Parser;
+    use ps_cli::process::{Parsed, parse_with};
 
     fn plan(options: &str) -> Plan {
         let words = ["psrun", "local"].into_iter().chain(options.split_whitespace());
-        let Command::Local(args) = Cli::try_parse_from(words).unwrap().command else {
+        let Parsed { args, matches } = parse_with::<Cli>(words.map(Into::into), &[]).unwrap();
+        let Command::Local(args) = args.command else {
             panic!("not local");
         };
         let output = Output::at("out/run-1");
-        Plan::new(&args, "job-1".into(), &output)
+        Plan::new(&args, &matches, "job-1".into(), &output)
     }
 
     fn count(processes: &[Process], role: Role) -> usize {
@@ -227,11 +260,12 @@ mod tests {
     fn training_options_go_to_the_master_alone() {
         let plan = plan("--lr 0.5 --passes 3");
         let Lead::Here(master) = &plan.lead else { panic!("{plan:?}") };
-        assert!(master.args.contains(&"--lr=0.5".into()), "{master:?}");
+        let words = plan.words(master);
+        assert!(words.contains(&"--lr=0.5".into()), "{words:?}");
         assert!(master.args.contains(&"--out=out/run-1".into()), "{master:?}");
         assert_eq!(master.threads, None);
         for member in plan.members("127.0.0.1:5") {
-            assert!(!member.args.contains(&"--lr=0.5".into()), "{member:?}");
+            assert!(!plan.words(&member).contains(&"--lr=0.5".into()), "{member:?}");
             assert!(member.args.contains(&"--job-id=job-1".into()), "{member:?}");
             assert!(member.args.contains(&"--master=127.0.0.1:5".into()), "{member:?}");
         }

@@ -1,7 +1,8 @@
 //! One binary is every role: `psrun ps-server ...` is `ps-server ...`.
 
 use crate::name::Role;
-use clap::CommandFactory;
+use clap::{Args, Command, CommandFactory};
+use ps_worker::config::{CallTimeoutArgs, ModelArgs};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -21,14 +22,17 @@ pub fn named(args: &[OsString]) -> Option<(Role, Vec<OsString>)> {
 }
 
 impl Role {
-    /// Whether this role has the option.
-    pub(crate) fn knows(self, option: &str) -> bool {
-        let command = match self {
+    /// The options of this role that a job may set for all of its processes.
+    pub(crate) fn job_options(self) -> Command {
+        match self {
             Role::Master => ps_master::config::Args::command(),
             Role::Server => ps_server::config::Args::command(),
-            Role::Worker | Role::Evaluator => ps_worker::config::Args::command(),
-        };
-        command.get_arguments().any(|arg| arg.get_long() == Some(option))
+            // The master says how to train.
+            Role::Worker | Role::Evaluator => {
+                let model = ModelArgs::augment_args(Command::new(self.command()));
+                CallTimeoutArgs::augment_args(model)
+            }
+        }
     }
 
     /// The whole program of this role.

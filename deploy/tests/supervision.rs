@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
-use clap::Parser;
+use clap::{ArgMatches, Parser};
 use ps_runtime::{Connector, Outside, Shutdown, Signal, SystemClock};
 use psrun::cli::{Cli, Command, LocalArgs};
 use psrun::logs::Logs;
@@ -41,7 +41,7 @@ impl Job {
     async fn run(&self, shutdown: Shutdown) -> anyhow::Result<u8> {
         let args = args(self.folder.path());
         let output = Output::create(args.out.as_deref())?;
-        let plan = Plan::new(&args, "job".into(), &output);
+        let plan = Plan::new(&args, &ArgMatches::default(), "job".into(), &output);
         let (connector, clock) = (Connector::tcp(), SystemClock::start());
         let outside = Outside { connector, clock, seed: 1, metrics: Arc::new(|_| ()) };
         psrun::job::run(&self.program, &plan, &Logs::Files(output), outside, shutdown).await

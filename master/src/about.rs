@@ -71,23 +71,3 @@ impl About {
         })
     }
 }
-
-/// Parses `KEY=VALUE`.
-pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = pair.ok_or_else(|| format!("expected KEY=VALUE, found `{text}`"))?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_are_pairs() {
-        assert_eq!(key_value("hidden=64,32").unwrap(), ("hidden".into(), "64,32".into()));
-        assert_eq!(key_value("a=b=c").unwrap(), ("a".into(), "b=c".into()));
-        assert!(key_value("hidden").unwrap_err().contains("KEY=VALUE"));
-        assert!(key_value("=1").is_err());
-    }
-}

@@ -1,9 +1,10 @@
 //! The options of a master.
 
-use crate::about::{About, key_value};
+use crate::about::About;
 use clap::Parser;
-use ps_cli::TrainingArgs;
+use ps_cli::given::values;
 use ps_cli::process::ProcessArgs;
+use ps_cli::{ShapeArgs, TrainingArgs};
 use ps_core::limits::{SHARDS_MAX, WORKERS_MAX};
 use ps_core::settings::{self, TrainingSettings};
 use std::path::PathBuf;
@@ -41,39 +42,78 @@ pub struct Args {
     /// started again goes on from the newest complete one. The servers need --checkpoints, too.
     #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
-    /// Milliseconds that a member may be silent before its work is given to others.
-    #[arg(long, env = "PS_LEASE_MS", default_value_t = 10_000, value_name = "MS",
-          value_parser = clap::value_parser!(u64).range(100..))]
-    pub lease_ms: u64,
-    /// Seconds that a worker may take for one step before it counts as stuck.
-    #[arg(long, env = "PS_STEP_TIMEOUT_S", default_value_t = 300, value_name = "S",
-          value_parser = clap::value_parser!(u64).range(1..))]
-    pub step_timeout_s: u64,
-    /// Seconds that the servers and the first worker may take to come; workers with data of their
-    /// own that are missing then are left out.
-    #[arg(long, env = "PS_START_TIMEOUT_S", default_value_t = 300, value_name = "S")]
-    pub start_timeout_s: u64,
-    /// Seconds that the end waits for workers that are in the middle of their samples.
-    #[arg(long, env = "PS_BARRIER_TIMEOUT_S", default_value_t = 30, value_name = "S")]
-    pub barrier_timeout_s: u64,
-    /// Seconds that the evaluation of the written model may take.
-    #[arg(long, env = "PS_EVALUATION_TIMEOUT_S", default_value_t = 600, value_name = "S")]
-    pub evaluation_timeout_s: u64,
     /// The model's name, for OUT/config.json: the master runs no model code.
     #[arg(long, env = "PS_MODEL", value_name = "NAME")]
     pub model: Option<String>,
-    /// An option of the model, for OUT/config.json; may be given several times.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
-    pub model_option: Vec<(String, String)>,
     /// How the data are written, for OUT/config.json.
     #[arg(long, env = "PS_FORMAT", value_name = "FORMAT")]
-    pub data_format: Option<String>,
+    pub format: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeouts: JobTimeoutArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub training: TrainingArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub process: ProcessArgs,
+}
+
+/// How long the master waits for what.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Limits of time")]
+pub struct JobTimeoutArgs {
+    /// Milliseconds that a member may be silent before its work is given to others.
+    #[arg(long, env = "PS_LEASE_MS", default_value_t = DEFAULTS.lease_ms, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(100..))]
+    pub lease_ms: u64,
+    /// Seconds that a worker may take for one step before it counts as stuck.
+    #[arg(long, env = "PS_STEP_TIMEOUT_S", default_value_t = DEFAULTS.step_timeout_s,
+          value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    pub step_timeout_s: u64,
+    /// Seconds that the servers and the first worker may take to come; workers with data of their
+    /// own that are missing then are left out.
+    #[arg(long, env = "PS_START_TIMEOUT_S", default_value_t = DEFAULTS.start_timeout_s, value_name = "S")]
+    pub start_timeout_s: u64,
+    /// Seconds that the end waits for workers that are in the middle of their samples.
+    #[arg(long, env = "PS_BARRIER_TIMEOUT_S", default_value_t = DEFAULTS.barrier_timeout_s, value_name = "S")]
+    pub barrier_timeout_s: u64,
+    /// Seconds that the evaluation of the written model may take.
+    #[arg(long, env = "PS_EVALUATION_TIMEOUT_S", default_value_t = DEFAULTS.evaluation_timeout_s,
+        value_name = "S")]
+    pub evaluation_timeout_s: u64,
+}
+
+const DEFAULTS: JobTimeoutArgs = JobTimeoutArgs {
+    lease_ms: 10_000,
+    step_timeout_s: 300,
+    start_timeout_s: 300,
+    barrier_timeout_s: 30,
+    evaluation_timeout_s: 600,
+};
+
+impl JobTimeoutArgs {
+    fn machine(
+        &self,
+        servers: u32,
+        workers: u32,
+        settings: TrainingSettings,
+    ) -> ps_core::master::Config {
+        ps_core::master::Config {
+            servers,
+            workers,
+            settings,
+            lease: Duration::from_millis(self.lease_ms),
+            step_timeout: Duration::from_secs(self.step_timeout_s),
+            start_timeout: Duration::from_secs(self.start_timeout_s),
+            barrier_timeout: Duration::from_secs(self.barrier_timeout_s),
+            evaluation_timeout: Duration::from_secs(self.evaluation_timeout_s),
+            checkpoints: false,
+        }
+    }
 }
 
 /// What a master is told.
@@ -92,17 +132,7 @@ pub struct Config {
 impl Config {
     /// The defaults of the options for so many servers and workers.
     pub fn new(job: &str, servers: u32, workers: u32, settings: TrainingSettings) -> Self {
-        let machine = ps_core::master::Config {
-            servers,
-            workers,
-            settings,
-            lease: Duration::from_secs(10),
-            step_timeout: Duration::from_secs(300),
-            start_timeout: Duration::from_secs(300),
-            barrier_timeout: Duration::from_secs(30),
-            evaluation_timeout: Duration::from_secs(600),
-            checkpoints: false,
-        };
+        let machine = DEFAULTS.machine(servers, workers, settings);
         Self { job: job.to_owned(), machine, about: About::default(), show_bar: false }
     }
 }
@@ -112,23 +142,14 @@ impl TryFrom<Args> for Config {
 
     fn try_from(args: Args) -> Result<Self, settings::Error> {
         let settings = args.training.settings()?;
+        let machine = args.timeouts.machine(args.servers, args.workers, settings);
         Ok(Self {
             job: args.process.job_id,
-            machine: ps_core::master::Config {
-                servers: args.servers,
-                workers: args.workers,
-                settings,
-                lease: Duration::from_millis(args.lease_ms),
-                step_timeout: Duration::from_secs(args.step_timeout_s),
-                start_timeout: Duration::from_secs(args.start_timeout_s),
-                barrier_timeout: Duration::from_secs(args.barrier_timeout_s),
-                evaluation_timeout: Duration::from_secs(args.evaluation_timeout_s),
-                checkpoints: args.checkpoints.is_some(),
-            },
+            machine: ps_core::master::Config { checkpoints: args.checkpoints.is_some(), ..machine },
             about: About {
                 model: args.model,
-                options: args.model_option.into_iter().collect(),
-                data_format: args.data_format,
+                options: values(&args.shape).into_iter().collect(),
+                data_format: args.format,
             },
             show_bar: true,
         })

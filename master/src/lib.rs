@@ -43,7 +43,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn main_of(args: Vec<OsString>) -> ExitCode {
     let args: config::Args = match ps_cli::process::parse(args) {
-        Ok(args) => args,
+        Ok(parsed) => parsed.args,
         Err(code) => return code,
     };
     let (process, listen, out) = (args.process.clone(), args.listen.clone(), args.out.clone());

@@ -4,6 +4,7 @@ use ps_core::limits::CONTROL_CALLS_MAX;
 use ps_core::master::{Config, Heartbeat, Machine, Registration, Rejection, TaskRequest};
 use ps_proto::convert::control::refused;
 use ps_proto::convert::refusal::{self, Reason};
+use ps_proto::convert::settings::settings_to_wire;
 use ps_proto::v1;
 use ps_proto::v1::master_server::Master;
 use ps_runtime::clock::Clock;
@@ -32,7 +33,7 @@ const REASON_CHARACTERS_MAX: usize = 1024;
 pub(crate) struct Service {
     job: String,
     lease: Duration,
-    settings: v1::TrainingSettings,
+    settings: String,
     workers: u32,
     clock: Clock,
     calls: mpsc::Sender<Call>,
@@ -43,7 +44,7 @@ impl Service {
     pub(crate) fn new(job: &str, machine: &Config, clock: Clock) -> (Self, mpsc::Receiver<Call>) {
         let (calls, received) = mpsc::channel(CONTROL_CALLS_MAX);
         let Config { lease, workers, settings, .. } = machine;
-        let (job, settings) = (job.to_owned(), settings.into());
+        let (job, settings) = (job.to_owned(), settings_to_wire(settings));
         let service = Self { job, lease: *lease, settings, workers: *workers, clock, calls };
         (service, received)
     }
@@ -90,7 +91,7 @@ impl Master for Service {
             index: registered.index,
             incarnation: registered.incarnation,
             lease_ms: u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX),
-            settings: Some(self.settings.clone()),
+            settings: self.settings.clone(),
             workers: self.workers,
         }))
     }

@@ -37,23 +37,35 @@ pub struct Args {
     /// on; give the master the same option.
     #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR", requires = "master")]
     pub checkpoints: Option<PathBuf>,
-    /// Mebibytes of chunks that are received and sent at once, whoever calls; beside the weights,
-    /// the optimizer's state and a window for each connection.
-    #[arg(long, env = "PS_BUFFER_MIB", default_value_t = 512, value_name = "MIB",
-        value_parser = clap::value_parser!(u64).range(1..=1024 * 1024))]
-    pub buffer_mib: u64,
-    /// Connections at once, each with a window of 4 MiB that its peer may fill.
-    #[arg(long, env = "PS_CONNECTIONS", default_value_t = 1024, value_name = "C",
-        value_parser = clap::value_parser!(u32).range(1..=65536))]
-    pub connections: u32,
-    /// Milliseconds that a caller may leave weights unread before its connection is cut.
-    #[arg(long, env = "PS_UNREAD_MS", default_value_t = limits::PULL_WAIT_MS_MAX, value_name = "MS",
-        value_parser = clap::value_parser!(u64).range(1..))]
-    pub unread_ms: u64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub limits: ServerLimitArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub process: ProcessArgs,
 }
+
+/// What callers may make a server hold beside the weights and the optimizer's state.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Limits of a server")]
+pub struct ServerLimitArgs {
+    /// Mebibytes of chunks that are received and sent at once, whoever calls; beside the weights,
+    /// the optimizer's state and a window for each connection.
+    #[arg(long, env = "PS_BUFFER_MIB", default_value_t = DEFAULTS.buffer_mib, value_name = "MIB",
+        value_parser = clap::value_parser!(u64).range(1..=1024 * 1024))]
+    pub buffer_mib: u64,
+    /// Connections at once, each with a window of 4 MiB that its peer may fill.
+    #[arg(long, env = "PS_CONNECTIONS", default_value_t = DEFAULTS.connections, value_name = "C",
+        value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub connections: u32,
+    /// Milliseconds that a caller may leave weights unread before its connection is cut.
+    #[arg(long, env = "PS_UNREAD_MS", default_value_t = DEFAULTS.unread_ms,
+        value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub unread_ms: u64,
+}
+
+const DEFAULTS: ServerLimitArgs =
+    ServerLimitArgs { buffer_mib: 512, connections: 1024, unread_ms: limits::PULL_WAIT_MS_MAX };
 
 impl Args {
     /// What contradicts itself, in one sentence.
@@ -103,11 +115,7 @@ impl From<Args> for Config {
             advertise: args.advertise,
             master: args.master,
             lease: Duration::from_millis(args.lease_ms.max(1)),
-            bounds: Bounds {
-                buffer_bytes: usize::try_from(args.buffer_mib << 20).unwrap_or(usize::MAX),
-                connections: args.connections as usize,
-                unread: Duration::from_millis(args.unread_ms),
-            },
+            bounds: args.limits.into(),
             dedup: true,
         }
     }
@@ -124,13 +132,19 @@ pub struct Bounds {
     pub unread: Duration,
 }
 
+impl From<ServerLimitArgs> for Bounds {
+    fn from(args: ServerLimitArgs) -> Self {
+        Self {
+            buffer_bytes: usize::try_from(args.buffer_mib << 20).unwrap_or(usize::MAX),
+            connections: args.connections as usize,
+            unread: Duration::from_millis(args.unread_ms),
+        }
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            buffer_bytes: 512 << 20,
-            connections: 1024,
-            unread: Duration::from_millis(limits::PULL_WAIT_MS_MAX),
-        }
+        DEFAULTS.into()
     }
 }
 

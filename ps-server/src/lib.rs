@@ -24,7 +24,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn main_of(args: Vec<OsString>) -> ExitCode {
     let args: config::Args = match ps_cli::process::parse(args) {
-        Ok(args) => args,
+        Ok(parsed) => parsed.args,
         Err(code) => return code,
     };
     if let Err(message) = args.check() {

@@ -2,16 +2,18 @@
 
 mod data_args;
 mod data_check;
-mod shape_args;
 
-use clap::{Parser, ValueEnum};
-use ps_cli::TrainingArgs;
-use ps_cli::process::ProcessArgs;
+use crate::device::DeviceChoice;
+use clap::builder::RangedU64ValueParser;
+use clap::{Args as _, Command, Parser, ValueEnum};
+use ps_cli::given::{given, values};
+use ps_cli::process::{Parsed, ProcessArgs, parse};
+use ps_cli::{ShapeArgs, TrainingArgs};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 pub use data_args::DataArgs;
-pub use shape_args::ShapeArgs;
 
 const EXAMPLES: &str = "Examples:
   ps-worker --ps 127.0.0.1:2223                          # bundled digits, one server, no master
@@ -80,12 +82,9 @@ pub struct Args {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub training: TrainingArgs,
-    /// Milliseconds after which a call to a server is tried again on a fresh connection.
-    #[arg(long, env = "PS_ATTEMPT_MS", default_value_t = 10_000, value_name = "MS")]
-    pub attempt_ms: u64,
-    /// Milliseconds that a server may be away before the worker gives up.
-    #[arg(long, env = "PS_PATIENCE_MS", default_value_t = 30_000, value_name = "MS")]
-    pub patience_ms: u64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub calls: CallTimeoutArgs,
     /// Without a master: seconds that a step may take before the others stop waiting for this worker.
     #[arg(long, env = "PS_STEP_TIMEOUT_S", default_value_t = 60, value_name = "S")]
     pub step_timeout_s: u64,
@@ -96,6 +95,9 @@ pub struct Args {
     /// the job in PS_* variables.
     #[arg(last = true, value_name = "CMD")]
     pub program: Vec<OsString>,
+    /// The options about model and data that were given, as variables for that program.
+    #[arg(skip)]
+    pub variables: Vec<(OsString, OsString)>,
 }
 
 /// Which model, on which data, computed where.
@@ -121,46 +123,49 @@ pub struct ModelArgs {
     #[arg(long, env = "PS_INITIAL_MODEL", value_name = "PATH")]
     pub initial_model: Option<PathBuf>,
     /// Where to compute: auto, cpu or cuda:N.
-    #[arg(long, env = "PS_DEVICE", default_value = "auto", value_name = "DEVICE")]
-    pub device: String,
+    #[arg(long, env = "PS_DEVICE", default_value_t, value_name = "DEVICE")]
+    pub device: DeviceChoice,
     /// Threads to compute with [default: RAYON_NUM_THREADS if it is set, else all cores; `psrun local`
     /// shares them out among its workers].
-    #[arg(long, env = "PS_THREADS", value_name = "T")]
+    #[arg(long, env = "PS_THREADS", value_name = "T",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
     pub threads: Option<usize>,
 }
 
 impl ModelArgs {
-    /// The options that were given, as arguments for a process that takes the same.
-    pub fn to_args(&self) -> Vec<String> {
-        let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-        let options = [
-            ("--data", shown(&self.data)),
-            ("--model", Some(self.model.clone())),
-            ("--initial-model", shown(&self.initial_model)),
-            ("--device", Some(self.device.clone())),
-            ("--threads", self.threads.map(|threads| threads.to_string())),
-        ];
-        let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let mut args: Vec<String> = given.map(|(name, value)| format!("{name}={value}")).collect();
-        let shape = self.shape.given().into_iter();
-        args.extend(shape.map(|(name, value)| format!("--{name}={value}")));
-        args.extend(self.read.to_args());
-        args
-    }
-
     /// What contradicts itself, in one sentence.
     ///
     /// # Errors
     /// Options that do not go together.
     pub fn check(&self) -> Result<(), String> {
-        if self.threads == Some(0) {
-            return Err("--threads: found 0, expected at least 1".into());
-        }
         self.read.check(self.data.as_deref())
     }
 }
 
+/// How long calls to servers may take.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Limits of time")]
+pub struct CallTimeoutArgs {
+    /// Milliseconds after which a call to a server is tried again on a fresh connection.
+    #[arg(long, env = "PS_ATTEMPT_MS", default_value_t = 10_000, value_name = "MS")]
+    pub attempt_ms: u64,
+    /// Milliseconds that a server may be away before a worker gives up.
+    #[arg(long, env = "PS_PATIENCE_MS", default_value_t = 30_000, value_name = "MS")]
+    pub patience_ms: u64,
+}
+
 impl Args {
+    /// The options that a command line, the environment and a file give.
+    ///
+    /// # Errors
+    /// The exit code to leave with; the message was printed.
+    pub fn read(line: Vec<OsString>) -> Result<Self, ExitCode> {
+        let Parsed { mut args, matches } = parse::<Self>(line)?;
+        let given = given(ModelArgs::augment_args(Command::new("model")), &matches);
+        args.variables = given.into_iter().map(|it| (it.variable, it.value)).collect();
+        Ok(args)
+    }
+
     /// What contradicts itself, in one sentence.
     ///
     /// # Errors
@@ -230,9 +235,9 @@ impl Args {
     }
 
     fn check_with_master(&self) -> Result<(), String> {
-        if let Some(option) = self.training.to_args().first() {
+        if let Some((name, value)) = values(&self.training).first() {
             return Err(format!(
-                "{option}, from the command line or its PS_* variable: with --master the master says how \
+                "--{name}={value}, from the command line or its PS_* variable: with --master the master says how \
                  to train; give the option to ps-master"
             ));
         }
@@ -245,112 +250,4 @@ impl Args {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ps_data::LabelColumn;
-
-    fn check(args: &[&str]) -> Result<(), String> {
-        let args = std::iter::once("ps-worker").chain(args.iter().copied());
-        Args::try_parse_from(args).map_err(|error| error.to_string())?.check()
-    }
-
-    #[test]
-    fn contradictions_are_named() {
-        assert!(check(&[]).unwrap_err().contains("--ps"));
-        assert!(check(&["--ps", "a:1"]).is_ok());
-        assert!(check(&["--ps", "a:1", "--role", "evaluator"]).unwrap_err().contains("--master"));
-        assert!(check(&["--master", "a:1", "--lr", "1"]).unwrap_err().contains("--lr"));
-        assert!(check(&["--master", "a:1", "--out", "o"]).unwrap_err().contains("--out"));
-        let outside = ["--ps", "a:1", "--worker-index", "2", "--workers", "2"];
-        assert!(check(&outside).unwrap_err().contains("--worker-index 2"));
-        assert!(check(&["--ps", "a:1", "--optimizer", "x"]).unwrap_err().contains("sgd"));
-    }
-
-    #[test]
-    fn options_of_the_data_are_passed_on_and_checked() {
-        let data = ["--data", "d", "--test", "t", "--format", "csv", "--wrapper", "recordio"];
-        let more = [
-            "--label",
-            "2",
-            "--classes",
-            "7",
-            "--sharded",
-            "--pipe",
-            "--augment-shift",
-            "2",
-            "--context",
-            "9",
-        ];
-        let all: Vec<&str> =
-            ["ps-worker", "--master", "a:1"].into_iter().chain(data).chain(more).collect();
-        let args = Args::try_parse_from(all).unwrap();
-        args.check().unwrap();
-        let passed = args.model.to_args();
-        let again =
-            ["ps-worker", "--master", "a:1"].into_iter().map(str::to_owned).chain(passed.clone());
-        let again = Args::try_parse_from(again).unwrap();
-        assert_eq!(again.model.to_args(), passed);
-        assert_eq!(again.model.read.source(None), args.model.read.source(None));
-        assert_eq!(again.model.read.augment_shift, 2);
-        assert_eq!(again.model.read.source(None).label, LabelColumn::Number(2));
-
-        let says = |args: &[&str], part: &str| {
-            let args: Vec<&str> = ["--ps", "a:1"].iter().chain(args).copied().collect();
-            let problem = check(&args).unwrap_err();
-            assert!(problem.contains(part), "`{problem}` does not contain `{part}`");
-        };
-        says(&["--test", "t"], "--test without --data");
-        says(&["--pipe"], "--pipe without --data");
-        says(&["--pipe", "--data", "d", "--format", "idx"], "--format idx");
-        says(&["--pipe", "--data", "d", "--wrapper", "recordio"], "--format csv");
-        says(&["--classes", "0"], "1 to 65536");
-        says(&["--context", "0"], "1 to 65536");
-        says(&["--pipe", "--data", "d"], "--pipe needs a --master");
-        says(&["--stream", "--data", "d"], "--stream needs a --master");
-        says(&["--stream"], "--stream without --data");
-        says(&["--stream", "--pipe", "--data", "d"], "--stream with --pipe");
-        says(&["--shuffle-buffer", "9", "--data", "d"], "--shuffle-buffer 9 without --stream");
-        let none = ["--stream", "--data", "d", "--shuffle-buffer", "0"];
-        says(&none, "--shuffle-buffer 0: expected 1 to");
-    }
-
-    #[test]
-    fn options_of_streams_of_files_are_passed_on() {
-        let given = ["--master", "a:1", "--data", "d", "--stream", "--shuffle-buffer", "7"];
-        check(&given).unwrap();
-        let read = |args: &[&str]| {
-            let args = std::iter::once("ps-worker").chain(args.iter().copied());
-            Args::try_parse_from(args).unwrap().model
-        };
-        let passed = read(&given).to_args();
-        assert!(passed.contains(&"--stream".to_owned()), "{passed:?}");
-        assert!(passed.contains(&"--shuffle-buffer=7".to_owned()), "{passed:?}");
-        let source = read(&given).read.source(None);
-        assert!(source.streamed && !source.sharded);
-        let waiting = |args: &[&str]| read(args).read.shuffle_samples();
-        assert_eq!(waiting(&given), Some(7));
-        assert_eq!(waiting(&given[..5]), Some(4_096));
-        assert_eq!(waiting(&["--stream", "--shuffle-buffer", "1"]), None);
-        assert_eq!(waiting(&["--pipe"]), None);
-    }
-
-    #[test]
-    fn options_for_shares_are_checked() {
-        let share = ["--sharded", "--data", "d"];
-        let with = |more: &[&'static str]| [&share, more].concat();
-        assert!(check(&with(&["--ps", "a:1"])).unwrap_err().contains("--master"));
-        assert!(check(&with(&["--master", "a:1"])).is_ok());
-        assert!(check(&["--master", "a:1", "--sharded"]).unwrap_err().contains("--data"));
-        let serve = ["--master", "a:1", "--serve-samples", "127.0.0.1:0"];
-        assert!(check(&with(&serve)).unwrap_err().contains("--role evaluator"));
-        let evaluator = with(&[&serve[..], &["--role", "evaluator"]].concat());
-        assert!(check(&evaluator).is_ok());
-        let whole = [&serve[..], &["--role", "evaluator"]].concat();
-        assert!(check(&whole).unwrap_err().contains("--sharded"));
-        let advertise = with(&["--master", "a:1", "--advertise", "h:1"]);
-        assert!(check(&advertise).unwrap_err().contains("--serve-samples"));
-        let args = std::iter::once("ps-worker").chain(evaluator.iter().copied());
-        let args = Args::try_parse_from(args).unwrap();
-        assert!(args.model.to_args().contains(&"--sharded".to_owned()));
-    }
-}
+mod tests;

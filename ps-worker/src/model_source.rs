@@ -2,11 +2,11 @@
 
 use crate::compute::{Compute, ComputeError};
 use crate::config::ModelArgs;
-use crate::device::DeviceChoice;
 use crate::model::{
     CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, initial_weights,
 };
 use crate::train::DataLoader;
+use ps_cli::given::values;
 use ps_core::{DataDescription, DataKind};
 use ps_data::{Dataset, Draw, Samples, Shift};
 use std::path::PathBuf;
@@ -34,9 +34,8 @@ impl ModelSource {
         let data = ps_data::load(&args.read.source(args.data.as_deref()))?;
         let shift = args.read.augment_shift;
         ps_data::check_shift(shift, &data.train)?;
-        let choice: DeviceChoice = args.device.parse()?;
-        let device = choice.open()?;
-        let options: ModelOptions = args.shape.given().into_iter().collect();
+        let device = args.device.open()?;
+        let options: ModelOptions = values(&args.shape).into_iter().collect();
         let options = ComputeOptions { model: args.model.clone(), options, device };
         let (data, models, initial) = (Arc::new(data), models.clone(), args.initial_model.clone());
         let ready = Mutex::new(None);

@@ -60,14 +60,12 @@ pub struct AsyncOptimizerConfig {
 impl AsyncOptimizerConfig {
     /// Worker 0 of the job `default`, with plain SGD at 0.1 and the default staleness bound.
     pub fn new(vars: VarMap, servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let settings = TrainingArgs::default().settings();
         Self {
             vars,
             servers: servers.into_iter().map(Into::into).collect(),
             job: "default".to_owned(),
             worker: 0,
-            settings: settings
-                .unwrap_or_else(|error| unreachable!("the defaults are valid: {error}")),
+            settings: TrainingSettings::default(),
             patience: Duration::from_secs(30),
             identity: None,
         }

@@ -25,7 +25,7 @@ pub fn main_with(models: Models, args: impl IntoIterator<Item = OsString>) -> Ex
 }
 
 fn main_of(models: Models, args: Vec<OsString>) -> ExitCode {
-    let args: Args = match ps_cli::process::parse(args) {
+    let args = match Args::read(args) {
         Ok(args) => args,
         Err(code) => return code,
     };
@@ -104,8 +104,8 @@ fn with_master(args: &Args, master: String) -> WorkerConfig {
         master,
         index: args.worker_index,
         address: format!("pid {}", std::process::id()),
-        attempt: Duration::from_millis(args.attempt_ms.max(1)),
-        patience: Duration::from_millis(args.patience_ms),
+        attempt: Duration::from_millis(args.calls.attempt_ms.max(1)),
+        patience: Duration::from_millis(args.calls.patience_ms),
         compute_on: ComputeOn::Thread,
     }
 }

@@ -23,12 +23,12 @@ pub struct UserProgram {
     /// The program and its arguments; at least one word.
     command: Vec<OsString>,
     /// More variables: where the data are.
-    variables: Vec<(String, OsString)>,
+    variables: Vec<(OsString, OsString)>,
 }
 
 impl UserProgram {
     /// The program named by the first word, with the rest as its arguments.
-    pub fn new(command: Vec<OsString>, variables: Vec<(String, OsString)>) -> Self {
+    pub fn new(command: Vec<OsString>, variables: Vec<(OsString, OsString)>) -> Self {
         Self { command, variables }
     }
 
@@ -127,7 +127,7 @@ mod tests {
 
     async fn shell(script: &str, stop: BoxFuture<'static, ()>) -> Result<u8, ComputeError> {
         let command = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
-        let variables = vec![("PS_DATA".to_owned(), OsString::from("/data"))];
+        let variables = vec![("PS_DATA".into(), "/data".into())];
         UserProgram::new(command, variables).run(run_of(stop)).await
     }
 

@@ -4,7 +4,7 @@ use crate::compute::Evaluation;
 use crate::train::alone::Observer;
 use indicatif::{ProgressBar, ProgressStyle};
 use ps_client::{Counters, StepOutcome};
-use ps_core::learning::{Losses, LearningStatus, LearningMonitor};
+use ps_core::learning::{LearningMonitor, LearningStatus, Losses};
 use ps_core::progress::{Meter, ProgressSnapshot};
 use ps_core::settings::TrainingSettings;
 use ps_core::staleness::Staleness;

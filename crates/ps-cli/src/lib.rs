@@ -1,9 +1,12 @@
 //! What programs have beside their work: options, configuration, logging, signals, exit codes.
 
 mod choice;
-mod config_file;
+pub mod given;
+pub mod layers;
 pub mod process;
+mod shape_args;
 pub mod training_args;
 
 pub use choice::choice;
+pub use shape_args::ShapeArgs;
 pub use training_args::TrainingArgs;

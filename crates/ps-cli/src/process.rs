@@ -1,6 +1,6 @@
 //! What every `main` does: parse, log, run, exit with the right code.
 
-use crate::config_file;
+use crate::layers;
 use clap::{ArgMatches, Args, Parser};
 use ps_runtime::{Connector, Outside, Shutdown, Signal, SystemClock};
 use std::ffi::OsString;
@@ -34,12 +34,21 @@ pub struct ProcessArgs {
     pub plain: bool,
 }
 
+/// A command line that was understood.
+#[derive(Clone, Debug)]
+pub struct Parsed<A> {
+    /// The options.
+    pub args: A,
+    /// As texts, for other processes that have the same options.
+    pub matches: ArgMatches,
+}
+
 /// Parses the command line of a program: flags over environment over file over defaults.
 ///
 /// # Errors
 /// The exit code to leave with; the message was printed.
-pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<A, ExitCode> {
-    parse_with(args, Ok).map_err(|unparsed| unparsed.print())
+pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<Parsed<A>, ExitCode> {
+    parse_with(args, &[]).map_err(|unparsed| unparsed.print())
 }
 
 /// Why a command line was not parsed.
@@ -86,20 +95,20 @@ impl std::fmt::Display for Unparsed {
     }
 }
 
-/// As [`parse`], but nothing is printed, and `prepare` may change the command before it is used:
-/// defaults that it sets win over the configuration file's and lose against flags and environment.
+/// As [`parse`], but nothing is printed, and what a launcher says lies in layers over the file.
 ///
 /// # Errors
-/// The command line, the file or `prepare` is wrong, or help was asked for.
+/// The command line, the file or a layer is wrong, or help was asked for.
 pub fn parse_with<A: Parser>(
     args: impl IntoIterator<Item = OsString>,
-    prepare: impl FnOnce(clap::Command) -> Result<clap::Command, String>,
-) -> Result<A, Unparsed> {
+    launcher: &[layers::Layer],
+) -> Result<Parsed<A>, Unparsed> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let command = config_file::apply(A::command(), &args).and_then(prepare);
-    let command = command.map_err(Unparsed::Other)?;
-    let matches: Result<ArgMatches, _> = command.try_get_matches_from(args);
-    let parsed = matches.and_then(|matches| A::from_arg_matches(&matches));
+    let command = layers::apply(A::command(), &args, launcher).map_err(Unparsed::Other)?;
+    let parsed = command.try_get_matches_from(args).and_then(|matches| {
+        let args = A::from_arg_matches(&matches)?;
+        Ok(Parsed { args, matches })
+    });
     parsed.map_err(|error| Unparsed::Clap(Box::new(error)))
 }
 

@@ -1,5 +1,7 @@
 //! The options that say how to train, shared by whoever decides it: the master, or a worker alone.
 
+use crate::choice;
+use crate::given::{values, variable};
 use clap::{Args, FromArgMatches};
 use ps_core::correction::Correction;
 use ps_core::schedule::{LearningRate, Schedule};
@@ -7,20 +9,10 @@ use ps_core::settings::Wire;
 use ps_core::settings::{Error, TrainingSettings};
 use ps_kernels::encoding::Encoding;
 use ps_kernels::optimizer::{Optimizer, OptimizerKind};
-
-/// Default of `--passes`.
-pub const PASSES: u64 = 20;
-/// Default of `--batch-size`.
-pub const BATCH_SIZE: u64 = 32;
-/// Default of `--staleness-bound`: lets unequal workers run apart, yet keeps gradients useful.
-pub const STALENESS_BOUND: u64 = 8;
-
-/// Default of `--pipeline-depth`: on the machines that it was measured on, more costs more than it
-/// hides (docs/performance.md).
-pub const PIPELINE_DEPTH: u64 = 0;
+use serde::Serialize;
 
 /// How to train. Options left out have the defaults that the help names.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, Serialize)]
 #[command(next_help_heading = "Training")]
 pub struct TrainingArgs {
     /// Passes over the training data [default: 20].
@@ -62,19 +54,19 @@ pub struct TrainingArgs {
     /// Steps a worker may be ahead of the slowest: a number, 0 for lockstep, or none [default: 8].
     #[arg(long, env = "PS_STALENESS_BOUND", value_name = "STEPS|none")]
     pub staleness_bound: Option<String>,
-    /// Divide a stale push's rate by its staleness: auto (where the optimizer has memory), none, lr
-    /// (always) [default: auto].
-    #[arg(long, env = "PS_STALENESS_CORRECTION", value_name = "RULE")]
-    pub staleness_correction: Option<String>,
+    /// For which optimizers a stale push's rate is divided by its staleness [default: auto].
+    #[arg(long, env = "PS_STALENESS_CORRECTION", value_name = "RULE",
+        value_parser = choice::<Correction>())]
+    pub staleness_correction: Option<Correction>,
     /// Decides start weights and the order of samples [default: 1].
     #[arg(long, env = "PS_SEED", value_name = "SEED")]
     pub seed: Option<u64>,
     /// How pushed gradients are written: f32, bf16, f16 or int8 [default: f32].
     #[arg(long, env = "PS_WIRE", value_name = "ENCODING")]
-    pub wire: Option<String>,
+    pub wire: Option<Encoding>,
     /// How the weights are written that workers pull to train on: f32, bf16, f16 or int8 [default: f32].
     #[arg(long, env = "PS_WIRE_PULL", value_name = "ENCODING")]
-    pub wire_pull: Option<String>,
+    pub wire_pull: Option<Encoding>,
     /// Push only this share of each chunk's gradient, the largest values; the rest is added to the
     /// next gradient [default: all].
     #[arg(long, env = "PS_TOP_K", value_name = "SHARE")]
@@ -91,7 +83,8 @@ impl TrainingArgs {
     /// # Errors
     /// An unknown name or a value out of range.
     pub fn settings(&self) -> Result<TrainingSettings, Error> {
-        let name = self.optimizer.as_deref().unwrap_or("sgd");
+        let default = TrainingSettings::default();
+        let name = self.optimizer.as_deref().unwrap_or(default.optimizer.name());
         let optimizer = Optimizer::parse(name, self.momentum, self.weight_decay)?;
         let base = self.lr.unwrap_or_else(|| default_rate(&optimizer));
         let schedule = Schedule::parse(
@@ -104,18 +97,21 @@ impl TrainingArgs {
         let settings = TrainingSettings {
             optimizer,
             learning_rate: LearningRate { base, schedule, warmup },
-            staleness_correction: correction(self.staleness_correction.as_deref())?,
-            staleness_bound: bound(self.staleness_bound.as_deref())?,
+            staleness_correction: self.staleness_correction.unwrap_or_default(),
+            staleness_bound: match &self.staleness_bound {
+                Some(word) => bound(word)?,
+                None => default.staleness_bound,
+            },
             clip_norm: self.clip_norm,
-            passes: self.passes.unwrap_or(PASSES),
-            batch_size: self.batch_size.unwrap_or(BATCH_SIZE),
-            seed: self.seed.unwrap_or(1),
+            passes: self.passes.unwrap_or(default.passes),
+            batch_size: self.batch_size.unwrap_or(default.batch_size),
+            seed: self.seed.unwrap_or(default.seed),
             wire: Wire {
-                push: encoding("wire", self.wire.as_deref())?,
-                pull: encoding("wire-pull", self.wire_pull.as_deref())?,
+                push: self.wire.unwrap_or_default(),
+                pull: self.wire_pull.unwrap_or_default(),
                 top_k: self.top_k,
             },
-            pipeline_depth: self.pipeline_depth.unwrap_or(PIPELINE_DEPTH),
+            pipeline_depth: self.pipeline_depth.unwrap_or(default.pipeline_depth),
         };
         settings.validate()?;
         Ok(settings)
@@ -134,46 +130,8 @@ impl TrainingArgs {
 
     /// The options that were given, as variables for a process that takes the same options.
     pub fn to_variables(&self) -> Vec<(String, String)> {
-        self.to_args().iter().map(|argument| variable(argument)).collect()
+        values(self).into_iter().map(|(name, value)| (variable(&name), value)).collect()
     }
-
-    /// The options that were given, as arguments for a process that takes the same.
-    pub fn to_args(&self) -> Vec<String> {
-        let text = |value: &Option<String>| value.clone();
-        fn number<T: ToString>(value: &Option<T>) -> Option<String> {
-            value.as_ref().map(T::to_string)
-        }
-        let options = [
-            ("--passes", number(&self.passes)),
-            ("--batch-size", number(&self.batch_size)),
-            ("--optimizer", text(&self.optimizer)),
-            ("--lr", number(&self.lr)),
-            ("--momentum", number(&self.momentum)),
-            ("--weight-decay", number(&self.weight_decay)),
-            ("--schedule", text(&self.schedule)),
-            ("--step-every", number(&self.step_every)),
-            ("--step-factor", number(&self.step_factor)),
-            ("--cosine-minimum", number(&self.cosine_minimum)),
-            ("--warmup", number(&self.warmup)),
-            ("--clip-norm", number(&self.clip_norm)),
-            ("--staleness-bound", text(&self.staleness_bound)),
-            ("--staleness-correction", text(&self.staleness_correction)),
-            ("--seed", number(&self.seed)),
-            ("--wire", text(&self.wire)),
-            ("--wire-pull", text(&self.wire_pull)),
-            ("--top-k", number(&self.top_k)),
-            ("--pipeline-depth", number(&self.pipeline_depth)),
-        ];
-        let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        given.map(|(name, value)| format!("{name}={value}")).collect()
-    }
-}
-
-/// The variable that says what an argument `--name` or `--name=value` says.
-pub fn variable(argument: &str) -> (String, String) {
-    let (name, value) = argument.split_once('=').unwrap_or((argument, "true"));
-    let name = name.trim_start_matches('-').to_uppercase().replace('-', "_");
-    (format!("PS_{name}"), value.to_owned())
 }
 
 impl From<&TrainingSettings> for TrainingArgs {
@@ -209,10 +167,10 @@ impl From<&TrainingSettings> for TrainingArgs {
             warmup: Some(warmup),
             clip_norm: settings.clip_norm,
             staleness_bound: Some(bound.map_or("none".to_owned(), |bound| bound.to_string())),
-            staleness_correction: Some(settings.staleness_correction.name().to_owned()),
+            staleness_correction: Some(settings.staleness_correction),
             seed: Some(settings.seed),
-            wire: Some(settings.wire.push.name().to_owned()),
-            wire_pull: Some(settings.wire.pull.name().to_owned()),
+            wire: Some(settings.wire.push),
+            wire_pull: Some(settings.wire.pull),
             top_k: settings.wire.top_k,
             pipeline_depth: Some(settings.pipeline_depth),
         }
@@ -225,30 +183,10 @@ fn default_rate(optimizer: &Optimizer) -> f64 {
     rate.to_string().parse().unwrap_or_else(|_| f64::from(rate))
 }
 
-fn correction(word: Option<&str>) -> Result<Correction, Error> {
-    let Some(word) = word else {
-        return Ok(Correction::default());
-    };
-    word.parse().map_err(|_| Error::Range {
-        option: "staleness-correction",
-        found: word.to_owned(),
-        expected: "auto, none or lr",
-    })
-}
-
-fn encoding(option: &'static str, word: Option<&str>) -> Result<Encoding, Error> {
-    let Some(word) = word else {
-        return Ok(Encoding::default());
-    };
-    let expected = "f32, bf16, f16 or int8";
-    word.parse().map_err(|_| Error::Range { option, found: word.to_owned(), expected })
-}
-
-fn bound(word: Option<&str>) -> Result<Option<u64>, Error> {
+fn bound(word: &str) -> Result<Option<u64>, Error> {
     match word {
-        None => Ok(Some(STALENESS_BOUND)),
-        Some("none") => Ok(None),
-        Some(word) => word.parse().map(Some).map_err(|_| Error::Range {
+        "none" => Ok(None),
+        word => word.parse().map(Some).map_err(|_| Error::Range {
             option: "staleness-bound",
             found: word.to_owned(),
             expected: "a number of steps (0 = lockstep), or none",
@@ -264,7 +202,8 @@ mod tests {
     fn defaults_are_valid_and_round() {
         let settings = TrainingArgs::default().settings().unwrap();
         assert_eq!(settings.learning_rate.base, 0.1);
-        assert_eq!(settings.staleness_bound, Some(STALENESS_BOUND));
+        assert_eq!(settings.staleness_bound, Some(8));
+        assert_eq!(settings, TrainingSettings::default());
         let adam = TrainingArgs { optimizer: Some("adam".into()), ..TrainingArgs::default() };
         assert_eq!(adam.settings().unwrap().learning_rate.base, 0.001);
     }
@@ -292,9 +231,12 @@ mod tests {
         assert!(bad.settings().unwrap_err().to_string().contains("--passes"));
         let bad = TrainingArgs { optimizer: Some("sdg".into()), ..Default::default() };
         assert!(bad.settings().unwrap_err().to_string().contains("sgd"));
-        let bad = TrainingArgs { wire_pull: Some("fp16".into()), ..Default::default() };
-        let error = bad.settings().unwrap_err().to_string();
+        let command = TrainingArgs::augment_args(clap::Command::new("train"));
+        let parse = |option| command.clone().try_get_matches_from(["train", option]);
+        let error = parse("--wire-pull=fp16").unwrap_err().to_string();
         assert!(error.contains("--wire-pull") && error.contains("bf16"), "{error}");
+        let error = parse("--staleness-correction=off").unwrap_err().to_string();
+        assert!(error.contains("none, auto, lr"), "{error}");
         for share in [0.0, -0.1, 1.1, f64::NAN] {
             let bad = TrainingArgs { top_k: Some(share), ..Default::default() };
             assert!(bad.settings().unwrap_err().to_string().contains("--top-k"), "{share}");
@@ -314,9 +256,9 @@ mod tests {
             warmup: Some(0.1),
             clip_norm: Some(2.0),
             staleness_bound: Some("none".into()),
-            staleness_correction: Some("lr".into()),
-            wire: Some("int8".into()),
-            wire_pull: Some("bf16".into()),
+            staleness_correction: Some(Correction::LearningRate),
+            wire: Some(Encoding::Int8),
+            wire_pull: Some(Encoding::Bf16),
             top_k: Some(0.01),
             pipeline_depth: Some(2),
             ..TrainingArgs::default()
@@ -331,13 +273,16 @@ mod tests {
             let settings = args.settings().unwrap();
             assert_eq!(TrainingArgs::from(&settings).settings().unwrap(), settings);
         }
-        assert_eq!(variable("--batch-size=3"), ("PS_BATCH_SIZE".into(), "3".into()));
-        assert_eq!(variable("--sharded"), ("PS_SHARDED".into(), "true".into()));
     }
 
     #[test]
     fn given_options_are_passed_on() {
         let args = TrainingArgs { lr: Some(0.5), seed: Some(3), ..TrainingArgs::default() };
-        assert_eq!(args.to_args(), vec!["--lr=0.5", "--seed=3"]);
+        let expected = [("PS_LR", "0.5"), ("PS_SEED", "3")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(args.to_variables(), expected);
+        let args = TrainingArgs { momentum: Some(0.9), warmup: Some(0.0), ..Default::default() };
+        let expected = [("momentum", "0.9"), ("warmup", "0")];
+        assert_eq!(values(&args), expected.map(|(name, value)| (name.into(), value.into())));
     }
 }

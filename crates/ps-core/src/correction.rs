@@ -1,9 +1,7 @@
 //! Smaller steps for stale gradients.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 use ps_kernels::optimizer::OptimizerKind;
 
@@ -11,8 +9,28 @@ use ps_kernels::optimizer::OptimizerKind;
 ///
 /// Rules with a memory amplify stale gradients: at a delay of 7 pushes momentum 0.9 stops learning
 /// without this, while plain gradient descent and Adagrad do not need it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(
+    serialize_all = "lowercase",
+    parse_err_ty = UnknownCorrection,
+    parse_err_fn = UnknownCorrection::of
+)]
 pub enum Correction {
     /// For none.
     None,
@@ -21,6 +39,7 @@ pub enum Correction {
     Auto,
     /// For every optimizer.
     #[serde(rename = "lr")]
+    #[strum(serialize = "lr")]
     LearningRate,
 }
 
@@ -29,16 +48,13 @@ pub enum Correction {
 #[error("staleness correction `{0}` is not known; choose one of none, auto, lr")]
 pub struct UnknownCorrection(pub String);
 
-impl Correction {
-    /// The word that stands for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Auto => "auto",
-            Self::LearningRate => "lr",
-        }
+impl UnknownCorrection {
+    fn of(word: &str) -> Self {
+        Self(word.to_owned())
     }
+}
 
+impl Correction {
     /// The rate for a gradient of this staleness, weight decay included.
     pub fn rate(self, kind: &OptimizerKind, learning_rate: f32, staleness: u64) -> f32 {
         let applies = match self {
@@ -50,29 +66,6 @@ impl Correction {
             return learning_rate;
         }
         (f64::from(learning_rate) / staleness as f64) as f32
-    }
-}
-
-impl FromStr for Correction {
-    type Err = UnknownCorrection;
-
-    fn from_str(word: &str) -> Result<Self, UnknownCorrection> {
-        match word {
-            "none" => Ok(Self::None),
-            "auto" => Ok(Self::Auto),
-            "lr" => Ok(Self::LearningRate),
-            _ => Err(UnknownCorrection(word.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Correction {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::None => "none",
-            Self::Auto => "auto",
-            Self::LearningRate => "lr",
-        })
     }
 }
 

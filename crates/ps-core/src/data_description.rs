@@ -3,17 +3,21 @@
 use serde::{Deserialize, Serialize};
 
 /// Whose the training samples are; all workers of a job have the same kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, strum::Display, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DataKind {
     /// Every worker has all samples.
     #[default]
+    #[strum(to_string = "all samples (replicated)")]
     Replicated,
     /// Every worker has samples of its own, and the evaluator may have some, too.
+    #[strum(to_string = "a share of its own (sharded)")]
     Sharded,
     /// Every worker reads a stream of its own, which cannot be wound back.
+    #[strum(to_string = "a stream (streamed)")]
     Streamed,
     /// A program of the user reads what it likes.
+    #[strum(to_string = "a program of the user's")]
     Program,
 }
 
@@ -21,17 +25,6 @@ impl DataKind {
     /// Whether one lease is a whole pass: nobody can point into the middle.
     pub fn is_whole(self) -> bool {
         matches!(self, Self::Streamed | Self::Program)
-    }
-}
-
-impl std::fmt::Display for DataKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Replicated => "all samples (replicated)",
-            Self::Sharded => "a share of its own (sharded)",
-            Self::Streamed => "a stream (streamed)",
-            Self::Program => "a program of the user's",
-        })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::limits::PIPELINE_DEPTH_MAX;
 use crate::model_spec::ModelSpec;
 use crate::schedule::LearningRate;
 use ps_kernels::encoding::Encoding;
-use ps_kernels::optimizer::Optimizer;
+use ps_kernels::optimizer::{Optimizer, OptimizerKind};
 use serde::{Deserialize, Serialize};
 
 /// How to train.
@@ -38,34 +38,41 @@ pub struct TrainingSettings {
 
 /// Why settings cannot be trained with.
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[allow(missing_docs)]
 pub enum Error {
-    /// The optimizer's coefficients.
     #[error(transparent)]
     Optimizer(#[from] ps_kernels::optimizer::Error),
-    /// The learning rate or its schedule.
     #[error(transparent)]
     LearningRate(#[from] crate::schedule::Error),
-    /// A count that must be positive, or a norm.
     #[error("--{option}: found {found}, expected {expected}")]
-    Range {
-        /// The option's long name.
-        option: &'static str,
-        /// What it was set to.
-        found: String,
-        /// What it may be.
-        expected: &'static str,
-    },
+    Range { option: &'static str, found: String, expected: &'static str },
     /// Weights that no gate could let through.
     #[error(
         "--pipeline-depth {depth}: expected at most --staleness-bound, {bound}: with more exchanges \
          under way a worker would wait for its own pushes"
     )]
-    PipelineDepth {
-        /// Exchanges under way.
-        depth: u64,
-        /// Steps a worker may be ahead.
-        bound: u64,
-    },
+    PipelineDepth { depth: u64, bound: u64 },
+}
+
+impl Default for TrainingSettings {
+    fn default() -> Self {
+        let optimizer = Optimizer { kind: OptimizerKind::Sgd, weight_decay: 0.0 };
+        Self {
+            optimizer,
+            learning_rate: LearningRate::constant(0.1),
+            staleness_correction: Correction::default(),
+            // Lets unequal workers run apart, yet keeps gradients useful.
+            staleness_bound: Some(8),
+            clip_norm: None,
+            passes: 20,
+            batch_size: 32,
+            seed: 1,
+            wire: Wire::default(),
+            // On the machines that it was measured on, more costs more than it hides
+            // (docs/performance.md).
+            pipeline_depth: 0,
+        }
+    }
 }
 
 impl TrainingSettings {

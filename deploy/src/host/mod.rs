@@ -1,7 +1,6 @@
 //! What one host of several does: `psrun train`.
 //!
 //! - [`options`]: its options, which are hyperparameters, too.
-//! - [`defaults`]: what the contract says becomes defaults of those options.
 //! - [`layout`]: from the hosts to what this one does; pure.
 //! - [`plan`]: from the layout to processes with their arguments; pure.
 //! - [`names`]: waits until the other hosts can be reached.
@@ -11,7 +10,6 @@
 //! - [`train`]: everything together.
 
 mod code;
-pub mod defaults;
 pub mod failure_file;
 pub mod layout;
 pub mod names;

@@ -1,9 +1,7 @@
 //! The options of `psrun train`. In a SageMaker job each is a hyperparameter of the same name.
 
+use crate::cli::JobArgs;
 use clap::Args;
-use ps_cli::TrainingArgs;
-use ps_cli::process::ProcessArgs;
-use ps_worker::config::ModelArgs;
 use std::path::PathBuf;
 
 /// The part of one host in a job that a launcher has started on several.
@@ -14,16 +12,7 @@ pub struct TrainArgs {
     pub host: HostArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub model: ModelArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub training: TrainingArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub times: TimeArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub process: ProcessArgs,
+    pub job: JobArgs,
 }
 
 /// Where what runs.
@@ -62,51 +51,78 @@ pub struct HostArgs {
     pub dry_run: bool,
 }
 
-/// Limits of time, passed on to the roles that know them.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Limits of time")]
-pub struct TimeArgs {
-    /// Milliseconds that a member may be silent before its work is given to others.
-    #[arg(long, env = "PS_LEASE_MS", value_name = "MS")]
-    pub lease_ms: Option<u64>,
-    /// Seconds that a worker may take for one step before it counts as stuck.
-    #[arg(long, env = "PS_STEP_TIMEOUT_S", value_name = "S")]
-    pub step_timeout_s: Option<u64>,
-    /// Seconds that the servers and the first worker may take to come.
-    #[arg(long, env = "PS_START_TIMEOUT_S", value_name = "S")]
-    pub start_timeout_s: Option<u64>,
-    /// Seconds that the end waits for workers that are in the middle of their samples.
-    #[arg(long, env = "PS_BARRIER_TIMEOUT_S", value_name = "S")]
-    pub barrier_timeout_s: Option<u64>,
-    /// Seconds that the evaluation of the written model may take.
-    #[arg(long, env = "PS_EVALUATION_TIMEOUT_S", value_name = "S")]
-    pub evaluation_timeout_s: Option<u64>,
-    /// Milliseconds after which a call to a server is tried again on a fresh connection.
-    #[arg(long, env = "PS_ATTEMPT_MS", value_name = "MS")]
-    pub attempt_ms: Option<u64>,
-    /// Milliseconds that a server may be away before a worker gives up.
-    #[arg(long, env = "PS_PATIENCE_MS", value_name = "MS")]
-    pub patience_ms: Option<u64>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use ps_cli::layers::Layer;
+    use ps_cli::process::parse_with;
 
-impl TimeArgs {
-    /// Those that the master knows, by name.
-    pub fn masters(&self) -> Vec<(&'static str, u64)> {
-        given([
-            ("lease-ms", self.lease_ms),
-            ("step-timeout-s", self.step_timeout_s),
-            ("start-timeout-s", self.start_timeout_s),
-            ("barrier-timeout-s", self.barrier_timeout_s),
-            ("evaluation-timeout-s", self.evaluation_timeout_s),
-        ])
+    fn parse(values: &[(&str, &str)], flags: &[&str]) -> Result<TrainArgs, String> {
+        let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let layer = Layer { source: "hyperparameters".into(), values: values.collect() };
+        let line = ["psrun", "train"].iter().chain(flags).map(Into::into);
+        let parsed = parse_with::<Cli>(line, &[layer]).map_err(|error| error.to_string())?;
+        match parsed.args.command {
+            Command::Train(args) => Ok(*args),
+            other => panic!("{other:?}"),
+        }
     }
 
-    /// Those that a worker with a master knows, by name.
-    pub fn workers(&self) -> Vec<(&'static str, u64)> {
-        given([("attempt-ms", self.attempt_ms), ("patience-ms", self.patience_ms)])
+    #[test]
+    fn values_become_options_and_flags_win() {
+        let values = [
+            ("lr", "0.5"),
+            ("batch_size", "16"),
+            ("staleness-bound", "none"),
+            ("master_trains", "True"),
+            ("server-groups", "a,b"),
+            ("hidden", "64,32"),
+            ("resolve_timeout_s", "3"),
+        ];
+        let args = parse(&values, &["--lr=0.25"]).unwrap();
+        assert_eq!((args.job.training.lr, args.job.training.batch_size), (Some(0.25), Some(16)));
+        assert_eq!(args.job.training.staleness_bound.as_deref(), Some("none"));
+        assert!(args.host.master_trains);
+        assert_eq!(args.host.server_groups, ["a", "b"]);
+        assert_eq!(args.job.model.shape.hidden.as_deref(), Some("64,32"));
+        assert_eq!(args.host.resolve_timeout_s, 3);
+        assert!(!parse(&[("master-trains", "false")], &[]).unwrap().host.master_trains);
+        assert!(
+            parse(&[("master-trains", "false")], &["--master-trains"]).unwrap().host.master_trains
+        );
     }
-}
 
-fn given<const N: usize>(options: [(&'static str, Option<u64>); N]) -> Vec<(&'static str, u64)> {
-    options.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    #[test]
+    fn all_mistakes_are_named_at_once() {
+        let values = [
+            ("batch_sise", "16"),
+            ("epochs", "3"),
+            ("lr", "fast"),
+            ("passes", "-1"),
+            ("master_trains", "perhaps"),
+            ("seed", "7"),
+        ];
+        let error = parse(&values, &[]).unwrap_err();
+        for words in [
+            "`batch_sise`: no such option; the nearest is `batch-size`",
+            "`epochs`: no such option; the nearest is `passes`",
+            "`lr`: invalid value 'fast'",
+            "`passes`: ",
+            "`master_trains`: expected true or false, found `perhaps`",
+        ] {
+            assert!(error.contains(words), "no {words}: {error}");
+        }
+        assert!(!error.contains("seed"), "{error}");
+    }
+
+    #[test]
+    fn what_is_about_one_call_is_no_hyperparameter() {
+        for name in ["help", "dry-run", "exit-with-parent", "listen-host"] {
+            assert!(
+                parse(&[(name, "true")], &[]).unwrap_err().contains("no such option"),
+                "{name}"
+            );
+        }
+    }
 }

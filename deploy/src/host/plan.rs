@@ -4,8 +4,9 @@ use super::options::TrainArgs;
 use super::setting::Site;
 use crate::contract::program::Program;
 use crate::name::Role;
-use crate::plan::{Lead, Maker, Plan, about_model, option, worker_args};
+use crate::plan::{Common, Lead, Plan, option};
 use crate::supervision::Rules;
+use clap::ArgMatches;
 use ps_worker::threads::fair_share;
 use std::ffi::OsString;
 
@@ -20,44 +21,46 @@ pub enum Work {
     Program(Program),
 }
 
-/// The processes of this host; `server_port` is 0 where the usual one is taken.
-pub fn plan(site: &Site, args: &TrainArgs, job: &str, server_port: u16, program: &Work) -> Plan {
+/// The processes of this host, for options that the matches are too; `server_port` is 0 where the
+/// usual one is taken.
+pub fn plan(
+    site: &Site,
+    args: &TrainArgs,
+    matches: &ArgMatches,
+    job: &str,
+    server_port: u16,
+    program: &Work,
+) -> Plan {
     let layout = &site.layout;
-    let threads = args.model.threads.unwrap_or_else(|| fair_share(1));
-    let log = args.process.log.to_string();
-    let maker = Maker { job, log: &log, threads };
+    let threads = args.job.model.threads.unwrap_or_else(|| fair_share(1));
+    let log = args.job.process.log.to_string();
+    let common = Common { job, log: &log, threads };
     let place = Place::new(site, args);
-    let common = |model| [worker_args(model, threads), numbers(&args.times.workers())].concat();
     let mut members = Vec::new();
     if let Some(shard) = layout.shard {
         let own = server(site, &place, shard, server_port);
-        members.push(maker.process(Role::Server, shard, own));
+        members.push(common.process(Role::Server, shard, own));
     }
     // Nobody but the program knows what its model is and how to measure it.
     if layout.has_evaluator && *program == Work::Model {
-        let mut own = [common(&args.model), vec![option("role", "evaluator")]].concat();
-        if args.model.read.sharded && Role::Evaluator.knows("serve-samples") {
+        let mut own = vec![option("role", "evaluator")];
+        if args.job.model.read.sharded {
             // What this host has is trained on by workers that have done theirs.
             own.push(option("serve-samples", place.any_port()));
             own.extend(place.advertise());
         }
-        members.push(maker.process(Role::Evaluator, 0, own));
+        members.push(common.process(Role::Evaluator, 0, own));
     }
     if let Some(rank) = layout.rank {
-        let mut model = args.model.clone();
-        // Only one process can read a FIFO: the evaluator.
-        if model.read.test_pipe {
-            (model.read.test, model.read.test_pipe) = (None, false);
-        }
-        let own = [common(&model), vec![option("worker-index", rank.to_string())]].concat();
-        let mut worker = maker.process(Role::Worker, rank, own);
+        let own = vec![option("worker-index", rank.to_string())];
+        let mut worker = common.process(Role::Worker, rank, own);
         if let Work::Program(program) = program {
             worker.runs(&program.command());
         }
         members.push(worker);
     }
     let lead = if layout.has_master {
-        Lead::Here(maker.process(Role::Master, 0, master(site, args, &place)))
+        Lead::Here(common.process(Role::Master, 0, master(site, &place)))
     } else {
         Lead::At(format!("{}:{}", layout.master_host, site.master_port))
     };
@@ -68,7 +71,8 @@ pub fn plan(site: &Site, args: &TrainArgs, job: &str, server_port: u16, program:
         has_program: *program != Work::Model,
         ..Rules::HOST
     };
-    Plan::of_host(layout.host.clone(), job.to_owned(), layout.describe(), lead, members, rules)
+    let (host, job, summary) = (layout.host.clone(), job.to_owned(), layout.describe());
+    Plan::of_host(host, job, summary, lead, members, rules).with_options(matches)
 }
 
 /// Where processes of this host listen, and what others are told.
@@ -108,7 +112,7 @@ fn server(site: &Site, place: &Place<'_>, shard: u32, port: u16) -> Vec<OsString
     own
 }
 
-fn master(site: &Site, args: &TrainArgs, place: &Place<'_>) -> Vec<OsString> {
+fn master(site: &Site, place: &Place<'_>) -> Vec<OsString> {
     let layout = &site.layout;
     let mut own = vec![
         option("listen", place.at(site.master_port)),
@@ -116,19 +120,12 @@ fn master(site: &Site, args: &TrainArgs, place: &Place<'_>) -> Vec<OsString> {
         option("workers", layout.workers.to_string()),
         option("out", &site.out),
     ];
-    own.extend(args.training.to_args().into_iter().map(OsString::from));
-    own.extend(numbers(&args.times.masters()));
-    own.extend(about_model(&args.model));
     own.extend(checkpoints(site));
     own
 }
 
 fn checkpoints(site: &Site) -> Option<OsString> {
     site.checkpoints.as_ref().map(|folder| option("checkpoints", folder))
-}
-
-fn numbers(options: &[(&'static str, u64)]) -> Vec<OsString> {
-    options.iter().map(|(name, value)| option(name, value.to_string())).collect()
 }
 
 #[cfg(test)]
@@ -138,13 +135,14 @@ mod tests {
     use crate::contract::resources::Resources;
     use crate::host::layout::{Layout, Wishes};
     use crate::plan::Process;
-    use clap::Parser;
+    use ps_cli::process::{Parsed, Unparsed, parse_with};
 
     /// The master, if it is here, and the members of the host in this position of three, or of one.
     fn processes(hosts: usize, position: usize, options: &str) -> (Plan, Vec<Process>) {
         let names: Vec<String> = ["a", "b", "c"][..hosts].iter().map(|it| (*it).into()).collect();
         let words = ["psrun", "train"].into_iter().chain(options.split_whitespace());
-        let Command::Train(args) = Cli::try_parse_from(words).unwrap().command else {
+        let Parsed { args, matches } = parse_with::<Cli>(words.map(Into::into), &[]).unwrap();
+        let Command::Train(args) = args.command else {
             panic!("not train");
         };
         let resources = Resources::of(names.clone(), &names[position]);
@@ -156,15 +154,16 @@ mod tests {
             out: "/m".into(),
             checkpoints: Some("/c".into()),
         };
-        let plan = plan(&site, &args, "job-1", site.server_port, &Work::Model);
+        let plan = plan(&site, &args, &matches, "job-1", site.server_port, &Work::Model);
         let master =
             if let Lead::At(address) = &plan.lead { address.clone() } else { "a:1".into() };
         let members = plan.members(&master);
         (plan, members)
     }
 
-    fn has(process: &Process, argument: &str) -> bool {
-        process.args.contains(&argument.into())
+    /// Whether it is told this, on its command line or by the file.
+    fn has(plan: &Plan, process: &Process, argument: &str) -> bool {
+        plan.words(process).contains(&argument.into())
     }
 
     #[test]
@@ -180,15 +179,21 @@ mod tests {
             "--lr=0.5",
             "--lease-ms=700",
             "--model=mlp",
-            "--model-option=hidden=64",
+            "--hidden=64",
             "--job-id=job-1",
         ] {
-            assert!(has(master, argument), "no {argument}: {master:?}");
+            assert!(has(&plan, master, argument), "no {argument}: {:?}", plan.words(master));
         }
         let names: Vec<String> = members.iter().map(|it| it.name.to_string()).collect();
         assert_eq!(names, ["server 0", "evaluator"]);
-        assert!(has(&members[0], "--listen=0.0.0.0:2223") && has(&members[0], "--advertise=a:0"));
-        assert!(has(&members[0], "--checkpoints=/c") && !has(&members[1], "--checkpoints=/c"));
+        assert!(
+            has(&plan, &members[0], "--listen=0.0.0.0:2223")
+                && has(&plan, &members[0], "--advertise=a:0")
+        );
+        assert!(
+            has(&plan, &members[0], "--checkpoints=/c")
+                && !has(&plan, &members[1], "--checkpoints=/c")
+        );
         assert!(plan.rules.has_master && plan.rules.workers_elsewhere);
     }
 
@@ -198,8 +203,11 @@ mod tests {
         assert_eq!(plan.lead, Lead::At("a:2222".into()));
         let names: Vec<String> = members.iter().map(|it| it.name.to_string()).collect();
         assert_eq!(names, ["server 2", "worker 1"]);
-        assert!(has(&members[1], "--master=a:2222") && has(&members[1], "--worker-index=1"));
-        assert!(has(&members[1], "--patience-ms=900"));
+        assert!(
+            has(&plan, &members[1], "--master=a:2222")
+                && has(&plan, &members[1], "--worker-index=1")
+        );
+        assert!(has(&plan, &members[1], "--patience-ms=900"));
         assert!(!plan.rules.has_master);
     }
 
@@ -207,29 +215,71 @@ mod tests {
     fn one_host_keeps_to_itself() {
         let (plan, members) = processes(1, 0, "");
         let Lead::Here(master) = &plan.lead else { panic!("{plan:?}") };
-        assert!(has(master, "--listen=127.0.0.1:0"), "{master:?}");
-        assert!(has(&members[0], "--listen=127.0.0.1:0"), "{members:?}");
+        assert!(has(&plan, master, "--listen=127.0.0.1:0"), "{master:?}");
+        assert!(has(&plan, &members[0], "--listen=127.0.0.1:0"), "{members:?}");
         assert!(!members[0].args.iter().any(|it| it.to_string_lossy().contains("advertise")));
         assert_eq!(members.len(), 3);
         assert!(!plan.rules.workers_elsewhere);
     }
 
-    /// Whatever we start understands what it is told.
+    /// Whatever we start understands what it is told, by the file as on a command line.
     #[test]
-    fn roles_take_their_command_lines() {
+    fn roles_take_what_they_are_told() {
+        fn check(role: Role, words: Vec<OsString>) -> Result<(), Unparsed> {
+            match role {
+                Role::Master => parse_with::<ps_master::config::Args>(words, &[]).map(drop),
+                Role::Server => parse_with::<ps_server::config::Args>(words, &[]).map(drop),
+                _ => parse_with::<ps_worker::config::Args>(words, &[]).and_then(|parsed| {
+                    assert_eq!(parsed.args.model.data.as_deref(), Some("/d".as_ref()));
+                    assert_eq!(parsed.args.calls.attempt_ms, 5);
+                    parsed.args.check().map_err(Unparsed::Other)
+                }),
+            }
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
         for (hosts, position) in [(1, 0), (3, 0), (3, 1)] {
             let options = "--lr=0.5 --hidden=64 --attempt-ms=5 --lease-ms=700 --data=/d --test=/t \
                            --augment-shift=2 --context=9 --stream --shuffle-buffer=7";
-            let (plan, members) = processes(hosts, position, options);
-            let master = if let Lead::Here(master) = &plan.lead { Some(master) } else { None };
-            for process in master.into_iter().chain(&members) {
-                let args = process.args.clone();
-                let parsed = match process.name.role {
-                    Role::Master => ps_master::config::Args::try_parse_from(args).map(drop),
-                    Role::Server => ps_server::config::Args::try_parse_from(args).map(drop),
-                    _ => ps_worker::config::Args::try_parse_from(args).map(drop),
+            let (mut plan, _) = processes(hosts, position, options);
+            let mut told: Vec<Vec<OsString>> = Vec::new();
+            let all = |plan: &Plan| {
+                let lead =
+                    if let Lead::Here(master) = &plan.lead { Some(master.clone()) } else { None };
+                lead.into_iter().chain(plan.members("a:1")).collect::<Vec<_>>()
+            };
+            let typed = |it: &Process| plan.words(it).into_iter().map(OsString::from).collect();
+            told.extend(all(&plan).iter().map(typed));
+            plan.write_options(file.path()).unwrap();
+            told.extend(all(&plan).into_iter().map(|it| it.args));
+            for words in told {
+                let role = match words[0].to_str() {
+                    Some("ps-master") => Role::Master,
+                    Some("ps-server") => Role::Server,
+                    _ => Role::Worker,
                 };
-                assert!(parsed.is_ok(), "{process:?}: {parsed:?}");
+                let parsed = check(role, words.clone());
+                assert!(parsed.is_ok(), "{words:?}: {parsed:?}");
+            }
+        }
+    }
+
+    /// An option that a role and `psrun` have reaches it: limits of servers, too.
+    #[test]
+    fn every_role_gets_the_options_that_it_has() {
+        let options = "--buffer-mib=64 --connections=9 --unread-ms=700 --barrier-timeout-s=3 \
+                       --patience-ms=900 --batch-size=7";
+        let (plan, members) = processes(1, 0, options);
+        let Lead::Here(master) = &plan.lead else { panic!("{plan:?}") };
+        for (process, told) in [
+            (master, "--barrier-timeout-s=3 --batch-size=7"),
+            (&members[0], "--buffer-mib=64 --connections=9 --unread-ms=700"),
+            (&members[1], "--patience-ms=900"),
+            (&members[2], "--patience-ms=900"),
+        ] {
+            let words = plan.words(process);
+            for option in options.split_whitespace() {
+                let is_told = told.contains(option);
+                assert_eq!(words.contains(&option.into()), is_told, "{option}: {words:?}");
             }
         }
     }

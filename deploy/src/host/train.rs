@@ -3,7 +3,7 @@
 
 use super::plan::Work;
 use super::setting::{Setting, Site};
-use super::{defaults, failure_file, names, plan};
+use super::{failure_file, names, plan};
 use crate::cli::{Cli, Command};
 use crate::contract::Error;
 use crate::contract::environment::{self, Variables};
@@ -13,10 +13,12 @@ use crate::job;
 use crate::logs::Logs;
 use crate::orphans::Children;
 use crate::outcome::Outcome;
-use crate::plan::{DEFAULT_JOB, Lead, Plan};
+use crate::plan::{DEFAULT_JOB, Plan};
 use crate::{check, terminal};
 use anyhow::Context;
-use ps_cli::process::{EXIT_USAGE, Tasks, Unparsed, parse_with};
+use clap::{ArgMatches, Args as _};
+use ps_cli::layers::{self, Layer};
+use ps_cli::process::{EXIT_USAGE, Parsed, Tasks, Unparsed, parse_with};
 use ps_runtime::member::report_failure;
 use ps_runtime::{Outside, Shutdown};
 use ps_worker::model::Models;
@@ -42,6 +44,7 @@ pub fn main_with(models: &Models, args: Vec<OsString>, variables: &Variables) ->
 /// A host that knows what to do.
 struct Host {
     args: TrainArgs,
+    matches: ArgMatches,
     setting: Setting,
     site: Site,
     job: String,
@@ -107,24 +110,25 @@ fn prepare(
     let host = setting.as_ref().map(Setting::host).unwrap_or_default().to_owned();
     let chosen = setting.as_ref().map(|setting| setting.program(variables));
     let (program, notes) = chosen.unwrap_or_default();
-    let args = parse(setting.as_ref(), program.is_some(), args).map_err(|unparsed| StartError {
-        sentence: format!("{host}: {unparsed}").trim_start_matches(": ").to_owned(),
-        code: unparsed.exit_code(),
-        unparsed: Some(unparsed),
-        output: output.clone(),
-    })?;
+    let (args, matches) =
+        parse(setting.as_ref(), program.is_some(), args).map_err(|unparsed| StartError {
+            sentence: format!("{host}: {unparsed}").trim_start_matches(": ").to_owned(),
+            code: unparsed.exit_code(),
+            unparsed: Some(unparsed),
+            output: output.clone(),
+        })?;
     let setting = setting.ok_or_else(|| start_error("", EXIT_USAGE, nobody(variables)))?;
     setting.check_switch().map_err(|what| start_error(&host, 1, what))?;
     let usage = |what| start_error(&host, EXIT_USAGE, what);
-    check::usage(&args.model, &args.training).map_err(usage)?;
+    check::usage(&args.job).map_err(usage)?;
     if program.is_none() {
-        check::model_name(models, &args.model.model).map_err(usage)?;
+        check::model_name(models, &args.job.model.model).map_err(usage)?;
     }
     let site = setting.site(&args.host).map_err(usage)?;
-    let asked = Some(args.process.job_id.as_str()).filter(|id| *id != DEFAULT_JOB);
+    let asked = Some(args.job.process.job_id.as_str()).filter(|id| *id != DEFAULT_JOB);
     let job = asked.or_else(|| setting.job()).unwrap_or(DEFAULT_JOB).to_owned();
     let variables = variables.clone();
-    Ok(Host { args, setting, site, job, output, program, variables, notes })
+    Ok(Host { args, matches, setting, site, job, output, program, variables, notes })
 }
 
 fn nobody(variables: &Variables) -> String {
@@ -142,9 +146,9 @@ fn parse(
     setting: Option<&Setting>,
     has_program: bool,
     mut args: Vec<OsString>,
-) -> Result<TrainArgs, Unparsed> {
+) -> Result<(TrainArgs, ArgMatches), Unparsed> {
     let Some(Setting::SageMaker(contract, from_channels)) = setting else {
-        return parse_with::<Cli>(args, Ok).and_then(train_args);
+        return parse_with(args, &[]).and_then(train_args);
     };
     let named = |arg: &OsString| arg.to_string_lossy().starts_with("--config");
     if let Some(file) = contract.hyperparameters.get("config")
@@ -152,40 +156,24 @@ fn parse(
     {
         args.push(format!("--config={file}").into());
     }
-    let channels = from_channels.options.iter().map(|(name, value)| (*name, value.as_str()));
-    let apply = |command: clap::Command| {
-        let mut result = Ok(());
-        let command = command.mut_subcommand("train", |mut train| {
-            for (name, value) in channels.clone() {
-                if !defaults::has(&train, name) {
-                    terminal::print(&format!("WARN this build has no option --{name}={value}"));
-                } else if let Ok(with) = defaults::apply(train.clone(), [(name, value)]) {
-                    train = with;
-                }
-            }
-            let given = contract.hyperparameters.ours();
-            let ours: Vec<_> = given
-                .filter(|(name, _)| !is_about_the_program(name))
-                .filter(|(name, _)| !has_program || defaults::has(&train, &name.replace('_', "-")))
-                .collect();
-            match defaults::apply(train.clone(), ours) {
-                Ok(train) => train,
-                Err(message) => {
-                    result = Err(format!("hyperparameters: {message}"));
-                    train
-                }
-            }
-        });
-        result.map(|()| command)
-    };
-    parse_with::<Cli>(args, apply).and_then(train_args)
+    let text = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let channels = from_channels.options.iter().map(|(name, value)| text((name, value)));
+    let train = TrainArgs::augment_args(clap::Command::new("train"));
+    let is_ours =
+        |name: &str| !is_about_the_program(name) && (!has_program || layers::has(&train, name));
+    let hyperparameters = contract.hyperparameters.ours().filter(|(name, _)| is_ours(name));
+    let layers = [
+        Layer { source: "channels".to_owned(), values: channels.collect() },
+        Layer { source: "hyperparameters".to_owned(), values: hyperparameters.map(text).collect() },
+    ];
+    parse_with(args, &layers).and_then(train_args)
 }
 
-fn train_args(cli: Cli) -> Result<TrainArgs, Unparsed> {
-    match cli.command {
+fn train_args(parsed: Parsed<Cli>) -> Result<(TrainArgs, ArgMatches), Unparsed> {
+    match parsed.args.command {
         Command::Train(mut args) => {
-            args.process.plain = true;
-            Ok(*args)
+            args.job.process.plain = true;
+            Ok((*args, parsed.matches))
         }
         _ => Err(Unparsed::Other("expected the command `train`".into())),
     }
@@ -194,7 +182,7 @@ fn train_args(cli: Cli) -> Result<TrainArgs, Unparsed> {
 impl Host {
     fn plan(&self, work: &Work) -> Plan {
         let port = free_or_any(&self.args.host.listen_host, self.site.server_port);
-        plan::plan(&self.site, &self.args, &self.job, port, work)
+        plan::plan(&self.site, &self.args, &self.matches, &self.job, port, work)
     }
 
     /// What the workers do; finding a program may wait for a network.
@@ -224,14 +212,14 @@ impl Host {
         }
         println!("job={}", self.job);
         println!("layout={}", plan.summary);
-        for line in command_lines(&plan) {
+        for line in plan.command_lines() {
             println!("{line}");
         }
         Ok(())
     }
 
     fn run(self) -> ExitCode {
-        let process = self.args.process.clone();
+        let process = self.args.job.process.clone();
         let this = Arc::new(self);
         ps_cli::process::run(
             "psrun train",
@@ -269,10 +257,13 @@ impl Host {
             }
             work = self.clone().ready(&outside) => work,
         };
-        let plan = self.plan(&work.map_err(anyhow::Error::msg)?);
-        for line in command_lines(&plan) {
+        let mut plan = self.plan(&work.map_err(anyhow::Error::msg)?);
+        for line in plan.command_lines() {
             tracing::info!("{line}");
         }
+        // As long as the job, and not beside the model, which is uploaded.
+        let options = tempfile::NamedTempFile::new().context("making a file for the options")?;
+        plan.write_options(options.path())?;
         // Itself again: whatever models it was built with, its workers have them too.
         let program = std::env::current_exe().context("finding the program that runs")?;
         let ended =
@@ -316,20 +307,6 @@ impl Host {
     fn master(&self) -> String {
         format!("{}:{}", self.site.layout.master_host, self.site.master_port)
     }
-}
-
-/// The command lines that the plan amounts to, as a person would type them.
-fn command_lines(plan: &Plan) -> Vec<String> {
-    let (first, master) = match &plan.lead {
-        Lead::Here(process) => (Some(process.clone()), "MASTER".to_owned()),
-        Lead::At(address) => (None, address.clone()),
-    };
-    let processes = first.into_iter().chain(plan.members(&master));
-    let lines = processes.map(|process| {
-        let args: Vec<_> = process.args.iter().map(|arg| arg.to_string_lossy()).collect();
-        format!("{}: {}", process.name, args.join(" "))
-    });
-    lines.collect()
 }
 
 /// The port if it can be listened on, else any.

@@ -6,9 +6,9 @@ use crate::cluster::Cluster;
 use crate::weights::{self, Model};
 use ps_core::DataDescription;
 use ps_core::master::{Machine, ModelWritten};
+use ps_core::model_file::{MODEL_FILE, to_safetensors};
 use ps_runtime::blocking;
 use ps_runtime::files::FileStore;
-use ps_core::model_file::{MODEL_FILE, to_safetensors};
 
 /// Reads the weights and writes them, with what the master was told of the model.
 pub(super) async fn save(

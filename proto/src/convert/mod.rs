@@ -8,6 +8,7 @@ pub mod init;
 pub mod membership;
 pub mod model;
 pub mod refusal;
+pub mod settings;
 
 use tonic::Status;
 

@@ -1,16 +1,12 @@
 //! Models and settings: layouts, optimizers, schedules.
 
 use super::Error;
-use super::data::encoding_or_f32;
 use crate::v1;
 use ps_core::correction::Correction;
 use ps_core::limits::{
     DIMENSIONS_MAX, MODEL_ELEMENTS_MAX, NAME_BYTES_MAX, SHARDS_MAX, TENSORS_MAX,
 };
 use ps_core::model_spec::ModelSpec;
-use ps_core::schedule::{LearningRate, Schedule};
-use ps_core::settings::TrainingSettings;
-use ps_core::settings::Wire;
 use ps_core::{Layout, TensorKind, TensorSpec};
 use ps_kernels::optimizer::{Optimizer, OptimizerKind};
 
@@ -177,114 +173,22 @@ fn correction_from_wire(
     }
 }
 
-impl From<&TrainingSettings> for v1::TrainingSettings {
-    fn from(settings: &TrainingSettings) -> Self {
-        let LearningRate { base, schedule, warmup } = settings.learning_rate;
-        let mut wire =
-            v1::Schedule { name: schedule.name().to_owned(), warmup, ..v1::Schedule::default() };
-        match schedule {
-            Schedule::Constant => (),
-            Schedule::Step { every, factor } => {
-                (wire.every, wire.factor) = (Some(every), Some(factor));
-            }
-            Schedule::Cosine { minimum } => wire.minimum = Some(minimum),
-        }
-        Self {
-            optimizer: Some((&settings.optimizer).into()),
-            learning_rate: base,
-            schedule: Some(wire),
-            correction: correction_to_wire(settings.staleness_correction).into(),
-            staleness_bound: settings.staleness_bound,
-            clip_norm: settings.clip_norm,
-            passes: settings.passes,
-            batch_size: settings.batch_size,
-            seed: settings.seed,
-            wire: v1::Encoding::from(settings.wire.push).into(),
-            wire_pull: v1::Encoding::from(settings.wire.pull).into(),
-            top_k: settings.wire.top_k,
-            pipeline_depth: settings.pipeline_depth,
-        }
-    }
-}
-
-impl TryFrom<v1::TrainingSettings> for TrainingSettings {
-    type Error = Error;
-
-    fn try_from(wire: v1::TrainingSettings) -> Result<Self, Error> {
-        const NAME: &str = "TrainingSettings";
-        let missing = |field| Error::Missing { message: NAME, field };
-        let staleness_correction = correction_from_wire(NAME, wire.correction())?;
-        let schedule = wire.schedule.ok_or(missing("schedule"))?;
-        let course =
-            Schedule::parse(&schedule.name, schedule.every, schedule.factor, schedule.minimum)
-                .map_err(|error| Error::invalid(NAME, "schedule", error, "a schedule"))?;
-        let settings = Self {
-            optimizer: Optimizer::try_from(wire.optimizer.ok_or(missing("optimizer"))?)?,
-            learning_rate: LearningRate {
-                base: wire.learning_rate,
-                schedule: course,
-                warmup: schedule.warmup,
-            },
-            staleness_correction,
-            staleness_bound: wire.staleness_bound,
-            clip_norm: wire.clip_norm,
-            passes: wire.passes,
-            batch_size: wire.batch_size,
-            seed: wire.seed,
-            wire: Wire {
-                push: encoding_or_f32(NAME, "wire", wire.wire)?,
-                pull: encoding_or_f32(NAME, "wire_pull", wire.wire_pull)?,
-                top_k: wire.top_k,
-            },
-            pipeline_depth: wire.pipeline_depth,
-        };
-        settings
-            .validate()
-            .map_err(|error| Error::invalid(NAME, "settings", error, "valid settings"))?;
-        Ok(settings)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ps_kernels::encoding::Encoding;
-
-    fn settings(name: &str) -> TrainingSettings {
-        TrainingSettings {
-            optimizer: Optimizer::parse(name, None, Some(0.5)).unwrap(),
-            learning_rate: LearningRate {
-                base: 0.1,
-                schedule: Schedule::Step { every: 0.25, factor: 0.5 },
-                warmup: 0.1,
-            },
-            staleness_correction: Correction::LearningRate,
-            staleness_bound: Some(4),
-            clip_norm: Some(1.5),
-            passes: 3,
-            batch_size: 32,
-            seed: 1,
-            wire: Wire { push: Encoding::Int8, pull: Encoding::Bf16, top_k: Some(0.25) },
-            pipeline_depth: 2,
-        }
-    }
-
-    #[test]
-    fn settings_survive_the_wire() {
-        for name in ps_kernels::optimizer::NAMES {
-            let settings = settings(name);
-            let wire = v1::TrainingSettings::from(&settings);
-            assert_eq!(TrainingSettings::try_from(wire), Ok(settings));
-        }
-    }
-
     #[test]
     fn a_model_survives_the_wire() {
         let layout = Layout::new(vec![
             TensorSpec::trainable("b", [2, 3]),
             TensorSpec { name: "a".into(), shape: vec![], kind: TensorKind::State },
         ]);
-        let spec = settings("adam").model_spec(&layout.unwrap(), 3);
+        let spec = ModelSpec {
+            layout: layout.unwrap(),
+            optimizer: Optimizer::parse("adam", None, Some(0.5)).unwrap(),
+            correction: Correction::LearningRate,
+            bound: Some(4),
+            shards: 3,
+        };
         let mut wire = v1::ModelSpec::from(&spec);
         assert_eq!(ModelSpec::try_from(wire.clone()), Ok(spec));
         wire.tensors[0].shape = vec![u64::MAX, u64::MAX];

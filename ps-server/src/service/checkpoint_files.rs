@@ -44,12 +44,7 @@ impl CheckpointFiles {
     }
 
     /// Removes the older files of this shard, and of shards that today's cut has no server for.
-    pub(super) fn remove_older(
-        &self,
-        shard: ShardId,
-        newest: &File,
-        is_old: impl Fn(u64) -> bool,
-    ) {
+    pub(super) fn remove_older(&self, shard: ShardId, newest: &File, is_old: impl Fn(u64) -> bool) {
         let shards = names::parse_shard_file(&newest.name).map_or(1, |newest| newest.shards);
         remove_older_checkpoints(&*self.files, |name| {
             let parsed = names::parse_shard_file(name);

@@ -62,43 +62,6 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
-    /// The options that were given, as arguments for a process that takes the same.
-    pub fn to_args(&self) -> Vec<String> {
-        let mut args = Vec::new();
-        if let Some(test) = &self.test {
-            args.push(format!("--test={}", test.display()));
-        }
-        if self.format != Format::default() {
-            args.push(format!("--format={}", self.format.name()));
-        }
-        if self.wrapper != Wrapper::default() {
-            args.push(format!("--wrapper={}", self.wrapper.name()));
-        }
-        if self.label != LabelColumn::default() {
-            args.push(format!("--label={}", self.label));
-        }
-        if self.context != CONTEXT {
-            args.push(format!("--context={}", self.context));
-        }
-        if let Some(classes) = self.classes {
-            args.push(format!("--classes={classes}"));
-        }
-        if self.augment_shift != 0 {
-            args.push(format!("--augment-shift={}", self.augment_shift));
-        }
-        if let Some(samples) = self.shuffle_buffer {
-            args.push(format!("--shuffle-buffer={samples}"));
-        }
-        let flags = [
-            ("--sharded", self.sharded),
-            ("--pipe", self.pipe),
-            ("--stream", self.stream),
-            ("--test-pipe", self.test_pipe),
-        ];
-        args.extend(flags.into_iter().filter(|(_, given)| *given).map(|(name, _)| name.to_owned()));
-        args
-    }
-
     /// Whether the training samples are read while they are trained on.
     pub fn is_streamed(&self) -> bool {
         self.pipe || self.stream

@@ -7,9 +7,9 @@ use crate::train::DataLoader;
 use crate::train::alone::{self, AloneConfig};
 use anyhow::Context;
 use ps_client::{CallOptions, Counters, HeartbeatConfig, SessionConfig, WorkerEnvironment};
+use ps_core::model_file;
 use ps_core::settings::TrainingSettings;
 use ps_runtime::files::{Directory, FileStore};
-use ps_core::model_file;
 use ps_runtime::{MetricSink, Outside, Shutdown};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,8 +68,8 @@ fn session(args: &Args, settings: &TrainingSettings) -> anyhow::Result<SessionCo
         identity: told.map(|told| (told.incarnation, told.epoch)),
         servers: args.servers.clone(),
         calls: CallOptions {
-            attempt: Duration::from_millis(args.attempt_ms.max(1)),
-            patience: Duration::from_millis(args.patience_ms),
+            attempt: Duration::from_millis(args.calls.attempt_ms.max(1)),
+            patience: Duration::from_millis(args.calls.patience_ms),
             wire: settings.wire,
         },
         heartbeat: HeartbeatConfig {

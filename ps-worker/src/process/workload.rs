@@ -5,7 +5,6 @@ use crate::model_source::ModelSource;
 use crate::program::UserProgram;
 use crate::streams::{DataStreams, Records, StreamOptions};
 use crate::train::{ModelWorkload, PassStreams, ServedSamples, Workload, WorkloadKind};
-use ps_cli::training_args::variable;
 use ps_core::{DataDescription, DataKind};
 use ps_data::{load_stream, stream_files};
 use ps_runtime::Outside;
@@ -15,10 +14,7 @@ use std::sync::Arc;
 
 /// A program of the user's that does the work, told of model and data what we were told.
 pub(super) fn program(args: &Args) -> Workload {
-    let given = args.model.to_args();
-    let given = given.iter().map(|argument| variable(argument));
-    let variables = given.map(|(name, value)| (name, value.into())).collect();
-    let program = UserProgram::new(args.program.clone(), variables);
+    let program = UserProgram::new(args.program.clone(), args.variables.clone());
     let data = DataDescription { kind: DataKind::Program, ..DataDescription::default() };
     Workload { data, kind: WorkloadKind::Program(Box::new(program)) }
 }

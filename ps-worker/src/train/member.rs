@@ -10,6 +10,7 @@ use crate::compute::{ComputeError, ComputeOn};
 use ps_client::{CallOptions, Counters, Membership, MembershipEnd, Session};
 use ps_core::settings::TrainingSettings;
 use ps_core::{DataDescription, DataKind};
+use ps_proto::convert::settings::settings_from_wire;
 use ps_proto::v1;
 use ps_proto::v1::next_task_reply::Task;
 use ps_runtime::link::Link;
@@ -80,8 +81,7 @@ impl JobMember {
         let registered =
             Membership::register(&config.master, request, counters, shutdown, outside.clone());
         let membership = registered.await?;
-        let settings = membership.member().registered().settings.clone().unwrap_or_default();
-        let settings = TrainingSettings::try_from(settings)?;
+        let settings = settings_from_wire(&membership.member().registered().settings)?;
         Ok(Self {
             config: config.clone(),
             membership,

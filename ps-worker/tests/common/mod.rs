@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ps_core::Layout;
 use ps_core::coverage::Coverage;
-use ps_nn::{StepStart, GradientSink};
+use ps_nn::{GradientSink, StepStart};
 use ps_worker::compute::{Compute, ComputeError, SampleBatch};
 
 /// The result of one step on one batch.

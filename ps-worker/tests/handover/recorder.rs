@@ -1,7 +1,7 @@
 //! A handover that is written down.
 
 use ps_core::coverage::Coverage;
-use ps_nn::{StepStart, GradientSink};
+use ps_nn::{GradientSink, StepStart};
 use std::sync::{Arc, Mutex};
 
 /// Everything that was handed over, in order.

@@ -2,7 +2,7 @@
 
 use ps_core::Layout;
 use ps_core::coverage::Coverage;
-use ps_nn::{StepStart, GradientSink};
+use ps_nn::{GradientSink, StepStart};
 use ps_worker::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -11,7 +11,7 @@ use ps_client::Counters;
 use ps_core::coverage::Coverage;
 use ps_core::ids::Clock;
 use ps_core::{Layout, TensorSpec};
-use ps_nn::{StepStart, GradientSink};
+use ps_nn::{GradientSink, StepStart};
 use ps_worker::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use std::sync::{Arc, Mutex};
 

@@ -1,7 +1,8 @@
 //! The options that say how wide and deep a built-in model is.
 
 /// Widths and depths; a model refuses those that it does not have.
-#[derive(clap::Args, Clone, Debug, Default)]
+#[derive(clap::Args, Clone, Debug, Default, serde::Serialize)]
+#[command(next_help_heading = "Model and data")]
 pub struct ShapeArgs {
     /// mlp: widths of the hidden layers [default: 512,512]; lenet: width of the one [default: 512].
     #[arg(long, env = "PS_HIDDEN", value_name = "WIDTHS")]
@@ -27,25 +28,10 @@ pub struct ShapeArgs {
     pub dropout: Option<String>,
 }
 
-impl ShapeArgs {
-    /// The options that were given, by their names.
-    pub fn given(&self) -> Vec<(&'static str, String)> {
-        let options = [
-            ("hidden", &self.hidden),
-            ("channels", &self.channels),
-            ("blocks", &self.blocks),
-            ("width", &self.width),
-            ("layers", &self.layers),
-            ("heads", &self.heads),
-            ("dropout", &self.dropout),
-        ];
-        options.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::given::values;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -59,7 +45,7 @@ mod tests {
         let names = ["hidden", "channels", "blocks", "width", "layers", "heads", "dropout"];
         for name in names {
             let command = Command::parse_from(["", &format!("--{name}=3")]);
-            assert_eq!(command.shape.given(), [(name, "3".to_owned())]);
+            assert_eq!(values(&command.shape), [(name.to_owned(), "3".to_owned())]);
         }
     }
 }

@@ -1,0 +1,124 @@
+use super::*;
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+#[derive(Parser, Debug)]
+#[command(name = "program")]
+struct Options {
+    #[arg(long, env = "PS_UNIT_PASSES", default_value_t = 1)]
+    passes: u64,
+    #[arg(long, env = "PS_UNIT_MUST", requires = "config")]
+    must: String,
+    #[arg(long)]
+    config: Option<String>,
+    #[arg(long, env = "PS_UNIT_SERVERS", value_delimiter = ',')]
+    servers: Vec<String>,
+    #[arg(long, env = "PS_UNIT_TRAINS")]
+    trains: bool,
+    #[arg(long, env = "PS_UNIT_LR", value_name = "RATE")]
+    lr: Option<f64>,
+    #[arg(long, env = "PS_UNIT_BATCH_SIZE")]
+    batch_size: Option<u64>,
+    #[arg(long, env = "PS_UNIT_HIDDEN", hide = true)]
+    listen_host: Option<String>,
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn parse_all(args: Vec<OsString>, layers: &[Layer]) -> Result<Options, String> {
+    let command = apply(Options::command(), &args, layers)?;
+    let matches = command.try_get_matches_from(args).map_err(|error| error.to_string())?;
+    Options::from_arg_matches(&matches).map_err(|error| error.to_string())
+}
+
+fn parse(file: &str, args: &[&str]) -> Result<Options, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("job.toml");
+    std::fs::write(&path, file).unwrap();
+    let config = format!("--config={}", path.display());
+    let args = ["program", &config].into_iter().chain(args.iter().copied());
+    parse_all(args.map(OsString::from).collect(), &[])
+}
+
+fn launched(values: &[(&str, &str)], flags: &[&str]) -> Result<Options, String> {
+    let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let layer = Layer { source: "hyperparameters".into(), values: values.collect() };
+    let must = Layer { source: "channels".into(), values: vec![("must".into(), "x".into())] };
+    let args = std::iter::once("program").chain(flags.iter().copied());
+    parse_all(args.map(OsString::from).collect(), &[must, layer])
+}
+
+#[test]
+fn flags_win_over_the_file_and_the_file_over_defaults() {
+    let options = parse("passes = 5\nmust = 'x'\nservers = ['a', 'b']", &[]).unwrap();
+    assert_eq!((options.passes, options.must.as_str()), (5, "x"));
+    assert_eq!(options.servers, ["a", "b"]);
+    assert!(options.config.is_some());
+    let options = parse("passes = 5\nmust = 'x'", &["--passes", "7"]).unwrap();
+    assert_eq!(options.passes, 7);
+    assert_eq!(parse("must = 'x'", &[]).unwrap().passes, 1);
+}
+
+#[test]
+fn mistakes_in_the_file_are_named() {
+    assert!(parse("pases = 5", &[]).unwrap_err().contains("`pases`"));
+    assert!(parse("passes 5", &[]).unwrap_err().contains("job.toml"));
+    assert!(parse("passes = 'many'\nmust = 'x'", &[]).unwrap_err().contains("many"));
+}
+
+#[test]
+fn a_program_takes_its_own_section_and_what_is_for_all() {
+    let file = "must = 'x'\npasses = 5\n[program]\npasses = 6\n[other]\npath = 'y'";
+    let options = parse(file, &[]).unwrap();
+    assert_eq!((options.passes, options.must.as_str()), (6, "x"));
+    let error = parse("must = 'x'\n[program]\npases = 6", &[]).unwrap_err();
+    assert!(error.contains("`pases`") && error.contains("nearest is `passes`"), "{error}");
+    let error = parse("must = 'x'\n[progam]\npasses = 6", &[]).unwrap_err();
+    assert!(error.contains("for progam, none is for program"), "{error}");
+}
+
+#[test]
+fn values_become_options_and_flags_win() {
+    let values = [
+        ("lr", "0.5"),
+        ("batch_size", "16"),
+        ("trains", "True"),
+        ("servers", "a,b"),
+        ("must", "y"),
+    ];
+    let options = launched(&values, &["--lr=0.25"]).unwrap();
+    assert_eq!((options.lr, options.batch_size), (Some(0.25), Some(16)));
+    assert_eq!((options.must.as_str(), options.trains), ("y", true));
+    assert_eq!(options.servers, ["a", "b"]);
+    assert!(!launched(&[("trains", "false")], &[]).unwrap().trains);
+    assert!(launched(&[("trains", "false")], &["--trains"]).unwrap().trains);
+}
+
+#[test]
+fn all_mistakes_are_named_at_once() {
+    let values = [
+        ("batch_sise", "16"),
+        ("epochs", "3"),
+        ("lr", "fast"),
+        ("passes", "-1"),
+        ("trains", "perhaps"),
+        ("must", "7"),
+    ];
+    let error = launched(&values, &[]).unwrap_err();
+    for words in [
+        "hyperparameters: `batch_sise`: no such option; the nearest is `batch-size`",
+        "`epochs`: no such option; the nearest is `passes`",
+        "`lr`: invalid value 'fast' for '--lr <RATE>'",
+        "`passes`: ",
+        "`trains`: expected true or false, found `perhaps`",
+    ] {
+        assert!(error.contains(words), "no {words}: {error}");
+    }
+    assert!(!error.contains("must"), "{error}");
+}
+
+#[test]
+fn what_is_about_one_call_is_in_no_layer() {
+    for name in ["help", "dry-run", "listen-host"] {
+        assert!(launched(&[(name, "true")], &[]).unwrap_err().contains("no such option"), "{name}");
+    }
+}

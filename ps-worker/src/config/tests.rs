@@ -1,0 +1,115 @@
+use super::*;
+use clap::CommandFactory;
+use ps_data::LabelColumn;
+
+fn check(args: &[&str]) -> Result<(), String> {
+    let args = std::iter::once("ps-worker").chain(args.iter().copied());
+    Args::try_parse_from(args).map_err(|error| error.to_string())?.check()
+}
+
+/// The command line of a process with a master that is told of model and data what this one is.
+fn passed_on(line: &[&str]) -> Vec<String> {
+    let matches = Args::command().get_matches_from(line);
+    let given = given(ModelArgs::augment_args(Command::new("model")), &matches);
+    let options = given.into_iter().map(|option| {
+        let (name, value) = (option.name, option.value.into_string().unwrap());
+        if value == "true" { format!("--{name}") } else { format!("--{name}={value}") }
+    });
+    let start = ["ps-worker", "--master", "a:1"].map(str::to_owned);
+    start.into_iter().chain(options).collect()
+}
+
+#[test]
+fn contradictions_are_named() {
+    assert!(check(&[]).unwrap_err().contains("--ps"));
+    assert!(check(&["--ps", "a:1"]).is_ok());
+    assert!(check(&["--ps", "a:1", "--role", "evaluator"]).unwrap_err().contains("--master"));
+    assert!(check(&["--master", "a:1", "--lr", "1"]).unwrap_err().contains("--lr"));
+    assert!(check(&["--master", "a:1", "--out", "o"]).unwrap_err().contains("--out"));
+    let outside = ["--ps", "a:1", "--worker-index", "2", "--workers", "2"];
+    assert!(check(&outside).unwrap_err().contains("--worker-index 2"));
+    assert!(check(&["--ps", "a:1", "--optimizer", "x"]).unwrap_err().contains("sgd"));
+}
+
+#[test]
+fn options_of_the_data_are_passed_on_and_checked() {
+    let data = ["--data", "d", "--test", "t", "--format", "csv", "--wrapper", "recordio"];
+    let more = [
+        "--label",
+        "2",
+        "--classes",
+        "7",
+        "--sharded",
+        "--pipe",
+        "--augment-shift",
+        "2",
+        "--context",
+        "9",
+    ];
+    let all: Vec<&str> =
+        ["ps-worker", "--master", "a:1"].into_iter().chain(data).chain(more).collect();
+    let args = Args::try_parse_from(&all).unwrap();
+    args.check().unwrap();
+    let again = Args::try_parse_from(passed_on(&all)).unwrap();
+    assert_eq!(again.model.read.source(None), args.model.read.source(None));
+    assert_eq!(again.model.read.augment_shift, 2);
+    assert_eq!(again.model.read.source(None).label, LabelColumn::Number(2));
+
+    let says = |args: &[&str], part: &str| {
+        let args: Vec<&str> = ["--ps", "a:1"].iter().chain(args).copied().collect();
+        let problem = check(&args).unwrap_err();
+        assert!(problem.contains(part), "`{problem}` does not contain `{part}`");
+    };
+    says(&["--test", "t"], "--test without --data");
+    says(&["--pipe"], "--pipe without --data");
+    says(&["--pipe", "--data", "d", "--format", "idx"], "--format idx");
+    says(&["--pipe", "--data", "d", "--wrapper", "recordio"], "--format csv");
+    says(&["--classes", "0"], "1 to 65536");
+    says(&["--context", "0"], "1 to 65536");
+    says(&["--pipe", "--data", "d"], "--pipe needs a --master");
+    says(&["--stream", "--data", "d"], "--stream needs a --master");
+    says(&["--stream"], "--stream without --data");
+    says(&["--stream", "--pipe", "--data", "d"], "--stream with --pipe");
+    says(&["--shuffle-buffer", "9", "--data", "d"], "--shuffle-buffer 9 without --stream");
+    let none = ["--stream", "--data", "d", "--shuffle-buffer", "0"];
+    says(&none, "--shuffle-buffer 0: expected 1 to");
+}
+
+#[test]
+fn options_of_streams_of_files_are_passed_on() {
+    let given = ["--master", "a:1", "--data", "d", "--stream", "--shuffle-buffer", "7"];
+    check(&given).unwrap();
+    let read = |args: &[&str]| {
+        let args = std::iter::once("ps-worker").chain(args.iter().copied());
+        Args::try_parse_from(args).unwrap().model
+    };
+    let passed = passed_on(&[&["ps-worker"], &given[..]].concat());
+    assert!(passed.contains(&"--stream".to_owned()), "{passed:?}");
+    assert!(passed.contains(&"--shuffle-buffer=7".to_owned()), "{passed:?}");
+    let source = read(&given).read.source(None);
+    assert!(source.streamed && !source.sharded);
+    let waiting = |args: &[&str]| read(args).read.shuffle_samples();
+    assert_eq!(waiting(&given), Some(7));
+    assert_eq!(waiting(&given[..5]), Some(4_096));
+    assert_eq!(waiting(&["--stream", "--shuffle-buffer", "1"]), None);
+    assert_eq!(waiting(&["--pipe"]), None);
+}
+
+#[test]
+fn options_for_shares_are_checked() {
+    let share = ["--sharded", "--data", "d"];
+    let with = |more: &[&'static str]| [&share, more].concat();
+    assert!(check(&with(&["--ps", "a:1"])).unwrap_err().contains("--master"));
+    assert!(check(&with(&["--master", "a:1"])).is_ok());
+    assert!(check(&["--master", "a:1", "--sharded"]).unwrap_err().contains("--data"));
+    let serve = ["--master", "a:1", "--serve-samples", "127.0.0.1:0"];
+    assert!(check(&with(&serve)).unwrap_err().contains("--role evaluator"));
+    let evaluator = with(&[&serve[..], &["--role", "evaluator"]].concat());
+    assert!(check(&evaluator).is_ok());
+    let whole = [&serve[..], &["--role", "evaluator"]].concat();
+    assert!(check(&whole).unwrap_err().contains("--sharded"));
+    let advertise = with(&["--master", "a:1", "--advertise", "h:1"]);
+    assert!(check(&advertise).unwrap_err().contains("--serve-samples"));
+    let passed = passed_on(&[&["ps-worker"], &evaluator[..]].concat());
+    assert!(passed.contains(&"--sharded".to_owned()));
+}
