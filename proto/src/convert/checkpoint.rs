@@ -53,10 +53,7 @@ impl TryFrom<&v1::SnapshotRequest> for SnapshotRequest {
     type Error = Error;
 
     fn try_from(request: &v1::SnapshotRequest) -> Result<Self, Error> {
-        if request.keep.len() > CHECKPOINTS_KEPT_MAX {
-            let expected = format!("at most {CHECKPOINTS_KEPT_MAX} numbers");
-            return Err(Error::invalid("SnapshotRequest", "keep", request.keep.len(), expected));
-        }
+        Error::check("SnapshotRequest", "keep", request.keep.len(), 0..=CHECKPOINTS_KEPT_MAX)?;
         Ok(Self { number: request.number, keep: request.keep.iter().copied().collect() })
     }
 }
@@ -79,10 +76,7 @@ impl TryFrom<v1::RestoreRequest> for RestoreRequest {
 
     fn try_from(request: v1::RestoreRequest) -> Result<Self, Error> {
         const NAME: &str = "RestoreRequest";
-        if request.files.is_empty() || request.files.len() > SHARDS_MAX as usize {
-            let expected = format!("1 to {SHARDS_MAX} files");
-            return Err(Error::invalid(NAME, "files", request.files.len(), expected));
-        }
+        Error::check(NAME, "files", request.files.len(), 1..=SHARDS_MAX as usize)?;
         let model = request.model.ok_or(Error::Missing { message: NAME, field: "model" })?;
         let model = ModelSpec::try_from(model)?;
         if request.shard >= model.shards {

@@ -30,15 +30,12 @@ impl TryFrom<v1::PushHeader> for PushHeader {
         if !rate.is_finite() || rate < 0.0 {
             return Err(Error::invalid(NAME, "learning_rate", rate, "a finite rate of 0 or more"));
         }
-        if header.oldest_unacknowledged_seq > id.seq {
-            let expected = format!("at most the push's own seq {}", id.seq);
-            let found = header.oldest_unacknowledged_seq;
-            return Err(Error::invalid(NAME, "oldest_unacknowledged_seq", found, expected));
-        }
+        let oldest = header.oldest_unacknowledged_seq;
+        Error::check(NAME, "oldest_unacknowledged_seq", oldest, 0..=id.seq)?;
         check_ahead(NAME, "pull_ahead", header.pull_ahead)?;
         Ok(Self {
             id: PushId { worker: id.worker, incarnation: id.incarnation, seq: id.seq },
-            oldest: header.oldest_unacknowledged_seq,
+            oldest,
             epoch: header.epoch,
             clock: header.clock,
             learning_rate: rate,
@@ -142,18 +139,12 @@ impl TryFrom<v1::Puller> for Puller {
 }
 
 fn check_ahead(message: &'static str, field: &'static str, ahead: u32) -> Result<(), Error> {
-    if u64::from(ahead) <= PIPELINE_DEPTH_MAX {
-        return Ok(());
-    }
-    Err(Error::invalid(message, field, ahead, format!("at most {PIPELINE_DEPTH_MAX}")))
+    Error::check(message, field, u64::from(ahead), 0..=PIPELINE_DEPTH_MAX)
 }
 
 /// Checks a worker's number: what a shard remembers of workers is bounded by it.
 pub(super) fn check_worker(message: &'static str, worker: WorkerId) -> Result<(), Error> {
-    if worker < WORKERS_MAX {
-        return Ok(());
-    }
-    Err(Error::invalid(message, "worker", worker, format!("below {WORKERS_MAX}")))
+    Error::check(message, "worker", worker, 0..=WORKERS_MAX - 1)
 }
 
 /// A pull's encoding; the rest of it cannot be wrong by itself.

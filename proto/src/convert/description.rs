@@ -19,14 +19,8 @@ impl TryFrom<v1::DataDescription> for DataDescription {
             Kind::Program => DataKind::Program,
             Kind::Unspecified => return Err(Error::Missing { message: NAME, field: "kind" }),
         };
-        if wire.samples > SAMPLES_MAX {
-            let expected = format!("at most {SAMPLES_MAX}");
-            return Err(Error::invalid(NAME, "samples", wire.samples, expected));
-        }
-        if wire.classes > CLASSES_MAX {
-            let expected = format!("at most {CLASSES_MAX}");
-            return Err(Error::invalid(NAME, "classes", wire.classes, expected));
-        }
+        Error::check(NAME, "samples", wire.samples, 0..=SAMPLES_MAX)?;
+        Error::check(NAME, "classes", wire.classes, 0..=CLASSES_MAX)?;
         check_shape(&wire.shape)?;
         Ok(Self {
             kind,

@@ -24,10 +24,7 @@ impl TryFrom<v1::MembershipRequest> for MembershipUpdate {
     fn try_from(request: v1::MembershipRequest) -> Result<Self, Error> {
         const NAME: &str = "MembershipRequest";
         let v1::MembershipRequest { epoch, revision, workers, .. } = request;
-        if workers.len() > WORKERS_MAX as usize {
-            let expected = format!("at most {WORKERS_MAX}");
-            return Err(Error::invalid(NAME, "workers", workers.len(), expected));
-        }
+        Error::check(NAME, "workers", workers.len(), 0..=WORKERS_MAX as usize)?;
         let member = |member: v1::Member| {
             check_worker(NAME, member.worker)?;
             Ok(Member {

@@ -10,6 +10,8 @@ pub mod model;
 pub mod refusal;
 pub mod settings;
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use tonic::Status;
 
 /// Something on the wire that is not what the protocol says.
@@ -33,6 +35,20 @@ impl Error {
         expected: impl ToString,
     ) -> Self {
         Self::Invalid { message, field, found: found.to_string(), expected: expected.to_string() }
+    }
+
+    /// Checks that a number is one of these.
+    fn check<N: PartialOrd + Display>(
+        message: &'static str,
+        field: &'static str,
+        found: N,
+        range: RangeInclusive<N>,
+    ) -> Result<(), Self> {
+        if range.contains(&found) {
+            return Ok(());
+        }
+        let expected = format!("{} to {}", range.start(), range.end());
+        Err(Self::invalid(message, field, found, expected))
     }
 }
 

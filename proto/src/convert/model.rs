@@ -28,22 +28,18 @@ impl TryFrom<v1::ModelSpec> for ModelSpec {
     fn try_from(spec: v1::ModelSpec) -> Result<Self, Error> {
         const NAME: &str = "ModelSpec";
         let correction = correction_from_wire(NAME, spec.correction())?;
-        if spec.shards == 0 || spec.shards > SHARDS_MAX {
-            let expected = format!("1 to {SHARDS_MAX}");
-            return Err(Error::invalid(NAME, "shards", spec.shards, expected));
-        }
-        if spec.tensors.len() > TENSORS_MAX {
-            let expected = format!("at most {TENSORS_MAX}");
-            return Err(Error::invalid(NAME, "tensors", spec.tensors.len(), expected));
-        }
+        Error::check(NAME, "shards", spec.shards, 1..=SHARDS_MAX)?;
+        Error::check(NAME, "tensors", spec.tensors.len(), 0..=TENSORS_MAX)?;
         let tensors: Result<Vec<_>, _> =
             spec.tensors.into_iter().map(TensorSpec::try_from).collect();
         let layout = Layout::new(tensors?)
             .map_err(|error| Error::invalid(NAME, "tensors", error, "a model"))?;
-        if layout.elements() as u64 > MODEL_ELEMENTS_MAX {
-            let expected = format!("at most {MODEL_ELEMENTS_MAX} elements");
-            return Err(Error::invalid(NAME, "tensors", layout.elements(), expected));
-        }
+        Error::check(
+            NAME,
+            "elements of tensors",
+            layout.elements() as u64,
+            1..=MODEL_ELEMENTS_MAX,
+        )?;
         let optimizer =
             spec.optimizer.ok_or(Error::Missing { message: NAME, field: "optimizer" })?;
         Ok(Self {
@@ -76,14 +72,8 @@ impl TryFrom<v1::Tensor> for TensorSpec {
     fn try_from(tensor: v1::Tensor) -> Result<Self, Error> {
         const NAME: &str = "Tensor";
         let kind = super::data::kind(NAME, tensor.kind())?;
-        if tensor.name.is_empty() || tensor.name.len() > NAME_BYTES_MAX {
-            let expected = format!("1 to {NAME_BYTES_MAX} bytes");
-            return Err(Error::invalid(NAME, "name", tensor.name.len(), expected));
-        }
-        if tensor.shape.len() > DIMENSIONS_MAX {
-            let expected = format!("at most {DIMENSIONS_MAX} dimensions");
-            return Err(Error::invalid(NAME, "shape", tensor.shape.len(), expected));
-        }
+        Error::check(NAME, "bytes of name", tensor.name.len(), 1..=NAME_BYTES_MAX)?;
+        Error::check(NAME, "dimensions of shape", tensor.shape.len(), 0..=DIMENSIONS_MAX)?;
         let dims: Result<Vec<usize>, _> =
             tensor.shape.iter().map(|&dim| usize::try_from(dim)).collect();
         let shape = dims.map_err(|_| {
