@@ -25,7 +25,7 @@ pub use about::CONFIG_FILE;
 pub use config::Config;
 pub use serve::{Error, REPORT_FILE, run};
 
-use ps_cli::process::Tasks;
+use ps_cli::process::{Tasks, Unparsed};
 use ps_runtime::files::{Directory, Files};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -47,10 +47,7 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
     let checkpoints = args.checkpoints.clone();
     let config = match Config::try_from(args) {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(ps_cli::process::EXIT_USAGE);
-        }
+        Err(error) => return Unparsed::Other(error.to_string()).print(),
     };
     ps_cli::process::run(
         "ps-master",
