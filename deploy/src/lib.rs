@@ -37,6 +37,7 @@ pub mod terminal;
 
 use anyhow::Context;
 use clap::ArgMatches;
+use ps_cli::process::Unparsed;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -85,8 +86,7 @@ fn local(
         .and_then(|()| check::model_name(models, &args.job.model.model))
         .and_then(|()| check::one_machine(&args));
     if let Err(message) = checked {
-        eprintln!("error: {message}");
-        return ExitCode::from(ps_cli::process::EXIT_USAGE);
+        return Unparsed::Other(message).print();
     }
     let process = args.job.process.clone();
     ps_cli::process::run(

@@ -29,7 +29,7 @@ pub use driver::REPORT_FILE;
 pub use error::Error;
 pub use serve::run;
 
-use ps_cli::process::Tasks;
+use ps_cli::process::{Tasks, Unparsed};
 use ps_runtime::files::{Directory, Files};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -51,10 +51,7 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
     let checkpoints = args.checkpoints.clone();
     let config = match Config::try_from(args) {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(ps_cli::process::EXIT_USAGE);
-        }
+        Err(error) => return Unparsed::Other(error.to_string()).print(),
     };
     ps_cli::process::run(
         "ps-master",

@@ -9,7 +9,7 @@ mod reflection;
 pub mod serve;
 mod service;
 
-use ps_cli::process::Tasks;
+use ps_cli::process::{Tasks, Unparsed};
 use ps_runtime::Lanes;
 use ps_runtime::files::{Directory, Files};
 use std::ffi::OsString;
@@ -28,8 +28,7 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
         Err(code) => return code,
     };
     if let Err(message) = args.check() {
-        eprintln!("error: {message}");
-        return ExitCode::from(ps_cli::process::EXIT_USAGE);
+        return Unparsed::Other(message).print();
     }
     let process = args.process.clone();
     ps_cli::process::run(

@@ -57,7 +57,7 @@ pub fn values(group: &impl Serialize) -> Vec<(String, String)> {
 }
 
 /// The variable of an option.
-pub fn variable(name: &str) -> String {
+pub(crate) fn variable(name: &str) -> String {
     format!("PS_{}", name.to_uppercase().replace('-', "_"))
 }
 

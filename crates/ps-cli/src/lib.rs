@@ -5,7 +5,7 @@ pub mod given;
 pub mod layers;
 pub mod process;
 mod shape_args;
-pub mod training_args;
+mod training_args;
 
 pub use choice::choice;
 pub use shape_args::ShapeArgs;
