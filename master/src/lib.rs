@@ -7,23 +7,26 @@
 //! - `serve`: a master with its listener, from its start to its end.
 //! - `service`: the calls, passed on to the driver.
 //! - `driver`: the one task that owns the machine, and does what it asks for.
-//! - `shards`: tells every shard who the workers are.
+//! - `cluster`: the servers, as calls to them need them.
 //! - `weights`: reads the model from the shards.
 //! - `reporter`: shows people how far the job is.
 
 pub mod about;
 mod checkpoints;
+mod cluster;
 pub mod config;
 mod driver;
+mod error;
 mod reporter;
 pub mod serve;
 mod service;
-mod shards;
 mod weights;
 
 pub use about::CONFIG_FILE;
 pub use config::Config;
-pub use serve::{Error, REPORT_FILE, run};
+pub use driver::REPORT_FILE;
+pub use error::Error;
+pub use serve::run;
 
 use ps_cli::process::Tasks;
 use ps_runtime::files::{Directory, Files};

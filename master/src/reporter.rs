@@ -1,7 +1,7 @@
 //! Shows people how far the job is: a bar on a terminal, a line now and then in a log.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use ps_core::progress::{Meter, Snapshot};
+use ps_core::progress::{Meter, ProgressSnapshot};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl Reporter {
     }
 
     /// Shows where the job is, if it is time to.
-    pub(crate) fn show(&mut self, now: Duration, snapshot: impl FnOnce() -> Snapshot) {
+    pub(crate) fn show(&mut self, now: Duration, snapshot: impl FnOnce() -> ProgressSnapshot) {
         let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };
         let is_due = self.shown.is_none_or(|shown| now.saturating_sub(shown) >= every);
         if self.is_finished || !is_due {

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::driver::Driver;
+use crate::error::Error;
 use crate::service::Service;
 use futures_util::future::BoxFuture;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
@@ -12,39 +13,8 @@ use ps_runtime::{Incoming, Outside, Shutdown};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// The report's file.
-pub const REPORT_FILE: &str = "report.json";
-
 /// How long the last answers have to reach their members.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// Why a master failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The job cannot be done; every member was told.
-    #[error("the job failed: {0}")]
-    JobFailed(String),
-    /// The job is done and the model is written, the report is not.
-    #[error("the report could not be written: {0}")]
-    Report(std::io::Error),
-    /// The folder for checkpoints cannot be read.
-    #[error("looking for checkpoints: {0}; choose another folder with --checkpoints")]
-    Checkpoints(std::io::Error),
-    /// The listener broke.
-    #[error("serving on {address}: {error}")]
-    Serve {
-        /// Where it listened.
-        address: String,
-        /// What broke.
-        error: tonic::transport::Error,
-    },
-    /// The listener ended while the job was going on.
-    #[error("serving on {address}: the listener was closed before the job was done")]
-    Closed {
-        /// Where it listened.
-        address: String,
-    },
-}
 
 /// Leads one job to its end; returns the exit code.
 ///
@@ -75,7 +45,7 @@ pub fn run(
             machine.workers,
             files.location()
         );
-        let (service, calls) = Service::new(&config.job, machine);
+        let (service, calls) = Service::new(&config.job, machine, outside.clock.clone());
         let service =
             MasterServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
         let (done, is_done) = oneshot::channel::<()>();

@@ -1,26 +1,28 @@
 //! The calls of members, checked and passed on to the driver.
 
 use ps_core::limits::CONTROL_CALLS_MAX;
-use ps_core::master::{
-    Config, Heartbeat, Refusal, Registered, Registration, Task, TaskRequest, Word,
-};
+use ps_core::master::{Config, Heartbeat, Machine, Registration, Rejection, TaskRequest};
 use ps_proto::convert::control::refused;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::master_server::Master;
+use ps_runtime::clock::Clock;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
 
-/// Where an answer goes; nobody may wait for it any more.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
-
 /// A member's call for the driver.
-pub(crate) enum Call {
-    Register(Registration, Reply<Registered>),
-    Heartbeat(Heartbeat, Reply<Word>),
-    NextTask(TaskRequest, Reply<Task>),
-    Failure(String, Reply<()>),
+pub(crate) struct Call {
+    /// When it came: until it is answered, it may wait for others.
+    arrived: Duration,
+    answer: Box<dyn FnOnce(&mut Machine, Duration) + Send>,
+}
+
+impl Call {
+    /// Answers it; whoever gave up waiting repeats it.
+    pub(crate) fn answer(self, machine: &mut Machine) {
+        (self.answer)(machine, self.arrived);
+    }
 }
 
 /// Characters of a reported reason that are kept: about as many as a failure file has.
@@ -32,16 +34,17 @@ pub(crate) struct Service {
     lease: Duration,
     settings: v1::TrainingSettings,
     workers: u32,
+    clock: Clock,
     calls: mpsc::Sender<Call>,
 }
 
 impl Service {
     /// A service, and the calls that it passes on.
-    pub(crate) fn new(job: &str, machine: &Config) -> (Self, mpsc::Receiver<Call>) {
+    pub(crate) fn new(job: &str, machine: &Config, clock: Clock) -> (Self, mpsc::Receiver<Call>) {
         let (calls, received) = mpsc::channel(CONTROL_CALLS_MAX);
         let Config { lease, workers, settings, .. } = machine;
         let (job, settings) = (job.to_owned(), settings.into());
-        let service = Self { job, lease: *lease, settings, workers: *workers, calls };
+        let service = Self { job, lease: *lease, settings, workers: *workers, clock, calls };
         (service, received)
     }
 
@@ -57,11 +60,19 @@ impl Service {
         Err(refusal::status(Reason::OtherJob, 0, 0, message))
     }
 
-    async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, Status> {
-        let (reply, answer) = oneshot::channel();
-        let over = |_| Status::unavailable("the master is ending");
-        self.calls.send(call(reply)).await.map_err(|_| over(()))?;
-        answer.await.map_err(|_| over(()))?.map_err(|refusal| refused(&refusal))
+    /// Has the driver's machine asked.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Machine, Duration) -> Result<T, Rejection> + Send + 'static,
+    ) -> Result<T, Status> {
+        let arrived = self.clock.now();
+        let (reply, answered) = oneshot::channel();
+        let answer = Box::new(|machine: &mut Machine, arrived: Duration| {
+            let _ = reply.send(question(machine, arrived));
+        });
+        let is_over = || Status::unavailable("the master is ending");
+        self.calls.send(Call { arrived, answer }).await.map_err(|_| is_over())?;
+        answered.await.map_err(|_| is_over())?.map_err(|rejection| refused(&rejection))
     }
 }
 
@@ -74,7 +85,7 @@ impl Master for Service {
         let request = request.into_inner();
         self.check_job(&request.job)?;
         let registration = Registration::try_from(request)?;
-        let registered = self.ask(|reply| Call::Register(registration, reply)).await?;
+        let registered = self.ask(|machine, now| machine.register(registration, now)).await?;
         Ok(Response::new(v1::RegisterReply {
             index: registered.index,
             incarnation: registered.incarnation,
@@ -91,8 +102,8 @@ impl Master for Service {
         let request = request.into_inner();
         self.check_job(&request.job)?;
         let beat = Heartbeat::try_from(request)?;
-        let word = self.ask(|reply| Call::Heartbeat(beat, reply)).await?;
-        Ok(Response::new(word.into()))
+        let reply = self.ask(|machine, now| machine.heartbeat(beat, now)).await?;
+        Ok(Response::new(reply.into()))
     }
 
     async fn next_task(
@@ -102,7 +113,7 @@ impl Master for Service {
         let request = request.into_inner();
         self.check_job(&request.job)?;
         let request = TaskRequest::try_from(request)?;
-        let task = self.ask(|reply| Call::NextTask(request, reply)).await?;
+        let task = self.ask(|machine, now| machine.next_task(request, now)).await?;
         Ok(Response::new(task.into()))
     }
 
@@ -113,7 +124,11 @@ impl Master for Service {
         let v1::FailureReport { job, reason } = request.into_inner();
         self.check_job(&job)?;
         let reason = reason.chars().take(REASON_CHARACTERS_MAX).collect();
-        self.ask(|reply| Call::Failure(reason, reply)).await?;
+        self.ask(|machine, now| {
+            machine.others_failed(reason, now);
+            Ok(())
+        })
+        .await?;
         Ok(Response::new(v1::FailureReply {}))
     }
 }

@@ -1,5 +1,6 @@
 //! Reads the whole model from the shards; no gate holds the master, and by then nobody pushes.
 
+use crate::cluster::Cluster;
 use futures_util::future::try_join_all;
 use ps_core::limits::MESSAGE_BYTES_MAX;
 use ps_core::model_spec::ModelSpec;
@@ -12,7 +13,6 @@ use ps_runtime::bulk::call;
 use ps_runtime::link::{Link, Patience};
 use ps_runtime::pull::{self, PartMut};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -53,73 +53,109 @@ impl Model {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("reading the weights of shard {shard} at {address}: {message}")]
-    Shard { shard: usize, address: String, message: String },
+    Shard { shard: u32, address: String, message: String },
     #[error("the servers hold no model")]
     NoModel,
 }
 
-/// Asks every shard what it holds and reads all weights.
-pub(crate) async fn read(job: &str, epoch: u64, links: &[Arc<Link>]) -> Result<Model, Error> {
-    let described = links.iter().enumerate().map(|(shard, link)| describe(job, shard, link));
-    let described = try_join_all(described).await?;
-    let mut servers = BTreeMap::new();
-    let mut spec: Option<ModelSpec> = None;
-    for (shard, (link, reply)) in links.iter().zip(described).enumerate() {
-        let failed = |message: String| error(shard, link, message);
-        servers.insert(shard as u32, server_report(link.address(), reply.counters));
-        let held = reply.model.ok_or(Error::NoModel)?;
-        let held = ModelSpec::try_from(held).map_err(|error| failed(error.to_string()))?;
-        if held.shards as usize != links.len() {
-            let (cut, are) = (held.shards, links.len());
-            return Err(failed(format!("its model is cut over {cut} servers, the job has {are}")));
+impl Cluster {
+    /// Asks every shard what it holds and reads all weights.
+    pub(crate) async fn read_model(&self) -> Result<Model, Error> {
+        let described = self.on_all(|shard, link| self.describe(shard, link)).await?;
+        let (spec, servers) = self.check_held(described)?;
+        let mut weights = vec![0.0; spec.layout.elements()];
+        let partition = spec.partition();
+        let chunks: Vec<_> = (0..spec.shards).map(|shard| partition.chunks(shard)).collect();
+        let mut versions: Vec<_> = chunks.iter().map(|chunks| vec![0; chunks.len()]).collect();
+        let mut pulls = Vec::with_capacity(self.links.len());
+        let mut rest: &mut [f32] = &mut weights;
+        for ((shard, link), (chunks, versions)) in
+            (0..).zip(&self.links).zip(chunks.iter().zip(&mut versions))
+        {
+            let range = partition.range(shard);
+            let (values, after) = rest.split_at_mut(range.len());
+            rest = after;
+            let part = PartMut { values, start: range.start, chunks, versions };
+            pulls.push(self.pull(shard, link, part));
         }
-        let first = spec.get_or_insert_with(|| held.clone());
-        if let Some(difference) = held.difference(first) {
-            return Err(failed(format!("it holds another model than shard 0: {difference}")));
+        try_join_all(pulls).await?;
+        Ok(Model { spec, weights, servers })
+    }
+
+    /// The model as the first shard holds it.
+    pub(crate) async fn spec(&self) -> Result<ModelSpec, Error> {
+        let link = self.links.first().ok_or(Error::NoModel)?;
+        let held = self.describe(0, link).await?.model.ok_or(Error::NoModel)?;
+        ModelSpec::try_from(held).map_err(|refused| error(0, link, refused.to_string()))
+    }
+
+    /// The model that all shards hold, and what each of them counted.
+    fn check_held(
+        &self,
+        described: Vec<v1::DescribeReply>,
+    ) -> Result<(ModelSpec, BTreeMap<u32, ServerReport>), Error> {
+        let mut servers = BTreeMap::new();
+        let mut spec: Option<ModelSpec> = None;
+        for (shard, (link, reply)) in (0..).zip(self.links.iter().zip(described)) {
+            let failed = |message: String| error(shard, link, message);
+            servers.insert(shard, server_report(link.address(), reply.counters));
+            let held = reply.model.ok_or(Error::NoModel)?;
+            let held = ModelSpec::try_from(held).map_err(|error| failed(error.to_string()))?;
+            let (cut, count) = (held.shards, self.links.len());
+            if cut as usize != count {
+                let message = format!("its model is cut over {cut} servers, the job has {count}");
+                return Err(failed(message));
+            }
+            let first = spec.get_or_insert_with(|| held.clone());
+            if let Some(difference) = held.difference(first) {
+                return Err(failed(format!("it holds another model than shard 0: {difference}")));
+            }
         }
+        Ok((spec.ok_or(Error::NoModel)?, servers))
     }
-    let spec = spec.ok_or(Error::NoModel)?;
-    let mut weights = vec![0.0; spec.layout.elements()];
-    let partition = spec.partition();
-    let mut rest: &mut [f32] = &mut weights;
-    let chunks: Vec<_> = (0..spec.shards).map(|shard| partition.chunks(shard)).collect();
-    let mut versions: Vec<_> = chunks.iter().map(|chunks| vec![0; chunks.len()]).collect();
-    let mut pulls = Vec::with_capacity(links.len());
-    for ((shard, link), (chunks, versions)) in
-        (0..).zip(links).zip(chunks.iter().zip(&mut versions))
-    {
-        let range = partition.range(shard);
-        let (values, after) = rest.split_at_mut(range.len());
-        rest = after;
-        let part = PartMut { values, start: range.start, chunks, versions };
-        pulls.push(fill(job, epoch, shard, link, part));
+
+    async fn describe(&self, shard: u32, link: &Link) -> Result<v1::DescribeReply, Error> {
+        let attempt = |channel| {
+            let request = v1::DescribeRequest { job: self.job.clone() };
+            async move { Ok(client(channel).describe(request).await?.into_inner()) }
+        };
+        let reply = link.call(DESCRIBE, attempt, |_| ()).await;
+        let reply = reply.map_err(|status| error(shard, link, status.message()))?;
+        if reply.shard != shard {
+            return Err(error(shard, link, format!("it holds shard {} instead", reply.shard)));
+        }
+        Ok(reply)
     }
-    try_join_all(pulls).await?;
-    Ok(Model { spec, weights, servers })
+
+    /// Fills a shard's part of the weights.
+    async fn pull(&self, shard: u32, link: &Link, part: PartMut<'_>) -> Result<(), Error> {
+        let part = tokio::sync::Mutex::new(part);
+        let attempt = |channel| {
+            let request = v1::PullRequest {
+                job: self.job.clone(),
+                shard,
+                epoch: self.epoch,
+                puller: None,
+                encoding: v1::Encoding::F32.into(),
+            };
+            let part = &part;
+            async move {
+                // The answer's head, too: a connection that is cut says nothing for as long as one
+                // waits.
+                let messages = in_time(call(channel, bulk::PULL, [request])).await?;
+                let mut messages = BulkReader::new(messages);
+                in_time(pull::header(&mut messages)).await?;
+                let part = &mut *part.lock().await;
+                pull::values(&mut messages, part, Encoding::F32, NEXT_CHUNK, |_| (), |_| ()).await
+            }
+        };
+        let pulled = link.call(PULL, attempt, |_| ()).await;
+        pulled.map_err(|status| error(shard, link, status.message()))
+    }
 }
 
-/// The model as the first shard holds it.
-pub(crate) async fn spec(job: &str, links: &[Arc<Link>]) -> Result<ModelSpec, Error> {
-    let link = links.first().ok_or(Error::NoModel)?;
-    let held = describe(job, 0, link).await?.model.ok_or(Error::NoModel)?;
-    ModelSpec::try_from(held).map_err(|refused| error(0, link, refused.to_string()))
-}
-
-fn error(shard: usize, link: &Link, message: impl Into<String>) -> Error {
+fn error(shard: u32, link: &Link, message: impl Into<String>) -> Error {
     Error::Shard { shard, address: link.address().to_owned(), message: message.into() }
-}
-
-async fn describe(job: &str, shard: usize, link: &Link) -> Result<v1::DescribeReply, Error> {
-    let attempt = |channel| {
-        let request = v1::DescribeRequest { job: job.to_owned() };
-        async move { Ok(client(channel).describe(request).await?.into_inner()) }
-    };
-    let reply = link.call(DESCRIBE, attempt, |_| ()).await;
-    let reply = reply.map_err(|status| error(shard, link, status.message()))?;
-    if reply.shard as usize != shard {
-        return Err(error(shard, link, format!("it holds shard {} instead", reply.shard)));
-    }
-    Ok(reply)
 }
 
 fn server_report(address: &str, counters: Option<v1::ShardCounters>) -> ServerReport {
@@ -135,37 +171,6 @@ fn server_report(address: &str, counters: Option<v1::ShardCounters>) -> ServerRe
         bytes_received: counters.bytes_received,
         bytes_sent: counters.bytes_sent,
     }
-}
-
-/// Fills a shard's part of the weights.
-async fn fill(
-    job: &str,
-    epoch: u64,
-    shard: u32,
-    link: &Link,
-    part: PartMut<'_>,
-) -> Result<(), Error> {
-    let part = tokio::sync::Mutex::new(part);
-    let attempt = |channel| {
-        let request = v1::PullRequest {
-            job: job.to_owned(),
-            shard,
-            epoch,
-            puller: None,
-            encoding: v1::Encoding::F32.into(),
-        };
-        let part = &part;
-        async move {
-            // The answer's head, too: a connection that is cut says nothing for as long as one waits.
-            let messages = in_time(call(channel, bulk::PULL, [request])).await?;
-            let mut messages = BulkReader::new(messages);
-            in_time(pull::header(&mut messages)).await?;
-            let part = &mut *part.lock().await;
-            pull::values(&mut messages, part, Encoding::F32, NEXT_CHUNK, |_| (), |_| ()).await
-        }
-    };
-    let pulled = link.call(PULL, attempt, |_| ()).await;
-    pulled.map_err(|status| error(shard as usize, link, status.message()))
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {

@@ -5,8 +5,8 @@ use crate::train::StepOutcome;
 use crate::train::alone::Observer;
 use indicatif::{ProgressBar, ProgressStyle};
 use ps_client::Counters;
-use ps_core::learning::{Losses, Verdict, Watch};
-use ps_core::progress::{Meter, Snapshot};
+use ps_core::learning::{Losses, LearningStatus, LearningMonitor};
+use ps_core::progress::{Meter, ProgressSnapshot};
 use ps_core::settings::TrainingSettings;
 use ps_core::staleness::Staleness;
 use ps_runtime::{Clock, MetricSink, Outside};
@@ -23,8 +23,8 @@ pub(crate) struct Show {
     metrics: MetricSink,
     bar: Option<ProgressBar>,
     meter: Meter,
-    snapshot: Snapshot,
-    watch: Watch,
+    snapshot: ProgressSnapshot,
+    watch: LearningMonitor,
     pass: Losses,
     staleness: Staleness,
     shown: Duration,
@@ -34,13 +34,13 @@ pub(crate) struct Show {
 impl Show {
     /// Begins to show a run over this worker's share of the samples.
     pub(crate) fn new(settings: &TrainingSettings, samples: u64, outside: &Outside) -> Self {
-        let snapshot = Snapshot {
+        let snapshot = ProgressSnapshot {
             phase: "training",
             pass: 1,
             passes: settings.passes,
             samples_total: samples * settings.passes,
             workers: 1,
-            ..Snapshot::default()
+            ..ProgressSnapshot::default()
         };
         let now = outside.clock.now();
         let bar = std::io::stderr().is_terminal().then(|| bar(snapshot.samples_total));
@@ -49,7 +49,7 @@ impl Show {
             metrics: outside.metrics.clone(),
             bar,
             meter: Meter::default(),
-            watch: Watch::new(samples.div_ceil(settings.batch_size)),
+            watch: LearningMonitor::new(samples.div_ceil(settings.batch_size)),
             snapshot,
             pass: Losses::default(),
             staleness: Staleness::default(),
@@ -82,7 +82,7 @@ impl Show {
             wire.chunks_refused
         )];
         lines.push(format!("staleness of the pushes {}", staleness.line()));
-        if self.watch.verdict() == Verdict::DidNotImprove {
+        if self.watch.status() == LearningStatus::DidNotImprove {
             lines.push("the loss did not improve: try another --lr or more --passes".to_owned());
         }
         lines

@@ -59,37 +59,21 @@ impl Losses {
 }
 
 /// How a run diverged. The message says what to try.
+#[allow(missing_docs)]
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Divergence {
     /// Nothing but NaN or infinity for a while.
     #[error("the loss of the last {steps} steps was NaN or infinite: {ADVICE}")]
-    NotFinite {
-        /// How many in a row.
-        steps: u64,
-    },
+    NotFinite { steps: u64 },
     /// Most of a pass had no finite loss.
     #[error("{not_finite} of {steps} steps of pass {} had a NaN or infinite loss: {ADVICE}", pass + 1)]
-    MostlyNotFinite {
-        /// Which pass, from 0.
-        pass: u64,
-        /// Its steps without a finite loss.
-        not_finite: u64,
-        /// Its steps.
-        steps: u64,
-    },
+    MostlyNotFinite { pass: u64, not_finite: u64, steps: u64 },
     /// A whole pass was worse than the start.
     #[error(
         "the mean loss of pass {} is {mean:.4}, above the {start:.4} of the first steps: {ADVICE}",
         pass + 1
     )]
-    Rose {
-        /// Which pass, from 0.
-        pass: u64,
-        /// Its mean loss.
-        mean: f64,
-        /// The loss of the first steps.
-        start: f64,
-    },
+    Rose { pass: u64, mean: f64, start: f64 },
 }
 
 const ADVICE: &str = "the run diverges; try a lower --lr, --clip-norm 1, a lower --staleness-bound \
@@ -98,7 +82,7 @@ const ADVICE: &str = "the run diverges; try a lower --lr, --clip-norm 1, a lower
 /// What a run's losses say at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum LearningStatus {
     /// Too few losses to tell.
     #[default]
     Unknown,
@@ -111,8 +95,8 @@ pub enum Verdict {
 }
 
 /// Watches the losses of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Watch {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LearningMonitor {
     steps_per_pass: u64,
     start: Losses,
     not_finite_in_a_row: u64,
@@ -121,16 +105,10 @@ pub struct Watch {
     diverged: bool,
 }
 
-impl Watch {
+impl LearningMonitor {
     /// A watch for a run with so many steps per pass over all workers.
     pub fn new(steps_per_pass: u64) -> Self {
-        Self {
-            steps_per_pass,
-            start: Losses::default(),
-            not_finite_in_a_row: 0,
-            last: None,
-            diverged: false,
-        }
+        Self { steps_per_pass, ..Self::default() }
     }
 
     /// The loss of the first steps.
@@ -189,16 +167,16 @@ impl Watch {
     }
 
     /// What the losses say so far.
-    pub fn verdict(&self) -> Verdict {
+    pub fn status(&self) -> LearningStatus {
         if self.diverged {
-            return Verdict::Diverged;
+            return LearningStatus::Diverged;
         }
         match (self.last.and_then(|(_, mean)| mean), self.start_loss()) {
             (Some(mean), Some(start)) if mean < start - IMPROVEMENT * start.abs() => {
-                Verdict::Learned
+                LearningStatus::Learned
             }
-            (Some(_), Some(_)) => Verdict::DidNotImprove,
-            _ => Verdict::Unknown,
+            (Some(_), Some(_)) => LearningStatus::DidNotImprove,
+            _ => LearningStatus::Unknown,
         }
     }
 }
@@ -213,8 +191,8 @@ mod tests {
         all
     }
 
-    fn started(at: f64) -> Watch {
-        let mut watch = Watch::new(100);
+    fn started(at: f64) -> LearningMonitor {
+        let mut watch = LearningMonitor::new(100);
         watch.observe(&losses(at, 10)).unwrap();
         watch
     }
@@ -222,10 +200,10 @@ mod tests {
     #[test]
     fn a_falling_loss_is_learning() {
         let mut watch = started(2.3);
-        assert_eq!(watch.verdict(), Verdict::Unknown);
+        assert_eq!(watch.status(), LearningStatus::Unknown);
         watch.pass_ended(0, &losses(1.5, 100)).unwrap();
         watch.pass_ended(1, &losses(0.5, 100)).unwrap();
-        assert_eq!(watch.verdict(), Verdict::Learned);
+        assert_eq!(watch.status(), LearningStatus::Learned);
     }
 
     #[test]
@@ -234,7 +212,7 @@ mod tests {
         for pass in 0..5 {
             watch.pass_ended(pass, &losses(2.31, 100)).unwrap();
         }
-        assert_eq!(watch.verdict(), Verdict::DidNotImprove);
+        assert_eq!(watch.status(), LearningStatus::DidNotImprove);
     }
 
     #[test]
@@ -243,7 +221,7 @@ mod tests {
         watch.pass_ended(0, &losses(3.0, 100)).unwrap();
         let divergence = watch.pass_ended(1, &losses(3.0, 100)).unwrap_err().to_string();
         assert!(divergence.contains("pass 2") && divergence.contains("--lr"), "{divergence}");
-        assert_eq!(watch.verdict(), Verdict::Diverged);
+        assert_eq!(watch.status(), LearningStatus::Diverged);
         assert!(started(2.3).pass_ended(0, &losses(7.0, 100)).is_err());
         // A negative loss (log-likelihood) may rise a little, too.
         assert!(started(-10.0).pass_ended(1, &losses(-9.5, 100)).is_ok());

@@ -112,8 +112,9 @@ pub const STALENESS_COUNTS_MAX: usize = 256;
 /// Bytes of a message to people that a member may send.
 pub const MESSAGE_TEXT_BYTES_MAX: usize = 4 * 1024;
 
-/// Calls to the master that wait for its one task; a call is small, and its caller waits for it.
-pub const CONTROL_CALLS_MAX: usize = 1024;
+/// Calls to the master that wait for its one task: a heartbeat and a request of every member, so that
+/// it sees all that came before it takes anybody for silent. A call is small.
+pub const CONTROL_CALLS_MAX: usize = 2 * (WORKERS_MAX + SHARDS_MAX + 1) as usize;
 
 /// Training samples of a job: a permutation of them is kept as 32-bit numbers.
 pub const SAMPLES_MAX: u64 = u32::MAX as u64;

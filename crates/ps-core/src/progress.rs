@@ -8,7 +8,7 @@ const WINDOW: Duration = Duration::from_secs(15);
 
 /// Where a job is at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Snapshot {
+pub struct ProgressSnapshot {
     /// What it is doing.
     pub phase: &'static str,
     /// The pass in work, from 1.
@@ -48,7 +48,7 @@ pub struct Meter {
 
 impl Meter {
     /// Takes a snapshot; the rates over the last seconds.
-    pub fn take(&mut self, now: Duration, snapshot: &Snapshot) -> Rates {
+    pub fn take(&mut self, now: Duration, snapshot: &ProgressSnapshot) -> Rates {
         self.seen.push_back((now, snapshot.steps, snapshot.samples_done));
         while self.seen.len() > 2 && now.saturating_sub(self.seen[1].0) >= WINDOW {
             self.seen.pop_front();
@@ -67,7 +67,7 @@ impl Meter {
     }
 }
 
-impl Snapshot {
+impl ProgressSnapshot {
     /// Time left at this rate; `None` when nothing moves.
     pub fn time_left(&self, rates: &Rates) -> Option<Duration> {
         let left = self.samples_total.saturating_sub(self.samples_done) as f64;
@@ -117,8 +117,8 @@ fn clock_time(duration: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn at(samples_done: u64) -> Snapshot {
-        Snapshot {
+    fn at(samples_done: u64) -> ProgressSnapshot {
+        ProgressSnapshot {
             phase: "training",
             pass: 2,
             passes: 3,
@@ -127,7 +127,7 @@ mod tests {
             steps: samples_done / 10,
             loss: Some(0.5),
             workers: 2,
-            ..Snapshot::default()
+            ..ProgressSnapshot::default()
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod summary;
 
-use crate::learning::Verdict;
+use crate::learning::LearningStatus;
 use crate::settings::TrainingSettings;
 use crate::staleness::Staleness;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub struct Report {
     /// Measured on exactly the weights that were written.
     pub final_metrics: Option<FinalReport>,
     /// Whether it learned.
-    pub learning: Verdict,
+    pub learning: LearningStatus,
     /// Mean loss of the first steps.
     pub start_loss: Option<f64>,
     /// By rank; the counts of all processes that had the rank.

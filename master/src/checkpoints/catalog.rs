@@ -1,8 +1,9 @@
 //! The manifests that a master finds when it starts.
 
-use super::{Cluster, number_of, write_manifest};
+use super::{number_of, write_manifest};
+use crate::cluster::Cluster;
 use ps_core::checkpoint::{Manifest, names};
-use ps_core::master::{Found, Restored};
+use ps_core::master::{CheckpointHistory, RestoredCheckpoint};
 use ps_core::settings::TrainingSettings;
 use ps_runtime::blocking;
 use ps_runtime::files::FileStore;
@@ -35,20 +36,20 @@ impl Catalog {
     }
 
     /// What the machine must know of it.
-    pub(crate) fn found(&self) -> Found {
-        let mut found = Found {
+    pub(crate) fn history(&self) -> CheckpointHistory {
+        let mut history = CheckpointHistory {
             has_any: !self.manifests.is_empty(),
             next_number: self.next_number,
-            ..Found::default()
+            ..CheckpointHistory::default()
         };
         for state in self.readable().map(|manifest| &manifest.state) {
-            found.epoch = found.epoch.max(state.epoch);
+            history.epoch = history.epoch.max(state.epoch);
             for (worker, incarnation) in &state.incarnations {
-                let known = found.incarnations.entry(*worker).or_default();
+                let known = history.incarnations.entry(*worker).or_default();
                 *known = (*known).max(*incarnation);
             }
         }
-        found
+        history
     }
 
     fn readable(&self) -> impl Iterator<Item = &Manifest> {
@@ -64,7 +65,7 @@ impl Catalog {
         cluster: &Cluster,
         settings: &TrainingSettings,
         files: &dyn FileStore,
-    ) -> Result<Restored, String> {
+    ) -> Result<RestoredCheckpoint, String> {
         let mut newest = None;
         for (number, manifest) in &self.manifests {
             let restored = match manifest {
@@ -79,7 +80,11 @@ impl Catalog {
                     blocking(|| write_manifest(&manifest, files))?;
                     let older = self.readable().map(|manifest| manifest.number);
                     let older = older.filter(|older| older < number).collect();
-                    return Ok(Restored { number: *number, state: manifest.state, older });
+                    return Ok(RestoredCheckpoint {
+                        number: *number,
+                        state: manifest.state,
+                        older,
+                    });
                 }
                 Err(reason) => {
                     tracing::warn!("checkpoint {number} cannot be used: {reason}");

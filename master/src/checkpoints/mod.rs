@@ -1,13 +1,12 @@
 //! Checkpoints as files and calls.
 //!
 //! - `catalog`: what the folder holds at the start, and which of it is restored.
-//! - `cluster`: has all shards write one, or restore one.
+//! - `shards`: has all shards write one, or restore one.
 
 mod catalog;
-mod cluster;
+mod shards;
 
 pub(crate) use catalog::Catalog;
-pub(crate) use cluster::Cluster;
 
 use ps_core::checkpoint::{Manifest, names};
 use ps_runtime::files::FileStore;

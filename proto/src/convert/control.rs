@@ -10,8 +10,8 @@ use ps_core::limits::{
     ADDRESS_BYTES_MAX, MESSAGE_TEXT_BYTES_MAX, SHARDS_MAX, STALENESS_COUNTS_MAX, WORKERS_MAX,
 };
 use ps_core::master::{
-    Caller, EvaluateTask, EvaluationResult, Heartbeat, JobProgress, LeaseResult, Membership,
-    Refusal, Registration, Role, Seat, ShardMap, Task, TaskRequest, Word,
+    Caller, EvaluateTask, EvaluationResult, Heartbeat, HeartbeatReply, JobProgress, LeaseResult,
+    MemberId, Membership, Registration, Rejection, Role, ShardMap, Task, TaskRequest,
 };
 use ps_core::report::WorkerCounters;
 use ps_core::staleness::Staleness;
@@ -26,7 +26,7 @@ fn role(message: &'static str, role: v1::Role) -> Result<Role, Error> {
     }
 }
 
-fn seat(message: &'static str, role: Role, index: u32) -> Result<Seat, Error> {
+fn member_id(message: &'static str, role: Role, index: u32) -> Result<MemberId, Error> {
     let count = match role {
         Role::Server => SHARDS_MAX,
         Role::Worker => WORKERS_MAX,
@@ -35,7 +35,7 @@ fn seat(message: &'static str, role: Role, index: u32) -> Result<Seat, Error> {
     if index >= count {
         return Err(Error::invalid(message, "index", index, format!("less than {count}")));
     }
-    Ok(Seat { role, index })
+    Ok(MemberId { role, index })
 }
 
 fn at_most(
@@ -56,7 +56,7 @@ impl TryFrom<v1::RegisterRequest> for Registration {
     fn try_from(request: v1::RegisterRequest) -> Result<Self, Error> {
         const NAME: &str = "RegisterRequest";
         let role = role(NAME, request.role())?;
-        seat(NAME, role, request.index.unwrap_or(0))?;
+        member_id(NAME, role, request.index.unwrap_or(0))?;
         at_most(NAME, "address", request.address.len(), ADDRESS_BYTES_MAX)?;
         let port = request.address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
         if role == Role::Server && !matches!(port, Some(Ok(_))) {
@@ -86,7 +86,7 @@ impl TryFrom<v1::HeartbeatRequest> for Heartbeat {
         let role = role(NAME, request.role())?;
         Ok(Self {
             caller: Caller {
-                seat: seat(NAME, role, request.index)?,
+                member: member_id(NAME, role, request.index)?,
                 incarnation: request.incarnation,
             },
             clock: request.clock,
@@ -133,7 +133,7 @@ impl TryFrom<v1::NextTaskRequest> for TaskRequest {
         }
         Ok(Self {
             caller: Caller {
-                seat: seat(NAME, role, request.index)?,
+                member: member_id(NAME, role, request.index)?,
                 incarnation: request.incarnation,
             },
             number: request.number,
@@ -199,17 +199,17 @@ impl From<ShardMap> for v1::ShardMap {
     }
 }
 
-impl From<Word> for v1::HeartbeatReply {
-    fn from(word: Word) -> Self {
-        let leave = word
+impl From<HeartbeatReply> for v1::HeartbeatReply {
+    fn from(reply: HeartbeatReply) -> Self {
+        let leave = reply
             .leave
             .map(|leave| v1::Leave { exit_code: leave.exit_code.into(), reason: leave.reason });
         Self {
-            shard_map: word.shard_map.map(v1::ShardMap::from),
-            progress: Some(word.progress.into()),
+            shard_map: reply.shard_map.map(v1::ShardMap::from),
+            progress: Some(reply.progress.into()),
             leave,
-            stop: word.stop,
-            data: word.data.map(v1::DataDescription::from),
+            stop: reply.stop,
+            data: reply.data.map(v1::DataDescription::from),
         }
     }
 }
@@ -260,17 +260,19 @@ pub fn membership_request(job: &str, shard: u32, membership: &Membership) -> v1:
 }
 
 /// The status of a call that the master refused.
-pub fn refused(refused: &Refusal) -> Status {
+pub fn refused(refused: &Rejection) -> Status {
     let message = refused.to_string();
     match refused {
-        Refusal::Taken { .. } | Refusal::Full { .. } => {
+        Rejection::Taken { .. } | Rejection::Full { .. } => {
             refusal::status(Reason::Taken, 0, 0, message)
         }
-        Refusal::Stale { current, .. } => {
+        Rejection::Stale { current, .. } => {
             refusal::status(Reason::StaleIncarnation, 0, *current, message)
         }
-        Refusal::NoSuchPlace { .. } | Refusal::NoIndex { .. } => Status::invalid_argument(message),
-        Refusal::OtherData(_) | Refusal::NoSamples { .. } | Refusal::JobOver { .. } => {
+        Rejection::NoSuchMember { .. } | Rejection::NoIndex { .. } => {
+            Status::invalid_argument(message)
+        }
+        Rejection::DataMismatch(_) | Rejection::NoSamples { .. } | Rejection::JobOver { .. } => {
             Status::failed_precondition(message)
         }
     }

@@ -7,7 +7,7 @@ use super::cursor::Cursor;
 use super::{File, names};
 use crate::ids::{Epoch, Incarnation, WorkerId};
 use crate::layout::{Layout, TensorSpec};
-use crate::learning::Watch;
+use crate::learning::LearningMonitor;
 use crate::limits::{MODEL_ELEMENTS_MAX, SHARDS_MAX, TENSORS_MAX};
 use crate::model_spec::ModelSpec;
 use crate::report::PassReport;
@@ -38,7 +38,7 @@ pub struct JobState {
     /// The passes that are over.
     pub passes: Vec<PassReport>,
     /// What the losses said so far.
-    pub learning: Watch,
+    pub learning: LearningMonitor,
     /// Seconds of training so far, in all lives of the job.
     pub seconds: f64,
 }

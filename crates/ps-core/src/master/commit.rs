@@ -2,118 +2,111 @@
 //! written and exactly those weights are measured.
 
 use super::Machine;
-use super::finish::{Phase, Stop};
-use super::types::{Action, EvaluationResult, Level, ModelWritten, Role, Seat};
+use super::lifecycle::{Phase, StopReason};
+use super::types::{Action, EvaluationResult, Level, MemberId, ModelWritten, Role};
 use crate::data_description::DataKind;
+use crate::report::Outcome;
 use std::time::Duration;
-
-/// After a signal the model must be written this soon: everything must be over within 8 s.
-const SAVED_AFTER_SIGNAL: Duration = Duration::from_millis(6500);
 
 impl Machine {
     /// Every live worker must have finished or given back its lease; at the deadline those that
     /// have not are expired, and the model is committed without them.
-    pub(super) fn advance_barrier(
-        &mut self,
-        stop: Stop,
-        deadline: Duration,
-        now: Duration,
-    ) -> bool {
-        let holders: Vec<u32> = self.leases.iter().flat_map(|leases| leases.holders()).collect();
-        if !holders.is_empty() && now < deadline {
+    pub(super) fn advance_barrier(&mut self, deadline: Duration, now: Duration) -> bool {
+        if self.leases.holders().next().is_some() && now < deadline {
             return false;
         }
-        for index in holders {
-            self.expire(Seat { role: Role::Worker, index }, "missed the end barrier", now);
+        let holders: Vec<u32> = self.leases.holders().collect();
+        for rank in holders {
+            self.expire(MemberId::worker(rank), "missed the end barrier", now);
         }
         self.record.training_ended(now);
-        self.phase = Phase::Fencing { stop };
+        self.lifecycle.enter(Phase::Fencing);
         true
     }
 
     /// Once every shard knows that no push is taken any more, the weights are final.
-    pub(super) fn advance_fence(&mut self, stop: Stop, now: Duration) -> bool {
+    pub(super) fn advance_fence(&mut self, now: Duration) -> bool {
         self.publish();
-        if self.memberships.are_acknowledged(self.config.servers) {
+        if self.membership.is_acknowledged(self.config.servers) {
             self.actions.push(Action::SaveModel);
-            self.phase = Phase::Saving { stop };
+            self.lifecycle.enter(Phase::Saving);
             return true;
         }
-        let is_late = self.is_late(now);
+        self.fail_if_late(now)
+    }
+
+    fn fail_if_late(&mut self, now: Duration) -> bool {
+        let is_late = self.lifecycle.is_saving_late(now);
         if is_late {
-            self.fail_late(now);
+            let reason = "the model could not be saved within the time that a signal leaves";
+            self.fail(reason.into(), now);
         }
         is_late
     }
 
-    fn is_late(&self, now: Duration) -> bool {
-        self.signalled.is_some_and(|at| now >= at + SAVED_AFTER_SIGNAL)
-    }
-
-    fn fail_late(&mut self, now: Duration) {
-        self.fail("the model could not be saved within the time that a signal leaves".into(), now);
-    }
-
     /// The model and the last checkpoint are written side by side. A checkpoint that is late or
     /// fails does not cost the model.
-    pub(super) fn advance_save(&mut self, stop: Stop, now: Duration) -> bool {
-        self.checkpoint_last(&stop, now);
-        let is_late = self.is_late(now);
-        if self.written.is_none() {
-            if is_late {
-                self.fail_late(now);
+    pub(super) fn advance_save(&mut self, now: Duration) -> bool {
+        self.checkpoint_last(now);
+        if self.lifecycle.written().is_none() {
+            return self.fail_if_late(now);
+        }
+        if !self.checkpoints.are_over() {
+            if !self.lifecycle.is_saving_late(now) {
+                return false;
             }
-            return is_late;
-        }
-        if !self.are_checkpoints_over() && !is_late {
-            return false;
-        }
-        if !self.are_checkpoints_over() {
             self.log(Level::Error, "the last checkpoint was not complete in time");
             self.checkpoints.give_up();
         }
-        match self.written.take() {
-            Some(Ok(written)) => self.saved(stop, written, now),
+        self.model_is_saved(now);
+        true
+    }
+
+    fn stop_outcome(&self) -> Outcome {
+        self.lifecycle.stop_reason().map(StopReason::outcome).unwrap_or_default()
+    }
+
+    /// Goes on after what the driver said of the model.
+    fn model_is_saved(&mut self, now: Duration) {
+        let outcome = self.stop_outcome();
+        match self.lifecycle.written().cloned() {
+            Some(Ok(written)) => self.evaluate(written, now),
             // The signal came before there was anything to save.
-            Some(Err(reason)) if self.samples_done() == 0 && stop.exit_code() > 1 => {
+            Some(Err(reason)) if self.leases.samples_done() == 0 && outcome.exit_code > 1 => {
                 self.log(Level::Warn, format!("nothing was saved: {reason}"));
-                self.leave(stop.exit_code(), None, now);
+                self.leave(outcome, now);
             }
             Some(Err(reason)) => self.fail(reason, now),
-            None => return false,
+            None => (),
         }
-        true
     }
 
     /// The driver wrote the model, or could not.
     pub fn model_written(&mut self, written: Result<ModelWritten, String>, now: Duration) {
-        if matches!(self.phase, Phase::Saving { .. }) {
-            self.written = Some(written);
-        }
-        self.advance(now);
+        self.event(now, |machine| machine.lifecycle.model_written(written));
     }
 
     /// The servers hold no model.
     pub fn no_model(&mut self, now: Duration) {
-        if let Phase::Saving { stop } = self.phase.clone()
-            && self.kind() == Some(DataKind::Program)
-        {
-            let line = "the programs left no model on the servers: none is written";
-            self.log(Level::Warn, line);
-            self.leave(stop.exit_code(), stop.reason(), now);
-            return self.advance(now);
-        }
-        let reason = "the servers hold no model: no worker has created it";
-        self.model_written(Err(reason.to_owned()), now);
+        self.event(now, |machine| {
+            let is_saving = machine.lifecycle.phase() == Phase::Saving;
+            if is_saving && machine.agreement.kind() == Some(DataKind::Program) {
+                let line = "the programs left no model on the servers: none is written";
+                machine.log(Level::Warn, line);
+                return machine.leave(machine.stop_outcome(), now);
+            }
+            let reason = "the servers hold no model: no worker has created it";
+            machine.lifecycle.model_written(Err(reason.to_owned()));
+        });
     }
 
-    fn saved(&mut self, stop: Stop, written: ModelWritten, now: Duration) {
+    fn evaluate(&mut self, written: ModelWritten, now: Duration) {
         self.record.saved(written.servers, now);
+        let is_completed = self.lifecycle.stop_reason() == Some(&StopReason::Completed);
         // Nobody here can compute the model of a user's program.
-        let is_foreign = self.kind() == Some(DataKind::Program);
-        if stop != Stop::Completed || self.signalled.is_some() || is_foreign {
-            let exit_code = stop.exit_code();
-            return self.leave(exit_code, stop.reason(), now);
+        let is_program = self.agreement.kind() == Some(DataKind::Program);
+        if !is_completed || self.lifecycle.is_signalled() || is_program {
+            return self.leave(self.stop_outcome(), now);
         }
         let last = self.config.settings.passes.saturating_sub(1);
         for pass in self.evaluations.want_final(last) {
@@ -123,18 +116,17 @@ impl Machine {
             }
         }
         let (digest, deadline) = (written.digest, now + self.config.evaluation_timeout);
-        self.phase = Phase::Evaluating { stop, digest, is_second: false, deadline };
+        self.lifecycle.enter(Phase::Evaluating { digest, is_second: false, deadline });
     }
 
     pub(super) fn advance_evaluation(&mut self, deadline: Duration, now: Duration) -> bool {
-        let can = |(seat, process): (Seat, &super::Process)| {
-            seat.role != Role::Server && process.leaving.is_none()
-        };
-        let nobody = !self.places.all_live().any(can);
-        if !nobody && now < deadline {
+        let mut roles = [Role::Worker, Role::Evaluator].into_iter();
+        let is_anybody_left = roles
+            .any(|role| self.registry.live(role).any(|(_, process)| process.leaving.is_none()));
+        if is_anybody_left && now < deadline {
             return false;
         }
-        let why = if nobody { "nobody is left to do it" } else { "it took too long" };
+        let why = if is_anybody_left { "it took too long" } else { "nobody is left to do it" };
         self.log(Level::Warn, format!("no final evaluation of the saved model: {why}"));
         self.conclude(now);
         true
@@ -142,7 +134,7 @@ impl Machine {
 
     /// Takes the evaluation of the written weights.
     pub(super) fn final_evaluation(&mut self, result: &EvaluationResult, now: Duration) {
-        let Phase::Evaluating { stop, digest, is_second, deadline } = self.phase.clone() else {
+        let Phase::Evaluating { digest, is_second, deadline } = self.lifecycle.phase() else {
             return;
         };
         let is_match = result.weights_digest == digest;
@@ -151,7 +143,7 @@ impl Machine {
         } else if !is_match && !is_second {
             self.log(Level::Warn, "other weights than the written ones were evaluated; once more");
             self.evaluations.want_final(result.task.pass);
-            self.phase = Phase::Evaluating { stop, digest, is_second: true, deadline };
+            self.lifecycle.enter(Phase::Evaluating { digest, is_second: true, deadline });
             return;
         } else {
             if !is_match {
@@ -164,8 +156,26 @@ impl Machine {
         self.conclude(now);
     }
 
-    pub(super) fn conclude(&mut self, now: Duration) {
+    fn conclude(&mut self, now: Duration) {
         self.record.evaluated(now);
-        self.leave(0, None, now);
+        self.leave(Outcome::default(), now);
+    }
+
+    /// A server is gone and took its weights along. Once the model is written nothing else needs
+    /// them; whether the model is written.
+    pub(super) fn commit_without(&mut self, server: MemberId, now: Duration) -> bool {
+        if self.lifecycle.phase() == Phase::Saving
+            && matches!(self.lifecycle.written(), Some(Ok(_)))
+        {
+            self.checkpoints.give_up();
+            let line = format!("{server} is gone before the last checkpoint was complete");
+            self.log(Level::Error, line);
+            self.model_is_saved(now);
+        }
+        if matches!(self.lifecycle.phase(), Phase::Evaluating { .. }) {
+            self.log(Level::Warn, "the model is written; its final evaluation is given up");
+            self.conclude(now);
+        }
+        self.lifecycle.is_leaving()
     }
 }

@@ -1,6 +1,6 @@
 //! What is to be measured, and who does it: one evaluation at a time.
 
-use super::types::{EvaluateTask, EvaluationResult, Seat};
+use super::types::{EvaluateTask, EvaluationResult, MemberId};
 use std::collections::BTreeSet;
 
 /// Evaluations to do and in work.
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 pub(super) struct Evaluations {
     pending: BTreeSet<u64>,
     wanted_final: Option<EvaluateTask>,
-    assigned: Option<(Seat, EvaluateTask)>,
+    assigned: Option<(MemberId, EvaluateTask)>,
 }
 
 impl Evaluations {
@@ -26,31 +26,26 @@ impl Evaluations {
 
     /// Assigns the next evaluation. The newest pass first: its weights are the closest to those
     /// that are there now; older ones follow while nothing newer is there.
-    pub(super) fn assign(&mut self, seat: Seat) -> Option<EvaluateTask> {
+    pub(super) fn assign(&mut self, member: MemberId) -> Option<EvaluateTask> {
         if self.assigned.is_some() {
             return None;
         }
-        let newest = || EvaluateTask { pass: 0, is_final: false };
         let task = match self.wanted_final.take() {
             Some(task) => task,
-            None => EvaluateTask { pass: self.pending.pop_last()?, ..newest() },
+            None => EvaluateTask { pass: self.pending.pop_last()?, is_final: false },
         };
-        self.assigned = Some((seat, task));
+        self.assigned = Some((member, task));
         Some(task)
     }
 
     /// The result of what this member was to measure; anything else is an echo.
-    pub(super) fn accept(&mut self, seat: Seat, result: &EvaluationResult) -> bool {
-        let is_awaited = self.assigned == Some((seat, result.task));
-        if is_awaited {
-            self.assigned = None;
-        }
-        is_awaited
+    pub(super) fn accept(&mut self, member: MemberId, result: &EvaluationResult) -> bool {
+        self.assigned.take_if(|assigned| *assigned == (member, result.task)).is_some()
     }
 
     /// The member does not do what it was to measure: somebody else will.
-    pub(super) fn give_back(&mut self, seat: Seat) {
-        match self.assigned.take_if(|(holder, _)| *holder == seat) {
+    pub(super) fn give_back(&mut self, member: MemberId) {
+        match self.assigned.take_if(|(holder, _)| *holder == member) {
             Some((_, task)) if task.is_final => self.wanted_final = Some(task),
             Some((_, task)) if self.wanted_final.is_none() => {
                 self.pending.insert(task.pass);
@@ -62,12 +57,7 @@ impl Evaluations {
 
 #[cfg(test)]
 mod tests {
-    use super::super::types::Role;
     use super::*;
-
-    fn seat(index: u32) -> Seat {
-        Seat { role: Role::Worker, index }
-    }
 
     fn result(task: EvaluateTask) -> EvaluationResult {
         EvaluationResult {
@@ -85,23 +75,23 @@ mod tests {
         let mut evaluations = Evaluations::default();
         evaluations.want(0);
         evaluations.want(1);
-        let first = evaluations.assign(seat(0)).unwrap();
+        let first = evaluations.assign(MemberId::worker(0)).unwrap();
         assert_eq!(first.pass, 1);
-        assert_eq!(evaluations.assign(seat(1)), None, "one at a time");
-        assert!(!evaluations.accept(seat(1), &result(first)), "not its own");
-        assert!(evaluations.accept(seat(0), &result(first)));
-        assert!(!evaluations.accept(seat(0), &result(first)), "an echo");
-        assert_eq!(evaluations.assign(seat(0)).unwrap().pass, 0);
+        assert_eq!(evaluations.assign(MemberId::worker(1)), None, "one at a time");
+        assert!(!evaluations.accept(MemberId::worker(1), &result(first)), "not its own");
+        assert!(evaluations.accept(MemberId::worker(0), &result(first)));
+        assert!(!evaluations.accept(MemberId::worker(0), &result(first)), "an echo");
+        assert_eq!(evaluations.assign(MemberId::worker(0)).unwrap().pass, 0);
     }
 
     #[test]
     fn what_a_lost_member_had_goes_to_another() {
         let mut evaluations = Evaluations::default();
         evaluations.want(3);
-        let task = evaluations.assign(seat(0)).unwrap();
-        evaluations.give_back(seat(1));
-        evaluations.give_back(seat(0));
-        assert_eq!(evaluations.assign(seat(1)), Some(task));
+        let task = evaluations.assign(MemberId::worker(0)).unwrap();
+        evaluations.give_back(MemberId::worker(1));
+        evaluations.give_back(MemberId::worker(0));
+        assert_eq!(evaluations.assign(MemberId::worker(1)), Some(task));
     }
 
     #[test]
@@ -109,9 +99,9 @@ mod tests {
         let mut evaluations = Evaluations::default();
         (0..3).for_each(|pass| evaluations.want(pass));
         assert_eq!(evaluations.want_final(2).len(), 3);
-        let task = evaluations.assign(seat(0)).unwrap();
+        let task = evaluations.assign(MemberId::worker(0)).unwrap();
         assert!(task.is_final);
-        evaluations.give_back(seat(0));
-        assert_eq!(evaluations.assign(seat(1)), Some(task));
+        evaluations.give_back(MemberId::worker(0));
+        assert_eq!(evaluations.assign(MemberId::worker(1)), Some(task));
     }
 }

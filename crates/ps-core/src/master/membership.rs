@@ -1,46 +1,128 @@
 //! What every shard must know of the workers: state, not changes, with a revision that grows.
 
-use super::types::{Action, Membership, Role, Seat, ShardMap};
-use super::{Machine, Phase};
+use super::Machine;
+use super::types::{Action, MemberId, Membership, ShardMap};
 use crate::gate::Member;
-use crate::ids::{Clock, ShardId, WorkerId};
+use crate::ids::{Epoch, ShardId, WorkerId};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// What was told to the shards last, and which of them have it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Memberships {
-    told: Option<(ShardMap, Vec<Member>)>,
-    revision: u64,
-    acknowledged: BTreeMap<ShardId, u64>,
-    /// When a shard last acknowledged anything, or had nothing to acknowledge.
-    answered: BTreeMap<ShardId, Duration>,
-}
 
 /// A shard that acknowledges nothing for so many leases cannot be reached, though its heartbeats may
 /// reach the master.
 const UNREACHABLE_LEASES: u32 = 3;
 
-impl Memberships {
-    pub(super) fn acknowledged(&mut self, shard: ShardId, revision: u64, now: Duration) {
-        self.answered.insert(shard, now);
-        let known = self.acknowledged.entry(shard).or_default();
-        *known = (*known).max(revision);
+/// What a membership is made from: as long as this is the same, the membership is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inputs {
+    epoch: Epoch,
+    registry: u64,
+    leases: u64,
+    is_committed: bool,
+}
+
+/// Where the shards are, what they were told last, and which of them have it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MembershipPublisher {
+    shard_map: Option<ShardMap>,
+    /// The newest epoch that any server has seen.
+    epoch: Epoch,
+    /// Whether a worker knows the shard map: from then on a server that is gone took weights along.
+    has_begun: bool,
+    /// What the published membership was made from.
+    inputs: Option<Inputs>,
+    published: Option<Membership>,
+    revision: u64,
+    acknowledged: BTreeMap<ShardId, u64>,
+    /// When a shard last acknowledged anything, or had nothing to acknowledge.
+    answered: BTreeMap<ShardId, Duration>,
+    /// How often all members were looked at.
+    #[cfg(test)]
+    pub(super) rebuilds: usize,
+}
+
+impl MembershipPublisher {
+    pub(super) fn shard_map(&self) -> Option<&ShardMap> {
+        self.shard_map.as_ref()
+    }
+
+    /// The shard map for a worker, which may create shards as soon as it knows it.
+    pub(super) fn begin(&mut self) -> Option<ShardMap> {
+        self.has_begun |= self.shard_map.is_some();
+        self.shard_map.clone()
+    }
+
+    /// Whether a worker knows the shard map: from then on a server that is gone took weights along.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// The newest epoch that any server has seen.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// A server, or a checkpoint, has seen this epoch.
+    pub(super) fn saw_epoch(&mut self, epoch: Epoch) {
+        self.epoch = self.epoch.max(epoch);
+    }
+
+    /// The shards are here from now on, in an epoch above all that any server has seen.
+    pub(super) fn set_shards(&mut self, addresses: Vec<String>) -> Epoch {
+        self.epoch += 1;
+        self.shard_map = Some(ShardMap { epoch: self.epoch, addresses });
+        self.epoch
+    }
+
+    /// A server is gone, and nothing was on it yet.
+    pub(super) fn unset_shards(&mut self) {
+        self.shard_map = None;
+    }
+
+    fn address(&self, shard: ShardId) -> &str {
+        let addresses = self.shard_map.iter().flat_map(|map| &map.addresses);
+        addresses.map(String::as_str).nth(shard as usize).unwrap_or_default()
     }
 
     /// Whether the shards were told that this worker is active.
     pub(super) fn has_active(&self, rank: WorkerId) -> bool {
-        let told = self.told.iter().flat_map(|(_, members)| members);
-        told.filter(|member| member.worker == rank).any(|member| member.active)
+        let workers = self.published.iter().flat_map(|published| &published.workers);
+        workers.filter(|member| member.worker == rank).any(|member| member.active)
+    }
+
+    /// What the shards must be told, unless they were.
+    fn publish(&mut self, workers: Vec<Member>) -> Option<Membership> {
+        let shard_map = self.shard_map.as_ref()?;
+        let published = self.published.as_ref();
+        if published.is_some_and(|old| old.shard_map == *shard_map && old.workers == workers) {
+            return None;
+        }
+        self.revision += 1;
+        let shard_map = shard_map.clone();
+        self.published = Some(Membership { shard_map, revision: self.revision, workers });
+        self.published.clone()
+    }
+
+    fn acknowledged(&mut self, shard: ShardId, revision: u64, now: Duration) {
+        self.answered.insert(shard, now);
+        let newest = self.acknowledged.entry(shard).or_default();
+        *newest = (*newest).max(revision);
+    }
+
+    fn has_newest(&self, shard: ShardId) -> bool {
+        self.acknowledged.get(&shard).is_some_and(|newest| *newest >= self.revision)
+    }
+
+    /// Whether every shard has the newest revision.
+    pub(super) fn is_acknowledged(&self, shards: u32) -> bool {
+        self.published.is_some() && (0..shards).all(|shard| self.has_newest(shard))
     }
 
     /// The first shard that lags behind and has answered nothing for this long.
     fn unreachable(&mut self, shards: u32, limit: Duration, now: Duration) -> Option<ShardId> {
-        let revision = self.revision;
         (0..shards).find(|shard| {
-            let lags = self.acknowledged.get(shard).is_none_or(|known| *known < revision);
+            let lags = self.published.is_some() && !self.has_newest(*shard);
             let answered = self.answered.entry(*shard).or_insert(now);
-            if self.told.is_none() || !lags {
+            if !lags {
                 *answered = now;
             }
             now.saturating_sub(*answered) >= limit
@@ -48,91 +130,77 @@ impl Memberships {
     }
 
     /// The master was away itself: nobody could answer it.
-    pub(super) fn extend(&mut self, gap: Duration) {
-        self.answered.values_mut().for_each(|answered| *answered += gap);
-    }
-
-    /// Whether every shard has the newest revision.
-    pub(super) fn are_acknowledged(&self, shards: u32) -> bool {
-        let has = |shard| self.acknowledged.get(&shard).is_some_and(|r| *r >= self.revision);
-        self.told.is_some() && (0..shards).all(has)
+    pub(super) fn extend(&mut self, by: Duration) {
+        self.answered.values_mut().for_each(|answered| *answered += by);
     }
 }
 
 impl Machine {
     /// Tells the shards who the workers are, if that changed.
     pub(super) fn publish(&mut self) {
-        let Some(shard_map) = self.shard_map.clone() else {
-            return;
-        };
-        let workers = self.members();
-        let news = (shard_map, workers);
-        if self.memberships.told.as_ref() == Some(&news) {
+        let inputs = self.membership.shard_map().map(|shard_map| Inputs {
+            epoch: shard_map.epoch,
+            registry: self.registry.generation(),
+            leases: self.leases.generation(),
+            is_committed: self.lifecycle.is_committed(),
+        });
+        if inputs.is_none() || inputs == self.membership.inputs {
             return;
         }
-        self.memberships.revision += 1;
-        let (shard_map, workers) = news.clone();
-        self.memberships.told = Some(news);
-        let revision = self.memberships.revision;
-        self.actions.push(Action::SetMembership(Membership { shard_map, revision, workers }));
+        let members = self.members();
+        self.membership.inputs = inputs;
+        self.actions.extend(self.membership.publish(members).map(Action::SetMembership));
+        #[cfg(test)]
+        {
+            self.membership.rebuilds += 1;
+        }
     }
 
+    /// What the shards must know of each rank. From the commit on nothing may change the weights any
+    /// more, not even a push that its worker has given up: whatever is still on its way is fenced.
     pub(super) fn members(&self) -> Vec<Member> {
-        // From the commit on nothing may change the weights any more, not even a push that its
-        // worker has given up: whatever is still on its way is fenced.
-        let is_fenced = self.phase.is_committed();
-        let member = |rank: WorkerId| {
-            let seat = Seat { role: Role::Worker, index: rank };
-            let is_there = self.places.process(seat).is_some();
-            Member {
-                worker: rank,
-                incarnation: self.places.incarnation(seat) + u64::from(is_fenced && is_there),
-                active: !is_fenced && self.is_active(rank),
-                start_clock: self.workers.get(&rank).map_or(0, |worker| worker.start_clock),
-            }
-        };
-        self.places.ranks().map(member).collect()
+        let is_committed = self.lifecycle.is_committed();
+        let ranks = self.registry.ranks();
+        ranks
+            .map(|worker| {
+                let id = MemberId::worker(worker);
+                let is_fenced = is_committed && self.registry.process(id).is_some();
+                Member {
+                    worker,
+                    incarnation: self.registry.incarnation(id) + u64::from(is_fenced),
+                    active: !is_committed && self.leases.held_by(worker).is_some(),
+                    start_clock: self.workers.start_clock(worker),
+                }
+            })
+            .collect()
     }
 
-    /// Active is who holds a data lease.
-    pub(super) fn is_active(&self, rank: WorkerId) -> bool {
-        self.leases.as_ref().is_some_and(|leases| leases.held_by(rank).is_some())
+    /// A shard has taken over a membership.
+    pub fn membership_acknowledged(&mut self, shard: ShardId, revision: u64, now: Duration) {
+        self.event(now, |machine| machine.membership.acknowledged(shard, revision, now));
     }
 
-    /// The smallest clock of the active workers as far as heartbeats told.
-    pub(super) fn smallest_active_clock(&self) -> Option<Clock> {
-        let active = self.workers.iter().filter(|(rank, _)| self.is_active(**rank));
-        active.map(|(_, worker)| worker.clock.max(worker.start_clock)).min()
+    /// A server does not take the membership: nobody could be fenced there any more.
+    pub fn shard_refused(&mut self, shard: ShardId, message: &str, now: Duration) {
+        let address = self.membership.address(shard);
+        let reason = format!("server shard {shard} at {address} refused the master: {message}");
+        self.others_failed(reason, now);
     }
 
     /// Workers wait at the gate of a shard that has not heard of them: a job whose master reaches no
     /// such shard would wait for ever.
     pub(super) fn check_shards(&mut self, now: Duration) {
-        if matches!(self.phase, Phase::Leaving { .. } | Phase::Finished { .. }) {
+        if self.lifecycle.is_leaving() {
             return;
         }
         let limit = self.config.lease * UNREACHABLE_LEASES;
-        let Some(shard) = self.memberships.unreachable(self.config.servers, limit, now) else {
-            return;
-        };
-        let map = self.shard_map.as_ref();
-        let address = map.and_then(|map| map.addresses.get(shard as usize)).cloned();
-        let reason = format!(
-            "server shard {shard} at {} lives, but the master has not reached it for {limit:.0?}: \
-             check its --advertise and the network between them",
-            address.unwrap_or_default()
-        );
-        self.fail(reason, now);
-    }
-
-    /// A server does not take the membership: nobody could be fenced there any more.
-    pub fn shard_refused(&mut self, shard: ShardId, message: &str, now: Duration) {
-        if !matches!(self.phase, Phase::Leaving { .. } | Phase::Finished { .. }) {
-            let address = self.shard_map.as_ref().and_then(|m| m.addresses.get(shard as usize));
-            let address = address.cloned().unwrap_or_default();
-            let reason = format!("server shard {shard} at {address} refused the master: {message}");
+        if let Some(shard) = self.membership.unreachable(self.config.servers, limit, now) {
+            let address = self.membership.address(shard);
+            let reason = format!(
+                "server shard {shard} at {address} lives, but the master has not reached it for \
+                 {limit:.0?}: check its --advertise and the network between them"
+            );
             self.fail(reason, now);
-            self.advance(now);
         }
     }
 }

@@ -3,98 +3,67 @@
 //! [`Machine`] is told what happened and when, answers, and collects [`Action`]s for its driver. It
 //! reads no clock and draws no random numbers: the same calls give the same answers.
 //!
-//! - `places`: who holds which shard and rank; leases of members, incarnations.
-//! - `agreement`, `data`: what training data the members have, each and together.
-//! - `leases`: who works on which samples.
+//! Its parts own their state and know nothing of each other but what they are given:
+//! - `registry`: who holds which shard and rank; leases of members, incarnations.
+//! - `agreement`: what training data the members have, each and together.
+//! - `leases`: who works on which samples. `workers`: how far each worker is.
 //! - `evaluation`: what is to be measured, and by whom.
-//! - `membership`: what every shard must know of the workers.
-//! - `register`, `tasks`, `finish`, `commit`: the machine's calls and its way through the job.
-//! - `checkpoint`, `going_on`: when a checkpoint is written, and how the job goes on from one.
-//! - `record`: metric lines and the report.
+//! - `membership`: where the shards are, and what every shard must know of the workers.
+//! - `checkpoints`: what is saved, and what the job goes on from.
+//! - `lifecycle`: where the job is on its way from its start to its end.
+//! - `record`: what is remembered for metric lines and the report.
+//!
+//! The machine's calls bring the parts together: `register`, `tasks`, `departures`, `finish`,
+//! `commit`, `restore`, `report`. Each call is one event: it is taken in, the job goes on as far as
+//! that allows, and the shards are told what changed for them.
 
 mod agreement;
-mod checkpoint;
+mod checkpoints;
 mod commit;
-mod data;
+mod departures;
 mod evaluation;
-mod expire;
 mod finish;
-mod going_on;
 mod leases;
+mod lifecycle;
 mod membership;
-mod other_data;
-mod places;
 mod record;
 mod register;
+mod registry;
+mod report;
+mod restore;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod types;
+mod workers;
 
 pub use types::*;
 
-use crate::checkpoint::cursor::Cursor;
-use crate::data_description::DataDescription;
-use crate::ids::{Clock, WorkerId};
-use crate::learning::Watch;
-use checkpoint::Checkpoints;
+use agreement::DataAgreement;
+use checkpoints::Checkpoints;
 use evaluation::Evaluations;
-use finish::Phase;
 use leases::Leases;
-use membership::Memberships;
-use places::{Places, Process};
+use lifecycle::Lifecycle;
+use membership::MembershipPublisher;
 use record::Record;
-use std::collections::BTreeMap;
+use registry::Registry;
 use std::time::Duration;
-use tasks::Answer;
-
-/// What is known of a worker's present life.
-#[derive(Clone, Debug, Default)]
-struct Worker {
-    clock: Clock,
-    /// Where its clock started when it became active.
-    start_clock: Clock,
-    /// When it last finished a step, waited for others, or was given a lease.
-    moved: Duration,
-    /// Until then it gets no served samples, because it did not reach the evaluator.
-    shuns_served: Duration,
-}
+use workers::Workers;
 
 /// The state of one job.
 #[derive(Clone, Debug)]
 pub struct Machine {
     config: Config,
-    phase: Phase,
-    places: Places,
-    workers: BTreeMap<WorkerId, Worker>,
-    answers: BTreeMap<Seat, Answer>,
-    /// What data the members have together, once those are there whose data matter.
-    agreed: Option<DataDescription>,
-    /// When that was settled without everybody.
-    agreed_late: Option<Duration>,
-    /// Since it is settled.
-    leases: Option<Leases>,
-    /// Leases on served samples that came back in a row, because the evaluator was not reached.
-    unserved: u32,
-    /// Where the job goes on, if it was stopped before.
-    resumed: Option<Cursor>,
-    watch: Watch,
+    lifecycle: Lifecycle,
+    registry: Registry,
+    agreement: DataAgreement,
+    /// Of the samples, once it is settled what samples there are.
+    leases: Leases,
+    workers: Workers,
     evaluations: Evaluations,
-    shard_map: Option<ShardMap>,
-    /// The newest epoch that any server has seen.
-    epoch: u64,
-    /// Whether a worker knows the shard map: from then on a server that is gone took weights along.
-    has_begun: bool,
-    memberships: Memberships,
+    membership: MembershipPublisher,
     checkpoints: Checkpoints,
-    /// Whether the driver could write the model.
-    written: Option<Result<ModelWritten, String>>,
     record: Record,
-    started: Duration,
-    ticked: Duration,
-    /// Since when there is no worker, after there was one, and who was the last.
-    alone: Option<(Duration, String)>,
-    signalled: Option<Duration>,
     actions: Vec<Action>,
 }
 
@@ -102,28 +71,15 @@ impl Machine {
     /// A job that starts now.
     pub fn new(config: Config, now: Duration) -> Self {
         Self {
-            phase: Phase::Starting,
-            places: Places::new(config.lease),
-            workers: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            agreed: None,
-            agreed_late: None,
-            leases: None,
-            unserved: 0,
-            resumed: None,
-            watch: Watch::new(0),
+            lifecycle: Lifecycle::new(now),
+            registry: Registry::new(config.lease, now),
+            agreement: DataAgreement::default(),
+            leases: Leases::none(config.settings.passes),
+            workers: Workers::default(),
             evaluations: Evaluations::default(),
-            shard_map: None,
-            epoch: 0,
-            has_begun: false,
-            memberships: Memberships::default(),
+            membership: MembershipPublisher::default(),
             checkpoints: Checkpoints::default(),
-            written: None,
             record: Record::default(),
-            started: now,
-            ticked: now,
-            alone: None,
-            signalled: None,
             actions: Vec::new(),
             config,
         }
@@ -134,85 +90,98 @@ impl Machine {
         std::mem::take(&mut self.actions)
     }
 
+    /// One event: it is taken in, the job goes on as far as that allows, the caller is answered, and
+    /// the driver is asked for what follows from it all.
+    fn handle<T, R>(
+        &mut self,
+        now: Duration,
+        take: impl FnOnce(&mut Self) -> T,
+        answer: impl FnOnce(&mut Self, T) -> R,
+    ) -> R {
+        self.notice_own_absence(now);
+        let taken = take(self);
+        self.advance(now);
+        let answer = answer(self, taken);
+        self.checkpoint_pass(now);
+        self.publish();
+        self.ask_restore();
+        answer
+    }
+
+    /// An event that nobody waits for an answer to.
+    fn event(&mut self, now: Duration, take: impl FnOnce(&mut Self)) {
+        self.handle(now, take, |_, ()| ());
+    }
+
     /// Time passed: expires silent members, ends what took too long.
     pub fn tick(&mut self, now: Duration) {
-        self.notice_own_absence(now);
-        self.expire_silent(now);
-        self.expire_stuck(now);
-        self.check_alone(now);
-        self.check_shards(now);
-        self.advance(now);
+        self.event(now, |machine| {
+            machine.registry.tick(now);
+            machine.expire_silent(now);
+            machine.expire_stuck(now);
+            machine.check_workers(now);
+            machine.check_shards(now);
+        });
     }
 
     /// A sign of life of a member.
     ///
     /// # Errors
     /// Its lease is over, or it never registered.
-    pub fn heartbeat(&mut self, beat: Heartbeat, now: Duration) -> Result<Word, Refusal> {
-        let seat = beat.caller.seat;
-        let process = self.places.admit(beat.caller, now)?;
-        if beat.leaving && process.leaving.is_none() {
+    pub fn heartbeat(
+        &mut self,
+        heartbeat: Heartbeat,
+        now: Duration,
+    ) -> Result<HeartbeatReply, Rejection> {
+        let member = heartbeat.caller.member;
+        let answer = |machine: &mut Self, taken: Result<_, Rejection>| {
+            let (leave, shard_map) = taken?;
+            let process = machine.registry.process(member);
+            let is_leaving = process.is_some_and(|process| process.leaving.is_some());
+            Ok(HeartbeatReply {
+                shard_map,
+                progress: machine.progress(),
+                leave,
+                stop: is_leaving || machine.lifecycle.is_over(),
+                data: machine.agreement.agreed().cloned(),
+            })
+        };
+        self.handle(now, |machine| machine.take_heartbeat(heartbeat, now), answer)
+    }
+
+    /// Whether the member may leave, and where the shards are.
+    fn take_heartbeat(
+        &mut self,
+        heartbeat: Heartbeat,
+        now: Duration,
+    ) -> Result<(Option<Leave>, Option<ShardMap>), Rejection> {
+        let Heartbeat { caller, clock, waiting, counters, leaving } = heartbeat;
+        let process = self.registry.admit(caller, now)?;
+        if leaving && process.leaving.is_none() {
             process.leaving = Some(now);
-            self.member_is_leaving(seat, now);
+            self.member_is_leaving(caller.member, now);
         }
-        if seat.role == Role::Worker {
-            self.hear_worker(&beat, now);
+        if caller.member.role == Role::Worker {
+            let rank = caller.member.index;
+            self.workers.heard(rank, clock, waiting, now);
+            if let Some(counters) = counters {
+                self.record.count(rank, counters);
+            }
         }
-        self.advance(now);
-        Ok(self.word(seat, now))
+        Ok((self.let_go(caller.member, now), self.shard_map_for(caller.member)))
     }
 
-    fn hear_worker(&mut self, beat: &Heartbeat, now: Duration) {
-        let rank = beat.caller.seat.index;
-        let worker = self.workers.entry(rank).or_default();
-        if beat.clock > worker.clock || beat.waiting {
-            worker.moved = now;
+    /// Nobody begins before the shards hold what a checkpoint saved; and who has no model without
+    /// knowing what data there are needs no servers before.
+    fn shard_map_for(&mut self, member: MemberId) -> Option<ShardMap> {
+        let is_server = member.role == Role::Server;
+        if !self.checkpoints.are_shards_ready() || !is_server && self.agreement.agreed().is_none() {
+            return None;
         }
-        worker.clock = worker.clock.max(beat.clock);
-        if let Some(counters) = &beat.counters {
-            self.record.count(rank, counters);
+        match member.role {
+            Role::Worker => self.membership.begin(),
+            Role::Server | Role::Evaluator => self.membership.shard_map().cloned(),
         }
-    }
-
-    /// What a member is told in reply to its sign of life.
-    fn word(&mut self, seat: Seat, now: Duration) -> Word {
-        let leave = self.leave_for(seat, now);
-        if leave.is_some() {
-            self.let_go(seat, now);
-        }
-        // Nobody begins before the shards hold what a checkpoint saved; and who has no model
-        // without knowing what data there are needs no servers before.
-        let is_settled = seat.role == Role::Server || self.agreed.is_some();
-        let is_ready = is_settled && self.checkpoints.are_shards_ready();
-        let shard_map = self.shard_map.clone().filter(|_| is_ready);
-        // A server does not create its shard; a worker may do so as soon as it knows the map.
-        self.has_begun |= shard_map.is_some() && seat.role == Role::Worker;
-        self.advance(now);
-        let process = self.places.process(seat);
-        let is_leaving = process.is_some_and(|process| process.leaving.is_some());
-        Word {
-            shard_map,
-            progress: self.progress(),
-            leave,
-            stop: is_leaving || self.phase.is_over(),
-            data: self.agreed.clone(),
-        }
-    }
-
-    /// A shard has taken over a membership.
-    pub fn membership_acknowledged(&mut self, shard: u32, revision: u64, now: Duration) {
-        self.memberships.acknowledged(shard, revision, now);
-        self.advance(now);
-    }
-
-    fn progress(&self) -> JobProgress {
-        let (samples_done, samples_total) = self.leases.as_ref().map_or((0, 0), Leases::progress);
-        JobProgress { samples_done, samples_total }
-    }
-
-    /// Samples that were trained on, over all passes.
-    fn samples_done(&self) -> u64 {
-        self.leases.as_ref().map_or(0, Leases::samples_done)
     }
 
     fn log(&mut self, level: Level, line: impl Into<String>) {

@@ -1,17 +1,13 @@
 //! What is remembered for the metric lines, the progress and the report.
 
-use super::agreement::holder;
 use super::leases::PassEnd;
-use super::types::{Action, EvaluationResult, Level, Role, Seat};
-use super::{Leases, Machine};
-use crate::ids::WorkerId;
-use crate::learning::{Losses, Verdict};
-use crate::progress::Snapshot;
+use super::types::{EvaluationResult, MemberId};
+use crate::checkpoint::JobState;
+use crate::ids::{ShardId, WorkerId};
+use crate::learning::{Divergence, LearningMonitor, Losses};
 use crate::report::{
-    FinalReport, LostMember, Outcome, PassReport, Report, ServerReport, SkippedShare, Timings,
-    WorkerCounters, WorkerReport,
+    FinalReport, LostMember, PassReport, ServerReport, Timings, WorkerCounters, WorkerReport,
 };
-use crate::staleness::Staleness;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -32,9 +28,10 @@ struct Rank {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     ranks: BTreeMap<WorkerId, Rank>,
+    monitor: LearningMonitor,
     passes: BTreeMap<u64, PassReport>,
     final_metrics: Option<FinalReport>,
-    servers: BTreeMap<u32, ServerReport>,
+    servers: BTreeMap<ShardId, ServerReport>,
     lost: Vec<LostMember>,
     last_losses: Losses,
     /// Seconds of training in earlier lives of the job.
@@ -46,26 +43,25 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn joined(&mut self, rank: WorkerId, address: &str) {
+    pub(super) fn joined(&mut self, rank: WorkerId, address: String) {
         let rank = self.ranks.entry(rank).or_default();
-        rank.address = address.to_owned();
+        rank.address = address;
         rank.registrations += 1;
     }
 
     /// Takes a worker's newest counters; lower ones than before are those of another process.
-    pub(super) fn count(&mut self, rank: WorkerId, counters: &WorkerCounters) {
+    pub(super) fn count(&mut self, rank: WorkerId, counters: WorkerCounters) {
         let rank = self.ranks.entry(rank).or_default();
         if counters.steps < rank.present.steps {
-            let past = std::mem::take(&mut rank.present);
-            rank.past.add(&past);
+            rank.past.add(&rank.present);
         }
-        rank.present = counters.clone();
+        rank.present = counters;
     }
 
-    pub(super) fn lost(&mut self, seat: Seat, address: &str, reason: &str, after: Duration) {
+    pub(super) fn lost(&mut self, member: MemberId, address: &str, reason: &str, after: Duration) {
         if self.lost.len() < LOST_MAX {
             self.lost.push(LostMember {
-                member: seat.to_string(),
+                member: member.to_string(),
                 address: address.to_owned(),
                 reason: reason.to_owned(),
                 seconds: after.as_secs_f64(),
@@ -81,7 +77,7 @@ impl Record {
         self.training_ended.get_or_insert(now);
     }
 
-    pub(super) fn saved(&mut self, servers: BTreeMap<u32, ServerReport>, now: Duration) {
+    pub(super) fn saved(&mut self, servers: BTreeMap<ShardId, ServerReport>, now: Duration) {
         self.servers = servers;
         self.saved = Some(now);
     }
@@ -90,14 +86,26 @@ impl Record {
         self.evaluated = Some(now);
     }
 
-    pub(super) fn lease_done(&mut self, losses: &Losses) {
+    /// The data are known, and with them how many steps a pass has.
+    pub(super) fn watch(&mut self, steps_per_pass: u64) {
+        self.monitor = LearningMonitor::new(steps_per_pass);
+    }
+
+    pub(super) fn monitor(&self) -> &LearningMonitor {
+        &self.monitor
+    }
+
+    pub(super) fn lease_done(&mut self, losses: &Losses) -> Result<(), Divergence> {
         self.last_losses = *losses;
+        self.monitor.observe(losses)
     }
 
     /// Goes on with what an earlier life of the job wrote down.
-    pub(super) fn resume(&mut self, passes: Vec<PassReport>, seconds: f64) {
-        self.passes = passes.into_iter().map(|pass| (pass.pass.saturating_sub(1), pass)).collect();
-        self.earlier_seconds = seconds;
+    pub(super) fn resume(&mut self, state: JobState) {
+        let passes = state.passes.into_iter();
+        self.passes = passes.map(|pass| (pass.pass.saturating_sub(1), pass)).collect();
+        self.monitor = state.learning;
+        self.earlier_seconds = state.seconds;
     }
 
     /// The passes that are over.
@@ -107,12 +115,10 @@ impl Record {
 
     /// How long the job has trained, in all of its lives.
     pub(super) fn seconds(&self, now: Duration) -> f64 {
-        let began = self.training_began.unwrap_or(now);
-        let until = self.training_ended.unwrap_or(now);
-        self.earlier_seconds + until.saturating_sub(began).as_secs_f64()
+        self.earlier_seconds + seconds_between(self.training_began, self.training_ended, now)
     }
 
-    pub(super) fn pass_ended(&mut self, end: &PassEnd, now: Duration) {
+    pub(super) fn pass_ended(&mut self, end: &PassEnd, now: Duration) -> Result<(), Divergence> {
         let PassEnd { pass, losses, skipped } = end;
         let report = PassReport {
             pass: pass + 1,
@@ -123,22 +129,92 @@ impl Record {
             ..PassReport::default()
         };
         self.passes.insert(*pass, report);
+        self.monitor.pass_ended(*pass, losses)
     }
 
-    fn timings(&self, started: Duration, now: Duration) -> Timings {
-        let between = |from: Option<Duration>, to: Option<Duration>| {
-            let from = from.unwrap_or(now);
-            to.unwrap_or(now).saturating_sub(from).as_secs_f64()
-        };
+    /// Takes the evaluation after a pass; the line for machines.
+    pub(super) fn pass_evaluated(
+        &mut self,
+        result: &EvaluationResult,
+        samples_done: u64,
+    ) -> Option<String> {
+        let pass = self.passes.get_mut(&result.task.pass)?;
+        pass.test_loss = finite(result.loss);
+        pass.test_accuracy = result.accuracy;
+        pass.samples_done_at_evaluation = Some(samples_done);
+        let mut line = format!("pass={};", pass.pass);
+        if let Some(accuracy) = pass.test_accuracy {
+            line.push_str(&format!(" test_accuracy={accuracy:.4};"));
+        }
+        // Without test samples there is no loss on them.
+        if result.samples > 0 {
+            line.push_str(&format!(" test_loss={:.4};", result.loss));
+        }
+        if let Some(loss) = pass.train_loss {
+            line.push_str(&format!(" train_loss={loss:.4};"));
+        }
+        Some(line)
+    }
+
+    /// Takes the evaluation of the written weights; the lines for machines.
+    pub(super) fn finally_evaluated(
+        &mut self,
+        result: &EvaluationResult,
+        weights_match: bool,
+        samples_done: u64,
+    ) -> Vec<String> {
+        // No push came after the last pass: these are its weights, too.
+        let last = self.passes.get(&result.task.pass);
+        let is_new = last.is_some_and(|pass| pass.samples_done_at_evaluation.is_none());
+        let line = is_new.then(|| self.pass_evaluated(result, samples_done)).flatten();
+        let mut lines = Vec::from_iter(line);
+        let (test_loss, test_accuracy) = (finite(result.loss), result.accuracy);
+        let samples = result.samples;
+        self.final_metrics = Some(FinalReport { test_loss, test_accuracy, samples, weights_match });
+        lines.extend(test_accuracy.map(|accuracy| format!("final_test_accuracy={accuracy:.4};")));
+        if samples > 0 {
+            lines.push(format!("final_test_loss={:.4};", result.loss));
+        }
+        lines
+    }
+
+    pub(super) fn final_metrics(&self) -> Option<FinalReport> {
+        self.final_metrics.clone()
+    }
+
+    pub(super) fn servers(&self) -> &BTreeMap<ShardId, ServerReport> {
+        &self.servers
+    }
+
+    pub(super) fn lost_members(&self) -> Vec<LostMember> {
+        self.lost.clone()
+    }
+
+    /// Mean loss of what was reported last.
+    pub(super) fn last_loss(&self) -> Option<f64> {
+        self.last_losses.mean()
+    }
+
+    pub(super) fn timings(&self, started: Duration, now: Duration) -> Timings {
         Timings {
-            waiting: between(Some(started), self.training_began),
-            training: between(self.training_began, self.training_ended),
-            saving: between(self.training_ended, self.saved),
-            evaluating: between(self.saved, self.evaluated),
+            waiting: seconds_between(Some(started), self.training_began, now),
+            training: seconds_between(self.training_began, self.training_ended, now),
+            saving: seconds_between(self.training_ended, self.saved, now),
+            evaluating: seconds_between(self.saved, self.evaluated, now),
         }
     }
 
-    fn workers(&self) -> BTreeMap<u32, WorkerReport> {
+    /// What all workers counted together.
+    pub(super) fn counters(&self) -> WorkerCounters {
+        let mut sum = WorkerCounters::default();
+        for rank in self.ranks.values() {
+            sum.add(&rank.past);
+            sum.add(&rank.present);
+        }
+        sum
+    }
+
+    pub(super) fn workers(&self) -> BTreeMap<WorkerId, WorkerReport> {
         let report = |rank: &Rank| {
             let mut counters = rank.past.clone();
             counters.add(&rank.present);
@@ -155,113 +231,9 @@ impl Record {
     }
 }
 
-impl Machine {
-    /// Writes down the evaluation after a pass, for people and machines.
-    pub(super) fn record_pass(&mut self, result: &EvaluationResult, samples_done: u64) {
-        let Some(pass) = self.record.passes.get_mut(&result.task.pass) else {
-            return;
-        };
-        pass.test_loss = finite(result.loss);
-        pass.test_accuracy = result.accuracy;
-        pass.samples_done_at_evaluation = Some(samples_done);
-        let mut line = format!("pass={};", pass.pass);
-        if let Some(accuracy) = pass.test_accuracy {
-            line.push_str(&format!(" test_accuracy={accuracy:.4};"));
-        }
-        // Without test samples there is no loss on them.
-        if result.samples > 0 {
-            line.push_str(&format!(" test_loss={:.4};", result.loss));
-        }
-        if let Some(loss) = pass.train_loss {
-            line.push_str(&format!(" train_loss={loss:.4};"));
-        }
-        self.actions.push(Action::Metric(line));
-    }
-
-    /// Writes down the evaluation of the written weights.
-    pub(super) fn record_final(&mut self, result: &EvaluationResult, weights_match: bool) {
-        // No push came after the last pass: these are its weights, too.
-        let last = self.record.passes.get(&result.task.pass);
-        if last.is_some_and(|pass| pass.samples_done_at_evaluation.is_none()) {
-            self.record_pass(result, self.samples_done());
-        }
-        self.record.final_metrics = Some(FinalReport {
-            test_loss: finite(result.loss),
-            test_accuracy: result.accuracy,
-            samples: result.samples,
-            weights_match,
-        });
-        if let Some(accuracy) = result.accuracy {
-            self.actions.push(Action::Metric(format!("final_test_accuracy={accuracy:.4};")));
-        }
-        if result.samples > 0 {
-            self.actions.push(Action::Metric(format!("final_test_loss={:.4};", result.loss)));
-        } else {
-            let message = "no test data: loss and accuracy of the model on unseen samples are not \
-                           known; give --test or put a test set into --data";
-            self.log(Level::Warn, message);
-        }
-    }
-
-    /// The report as things stand.
-    pub(super) fn report(&mut self, code: u8, reason: Option<String>, now: Duration) -> Report {
-        let verdict = self.watch.verdict();
-        if verdict == Verdict::DidNotImprove {
-            self.log(Level::Warn, "the loss did not fall: this run did not learn");
-        }
-        let servers = self.record.servers.clone();
-        let skipped = self.skipped();
-        Report {
-            outcome: Outcome { exit_code: code, reason },
-            settings: self.config.settings.clone(),
-            resumed: self.checkpoints.resumed,
-            checkpoint: self.checkpoints.newest(),
-            train_samples: self.leases.as_ref().map_or(0, |leases| leases.samples()),
-            passes: self.record.passes(),
-            final_metrics: self.record.final_metrics.clone(),
-            learning: verdict,
-            start_loss: self.watch.start_loss(),
-            workers: self.record.workers(),
-            imbalance: Report::imbalance_of(&servers),
-            servers,
-            samples_skipped: skipped.iter().map(|share| share.samples).sum(),
-            skipped,
-            lost: self.record.lost.clone(),
-            timings: self.record.timings(self.started, now),
-        }
-    }
-
-    fn skipped(&self) -> Vec<SkippedShare> {
-        let skipped = self.leases.iter().flat_map(|leases| leases.skipped());
-        let share =
-            |(source, samples)| SkippedShare { member: holder(source).to_string(), samples };
-        skipped.map(share).collect()
-    }
-
-    /// How far the job is, for people.
-    pub fn snapshot(&self) -> Snapshot {
-        let progress = self.progress();
-        let mut staleness = Staleness::default();
-        let mut steps = 0_u64;
-        for rank in self.record.ranks.values() {
-            for counters in [&rank.past, &rank.present] {
-                staleness.merge(&counters.staleness);
-                steps = steps.saturating_add(counters.steps);
-            }
-        }
-        Snapshot {
-            phase: self.phase.name(),
-            pass: self.leases.as_ref().map_or(0, |leases| leases.pass() + 1),
-            passes: self.leases.as_ref().map_or(self.config.settings.passes, Leases::passes),
-            samples_done: progress.samples_done,
-            samples_total: progress.samples_total,
-            steps,
-            loss: self.record.last_losses.mean(),
-            staleness_p50: staleness.p50(),
-            staleness_max: staleness.max(),
-            workers: self.places.live(Role::Worker).count(),
-        }
-    }
+/// What has not happened yet may happen now.
+fn seconds_between(from: Option<Duration>, to: Option<Duration>, now: Duration) -> f64 {
+    to.unwrap_or(now).saturating_sub(from.unwrap_or(now)).as_secs_f64()
 }
 
 fn finite(value: f64) -> Option<f64> {

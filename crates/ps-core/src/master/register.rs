@@ -1,8 +1,9 @@
 //! Registration: who may take which place.
 
-use super::places::Process;
-use super::types::{Level, Refusal, Registered, Registration, Role, Seat, ShardMap};
-use super::{Machine, Worker};
+use super::Machine;
+use super::agreement::{check_data, check_share};
+use super::registry::Process;
+use super::types::{Level, MemberId, RegisterReply, Registration, Rejection, Role};
 use std::time::Duration;
 
 impl Machine {
@@ -14,150 +15,139 @@ impl Machine {
         &mut self,
         registration: Registration,
         now: Duration,
-    ) -> Result<Registered, Refusal> {
-        let registered = self.try_register(&registration, now);
-        self.advance(now);
-        registered
+    ) -> Result<RegisterReply, Rejection> {
+        self.handle(now, |machine| machine.try_register(registration, now), |_, reply| reply)
     }
 
     fn try_register(
         &mut self,
-        registration: &Registration,
+        registration: Registration,
         now: Duration,
-    ) -> Result<Registered, Refusal> {
-        let known = self.places.seat_of(registration.role, registration.token);
-        if let Some(seat) = known
-            && let Some(process) = self.places.process_mut(seat)
-        {
-            process.last_heard = process.last_heard.max(now);
-            return Ok(self.registered(seat));
+    ) -> Result<RegisterReply, Rejection> {
+        let Registration { role, token, .. } = registration;
+        if let Some(member) = self.registry.renew(role, token, now) {
+            let incarnation = self.registry.incarnation(member);
+            return Ok(RegisterReply { index: member.index, incarnation });
         }
-        if let Some(reason) = self.phase.closed() {
-            return Err(Refusal::JobOver { reason });
-        }
-        self.check_data(registration)?;
-        let seat = match registration.role {
-            Role::Server => self.server_seat(registration)?,
-            Role::Worker => self.worker_seat(registration, now)?,
-            Role::Evaluator => Seat { role: Role::Evaluator, index: 0 },
+        self.check_open()?;
+        check_data(&registration, &self.registry, self.agreement.agreed())?;
+        let member = match role {
+            Role::Server => self.shard_for(&registration)?,
+            Role::Worker => self.rank_for(&registration, now)?,
+            Role::Evaluator => MemberId::EVALUATOR,
         };
-        self.check_share(seat, registration)?;
-        self.make_room(seat, registration, now)?;
-        self.settle(seat, registration, now);
-        Ok(self.registered(seat))
+        check_share(member, &registration, &self.leases)?;
+        self.make_room(member, &registration, now)?;
+        let incarnation = self.join(member, registration, now);
+        Ok(RegisterReply { index: member.index, incarnation })
     }
 
-    fn registered(&self, seat: Seat) -> Registered {
-        Registered { index: seat.index, incarnation: self.places.incarnation(seat) }
+    /// During the barrier and the commit a worker that was expired may come back, to be told that it
+    /// may leave; nobody joins afterwards.
+    fn check_open(&self) -> Result<(), Rejection> {
+        match self.lifecycle.outcome() {
+            Some(outcome) => {
+                let reason = outcome.reason.clone().unwrap_or_else(|| "it is finished".to_owned());
+                Err(Rejection::JobOver { reason })
+            }
+            None => Ok(()),
+        }
     }
 
-    fn server_seat(&self, registration: &Registration) -> Result<Seat, Refusal> {
-        let asker = || registration.address.clone();
-        let index = registration.index.ok_or_else(|| Refusal::NoIndex { asker: asker() })?;
-        self.seat_in(Role::Server, index, self.config.servers, asker())
-    }
-
-    fn seat_in(&self, role: Role, index: u32, count: u32, asker: String) -> Result<Seat, Refusal> {
-        let seat = Seat { role, index };
-        if index < count { Ok(seat) } else { Err(Refusal::NoSuchPlace { seat, asker, count }) }
+    fn shard_for(&self, registration: &Registration) -> Result<MemberId, Rejection> {
+        let asker = registration.address.clone();
+        match registration.index {
+            Some(index) => checked(MemberId::server(index), self.config.servers, asker),
+            None => Err(Rejection::NoIndex { asker }),
+        }
     }
 
     /// The rank that it prefers, or the lowest free one.
-    fn worker_seat(&self, registration: &Registration, now: Duration) -> Result<Seat, Refusal> {
+    fn rank_for(&self, registration: &Registration, now: Duration) -> Result<MemberId, Rejection> {
         let (asker, workers) = (registration.address.clone(), self.config.workers);
         if let Some(index) = registration.index {
-            return self.seat_in(Role::Worker, index, workers, asker);
+            return checked(MemberId::worker(index), workers, asker);
         }
-        let seats = (0..workers).map(|index| Seat { role: Role::Worker, index });
-        let free: Vec<Seat> = seats.filter(|seat| !self.is_held(*seat, now)).collect();
-        let is_its_own = |seat: &&Seat| self.check_share(**seat, registration).is_ok();
-        let seat = free.iter().find(is_its_own).or(free.first());
-        seat.copied().ok_or_else(|| Refusal::Full { workers, holders: self.holders(), asker })
-    }
-
-    fn holders(&self) -> String {
-        let addresses = self.places.live(Role::Worker).map(|(_, process)| process.address.as_str());
-        addresses.collect::<Vec<_>>().join(", ")
-    }
-
-    fn is_held(&self, seat: Seat, now: Duration) -> bool {
-        let holder = self.places.process(seat);
-        holder.is_some_and(|holder| !holder.has_left && !self.places.is_silent(holder, now))
+        let ranks = (0..workers).map(MemberId::worker);
+        let free: Vec<MemberId> = ranks.filter(|id| !self.registry.is_held(*id, now)).collect();
+        let is_its_own = |id: &&MemberId| check_share(**id, registration, &self.leases).is_ok();
+        let rank = free.iter().find(is_its_own).or(free.first()).copied();
+        rank.ok_or_else(|| {
+            let live = self.registry.live(Role::Worker);
+            let holders: Vec<&str> = live.map(|(_, process)| process.address.as_str()).collect();
+            Rejection::Full { workers, holders: holders.join(", "), asker }
+        })
     }
 
     /// Refuses a place that is held by a live process; expires a holder whose lease is over.
     fn make_room(
         &mut self,
-        seat: Seat,
+        member: MemberId,
         registration: &Registration,
         now: Duration,
-    ) -> Result<(), Refusal> {
-        let Some(holder) = self.places.process(seat) else {
+    ) -> Result<(), Rejection> {
+        let Some(holder) = self.registry.process(member) else {
             return Ok(());
         };
         // Nobody else can listen where a live server does: its process was replaced.
-        let was_restarted = seat.role == Role::Server && holder.address == registration.address;
-        if was_restarted && self.has_begun {
-            let address = holder.address.clone();
-            self.fail(format!("{seat} at {address} restarted and lost its weights"), now);
-        } else if self.is_held(seat, now) {
-            return Err(Refusal::Taken {
-                seat,
-                holder: holder.address.clone(),
-                asker: registration.address.clone(),
-            });
+        let was_restarted = member.role == Role::Server && holder.address == registration.address;
+        if was_restarted && self.membership.has_begun() {
+            let address = &holder.address;
+            self.fail(format!("{member} at {address} restarted and lost its weights"), now);
+        } else if self.registry.is_held(member, now) {
+            let (holder, asker) = (holder.address.clone(), registration.address.clone());
+            return Err(Rejection::Taken { member, holder, asker });
         } else {
-            self.expire(seat, "was silent for its lease", now);
+            self.expire(member, "was silent for its lease", now);
         }
-        match self.phase.closed() {
-            Some(reason) => Err(Refusal::JobOver { reason }),
-            None => Ok(()),
-        }
+        self.check_open()
     }
 
     /// Gives the place to the process.
-    fn settle(&mut self, seat: Seat, registration: &Registration, now: Duration) {
+    fn join(&mut self, member: MemberId, registration: Registration, now: Duration) -> u64 {
+        let Registration { token, address, data, epoch, .. } = registration;
         let process = Process {
-            token: registration.token,
-            address: registration.address.clone(),
-            data: registration.data.clone(),
+            token,
+            address: address.clone(),
+            data: data.clone(),
             last_heard: now,
             leaving: None,
             has_left: false,
+            last_task: None,
         };
-        self.places.take(seat, process);
-        self.answers.remove(&seat);
-        let incarnation = self.places.incarnation(seat);
-        let address = &registration.address;
-        self.log(Level::Info, format!("{seat} is at {address} (incarnation {incarnation})"));
-        match seat.role {
+        let incarnation = self.registry.insert(member, process);
+        self.log(Level::Info, format!("{member} is at {address} (incarnation {incarnation})"));
+        match member.role {
             Role::Server => {
-                self.epoch = self.epoch.max(registration.epoch);
+                self.membership.saw_epoch(epoch);
                 self.draw_shard_map();
             }
-            Role::Worker => self.settle_worker(seat.index, registration, now),
+            Role::Worker => {
+                self.workers.joined(member.index, now);
+                self.record.joined(member.index, address);
+            }
             Role::Evaluator => (),
         }
-        self.data_came(seat, &registration.data, now);
+        self.add_source(member, &data, now);
+        incarnation
     }
 
-    fn settle_worker(&mut self, rank: u32, registration: &Registration, now: Duration) {
-        self.workers.insert(rank, Worker { moved: now, ..Worker::default() });
-        self.record.joined(rank, &registration.address);
-        self.alone = None;
-    }
-
-    /// Once every server is there: where the shards are, in an epoch above all that any has seen.
+    /// Once every server is there: where the shards are.
     fn draw_shard_map(&mut self) {
-        let processes: Vec<_> = self.places.live(Role::Server).collect();
-        if processes.len() < self.config.servers as usize {
-            return;
+        let servers = self.registry.live(Role::Server);
+        let addresses: Vec<_> = servers.map(|(_, process)| process.address.clone()).collect();
+        let servers = self.config.servers;
+        if addresses.len() >= servers as usize {
+            let epoch = self.membership.set_shards(addresses);
+            self.checkpoints.shards_changed();
+            self.log(Level::Info, format!("all {servers} servers are there; epoch {epoch}"));
         }
-        let addresses = processes.iter().map(|(_, process)| process.address.clone()).collect();
-        self.epoch += 1;
-        self.checkpoints.shards_changed();
-        self.shard_map = Some(ShardMap { epoch: self.epoch, addresses });
-        let (epoch, servers) = (self.epoch, self.config.servers);
-        self.log(Level::Info, format!("all {servers} servers are there; epoch {epoch}"));
     }
+}
+
+fn checked(member: MemberId, count: u32, asker: String) -> Result<MemberId, Rejection> {
+    if member.index < count {
+        return Ok(member);
+    }
+    Err(Rejection::NoSuchMember { member, asker, count })
 }

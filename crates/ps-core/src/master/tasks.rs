@@ -1,11 +1,11 @@
 //! Tasks: what a worker or the evaluator does next, and what it did.
 
-use super::finish::{Phase, Stop};
-use super::leases::{SHARED, SourceId};
+use super::Machine;
+use super::leases::SHARED;
+use super::lifecycle::{Phase, StopReason};
 use super::types::{
-    EvaluationResult, LeaseResult, Level, Refusal, Role, Seat, Task, TaskRequest, TrainTask,
+    EvaluationResult, LeaseResult, Level, MemberId, Rejection, Role, Task, TaskRequest, TrainTask,
 };
-use super::{Leases, Machine};
 use crate::data_description::DataKind;
 use crate::learning::Divergence;
 use std::time::Duration;
@@ -16,119 +16,115 @@ const WAIT: Duration = Duration::from_millis(50);
 const WAIT_PER_WORKER: Duration = Duration::from_millis(2);
 const WAIT_LONGEST: Duration = Duration::from_secs(1);
 
-/// Served leases that come back in a row, per worker, until nobody is taken to reach the evaluator.
-const UNSERVED_MAX: u32 = 3;
-
-/// The last answer to a member, for when it is lost.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    number: u64,
-    task: Task,
-}
-
 impl Machine {
     /// Takes a report of finished work and gives new work.
     ///
     /// # Errors
     /// The caller's lease is over, or it never registered.
-    pub fn next_task(&mut self, request: TaskRequest, now: Duration) -> Result<Task, Refusal> {
-        let seat = request.caller.seat;
-        self.places.admit(request.caller, now)?;
-        match self.answers.get(&seat) {
-            Some(answer) if answer.number == request.number => return Ok(answer.task.clone()),
-            // Overtaken by a newer request: nobody waits for this answer.
-            Some(answer) if answer.number > request.number => return Ok(self.wait()),
-            _ => (),
-        }
-        self.take_results(&request, now);
-        // Nothing is published yet: a worker that goes from one lease to the next stays active.
-        self.advance_phase(now);
-        let task = self.choose(seat, now);
-        self.answers.insert(seat, Answer { number: request.number, task: task.clone() });
-        self.advance(now);
-        Ok(task)
+    pub fn next_task(&mut self, request: TaskRequest, now: Duration) -> Result<Task, Rejection> {
+        self.handle(
+            now,
+            |machine| machine.take_request(&request, now),
+            // Nothing is published yet: a worker that goes from one lease to the next stays active.
+            |machine, repeated| match repeated? {
+                Some(task) => Ok(task),
+                None => {
+                    let TaskRequest { caller, number, .. } = request;
+                    let task = machine.choose(caller.member, now);
+                    machine.registry.keep_task(caller.member, number, task.clone());
+                    Ok(task)
+                }
+            },
+        )
     }
 
-    fn take_results(&mut self, request: &TaskRequest, now: Duration) {
-        let seat = request.caller.seat;
+    /// The answer to a request that came before; any other one's results are taken.
+    fn take_request(
+        &mut self,
+        request: &TaskRequest,
+        now: Duration,
+    ) -> Result<Option<Task>, Rejection> {
+        let process = self.registry.admit(request.caller, now)?;
+        match &process.last_task {
+            Some((number, task)) if *number == request.number => return Ok(Some(task.clone())),
+            // Overtaken by a newer request: nobody waits for this answer.
+            Some((number, _)) if *number > request.number => return Ok(Some(self.wait())),
+            _ => (),
+        }
+        let member = request.caller.member;
         if let Some(result) = &request.evaluated {
-            self.take_evaluation(seat, result, now);
+            self.take_evaluation(member, result, now);
         }
         // It asks for something else: what it had and did not report is given up.
-        self.evaluations.give_back(seat);
-        if seat.role == Role::Worker {
+        self.evaluations.give_back(member);
+        if member.role == Role::Worker {
             if let Some(result) = &request.finished {
-                self.take_lease_result(seat.index, result, now);
+                self.take_lease_result(member.index, result, now);
             }
-            let gave_back = self.give_back_lease(seat.index);
+            let gave_back = self.give_back_lease(member.index);
             if gave_back.is_some_and(|lease| lease.source == SHARED) {
-                self.served_lease_came_back(seat, now);
+                self.served_lease_came_back(member, now);
             }
         }
+        Ok(None)
     }
 
     /// A worker that did not reach the evaluator does something else for a while; samples that
     /// nobody reaches hold the job no longer.
-    fn served_lease_came_back(&mut self, seat: Seat, now: Duration) {
-        let process = self.places.process(seat);
-        let is_leaving = process.is_none_or(|process| process.leaving.is_some());
-        if is_leaving || self.phase != Phase::Running || self.kind() != Some(DataKind::Sharded) {
+    fn served_lease_came_back(&mut self, member: MemberId, now: Duration) {
+        let process = self.registry.process(member);
+        if process.is_none_or(|process| process.leaving.is_some())
+            || self.lifecycle.phase() != Phase::Running
+            || self.agreement.kind() != Some(DataKind::Sharded)
+        {
             return;
         }
-        if let Some(worker) = self.workers.get_mut(&seat.index) {
-            worker.shuns_served = now + self.config.lease;
-        }
-        self.unserved += 1;
-        if self.unserved >= UNSERVED_MAX.saturating_mul(self.config.workers) {
+        let (until, workers) = (now + self.config.lease, self.config.workers);
+        if self.workers.evaluator_was_not_reached(member.index, until, workers) {
             let line = "the evaluator lives, but no worker reaches the samples that it serves: \
                         check its --advertise; they are skipped";
             self.log(Level::Warn, line);
-            self.unserved = 0;
-            if let Some(leases) = &mut self.leases {
-                leases.suspend(SHARED);
-            }
+            self.leases.suspend(SHARED);
         }
     }
 
     fn take_lease_result(&mut self, rank: u32, result: &LeaseResult, now: Duration) {
         let LeaseResult { lease, samples, losses } = result;
-        let held = self.leases.as_ref().and_then(|leases| leases.held_by(rank));
+        let held = self.leases.held_by(rank);
         let was_shared = held.is_some_and(|lease| lease.source == SHARED);
-        let leases = self.leases.as_mut();
-        if !leases.is_some_and(|leases| leases.finish(rank, *lease, *samples, losses)) {
+        if !self.leases.finish(rank, *lease, *samples, losses) {
             return;
         }
         if was_shared {
-            self.unserved = 0;
+            self.workers.evaluator_was_reached();
         }
-        self.record.lease_done(losses);
-        let diverged = self.watch.observe(losses).err();
-        self.stop_if_diverged(diverged, now);
+        let observed = self.record.lease_done(losses);
+        self.stop_if_diverged(observed, now);
     }
 
     /// Takes notice of passes that are over.
-    pub(super) fn settle_passes(&mut self, now: Duration) {
-        let ended = self.leases.as_mut().map(Leases::take_ended).unwrap_or_default();
-        for end in ended {
-            self.record.pass_ended(&end, now);
+    pub(super) fn take_ended_passes(&mut self, now: Duration) {
+        for end in self.leases.take_ended() {
             self.checkpoints.pass_ended();
             // Nobody here can compute the model of a user's program.
-            if self.kind() != Some(DataKind::Program) {
+            if self.agreement.kind() != Some(DataKind::Program) {
                 self.evaluations.want(end.pass);
             }
-            let diverged = self.watch.pass_ended(end.pass, &end.losses).err();
-            self.stop_if_diverged(diverged, now);
+            let observed = self.record.pass_ended(&end, now);
+            self.stop_if_diverged(observed, now);
         }
     }
 
-    fn stop_if_diverged(&mut self, diverged: Option<Divergence>, now: Duration) {
-        if let Some(divergence) = diverged.filter(|_| self.phase == Phase::Running) {
-            self.stop(Stop::Diverged(divergence.to_string()), now);
+    fn stop_if_diverged(&mut self, observed: Result<(), Divergence>, now: Duration) {
+        if let Err(divergence) = observed
+            && self.lifecycle.phase() == Phase::Running
+        {
+            self.stop(StopReason::Diverged(divergence.to_string()), now);
         }
     }
 
-    fn take_evaluation(&mut self, seat: Seat, result: &EvaluationResult, now: Duration) {
-        if !self.evaluations.accept(seat, result) {
+    fn take_evaluation(&mut self, member: MemberId, result: &EvaluationResult, now: Duration) {
+        if !self.evaluations.accept(member, result) {
             return;
         }
         if result.task.is_final {
@@ -136,77 +132,74 @@ impl Machine {
         }
         if let Some(error) = &result.error {
             let pass = result.task.pass + 1;
-            let line = format!("the evaluation after pass {pass} by {seat} failed: {error}");
+            let line = format!("the evaluation after pass {pass} by {member} failed: {error}");
             return self.log(Level::Warn, line);
         }
-        self.record_pass(result, self.samples_done());
+        self.record_pass(result);
     }
 
-    fn choose(&mut self, seat: Seat, now: Duration) -> Task {
-        let process = self.places.process(seat);
-        let is_leaving = process.is_none_or(|p| p.leaving.is_some() || p.has_left);
-        let may_train = self.phase == Phase::Running && !is_leaving;
-        let is_measuring = matches!(self.phase, Phase::Evaluating { .. });
-        let may_evaluate = may_train || (is_measuring && !is_leaving);
+    fn choose(&mut self, member: MemberId, now: Duration) -> Task {
+        let process = self.registry.process(member);
+        if process.is_none_or(|process| process.is_ending()) {
+            return self.wait();
+        }
+        let may_train = self.lifecycle.phase() == Phase::Running;
+        let may_evaluate = may_train || matches!(self.lifecycle.phase(), Phase::Evaluating { .. });
         if may_evaluate
-            && self.is_evaluator(seat)
-            && let Some(task) = self.evaluations.assign(seat)
+            && self.is_evaluator(member)
+            && let Some(task) = self.evaluations.assign(member)
         {
             return Task::Evaluate(task);
         }
-        if may_train && seat.role == Role::Worker {
-            return self.grant(seat.index, now).unwrap_or_else(|| self.wait());
+        if may_train
+            && member.role == Role::Worker
+            && let Some(task) = self.grant(member.index, now)
+        {
+            return Task::Train(task);
         }
         self.wait()
     }
 
     /// The evaluator, or without one the lowest-ranked worker. Who never asked for a task (it may
     /// still be loading its data) is not waited for.
-    fn is_evaluator(&self, seat: Seat) -> bool {
-        let asks = |other: Seat| other == seat || self.answers.contains_key(&other);
-        let first = |role| {
-            let mut live = self.places.live(role);
-            live.find(|(other, process)| asks(*other) && process.leaving.is_none())
-        };
-        let first = first(Role::Evaluator).or_else(|| first(Role::Worker));
-        first.is_some_and(|(first, _)| first == seat)
+    fn is_evaluator(&self, member: MemberId) -> bool {
+        let evaluators = self.registry.live(Role::Evaluator);
+        let mut members = evaluators.chain(self.registry.live(Role::Worker));
+        let first = members.find(|(other, process)| {
+            let has_asked = *other == member || process.last_task.is_some();
+            has_asked && process.leaving.is_none()
+        });
+        first.is_some_and(|(first, _)| first == member)
     }
 
-    fn grant(&mut self, rank: u32, now: Duration) -> Option<Task> {
+    fn grant(&mut self, rank: u32, now: Duration) -> Option<TrainTask> {
         // Before it is active itself, so that it starts where the others are.
-        let others = self.smallest_active_clock();
+        let smallest = self.workers.smallest_clock(self.leases.holders());
         let progress = self.progress();
-        let takes_shared = self.workers.get(&rank).is_none_or(|worker| worker.shuns_served <= now);
-        let lease = self.leases.as_mut()?.grant(rank, takes_shared)?;
+        let takes_shared = !self.workers.avoids_evaluator(rank, now);
+        let lease = self.leases.grant(rank, takes_shared)?;
         self.checkpoints.lease_granted();
-        let served_at = self.served_at(lease.source);
-        let stays = self.memberships.has_active(rank);
-        let worker = self.workers.entry(rank).or_default();
-        worker.moved = now;
-        if !stays {
-            worker.start_clock = others.unwrap_or(worker.clock);
-        }
-        let positions = lease.positions;
-        Some(Task::Train(TrainTask {
+        let was_active = self.membership.has_active(rank);
+        let start_clock = self.workers.lease_granted(rank, was_active, smallest, now);
+        // Workers do not have the samples themselves.
+        let is_served = lease.source == SHARED && self.agreement.kind() == Some(DataKind::Sharded);
+        let evaluator = self.registry.process(MemberId::EVALUATOR).filter(|_| is_served);
+        let (start, end) = match lease.is_whole {
+            true => (0, 0),
+            false => (lease.positions.start, lease.positions.end),
+        };
+        Some(TrainTask {
             lease: lease.id,
-            pass: positions.pass,
-            start: if lease.is_whole { 0 } else { positions.start },
-            end: if lease.is_whole { 0 } else { positions.end },
+            pass: lease.positions.pass,
+            start,
+            end,
             progress,
-            start_clock: worker.start_clock,
+            start_clock,
             source: lease.source,
             source_samples: lease.source_samples,
-            served_at,
+            served_at: evaluator.and_then(|process| process.data.served_at.clone()),
             whole: lease.is_whole,
-        }))
-    }
-
-    /// Who serves the samples of a source, when workers do not have them themselves.
-    fn served_at(&self, source: SourceId) -> Option<String> {
-        let is_served = source == SHARED && self.kind() == Some(DataKind::Sharded);
-        let evaluator = Seat { role: Role::Evaluator, index: 0 };
-        let process = self.places.process(evaluator).filter(|_| is_served)?;
-        process.data.served_at.clone()
+        })
     }
 
     fn wait(&self) -> Task {

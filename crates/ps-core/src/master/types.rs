@@ -2,14 +2,14 @@
 
 mod actions;
 mod members;
-mod refusal;
-mod work;
+mod rejection;
+mod tasks;
 
-pub use super::other_data::OtherData;
+pub use super::agreement::DataMismatch;
 pub use actions::*;
 pub use members::*;
-pub use refusal::*;
-pub use work::*;
+pub use rejection::*;
+pub use tasks::*;
 
 use crate::settings::TrainingSettings;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The report in a few lines for people.
 
 use super::{Report, Resumed, SkippedShare, WorkerReport};
-use crate::learning::Verdict;
+use crate::learning::LearningStatus;
 
 impl Report {
     /// A short summary, one statement per line.
@@ -63,9 +63,9 @@ impl Report {
         let start = self.start_loss?;
         let last = self.passes.last()?.train_loss?;
         match self.learning {
-            Verdict::Unknown | Verdict::Diverged => None,
-            Verdict::Learned => Some(format!("learned: loss {start:.4} -> {last:.4}")),
-            Verdict::DidNotImprove => Some(format!(
+            LearningStatus::Unknown | LearningStatus::Diverged => None,
+            LearningStatus::Learned => Some(format!("learned: loss {start:.4} -> {last:.4}")),
+            LearningStatus::DidNotImprove => Some(format!(
                 "did not learn: loss {start:.4} at the start, {last:.4} in the last pass; \
                  try another --lr or --optimizer, or a lower --staleness-bound"
             )),
@@ -161,7 +161,7 @@ mod tests {
                 weights_match: true,
                 ..FinalReport::default()
             }),
-            learning: Verdict::DidNotImprove,
+            learning: LearningStatus::DidNotImprove,
             start_loss: Some(2.3),
             workers: BTreeMap::from([(0, worker)]),
             imbalance: Report::imbalance_of(&servers),

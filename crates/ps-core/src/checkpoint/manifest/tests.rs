@@ -35,7 +35,7 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
         crc: 0xdead_beef,
         elements: border(shard)..border(shard + 1),
     };
-    let mut watch = Watch::new(10);
+    let mut watch = LearningMonitor::new(10);
     watch.observe(&Losses::of_step(f64::from(losses) / 8.0, 32)).unwrap();
     let source = SourceCursor {
         samples: Some(100),

@@ -22,7 +22,7 @@ impl Leases {
         let Some(source) = self.sources.get_mut(&source) else {
             return false;
         };
-        let has_rest = source.far(passes).is_some();
+        let has_rest = source.position(passes).is_some();
         source.is_suspended = true;
         self.end_passes();
         has_rest

@@ -3,7 +3,7 @@
 //! A source is a set of samples: one that every worker has, one that a single worker has, or one
 //! that the evaluator serves. There is no barrier between passes: the next one's leases go out while
 //! this one's last are in work. A lease that comes back goes out first. Who asks gets, of what it
-//! may work on, the source that is least far.
+//! may work on, the source that is least advanced.
 
 mod ending;
 mod resume;
@@ -55,6 +55,8 @@ pub(super) struct Leases {
     losses: BTreeMap<u64, Losses>,
     /// Passes that are over and were not yet taken notice of.
     ended: Vec<PassEnd>,
+    /// Grows whenever a lease goes out or comes in.
+    generation: u64,
 }
 
 impl Leases {
@@ -72,7 +74,13 @@ impl Leases {
             open: 0,
             losses: BTreeMap::new(),
             ended: Vec::new(),
+            generation: 0,
         }
+    }
+
+    /// No leases yet: nobody knows what samples there are.
+    pub(super) fn none(passes: u64) -> Self {
+        Self::new(DataKind::default(), passes, 1, 1)
     }
 
     /// Adds a source that begins with the oldest open pass, or where a checkpoint says, unless it is
@@ -110,9 +118,9 @@ impl Leases {
         share.max(1).div_ceil(self.batch).saturating_mul(self.batch)
     }
 
-    /// Whose the samples are.
-    pub(super) fn kind(&self) -> DataKind {
-        self.kind
+    /// Grows whenever a lease goes out or comes in.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Passes that there will be.
@@ -179,7 +187,7 @@ impl Leases {
     /// Grants a lease to a worker that holds none; `None` when there is nothing for it, beside what
     /// every worker may have unless it takes that, too.
     pub(super) fn grant(&mut self, worker: WorkerId, takes_shared: bool) -> Option<Lease> {
-        let id = self.least_far(worker, takes_shared)?;
+        let id = self.least_advanced(worker, takes_shared)?;
         let source = self.sources.get_mut(&id)?;
         let lease = Lease {
             id: self.next_id,
@@ -189,23 +197,26 @@ impl Leases {
             source_samples: source.samples.unwrap_or(0),
         };
         self.next_id += 1;
+        self.generation += 1;
         self.out.insert(worker, lease);
         Some(lease)
     }
 
     /// Its own source comes first where both are equally far.
-    fn least_far(&self, worker: WorkerId, takes_shared: bool) -> Option<SourceId> {
-        let far = |id: SourceId| Some((id, self.sources.get(&id)?.far(self.passes)?));
-        match (far(own(worker)), far(SHARED).filter(|_| takes_shared)) {
-            (Some((_, own)), Some((shared, far))) if far.is_before(&own) => Some(shared),
-            (Some((own, _)), _) => Some(own),
-            (None, shared) => shared.map(|(id, _)| id),
+    fn least_advanced(&self, worker: WorkerId, takes_shared: bool) -> Option<SourceId> {
+        let position = |id: SourceId| self.sources.get(&id)?.position(self.passes);
+        let shared = position(SHARED).filter(|_| takes_shared);
+        match (position(own(worker)), shared) {
+            (Some(own), Some(shared)) if shared.is_before(&own) => Some(SHARED),
+            (Some(_), _) => Some(own(worker)),
+            (None, shared) => shared.map(|_| SHARED),
         }
     }
 
     /// Takes back what a worker holds and did not finish.
     pub(super) fn give_back(&mut self, worker: WorkerId) -> Option<Lease> {
         let lease = self.out.remove(&worker)?;
+        self.generation += 1;
         if let Some(source) = self.sources.get_mut(&lease.source) {
             source.returned.insert(lease.positions);
         }
@@ -225,6 +236,7 @@ impl Leases {
             return false;
         };
         self.out.remove(&worker);
+        self.generation += 1;
         if let Some(source) = self.sources.get_mut(&lease.source) {
             if self.kind == DataKind::Streamed {
                 source.samples = Some(samples);

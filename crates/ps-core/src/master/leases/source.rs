@@ -23,15 +23,15 @@ pub(in crate::master) fn owner(source: SourceId) -> String {
     }
 }
 
-/// How far along a pass something is; compares across sources of different lengths.
+/// Where in its passes a source is; compares across sources of different lengths.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Far {
+pub(super) struct PassPosition {
     pass: u64,
     position: u64,
     length: u64,
 }
 
-impl Far {
+impl PassPosition {
     fn key(&self, other: &Self) -> (u64, u128) {
         (self.pass, u128::from(self.position) * u128::from(other.length))
     }
@@ -78,7 +78,7 @@ impl Source {
     }
 
     /// Where the next lease would begin; `None` when there is none.
-    pub(super) fn far(&self, passes: u64) -> Option<Far> {
+    pub(super) fn position(&self, passes: u64) -> Option<PassPosition> {
         if self.is_suspended || self.length == 0 {
             return None;
         }
@@ -86,12 +86,12 @@ impl Source {
             Some(positions) => (positions.pass, positions.start),
             None => self.next,
         };
-        (pass < passes).then_some(Far { pass, position, length: self.length })
+        (pass < passes).then_some(PassPosition { pass, position, length: self.length })
     }
 
     /// The next lease: one that came back, or else a fresh one.
     pub(super) fn take(&mut self, passes: u64) -> Option<Positions> {
-        self.far(passes)?;
+        self.position(passes)?;
         if let Some(positions) = self.returned.pop_first() {
             return Some(positions);
         }

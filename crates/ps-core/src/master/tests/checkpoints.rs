@@ -1,12 +1,13 @@
 //! When a checkpoint is taken, and how a job goes on from one.
 
+use super::super::lifecycle::Phase;
 use super::super::*;
 use super::harness::*;
 use crate::checkpoint::JobState;
 
 fn with_checkpoints(servers: u32, workers: u32, passes: u64) -> (Job, Vec<Caller>) {
     let mut job = Job::new(Config { checkpoints: true, ..config(servers, workers, passes) });
-    job.machine.found(Found { next_number: 1, ..Found::default() });
+    job.machine.start_after(CheckpointHistory { next_number: 1, ..CheckpointHistory::default() });
     job.start(servers, workers)
 }
 
@@ -42,15 +43,15 @@ fn state(job: &Job) -> JobState {
     job.checkpoints.last().unwrap().state.clone()
 }
 
-fn found(state: &JobState) -> Found {
+fn found(state: &JobState) -> CheckpointHistory {
     let incarnations = state.incarnations.clone();
-    Found { has_any: true, next_number: 8, epoch: state.epoch, incarnations }
+    CheckpointHistory { has_any: true, next_number: 8, epoch: state.epoch, incarnations }
 }
 
 /// Servers and a worker, before the checkpoint is restored.
 fn second_life(state: &JobState, config: Config) -> (Job, Caller) {
     let mut job = Job::new(Config { checkpoints: true, ..config });
-    job.machine.found(found(state));
+    job.machine.start_after(found(state));
     for shard in 0..job.machine.config.servers {
         job.join(Role::Server, shard.into(), Some(shard)).unwrap();
     }
@@ -60,7 +61,7 @@ fn second_life(state: &JobState, config: Config) -> (Job, Caller) {
 
 fn restore(job: &mut Job, state: &JobState) {
     let epoch = job.restores.last().unwrap().epoch;
-    let restored = Restored { number: 7, state: state.clone(), older: vec![5, 3] };
+    let restored = RestoredCheckpoint { number: 7, state: state.clone(), older: vec![5, 3] };
     job.machine.restored(epoch, Ok(Box::new(restored)), job.now);
     job.obey();
 }
@@ -108,9 +109,9 @@ fn a_pass_that_ends_while_one_is_written_has_none() {
     assert_eq!((job.checkpoints.len(), job.saves), (1, 1), "the model does not wait for it");
     answer(&mut job);
     assert_eq!(job.checkpoints.len(), 2, "and then the last one");
-    assert!(!matches!(job.machine.phase, Phase::Evaluating { .. }));
+    assert!(!matches!(job.machine.lifecycle.phase(), Phase::Evaluating { .. }));
     answer(&mut job);
-    assert!(matches!(job.machine.phase, Phase::Evaluating { .. }));
+    assert!(matches!(job.machine.lifecycle.phase(), Phase::Evaluating { .. }));
 }
 
 #[test]
@@ -213,7 +214,7 @@ fn a_server_that_is_replaced_before_the_start_restores_again() {
     job.register(server).unwrap();
     assert_eq!(job.join(Role::Worker, 100, None).unwrap().incarnation, worker.incarnation + 1);
     assert_eq!(job.restores.len(), 2);
-    let late = Restored { number: 7, state: state.clone(), older: Vec::new() };
+    let late = RestoredCheckpoint { number: 7, state: state.clone(), older: Vec::new() };
     let epoch = job.restores[0].epoch;
     job.machine.restored(epoch, Ok(Box::new(late)), job.now);
     restore(&mut job, &state);
@@ -226,7 +227,7 @@ fn other_data_or_no_usable_checkpoint_ends_the_job_in_words() {
     train_until(&mut first, workers[0], 1);
     let state = state(&first);
     let mut other = Job::new(Config { checkpoints: true, ..config(1, 1, 2) });
-    other.machine.found(found(&state));
+    other.machine.start_after(found(&state));
     other.join(Role::Server, 0, Some(0)).unwrap();
     restore(&mut other, &state);
     let mut fewer = registration(Role::Worker, 1, None);

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use crate::correction::Correction;
+use crate::data_description::DataDescription;
 use crate::learning::Losses;
 use crate::report::Report;
 use crate::schedule::{LearningRate, Schedule};
@@ -44,7 +45,7 @@ pub(super) struct Job {
     pub(super) memberships: Vec<Membership>,
     pub(super) reports: Vec<Report>,
     pub(super) saves: usize,
-    pub(super) checkpoints: Vec<Checkpoint>,
+    pub(super) checkpoints: Vec<CheckpointRequest>,
     pub(super) restores: Vec<ShardMap>,
     /// Whether checkpoints are written at once.
     pub(super) writes_checkpoints: bool,
@@ -53,10 +54,6 @@ pub(super) struct Job {
     pub(super) shards_answer: bool,
     /// Whether the servers hold a model.
     pub(super) has_model: bool,
-}
-
-pub(super) fn seat(role: Role, index: u32) -> Seat {
-    Seat { role, index }
 }
 
 pub(super) fn registration(role: Role, token: u64, index: Option<u32>) -> Registration {
@@ -109,19 +106,19 @@ impl Job {
         role: Role,
         token: u64,
         index: Option<u32>,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Caller, Rejection> {
         self.register(registration(role, token, index))
     }
 
-    pub(super) fn register(&mut self, registration: Registration) -> Result<Caller, Refusal> {
+    pub(super) fn register(&mut self, registration: Registration) -> Result<Caller, Rejection> {
         let role = registration.role;
         let registered = self.machine.register(registration, self.now);
         self.obey();
-        let Registered { index, incarnation } = registered?;
-        Ok(Caller { seat: seat(role, index), incarnation })
+        let RegisterReply { index, incarnation } = registered?;
+        Ok(Caller { member: MemberId { role, index }, incarnation })
     }
 
-    pub(super) fn beat(&mut self, caller: Caller) -> Result<Word, Refusal> {
+    pub(super) fn beat(&mut self, caller: Caller) -> Result<HeartbeatReply, Rejection> {
         self.beat_with(caller, |_| ())
     }
 
@@ -129,7 +126,7 @@ impl Job {
         &mut self,
         caller: Caller,
         change: impl FnOnce(&mut Heartbeat),
-    ) -> Result<Word, Refusal> {
+    ) -> Result<HeartbeatReply, Rejection> {
         let mut beat =
             Heartbeat { caller, clock: 0, waiting: false, counters: None, leaving: false };
         change(&mut beat);
@@ -143,11 +140,11 @@ impl Job {
         caller: Caller,
         number: u64,
         finished: Option<LeaseResult>,
-    ) -> Result<Task, Refusal> {
+    ) -> Result<Task, Rejection> {
         self.request(TaskRequest { caller, number, finished, evaluated: None })
     }
 
-    pub(super) fn request(&mut self, request: TaskRequest) -> Result<Task, Refusal> {
+    pub(super) fn request(&mut self, request: TaskRequest) -> Result<Task, Rejection> {
         let task = self.machine.next_task(request, self.now);
         self.obey();
         task
@@ -174,7 +171,7 @@ impl Job {
     }
 
     pub(super) fn servers(&self, count: u32) -> Vec<Caller> {
-        (0..count).map(|shard| Caller { seat: seat(Role::Server, shard), incarnation: 1 }).collect()
+        (0..count).map(|shard| Caller { member: MemberId::server(shard), incarnation: 1 }).collect()
     }
 
     /// Works through the job with these members until all are told to leave.
@@ -184,7 +181,7 @@ impl Job {
             self.pass_time(1, callers);
             number += 1;
             for (caller, report) in callers.iter().zip(&mut reports) {
-                if caller.seat.role == Role::Server {
+                if caller.member.role == Role::Server {
                     continue;
                 }
                 let (finished, evaluated) = std::mem::take(report);
@@ -199,7 +196,7 @@ impl Job {
                 return;
             }
         }
-        panic!("the job never ends: {:?}", self.machine.phase);
+        panic!("the job never ends: {:?}", self.machine.lifecycle.phase());
     }
 
     /// Does what the machine asks its driver for.
@@ -234,7 +231,7 @@ impl Job {
                 let written = ModelWritten { digest: DIGEST, ..ModelWritten::default() };
                 self.machine.model_written(Ok(written), self.now);
             }
-            Action::Checkpoint(checkpoint) => {
+            Action::WriteCheckpoint(checkpoint) => {
                 let number = checkpoint.number;
                 self.checkpoints.push(*checkpoint);
                 if self.writes_checkpoints {

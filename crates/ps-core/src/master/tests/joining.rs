@@ -2,13 +2,14 @@
 
 use super::super::*;
 use super::harness::*;
+use crate::data_description::DataDescription;
 
 #[test]
 fn a_repeated_registration_gets_the_same_answer() {
     let mut job = Job::new(config(1, 2, 1));
     let first = job.join(Role::Worker, 1, None).unwrap();
     assert_eq!(job.join(Role::Worker, 1, None).unwrap(), first);
-    assert_eq!(job.join(Role::Worker, 2, None).unwrap().seat.index, 1);
+    assert_eq!(job.join(Role::Worker, 2, None).unwrap().member.index, 1);
 }
 
 #[test]
@@ -20,7 +21,7 @@ fn a_taken_place_is_refused_with_both_addresses() {
         assert!(refusal.contains(part), "{refusal}");
     }
     job.join(Role::Worker, 5, Some(1)).unwrap();
-    assert!(matches!(job.join(Role::Worker, 6, Some(1)), Err(Refusal::Taken { .. })));
+    assert!(matches!(job.join(Role::Worker, 6, Some(1)), Err(Rejection::Taken { .. })));
     job.join(Role::Worker, 6, None).unwrap();
     let refusal = job.join(Role::Worker, 7, None).unwrap_err().to_string();
     assert!(refusal.contains("all 2") && refusal.contains("host5:2223"), "{refusal}");
@@ -29,9 +30,9 @@ fn a_taken_place_is_refused_with_both_addresses() {
 #[test]
 fn places_that_do_not_exist_and_other_data_are_refused() {
     let mut job = Job::new(config(2, 2, 1));
-    assert!(matches!(job.join(Role::Server, 1, Some(2)), Err(Refusal::NoSuchPlace { .. })));
-    assert!(matches!(job.join(Role::Server, 1, None), Err(Refusal::NoIndex { .. })));
-    assert!(matches!(job.join(Role::Worker, 1, Some(2)), Err(Refusal::NoSuchPlace { .. })));
+    assert!(matches!(job.join(Role::Server, 1, Some(2)), Err(Rejection::NoSuchMember { .. })));
+    assert!(matches!(job.join(Role::Server, 1, None), Err(Rejection::NoIndex { .. })));
+    assert!(matches!(job.join(Role::Worker, 1, Some(2)), Err(Rejection::NoSuchMember { .. })));
     job.join(Role::Worker, 1, None).unwrap();
     let other = Registration {
         data: DataDescription::replicated(99),
@@ -43,7 +44,7 @@ fn places_that_do_not_exist_and_other_data_are_refused() {
         data: DataDescription::replicated(0),
         ..registration(Role::Worker, 2, None)
     };
-    assert!(matches!(job.register(none), Err(Refusal::NoSamples { .. })));
+    assert!(matches!(job.register(none), Err(Rejection::NoSamples { .. })));
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn a_server_that_restarts_before_work_is_replaced_when_its_lease_is_over() {
     job.join(Role::Server, 1, Some(0)).unwrap();
     let again =
         Registration { address: "host1:2223".into(), ..registration(Role::Server, 2, Some(0)) };
-    assert!(matches!(job.register(again.clone()), Err(Refusal::Taken { .. })));
+    assert!(matches!(job.register(again.clone()), Err(Rejection::Taken { .. })));
     job.pass_time(11, &[]);
     let server = job.register(again).unwrap();
     assert_eq!(server.incarnation, 2);
@@ -103,10 +104,10 @@ fn a_server_that_restarts_before_work_is_replaced_when_its_lease_is_over() {
 fn a_server_that_restarts_after_work_began_fails_the_job() {
     let (mut job, workers) = Job::started(2, 1, 1);
     // A stray process at another address does not harm.
-    assert!(matches!(job.join(Role::Server, 50, Some(1)), Err(Refusal::Taken { .. })));
+    assert!(matches!(job.join(Role::Server, 50, Some(1)), Err(Rejection::Taken { .. })));
     let again =
         Registration { address: "host1:2223".into(), ..registration(Role::Server, 51, Some(1)) };
-    assert!(matches!(job.register(again), Err(Refusal::JobOver { .. })));
+    assert!(matches!(job.register(again), Err(Rejection::JobOver { .. })));
     let leave = job.beat(workers[0]).unwrap().leave.unwrap();
     assert_eq!(leave.exit_code, 1);
     for part in ["shard 1", "host1:2223", "lost its weights"] {
@@ -120,10 +121,10 @@ fn an_expired_member_is_refused_and_returns_with_a_higher_incarnation() {
     let others: Vec<_> = job.servers(1).into_iter().chain([workers[0]]).collect();
     job.pass_time(11, &others);
     let refusal = job.beat(workers[1]).unwrap_err();
-    assert!(matches!(refusal, Refusal::Stale { found: 1, current: 2, .. }));
+    assert!(matches!(refusal, Rejection::Stale { found: 1, current: 2, .. }));
     assert!(job.ask(workers[1], 1, None).is_err());
     let again = job.join(Role::Worker, 200, Some(1)).unwrap();
-    assert_eq!((again.seat.index, again.incarnation), (1, 2));
+    assert_eq!((again.member.index, again.incarnation), (1, 2));
     let lost = &job.memberships.last().unwrap().workers[1];
     assert_eq!((lost.incarnation, lost.active), (2, false));
 }

@@ -54,7 +54,7 @@ struct Process {
 /// A checkpoint, and the samples that were done when it was asked for.
 #[derive(Clone)]
 struct Saved {
-    checkpoint: Checkpoint,
+    checkpoint: CheckpointRequest,
     covered: Vec<(u64, u64)>,
 }
 
@@ -76,13 +76,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self::of(Found { next_number: 1, ..Found::default() })
+        Self::of(CheckpointHistory { next_number: 1, ..CheckpointHistory::default() })
     }
 
     /// Another life of the job, which goes on from a checkpoint.
     fn second(saved: &Saved) -> Self {
-        let Checkpoint { number, state, .. } = saved.checkpoint.clone();
-        let mut world = Self::of(Found {
+        let CheckpointRequest { number, state, .. } = saved.checkpoint.clone();
+        let mut world = Self::of(CheckpointHistory {
             has_any: true,
             next_number: number + 1,
             epoch: state.epoch,
@@ -91,16 +91,16 @@ impl World {
         world.samples_done = state.samples_done;
         let epoch = world.job.restores[0].epoch;
         assert!(epoch > state.epoch);
-        let restored = Restored { number, state, older: Vec::new() };
+        let restored = RestoredCheckpoint { number, state, older: Vec::new() };
         world.job.machine.restored(epoch, Ok(Box::new(restored)), Duration::ZERO);
         world
     }
 
-    fn of(found: Found) -> Self {
+    fn of(found: CheckpointHistory) -> Self {
         let mut job = Job::new(Config { checkpoints: true, ..config(SERVERS, WORKERS, PASSES) });
         job.writes_checkpoints = false;
         let incarnations = found.incarnations.clone();
-        job.machine.found(found);
+        job.machine.start_after(found);
         for shard in 0..SERVERS {
             job.join(Role::Server, shard.into(), Some(shard)).unwrap();
         }
@@ -198,7 +198,7 @@ impl World {
             return;
         }
         // The lease was over: this is another life.
-        let before = process.caller.filter(|before| before.seat == caller.seat);
+        let before = process.caller.filter(|before| before.member == caller.member);
         assert!(before.is_none_or(|before| before.incarnation < caller.incarnation));
         let token = process.token;
         *process = Process { token, caller: Some(caller), ..Process::default() };
@@ -288,7 +288,7 @@ impl World {
         for process in self.processes.iter().filter_map(|process| process.caller) {
             assert!(
                 process.incarnation
-                    <= self.incarnations.get(&process.seat.index).copied().unwrap_or(u64::MAX)
+                    <= self.incarnations.get(&process.member.index).copied().unwrap_or(u64::MAX)
             );
         }
     }
@@ -306,7 +306,7 @@ impl World {
             self.written(true);
             self.check();
         }
-        panic!("the job never ends: {:?}", self.job.machine.phase);
+        panic!("the job never ends: {:?}", self.job.machine.lifecycle.phase());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::harness::*;
-use crate::data_description::DataKind;
+use crate::data_description::{DataDescription, DataKind};
 
 fn share(samples: u64) -> DataDescription {
     let (shape, classes) = if samples == 0 { (Vec::new(), 0) } else { (vec![8, 8], 10) };
@@ -89,7 +89,7 @@ fn a_worker_that_comes_back_goes_on_and_gets_its_own_rank() {
     let refused = job.register(with(Role::Worker, 900, share(61))).unwrap_err().to_string();
     assert!(refused.contains("61") && refused.contains("60"), "{refused}");
     let again = job.register(with(Role::Worker, 901, share(60))).unwrap();
-    assert_eq!((again.seat.index, again.incarnation), (1, 2));
+    assert_eq!((again.member.index, again.incarnation), (1, 2));
     let task = job.lease(again, 1);
     assert_eq!((task.pass, task.start, task.source), (lost.pass, lost.start, 2));
     let all = [others[0], members[0], members[2], again];
@@ -104,7 +104,7 @@ fn a_process_without_an_index_gets_the_place_whose_share_it_has() {
     let others = [job.servers(1)[0], members[2]];
     job.pass_time(11, &others);
     let second = job.register(with(Role::Worker, 901, share(60))).unwrap();
-    assert_eq!(second.seat.index, 1);
+    assert_eq!(second.member.index, 1);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn a_job_runs_to_its_end() {
     assert_eq!(last, vec!["final_test_accuracy=0.9771;", "final_test_loss=0.0812;"]);
     let report = &job.reports[0];
     assert_eq!(report.passes.len(), 3);
-    assert_eq!(report.learning, crate::learning::Verdict::Learned);
+    assert_eq!(report.learning, crate::learning::LearningStatus::Learned);
     assert!(report.final_metrics.as_ref().unwrap().weights_match);
 }
 
@@ -89,6 +89,22 @@ fn membership_follows_who_holds_leases_and_joiners_start_with_the_others() {
 }
 
 #[test]
+fn members_are_looked_at_when_something_changed_and_not_at_every_heartbeat() {
+    let (mut job, workers) = Job::started(1, 2, 50);
+    job.lease(workers[0], 1);
+    let everybody: Vec<_> = job.servers(1).into_iter().chain(workers.clone()).collect();
+    let (rebuilds, published) = (job.machine.membership.rebuilds, job.memberships.len());
+    for clock in 0..1000 {
+        job.beat_with(workers[0], |beat| beat.clock = clock).unwrap();
+    }
+    job.pass_time(9, &everybody);
+    assert_eq!(job.machine.membership.rebuilds, rebuilds);
+    job.lease(workers[1], 1);
+    assert_eq!(job.machine.membership.rebuilds, rebuilds + 1);
+    assert_eq!(job.memberships.len(), published + 1);
+}
+
+#[test]
 fn a_stuck_worker_is_expired_and_a_waiting_one_is_not() {
     let (mut job, workers) = Job::started(1, 2, 1);
     let servers = job.servers(1);
@@ -100,10 +116,10 @@ fn a_stuck_worker_is_expired_and_a_waiting_one_is_not() {
         let _ = job.beat(workers[1]);
     }
     assert!(job.beat_with(workers[0], |beat| beat.waiting = true).is_ok());
-    assert!(matches!(job.beat(workers[1]), Err(Refusal::Stale { .. })));
+    assert!(matches!(job.beat(workers[1]), Err(Rejection::Stale { .. })));
 }
 
-/// Found by review: heartbeats reach the master, but it does not reach the shard, at whose gate every
+/// CheckpointHistory by review: heartbeats reach the master, but it does not reach the shard, at whose gate every
 /// worker then waits, blamelessly and for ever.
 #[test]
 fn regression_a_shard_that_the_master_cannot_reach_fails_the_job() {
@@ -158,6 +174,27 @@ fn a_lost_server_fails_the_job_by_name() {
     assert!(leave.is_err() || job.finished.is_some() || leave.unwrap().is_some());
     let reason = job.reports[0].outcome.reason.clone().unwrap();
     assert!(reason.contains("shard 1") && reason.contains("host1:2223"), "{reason}");
+}
+
+/// Found by review: a loaded master took the time in which calls waited for it for the members'
+/// silence.
+#[test]
+fn regression_a_call_counts_from_its_arrival() {
+    let (mut job, workers) = Job::started(1, 1, 1);
+    let everybody = [job.servers(1)[0], workers[0]];
+    let arrived = job.now + Duration::from_secs(3);
+    job.pass_time(3, &[]);
+    job.now += Duration::from_secs(4);
+    job.machine.tick(job.now);
+    // What arrived before is handled late, and is as old as it is.
+    for caller in everybody {
+        let beat = Heartbeat { caller, clock: 0, waiting: false, counters: None, leaving: false };
+        job.machine.heartbeat(beat, arrived).unwrap();
+    }
+    job.pass_time(5, &[]);
+    assert!(job.logs.iter().all(|line| !line.contains("is lost")), "{:?}", job.logs);
+    job.pass_time(1, &[]);
+    assert!(job.logs.iter().any(|line| line.contains("is lost")), "{:?}", job.logs);
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub enum Level {
 
 /// What the folder for checkpoints holds at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct CheckpointHistory {
     /// Whether there are checkpoints of an earlier life, usable or not.
     pub has_any: bool,
     /// The first number that no file has.
@@ -41,7 +41,7 @@ pub struct Found {
 
 /// A checkpoint to write.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Checkpoint {
+pub struct CheckpointRequest {
     /// Its number.
     pub number: u64,
     /// Complete ones that must stay, the newest first; older ones go.
@@ -52,7 +52,7 @@ pub struct Checkpoint {
 
 /// A checkpoint that all shards have restored.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Restored {
+pub struct RestoredCheckpoint {
     /// Its number.
     pub number: u64,
     /// What its manifest says of the job.
@@ -70,7 +70,7 @@ pub enum Action {
     SaveModel,
     /// Have every shard write its part, then write the manifest; then call
     /// [`crate::master::Machine::checkpoint_written`].
-    Checkpoint(Box<Checkpoint>),
+    WriteCheckpoint(Box<CheckpointRequest>),
     /// Have these shards restore the newest checkpoint that can be used; then call
     /// [`crate::master::Machine::restored`].
     Restore(ShardMap),

@@ -18,14 +18,29 @@ pub enum Role {
 
 /// A place in the job: a shard, a worker's rank, or the evaluator's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seat {
+pub struct MemberId {
     /// What the member is.
     pub role: Role,
     /// Shard or rank; 0 for the evaluator.
     pub index: u32,
 }
 
-impl std::fmt::Display for Seat {
+impl MemberId {
+    /// The only evaluator that there may be.
+    pub const EVALUATOR: Self = Self { role: Role::Evaluator, index: 0 };
+
+    /// The server of a shard.
+    pub fn server(shard: u32) -> Self {
+        Self { role: Role::Server, index: shard }
+    }
+
+    /// The worker of a rank.
+    pub fn worker(rank: u32) -> Self {
+        Self { role: Role::Worker, index: rank }
+    }
+}
+
+impl std::fmt::Display for MemberId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.role {
             Role::Server => write!(f, "server shard {}", self.index),
@@ -54,7 +69,7 @@ pub struct Registration {
 
 /// The answer to a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Registered {
+pub struct RegisterReply {
     /// Shard, rank, or 0.
     pub index: u32,
     /// In which of the place's lives.
@@ -65,7 +80,7 @@ pub struct Registered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Its place.
-    pub seat: Seat,
+    pub member: MemberId,
     /// In which of the place's lives.
     pub incarnation: Incarnation,
 }
@@ -87,7 +102,7 @@ pub struct Heartbeat {
 
 /// The answer to a sign of life.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Word {
+pub struct HeartbeatReply {
     /// Where the shards are, once every server is there.
     pub shard_map: Option<ShardMap>,
     /// How far the job is.

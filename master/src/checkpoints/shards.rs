@@ -1,18 +1,16 @@
 //! Calls about checkpoints, to all shards at once.
 
 use super::{tidy, write_manifest};
-use crate::weights;
-use futures_util::future::try_join_all;
+use crate::cluster::Cluster;
 use ps_core::checkpoint::{File, MANIFEST_FORMAT, Manifest, names};
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
-use ps_core::master::Checkpoint;
+use ps_core::master::CheckpointRequest;
 use ps_core::settings::TrainingSettings;
 use ps_proto::v1;
 use ps_proto::v1::shard_control_client::ShardControlClient;
 use ps_runtime::blocking;
 use ps_runtime::files::FileStore;
 use ps_runtime::link::{Link, Patience, is_retryable};
-use std::sync::Arc;
 use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -23,35 +21,27 @@ const ATTEMPT: Duration = Duration::from_secs(1800);
 /// How long a shard may be out of reach, in leases: by then the master has noticed.
 const PATIENCE_LEASES: u32 = 3;
 
-/// What every call to a shard needs.
-pub(crate) struct Cluster {
-    pub(crate) job: String,
-    pub(crate) epoch: u64,
-    pub(crate) links: Vec<Arc<Link>>,
-    pub(crate) lease: Duration,
-}
-
 impl Cluster {
     /// Has all shards write their parts, and writes the manifest.
     ///
     /// # Errors
     /// A shard could not, or the manifest could not be written.
-    pub(crate) async fn write(
+    pub(crate) async fn write_checkpoint(
         &self,
-        checkpoint: Checkpoint,
+        request: CheckpointRequest,
         files: &dyn FileStore,
     ) -> Result<(), String> {
-        let Checkpoint { number, keep, state } = checkpoint;
-        let spec = weights::spec(&self.job, &self.links).await.map_err(|e| e.to_string())?;
-        let shards = self.links.iter().enumerate();
-        let parts = shards.map(|(shard, link)| self.snapshot(shard as u32, link, number, &keep));
+        let CheckpointRequest { number, keep, state } = request;
+        let spec = self.spec().await.map_err(|error| error.to_string())?;
+        let files_written =
+            self.on_all(|shard, link| self.snapshot(shard, link, number, &keep)).await?;
         let manifest = Manifest {
             format: MANIFEST_FORMAT,
             number,
             job: self.job.clone(),
             cut: None,
             tensors: spec.layout.tensors().to_vec(),
-            files: try_join_all(parts).await?,
+            files: files_written,
             state,
         };
         blocking(|| {
@@ -112,10 +102,8 @@ impl Cluster {
         };
         for verify_only in [true, false] {
             let request = v1::RestoreRequest { verify_only, ..request.clone() };
-            let shards = self.links.iter().enumerate();
-            let calls =
-                shards.map(|(shard, link)| self.restore_shard(shard as u32, link, &request));
-            match try_join_all(calls).await {
+            let restore = |shard, link| self.restore_shard(shard, link, &request);
+            match self.on_all(restore).await {
                 Ok(_) => (),
                 Err((Code::Unavailable, reason)) => return Err(reason),
                 Err((_, reason)) if verify_only => return Ok(Err(reason)),

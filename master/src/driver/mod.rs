@@ -1,21 +1,30 @@
 //! The one task that owns the machine: passes calls in, does what comes out.
+//!
+//! - `event`: what tasks beside the driver have to say.
+//! - `membership`: tells every shard who the workers are.
+//! - `model`: writes the model.
 
-use crate::about::{About, CONFIG_FILE};
-use crate::checkpoints::{Catalog, Cluster};
+mod event;
+mod membership;
+mod model;
+#[cfg(test)]
+mod tests;
+
+use crate::about::About;
+use crate::checkpoints::Catalog;
+use crate::cluster::Cluster;
 use crate::config::Config;
+use crate::error::Error;
 use crate::reporter::Reporter;
-use crate::serve::{Error, REPORT_FILE};
 use crate::service::Call;
-use crate::shards::Shards;
-use crate::weights;
+use event::Event;
+use membership::MembershipBroadcaster;
 use ps_core::limits::CONTROL_CALLS_MAX;
-use ps_core::master::{Action, Checkpoint, Level, Machine, ModelWritten, Restored};
-use ps_core::model_spec::ModelSpec;
+use ps_core::master::{Action, CheckpointRequest, Level, Machine};
 use ps_core::report::Report;
 use ps_core::settings::TrainingSettings;
-use ps_runtime::files::{FileStore, Files};
-use ps_runtime::link::Link;
-use ps_runtime::model_file::{MODEL_FILE, to_safetensors};
+use ps_runtime::files::Files;
+use ps_runtime::model_file::MODEL_FILE;
 use ps_runtime::{Outside, Shutdown, blocking};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,26 +32,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+/// The report's file.
+pub const REPORT_FILE: &str = "report.json";
+
 /// How often time passes for the machine: a fraction of the lease, within reason.
 const TICKS_PER_LEASE: u32 = 20;
 const TICK_SHORTEST: Duration = Duration::from_millis(20);
 const TICK_LONGEST: Duration = Duration::from_millis(250);
-
-/// What the driver's own tasks have to say.
-pub(crate) enum Event {
-    /// A shard knows this revision of the membership.
-    Told { shard: u32, revision: u64 },
-    /// A shard does not listen to this master.
-    ShardRefused { shard: u32, message: String },
-    /// The model is written, or cannot be.
-    Written(Result<ModelWritten, String>),
-    /// A checkpoint is complete, or cannot be.
-    Checkpoint { number: u64, written: Result<(), String> },
-    /// The shards of an epoch hold what a checkpoint saved, or cannot.
-    Restored { epoch: u64, restored: Result<Box<Restored>, String> },
-    /// The servers hold no model.
-    NoModel,
-}
 
 /// The machine with everything around it.
 pub(crate) struct Driver {
@@ -55,7 +51,7 @@ pub(crate) struct Driver {
     files: Files,
     checkpoints: Option<(Files, Arc<Catalog>)>,
     settings: TrainingSettings,
-    shards: Shards,
+    membership: MembershipBroadcaster,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     epoch: u64,
@@ -81,7 +77,7 @@ impl Driver {
             Some(files) => {
                 let catalog = blocking(|| Catalog::read(files.as_ref()));
                 let catalog = catalog.map_err(Error::Checkpoints)?;
-                machine.found(catalog.found());
+                machine.start_after(catalog.history());
                 Some((files, Arc::new(catalog)))
             }
             None => None,
@@ -94,7 +90,7 @@ impl Driver {
             outside: outside.clone(),
             shutdown,
             files,
-            shards: Shards::new(&config.job, outside, sender.clone()),
+            membership: MembershipBroadcaster::new(&config.job, outside, sender.clone()),
             job: config.job,
             about: config.about,
             events,
@@ -122,9 +118,11 @@ impl Driver {
                     is_signalled = true;
                     self.machine.signal(signal.exit_code(), self.outside.clock.now());
                 }
-                _ = ticks.tick() => self.tick(),
-                Some(event) = self.events.recv() => self.take(event),
-                Some(call) = calls.recv() => self.answer(call),
+                _ = ticks.tick() => self.tick(&mut calls),
+                Some(event) = self.events.recv() => {
+                    event.apply(&mut self.machine, self.outside.clock.now());
+                }
+                Some(call) = calls.recv() => call.answer(&mut self.machine),
             }
             if let Some(end) = self.act() {
                 self.reporter.finish();
@@ -133,49 +131,18 @@ impl Driver {
         }
     }
 
-    fn tick(&mut self) {
+    /// Time passes up to now. What was called for before is answered first: whoever waits for a
+    /// loaded master is not silent.
+    fn tick(&mut self, calls: &mut mpsc::Receiver<Call>) {
         let now = self.outside.clock.now();
+        for _ in 0..calls.len() {
+            if let Ok(call) = calls.try_recv() {
+                call.answer(&mut self.machine);
+            }
+        }
         self.machine.tick(now);
         let machine = &self.machine;
         self.reporter.show(now, || machine.snapshot());
-    }
-
-    fn take(&mut self, event: Event) {
-        let now = self.outside.clock.now();
-        match event {
-            Event::Told { shard, revision } => {
-                self.machine.membership_acknowledged(shard, revision, now);
-            }
-            Event::ShardRefused { shard, message } => {
-                self.machine.shard_refused(shard, &message, now);
-            }
-            Event::Written(written) => self.machine.model_written(written, now),
-            Event::Checkpoint { number, written } => {
-                self.machine.checkpoint_written(number, written, now);
-            }
-            Event::Restored { epoch, restored } => self.machine.restored(epoch, restored, now),
-            Event::NoModel => self.machine.no_model(now),
-        }
-    }
-
-    /// Answers a call; whoever gave up waiting repeats it.
-    fn answer(&mut self, call: Call) {
-        let (machine, now) = (&mut self.machine, self.outside.clock.now());
-        match call {
-            Call::Register(registration, reply) => {
-                let _ = reply.send(machine.register(registration, now));
-            }
-            Call::Heartbeat(beat, reply) => {
-                let _ = reply.send(machine.heartbeat(beat, now));
-            }
-            Call::NextTask(request, reply) => {
-                let _ = reply.send(machine.next_task(request, now));
-            }
-            Call::Failure(reason, reply) => {
-                machine.others_failed(reason, now);
-                let _ = reply.send(Ok(()));
-            }
-        }
     }
 
     /// Does what the machine wants; the end, when there is one.
@@ -200,13 +167,13 @@ impl Driver {
         match action {
             Action::SetMembership(membership) => {
                 self.epoch = membership.shard_map.epoch;
-                if let Err(error) = self.shards.tell(membership) {
+                if let Err(error) = self.membership.send(membership) {
                     let now = self.outside.clock.now();
                     self.machine.others_failed(format!("a server's {error}"), now);
                 }
             }
-            Action::SaveModel => self.save(),
-            Action::Checkpoint(checkpoint) => self.write_checkpoint(*checkpoint),
+            Action::SaveModel => self.save_model(),
+            Action::WriteCheckpoint(request) => self.write_checkpoint(*request),
             Action::Restore(shard_map) => self.restore(shard_map.epoch),
             Action::WriteReport(report) => self.write_report(&report),
             Action::Metric(line) => (self.outside.metrics)(&line),
@@ -215,38 +182,42 @@ impl Driver {
         }
     }
 
-    /// Reads and writes the model beside the driver, which goes on answering.
-    fn save(&mut self) {
-        let (job, epoch, files) = (self.job.clone(), self.epoch, self.files.clone());
-        let (links, sender) = (self.shards.links().to_vec(), self.sender.clone());
-        let (about, data) = (self.about.clone(), self.machine.data());
-        self.saving.spawn(async move {
-            let config = |spec: &ModelSpec| about.to_json(spec, &data);
-            let event = save(&job, epoch, &links, files.as_ref(), config).await;
-            let _ = sender.send(event).await;
-        });
-    }
-
     fn cluster(&self, epoch: u64) -> Cluster {
-        let (job, links) = (self.job.clone(), self.shards.links().to_vec());
+        let (job, links) = (self.job.clone(), self.membership.links().to_vec());
         Cluster { job, epoch, links, lease: self.lease }
     }
 
-    fn write_checkpoint(&mut self, checkpoint: Checkpoint) {
+    /// Has something saved beside the driver, which goes on answering.
+    fn spawn_save(&mut self, save: impl Future<Output = Event> + Send + 'static) {
+        // Those that ended are let go, or there would be one more with every checkpoint.
+        while self.saving.try_join_next().is_some() {}
+        let sender = self.sender.clone();
+        self.saving.spawn(async move {
+            let _ = sender.send(save.await).await;
+        });
+    }
+
+    fn save_model(&mut self) {
+        let (cluster, files) = (self.cluster(self.epoch), self.files.clone());
+        let (about, data) = (self.about.clone(), self.machine.data());
+        self.spawn_save(async move { model::save(&cluster, files.as_ref(), &about, &data).await });
+    }
+
+    fn write_checkpoint(&mut self, request: CheckpointRequest) {
         let Some((files, _)) = self.checkpoints.clone() else {
             return;
         };
-        let (cluster, sender) = (self.cluster(self.epoch), self.sender.clone());
-        self.saving.spawn(async move {
-            let number = checkpoint.number;
-            let written = cluster.write(checkpoint, files.as_ref()).await;
-            let _ = sender.send(Event::Checkpoint { number, written }).await;
+        let cluster = self.cluster(self.epoch);
+        self.spawn_save(async move {
+            let number = request.number;
+            let written = cluster.write_checkpoint(request, files.as_ref()).await;
+            Event::CheckpointWritten { number, written }
         });
     }
 
     /// Restores beside the driver; what was begun with other servers is given up.
     fn restore(&mut self, epoch: u64) {
-        self.restoring.abort_all();
+        self.restoring = JoinSet::new();
         let Some((files, catalog)) = self.checkpoints.clone() else {
             return;
         };
@@ -293,38 +264,6 @@ impl Driver {
             (None, None) => Ok(exit_code),
         }
     }
-}
-
-async fn save(
-    job: &str,
-    epoch: u64,
-    links: &[Arc<Link>],
-    files: &dyn FileStore,
-    config: impl FnOnce(&ModelSpec) -> serde_json::Result<Vec<u8>>,
-) -> Event {
-    match weights::read(job, epoch, links).await {
-        Ok(model) => Event::Written(write(model, files, config)),
-        Err(weights::Error::NoModel) => Event::NoModel,
-        Err(error) => Event::Written(Err(error.to_string())),
-    }
-}
-
-fn write(
-    model: weights::Model,
-    files: &dyn FileStore,
-    config: impl FnOnce(&ModelSpec) -> serde_json::Result<Vec<u8>>,
-) -> Result<ModelWritten, String> {
-    let write = || {
-        let bytes = to_safetensors(&model.spec.layout, &model.weights)
-            .map_err(|error| format!("making {MODEL_FILE}: {error}"))?;
-        let config =
-            config(&model.spec).map_err(|error| format!("making {CONFIG_FILE}: {error}"))?;
-        files.write(CONFIG_FILE, &config).map_err(|error| error.to_string())?;
-        files.write(MODEL_FILE, &bytes).map_err(|error| error.to_string())?;
-        Ok::<_, String>(model.digest())
-    };
-    let digest = blocking(write)?;
-    Ok(ModelWritten { digest, servers: model.servers })
 }
 
 fn log(level: Level, line: &str) {

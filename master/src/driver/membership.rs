@@ -1,6 +1,6 @@
 //! Tells every shard who the workers are, until it has heard.
 
-use crate::driver::Event;
+use super::event::Event;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use ps_core::master::{Membership, ShardMap};
 use ps_proto::convert::control::membership_request;
@@ -21,18 +21,18 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 const ROUND: Duration = Duration::from_secs(10);
 
 /// The servers of the present shard map, and the tasks that tell them.
-pub(crate) struct Shards {
+pub(super) struct MembershipBroadcaster {
     job: String,
     outside: Outside,
     events: mpsc::Sender<Event>,
     shard_map: Option<ShardMap>,
     links: Vec<Arc<Link>>,
     newest: watch::Sender<Option<Membership>>,
-    tellers: JoinSet<()>,
+    senders: JoinSet<()>,
 }
 
-impl Shards {
-    pub(crate) fn new(job: &str, outside: &Outside, events: mpsc::Sender<Event>) -> Self {
+impl MembershipBroadcaster {
+    pub(super) fn new(job: &str, outside: &Outside, events: mpsc::Sender<Event>) -> Self {
         Self {
             job: job.to_owned(),
             outside: outside.clone(),
@@ -40,17 +40,17 @@ impl Shards {
             shard_map: None,
             links: Vec::new(),
             newest: watch::channel(None).0,
-            tellers: JoinSet::new(),
+            senders: JoinSet::new(),
         }
     }
 
     /// Connections to the shards, in their order.
-    pub(crate) fn links(&self) -> &[Arc<Link>] {
+    pub(super) fn links(&self) -> &[Arc<Link>] {
         &self.links
     }
 
     /// Has every shard told; an older membership that a shard has not heard is dropped.
-    pub(crate) fn tell(&mut self, membership: Membership) -> Result<(), BadAddress> {
+    pub(super) fn send(&mut self, membership: Membership) -> Result<(), BadAddress> {
         if self.shard_map.as_ref() != Some(&membership.shard_map) {
             self.connect(&membership.shard_map)?;
         }
@@ -59,21 +59,21 @@ impl Shards {
     }
 
     fn connect(&mut self, shard_map: &ShardMap) -> Result<(), BadAddress> {
-        self.tellers.abort_all();
+        self.senders = JoinSet::new();
         self.newest = watch::channel(None).0;
         self.links.clear();
         for (shard, address) in (0..).zip(&shard_map.addresses) {
             let Outside { connector, clock, seed, .. } = &self.outside;
             let link = Arc::new(Link::new(connector, address, clock, seed.wrapping_add(shard))?);
             self.links.push(link.clone());
-            let teller = Teller {
+            let sender = MembershipSender {
                 job: self.job.clone(),
                 shard: shard as u32,
                 link,
                 newest: self.newest.subscribe(),
                 events: self.events.clone(),
             };
-            self.tellers.spawn(teller.run());
+            self.senders.spawn(sender.run());
         }
         self.shard_map = Some(shard_map.clone());
         Ok(())
@@ -81,7 +81,7 @@ impl Shards {
 }
 
 /// Tells one shard.
-struct Teller {
+struct MembershipSender {
     job: String,
     shard: u32,
     link: Arc<Link>,
@@ -89,15 +89,15 @@ struct Teller {
     events: mpsc::Sender<Event>,
 }
 
-impl Teller {
+impl MembershipSender {
     async fn run(mut self) {
         while self.newest.changed().await.is_ok() {
-            while !self.tell_newest().await {}
+            while !self.send_newest().await {}
         }
     }
 
     /// Whether the shard needs to hear no more for now.
-    async fn tell_newest(&mut self) -> bool {
+    async fn send_newest(&mut self) -> bool {
         let told = self.newest.clone();
         let attempt = |channel| {
             // Each attempt sends the newest there is: what it replaces needs no telling.
@@ -118,7 +118,7 @@ impl Teller {
         let (shard, address) = (self.shard, self.link.address());
         match self.link.call(patience, attempt, |_| ()).await {
             Ok(revision) => {
-                let _ = self.events.send(Event::Told { shard, revision }).await;
+                let _ = self.events.send(Event::MembershipAcknowledged { shard, revision }).await;
                 true
             }
             Err(status) if is_retryable(&status) => {

@@ -1,0 +1,212 @@
+//! What data the members have together: one kind, one shape, enough classes.
+
+mod check;
+mod mismatch;
+
+pub(super) use check::{check_data, check_share};
+pub use mismatch::DataMismatch;
+
+use super::Machine;
+use super::leases::{Leases, SHARED, SourceId, own};
+use super::registry::Registry;
+use super::types::{Level, MemberId, Role};
+use crate::checkpoint::cursor::{Cursor, Mismatch};
+use crate::data_description::{DataDescription, DataKind};
+use std::time::Duration;
+
+/// What data the members have together, once those are there whose data matter.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DataAgreement {
+    agreed: Option<DataDescription>,
+    /// When that was settled without everybody.
+    settled_late: Option<Duration>,
+    /// For which members it was last looked at.
+    registry: Option<u64>,
+    /// Where the job goes on, if it was stopped before.
+    cursor: Option<Cursor>,
+}
+
+impl DataAgreement {
+    pub(super) fn agreed(&self) -> Option<&DataDescription> {
+        self.agreed.as_ref()
+    }
+
+    /// Whose samples the job trains on, once that is settled.
+    pub(super) fn kind(&self) -> Option<DataKind> {
+        self.agreed.as_ref().map(|agreed| agreed.kind)
+    }
+
+    /// When it was settled without everybody.
+    pub(super) fn settled_late(&self) -> Option<Duration> {
+        self.settled_late
+    }
+
+    /// The source that a member's samples are, if they are its own and the job trains on them.
+    pub(super) fn source_of(&self, member: MemberId) -> Option<SourceId> {
+        source_of(member, self.kind()?)
+    }
+
+    /// What these members have together, unless that is settled or was looked at before.
+    fn propose(&mut self, registry: &Registry, is_late: bool) -> Option<DataDescription> {
+        let generation = Some(registry.generation());
+        if self.agreed.is_some() || (self.registry == generation && !is_late) {
+            return None;
+        }
+        self.registry = generation;
+        let (_, first) = registry.live(Role::Worker).next()?;
+        Some(together(first.data.kind, registry))
+    }
+
+    /// Leases on the samples of these members, from where a checkpoint is.
+    fn fill(
+        &self,
+        leases: &mut Leases,
+        agreed: &DataDescription,
+        registry: &Registry,
+    ) -> Result<(), Mismatch> {
+        if let Some(cursor) = &self.cursor {
+            leases.resume(cursor)?;
+        }
+        if agreed.kind == DataKind::Replicated {
+            leases.add(SHARED, agreed.samples)?;
+        }
+        for (member, data) in members_data(registry) {
+            if data.kind == agreed.kind
+                && let Some(source) = source_of(member, agreed.kind)
+            {
+                leases.add(source, data.samples)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Machine {
+    /// What the members have together; before that is settled, nothing is known. Samples of a stream
+    /// are counted while it is read.
+    pub fn data(&self) -> DataDescription {
+        let agreed = self.agreement.agreed().cloned().unwrap_or_default();
+        DataDescription { samples: self.leases.samples(), ..agreed }
+    }
+
+    /// Settles what the members have together, once everybody is there whose data matter;
+    /// `is_late`: without those who are missing.
+    pub(super) fn agree(&mut self, is_late: bool, now: Duration) -> bool {
+        let Some(agreed) = self.agreement.propose(&self.registry, is_late) else {
+            return false;
+        };
+        let absent = absent(&agreed, &self.registry, self.config.workers);
+        if !absent.is_empty() && !is_late {
+            return false;
+        }
+        if !absent.is_empty() {
+            let (names, waited) = (absent.join(", "), self.config.start_timeout);
+            let line = format!("going on without {names}, who did not come within {waited:.0?}");
+            self.log(Level::Warn, line);
+        }
+        if agreed.kind == DataKind::Sharded && agreed.samples == 0 {
+            let reason = "no member has training samples: check the --data of each".to_owned();
+            self.fail(reason, now);
+            return true;
+        }
+        let settings = &self.config.settings;
+        let (passes, batch) = (settings.passes, settings.batch_size);
+        let mut leases = Leases::new(agreed.kind, passes, batch, self.config.workers);
+        match self.agreement.fill(&mut leases, &agreed, &self.registry) {
+            Ok(()) => {
+                self.record.watch(agreed.samples.div_ceil(batch.max(1)));
+                self.leases = leases;
+                self.agreement.agreed = Some(agreed);
+                self.agreement.settled_late = is_late.then_some(now);
+                self.take_up();
+            }
+            Err(mismatch) => self.fail(mismatch.to_string(), now),
+        }
+        true
+    }
+
+    /// Goes on where a checkpoint is, before the first lease. Data that come later are compared
+    /// with it when they come.
+    ///
+    /// # Errors
+    /// The data that are known already are not those of the checkpoint.
+    pub(super) fn resume(&mut self, cursor: Cursor) -> Result<(), Mismatch> {
+        if self.agreement.agreed.is_some() {
+            self.leases.resume(&cursor)?;
+        }
+        self.agreement.cursor = Some(cursor);
+        Ok(())
+    }
+
+    /// How far the job is in its data; `None` as long as nobody said what data there are.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        self.agreement.agreed().map(|_| self.leases.cursor())
+    }
+
+    /// A member with data has taken its place: its samples can be worked on (again).
+    pub(super) fn add_source(&mut self, member: MemberId, data: &DataDescription, now: Duration) {
+        // An evaluator without a share has any kind.
+        let is_of_job = self.agreement.kind() == Some(data.kind);
+        let Some(source) = source_of(member, data.kind).filter(|_| is_of_job) else {
+            return;
+        };
+        match self.leases.add(source, data.samples) {
+            Ok(()) => self.leases.revive(source),
+            Err(mismatch) => self.fail(mismatch.to_string(), now),
+        }
+    }
+}
+
+fn members_data(registry: &Registry) -> impl Iterator<Item = (MemberId, &DataDescription)> {
+    let all = registry.live(Role::Worker).chain(registry.live(Role::Evaluator));
+    all.map(|(member, process)| (member, &process.data))
+}
+
+/// Who is not there, and has something to say of the data that nobody else has.
+fn absent(agreed: &DataDescription, registry: &Registry, workers: u32) -> Vec<String> {
+    let is_absent =
+        |member: &MemberId| registry.process(*member).is_none_or(|process| process.has_left);
+    let has_own = agreed.kind != DataKind::Replicated;
+    // A stream does not tell how many classes there are; test data do.
+    let needs_evaluator = match agreed.kind {
+        DataKind::Sharded => true,
+        DataKind::Streamed => agreed.classes == 0,
+        DataKind::Replicated | DataKind::Program => false,
+    };
+    let workers = (0..workers).filter(|_| has_own).map(MemberId::worker);
+    let needed = workers.chain(needs_evaluator.then_some(MemberId::EVALUATOR));
+    needed.filter(is_absent).map(|member| member.to_string()).collect()
+}
+
+/// The source that a member's samples are, if they are its own.
+fn source_of(member: MemberId, kind: DataKind) -> Option<SourceId> {
+    match (member.role, kind) {
+        (Role::Worker, DataKind::Replicated) => None,
+        (Role::Worker, _) => Some(own(member.index)),
+        (Role::Evaluator, DataKind::Sharded) => Some(SHARED),
+        (Role::Evaluator | Role::Server, _) => None,
+    }
+}
+
+/// Who has the samples of a source that not everybody has.
+pub(super) fn owner_of(source: SourceId) -> MemberId {
+    source.checked_sub(1).map_or(MemberId::EVALUATOR, MemberId::worker)
+}
+
+/// What the members have together.
+fn together(kind: DataKind, registry: &Registry) -> DataDescription {
+    let mut all = DataDescription { kind, ..DataDescription::default() };
+    for (member, data) in members_data(registry) {
+        if all.shape.is_empty() {
+            all.shape.clone_from(&data.shape);
+        }
+        all.classes = all.classes.max(data.classes);
+        match source_of(member, kind) {
+            Some(_) if member.role == Role::Evaluator && data.kind != kind => (),
+            Some(_) => all.samples = all.samples.saturating_add(data.samples),
+            None if member.role == Role::Worker => all.samples = all.samples.max(data.samples),
+            None => (),
+        }
+    }
+    all
+}

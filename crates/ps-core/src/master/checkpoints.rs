@@ -1,0 +1,234 @@
+//! Checkpoints: when one is written.
+//!
+//! What the driver is asked for carries the master's knowledge of that moment. It is taken before
+//! any shard is told: the pushes of samples that it calls done are acknowledged, so that they are in
+//! the weights that the shards copy afterwards.
+
+use super::Machine;
+use super::lifecycle::{Phase, StopReason};
+use super::types::{Action, CheckpointHistory, CheckpointRequest, Level, RestoredCheckpoint};
+use crate::checkpoint::JobState;
+use crate::ids::{Epoch, Incarnation, WorkerId};
+use crate::report::Resumed;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Complete checkpoints that are kept: the newest, and one for when the newest is damaged.
+const COMPLETE_MAX: usize = 2;
+
+/// Where the job is on its way from the checkpoint of another life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Restore {
+    /// There is none to go on from.
+    #[default]
+    Nothing,
+    /// The servers are to be told, once all are there.
+    Wanted,
+    /// The driver has them restore it, in this epoch.
+    Asked(Epoch),
+    /// They hold what was saved.
+    Done,
+}
+
+/// What is known of the job's checkpoints.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Checkpoints {
+    next_number: u64,
+    /// The newest first.
+    complete: Vec<u64>,
+    writing: Option<u64>,
+    /// A pass ended since the last one.
+    is_due: bool,
+    /// The one after the last push: whether it was asked for, or given up.
+    is_last_asked: bool,
+    /// Whether this life changed anything.
+    has_trained: bool,
+    restore: Restore,
+    /// When the shards held what was saved: nobody could begin before.
+    restored_at: Duration,
+    /// What to go on from, until a worker has said what data there is.
+    pending: Option<(u64, JobState)>,
+    /// What this life went on from.
+    resumed: Option<Resumed>,
+    /// The newest incarnation of each rank in earlier lives.
+    incarnations: BTreeMap<WorkerId, Incarnation>,
+}
+
+impl Checkpoints {
+    /// Goes on after what earlier lives left.
+    pub(super) fn start_after(&mut self, history: CheckpointHistory) {
+        self.incarnations = history.incarnations;
+        self.next_number = history.next_number;
+        if history.has_any {
+            self.restore = Restore::Wanted;
+        }
+    }
+
+    /// The newest complete one.
+    pub(super) fn newest(&self) -> Option<u64> {
+        self.complete.first().copied()
+    }
+
+    /// What this life went on from.
+    pub(super) fn resumed(&self) -> Option<Resumed> {
+        self.resumed
+    }
+
+    /// Takes what the job goes on from, once.
+    pub(super) fn take_pending(&mut self) -> Option<(u64, JobState)> {
+        self.pending.take()
+    }
+
+    pub(super) fn set_resumed(&mut self, resumed: Resumed) {
+        self.resumed = Some(resumed);
+    }
+
+    /// Whether workers may know where the shards are.
+    pub(super) fn are_shards_ready(&self) -> bool {
+        matches!(self.restore, Restore::Nothing | Restore::Done)
+    }
+
+    /// Other servers hold the shards now: what was restored is gone.
+    pub(super) fn shards_changed(&mut self) {
+        if self.restore != Restore::Nothing {
+            self.restore = Restore::Wanted;
+        }
+    }
+
+    /// Whether the servers of this epoch are to be told to restore one; this is asked once.
+    pub(super) fn ask_restore(&mut self, epoch: Epoch) -> bool {
+        let is_wanted = self.restore == Restore::Wanted;
+        if is_wanted {
+            self.restore = Restore::Asked(epoch);
+        }
+        is_wanted
+    }
+
+    /// Whether the servers of this epoch are about to hold what was saved.
+    pub(super) fn is_restoring(&self, epoch: Epoch) -> bool {
+        self.restore == Restore::Asked(epoch)
+    }
+
+    /// When the shards held what was saved: nobody could begin before.
+    pub(super) fn restored_at(&self) -> Duration {
+        self.restored_at
+    }
+
+    /// All shards hold what a checkpoint saved; what the one before was, if there was one: a server
+    /// was replaced before anybody trained.
+    pub(super) fn restored(&mut self, restored: RestoredCheckpoint, now: Duration) -> Option<u64> {
+        let RestoredCheckpoint { number, state, older } = restored;
+        self.restore = Restore::Done;
+        self.restored_at = now;
+        self.complete = [number].into_iter().chain(older).take(COMPLETE_MAX).collect();
+        let before = self.resumed.map(|resumed| resumed.checkpoint);
+        if before.is_none() {
+            self.pending = Some((number, state));
+        }
+        before
+    }
+
+    pub(super) fn pass_ended(&mut self) {
+        self.is_due = true;
+    }
+
+    pub(super) fn lease_granted(&mut self) {
+        self.has_trained = true;
+    }
+
+    /// The last checkpoint is not waited for any more.
+    pub(super) fn give_up(&mut self) {
+        self.is_last_asked = true;
+        self.writing = None;
+    }
+
+    /// Whether nothing more is written after the last push.
+    pub(super) fn are_over(&self) -> bool {
+        self.is_last_asked && self.writing.is_none()
+    }
+
+    fn request(&mut self, state: JobState) -> CheckpointRequest {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.writing = Some(number);
+        CheckpointRequest { number, keep: self.complete.clone(), state }
+    }
+
+    /// What to say of a checkpoint that is complete, or could not be written; nothing of one that
+    /// nobody waits for.
+    fn written(&mut self, number: u64, written: Result<(), String>) -> Option<(Level, String)> {
+        self.writing.take_if(|writing| *writing == number)?;
+        let Err(reason) = written else {
+            self.complete.insert(0, number);
+            self.complete.truncate(COMPLETE_MAX);
+            return Some((Level::Info, format!("checkpoint {number} is written")));
+        };
+        let kept = match self.newest() {
+            Some(newest) => format!("the newest is checkpoint {newest}"),
+            None => "there is none yet".to_owned(),
+        };
+        let line = format!("checkpoint {number} could not be written: {reason}; {kept}");
+        Some((Level::Error, line))
+    }
+}
+
+impl Machine {
+    /// After a pass, unless one is still being written.
+    pub(super) fn checkpoint_pass(&mut self, now: Duration) {
+        let is_due = std::mem::take(&mut self.checkpoints.is_due);
+        if is_due && self.lifecycle.phase() == Phase::Running && self.checkpoints.writing.is_none()
+        {
+            self.ask_checkpoint(now);
+        }
+    }
+
+    /// After the last push. Not when the run diverged: what was saved before is worth more.
+    pub(super) fn checkpoint_last(&mut self, now: Duration) {
+        let checkpoints = &mut self.checkpoints;
+        if checkpoints.is_last_asked || checkpoints.writing.is_some() {
+            return;
+        }
+        checkpoints.is_last_asked = true;
+        // What is leased as a whole is counted when it is done, and is in the weights before.
+        let is_whole = self.agreement.kind().is_some_and(|kind| kind.is_whole());
+        let has_news = self.checkpoints.has_trained && (is_whole || self.leases.samples_done() > 0);
+        let has_diverged = matches!(self.lifecycle.stop_reason(), Some(StopReason::Diverged(_)));
+        if has_news && !has_diverged {
+            self.ask_checkpoint(now);
+        }
+    }
+
+    fn ask_checkpoint(&mut self, now: Duration) {
+        if self.config.checkpoints
+            && let Some(state) = self.job_state(now)
+        {
+            let request = self.checkpoints.request(state);
+            self.actions.push(Action::WriteCheckpoint(Box::new(request)));
+        }
+    }
+
+    fn job_state(&self, now: Duration) -> Option<JobState> {
+        let mut incarnations = self.checkpoints.incarnations.clone();
+        let members = self.members();
+        incarnations.extend(members.iter().map(|member| (member.worker, member.incarnation)));
+        Some(JobState {
+            epoch: self.membership.epoch(),
+            incarnations,
+            settings: self.config.settings.clone(),
+            cursor: self.cursor()?,
+            samples_done: self.leases.samples_done(),
+            passes: self.record.passes(),
+            learning: self.record.monitor().clone(),
+            seconds: self.record.seconds(now),
+        })
+    }
+
+    /// A checkpoint is complete, or could not be written.
+    pub fn checkpoint_written(&mut self, number: u64, written: Result<(), String>, now: Duration) {
+        self.event(now, |machine| {
+            if let Some((level, line)) = machine.checkpoints.written(number, written) {
+                machine.log(level, line);
+            }
+        });
+    }
+}

@@ -1,0 +1,161 @@
+//! Members that are silent, stuck or leaving.
+
+use super::Machine;
+use super::leases::{Lease, SHARED};
+use super::lifecycle::{Phase, StopReason};
+use super::types::{Leave, Level, MemberId, Role};
+use crate::data_description::DataKind;
+use std::time::Duration;
+
+/// What a member that leaves because it alone was signalled exits with: 128 + SIGTERM.
+const EXIT_TERMINATED: u8 = 143;
+
+/// A member that alone was signalled is let go after this long: a signal to the whole job reaches
+/// the master, too, within it, and then it is the job that ends.
+const LEAVE_ALONE_AFTER: Duration = Duration::from_millis(1500);
+
+impl Machine {
+    /// A master that was suspended must not take everybody else for dead.
+    pub(super) fn notice_own_absence(&mut self, now: Duration) {
+        let Some(gap) = self.registry.take_absence(now) else {
+            return;
+        };
+        self.membership.extend(gap);
+        self.workers.extend(gap);
+        self.log(Level::Warn, format!("the master was away for {gap:.1?}; leases are extended"));
+    }
+
+    pub(super) fn expire_silent(&mut self, now: Duration) {
+        for member in self.registry.silent(now) {
+            self.expire(member, "was silent for its lease", now);
+        }
+    }
+
+    /// A worker that beats and holds samples but finishes no step is as good as dead.
+    pub(super) fn expire_stuck(&mut self, now: Duration) {
+        // What a program does between its start and its end is its own affair.
+        if self.agreement.kind() == Some(DataKind::Program) {
+            return;
+        }
+        let limit = self.config.step_timeout;
+        let holders = self.leases.holders();
+        let stuck: Vec<u32> =
+            holders.filter(|rank| self.workers.is_stuck(*rank, limit, now)).collect();
+        for rank in stuck {
+            let reason = format!("finished no step in {limit:.0?}");
+            self.expire(MemberId::worker(rank), &reason, now);
+        }
+    }
+
+    /// Ends a member's hold on its place; what it had in work is done by others.
+    pub(super) fn expire(&mut self, member: MemberId, reason: &str, now: Duration) {
+        let Some(process) = self.registry.remove(member) else {
+            return;
+        };
+        self.evaluations.give_back(member);
+        if member.role == Role::Worker {
+            self.give_back_lease(member.index);
+        }
+        self.suspend_source(member);
+        if process.has_left {
+            return;
+        }
+        let address = &process.address;
+        self.log(Level::Warn, format!("{member} at {address} is lost: it {reason}"));
+        self.record.lost(member, address, reason, now.saturating_sub(self.lifecycle.started()));
+        let description = format!("{member} at {address} {reason}");
+        match member.role {
+            Role::Server => self.server_is_lost(member, &description, now),
+            Role::Worker => self.registry.note_workers(description, now),
+            Role::Evaluator => (),
+        }
+    }
+
+    pub(super) fn give_back_lease(&mut self, rank: u32) -> Option<Lease> {
+        let lease = self.leases.give_back(rank)?;
+        if lease.source == SHARED {
+            let (pass, samples) = (lease.positions.pass + 1, lease.positions.count());
+            let line = format!("{samples} samples of pass {pass} go from worker {rank} to others");
+            self.log(Level::Info, line);
+        }
+        Some(lease)
+    }
+
+    fn server_is_lost(&mut self, server: MemberId, description: &str, now: Duration) {
+        if self.commit_without(server, now) {
+            return;
+        }
+        if self.membership.has_begun() {
+            self.fail(format!("{description}; its weights are lost"), now);
+        } else {
+            self.membership.unset_shards();
+        }
+    }
+
+    /// Without workers the job goes on only if one comes within a lease.
+    pub(super) fn check_workers(&mut self, now: Duration) {
+        if self.lifecycle.phase() != Phase::Running {
+            return;
+        }
+        if let Some((waited, last)) = self.registry.without_workers(now) {
+            let reason = format!("no worker is left and none came for {waited:.1?}: {last}");
+            // The servers still hold what was trained: it is saved, and the job fails all the same.
+            match self.leases.samples_done() {
+                0 => self.fail(reason, now),
+                _ => self.stop(StopReason::Abandoned(reason), now),
+            }
+        }
+    }
+
+    /// One member received a signal, which the master may not have.
+    pub(super) fn member_is_leaving(&mut self, member: MemberId, now: Duration) {
+        self.log(Level::Info, format!("{member} was told to end by a signal"));
+        match member.role {
+            // Its weights go with it: save them while it still serves.
+            Role::Server if !self.lifecycle.is_over() => {
+                self.stop(StopReason::Signal(EXIT_TERMINATED), now);
+            }
+            Role::Evaluator => self.evaluations.give_back(member),
+            Role::Server | Role::Worker => (),
+        }
+    }
+
+    /// Whether a member may leave, and with what. Who may is not waited for any more.
+    pub(super) fn let_go(&mut self, member: MemberId, now: Duration) -> Option<Leave> {
+        let leave = self.leave_for(member, now)?;
+        if let Some(process) = self.registry.mark_left(member) {
+            let last = format!("{member} at {} left", process.address);
+            self.log(Level::Info, last.clone());
+            self.suspend_source(member);
+            if member.role == Role::Worker {
+                self.registry.note_workers(last, now);
+            }
+        }
+        Some(leave)
+    }
+
+    fn leave_for(&self, member: MemberId, now: Duration) -> Option<Leave> {
+        if let Some(outcome) = self.lifecycle.outcome() {
+            let reason = outcome.reason.clone().unwrap_or_default();
+            return Some(Leave { exit_code: outcome.exit_code, reason });
+        }
+        let since = self.registry.process(member)?.leaving?;
+        let holds_work = member.role == Role::Worker && self.leases.held_by(member.index).is_some();
+        let may_leave = member.role != Role::Server
+            && !self.lifecycle.is_over()
+            && !holds_work
+            && now.saturating_sub(since) >= LEAVE_ALONE_AFTER;
+        may_leave.then(|| Leave { exit_code: EXIT_TERMINATED, reason: String::new() })
+    }
+
+    /// A member is gone: what only it has does not hold the job.
+    fn suspend_source(&mut self, member: MemberId) {
+        let source = self.agreement.source_of(member);
+        let source = source.filter(|_| !self.lifecycle.is_over());
+        if source.is_some_and(|source| self.leases.suspend(source)) {
+            let line =
+                format!("the rest of the samples of {member} waits for it, and holds no pass");
+            self.log(Level::Info, line);
+        }
+    }
+}

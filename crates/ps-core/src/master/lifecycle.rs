@@ -1,0 +1,199 @@
+//! Where the job is on its way from its start to its end.
+//!
+//! Starting -> Running -> Stopping (barrier) -> Fencing -> Saving -> Evaluating -> Leaving ->
+//! Finished. A failure goes straight to Leaving.
+
+use super::types::ModelWritten;
+use crate::report::Outcome;
+use std::time::Duration;
+
+/// After a signal everything must be over within 8 s: the barrier, writing the model, and telling
+/// everybody.
+const BARRIER_AFTER_SIGNAL: Duration = Duration::from_millis(3500);
+const SAVED_AFTER_SIGNAL: Duration = Duration::from_millis(6500);
+const LEFT_AFTER_SIGNAL: Duration = Duration::from_millis(7500);
+
+/// Why no more leases are given out.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum StopReason {
+    /// Every sample of every pass is done.
+    Completed,
+    /// A signal; with the exit code.
+    Signal(u8),
+    /// The run diverged.
+    Diverged(String),
+    /// No worker is left.
+    Abandoned(String),
+}
+
+impl StopReason {
+    /// How the job ends for this reason.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Completed => Outcome::default(),
+            Self::Signal(exit_code) => Outcome { exit_code: *exit_code, reason: None },
+            Self::Diverged(reason) | Self::Abandoned(reason) => {
+                Outcome { exit_code: 1, reason: Some(reason.clone()) }
+            }
+        }
+    }
+}
+
+/// Where the job is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Phase {
+    /// Servers and workers register.
+    Starting,
+    /// Leases go out.
+    Running,
+    /// The barrier: leases come in.
+    Stopping { deadline: Duration },
+    /// Every shard learns that no push is taken any more.
+    Fencing,
+    /// The driver writes the model.
+    Saving,
+    /// The written weights are measured.
+    Evaluating { digest: u32, is_second: bool, deadline: Duration },
+    /// Everybody is told to leave.
+    Leaving { deadline: Duration },
+    /// Everybody was told, or is not waited for.
+    Finished,
+}
+
+/// The phase, and what brought the job there.
+#[derive(Clone, Debug)]
+pub(super) struct Lifecycle {
+    started: Duration,
+    phase: Phase,
+    /// From the barrier on.
+    stop: Option<StopReason>,
+    /// When the first signal came.
+    signalled: Option<Duration>,
+    /// Whether the driver could write the model.
+    written: Option<Result<ModelWritten, String>>,
+    /// How the job ended, once everybody is told.
+    outcome: Option<Outcome>,
+}
+
+impl Lifecycle {
+    /// A job that starts now.
+    pub(super) fn new(now: Duration) -> Self {
+        Self {
+            started: now,
+            phase: Phase::Starting,
+            stop: None,
+            signalled: None,
+            written: None,
+            outcome: None,
+        }
+    }
+
+    pub(super) fn started(&self) -> Duration {
+        self.started
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+    }
+
+    /// The phase, for people.
+    pub(super) fn name(&self) -> &'static str {
+        match self.phase {
+            Phase::Starting => "waiting for servers and workers",
+            Phase::Running => "training",
+            Phase::Stopping { .. } | Phase::Fencing => "waiting for workers to finish",
+            Phase::Saving => "saving",
+            Phase::Evaluating { .. } => "evaluating the saved model",
+            Phase::Leaving { .. } | Phase::Finished => "leaving",
+        }
+    }
+
+    /// Whether no new step is wanted.
+    pub(super) fn is_over(&self) -> bool {
+        !matches!(self.phase, Phase::Starting | Phase::Running)
+    }
+
+    /// Whether the weights may not change any more.
+    pub(super) fn is_committed(&self) -> bool {
+        self.is_over() && !matches!(self.phase, Phase::Stopping { .. })
+    }
+
+    /// Whether everybody is told to leave. Until then a worker that was expired may come back, to be
+    /// told so.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    /// How the job ended, once everybody is told.
+    pub(super) fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    pub(super) fn is_signalled(&self) -> bool {
+        self.signalled.is_some()
+    }
+
+    /// Whether the time that a signal leaves for saving is over.
+    pub(super) fn is_saving_late(&self, now: Duration) -> bool {
+        self.signalled.is_some_and(|at| now >= at + SAVED_AFTER_SIGNAL)
+    }
+
+    /// A signal came; whether it is the first one.
+    pub(super) fn signal(&mut self, exit_code: u8, now: Duration) -> bool {
+        // A server may tell of a signal to the whole job before it comes here, and says not which.
+        if let Some(StopReason::Signal(known)) = &mut self.stop {
+            *known = exit_code;
+        }
+        if self.signalled.is_some() {
+            return false;
+        }
+        self.signalled = Some(now);
+        match &mut self.phase {
+            Phase::Stopping { deadline } | Phase::Evaluating { deadline, .. } => {
+                *deadline = (*deadline).min(now + BARRIER_AFTER_SIGNAL);
+            }
+            Phase::Leaving { deadline } => *deadline = (*deadline).min(now + LEFT_AFTER_SIGNAL),
+            Phase::Starting | Phase::Running => (),
+            Phase::Fencing | Phase::Saving | Phase::Finished => (),
+        }
+        true
+    }
+
+    /// Goes to the barrier, which may take this long.
+    pub(super) fn stop(&mut self, stop: StopReason, timeout: Duration, now: Duration) {
+        let mut deadline = now + timeout;
+        if matches!(stop, StopReason::Signal(_)) {
+            self.signalled.get_or_insert(now);
+            deadline = deadline.min(now + BARRIER_AFTER_SIGNAL);
+        }
+        self.stop = Some(stop);
+        self.phase = Phase::Stopping { deadline };
+    }
+
+    /// Why the job stops, once it does.
+    pub(super) fn stop_reason(&self) -> Option<&StopReason> {
+        self.stop.as_ref()
+    }
+
+    /// The driver wrote the model, or could not.
+    pub(super) fn model_written(&mut self, written: Result<ModelWritten, String>) {
+        if self.phase == Phase::Saving {
+            self.written = Some(written);
+        }
+    }
+
+    pub(super) fn written(&self) -> Option<&Result<ModelWritten, String>> {
+        self.written.as_ref()
+    }
+
+    /// Tells everybody to leave; who has not heard it by then is not waited for.
+    pub(super) fn leave(&mut self, outcome: Outcome, timeout: Duration, now: Duration) {
+        let deadline = self.signalled.map_or(now + timeout, |at| now.max(at + LEFT_AFTER_SIGNAL));
+        self.phase = Phase::Leaving { deadline };
+        self.outcome = Some(outcome);
+    }
+}

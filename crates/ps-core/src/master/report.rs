@@ -1,0 +1,86 @@
+//! The job in words and numbers: metric lines, progress, the report.
+
+use super::Machine;
+use super::agreement::owner_of;
+use super::types::{Action, EvaluationResult, JobProgress, Level, Role};
+use crate::learning::LearningStatus;
+use crate::progress::ProgressSnapshot;
+use crate::report::{Outcome, Report, SkippedShare};
+use std::time::Duration;
+
+impl Machine {
+    /// Writes down the evaluation after a pass, for people and machines.
+    pub(super) fn record_pass(&mut self, result: &EvaluationResult) {
+        let line = self.record.pass_evaluated(result, self.leases.samples_done());
+        self.actions.extend(line.map(Action::Metric));
+    }
+
+    /// Writes down the evaluation of the written weights.
+    pub(super) fn record_final(&mut self, result: &EvaluationResult, weights_match: bool) {
+        let samples_done = self.leases.samples_done();
+        let lines = self.record.finally_evaluated(result, weights_match, samples_done);
+        self.actions.extend(lines.into_iter().map(Action::Metric));
+        if result.samples == 0 {
+            let message = "no test data: loss and accuracy of the model on unseen samples are not \
+                           known; give --test or put a test set into --data";
+            self.log(Level::Warn, message);
+        }
+    }
+
+    /// The report as things stand.
+    pub(super) fn report(&mut self, outcome: Outcome, now: Duration) -> Report {
+        let record = &self.record;
+        let learning = record.monitor().status();
+        let skipped: Vec<SkippedShare> = self
+            .leases
+            .skipped()
+            .map(|(source, samples)| SkippedShare { member: owner_of(source).to_string(), samples })
+            .collect();
+        let report = Report {
+            outcome,
+            settings: self.config.settings.clone(),
+            resumed: self.checkpoints.resumed(),
+            checkpoint: self.checkpoints.newest(),
+            train_samples: self.leases.samples(),
+            passes: record.passes(),
+            final_metrics: record.final_metrics(),
+            learning,
+            start_loss: record.monitor().start_loss(),
+            workers: record.workers(),
+            imbalance: Report::imbalance_of(record.servers()),
+            servers: record.servers().clone(),
+            samples_skipped: skipped.iter().map(|share| share.samples).sum(),
+            skipped,
+            lost: record.lost_members(),
+            timings: record.timings(self.lifecycle.started(), now),
+        };
+        if learning == LearningStatus::DidNotImprove {
+            self.log(Level::Warn, "the loss did not fall: this run did not learn");
+        }
+        report
+    }
+
+    /// How far the job is.
+    pub(super) fn progress(&self) -> JobProgress {
+        let (samples_done, samples_total) = self.leases.progress();
+        JobProgress { samples_done, samples_total }
+    }
+
+    /// How far the job is, for people.
+    pub fn snapshot(&self) -> ProgressSnapshot {
+        let JobProgress { samples_done, samples_total } = self.progress();
+        let counters = self.record.counters();
+        ProgressSnapshot {
+            phase: self.lifecycle.name(),
+            pass: self.agreement.agreed().map_or(0, |_| self.leases.pass() + 1),
+            passes: self.leases.passes(),
+            samples_done,
+            samples_total,
+            steps: counters.steps,
+            loss: self.record.last_loss(),
+            staleness_p50: counters.staleness.p50(),
+            staleness_max: counters.staleness.max(),
+            workers: self.registry.live(Role::Worker).count(),
+        }
+    }
+}

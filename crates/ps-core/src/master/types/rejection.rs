@@ -1,0 +1,43 @@
+//! Why a call is refused.
+
+use super::MemberId;
+use crate::ids::Incarnation;
+use crate::master::agreement::DataMismatch;
+
+/// Why a call is refused.
+#[allow(missing_docs)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The place is held by a live process.
+    #[error(
+        "{member} is taken by a live process at {holder}; the one at {asker} gets it when that \
+         one's lease is over"
+    )]
+    Taken { member: MemberId, holder: String, asker: String },
+    /// Every rank is held by a live process.
+    #[error(
+        "all {workers} worker ranks are taken (by {holders}); the worker at {asker} can join when \
+         one is free: start fewer workers or the master with a larger --workers"
+    )]
+    Full { workers: u32, holders: String, asker: String },
+    /// There is no such shard or rank.
+    #[error(
+        "{member} at {asker}: this job has {count}, numbered from 0; start it with another index"
+    )]
+    NoSuchMember { member: MemberId, asker: String, count: u32 },
+    /// A server did not say which shard it holds.
+    #[error("the server at {asker} names no shard: start it with --shard I")]
+    NoIndex { asker: String },
+    /// The member has other data than the others.
+    #[error(transparent)]
+    DataMismatch(#[from] DataMismatch),
+    /// The worker sees no data.
+    #[error("the worker at {asker} sees no training samples: check its --data")]
+    NoSamples { asker: String },
+    /// The caller's lease expired, or it never registered.
+    #[error("{member} incarnation {found} is over, the next is {current}: register anew")]
+    Stale { member: MemberId, found: Incarnation, current: Incarnation },
+    /// Nobody joins any more.
+    #[error("the job is over: {reason}")]
+    JobOver { reason: String },
+}
