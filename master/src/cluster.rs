@@ -1,11 +1,15 @@
 //! The servers of one epoch, as calls to them need them.
 
 use futures_util::future::try_join_all;
+use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
+use ps_proto::v1::shard_control_client::ShardControlClient;
 use ps_runtime::link::Link;
 use std::sync::Arc;
 use std::time::Duration;
+use tonic::transport::Channel;
 
 /// What every call to a shard needs.
+#[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) job: String,
     pub(crate) epoch: u64,
@@ -26,4 +30,9 @@ impl Cluster {
         let shards = (0..).zip(&self.links);
         try_join_all(shards.map(|(shard, link)| call(shard, link))).await
     }
+}
+
+/// A client for what only the master may tell a shard.
+pub(crate) fn shard_control(channel: Channel) -> ShardControlClient<Channel> {
+    ShardControlClient::new(channel).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX)
 }

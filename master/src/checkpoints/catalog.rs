@@ -6,19 +6,19 @@ use ps_core::checkpoint::{Manifest, names};
 use ps_core::master::{CheckpointHistory, RestoredCheckpoint};
 use ps_core::settings::TrainingSettings;
 use ps_runtime::blocking;
-use ps_runtime::files::FileStore;
+use ps_runtime::files::{FileStore, Files};
 use std::io;
 
 /// The manifests that were there when the master started, newest first.
-#[derive(Debug, Default)]
 pub(crate) struct Catalog {
+    files: Files,
     manifests: Vec<(u64, Result<Manifest, String>)>,
     next_number: u64,
 }
 
 impl Catalog {
     /// Reads all manifests of a folder.
-    pub(crate) fn read(files: &dyn FileStore) -> io::Result<Self> {
+    pub(crate) fn read(files: Files) -> io::Result<Self> {
         let names = files.list()?;
         let mut manifests: Vec<_> = names
             .iter()
@@ -32,7 +32,12 @@ impl Catalog {
             .collect();
         manifests.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
         let highest = names.iter().filter_map(|name| number_of(name)).max().unwrap_or(0);
-        Ok(Self { manifests, next_number: highest + 1 })
+        Ok(Self { files, manifests, next_number: highest + 1 })
+    }
+
+    /// The folder.
+    pub(crate) fn files(&self) -> &dyn FileStore {
+        self.files.as_ref()
     }
 
     /// What the machine must know of it.
@@ -64,7 +69,6 @@ impl Catalog {
         &self,
         cluster: &Cluster,
         settings: &TrainingSettings,
-        files: &dyn FileStore,
     ) -> Result<RestoredCheckpoint, String> {
         let mut newest = None;
         for (number, manifest) in &self.manifests {
@@ -77,7 +81,7 @@ impl Catalog {
                     // From now on another life that goes on from here is in a higher epoch, even if
                     // this one ends before its first checkpoint.
                     manifest.state.epoch = cluster.epoch;
-                    blocking(|| write_manifest(&manifest, files))?;
+                    blocking(|| write_manifest(&manifest, self.files()))?;
                     let older = self.readable().map(|manifest| manifest.number);
                     let older = older.filter(|older| older < number).collect();
                     return Ok(RestoredCheckpoint {
@@ -96,7 +100,7 @@ impl Catalog {
             "none of the {} checkpoints in {} can be used; {}; bring the missing files back, or \
              start anew with another --checkpoints",
             self.manifests.len(),
-            files.location(),
+            self.files.location(),
             newest.unwrap_or_default()
         ))
     }

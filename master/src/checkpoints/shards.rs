@@ -1,18 +1,15 @@
 //! Calls about checkpoints, to all shards at once.
 
 use super::{tidy, write_manifest};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, shard_control};
 use ps_core::checkpoint::{File, MANIFEST_FORMAT, Manifest, names};
-use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use ps_core::master::CheckpointRequest;
 use ps_core::settings::TrainingSettings;
 use ps_proto::v1;
-use ps_proto::v1::shard_control_client::ShardControlClient;
 use ps_runtime::blocking;
 use ps_runtime::files::FileStore;
 use ps_runtime::link::{Link, Patience, is_retryable};
 use std::time::Duration;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 /// A shard may be gigabytes, and disks are slow; whether its server lives is for its lease to say.
@@ -67,7 +64,7 @@ impl Cluster {
         };
         let attempt = |channel| {
             let request = request.clone();
-            async move { Ok(client(channel).snapshot(request).await?.into_inner()) }
+            async move { Ok(shard_control(channel).snapshot(request).await?.into_inner()) }
         };
         let failed = |message: &str| failure(shard, link, message);
         let reply = link.call(self.patience(), attempt, |_| ()).await;
@@ -123,7 +120,7 @@ impl Cluster {
     ) -> Result<(), (Code, String)> {
         let attempt = |channel| {
             let request = v1::RestoreRequest { shard, ..request.clone() };
-            async move { Ok(client(channel).restore(request).await?.into_inner()) }
+            async move { Ok(shard_control(channel).restore(request).await?.into_inner()) }
         };
         let restored = link.call(self.patience(), attempt, |_| ()).await;
         restored.map(|_| ()).map_err(|status: Status| {
@@ -139,8 +136,4 @@ impl Cluster {
 
 fn failure(shard: u32, link: &Link, message: &str) -> String {
     format!("server shard {shard} at {}: {message}", link.address())
-}
-
-fn client(channel: Channel) -> ShardControlClient<Channel> {
-    ShardControlClient::new(channel).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX)
 }

@@ -1,10 +1,10 @@
 //! Tells every shard who the workers are, until it has heard.
 
-use super::event::Event;
-use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
+use super::event::{Event, event};
+use crate::cluster::{Cluster, shard_control};
+use crate::config::Config;
 use ps_core::master::{Membership, ShardMap};
 use ps_proto::convert::control::membership_request;
-use ps_proto::v1::shard_control_client::ShardControlClient;
 use ps_runtime::Outside;
 use ps_runtime::link::{Link, Patience, is_retryable};
 use ps_runtime::transport::BadAddress;
@@ -22,36 +22,34 @@ const ROUND: Duration = Duration::from_secs(10);
 
 /// The servers of the present shard map, and the tasks that tell them.
 pub(super) struct MembershipBroadcaster {
-    job: String,
     outside: Outside,
     events: mpsc::Sender<Event>,
-    shard_map: Option<ShardMap>,
-    links: Vec<Arc<Link>>,
+    cluster: Cluster,
     newest: watch::Sender<Option<Membership>>,
     senders: JoinSet<()>,
 }
 
 impl MembershipBroadcaster {
-    pub(super) fn new(job: &str, outside: &Outside, events: mpsc::Sender<Event>) -> Self {
+    /// Of a job whose servers are yet to come.
+    pub(super) fn new(config: &Config, outside: &Outside, events: mpsc::Sender<Event>) -> Self {
+        let (job, lease) = (config.job.clone(), config.machine.lease);
         Self {
-            job: job.to_owned(),
             outside: outside.clone(),
             events,
-            shard_map: None,
-            links: Vec::new(),
+            cluster: Cluster { job, lease, epoch: 0, links: Vec::new() },
             newest: watch::channel(None).0,
             senders: JoinSet::new(),
         }
     }
 
-    /// Connections to the shards, in their order.
-    pub(super) fn links(&self) -> &[Arc<Link>] {
-        &self.links
+    /// The servers that were told last.
+    pub(super) fn cluster(&self) -> Cluster {
+        self.cluster.clone()
     }
 
     /// Has every shard told; an older membership that a shard has not heard is dropped.
     pub(super) fn send(&mut self, membership: Membership) -> Result<(), BadAddress> {
-        if self.shard_map.as_ref() != Some(&membership.shard_map) {
+        if self.cluster.epoch != membership.shard_map.epoch {
             self.connect(&membership.shard_map)?;
         }
         self.newest.send_replace(Some(membership));
@@ -61,21 +59,22 @@ impl MembershipBroadcaster {
     fn connect(&mut self, shard_map: &ShardMap) -> Result<(), BadAddress> {
         self.senders = JoinSet::new();
         self.newest = watch::channel(None).0;
-        self.links.clear();
+        self.cluster.epoch = shard_map.epoch;
+        self.cluster.links.clear();
         for (shard, address) in (0..).zip(&shard_map.addresses) {
             let Outside { connector, clock, seed, .. } = &self.outside;
-            let link = Arc::new(Link::new(connector, address, clock, seed.wrapping_add(shard))?);
-            self.links.push(link.clone());
+            let seed = seed.wrapping_add(u64::from(shard));
+            let link = Arc::new(Link::new(connector, address, clock, seed)?);
+            self.cluster.links.push(link.clone());
             let sender = MembershipSender {
-                job: self.job.clone(),
-                shard: shard as u32,
+                job: self.cluster.job.clone(),
+                shard,
                 link,
                 newest: self.newest.subscribe(),
                 events: self.events.clone(),
             };
             self.senders.spawn(sender.run());
         }
-        self.shard_map = Some(shard_map.clone());
         Ok(())
     }
 }
@@ -104,11 +103,10 @@ impl MembershipSender {
             let request =
                 told.borrow().as_ref().map(|m| membership_request(&self.job, self.shard, m));
             async move {
-                let mut client = ShardControlClient::new(channel)
-                    .max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
                 match request {
                     Some(request) => {
-                        Ok(client.set_membership(request).await?.into_inner().revision)
+                        let reply = shard_control(channel).set_membership(request).await?;
+                        Ok(reply.into_inner().revision)
                     }
                     None => Ok(0),
                 }
@@ -116,20 +114,19 @@ impl MembershipSender {
         };
         let patience = Patience { attempt: ATTEMPT, total: ROUND, waits: false };
         let (shard, address) = (self.shard, self.link.address());
-        match self.link.call(patience, attempt, |_| ()).await {
+        let event = match self.link.call(patience, attempt, |_| ()).await {
             Ok(revision) => {
-                let _ = self.events.send(Event::MembershipAcknowledged { shard, revision }).await;
-                true
+                event(move |machine, now| machine.membership_acknowledged(shard, revision, now))
             }
             Err(status) if is_retryable(&status) => {
                 tracing::warn!("telling shard {shard} at {address} of the workers: {status}");
-                false
+                return false;
             }
             Err(status) => {
-                let message = status.message().to_owned();
-                let _ = self.events.send(Event::ShardRefused { shard, message }).await;
-                true
+                event(move |machine, now| machine.shard_refused(shard, status.message(), now))
             }
-        }
+        };
+        let _ = self.events.send(event).await;
+        true
     }
 }

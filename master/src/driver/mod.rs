@@ -12,12 +12,11 @@ mod tests;
 
 use crate::about::About;
 use crate::checkpoints::Catalog;
-use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::error::Error;
 use crate::reporter::Reporter;
 use crate::service::Call;
-use event::Event;
+use event::{Event, event};
 use membership::MembershipBroadcaster;
 use ps_core::limits::CONTROL_CALLS_MAX;
 use ps_core::master::{Action, CheckpointRequest, Level, Machine};
@@ -42,19 +41,17 @@ const TICK_LONGEST: Duration = Duration::from_millis(250);
 
 /// The machine with everything around it.
 pub(crate) struct Driver {
-    job: String,
     about: About,
     lease: Duration,
     machine: Machine,
     outside: Outside,
     shutdown: Shutdown,
     files: Files,
-    checkpoints: Option<(Files, Arc<Catalog>)>,
+    catalog: Option<Arc<Catalog>>,
     settings: TrainingSettings,
     membership: MembershipBroadcaster,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
-    epoch: u64,
     reporter: Reporter,
     saving: JoinSet<()>,
     restoring: JoinSet<()>,
@@ -71,31 +68,26 @@ impl Driver {
         checkpoints: Option<Files>,
     ) -> Result<Self, Error> {
         let (sender, events) = mpsc::channel(CONTROL_CALLS_MAX);
+        let membership = MembershipBroadcaster::new(&config, outside, sender.clone());
         let (lease, settings) = (config.machine.lease, config.machine.settings.clone());
         let mut machine = Machine::new(config.machine, outside.clock.now());
-        let checkpoints = match checkpoints {
-            Some(files) => {
-                let catalog = blocking(|| Catalog::read(files.as_ref()));
-                let catalog = catalog.map_err(Error::Checkpoints)?;
-                machine.start_after(catalog.history());
-                Some((files, Arc::new(catalog)))
-            }
-            None => None,
-        };
+        let catalog = checkpoints.map(|files| blocking(|| Catalog::read(files)));
+        let catalog = catalog.transpose().map_err(Error::Checkpoints)?.map(Arc::new);
+        if let Some(catalog) = &catalog {
+            machine.start_after(catalog.history());
+        }
         Ok(Self {
             lease,
             machine,
             settings,
-            checkpoints,
+            catalog,
             outside: outside.clone(),
             shutdown,
             files,
-            membership: MembershipBroadcaster::new(&config.job, outside, sender.clone()),
-            job: config.job,
+            membership,
             about: config.about,
             events,
             sender,
-            epoch: 0,
             reporter: Reporter::new(config.show_bar),
             saving: JoinSet::new(),
             restoring: JoinSet::new(),
@@ -120,7 +112,7 @@ impl Driver {
                 }
                 _ = ticks.tick() => self.tick(&mut calls),
                 Some(event) = self.events.recv() => {
-                    event.apply(&mut self.machine, self.outside.clock.now());
+                    event(&mut self.machine, self.outside.clock.now());
                 }
                 Some(call) = calls.recv() => call.answer(&mut self.machine),
             }
@@ -153,20 +145,17 @@ impl Driver {
                 return None;
             }
             for action in actions {
-                match action {
-                    Action::Finished { exit_code, reason } => {
-                        return Some(self.end(exit_code, reason));
-                    }
-                    action => self.act_once(action),
+                let end = self.act_once(action);
+                if end.is_some() {
+                    return end;
                 }
             }
         }
     }
 
-    fn act_once(&mut self, action: Action) {
+    fn act_once(&mut self, action: Action) -> Option<Result<u8, Error>> {
         match action {
             Action::SetMembership(membership) => {
-                self.epoch = membership.shard_map.epoch;
                 if let Err(error) = self.membership.send(membership) {
                     let now = self.outside.clock.now();
                     self.machine.others_failed(format!("a server's {error}"), now);
@@ -178,55 +167,39 @@ impl Driver {
             Action::WriteReport(report) => self.write_report(&report),
             Action::Metric(line) => (self.outside.metrics)(&line),
             Action::Log(level, line) => self.reporter.around(|| log(level, &line)),
-            Action::Finished { .. } => (),
+            Action::Finished { exit_code, reason } => return Some(self.end(exit_code, reason)),
         }
-    }
-
-    fn cluster(&self, epoch: u64) -> Cluster {
-        let (job, links) = (self.job.clone(), self.membership.links().to_vec());
-        Cluster { job, epoch, links, lease: self.lease }
-    }
-
-    /// Has something saved beside the driver, which goes on answering.
-    fn spawn_save(&mut self, save: impl Future<Output = Event> + Send + 'static) {
-        // Those that ended are let go, or there would be one more with every checkpoint.
-        while self.saving.try_join_next().is_some() {}
-        let sender = self.sender.clone();
-        self.saving.spawn(async move {
-            let _ = sender.send(save.await).await;
-        });
+        None
     }
 
     fn save_model(&mut self) {
-        let (cluster, files) = (self.cluster(self.epoch), self.files.clone());
+        let (cluster, files) = (self.membership.cluster(), self.files.clone());
         let (about, data) = (self.about.clone(), self.machine.data());
-        self.spawn_save(async move { model::save(&cluster, files.as_ref(), &about, &data).await });
+        let save = async move { model::save(&cluster, files.as_ref(), &about, &data).await };
+        spawn(&mut self.saving, &self.sender, save);
     }
 
     fn write_checkpoint(&mut self, request: CheckpointRequest) {
-        let Some((files, _)) = self.checkpoints.clone() else {
+        let Some(catalog) = self.catalog.clone() else {
             return;
         };
-        let cluster = self.cluster(self.epoch);
-        self.spawn_save(async move {
-            let number = request.number;
-            let written = cluster.write_checkpoint(request, files.as_ref()).await;
-            Event::CheckpointWritten { number, written }
+        let (cluster, number) = (self.membership.cluster(), request.number);
+        spawn(&mut self.saving, &self.sender, async move {
+            let written = cluster.write_checkpoint(request, catalog.files()).await;
+            event(move |machine, now| machine.checkpoint_written(number, written, now))
         });
     }
 
-    /// Restores beside the driver; what was begun with other servers is given up.
+    /// What was begun with other servers is given up.
     fn restore(&mut self, epoch: u64) {
         self.restoring = JoinSet::new();
-        let Some((files, catalog)) = self.checkpoints.clone() else {
+        let Some(catalog) = self.catalog.clone() else {
             return;
         };
-        let (cluster, sender) = (self.cluster(epoch), self.sender.clone());
-        let settings = self.settings.clone();
-        self.restoring.spawn(async move {
-            let restored = catalog.restore(&cluster, &settings, files.as_ref()).await;
-            let restored = restored.map(Box::new);
-            let _ = sender.send(Event::Restored { epoch, restored }).await;
+        let (cluster, settings) = (self.membership.cluster(), self.settings.clone());
+        spawn(&mut self.restoring, &self.sender, async move {
+            let restored = catalog.restore(&cluster, &settings).await.map(Box::new);
+            event(move |machine, now| machine.restored(epoch, restored, now))
         });
     }
 
@@ -242,8 +215,8 @@ impl Driver {
         if report.timings.saving > 0.0 && !report.servers.is_empty() {
             tracing::info!("the model is in {location}/{MODEL_FILE}");
         }
-        if let (Some((files, _)), Some(newest)) = (&self.checkpoints, report.checkpoint) {
-            let location = files.location();
+        if let (Some(catalog), Some(newest)) = (&self.catalog, report.checkpoint) {
+            let location = catalog.files().location();
             tracing::info!(
                 "the newest checkpoint is {newest}, in {location}: the same command goes on from it"
             );
@@ -264,6 +237,20 @@ impl Driver {
             (None, None) => Ok(exit_code),
         }
     }
+}
+
+/// Does something beside the driver, which goes on answering.
+fn spawn(
+    tasks: &mut JoinSet<()>,
+    sender: &mpsc::Sender<Event>,
+    work: impl Future<Output = Event> + Send + 'static,
+) {
+    // Those that ended are let go, or there would be one more with every checkpoint.
+    while tasks.try_join_next().is_some() {}
+    let sender = sender.clone();
+    tasks.spawn(async move {
+        let _ = sender.send(work.await).await;
+    });
 }
 
 fn log(level: Level, line: &str) {

@@ -1,11 +1,11 @@
 //! Writes the model as it is on the servers.
 
-use super::event::Event;
+use super::event::{Event, event};
 use crate::about::{About, CONFIG_FILE};
 use crate::cluster::Cluster;
 use crate::weights::{self, Model};
 use ps_core::DataDescription;
-use ps_core::master::ModelWritten;
+use ps_core::master::{Machine, ModelWritten};
 use ps_runtime::blocking;
 use ps_runtime::files::FileStore;
 use ps_runtime::model_file::{MODEL_FILE, to_safetensors};
@@ -17,11 +17,12 @@ pub(super) async fn save(
     about: &About,
     data: &DataDescription,
 ) -> Event {
-    match cluster.read_model().await {
-        Ok(model) => Event::ModelWritten(blocking(|| write(model, files, about, data))),
-        Err(weights::Error::NoModel) => Event::NoModel,
-        Err(error) => Event::ModelWritten(Err(error.to_string())),
-    }
+    let written = match cluster.read_model().await {
+        Ok(model) => blocking(|| write(model, files, about, data)),
+        Err(weights::Error::NoModel) => return event(Machine::no_model),
+        Err(error) => Err(error.to_string()),
+    };
+    event(|machine, now| machine.model_written(written, now))
 }
 
 fn write(

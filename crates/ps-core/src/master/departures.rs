@@ -21,7 +21,6 @@ impl Machine {
             return;
         };
         self.membership.extend(gap);
-        self.workers.extend(gap);
         self.log(Level::Warn, format!("the master was away for {gap:.1?}; leases are extended"));
     }
 
@@ -38,9 +37,11 @@ impl Machine {
             return;
         }
         let limit = self.config.step_timeout;
-        let holders = self.leases.holders();
-        let stuck: Vec<u32> =
-            holders.filter(|rank| self.workers.is_stuck(*rank, limit, now)).collect();
+        let is_stuck = |rank: &u32| {
+            let process = self.registry.process(MemberId::worker(*rank));
+            process.is_some_and(|process| now.saturating_sub(process.progressed) >= limit)
+        };
+        let stuck: Vec<u32> = self.leases.holders().filter(is_stuck).collect();
         for rank in stuck {
             let reason = format!("finished no step in {limit:.0?}");
             self.expire(MemberId::worker(rank), &reason, now);

@@ -11,14 +11,9 @@ use std::time::Duration;
 /// reach the master.
 const UNREACHABLE_LEASES: u32 = 3;
 
-/// What a membership is made from: as long as this is the same, the membership is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Inputs {
-    epoch: Epoch,
-    registry: u64,
-    leases: u64,
-    is_committed: bool,
-}
+/// What a membership is made from, as long as this is the same the membership is: the epoch, who is
+/// registered, who holds leases, and whether the weights are committed.
+type Inputs = (Epoch, u64, u64, bool);
 
 /// Where the shards are, what they were told last, and which of them have it.
 #[derive(Clone, Debug, Default)]
@@ -138,13 +133,12 @@ impl MembershipPublisher {
 impl Machine {
     /// Tells the shards who the workers are, if that changed.
     pub(super) fn publish(&mut self) {
-        let inputs = self.membership.shard_map().map(|shard_map| Inputs {
-            epoch: shard_map.epoch,
-            registry: self.registry.generation(),
-            leases: self.leases.generation(),
-            is_committed: self.lifecycle.is_committed(),
-        });
-        if inputs.is_none() || inputs == self.membership.inputs {
+        let Some(shard_map) = self.membership.shard_map() else {
+            return;
+        };
+        let (registry, leases) = (self.registry.generation(), self.leases.generation());
+        let inputs = Some((shard_map.epoch, registry, leases, self.lifecycle.is_committed()));
+        if self.membership.inputs == inputs {
             return;
         }
         let members = self.members();
@@ -164,12 +158,13 @@ impl Machine {
         ranks
             .map(|worker| {
                 let id = MemberId::worker(worker);
-                let is_fenced = is_committed && self.registry.process(id).is_some();
+                let process = self.registry.process(id);
+                let is_fenced = is_committed && process.is_some();
                 Member {
                     worker,
                     incarnation: self.registry.incarnation(id) + u64::from(is_fenced),
                     active: !is_committed && self.leases.held_by(worker).is_some(),
-                    start_clock: self.workers.start_clock(worker),
+                    start_clock: process.map_or(0, |process| process.start_clock),
                 }
             })
             .collect()

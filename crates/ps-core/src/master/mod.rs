@@ -4,41 +4,37 @@
 //! reads no clock and draws no random numbers: the same calls give the same answers.
 //!
 //! Its parts own their state and know nothing of each other but what they are given:
-//! - `registry`: who holds which shard and rank; leases of members, incarnations.
+//! - `registry`: who holds which shard and rank; leases of members, incarnations, clocks.
 //! - `agreement`: what training data the members have, each and together.
-//! - `leases`: who works on which samples. `workers`: how far each worker is.
+//! - `leases`: who works on which samples.
 //! - `evaluation`: what is to be measured, and by whom.
 //! - `membership`: where the shards are, and what every shard must know of the workers.
 //! - `checkpoints`: what is saved, and what the job goes on from.
 //! - `lifecycle`: where the job is on its way from its start to its end.
 //! - `record`: what is remembered for metric lines and the report.
 //!
-//! The machine's calls bring the parts together: `register`, `tasks`, `departures`, `finish`,
-//! `commit`, `restore`, `report`. Each call is one event: it is taken in, the job goes on as far as
+//! The machine's calls bring the parts together: `register`, `tasks`, `departures`, and what stands
+//! beside a part in its folder. Each call is one event: it is taken in, the job goes on as far as
 //! that allows, and the shards are told what changed for them.
 
 mod agreement;
 mod checkpoints;
-mod commit;
 mod departures;
 mod evaluation;
-mod finish;
 mod leases;
 mod lifecycle;
 mod membership;
 mod record;
 mod register;
 mod registry;
-mod report;
-mod restore;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod types;
-mod workers;
 
 pub use types::*;
 
+use crate::data_description::DataKind;
 use agreement::DataAgreement;
 use checkpoints::Checkpoints;
 use evaluation::Evaluations;
@@ -48,7 +44,6 @@ use membership::MembershipPublisher;
 use record::Record;
 use registry::Registry;
 use std::time::Duration;
-use workers::Workers;
 
 /// The state of one job.
 #[derive(Clone, Debug)]
@@ -59,7 +54,6 @@ pub struct Machine {
     agreement: DataAgreement,
     /// Of the samples, once it is settled what samples there are.
     leases: Leases,
-    workers: Workers,
     evaluations: Evaluations,
     membership: MembershipPublisher,
     checkpoints: Checkpoints,
@@ -74,8 +68,7 @@ impl Machine {
             lifecycle: Lifecycle::new(now),
             registry: Registry::new(config.lease, now),
             agreement: DataAgreement::default(),
-            leases: Leases::none(config.settings.passes),
-            workers: Workers::default(),
+            leases: Leases::new(DataKind::default(), config.settings.passes, 1, 1),
             evaluations: Evaluations::default(),
             membership: MembershipPublisher::default(),
             checkpoints: Checkpoints::default(),
@@ -157,16 +150,18 @@ impl Machine {
     ) -> Result<(Option<Leave>, Option<ShardMap>), Rejection> {
         let Heartbeat { caller, clock, waiting, counters, leaving } = heartbeat;
         let process = self.registry.admit(caller, now)?;
+        if clock > process.clock || waiting {
+            process.progressed = now;
+        }
+        process.clock = process.clock.max(clock);
         if leaving && process.leaving.is_none() {
             process.leaving = Some(now);
             self.member_is_leaving(caller.member, now);
         }
-        if caller.member.role == Role::Worker {
-            let rank = caller.member.index;
-            self.workers.heard(rank, clock, waiting, now);
-            if let Some(counters) = counters {
-                self.record.count(rank, counters);
-            }
+        if caller.member.role == Role::Worker
+            && let Some(counters) = counters
+        {
+            self.record.count(caller.member.index, counters);
         }
         Ok((self.let_go(caller.member, now), self.shard_map_for(caller.member)))
     }

@@ -111,9 +111,8 @@ impl Machine {
             address: address.clone(),
             data: data.clone(),
             last_heard: now,
-            leaving: None,
-            has_left: false,
-            last_task: None,
+            progressed: now,
+            ..Process::default()
         };
         let incarnation = self.registry.insert(member, process);
         self.log(Level::Info, format!("{member} is at {address} (incarnation {incarnation})"));
@@ -122,10 +121,7 @@ impl Machine {
                 self.membership.saw_epoch(epoch);
                 self.draw_shard_map();
             }
-            Role::Worker => {
-                self.workers.joined(member.index, now);
-                self.record.joined(member.index, address);
-            }
+            Role::Worker => self.record.joined(member.index, address),
             Role::Evaluator => (),
         }
         self.add_source(member, &data, now);

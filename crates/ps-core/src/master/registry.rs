@@ -2,7 +2,7 @@
 
 use super::types::{Caller, MemberId, Rejection, Role, Task};
 use crate::data_description::DataDescription;
-use crate::ids::{Incarnation, WorkerId};
+use crate::ids::{Clock, Incarnation, WorkerId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 const UNKNOWN_LIVES: Incarnation = 1000;
 
 /// A process that holds a place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Process {
     pub(super) token: u64,
     pub(super) address: String,
@@ -25,6 +25,14 @@ pub(super) struct Process {
     pub(super) has_left: bool,
     /// The last answer to a request for a task, and the request's number, for when it is lost.
     pub(super) last_task: Option<(u64, Task)>,
+    /// Steps that a worker finished.
+    pub(super) clock: Clock,
+    /// Where its clock started when it became active.
+    pub(super) start_clock: Clock,
+    /// When it last finished a step, waited for others, or was given a lease.
+    pub(super) progressed: Duration,
+    /// Until then it gets no served samples, because it did not reach the evaluator.
+    pub(super) avoids_evaluator_until: Duration,
 }
 
 impl Process {
@@ -43,7 +51,7 @@ struct Slot {
 }
 
 /// All places that were ever taken.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Registry {
     lease: Duration,
     slots: BTreeMap<MemberId, Slot>,
@@ -61,15 +69,7 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) fn new(lease: Duration, now: Duration) -> Self {
-        Self {
-            lease,
-            ticked: now,
-            slots: BTreeMap::new(),
-            first: BTreeMap::new(),
-            first_of_others: 1,
-            without_workers: None,
-            generation: 0,
-        }
+        Self { lease, ticked: now, first_of_others: 1, ..Self::default() }
     }
 
     /// Ranks were taken before, in these incarnations: whoever takes them now is newer.
@@ -95,7 +95,7 @@ impl Registry {
         self.slots.get(&member)?.process.as_ref()
     }
 
-    fn process_mut(&mut self, member: MemberId) -> Option<&mut Process> {
+    pub(super) fn process_mut(&mut self, member: MemberId) -> Option<&mut Process> {
         self.slots.get_mut(&member)?.process.as_mut()
     }
 
@@ -177,13 +177,6 @@ impl Registry {
         self.process(member)
     }
 
-    /// Keeps an answer for when it is lost.
-    pub(super) fn keep_task(&mut self, member: MemberId, number: u64, task: Task) {
-        if let Some(process) = self.process_mut(member) {
-            process.last_task = Some((number, task));
-        }
-    }
-
     /// Whether a live process holds the place.
     pub(super) fn is_held(&self, member: MemberId, now: Duration) -> bool {
         let process = self.process(member);
@@ -217,6 +210,7 @@ impl Registry {
         self.ticked = now;
         for process in self.slots.values_mut().filter_map(|slot| slot.process.as_mut()) {
             process.last_heard += gap;
+            process.progressed += gap;
         }
         Some(gap)
     }

@@ -31,7 +31,9 @@ impl Machine {
                 None => {
                     let TaskRequest { caller, number, .. } = request;
                     let task = machine.choose(caller.member, now);
-                    machine.registry.keep_task(caller.member, number, task.clone());
+                    if let Some(process) = machine.registry.process_mut(caller.member) {
+                        process.last_task = Some((number, task.clone()));
+                    }
                     Ok(task)
                 }
             },
@@ -72,34 +74,28 @@ impl Machine {
     /// A worker that did not reach the evaluator does something else for a while; samples that
     /// nobody reaches hold the job no longer.
     fn served_lease_came_back(&mut self, member: MemberId, now: Duration) {
-        let process = self.registry.process(member);
-        if process.is_none_or(|process| process.leaving.is_some())
-            || self.lifecycle.phase() != Phase::Running
-            || self.agreement.kind() != Some(DataKind::Sharded)
-        {
+        let is_sharded = self.agreement.kind() == Some(DataKind::Sharded);
+        if self.lifecycle.phase() != Phase::Running || !is_sharded {
             return;
         }
-        let (until, workers) = (now + self.config.lease, self.config.workers);
-        if self.workers.evaluator_was_not_reached(member.index, until, workers) {
+        let process = self.registry.process_mut(member);
+        let Some(process) = process.filter(|process| process.leaving.is_none()) else {
+            return;
+        };
+        process.avoids_evaluator_until = now + self.config.lease;
+        if self.leases.evaluator_not_reached() {
             let line = "the evaluator lives, but no worker reaches the samples that it serves: \
                         check its --advertise; they are skipped";
             self.log(Level::Warn, line);
-            self.leases.suspend(SHARED);
         }
     }
 
     fn take_lease_result(&mut self, rank: u32, result: &LeaseResult, now: Duration) {
         let LeaseResult { lease, samples, losses } = result;
-        let held = self.leases.held_by(rank);
-        let was_shared = held.is_some_and(|lease| lease.source == SHARED);
-        if !self.leases.finish(rank, *lease, *samples, losses) {
-            return;
+        if self.leases.finish(rank, *lease, *samples, losses) {
+            let observed = self.record.lease_done(losses);
+            self.stop_if_diverged(observed, now);
         }
-        if was_shared {
-            self.workers.evaluator_was_reached();
-        }
-        let observed = self.record.lease_done(losses);
-        self.stop_if_diverged(observed, now);
     }
 
     /// Takes notice of passes that are over.
@@ -174,13 +170,18 @@ impl Machine {
 
     fn grant(&mut self, rank: u32, now: Duration) -> Option<TrainTask> {
         // Before it is active itself, so that it starts where the others are.
-        let smallest = self.workers.smallest_clock(self.leases.holders());
+        let active =
+            self.leases.holders().filter_map(|rank| self.registry.process(MemberId::worker(rank)));
+        let smallest_clock = active.map(|process| process.clock.max(process.start_clock)).min();
         let progress = self.progress();
-        let takes_shared = !self.workers.avoids_evaluator(rank, now);
-        let lease = self.leases.grant(rank, takes_shared)?;
+        let process = self.registry.process_mut(MemberId::worker(rank))?;
+        let lease = self.leases.grant(rank, process.avoids_evaluator_until <= now)?;
+        process.progressed = now;
+        if !self.membership.has_active(rank) {
+            process.start_clock = smallest_clock.unwrap_or(process.clock);
+        }
+        let start_clock = process.start_clock;
         self.checkpoints.lease_granted();
-        let was_active = self.membership.has_active(rank);
-        let start_clock = self.workers.lease_granted(rank, was_active, smallest, now);
         // Workers do not have the samples themselves.
         let is_served = lease.source == SHARED && self.agreement.kind() == Some(DataKind::Sharded);
         let evaluator = self.registry.process(MemberId::EVALUATOR).filter(|_| is_served);

@@ -24,6 +24,9 @@ use std::collections::BTreeMap;
 /// Leases that a worker gets in a pass, about: enough to even out unequal workers.
 const LEASES_PER_WORKER: u64 = 8;
 
+/// Served leases that come back in a row, per worker, until nobody is taken to reach the evaluator.
+const NOT_REACHED_MAX: u32 = 3;
+
 /// A lease that is out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lease {
@@ -37,7 +40,7 @@ pub(super) struct Lease {
 }
 
 /// All samples of all passes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Leases {
     kind: DataKind,
     passes: u64,
@@ -55,6 +58,8 @@ pub(super) struct Leases {
     losses: BTreeMap<u64, Losses>,
     /// Passes that are over and were not yet taken notice of.
     ended: Vec<PassEnd>,
+    /// Served leases that came back in a row, because the evaluator was not reached.
+    not_reached: u32,
     /// Grows whenever a lease goes out or comes in.
     generation: u64,
 }
@@ -67,20 +72,9 @@ impl Leases {
             passes: if kind == DataKind::Program { passes.min(1) } else { passes },
             batch: batch.max(1),
             workers: workers.max(1),
-            sources: BTreeMap::new(),
-            absent: BTreeMap::new(),
             next_id: 1,
-            out: BTreeMap::new(),
-            open: 0,
-            losses: BTreeMap::new(),
-            ended: Vec::new(),
-            generation: 0,
+            ..Self::default()
         }
-    }
-
-    /// No leases yet: nobody knows what samples there are.
-    pub(super) fn none(passes: u64) -> Self {
-        Self::new(DataKind::default(), passes, 1, 1)
     }
 
     /// Adds a source that begins with the oldest open pass, or where a checkpoint says, unless it is
@@ -224,6 +218,18 @@ impl Leases {
         Some(lease)
     }
 
+    /// A worker did not reach the evaluator. Whether that happened so often that nobody seems to: its
+    /// samples then hold the job no longer.
+    pub(super) fn evaluator_not_reached(&mut self) -> bool {
+        self.not_reached += 1;
+        let is_unreachable = self.not_reached >= NOT_REACHED_MAX.saturating_mul(self.workers);
+        if is_unreachable {
+            self.not_reached = 0;
+            self.suspend(SHARED);
+        }
+        is_unreachable
+    }
+
     /// Counts a finished lease; whether this worker held it. `samples` is what a stream had.
     pub(super) fn finish(
         &mut self,
@@ -237,6 +243,9 @@ impl Leases {
         };
         self.out.remove(&worker);
         self.generation += 1;
+        if lease.source == SHARED {
+            self.not_reached = 0;
+        }
         if let Some(source) = self.sources.get_mut(&lease.source) {
             if self.kind == DataKind::Streamed {
                 source.samples = Some(samples);

@@ -42,7 +42,7 @@ impl PassPosition {
 }
 
 /// One set of samples.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Source {
     /// Positions of a pass: its samples, or one where a lease is a whole pass.
     pub(super) length: u64,
@@ -70,10 +70,7 @@ impl Source {
             is_whole,
             size: size.max(1),
             next: (pass, 0),
-            returned: BTreeSet::new(),
-            is_suspended: false,
-            samples_done: 0,
-            samples_skipped: 0,
+            ..Self::default()
         }
     }
 

@@ -1,10 +1,10 @@
 //! The end barrier and the commit: the last leases come in, every shard is fenced, the model is
 //! written and exactly those weights are measured.
 
-use super::Machine;
-use super::lifecycle::{Phase, StopReason};
-use super::types::{Action, EvaluationResult, Level, MemberId, ModelWritten, Role};
+use super::{Phase, StopReason};
 use crate::data_description::DataKind;
+use crate::master::Machine;
+use crate::master::types::{Action, EvaluationResult, Level, MemberId, ModelWritten, Role};
 use crate::report::Outcome;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl Machine {
             self.expire(MemberId::worker(rank), "missed the end barrier", now);
         }
         self.record.training_ended(now);
-        self.lifecycle.enter(Phase::Fencing);
+        self.lifecycle.phase = Phase::Fencing;
         true
     }
 
@@ -29,7 +29,7 @@ impl Machine {
         self.publish();
         if self.membership.is_acknowledged(self.config.servers) {
             self.actions.push(Action::SaveModel);
-            self.lifecycle.enter(Phase::Saving);
+            self.lifecycle.phase = Phase::Saving;
             return true;
         }
         self.fail_if_late(now)
@@ -48,7 +48,7 @@ impl Machine {
     /// fails does not cost the model.
     pub(super) fn advance_save(&mut self, now: Duration) -> bool {
         self.checkpoint_last(now);
-        if self.lifecycle.written().is_none() {
+        if self.lifecycle.written.is_none() {
             return self.fail_if_late(now);
         }
         if !self.checkpoints.are_over() {
@@ -69,7 +69,7 @@ impl Machine {
     /// Goes on after what the driver said of the model.
     fn model_is_saved(&mut self, now: Duration) {
         let outcome = self.stop_outcome();
-        match self.lifecycle.written().cloned() {
+        match self.lifecycle.written.take() {
             Some(Ok(written)) => self.evaluate(written, now),
             // The signal came before there was anything to save.
             Some(Err(reason)) if self.leases.samples_done() == 0 && outcome.exit_code > 1 => {
@@ -89,7 +89,7 @@ impl Machine {
     /// The servers hold no model.
     pub fn no_model(&mut self, now: Duration) {
         self.event(now, |machine| {
-            let is_saving = machine.lifecycle.phase() == Phase::Saving;
+            let is_saving = machine.lifecycle.phase == Phase::Saving;
             if is_saving && machine.agreement.kind() == Some(DataKind::Program) {
                 let line = "the programs left no model on the servers: none is written";
                 machine.log(Level::Warn, line);
@@ -105,7 +105,7 @@ impl Machine {
         let is_completed = self.lifecycle.stop_reason() == Some(&StopReason::Completed);
         // Nobody here can compute the model of a user's program.
         let is_program = self.agreement.kind() == Some(DataKind::Program);
-        if !is_completed || self.lifecycle.is_signalled() || is_program {
+        if !is_completed || self.lifecycle.signalled.is_some() || is_program {
             return self.leave(self.stop_outcome(), now);
         }
         let last = self.config.settings.passes.saturating_sub(1);
@@ -116,7 +116,7 @@ impl Machine {
             }
         }
         let (digest, deadline) = (written.digest, now + self.config.evaluation_timeout);
-        self.lifecycle.enter(Phase::Evaluating { digest, is_second: false, deadline });
+        self.lifecycle.phase = Phase::Evaluating { digest, is_second: false, deadline };
     }
 
     pub(super) fn advance_evaluation(&mut self, deadline: Duration, now: Duration) -> bool {
@@ -133,8 +133,8 @@ impl Machine {
     }
 
     /// Takes the evaluation of the written weights.
-    pub(super) fn final_evaluation(&mut self, result: &EvaluationResult, now: Duration) {
-        let Phase::Evaluating { digest, is_second, deadline } = self.lifecycle.phase() else {
+    pub(in crate::master) fn final_evaluation(&mut self, result: &EvaluationResult, now: Duration) {
+        let Phase::Evaluating { digest, is_second, deadline } = self.lifecycle.phase else {
             return;
         };
         let is_match = result.weights_digest == digest;
@@ -143,7 +143,7 @@ impl Machine {
         } else if !is_match && !is_second {
             self.log(Level::Warn, "other weights than the written ones were evaluated; once more");
             self.evaluations.want_final(result.task.pass);
-            self.lifecycle.enter(Phase::Evaluating { digest, is_second: true, deadline });
+            self.lifecycle.phase = Phase::Evaluating { digest, is_second: true, deadline };
             return;
         } else {
             if !is_match {
@@ -163,16 +163,14 @@ impl Machine {
 
     /// A server is gone and took its weights along. Once the model is written nothing else needs
     /// them; whether the model is written.
-    pub(super) fn commit_without(&mut self, server: MemberId, now: Duration) -> bool {
-        if self.lifecycle.phase() == Phase::Saving
-            && matches!(self.lifecycle.written(), Some(Ok(_)))
-        {
+    pub(in crate::master) fn commit_without(&mut self, server: MemberId, now: Duration) -> bool {
+        if self.lifecycle.phase == Phase::Saving && matches!(self.lifecycle.written, Some(Ok(_))) {
             self.checkpoints.give_up();
             let line = format!("{server} is gone before the last checkpoint was complete");
             self.log(Level::Error, line);
             self.model_is_saved(now);
         }
-        if matches!(self.lifecycle.phase(), Phase::Evaluating { .. }) {
+        if matches!(self.lifecycle.phase, Phase::Evaluating { .. }) {
             self.log(Level::Warn, "the model is written; its final evaluation is given up");
             self.conclude(now);
         }

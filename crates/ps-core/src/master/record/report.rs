@@ -1,22 +1,26 @@
 //! The job in words and numbers: metric lines, progress, the report.
 
-use super::Machine;
-use super::agreement::owner_of;
-use super::types::{Action, EvaluationResult, JobProgress, Level, Role};
 use crate::learning::LearningStatus;
+use crate::master::Machine;
+use crate::master::agreement::owner_of;
+use crate::master::types::{Action, EvaluationResult, JobProgress, Level, Role};
 use crate::progress::ProgressSnapshot;
 use crate::report::{Outcome, Report, SkippedShare};
 use std::time::Duration;
 
 impl Machine {
     /// Writes down the evaluation after a pass, for people and machines.
-    pub(super) fn record_pass(&mut self, result: &EvaluationResult) {
+    pub(in crate::master) fn record_pass(&mut self, result: &EvaluationResult) {
         let line = self.record.pass_evaluated(result, self.leases.samples_done());
         self.actions.extend(line.map(Action::Metric));
     }
 
     /// Writes down the evaluation of the written weights.
-    pub(super) fn record_final(&mut self, result: &EvaluationResult, weights_match: bool) {
+    pub(in crate::master) fn record_final(
+        &mut self,
+        result: &EvaluationResult,
+        weights_match: bool,
+    ) {
         let samples_done = self.leases.samples_done();
         let lines = self.record.finally_evaluated(result, weights_match, samples_done);
         self.actions.extend(lines.into_iter().map(Action::Metric));
@@ -28,9 +32,9 @@ impl Machine {
     }
 
     /// The report as things stand.
-    pub(super) fn report(&mut self, outcome: Outcome, now: Duration) -> Report {
+    pub(in crate::master) fn report(&mut self, outcome: Outcome, now: Duration) -> Report {
         let record = &self.record;
-        let learning = record.monitor().status();
+        let learning = record.monitor.status();
         let skipped: Vec<SkippedShare> = self
             .leases
             .skipped()
@@ -43,15 +47,15 @@ impl Machine {
             checkpoint: self.checkpoints.newest(),
             train_samples: self.leases.samples(),
             passes: record.passes(),
-            final_metrics: record.final_metrics(),
+            final_metrics: record.final_metrics.clone(),
             learning,
-            start_loss: record.monitor().start_loss(),
+            start_loss: record.monitor.start_loss(),
             workers: record.workers(),
-            imbalance: Report::imbalance_of(record.servers()),
-            servers: record.servers().clone(),
+            imbalance: Report::imbalance_of(&record.servers),
+            servers: record.servers.clone(),
             samples_skipped: skipped.iter().map(|share| share.samples).sum(),
             skipped,
-            lost: record.lost_members(),
+            lost: record.lost.clone(),
             timings: record.timings(self.lifecycle.started(), now),
         };
         if learning == LearningStatus::DidNotImprove {
@@ -61,7 +65,7 @@ impl Machine {
     }
 
     /// How far the job is.
-    pub(super) fn progress(&self) -> JobProgress {
+    pub(in crate::master) fn progress(&self) -> JobProgress {
         let (samples_done, samples_total) = self.leases.progress();
         JobProgress { samples_done, samples_total }
     }
@@ -77,7 +81,7 @@ impl Machine {
             samples_done,
             samples_total,
             steps: counters.steps,
-            loss: self.record.last_loss(),
+            loss: self.record.last_losses.mean(),
             staleness_p50: counters.staleness.p50(),
             staleness_max: counters.staleness.max(),
             workers: self.registry.live(Role::Worker).count(),

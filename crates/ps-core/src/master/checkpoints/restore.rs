@@ -1,17 +1,18 @@
 //! How a job goes on from a checkpoint of an earlier life.
 
-use super::Machine;
-use super::lifecycle::Phase;
-use super::types::{Action, CheckpointHistory, JobProgress, Level, RestoredCheckpoint};
+use super::{COMPLETE_MAX, Restore};
 use crate::ids::Epoch;
+use crate::master::Machine;
+use crate::master::lifecycle::Phase;
+use crate::master::types::{Action, CheckpointHistory, JobProgress, Level, RestoredCheckpoint};
 use crate::report::Resumed;
 use std::time::Duration;
 
 impl Machine {
     /// Whether the shards are about to hold what was saved, which may take long.
-    pub(super) fn is_restoring(&self) -> bool {
-        let shard_map = self.membership.shard_map();
-        shard_map.is_some_and(|shard_map| self.checkpoints.is_restoring(shard_map.epoch))
+    pub(in crate::master) fn is_restoring(&self) -> bool {
+        let epoch = self.membership.shard_map().map(|shard_map| shard_map.epoch);
+        epoch.is_some_and(|epoch| self.checkpoints.restore == Restore::Asked(epoch))
     }
 
     /// Goes on after what earlier lives left; said once, before anybody registers.
@@ -19,16 +20,19 @@ impl Machine {
         self.membership.saw_epoch(history.epoch);
         if history.has_any {
             self.registry.start_above(&history.incarnations);
+            self.checkpoints.restore = Restore::Wanted;
         }
-        self.checkpoints.start_after(history);
+        self.checkpoints.incarnations = history.incarnations;
+        self.checkpoints.next_number = history.next_number;
     }
 
     /// Has the shards restored once they know of the epoch.
-    pub(super) fn ask_restore(&mut self) {
-        if self.lifecycle.phase() == Phase::Starting
+    pub(in crate::master) fn ask_restore(&mut self) {
+        if self.checkpoints.restore == Restore::Wanted
+            && self.lifecycle.phase() == Phase::Starting
             && let Some(shard_map) = self.membership.shard_map()
-            && self.checkpoints.ask_restore(shard_map.epoch)
         {
+            self.checkpoints.restore = Restore::Asked(shard_map.epoch);
             self.actions.push(Action::Restore(shard_map.clone()));
         }
     }
@@ -41,11 +45,9 @@ impl Machine {
         now: Duration,
     ) {
         self.event(now, |machine| {
-            let is_awaited = machine.checkpoints.is_restoring(epoch);
-            if !is_awaited || machine.lifecycle.phase() != Phase::Starting {
-                return;
-            }
+            let is_asked = machine.checkpoints.restore == Restore::Asked(epoch);
             match restored {
+                _ if !is_asked || machine.lifecycle.phase() != Phase::Starting => (),
                 Ok(restored) => machine.go_on_from(*restored, now),
                 Err(reason) => machine.fail(reason, now),
             }
@@ -53,36 +55,43 @@ impl Machine {
     }
 
     fn go_on_from(&mut self, restored: RestoredCheckpoint, now: Duration) {
-        let (number, cursor) = (restored.number, restored.state.cursor.clone());
-        match self.checkpoints.restored(restored, now) {
-            // The same once more.
-            Some(before) if before == number => return,
-            Some(before) => {
+        let RestoredCheckpoint { number, state, older } = restored;
+        let checkpoints = &mut self.checkpoints;
+        checkpoints.restore = Restore::Done;
+        checkpoints.restored_at = now;
+        checkpoints.complete = [number].into_iter().chain(older).take(COMPLETE_MAX).collect();
+        match checkpoints.resumed {
+            // A server was replaced before anybody trained: the same once more.
+            Some(resumed) if resumed.checkpoint == number => return,
+            Some(resumed) => {
+                let first = resumed.checkpoint;
                 let reason = format!(
-                    "the servers restored checkpoint {before}, and with another server {number}; \
+                    "the servers restored checkpoint {first}, and with another server {number}; \
                      start the job again"
                 );
                 return self.fail(reason, now);
             }
             None => (),
         }
-        match self.resume(cursor) {
-            Ok(()) => self.take_up(),
-            Err(mismatch) => self.fail(format!("checkpoint {number}: {mismatch}"), now),
+        if let Err(mismatch) = self.resume(state.cursor.clone()) {
+            return self.fail(format!("checkpoint {number}: {mismatch}"), now);
         }
+        self.checkpoints.pending = Some((number, state));
+        self.take_up();
     }
 
     /// Takes up what was written down, as soon as the data is known as well.
-    pub(super) fn take_up(&mut self) {
+    pub(in crate::master) fn take_up(&mut self) {
         if self.agreement.agreed().is_none() {
             return;
         }
-        let Some((number, state)) = self.checkpoints.take_pending() else {
+        let Some((number, state)) = self.checkpoints.pending.take() else {
             return;
         };
         let passes = state.passes.len() as u64;
         let JobProgress { samples_done: done, samples_total: total } = self.progress();
-        self.checkpoints.set_resumed(Resumed { checkpoint: number, passes, samples_done: done });
+        let resumed = Resumed { checkpoint: number, passes, samples_done: done };
+        self.checkpoints.resumed = Some(resumed);
         if let Some(last) = state.passes.last()
             && last.samples_done_at_evaluation.is_none()
         {

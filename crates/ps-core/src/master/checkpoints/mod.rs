@@ -4,9 +4,11 @@
 //! any shard is told: the pushes of samples that it calls done are acknowledged, so that they are in
 //! the weights that the shards copy afterwards.
 
+mod restore;
+
 use super::Machine;
 use super::lifecycle::{Phase, StopReason};
-use super::types::{Action, CheckpointHistory, CheckpointRequest, Level, RestoredCheckpoint};
+use super::types::{Action, CheckpointRequest, Level};
 use crate::checkpoint::JobState;
 use crate::ids::{Epoch, Incarnation, WorkerId};
 use crate::report::Resumed;
@@ -55,15 +57,6 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Goes on after what earlier lives left.
-    pub(super) fn start_after(&mut self, history: CheckpointHistory) {
-        self.incarnations = history.incarnations;
-        self.next_number = history.next_number;
-        if history.has_any {
-            self.restore = Restore::Wanted;
-        }
-    }
-
     /// The newest complete one.
     pub(super) fn newest(&self) -> Option<u64> {
         self.complete.first().copied()
@@ -72,15 +65,6 @@ impl Checkpoints {
     /// What this life went on from.
     pub(super) fn resumed(&self) -> Option<Resumed> {
         self.resumed
-    }
-
-    /// Takes what the job goes on from, once.
-    pub(super) fn take_pending(&mut self) -> Option<(u64, JobState)> {
-        self.pending.take()
-    }
-
-    pub(super) fn set_resumed(&mut self, resumed: Resumed) {
-        self.resumed = Some(resumed);
     }
 
     /// Whether workers may know where the shards are.
@@ -95,37 +79,9 @@ impl Checkpoints {
         }
     }
 
-    /// Whether the servers of this epoch are to be told to restore one; this is asked once.
-    pub(super) fn ask_restore(&mut self, epoch: Epoch) -> bool {
-        let is_wanted = self.restore == Restore::Wanted;
-        if is_wanted {
-            self.restore = Restore::Asked(epoch);
-        }
-        is_wanted
-    }
-
-    /// Whether the servers of this epoch are about to hold what was saved.
-    pub(super) fn is_restoring(&self, epoch: Epoch) -> bool {
-        self.restore == Restore::Asked(epoch)
-    }
-
     /// When the shards held what was saved: nobody could begin before.
     pub(super) fn restored_at(&self) -> Duration {
         self.restored_at
-    }
-
-    /// All shards hold what a checkpoint saved; what the one before was, if there was one: a server
-    /// was replaced before anybody trained.
-    pub(super) fn restored(&mut self, restored: RestoredCheckpoint, now: Duration) -> Option<u64> {
-        let RestoredCheckpoint { number, state, older } = restored;
-        self.restore = Restore::Done;
-        self.restored_at = now;
-        self.complete = [number].into_iter().chain(older).take(COMPLETE_MAX).collect();
-        let before = self.resumed.map(|resumed| resumed.checkpoint);
-        if before.is_none() {
-            self.pending = Some((number, state));
-        }
-        before
     }
 
     pub(super) fn pass_ended(&mut self) {
@@ -145,13 +101,6 @@ impl Checkpoints {
     /// Whether nothing more is written after the last push.
     pub(super) fn are_over(&self) -> bool {
         self.is_last_asked && self.writing.is_none()
-    }
-
-    fn request(&mut self, state: JobState) -> CheckpointRequest {
-        let number = self.next_number;
-        self.next_number += 1;
-        self.writing = Some(number);
-        CheckpointRequest { number, keep: self.complete.clone(), state }
     }
 
     /// What to say of a checkpoint that is complete, or could not be written; nothing of one that
@@ -202,7 +151,11 @@ impl Machine {
         if self.config.checkpoints
             && let Some(state) = self.job_state(now)
         {
-            let request = self.checkpoints.request(state);
+            let checkpoints = &mut self.checkpoints;
+            let (number, keep) = (checkpoints.next_number, checkpoints.complete.clone());
+            checkpoints.next_number += 1;
+            checkpoints.writing = Some(number);
+            let request = CheckpointRequest { number, keep, state };
             self.actions.push(Action::WriteCheckpoint(Box::new(request)));
         }
     }

@@ -1,15 +1,15 @@
 //! How the job goes from phase to phase, and how it ends.
 
-use super::Machine;
-use super::lifecycle::{Phase, StopReason};
-use super::types::{Action, Level, MemberId, Role};
+use super::{Phase, StopReason};
+use crate::master::Machine;
+use crate::master::types::{Action, Level, MemberId, Role};
 use crate::report::Outcome;
 use std::time::Duration;
 
 impl Machine {
     /// Whether everybody was told, or is not waited for.
     pub fn is_finished(&self) -> bool {
-        self.lifecycle.phase() == Phase::Finished
+        self.lifecycle.phase == Phase::Finished
     }
 
     /// The process received a signal: save what there is and end soon.
@@ -25,9 +25,9 @@ impl Machine {
     }
 
     /// Gives out no more leases and waits for those that are out.
-    pub(super) fn stop(&mut self, stop: StopReason, now: Duration) {
+    pub(in crate::master) fn stop(&mut self, stop: StopReason, now: Duration) {
         let outcome = stop.outcome();
-        if self.lifecycle.phase() == Phase::Starting {
+        if self.lifecycle.phase == Phase::Starting {
             return self.leave(outcome, now);
         }
         if let Some(reason) = outcome.reason {
@@ -37,7 +37,7 @@ impl Machine {
     }
 
     /// Ends the job because it cannot go on.
-    pub(super) fn fail(&mut self, reason: String, now: Duration) {
+    pub(in crate::master) fn fail(&mut self, reason: String, now: Duration) {
         if !self.lifecycle.is_leaving() {
             self.log(Level::Error, format!("the job fails: {reason}"));
             self.leave(Outcome { exit_code: 1, reason: Some(reason) }, now);
@@ -49,20 +49,20 @@ impl Machine {
         self.event(now, |machine| machine.fail(reason, now));
     }
 
-    pub(super) fn leave(&mut self, outcome: Outcome, now: Duration) {
+    pub(in crate::master) fn leave(&mut self, outcome: Outcome, now: Duration) {
         let report = self.report(outcome.clone(), now);
         self.actions.push(Action::WriteReport(Box::new(report)));
         self.lifecycle.leave(outcome, self.config.lease, now);
     }
 
     /// Goes on as far as what happened allows.
-    pub(super) fn advance(&mut self, now: Duration) {
+    pub(in crate::master) fn advance(&mut self, now: Duration) {
         self.take_ended_passes(now);
         while self.advance_once(now) {}
     }
 
     fn advance_once(&mut self, now: Duration) -> bool {
-        match self.lifecycle.phase() {
+        match self.lifecycle.phase {
             Phase::Starting => self.advance_start(now),
             Phase::Running => self.advance_training(now),
             Phase::Stopping { deadline } => self.advance_barrier(deadline, now),
@@ -81,10 +81,10 @@ impl Machine {
         let has_shards = self.membership.shard_map().is_some();
         if has_shards && self.membership.has_begun() {
             self.record.training_began(now);
-            self.lifecycle.enter(Phase::Running);
+            self.lifecycle.phase = Phase::Running;
             return true;
         }
-        let since = self.agreement.settled_late().unwrap_or(self.lifecycle.started());
+        let since = self.agreement.settled_late().unwrap_or(self.lifecycle.started);
         let waited = now.saturating_sub(since.max(self.checkpoints.restored_at()));
         if self.is_restoring() || waited < self.config.start_timeout {
             return false;
@@ -127,9 +127,9 @@ impl Machine {
     fn advance_leaving(&mut self, deadline: Duration, now: Duration) -> bool {
         let mut roles = [Role::Server, Role::Worker, Role::Evaluator].into_iter();
         let is_over = now >= deadline || !roles.any(|role| self.registry.has(role));
-        if is_over && let Some(Outcome { exit_code, reason }) = self.lifecycle.outcome().cloned() {
+        if is_over && let Some(Outcome { exit_code, reason }) = self.lifecycle.outcome.clone() {
             self.actions.push(Action::Finished { exit_code, reason });
-            self.lifecycle.enter(Phase::Finished);
+            self.lifecycle.phase = Phase::Finished;
         }
         is_over
     }

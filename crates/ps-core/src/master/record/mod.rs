@@ -1,5 +1,7 @@
 //! What is remembered for the metric lines, the progress and the report.
 
+mod report;
+
 use super::leases::PassEnd;
 use super::types::{EvaluationResult, MemberId};
 use crate::checkpoint::JobState;
@@ -22,6 +24,26 @@ struct Rank {
     /// Of processes that are gone.
     past: WorkerCounters,
     present: WorkerCounters,
+}
+
+impl Rank {
+    fn counters(&self) -> WorkerCounters {
+        let mut counters = self.past.clone();
+        counters.add(&self.present);
+        counters
+    }
+
+    fn report(&self) -> WorkerReport {
+        let counters = self.counters();
+        WorkerReport {
+            address: self.address.clone(),
+            registrations: self.registrations,
+            staleness_p50: counters.staleness.p50(),
+            staleness_p99: counters.staleness.p99(),
+            staleness_max: counters.staleness.max(),
+            counters,
+        }
+    }
 }
 
 /// Everything that is written down.
@@ -133,11 +155,7 @@ impl Record {
     }
 
     /// Takes the evaluation after a pass; the line for machines.
-    pub(super) fn pass_evaluated(
-        &mut self,
-        result: &EvaluationResult,
-        samples_done: u64,
-    ) -> Option<String> {
+    fn pass_evaluated(&mut self, result: &EvaluationResult, samples_done: u64) -> Option<String> {
         let pass = self.passes.get_mut(&result.task.pass)?;
         pass.test_loss = finite(result.loss);
         pass.test_accuracy = result.accuracy;
@@ -157,7 +175,7 @@ impl Record {
     }
 
     /// Takes the evaluation of the written weights; the lines for machines.
-    pub(super) fn finally_evaluated(
+    fn finally_evaluated(
         &mut self,
         result: &EvaluationResult,
         weights_match: bool,
@@ -178,24 +196,7 @@ impl Record {
         lines
     }
 
-    pub(super) fn final_metrics(&self) -> Option<FinalReport> {
-        self.final_metrics.clone()
-    }
-
-    pub(super) fn servers(&self) -> &BTreeMap<ShardId, ServerReport> {
-        &self.servers
-    }
-
-    pub(super) fn lost_members(&self) -> Vec<LostMember> {
-        self.lost.clone()
-    }
-
-    /// Mean loss of what was reported last.
-    pub(super) fn last_loss(&self) -> Option<f64> {
-        self.last_losses.mean()
-    }
-
-    pub(super) fn timings(&self, started: Duration, now: Duration) -> Timings {
+    fn timings(&self, started: Duration, now: Duration) -> Timings {
         Timings {
             waiting: seconds_between(Some(started), self.training_began, now),
             training: seconds_between(self.training_began, self.training_ended, now),
@@ -205,29 +206,14 @@ impl Record {
     }
 
     /// What all workers counted together.
-    pub(super) fn counters(&self) -> WorkerCounters {
+    fn counters(&self) -> WorkerCounters {
         let mut sum = WorkerCounters::default();
-        for rank in self.ranks.values() {
-            sum.add(&rank.past);
-            sum.add(&rank.present);
-        }
+        self.ranks.values().for_each(|rank| sum.add(&rank.counters()));
         sum
     }
 
-    pub(super) fn workers(&self) -> BTreeMap<WorkerId, WorkerReport> {
-        let report = |rank: &Rank| {
-            let mut counters = rank.past.clone();
-            counters.add(&rank.present);
-            WorkerReport {
-                address: rank.address.clone(),
-                registrations: rank.registrations,
-                staleness_p50: counters.staleness.p50(),
-                staleness_p99: counters.staleness.p99(),
-                staleness_max: counters.staleness.max(),
-                counters,
-            }
-        };
-        self.ranks.iter().map(|(&index, rank)| (index, report(rank))).collect()
+    fn workers(&self) -> BTreeMap<WorkerId, WorkerReport> {
+        self.ranks.iter().map(|(&index, rank)| (index, rank.report())).collect()
     }
 }
 

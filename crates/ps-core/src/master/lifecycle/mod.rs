@@ -3,6 +3,9 @@
 //! Starting -> Running -> Stopping (barrier) -> Fencing -> Saving -> Evaluating -> Leaving ->
 //! Finished. A failure goes straight to Leaving.
 
+mod commit;
+mod finish;
+
 use super::types::ModelWritten;
 use crate::report::Outcome;
 use std::time::Duration;
@@ -40,9 +43,10 @@ impl StopReason {
 }
 
 /// Where the job is.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Phase {
     /// Servers and workers register.
+    #[default]
     Starting,
     /// Leases go out.
     Running,
@@ -61,7 +65,7 @@ pub(super) enum Phase {
 }
 
 /// The phase, and what brought the job there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Lifecycle {
     started: Duration,
     phase: Phase,
@@ -78,14 +82,7 @@ pub(super) struct Lifecycle {
 impl Lifecycle {
     /// A job that starts now.
     pub(super) fn new(now: Duration) -> Self {
-        Self {
-            started: now,
-            phase: Phase::Starting,
-            stop: None,
-            signalled: None,
-            written: None,
-            outcome: None,
-        }
+        Self { started: now, ..Self::default() }
     }
 
     pub(super) fn started(&self) -> Duration {
@@ -94,10 +91,6 @@ impl Lifecycle {
 
     pub(super) fn phase(&self) -> Phase {
         self.phase
-    }
-
-    pub(super) fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
     }
 
     /// The phase, for people.
@@ -133,17 +126,13 @@ impl Lifecycle {
         self.outcome.as_ref()
     }
 
-    pub(super) fn is_signalled(&self) -> bool {
-        self.signalled.is_some()
-    }
-
     /// Whether the time that a signal leaves for saving is over.
-    pub(super) fn is_saving_late(&self, now: Duration) -> bool {
+    fn is_saving_late(&self, now: Duration) -> bool {
         self.signalled.is_some_and(|at| now >= at + SAVED_AFTER_SIGNAL)
     }
 
     /// A signal came; whether it is the first one.
-    pub(super) fn signal(&mut self, exit_code: u8, now: Duration) -> bool {
+    fn signal(&mut self, exit_code: u8, now: Duration) -> bool {
         // A server may tell of a signal to the whole job before it comes here, and says not which.
         if let Some(StopReason::Signal(known)) = &mut self.stop {
             *known = exit_code;
@@ -157,14 +146,13 @@ impl Lifecycle {
                 *deadline = (*deadline).min(now + BARRIER_AFTER_SIGNAL);
             }
             Phase::Leaving { deadline } => *deadline = (*deadline).min(now + LEFT_AFTER_SIGNAL),
-            Phase::Starting | Phase::Running => (),
-            Phase::Fencing | Phase::Saving | Phase::Finished => (),
+            _ => (),
         }
         true
     }
 
     /// Goes to the barrier, which may take this long.
-    pub(super) fn stop(&mut self, stop: StopReason, timeout: Duration, now: Duration) {
+    fn stop(&mut self, stop: StopReason, timeout: Duration, now: Duration) {
         let mut deadline = now + timeout;
         if matches!(stop, StopReason::Signal(_)) {
             self.signalled.get_or_insert(now);
@@ -180,18 +168,14 @@ impl Lifecycle {
     }
 
     /// The driver wrote the model, or could not.
-    pub(super) fn model_written(&mut self, written: Result<ModelWritten, String>) {
+    fn model_written(&mut self, written: Result<ModelWritten, String>) {
         if self.phase == Phase::Saving {
             self.written = Some(written);
         }
     }
 
-    pub(super) fn written(&self) -> Option<&Result<ModelWritten, String>> {
-        self.written.as_ref()
-    }
-
     /// Tells everybody to leave; who has not heard it by then is not waited for.
-    pub(super) fn leave(&mut self, outcome: Outcome, timeout: Duration, now: Duration) {
+    fn leave(&mut self, outcome: Outcome, timeout: Duration, now: Duration) {
         let deadline = self.signalled.map_or(now + timeout, |at| now.max(at + LEFT_AFTER_SIGNAL));
         self.phase = Phase::Leaving { deadline };
         self.outcome = Some(outcome);
