@@ -10,6 +10,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 const BAR_EVERY: Duration = Duration::from_millis(200);
 
 /// Shows progress on standard error.
+#[derive(Default)]
 pub(crate) struct Reporter {
     bar: Option<ProgressBar>,
     meter: Meter,
@@ -26,8 +27,7 @@ impl Reporter {
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(0).with_style(style.progress_chars("=> "))
         });
-        let (meter, line) = (Meter::default(), String::new());
-        Self { bar, meter, shown: None, line, is_finished: false }
+        Self { bar, ..Self::default() }
     }
 
     /// Shows where the job is, if it is time to.

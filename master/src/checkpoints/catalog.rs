@@ -73,7 +73,9 @@ impl Catalog {
         let mut newest = None;
         for (number, manifest) in &self.manifests {
             let restored = match manifest {
-                Ok(manifest) => cluster.restore(manifest, settings).await?,
+                Ok(manifest) => {
+                    cluster.restore(manifest, settings).await?.map(|()| manifest.clone())
+                }
                 Err(reason) => Err(reason.clone()),
             };
             match restored {

@@ -25,7 +25,7 @@ pub(super) struct MembershipBroadcaster {
     outside: Outside,
     events: mpsc::Sender<Event>,
     cluster: Cluster,
-    newest: watch::Sender<Option<Membership>>,
+    newest: watch::Sender<Membership>,
     senders: JoinSet<()>,
 }
 
@@ -37,7 +37,7 @@ impl MembershipBroadcaster {
             outside: outside.clone(),
             events,
             cluster: Cluster { job, lease, epoch: 0, links: Vec::new() },
-            newest: watch::channel(None).0,
+            newest: watch::Sender::default(),
             senders: JoinSet::new(),
         }
     }
@@ -52,13 +52,13 @@ impl MembershipBroadcaster {
         if self.cluster.epoch != membership.shard_map.epoch {
             self.connect(&membership.shard_map)?;
         }
-        self.newest.send_replace(Some(membership));
+        self.newest.send_replace(membership);
         Ok(())
     }
 
     fn connect(&mut self, shard_map: &ShardMap) -> Result<(), BadAddress> {
         self.senders = JoinSet::new();
-        self.newest = watch::channel(None).0;
+        self.newest = watch::Sender::default();
         self.cluster.epoch = shard_map.epoch;
         self.cluster.links.clear();
         for (shard, address) in (0..).zip(&shard_map.addresses) {
@@ -84,7 +84,7 @@ struct MembershipSender {
     job: String,
     shard: u32,
     link: Arc<Link>,
-    newest: watch::Receiver<Option<Membership>>,
+    newest: watch::Receiver<Membership>,
     events: mpsc::Sender<Event>,
 }
 
@@ -97,19 +97,13 @@ impl MembershipSender {
 
     /// Whether the shard needs to hear no more for now.
     async fn send_newest(&mut self) -> bool {
-        let told = self.newest.clone();
+        let newest = self.newest.clone();
         let attempt = |channel| {
             // Each attempt sends the newest there is: what it replaces needs no telling.
-            let request =
-                told.borrow().as_ref().map(|m| membership_request(&self.job, self.shard, m));
+            let request = membership_request(&self.job, self.shard, &newest.borrow());
             async move {
-                match request {
-                    Some(request) => {
-                        let reply = shard_control(channel).set_membership(request).await?;
-                        Ok(reply.into_inner().revision)
-                    }
-                    None => Ok(0),
-                }
+                let reply = shard_control(channel).set_membership(request).await?;
+                Ok(reply.into_inner().revision)
             }
         };
         let patience = Patience { attempt: ATTEMPT, total: ROUND, waits: false };

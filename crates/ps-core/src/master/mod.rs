@@ -169,14 +169,14 @@ impl Machine {
     /// Nobody begins before the shards hold what a checkpoint saved; and who has no model without
     /// knowing what data there are needs no servers before.
     fn shard_map_for(&mut self, member: MemberId) -> Option<ShardMap> {
-        let is_server = member.role == Role::Server;
-        if !self.checkpoints.are_shards_ready() || !is_server && self.agreement.agreed().is_none() {
+        let is_settled = member.role == Role::Server || self.agreement.agreed().is_some();
+        if !is_settled || !self.checkpoints.are_shards_ready() {
             return None;
         }
-        match member.role {
-            Role::Worker => self.membership.begin(),
-            Role::Server | Role::Evaluator => self.membership.shard_map().cloned(),
+        if member.role == Role::Worker {
+            return self.membership.begin();
         }
+        self.membership.shard_map().cloned()
     }
 
     fn log(&mut self, level: Level, line: impl Into<String>) {

@@ -9,9 +9,10 @@ pub use mismatch::DataMismatch;
 use super::Machine;
 use super::leases::{Leases, SHARED, SourceId, own};
 use super::registry::Registry;
-use super::types::{Level, MemberId, Role};
+use super::types::{Config, Level, MemberId, Role};
 use crate::checkpoint::cursor::{Cursor, Mismatch};
 use crate::data_description::{DataDescription, DataKind};
+use crate::settings::TrainingSettings;
 use std::time::Duration;
 
 /// What data the members have together, once those are there whose data matter.
@@ -58,26 +59,26 @@ impl DataAgreement {
     }
 
     /// Leases on the samples of these members, from where a checkpoint is.
-    fn fill(
+    fn leases(
         &self,
-        leases: &mut Leases,
         agreed: &DataDescription,
         registry: &Registry,
-    ) -> Result<(), Mismatch> {
+        config: &Config,
+    ) -> Result<Leases, Mismatch> {
+        let TrainingSettings { passes, batch_size, .. } = config.settings;
+        let mut leases = Leases::new(agreed.kind, passes, batch_size, config.workers);
         if let Some(cursor) = &self.cursor {
             leases.resume(cursor)?;
         }
         if agreed.kind == DataKind::Replicated {
             leases.add(SHARED, agreed.samples)?;
         }
-        for (member, data) in members_data(registry) {
-            if data.kind == agreed.kind
-                && let Some(source) = source_of(member, agreed.kind)
-            {
+        for (member, data) in members_data(registry).filter(|(_, data)| data.kind == agreed.kind) {
+            if let Some(source) = source_of(member, agreed.kind) {
                 leases.add(source, data.samples)?;
             }
         }
-        Ok(())
+        Ok(leases)
     }
 }
 
@@ -96,10 +97,10 @@ impl Machine {
             return false;
         };
         let absent = absent(&agreed, &self.registry, self.config.workers);
-        if !absent.is_empty() && !is_late {
-            return false;
-        }
         if !absent.is_empty() {
+            if !is_late {
+                return false;
+            }
             let (names, waited) = (absent.join(", "), self.config.start_timeout);
             let line = format!("going on without {names}, who did not come within {waited:.0?}");
             self.log(Level::Warn, line);
@@ -109,12 +110,10 @@ impl Machine {
             self.fail(reason, now);
             return true;
         }
-        let settings = &self.config.settings;
-        let (passes, batch) = (settings.passes, settings.batch_size);
-        let mut leases = Leases::new(agreed.kind, passes, batch, self.config.workers);
-        match self.agreement.fill(&mut leases, &agreed, &self.registry) {
-            Ok(()) => {
-                self.record.watch(agreed.samples.div_ceil(batch.max(1)));
+        match self.agreement.leases(&agreed, &self.registry, &self.config) {
+            Ok(leases) => {
+                let batch = self.config.settings.batch_size.max(1);
+                self.record.watch(agreed.samples.div_ceil(batch));
                 self.leases = leases;
                 self.agreement.agreed = Some(agreed);
                 self.agreement.settled_late = is_late.then_some(now);

@@ -32,12 +32,11 @@ pub(super) struct PassPosition {
 }
 
 impl PassPosition {
-    fn key(&self, other: &Self) -> (u64, u128) {
-        (self.pass, u128::from(self.position) * u128::from(other.length))
-    }
-
     pub(super) fn is_before(&self, other: &Self) -> bool {
-        self.key(other) < other.key(self)
+        let scaled = |position: u64, length: u64| u128::from(position) * u128::from(length);
+        let (mine, others) =
+            (scaled(self.position, other.length), scaled(other.position, self.length));
+        (self.pass, mine) < (other.pass, others)
     }
 }
 

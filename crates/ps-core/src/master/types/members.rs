@@ -116,7 +116,7 @@ pub struct HeartbeatReply {
 }
 
 /// Where the shards are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardMap {
     /// Its generation.
     pub epoch: Epoch,
@@ -143,7 +143,7 @@ pub struct Leave {
 }
 
 /// What every shard must know of the workers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     /// Where the shards are, and in which epoch.
     pub shard_map: ShardMap,
