@@ -1,12 +1,13 @@
 //! What goes into the machine and what comes out of it.
 
 mod actions;
+mod data_mismatch;
 mod members;
 mod rejection;
 mod tasks;
 
-pub use super::agreement::DataMismatch;
 pub use actions::*;
+pub use data_mismatch::*;
 pub use members::*;
 pub use rejection::*;
 pub use tasks::*;

@@ -1,10 +1,9 @@
 //! Whether a member's data go together with those of the others.
 
-use super::{DataMismatch, source_of};
 use crate::data_description::{DataDescription, DataKind};
-use crate::master::leases::Leases;
+use crate::master::leases::{Leases, source_of};
 use crate::master::registry::Registry;
-use crate::master::{MemberId, Registration, Rejection, Role};
+use crate::master::types::{DataMismatch, MemberId, Registration, Rejection, Role};
 
 /// Checks the data of a process that wants to join: alone, beside those of every member, and beside
 /// what the job has agreed on, if it has.

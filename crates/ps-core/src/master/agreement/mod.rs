@@ -1,13 +1,11 @@
 //! What data the members have together: one kind, one shape, enough classes.
 
 mod check;
-mod mismatch;
 
 pub(super) use check::{check_data, check_share};
-pub use mismatch::DataMismatch;
 
 use super::Machine;
-use super::leases::{Leases, SHARED, SourceId, own};
+use super::leases::{Leases, SHARED, SourceId, source_of};
 use super::registry::Registry;
 use super::types::{Config, Level, MemberId, Role};
 use crate::checkpoint::cursor::{Cursor, Mismatch};
@@ -175,21 +173,6 @@ fn absent(agreed: &DataDescription, registry: &Registry, workers: u32) -> Vec<St
     let workers = (0..workers).filter(|_| has_own).map(MemberId::worker);
     let needed = workers.chain(needs_evaluator.then_some(MemberId::EVALUATOR));
     needed.filter(is_absent).map(|member| member.to_string()).collect()
-}
-
-/// The source that a member's samples are, if they are its own.
-fn source_of(member: MemberId, kind: DataKind) -> Option<SourceId> {
-    match (member.role, kind) {
-        (Role::Worker, DataKind::Replicated) => None,
-        (Role::Worker, _) => Some(own(member.index)),
-        (Role::Evaluator, DataKind::Sharded) => Some(SHARED),
-        (Role::Evaluator | Role::Server, _) => None,
-    }
-}
-
-/// Who has the samples of a source that not everybody has.
-pub(super) fn owner_of(source: SourceId) -> MemberId {
-    source.checked_sub(1).map_or(MemberId::EVALUATOR, MemberId::worker)
 }
 
 /// What the members have together.

@@ -12,13 +12,13 @@ mod source;
 mod tests;
 
 pub(super) use ending::PassEnd;
-pub(super) use source::{SHARED, SourceId, own};
+pub(super) use source::{SHARED, SourceId, owner_of, source_of};
 
 use crate::checkpoint::cursor::{Mismatch, Positions, SourceCursor};
 use crate::data_description::DataKind;
 use crate::ids::WorkerId;
 use crate::learning::Losses;
-use source::{Source, owner};
+use source::{Source, own, owner};
 use std::collections::BTreeMap;
 
 /// Leases that a worker gets in a pass, about: enough to even out unequal workers.

@@ -1,7 +1,9 @@
 //! One set of samples: where its next lease begins, and which leases came back.
 
 use crate::checkpoint::cursor::Positions;
+use crate::data_description::DataKind;
 use crate::ids::WorkerId;
+use crate::master::types::{MemberId, Role};
 use std::collections::BTreeSet;
 
 /// Which set of samples: 0 is for every worker, `1 + rank` is that worker's own.
@@ -13,6 +15,21 @@ pub(in crate::master) const SHARED: SourceId = 0;
 /// The samples that only this worker has.
 pub(in crate::master) fn own(rank: WorkerId) -> SourceId {
     rank.saturating_add(1)
+}
+
+/// The source that a member's samples are, if they are its own.
+pub(in crate::master) fn source_of(member: MemberId, kind: DataKind) -> Option<SourceId> {
+    match (member.role, kind) {
+        (Role::Worker, DataKind::Replicated) => None,
+        (Role::Worker, _) => Some(own(member.index)),
+        (Role::Evaluator, DataKind::Sharded) => Some(SHARED),
+        (Role::Evaluator | Role::Server, _) => None,
+    }
+}
+
+/// Who has the samples of a source that not everybody has.
+pub(in crate::master) fn owner_of(source: SourceId) -> MemberId {
+    source.checked_sub(1).map_or(MemberId::EVALUATOR, MemberId::worker)
 }
 
 /// Whose the samples are, in words.

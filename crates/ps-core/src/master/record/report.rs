@@ -2,7 +2,7 @@
 
 use crate::learning::LearningStatus;
 use crate::master::Machine;
-use crate::master::agreement::owner_of;
+use crate::master::leases::owner_of;
 use crate::master::types::{Action, EvaluationResult, JobProgress, Level, Role};
 use crate::progress::ProgressSnapshot;
 use crate::report::{Outcome, Report, SkippedShare};

@@ -1,8 +1,7 @@
 //! Why a call is refused.
 
-use super::MemberId;
+use super::{DataMismatch, MemberId};
 use crate::ids::Incarnation;
-use crate::master::agreement::DataMismatch;
 
 /// Why a call is refused.
 #[allow(missing_docs)]

@@ -1,7 +1,7 @@
 //! Why a member's data do not go together with the others', in words.
 
+use super::MemberId;
 use crate::data_description::DataKind;
-use crate::master::MemberId;
 
 /// Why a member's data do not go together with the others'.
 #[allow(missing_docs)]
