@@ -7,6 +7,7 @@
 //! - `serve`: a master with its listener, from its start to its end.
 //! - `service`: the calls, passed on to the driver.
 //! - `driver`: the one task that owns the machine, and does what it asks for.
+//! - `error`: why a master fails.
 //! - `cluster`: the servers, as calls to them need them.
 //! - `weights`: reads the model from the shards.
 //! - `reporter`: shows people how far the job is.
