@@ -5,7 +5,7 @@ use crate::train::StepOutcome;
 use crate::train::alone::Observer;
 use indicatif::{ProgressBar, ProgressStyle};
 use ps_client::Counters;
-use ps_core::learning::{Losses, LearningStatus, LearningMonitor};
+use ps_core::learning::{LearningMonitor, LearningStatus, Losses};
 use ps_core::progress::{Meter, ProgressSnapshot};
 use ps_core::settings::TrainingSettings;
 use ps_core::staleness::Staleness;
