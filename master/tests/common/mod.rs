@@ -4,12 +4,9 @@
 
 use futures_util::Stream;
 use ps_core::checkpoint::{File, names};
-use ps_core::correction::Correction;
 use ps_core::master::Config as MachineConfig;
-use ps_core::schedule::{LearningRate, Schedule};
 use ps_core::settings::TrainingSettings;
 use ps_core::{DataDescription, Layout, TensorSpec};
-use ps_kernels::optimizer::Optimizer;
 use ps_master::Config;
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::{DataPlane, DataPlaneServer};
@@ -28,18 +25,7 @@ pub(crate) const JOB: &str = "job";
 pub(crate) const SAMPLES: u64 = 200;
 
 pub(crate) fn settings(passes: u64) -> TrainingSettings {
-    TrainingSettings {
-        optimizer: Optimizer::parse("sgd", None, None).unwrap(),
-        learning_rate: LearningRate { base: 0.1, schedule: Schedule::Constant, warmup: 0.0 },
-        staleness_correction: Correction::Auto,
-        staleness_bound: Some(8),
-        clip_norm: None,
-        passes,
-        batch_size: 10,
-        seed: 1,
-        wire: ps_core::settings::Wire::default(),
-        pipeline_depth: 0,
-    }
+    TrainingSettings { passes, batch_size: 10, ..TrainingSettings::default() }
 }
 
 pub(crate) fn layout() -> Layout {
