@@ -1,6 +1,7 @@
 //! What can be found wrong before a process is started: said once, by one process.
 
-use crate::cli::{JobArgs, LocalArgs};
+use crate::cli::LocalArgs;
+use crate::job_args::JobArgs;
 use anyhow::bail;
 use ps_worker::config::ModelArgs;
 use ps_worker::device::DeviceChoice;

@@ -5,7 +5,7 @@ use crate::last_error::LastError;
 use crate::logs::LogDestination;
 use crate::name::{Name, Role};
 use crate::orphans::Children;
-use crate::plan::Process;
+use crate::process::Process;
 use crate::streams::{self, StdoutContent};
 use anyhow::Context;
 use ps_runtime::Signal;

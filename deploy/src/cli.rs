@@ -1,13 +1,9 @@
 //! The command line of `psrun`.
 
 use crate::host::options::TrainArgs;
+use crate::job_args::JobArgs;
 use clap::{Args, Parser, Subcommand};
-use ps_cli::TrainingArgs;
-use ps_cli::process::ProcessArgs;
 use ps_core::limits::SHARDS_MAX;
-use ps_master::config::JobTimeoutArgs;
-use ps_server::config::ServerLimitArgs;
-use ps_worker::config::{CallTimeoutArgs, ModelArgs};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -104,24 +100,6 @@ pub struct LocalArgs {
     /// A program of your own that every worker runs instead of a model, with its arguments.
     #[arg(last = true, value_name = "CMD")]
     pub program: Vec<OsString>,
-}
-
-/// What every job has, wherever its processes run: they read it from a file that `psrun` writes.
-#[derive(Args, Clone, Debug)]
-#[allow(missing_docs)]
-pub struct JobArgs {
-    #[command(flatten)]
-    pub model: ModelArgs,
-    #[command(flatten)]
-    pub training: TrainingArgs,
-    #[command(flatten)]
-    pub timeouts: JobTimeoutArgs,
-    #[command(flatten)]
-    pub calls: CallTimeoutArgs,
-    #[command(flatten)]
-    pub server: ServerLimitArgs,
-    #[command(flatten)]
-    pub process: ProcessArgs,
 }
 
 /// Parses a number of instances.

@@ -4,7 +4,7 @@
 //! name goes into the role's section. What is about one process is on its command line.
 
 use crate::name::Role;
-use crate::plan::Process;
+use crate::process::Process;
 use anyhow::Context;
 use clap::ArgMatches;
 use ps_cli::given::given;

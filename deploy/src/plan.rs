@@ -4,23 +4,13 @@ use crate::cli::LocalArgs;
 use crate::job_options::JobOptions;
 use crate::name::{Name, Role};
 use crate::output::Output;
+use crate::process::Process;
 use crate::supervision::Rules;
 use clap::ArgMatches;
 use ps_worker::threads::fair_share;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// A process to start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Process {
-    /// Who it is.
-    pub name: Name,
-    /// Its command line after the program.
-    pub args: Vec<OsString>,
-    /// Threads it may compute with; `None` for a process that computes nothing.
-    pub threads: Option<usize>,
-}
 
 /// Where the master is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,31 +19,6 @@ pub enum Lead {
     Here(Process),
     /// It is elsewhere, at this address.
     At(String),
-}
-
-impl Process {
-    /// Has a worker run this program instead of a model; no words: a model.
-    pub fn runs(&mut self, program: &[OsString]) {
-        if !program.is_empty() {
-            self.args.push("--".into());
-            self.args.extend_from_slice(program);
-        }
-    }
-
-    /// Whether its command line has the option.
-    pub fn says(&self, option: &str) -> bool {
-        let mut words = self.args.iter().take_while(|word| *word != "--");
-        words.any(|word| {
-            let word = word.to_string_lossy();
-            let (name, _) = word.split_once('=').unwrap_or((&word, ""));
-            name.strip_prefix("--") == Some(option)
-        })
-    }
-
-    /// Whether it runs a program of the user's.
-    pub fn has_program(&self) -> bool {
-        self.args.iter().any(|word| word == "--")
-    }
 }
 
 /// The processes of a job on this machine, which are all of them or one host's.

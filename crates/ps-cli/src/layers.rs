@@ -115,7 +115,7 @@ fn checked(option: &Arg, long: &str, value: &str) -> Result<(String, String), St
     let line = [String::new(), format!("--{long}={value}")];
     match Command::new("").arg(alone).try_get_matches_from(line) {
         Ok(_) => Ok((id, value.to_owned())),
-        Err(error) => Err(crate::process::Unparsed::Clap(Box::new(error)).to_string()),
+        Err(error) => Err(crate::unparsed::Unparsed::Clap(Box::new(error)).to_string()),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod layers;
 pub mod process;
 mod shape_args;
 mod training_args;
+mod unparsed;
 
 pub use choice::choice;
 pub use shape_args::ShapeArgs;

@@ -1,6 +1,7 @@
 //! What every `main` does: parse, log, run, exit with the right code.
 
 use crate::layers;
+pub use crate::unparsed::{EXIT_USAGE, Unparsed};
 use clap::{ArgMatches, Args, Parser};
 use ps_runtime::{Connector, Outside, Shutdown, Signal, SystemClock};
 use std::ffi::OsString;
@@ -9,9 +10,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
-
-/// Bad usage, as in sysexits.h; clap's own 2 means something else to shells.
-pub const EXIT_USAGE: u8 = 64;
 
 /// Options that every role has.
 #[derive(Args, Clone, Debug)]
@@ -49,50 +47,6 @@ pub struct Parsed<A> {
 /// The exit code to leave with; the message was printed.
 pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<Parsed<A>, ExitCode> {
     parse_with(args, &[]).map_err(|unparsed| unparsed.print())
-}
-
-/// Why a command line was not parsed.
-#[derive(Debug)]
-pub enum Unparsed {
-    /// What clap says: a mistake, or the answer to `--help`.
-    Clap(Box<clap::Error>),
-    /// What the configuration file or the caller finds wrong.
-    Other(String),
-}
-
-impl Unparsed {
-    /// Prints it where it belongs; the exit code to leave with.
-    pub fn print(&self) -> ExitCode {
-        match self {
-            Unparsed::Clap(error) => {
-                let _ = error.print();
-            }
-            Unparsed::Other(message) => eprintln!("error: {message}"),
-        }
-        ExitCode::from(self.exit_code())
-    }
-
-    /// 0 for `--help` and `--version`, which are answers, not errors.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Unparsed::Clap(error) if !error.use_stderr() => 0,
-            _ => EXIT_USAGE,
-        }
-    }
-}
-
-impl std::fmt::Display for Unparsed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            // Its first paragraph; what follows is usage for people at a terminal.
-            Unparsed::Clap(error) => {
-                let text = error.to_string();
-                let first = text.split("\n\n").next().unwrap_or_default().trim();
-                f.write_str(first.strip_prefix("error: ").unwrap_or(first))
-            }
-            Unparsed::Other(message) => f.write_str(message),
-        }
-    }
 }
 
 /// As [`parse`], but nothing is printed, and what a launcher says lies in layers over the file.

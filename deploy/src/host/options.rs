@@ -1,6 +1,6 @@
 //! The options of `psrun train`. In a SageMaker job each is a hyperparameter of the same name.
 
-use crate::cli::JobArgs;
+use crate::job_args::JobArgs;
 use clap::Args;
 use std::path::PathBuf;
 

@@ -134,7 +134,7 @@ mod tests {
     use crate::cli::{Cli, Command};
     use crate::contract::resources::Resources;
     use crate::host::layout::{Layout, Wishes};
-    use crate::plan::Process;
+    use crate::process::Process;
     use ps_cli::process::{Parsed, Unparsed, parse_with};
 
     /// The master, if it is here, and the members of the host in this position of three, or of one.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub(crate) mod recorder;
+
 use std::sync::{Arc, Mutex};
 
 use ps_core::Layout;

@@ -81,6 +81,7 @@ const MAY_USE: [(&str, &[&str], &str); 13] = [
             "ps-core",
             "ps-kernels",
             "candle",
+            "mimalloc",
             "tokio",
             "tonic",
         ],

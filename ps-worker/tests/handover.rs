@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../common/mod.rs"]
 mod common;
-mod recorder;
 
 use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use common::compute_step;
+use common::recorder::Recorder;
 use ps_core::TensorKind;
 use ps_core::coverage::Coverage;
 use ps_data::{Dataset, Features, Samples};
@@ -19,7 +18,6 @@ use ps_worker::compute::{Compute, SampleBatch};
 use ps_worker::model::{
     Batch, CandleCompute, ComputeOptions, DataShape, Model, ModelOptions, Models, SeededStart,
 };
-use recorder::Recorder;
 
 /// With layers as they are on a processor, and as they are on a GPU.
 fn on_both(test: impl Fn()) {

@@ -1,5 +1,7 @@
 //! A handover that is written down.
 
+#![allow(dead_code)] // Each test program uses a part of it.
+
 use ps_core::coverage::Coverage;
 use ps_nn::{GradientSink, StepStart};
 use std::sync::{Arc, Mutex};

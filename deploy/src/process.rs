@@ -1,0 +1,40 @@
+//! A process to start: who it is, and its command line.
+
+use crate::name::Name;
+use std::ffi::OsString;
+
+/// A process to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Who it is.
+    pub name: Name,
+    /// Its command line after the program.
+    pub args: Vec<OsString>,
+    /// Threads it may compute with; `None` for a process that computes nothing.
+    pub threads: Option<usize>,
+}
+
+impl Process {
+    /// Has a worker run this program instead of a model; no words: a model.
+    pub fn runs(&mut self, program: &[OsString]) {
+        if !program.is_empty() {
+            self.args.push("--".into());
+            self.args.extend_from_slice(program);
+        }
+    }
+
+    /// Whether its command line has the option.
+    pub fn says(&self, option: &str) -> bool {
+        let mut words = self.args.iter().take_while(|word| *word != "--");
+        words.any(|word| {
+            let word = word.to_string_lossy();
+            let (name, _) = word.split_once('=').unwrap_or((&word, ""));
+            name.strip_prefix("--") == Some(option)
+        })
+    }
+
+    /// Whether it runs a program of the user's.
+    pub fn has_program(&self) -> bool {
+        self.args.iter().any(|word| word == "--")
+    }
+}
