@@ -9,6 +9,11 @@ use candle_core::{D, Result, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear};
 use ps_worker::model::{Batch, BatchScore, DataShape, Model, ModelOptions, Models, classified};
 
+/// What every program of the product has: exchanges are up to a third faster with it than with the C library's
+/// (docs/adr/0010-connections.md). Libraries set none, so that a program may have another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 struct TwoLayers {
     first: Linear,
     second: Linear,

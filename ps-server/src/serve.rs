@@ -144,6 +144,7 @@ async fn follow_master(
         member = register => member.map_err(failed)?,
         signal = shutdown.wait() => return Ok(signal.exit_code()),
     };
+    // For good: also after a signal it serves until the master has saved.
     health.set(ServingStatus::Serving).await;
     let mut signalled: Option<(Signal, Duration)> = None;
     loop {

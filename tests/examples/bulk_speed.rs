@@ -9,6 +9,10 @@ use ps_tests::loopback::{JOB, Server, model_of, outside};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// That of the programs which are measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn median(times: &mut [Duration]) -> f64 {
     times.sort();
     times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)

@@ -103,7 +103,7 @@ impl Chunk {
     }
 
     /// Applies an update to the elements that it covers: all of it or, when it is malformed or
-    /// would leave a value that is not finite, nothing. `spare` holds nothing that matters, before
+    /// would leave a value that is not finite, nothing. `buffer` holds nothing that matters, before
     /// or after.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl Chunk {
         optimizer: &Optimizer,
         correction: Correction,
         update: &Update<'_>,
-        spare: &mut UpdateBuffer,
+        buffer: &mut UpdateBuffer,
     ) -> Result<Outcome, Error> {
         update.check(self.weights.len(), self.version)?;
         if self.slots.len() != optimizer.slots() {
@@ -126,7 +126,7 @@ impl Chunk {
             TensorKind::Trainable => {
                 let rate = correction.rate(&optimizer.kind, update.learning_rate, staleness);
                 let step = optimizer.step(rate, self.updates + 1);
-                self.train(&step, update, spare).err()
+                self.train(&step, update, buffer).err()
             }
         };
         if let Some(refusal) = refused {
@@ -151,13 +151,13 @@ impl Chunk {
         &mut self,
         step: &Step,
         update: &Update<'_>,
-        spare: &mut UpdateBuffer,
+        buffer: &mut UpdateBuffer,
     ) -> Result<(), NonFinite> {
         let (mut finite, mut done) = (true, 0);
         update.for_each_span(self.weights.len(), |range, values| {
             let part = done..done + range.len();
             done = part.end;
-            let after = spare.part(self.slots.len(), part);
+            let after = buffer.part(self.slots.len(), part);
             finite &= step.compute(&self.weights, &self.slots, range, values, after);
         });
         if !finite {
@@ -168,7 +168,7 @@ impl Chunk {
             });
         }
         let values = std::iter::once(&mut self.weights).chain(&mut self.slots);
-        spare.commit(update.spans, values);
+        buffer.commit(update.spans, values);
         self.updates += 1;
         Ok(())
     }

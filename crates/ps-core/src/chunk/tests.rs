@@ -120,7 +120,7 @@ fn what_is_not_finite_is_refused_whole() {
 #[test]
 fn a_full_sized_chunk_does_what_its_halves_do() {
     for name in NAMES {
-        let (optimizer, mut spare) = (optimizer(name), UpdateBuffer::default());
+        let (optimizer, mut buffer) = (optimizer(name), UpdateBuffer::default());
         let weights: Vec<f32> = (0..ELEMENTS_MAX).map(|index| index as f32 / 1e4 - 3.0).collect();
         let mut whole = Chunk::new(weights, &optimizer).unwrap();
         let mut parts = whole.clone();
@@ -131,7 +131,7 @@ fn a_full_sized_chunk_does_what_its_halves_do() {
             values[ELEMENTS_MAX - 1] = last;
             let values = bytes(&values);
             let update = Update { learning_rate: 10.0, ..gradient(&whole, &[], &values) };
-            let first = whole.apply(&optimizer, Correction::Auto, &update, &mut spare);
+            let first = whole.apply(&optimizer, Correction::Auto, &update, &mut buffer);
             let update = Update { spans: &spans, ..update };
             let second = apply(&mut parts, &optimizer, Correction::Auto, &update);
             assert_eq!(first, second);

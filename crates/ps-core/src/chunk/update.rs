@@ -31,13 +31,17 @@ pub enum Outcome {
 }
 
 /// Why an update would have spoiled the chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, thiserror::Error,
+)]
 pub enum NonFinite {
     /// A pushed value, of a gradient or of state, is NaN or infinite.
     #[serde(rename = "non_finite_gradient")]
+    #[error("a pushed value is NaN or infinite")]
     Gradient,
     /// The gradient is finite, but a weight or the optimizer's state would not be.
     #[serde(rename = "non_finite_result")]
+    #[error("the update would leave a value that is NaN or infinite")]
     Result,
 }
 

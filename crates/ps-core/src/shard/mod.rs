@@ -2,7 +2,8 @@
 //! and the change that it allows.
 //!
 //! Lock order: fence (read), then one chunk, then one session or the gate. The fence is write-locked
-//! only to raise it; when that returns, no older caller is still inside.
+//! to raise it, and when that returns, no older caller is still inside; and to copy or put in place
+//! the whole shard.
 //!
 //! - `push`: a push, applied exactly once; `header` and `error`: what it says and why it is refused.
 //! - `membership`: who may push and pull, and who waits.

@@ -112,7 +112,7 @@ impl Push<'_> {
         self.check_kind(index)?;
         // Ahead of the locks: whoever reads the chunk does not wait for it.
         let mut scratch = shard.scratch.take();
-        let Scratch { spare, decoded } = &mut *scratch;
+        let Scratch { buffer, decoded } = &mut *scratch;
         let values = self.dense(sent, decoded)?;
         let _fence = shard.check_fence(header)?;
         let mut chunk = chunk.lock();
@@ -128,7 +128,7 @@ impl Push<'_> {
         };
         let spec = &self.model.spec;
         let outcome = chunk
-            .apply(&spec.optimizer, spec.correction, &update, spare)
+            .apply(&spec.optimizer, spec.correction, &update, buffer)
             .map_err(|error| Error::Malformed { index, error })?;
         let (count, result) = match outcome {
             Outcome::Applied { staleness } => (&shard.counters.chunks_applied, Ok(staleness)),

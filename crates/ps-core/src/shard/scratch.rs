@@ -10,7 +10,7 @@ use std::ops::{Deref, DerefMut};
 #[derive(Default)]
 pub(super) struct Scratch {
     /// Where the update is worked out.
-    pub(super) spare: UpdateBuffer,
+    pub(super) buffer: UpdateBuffer,
     /// Its gradient, where it came encoded.
     pub(super) decoded: DecodeBuffer,
 }

@@ -76,6 +76,7 @@ impl Step {
     ///
     /// # Panics
     /// If a slot is missing or shorter than the range; [`Optimizer::slots`] says how many to keep.
+    #[inline]
     pub fn compute(
         &self,
         weights: &[f32],

@@ -22,7 +22,7 @@ pub(crate) fn window() -> impl Strategy<Value = Window> {
 proptest! {
     /// Also through JSON, as a file holds it.
     #[test]
-    fn parts_make_the_same_window(window in window(), seq in 0_u64..60, chunk in 0_u32..3) {
+    fn a_snapshot_makes_the_same_window(window in window(), seq in 0_u64..60, chunk in 0_u32..3) {
         let json = serde_json::to_string(&window.to_snapshot()).unwrap();
         let mut again = Window::from_snapshot(serde_json::from_str(&json).unwrap()).unwrap();
         prop_assert_eq!(again.to_snapshot(), window.to_snapshot());
@@ -78,7 +78,7 @@ fn push() -> impl Strategy<Value = PushSnapshot> {
 }
 
 #[test]
-fn impossible_parts_are_named() {
+fn impossible_snapshots_are_named() {
     let push = |seq| PushSnapshot { seq, chunks: 2, ..PushSnapshot::default() };
     let unfinished = PushSnapshot { done: Some(vec![1]), ..push(0) };
     let finished = PushSnapshot { done: Some(vec![3]), ..push(0) };
