@@ -9,6 +9,7 @@ use clap::{Args as _, Command, Parser, ValueEnum};
 use ps_cli::given::{given, values};
 use ps_cli::process::{Parsed, ProcessArgs, parse};
 use ps_cli::{ShapeArgs, TrainingArgs};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -162,7 +163,15 @@ impl Args {
     pub fn read(line: Vec<OsString>) -> Result<Self, ExitCode> {
         let Parsed { mut args, matches } = parse::<Self>(line)?;
         let given = given(ModelArgs::augment_args(Command::new("model")), &matches);
-        args.variables = given.into_iter().map(|it| (it.variable, it.value)).collect();
+        let mut variables: BTreeMap<OsString, OsString> =
+            given.into_iter().map(|it| (it.variable.into(), it.value)).collect();
+        // A program must know these also where they are the default.
+        for (name, value) in
+            [("PS_MODEL", args.model.model.clone()), ("PS_DEVICE", args.model.device.to_string())]
+        {
+            variables.entry(name.into()).or_insert_with(|| value.into());
+        }
+        args.variables = variables.into_iter().collect();
         Ok(args)
     }
 

@@ -63,19 +63,20 @@ impl Program for UserProgram {
     fn run<'a>(&'a mut self, run: ProgramRun) -> BoxFuture<'a, Result<u8, ComputeError>> {
         async move {
             let mut running = self.start(&run)?;
+            // For it alone: where we adopt processes, others of its group may stay for good.
             let waited = |error| ComputeError(format!("waiting for the program: {error}"));
             let status = tokio::select! {
                 biased;
-                status = running.child.wait() => status.map_err(waited)?,
+                status = running.child.inner_mut().wait() => status.map_err(waited)?,
                 () = run.stop => {
                     // It may have ended just now.
                     let _ = running.child.signal(SIGTERM);
-                    match tokio::time::timeout(GRACE, running.child.wait()).await {
+                    match tokio::time::timeout(GRACE, running.child.inner_mut().wait()).await {
                         Ok(status) => status.map_err(waited)?,
                         Err(_) => {
                             tracing::warn!("the program {} did not end in {GRACE:?}", running.name);
                             let _ = running.child.start_kill();
-                            running.child.wait().await.map_err(waited)?
+                            running.child.inner_mut().wait().await.map_err(waited)?
                         }
                     }
                 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const BAR_EVERY: Duration = Duration::from_millis(200);
 
-/// ProgressReporters a run on standard error, and its metrics on standard output.
+/// Shows a run on standard error, and its metrics on standard output.
 pub(crate) struct ProgressReporter {
     clock: Clock,
     metrics: MetricSink,

@@ -95,7 +95,7 @@ impl PushChunks {
     }
 }
 
-/// PushChunks that are there, as many as make a message; those that are left stay.
+/// Chunks that are there, as many as make a message; those that are left stay.
 fn next_group(
     gradient: &Gradient,
     planned: &mut Vec<ChunkPlan>,

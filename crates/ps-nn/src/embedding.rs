@@ -1,4 +1,4 @@
-//! EmbeddingOp of rows in a table.
+//! Lookup of rows in a table.
 
 use crate::delivery::{deliver_rows, mark_rows_used};
 use crate::parameter_gradient::summed;

@@ -113,3 +113,15 @@ fn options_for_shares_are_checked() {
     let passed = passed_on(&[&["ps-worker"], &evaluator[..]].concat());
     assert!(passed.contains(&"--sharded".to_owned()));
 }
+
+#[test]
+fn a_program_is_told_model_and_device_also_where_nobody_named_them() {
+    let line = ["ps-worker", "--master", "a:1", "--context", "9", "--", "true"];
+    let args = Args::read(line.map(OsString::from).into()).unwrap();
+    let told =
+        |name: &str| args.variables.iter().find(|(it, _)| it == name).map(|(_, value)| value);
+    assert_eq!(told("PS_MODEL").unwrap(), "mlp");
+    assert_eq!(told("PS_DEVICE").unwrap(), "auto");
+    assert_eq!(told("PS_CONTEXT").unwrap(), "9");
+    assert_eq!(told("PS_CLASSES"), None);
+}

@@ -85,14 +85,13 @@ impl IdxFile {
         let result = self.bytes.by_ref().take(bytes as u64).read_to_end(into);
         let read = into.len() - before;
         self.bytes_read += read;
-        let path = self.path.clone();
-        match result {
-            Ok(_) => Ok(read),
-            Err(source) if self.is_gzip => {
-                Err(Error::Gzip { path, bytes: self.bytes_read, source })
+        result.map(|_| read).map_err(|source| {
+            let path = self.path.clone();
+            match self.is_gzip {
+                true => Error::Gzip { path, bytes: self.bytes_read, source },
+                false => Error::Read { path, source },
             }
-            Err(source) => Err(Error::Read { path, source }),
-        }
+        })
     }
 
     /// All values.

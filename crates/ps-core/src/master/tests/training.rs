@@ -119,7 +119,7 @@ fn a_stuck_worker_is_expired_and_a_waiting_one_is_not() {
     assert!(matches!(job.beat(workers[1]), Err(Rejection::Stale { .. })));
 }
 
-/// CheckpointHistory by review: heartbeats reach the master, but it does not reach the shard, at whose gate every
+/// Found by review: heartbeats reach the master, but it does not reach the shard, at whose gate every
 /// worker then waits, blamelessly and for ever.
 #[test]
 fn regression_a_shard_that_the_master_cannot_reach_fails_the_job() {
