@@ -178,6 +178,22 @@ mod tests {
         }
     }
 
+    /// One file may be for several commands.
+    #[test]
+    fn a_file_may_have_options_of_another_command_and_no_others() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let parse = |text: &str, command: &str| {
+            std::fs::write(file.path(), text).unwrap();
+            let line = ["psrun".into(), command.into(), "--config".into(), file.path().into()];
+            ps_cli::process::parse_with::<Cli>(line as [OsString; 4], &[])
+        };
+        for command in ["local", "train"] {
+            assert!(parse("instances = 2\nmaster-port = 7", command).is_ok(), "{command}");
+            let error = parse("instanses = 2", command).unwrap_err().to_string();
+            assert!(error.contains("instanses"), "{error}");
+        }
+    }
+
     #[test]
     fn no_instances_are_refused_in_words() {
         let error = Cli::try_parse_from(["psrun", "local", "--instances", "0"]).unwrap_err();

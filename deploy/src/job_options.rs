@@ -9,12 +9,14 @@ use anyhow::Context;
 use clap::ArgMatches;
 use ps_cli::given::given;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
+use toml::Value;
 
 /// Options by long name, for each role.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobOptions {
-    sections: BTreeMap<&'static str, BTreeMap<String, String>>,
+    sections: BTreeMap<&'static str, BTreeMap<String, Value>>,
 }
 
 impl JobOptions {
@@ -27,25 +29,30 @@ impl JobOptions {
             let of_role = processes.clone().filter(|it| it.name.role.command() == role.command());
             let said = |name: &str| of_role.clone().any(|process| process.says(name));
             let options = given(role.job_options(), matches).into_iter();
-            let options = options.filter(|option| !said(&option.name));
-            let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
-            let options = options.map(|option| (option.name, text(option.value)));
+            // What our own file says is among the matches.
+            let options = options.filter(|it| !said(&it.name) && it.name != "config");
+            let options = options.map(|option| {
+                let value = match option.is_flag {
+                    true => Value::Boolean(true),
+                    false => Value::String(option.value.to_string_lossy().into_owned()),
+                };
+                (option.name, value)
+            });
             (role.command(), options.collect())
         };
         Self { sections: [Role::Master, Role::Server, Role::Worker].map(section).into() }
     }
 
-    /// The words of the command line that a process would have without the file.
-    pub fn words(&self, process: &Process) -> Vec<String> {
-        let words = process.args.iter().map(|word| word.to_string_lossy().into_owned());
-        let mut words: Vec<String> = words.collect();
+    /// The command line that a process has without the file.
+    pub fn command_line(&self, process: &Process) -> Vec<OsString> {
+        let mut words = process.args.clone();
         let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
         let options = self.sections.get(process.name.role.command()).into_iter().flatten();
         let typed = options.map(|(name, value)| match value.as_str() {
-            "true" => format!("--{name}"),
-            value => format!("--{name}={value}"),
+            Some(value) => format!("--{name}={value}"),
+            None => format!("--{name}"),
         });
-        words.splice(end..end, typed);
+        words.splice(end..end, typed.map(OsString::from));
         words
     }
 

@@ -3,6 +3,7 @@
 //! - [`cli`]: the command line.
 //! - [`check`] and [`output`]: everything that can be found wrong before a process is started.
 //! - [`job_options`]: what of the options goes to which role, and the file that it goes by.
+//! - [`job_args`]: the options of every job; [`process`]: a process to start.
 //! - [`plan`]: from a number of instances to a list of processes with their arguments; pure.
 //! - [`name`] and [`exit`]: who a process is, and how it ended.
 //! - [`supervision`]: what follows from a process that ends or a signal that comes; pure.

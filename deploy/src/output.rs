@@ -46,7 +46,7 @@ impl Output {
 
     /// The file with the options of the job's processes.
     pub fn options(&self) -> PathBuf {
-        self.folder.join("job.toml")
+        self.folder.join("processes.toml")
     }
 
     /// The log file of a process. The master has none: it talks to people directly.

@@ -46,14 +46,18 @@ impl Plan {
         let workers = (args.instances - 1).max(1);
         let threads = args.job.model.threads.unwrap_or_else(|| fair_share(workers));
         let common = Common { job: &job, log: &args.job.process.log.to_string(), threads };
-        let master = vec![
+        // Where they lie is said as it is; a file of options has nothing but text.
+        let checkpoints = args.checkpoints.as_ref().map(|folder| option("checkpoints", folder));
+        let mut master = vec![
             option("listen", ANY_PORT),
             option("servers", servers.to_string()),
             option("workers", workers.to_string()),
             option("out", output.folder()),
         ];
+        master.extend(checkpoints.clone());
         let servers_here = (0..servers).map(|shard| {
-            let own = vec![option("shard", shard.to_string()), option("listen", ANY_PORT)];
+            let mut own = vec![option("shard", shard.to_string()), option("listen", ANY_PORT)];
+            own.extend(checkpoints.clone());
             common.process(Role::Server, shard, own)
         });
         let workers_here = (0..workers).map(|rank| {
@@ -112,9 +116,19 @@ impl Plan {
         Ok(())
     }
 
+    /// Has the command lines of the processes say what they are told: where no file can be written.
+    pub fn say_options(&mut self) {
+        let options = std::mem::take(&mut self.options);
+        let lead = if let Lead::Here(master) = &mut self.lead { Some(master) } else { None };
+        for process in lead.into_iter().chain(&mut self.members) {
+            process.args = options.command_line(process);
+        }
+    }
+
     /// The words of the command line that a process would have without a file of options.
     pub fn words(&self, process: &Process) -> Vec<String> {
-        self.options.words(process)
+        let words = self.options.command_line(process).into_iter();
+        words.map(|word| word.to_string_lossy().into_owned()).collect()
     }
 
     /// The command lines that it amounts to, as a person would type them.

@@ -171,6 +171,10 @@ impl Args {
         {
             variables.entry(name.into()).or_insert_with(|| value.into());
         }
+        if args.model.read.test_pipe {
+            // Only one process can read a FIFO: the evaluator.
+            variables.retain(|name, _| name != "PS_TEST" && name != "PS_TEST_PIPE");
+        }
         args.variables = variables.into_iter().collect();
         Ok(args)
     }

@@ -12,6 +12,8 @@ pub struct GivenOption {
     pub name: String,
     /// Its `PS_*` variable.
     pub variable: OsString,
+    /// Whether it is set by its name alone.
+    pub is_flag: bool,
     /// What it was set to; several values are joined by commas.
     pub value: OsString,
 }
@@ -24,7 +26,8 @@ pub fn given(mut command: Command, matches: &ArgMatches) -> Vec<GivenOption> {
     let given = command.get_arguments().filter_map(|arg| {
         let (id, name, variable) = (arg.get_id().as_str(), arg.get_long()?, arg.get_env()?);
         let mut values: Vec<&OsStr> = matches.try_get_raw(id).ok()??.collect();
-        if matches!(arg.get_action(), ArgAction::SetTrue) {
+        let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
+        if is_flag {
             // Variables say it in many ways.
             let is_set = *matches.try_get_one::<bool>(id).ok()??;
             values = vec![OsStr::new(if is_set { "true" } else { "false" })];
@@ -32,6 +35,7 @@ pub fn given(mut command: Command, matches: &ArgMatches) -> Vec<GivenOption> {
         (values != arg.get_default_values()).then(|| GivenOption {
             name: name.to_owned(),
             variable: variable.to_owned(),
+            is_flag,
             value: values.join(OsStr::new(",")),
         })
     });

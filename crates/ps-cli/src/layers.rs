@@ -46,6 +46,13 @@ pub(crate) fn apply(
         return Ok(command);
     };
     let name = chosen.get_name().to_owned();
+    // One file may be for several commands: what only another one has is not for this.
+    let mut file = file.clone();
+    if let Some(file) = &mut file {
+        let is_others = |name: &str| command.get_subcommands().any(|other| has(other, name));
+        file.values.retain(|(name, _)| has(&chosen, name) || !is_others(name));
+    }
+    let mut all = file.iter().chain(layers);
     let chosen = all.try_fold(chosen, |chosen, layer| layer.apply(chosen))?;
     Ok(command.mut_subcommand(name, |_| chosen))
 }

@@ -258,12 +258,11 @@ impl Host {
             work = self.clone().ready(&outside) => work,
         };
         let mut plan = self.plan(&work.map_err(anyhow::Error::msg)?);
+        // A container may have no folder to write to but those of its launcher, and what is there is kept.
+        plan.say_options();
         for line in plan.command_lines() {
             tracing::info!("{line}");
         }
-        // As long as the job, and not beside the model, which is uploaded.
-        let options = tempfile::NamedTempFile::new().context("making a file for the options")?;
-        plan.write_options(options.path())?;
         // Itself again: whatever models it was built with, its workers have them too.
         let program = std::env::current_exe().context("finding the program that runs")?;
         let ended =

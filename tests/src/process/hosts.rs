@@ -68,7 +68,12 @@ impl Hosts {
         let base = self.base(host);
         let listen = format!("--listen-host={host}");
         let args: Vec<&str> = ["train", &listen].into_iter().chain(more.iter().copied()).collect();
-        let variables = [("SAGEMAKER_BASE_DIR", base.to_str().unwrap_or_default())];
+        // As in an image from nothing: there is no folder for temporary files.
+        let missing = base.join("no-such-folder");
+        let variables = [
+            ("SAGEMAKER_BASE_DIR", base.to_str().unwrap_or_default()),
+            ("TMPDIR", missing.to_str().unwrap_or_default()),
+        ];
         Process::start_program(psrun(), job, &args, &variables)
     }
 

@@ -151,7 +151,7 @@ impl Machine {
         let Heartbeat { caller, clock, waiting, counters, leaving } = heartbeat;
         let process = self.registry.admit(caller, now)?;
         if clock > process.clock || waiting {
-            process.progressed = now;
+            process.progressed = process.progressed.max(now);
         }
         process.clock = process.clock.max(clock);
         if leaving && process.leaving.is_none() {

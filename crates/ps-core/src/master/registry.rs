@@ -209,8 +209,9 @@ impl Registry {
         }
         self.ticked = now;
         for process in self.slots.values_mut().filter_map(|slot| slot.process.as_mut()) {
-            process.last_heard += gap;
-            process.progressed += gap;
+            // Who was heard within the gap is not heard of in the future.
+            process.last_heard = (process.last_heard + gap).min(now);
+            process.progressed = (process.progressed + gap).min(now);
         }
         Some(gap)
     }

@@ -176,7 +176,7 @@ impl Machine {
         let progress = self.progress();
         let process = self.registry.process_mut(MemberId::worker(rank))?;
         let lease = self.leases.grant(rank, process.avoids_evaluator_until <= now)?;
-        process.progressed = now;
+        process.progressed = process.progressed.max(now);
         if !self.membership.has_active(rank) {
             process.start_clock = smallest_clock.unwrap_or(process.clock);
         }
