@@ -12,11 +12,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
 
+/// What the machine is asked, told when the call arrived.
+type Answer = Box<dyn FnOnce(&mut Machine, Duration) + Send>;
+
 /// A member's call for the driver.
 pub(crate) struct Call {
     /// When it came: until it is answered, it may wait for others.
     arrived: Duration,
-    answer: Box<dyn FnOnce(&mut Machine, Duration) + Send>,
+    answer: Answer,
 }
 
 impl Call {

@@ -164,7 +164,7 @@ impl Args {
         let Parsed { mut args, matches } = parse::<Self>(line)?;
         let given = given(ModelArgs::augment_args(Command::new("model")), &matches);
         let mut variables: BTreeMap<OsString, OsString> =
-            given.into_iter().map(|it| (it.variable.into(), it.value)).collect();
+            given.into_iter().map(|it| (it.variable, it.value)).collect();
         // A program must know these also where they are the default.
         for (name, value) in
             [("PS_MODEL", args.model.model.clone()), ("PS_DEVICE", args.model.device.to_string())]

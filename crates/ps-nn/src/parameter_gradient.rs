@@ -40,7 +40,7 @@ impl ParameterGradient {
         if let (None, Location::Device(tensor)) = (&self.rows, &self.location) {
             return Ok(tensor.clone());
         }
-        let (rows, mut values) = self.to_host()?;
+        let (rows, mut values) = self.into_host()?;
         if let Some(rows) = rows {
             let held = std::mem::replace(&mut values, vec![0.0; parameter.elem_count()]);
             add_rows_to(&mut values, &rows, &held);
@@ -55,7 +55,7 @@ impl ParameterGradient {
         {
             return Ok(Self { rows: None, location: Location::Device((held + more)?) });
         }
-        let ((rows, mut sum), (others, mut more)) = (self.to_host()?, more.to_host()?);
+        let ((rows, mut sum), (others, mut more)) = (self.into_host()?, more.into_host()?);
         Ok(match (rows, others) {
             (None, None) => {
                 add_to(&mut sum, &more);
@@ -97,7 +97,7 @@ impl ParameterGradient {
         Self::new(rows, vec![0.0; values]).added(self)
     }
 
-    fn to_host(self) -> Result<(Option<Vec<u32>>, Vec<f32>)> {
+    fn into_host(self) -> Result<(Option<Vec<u32>>, Vec<f32>)> {
         let values = match self.location {
             Location::Host(values) => values,
             Location::Device(tensor) => read(&tensor)?,

@@ -8,9 +8,12 @@ use ps_nn::{Completion, GradientCollector, GradientSink, HostCopies, StepStart, 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+/// A parameter by its position, and its gradient.
+type Gradient = (usize, Vec<f32>);
+
 /// What has been emitted, in order.
 #[derive(Clone, Default)]
-struct Emitted(Arc<Mutex<Vec<(usize, Vec<f32>)>>>);
+struct Emitted(Arc<Mutex<Vec<Gradient>>>);
 
 impl GradientSink for Emitted {
     fn begin(&mut self, _: StepStart) {}
