@@ -17,7 +17,7 @@ def refused(call, code, *words):
 
 def test_a_server_says_what_it_serves(client):
     services = client.reflection.get_services()
-    assert {"ps.v1.DataPlane", "ps.v1.ShardControl"} <= set(services)
+    assert {"ps.v1.DataPlane", "ps.v1.ShardControl", "grpc.health.v1.Health"} <= set(services)
     assert "ps.v1.Master" not in services
 
 
