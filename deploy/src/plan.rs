@@ -103,14 +103,18 @@ impl Plan {
         self
     }
 
+    fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
+        let lead = if let Lead::Here(master) = &mut self.lead { Some(master) } else { None };
+        lead.into_iter().chain(&mut self.members)
+    }
+
     /// Writes what the processes are told into this file, and has them read it.
     ///
     /// # Errors
     /// It cannot be written; the message names it.
     pub fn write_options(&mut self, path: &Path) -> anyhow::Result<()> {
         self.options.write(path)?;
-        let lead = if let Lead::Here(master) = &mut self.lead { Some(master) } else { None };
-        for process in lead.into_iter().chain(&mut self.members) {
+        for process in self.processes_mut() {
             process.args.insert(1, option("config", path));
         }
         Ok(())
@@ -119,8 +123,7 @@ impl Plan {
     /// Has the command lines of the processes say what they are told: where no file can be written.
     pub fn say_options(&mut self) {
         let options = std::mem::take(&mut self.options);
-        let lead = if let Lead::Here(master) = &mut self.lead { Some(master) } else { None };
-        for process in lead.into_iter().chain(&mut self.members) {
+        for process in self.processes_mut() {
             process.args = options.command_line(process);
         }
     }

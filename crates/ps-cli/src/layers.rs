@@ -35,9 +35,9 @@ pub(crate) fn apply(
     args: &[OsString],
     layers: &[Layer],
 ) -> Result<Command, String> {
-    let file = file(command.get_name(), args)?;
-    let mut all = file.iter().chain(layers);
+    let mut file = file(command.get_name(), args)?;
     if !command.has_subcommands() {
+        let mut all = file.iter().chain(layers);
         return all.try_fold(command, |command, layer| layer.apply(command));
     }
     let chosen = args.iter().skip(1).find_map(|arg| command.find_subcommand(arg)).cloned();
@@ -47,7 +47,6 @@ pub(crate) fn apply(
     };
     let name = chosen.get_name().to_owned();
     // One file may be for several commands: what only another one has is not for this.
-    let mut file = file.clone();
     if let Some(file) = &mut file {
         let is_others = |name: &str| command.get_subcommands().any(|other| has(other, name));
         file.values.retain(|(name, _)| has(&chosen, name) || !is_others(name));
