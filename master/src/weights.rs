@@ -7,8 +7,8 @@ use ps_core::model_spec::ModelSpec;
 use ps_core::report::ServerReport;
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, BulkReader};
-use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::bulk::call;
 use ps_runtime::link::{Link, Patience};
 use ps_runtime::pull::{self, PartMut};
@@ -116,7 +116,7 @@ impl Cluster {
 
     async fn describe(&self, shard: u32, link: &Link) -> Result<v1::DescribeReply, Error> {
         let attempt = |channel| {
-            let request = v1::DescribeRequest { job: self.job.clone() };
+            let request = v1::DescribeRequest { job: self.job.clone(), protocol: PROTOCOL };
             async move { Ok(client(channel).describe(request).await?.into_inner()) }
         };
         let reply = link.call(DESCRIBE, attempt, |_| ()).await;
@@ -137,6 +137,7 @@ impl Cluster {
                 epoch: self.epoch,
                 puller: None,
                 encoding: v1::Encoding::F32.into(),
+                protocol: PROTOCOL,
             };
             let part = &part;
             async move {

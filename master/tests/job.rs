@@ -103,6 +103,7 @@ async fn refusals_are_typed_and_say_why() {
         role: Role::Worker.into(),
         token: 1,
         address: "here:1".into(),
+        protocol: ps_proto::PROTOCOL,
         data: Some(ps_core::DataDescription::replicated(5).into()),
         ..v1::RegisterRequest::default()
     };

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 JOB = "grpcio"
+PROTOCOL = 2
 F32 = 1
 TRAINABLE = 1
 CHUNK_BYTES = 256 * 1024
@@ -71,7 +72,9 @@ class Client:
             "ModelSpec", tensors=[tensor], optimizer=optimizer, correction=1, shards=1
         )
         digest = zlib.crc32(b"".join(chunks))
-        header = self.message("InitHeader", job=job, model=model, start_digest=digest)
+        header = self.message(
+            "InitHeader", job=job, protocol=PROTOCOL, model=model, start_digest=digest
+        )
         payloads = self.payloads(chunks)
         messages = [
             self.message("InitMessage", header=header, chunks=payloads[:PER_MESSAGE]),
@@ -92,6 +95,7 @@ class Client:
         header = self.message(
             "PushHeader",
             job=job,
+            protocol=PROTOCOL,
             id=self.message("PushId", worker=0, incarnation=1, seq=seq),
             oldest_unacknowledged_seq=seq,
             clock=seq,
@@ -107,7 +111,10 @@ class Client:
         return self.call("Push", self.push_messages(seq, gradient, **fields))
 
     def pull(self, job=JOB, encoding=F32):
-        replies = self.call("Pull", self.message("PullRequest", job=job, encoding=encoding))
+        replies = self.call(
+            "Pull",
+            self.message("PullRequest", job=job, protocol=PROTOCOL, encoding=encoding),
+        )
         return received(replies)
 
 

@@ -7,7 +7,7 @@ use ps_core::TensorSpec;
 use ps_core::checkpoint::names;
 use ps_core::model_spec::ModelSpec;
 use ps_proto::convert::refusal::{self, Reason};
-use ps_proto::v1;
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::files::{FileStore, Memory};
 use ps_tests::loopback::{JOB, Server, bytes, model, model_of, push};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ fn restore(
         number,
         model: Some(model.into()),
         files: files.to_vec(),
-        verify_only: false,
+        ..Default::default()
     }
 }
 
@@ -152,7 +152,7 @@ async fn any_number_of_servers_goes_on() {
             let request = restore(number, shard, &model, &written);
             let verify = v1::RestoreRequest { verify_only: true, ..request.clone() };
             send(&server, &verify).await.unwrap();
-            let describe = v1::DescribeRequest { job: JOB.into() };
+            let describe = v1::DescribeRequest { job: JOB.into(), protocol: PROTOCOL };
             let described = server.data().describe(describe).await.unwrap();
             assert_eq!(described.into_inner().model, None, "only verified");
             servers.push((server, request));
@@ -174,7 +174,12 @@ async fn any_number_of_servers_goes_on() {
 }
 
 fn pull() -> v1::PullRequest {
-    v1::PullRequest { job: JOB.into(), encoding: v1::Encoding::F32.into(), ..Default::default() }
+    v1::PullRequest {
+        job: JOB.into(),
+        protocol: PROTOCOL,
+        encoding: v1::Encoding::F32.into(),
+        ..Default::default()
+    }
 }
 
 async fn pulled(server: &Server, request: v1::PullRequest) -> Vec<f32> {
@@ -289,6 +294,7 @@ async fn a_restored_shard_takes_any_start() {
     let init = |model: &ModelSpec| {
         let header = v1::InitHeader {
             job: JOB.into(),
+            protocol: PROTOCOL,
             epoch: 1,
             model: Some(model.into()),
             start_digest: 0xbad,

@@ -6,7 +6,7 @@ use ps_client::{Client, ClientConfig, Gradient, Weights};
 use ps_core::TensorSpec;
 use ps_core::settings::Wire;
 use ps_proto::convert::refusal::{self, Reason};
-use ps_proto::v1;
+use ps_proto::{PROTOCOL, v1};
 use ps_tests::loopback::{JOB, Server, bytes, model, model_of, outside, push};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,13 @@ fn reason(refused: Result<v1::PushReply, Status>) -> Reason {
 
 fn membership(epoch: u64, revision: u64, incarnation: u64) -> v1::MembershipRequest {
     let worker = v1::Member { worker: 0, incarnation, active: true, start_clock: 0 };
-    v1::MembershipRequest { job: JOB.into(), epoch, revision, workers: vec![worker], shard: 0 }
+    v1::MembershipRequest {
+        job: JOB.into(),
+        epoch,
+        revision,
+        workers: vec![worker],
+        ..Default::default()
+    }
 }
 
 #[tokio::test]
@@ -110,7 +116,7 @@ async fn a_torn_push_stays_torn_and_is_counted() {
     let weights = server.weights().await.unwrap();
     assert!(weights[..CHUNK].iter().all(|weight| *weight == -1.0));
     assert!(weights[CHUNK..].iter().all(|weight| *weight == 0.0));
-    let request = v1::DescribeRequest { job: JOB.into() };
+    let request = v1::DescribeRequest { job: JOB.into(), protocol: PROTOCOL };
     let counters = server.data().describe(request).await.unwrap().into_inner().counters.unwrap();
     assert_eq!((counters.pushes_torn, counters.pushes_applied), (1, 0));
 }

@@ -129,7 +129,8 @@ impl Gate {
     }
 
     /// May this worker, whose next step is this one, have weights for the steps up to so many after
-    /// it?
+    /// it? It always reads its own writes: its pushes of the steps below this one must be applied,
+    /// whatever the bound.
     ///
     /// Nobody waits for ever: who is at the smallest clock has the weights for its next step as long
     /// as `ahead` is at most the bound, because its own pushes below `step` arrive without a gate.
@@ -146,6 +147,9 @@ impl Gate {
             return GateDecision::Wait { until: None };
         }
         let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
+        if own < step {
+            return GateDecision::Wait { until: None };
+        }
         let last = step.saturating_add(ahead);
         let behind: Vec<&Worker> =
             self.active(now).filter(|worker| !self.lets_pass(worker.clock, last)).collect();
@@ -185,8 +189,10 @@ impl Gate {
             return None;
         }
         let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
-        // An earlier push of its own that is not applied counts as for anybody else.
-        let after = if own >= pushed { own.max(pushed.saturating_add(1)) } else { own };
+        let after = own.max(pushed.saturating_add(1));
+        if own < pushed || after < step {
+            return None;
+        }
         let clock = |(other, worker): (&WorkerId, &Worker)| match *other == id {
             true => after,
             false => worker.clock,

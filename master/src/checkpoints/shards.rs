@@ -3,6 +3,7 @@
 use super::{remove_older, write_manifest};
 use crate::cluster::{Cluster, shard_control};
 use ps_core::checkpoint::{File, MANIFEST_FORMAT, Manifest, names};
+use ps_core::ids::Life;
 use ps_core::master::CheckpointRequest;
 use ps_core::settings::TrainingSettings;
 use ps_proto::v1;
@@ -83,6 +84,7 @@ impl Cluster {
     pub(super) async fn restore(
         &self,
         manifest: &Manifest,
+        life: Life,
         settings: &TrainingSettings,
     ) -> Result<Result<(), String>, String> {
         let number = manifest.number;
@@ -92,6 +94,7 @@ impl Cluster {
         let request = v1::RestoreRequest {
             job: self.job.clone(),
             epoch: self.epoch,
+            life,
             number,
             model: Some((&spec).into()),
             files: manifest.files.iter().map(v1::CheckpointFile::from).collect(),

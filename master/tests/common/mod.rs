@@ -121,7 +121,8 @@ impl Job {
             index,
             address,
             data: Some(DataDescription::replicated(SAMPLES).into()),
-            epoch: 0,
+            highest: 0,
+            protocol: ps_proto::PROTOCOL,
         };
         let member = Member::register(&outside(token).0, &self.address, request).await?;
         Ok(Arc::new(member))

@@ -11,8 +11,8 @@ use ps_client::{CallOptions, Counters, Membership, MembershipEnd, Session};
 use ps_core::settings::TrainingSettings;
 use ps_core::{DataDescription, DataKind};
 use ps_proto::convert::settings::settings_from_wire;
-use ps_proto::v1;
 use ps_proto::v1::next_task_reply::Task;
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::link::Link;
 use ps_runtime::member;
 use ps_runtime::{Outside, Shutdown};
@@ -76,7 +76,8 @@ impl JobMember {
             index: config.index,
             address: config.address.clone(),
             data: Some(workload.data.clone().into()),
-            epoch: 0,
+            highest: 0,
+            protocol: PROTOCOL,
         };
         let registered =
             Membership::register(&config.master, request, counters, shutdown, outside.clone());

@@ -69,7 +69,7 @@ async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> 
     let compute_on = ComputeOn::Task;
     let config = AloneConfig { session, sharing, settings, compute_on, loader };
     let (_trigger, shutdown) = Shutdown::new();
-    let compute = ledger.compute(host, counters.clone());
+    let compute = ledger.compute(host, scenario.depth, counters.clone());
     let outside = network::outside(scenario.seed ^ (host as u64) << 32, |_| ());
     let mut notes = Notes { books: books.clone(), name: name.clone() };
     let ended = alone::run(config, compute, counters, &mut notes, outside, shutdown).await;

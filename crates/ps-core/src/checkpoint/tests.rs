@@ -57,7 +57,7 @@ fn value(element: usize, slot: usize) -> f32 {
 fn window() -> Window {
     let mut window = Window::default();
     for (seq, chunk) in [(3, 0), (4, 0), (4, 1)] {
-        window.begin(seq, 3, seq * 10, if seq == 3 { 1 } else { 3 }).unwrap();
+        window.begin(seq, 3, seq * 10 + 1, if seq == 3 { 1 } else { 3 }).unwrap();
         window.mark(seq, chunk, Ok(7));
     }
     window
@@ -225,7 +225,7 @@ fn huge_counts_are_refused() {
     let max = u64::MAX.to_string();
     let cases = [
         (r#"\"slots\":1"#, format!(r#"\"slots\":{max}"#), "slots"),
-        (r#"\"format\":1"#, r#"\"format\":2"#.into(), "format"),
+        (r#"\"format\":2"#, r#"\"format\":3"#.into(), "format"),
         (r#"\"end\":40"#, format!(r#"\"end\":{max}"#), "elements"),
         (r#"\"end\":40"#, r#"\"end\":41"#.into(), "end of the last chunk"),
         (r#"\"shards\":1"#, format!(r#"\"shards\":{}"#, u32::MAX), "shard"),
@@ -305,8 +305,8 @@ fn windows_of_another_cut_are_closed() {
     let mut restored = read(&files, 7, &spec(&[40], "sgd", 1), 0);
     let (incarnation, window) = restored.sessions.get_mut(&0).unwrap();
     assert_eq!(*incarnation, 5);
-    assert!(window.begin(3, 3, 30, 1).is_err());
-    assert!(window.begin(4, 4, 40, 3).is_err());
-    assert!(window.begin(5, 5, 50, 1).is_ok());
+    assert!(window.begin(3, 3, 31, 1).is_err());
+    assert!(window.begin(4, 4, 41, 3).is_err());
+    assert!(window.begin(5, 5, 51, 1).is_ok());
     assert_eq!(window.clock(), 41);
 }

@@ -14,8 +14,11 @@ pub struct PushHeader {
     pub oldest: Seq,
     /// The epoch the worker is in.
     pub epoch: Epoch,
-    /// The step this push ends.
+    /// The step this push is part of.
     pub clock: Clock,
+    /// Whether it is the last push of its step: state tensors come in one of their own, numbered
+    /// before the gradient's.
+    pub ends_step: bool,
     /// The rate before any correction for staleness.
     pub learning_rate: f32,
     /// Gradients or values.

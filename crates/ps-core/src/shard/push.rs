@@ -43,9 +43,11 @@ impl Shard {
                 *state = Session { incarnation: id.incarnation, window: Window::default() };
             }
             let window = &mut state.window;
-            window.begin(id.seq, header.oldest, header.clock, header.chunks_total)?;
+            let ends_step = header.ends_step || !self.guards.steps;
+            let clock_after = header.clock.saturating_add(u64::from(ends_step));
+            window.begin(id.seq, header.oldest, clock_after, header.chunks_total)?;
             let finished = window.acknowledgement(id.seq).is_some();
-            self.dedup && finished && header.chunks_total > 0
+            self.guards.dedup && finished && header.chunks_total > 0
         };
         drop(fence);
         let push = Push { shard: self, model, session, header, seen: 0, was_finished };
@@ -81,15 +83,20 @@ impl Push<'_> {
 
     /// Whether every chunk of it is applied or refused.
     pub fn is_complete(&self) -> bool {
-        if !self.shard.dedup {
+        if !self.shard.guards.dedup {
             return self.seen >= self.header.chunks_total;
         }
         self.session.lock().window.acknowledgement(self.header.id.seq).is_some()
     }
 
     /// May the pull that comes with it be answered while it arrives? The clock that it may then
-    /// use.
+    /// use. Only if nothing else of the worker's is missing: its weights would else lack, chunk by
+    /// chunk, what its own earlier pushes change, state tensors of this very step among it.
     pub fn check_gate(&self, puller: &Puller, now: Duration) -> Option<Clock> {
+        let are_done = self.session.lock().window.are_done_before(self.header.id.seq);
+        if self.shard.guards.steps && !(are_done && self.header.ends_step) {
+            return None;
+        }
         let &Puller { worker, incarnation, clock, ahead, .. } = puller;
         let gate = self.shard.gate.lock();
         gate.check_within_push(worker, incarnation, self.header.clock, clock, ahead.into(), now)
@@ -116,7 +123,7 @@ impl Push<'_> {
         let values = self.dense(sent, decoded)?;
         let _fence = shard.check_fence(header)?;
         let mut chunk = chunk.lock();
-        if shard.dedup && self.session.lock().window.is_done(header.id.seq, index) {
+        if shard.guards.dedup && self.session.lock().window.is_done(header.id.seq, index) {
             return Ok(());
         }
         let update = Update {

@@ -17,12 +17,9 @@ impl Machine {
 
     /// Goes on after what earlier lives left; said once, before anybody registers.
     pub fn start_after(&mut self, history: CheckpointHistory) {
-        self.membership.saw_epoch(history.epoch);
         if history.has_any {
-            self.registry.start_above(&history.incarnations);
             self.checkpoints.restore = Restore::Wanted;
         }
-        self.checkpoints.incarnations = history.incarnations;
         self.checkpoints.next_number = history.next_number;
     }
 
@@ -33,7 +30,7 @@ impl Machine {
             && let Some(shard_map) = self.membership.shard_map()
         {
             self.checkpoints.restore = Restore::Asked(shard_map.epoch);
-            self.actions.push(Action::Restore(shard_map.clone()));
+            self.actions.push(Action::Restore(shard_map.clone(), self.registry.life()));
         }
     }
 
