@@ -75,7 +75,8 @@ impl Cluster {
             let range = partition.range(shard);
             let (values, after) = rest.split_at_mut(range.len());
             rest = after;
-            let part = PartMut { values, start: range.start, chunks, versions };
+            let (start, first) = (range.start, partition.run(shard).start);
+            let part = PartMut { values, start, first, chunks, versions };
             pulls.push(self.pull(shard, link, part));
         }
         try_join_all(pulls).await?;

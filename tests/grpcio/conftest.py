@@ -69,7 +69,12 @@ class Client:
         optimizer = self.message("Optimizer", name="sgd")
         tensor = self.message("Tensor", name="w", shape=[elements], kind=TRAINABLE)
         model = self.message(
-            "ModelSpec", tensors=[tensor], optimizer=optimizer, correction=1, shards=1
+            "ModelSpec",
+            tensors=[tensor],
+            optimizer=optimizer,
+            correction=1,
+            shards=1,
+            chunk_elements=CHUNK_BYTES // 4,
         )
         digest = zlib.crc32(b"".join(chunks))
         header = self.message(
@@ -123,11 +128,8 @@ PER_MESSAGE = 15
 
 
 def chunked(data):
-    """A shard's values in its chunks: the fewest there can be, of nearly equal size."""
-    elements = len(data) // 4
-    chunks = -(-len(data) // CHUNK_BYTES)
-    cuts = [elements * at // chunks * 4 for at in range(chunks + 1)]
-    return [data[start:end] for start, end in zip(cuts, cuts[1:])]
+    """A shard's values in its chunks: all of one size, but for the last."""
+    return [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]
 
 
 def parted(replies):

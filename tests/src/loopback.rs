@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use ps_client::{Client, ClientConfig};
 use ps_core::correction::Correction;
+use ps_core::limits::CHUNK_ELEMENTS_MAX;
 use ps_core::model_spec::ModelSpec;
 use ps_core::settings::Wire;
 use ps_core::shard::Guards;
@@ -194,6 +195,7 @@ pub fn model_of(tensors: Vec<TensorSpec>) -> ModelSpec {
         optimizer: Optimizer::parse("sgd", None, None).unwrap_or_else(|error| panic!("{error}")),
         correction: Correction::Auto,
         bound: None,
+        chunk_elements: CHUNK_ELEMENTS_MAX as u32,
         shards: 1,
     }
 }

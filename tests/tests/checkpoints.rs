@@ -58,7 +58,7 @@ async fn send(server: &Server, request: &v1::RestoreRequest) -> Result<(), Statu
 }
 
 fn large() -> ModelSpec {
-    model_of(vec![TensorSpec::trainable("a", [CHUNKS * CHUNK])])
+    model_of(vec![TensorSpec::trainable("a", [CHUNKS * CHUNK])]).on_grid(Some(CHUNK as u32))
 }
 
 /// A push of all chunks, one message each, that takes one off every weight.
@@ -137,10 +137,19 @@ async fn a_checkpoint_under_load_holds_each_push_whole_or_remembers_its_parts() 
 async fn any_number_of_servers_goes_on() {
     let files = Memory::default();
     let first = server(0, &files).await;
-    let model = model_of(vec![TensorSpec::trainable("a", [7]), TensorSpec::trainable("b", [4])]);
+    let tensors = vec![TensorSpec::trainable("a", [200]), TensorSpec::trainable("b", [56])];
+    let model = model_of(tensors).on_grid(Some(64));
     first.init_model(&model).await.unwrap();
-    let gradient: Vec<f32> = (0..11).map(|i| i as f32).collect();
-    first.push(vec![push(0, &gradient)]).await.unwrap();
+    let gradient: Vec<f32> = (0..256).map(|i| i as f32).collect();
+    let mut all = push(0, &[]);
+    all.header.as_mut().unwrap().chunks_total = 4;
+    let chunk = |(index, values)| v1::ChunkPayload {
+        index,
+        values: bytes(values),
+        ..v1::ChunkPayload::default()
+    };
+    all.chunks = (0..).zip(gradient.chunks(64)).map(chunk).collect();
+    first.push(vec![all]).await.unwrap();
     let weights = first.weights().await.unwrap();
     let mut written = vec![snapshot(&first, 0, 0, 1, &[]).await.unwrap()];
     for (number, count) in [(1, 3), (2, 2)] {
@@ -201,12 +210,13 @@ async fn a_repeated_snapshot_gets_the_same_answer_and_old_files_go() {
     files.write(&other, b"another's").unwrap();
     files.write(&orphan, b"nobody's").unwrap();
     let server = server(0, &files).await;
-    let two = ModelSpec { shards: 2, ..model() };
+    let two = model_of(vec![TensorSpec::trainable("a", [128])]).on_grid(Some(64));
+    let two = ModelSpec { shards: 2, ..two };
     server.init_model(&two).await.unwrap();
     let mut taken = Vec::new();
     for (number, keep) in [(1, &[][..]), (2, &[1]), (3, &[2])] {
         taken.push(snapshot(&server, 0, 0, number, keep).await.unwrap());
-        let push = push(number, &[1.0; 2]);
+        let push = push(number, &[1.0; 64]);
         server.push(vec![push]).await.unwrap();
         let again = snapshot(&server, 0, 0, number, keep).await.unwrap();
         assert_eq!(again, taken[number as usize - 1]);

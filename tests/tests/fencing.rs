@@ -100,6 +100,7 @@ async fn a_torn_push_stays_torn_and_is_counted() {
     const CHUNK: usize = 50_000;
     let server = Server::start(0).await.unwrap();
     let model = model_of(vec![TensorSpec::trainable("a", [2 * CHUNK])]);
+    let model = model.on_grid(Some(CHUNK as u32));
     assert_eq!(model.partition().chunks(0).len(), 2);
     server.init_model(&model).await.unwrap();
     let mut half = push(0, &[1.0; CHUNK]);

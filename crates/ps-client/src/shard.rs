@@ -79,7 +79,8 @@ impl ShardClient {
     ) -> Result<(), Error> {
         let partition = spec.partition();
         let first = partition.range(self.shard).start;
-        let payloads: Vec<ChunkPayload> = (0_u32..)
+        let payloads: Vec<ChunkPayload> = partition
+            .run(self.shard)
             .zip(partition.chunks(self.shard))
             .map(|(index, chunk)| {
                 let offset = |element: usize| (element - first) * ELEMENT_BYTES;

@@ -84,6 +84,7 @@ impl Catalog {
                     return Ok(RestoredCheckpoint {
                         number: *number,
                         state: manifest.state,
+                        chunk_elements: manifest.chunk_elements,
                         older,
                     });
                 }

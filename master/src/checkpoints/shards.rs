@@ -39,6 +39,7 @@ impl Cluster {
             job: self.job.clone(),
             cut: None,
             tensors: spec.layout.tensors().to_vec(),
+            chunk_elements: spec.chunk_elements,
             files: files_written,
             state,
         };

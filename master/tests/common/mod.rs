@@ -318,12 +318,14 @@ impl DataPlane for FakeShard {
             let bytes: Vec<u8> = all[range].iter().flat_map(|w| w.to_le_bytes()).collect();
             bytes.into()
         };
-        let chunks = (0..).zip(spec.partition().chunks(self.shard));
+        let partition = spec.partition();
+        let first = partition.run(self.shard).start;
+        let chunks = (first..).zip(partition.chunks(self.shard));
         let messages: Vec<_> = chunks
             .map(|(index, range)| {
                 let values = values(range);
                 let chunk = v1::ChunkValues { index, version: 1, values };
-                let header = (index == 0).then(v1::PullHeader::default);
+                let header = (index == first).then(v1::PullHeader::default);
                 Ok(v1::PullMessage { header, chunks: vec![chunk] })
             })
             .collect();

@@ -214,7 +214,8 @@ impl From<JobProgress> for v1::JobProgress {
 
 impl From<ShardMap> for v1::ShardMap {
     fn from(map: ShardMap) -> Self {
-        Self { epoch: map.epoch, addresses: map.addresses }
+        let ShardMap { epoch, addresses, chunk_elements } = map;
+        Self { epoch, addresses, chunk_elements: chunk_elements.unwrap_or(0) }
     }
 }
 

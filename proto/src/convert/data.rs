@@ -98,7 +98,7 @@ pub(super) fn encoding_or_f32(
 /// The part of a push, or of a start, that belongs to one chunk, to be sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChunkPayload {
-    /// Within the shard.
+    /// Of the chunk in the whole model.
     pub index: u32,
     /// What the values cover; empty for the whole chunk.
     pub spans: Vec<Span>,

@@ -52,7 +52,7 @@ impl TryFrom<v1::InitHeader> for InitHeader {
 /// One chunk of the start weights, whole.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InitChunk {
-    /// Within the shard.
+    /// Of the chunk in the whole model.
     pub index: u32,
     /// Little-endian `f32`.
     pub values: Bytes,

@@ -125,10 +125,9 @@ impl Service {
         if let Some(clock) = open {
             is_behind = weights.header(self.pull_header(clock, is_sent.len())).await.is_err();
         }
-        while let Some(index) = self.take_chunk(&mut messages, &mut push).await? {
-            let index = index as usize;
+        while let Some(id) = self.take_chunk(&mut messages, &mut push).await? {
             // A caller may send all before it reads any: it must never be held up for that.
-            if !is_behind && !is_sent[index] {
+            if let Some(index) = model.index(id).filter(|index| !is_behind && !is_sent[*index]) {
                 is_sent[index] = weights.chunk_now(self, &model, index);
             }
         }

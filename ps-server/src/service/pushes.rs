@@ -75,7 +75,7 @@ impl Service {
         let chunk = in_time(messages.chunk(&mut buffer)).await?;
         self.shard.counters().bytes_received.add(chunk.bytes() as u64);
         let encoded = EncodedChunk {
-            index: chunk.index,
+            id: chunk.index,
             pulled_version: chunk.version,
             spans: &chunk.spans,
             values: chunk.values.bytes(buffer.bytes()),

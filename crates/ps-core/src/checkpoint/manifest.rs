@@ -8,8 +8,9 @@ use super::{File, names};
 use crate::ids::Life;
 use crate::layout::{Layout, TensorSpec};
 use crate::learning::LearningMonitor;
-use crate::limits::{MODEL_ELEMENTS_MAX, SHARDS_MAX, TENSORS_MAX};
+use crate::limits::{CHUNK_ELEMENTS_MAX, MODEL_ELEMENTS_MAX, SHARDS_MAX, TENSORS_MAX};
 use crate::model_spec::ModelSpec;
+use crate::partition::chunk_elements;
 use crate::report::PassReport;
 use crate::settings::TrainingSettings;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub struct Manifest {
     pub cut: Option<String>,
     /// The model's tensors in layout order.
     pub tensors: Vec<TensorSpec>,
+    /// Elements of a chunk of the model, chosen when it was initialised.
+    pub chunk_elements: u32,
     /// One file per shard, in the order of the shards.
     pub files: Vec<File>,
     /// What the master knew.
@@ -140,6 +143,11 @@ impl Manifest {
         if elements > MODEL_ELEMENTS_MAX {
             return Err(format!("{elements} elements, expected at most {MODEL_ELEMENTS_MAX}"));
         }
+        let smallest = chunk_elements(elements as usize, SHARDS_MAX);
+        if !(smallest..=CHUNK_ELEMENTS_MAX as u32).contains(&self.chunk_elements) {
+            let found = self.chunk_elements;
+            return Err(format!("chunks of {found} elements, expected at least {smallest}"));
+        }
         let mut next = 0;
         for (shard, file) in (0..).zip(&self.files) {
             let range = &file.elements;
@@ -180,7 +188,7 @@ impl Manifest {
             let (then, now) = (then.seed, now.seed);
             return Err(format!("it was made with --seed {then}, this job has {now}: {advice}"));
         }
-        Ok(settings.model_spec(&self.layout()?, shards))
+        Ok(settings.model_spec(&self.layout()?, shards).on_grid(Some(self.chunk_elements)))
     }
 }
 

@@ -3,6 +3,7 @@ use crate::chunk::{Chunk, ChunkSnapshot};
 use crate::correction::Correction;
 use crate::limits::{CHUNK_ELEMENTS_MAX, COUNT_MAX};
 use crate::model_spec::ModelSpec;
+use crate::partition::chunk_elements;
 use crate::window::Window;
 use crate::{Layout, TensorKind, TensorSpec};
 use proptest::prelude::*;
@@ -16,8 +17,10 @@ fn spec(sizes: &[usize], optimizer: &str, shards: u32) -> ModelSpec {
     if let Some(last) = tensors.last_mut().filter(|_| sizes.len() > 1) {
         last.kind = TensorKind::State;
     }
+    let layout = Layout::new(tensors).unwrap();
     ModelSpec {
-        layout: Layout::new(tensors).unwrap(),
+        chunk_elements: chunk_elements(layout.elements(), shards),
+        layout,
         optimizer: Optimizer::parse(optimizer, None, None).unwrap(),
         correction: Correction::None,
         bound: None,

@@ -69,8 +69,15 @@ impl MembershipPublisher {
     /// The shards are here from now on, in an epoch above all that any server has seen.
     pub(super) fn set_shards(&mut self, addresses: Vec<String>) -> Epoch {
         self.epoch += 1;
-        self.shard_map = Some(ShardMap { epoch: self.epoch, addresses });
+        self.shard_map = Some(ShardMap { epoch: self.epoch, addresses, chunk_elements: None });
         self.epoch
+    }
+
+    /// The shards hold a model that was cut into chunks of so many elements.
+    pub(super) fn set_chunk_elements(&mut self, chunk_elements: u32) {
+        if let Some(shard_map) = &mut self.shard_map {
+            shard_map.chunk_elements = Some(chunk_elements);
+        }
     }
 
     /// A server is gone, and nothing was on it yet.

@@ -1,7 +1,7 @@
 //! What workers say to a shard, checked against nothing but itself.
 
 use crate::TensorKind;
-use crate::ids::{Clock, Epoch, Incarnation, PushId, Seq, Version, WorkerId};
+use crate::ids::{ChunkId, Clock, Epoch, Incarnation, PushId, Seq, Version, WorkerId};
 use crate::span::Span;
 use ps_kernels::encoding::Encoding;
 
@@ -36,8 +36,8 @@ pub struct PushHeader {
 /// One chunk's part of a push, as it came.
 #[derive(Clone, Copy, Debug)]
 pub struct EncodedChunk<'a> {
-    /// Within the shard.
-    pub index: u32,
+    /// Which chunk of the whole model.
+    pub id: ChunkId,
     /// The version that the gradient was computed from.
     pub pulled_version: Version,
     /// What the values cover; empty for the whole chunk.

@@ -23,6 +23,7 @@ fn spec(bound: Option<u64>) -> ModelSpec {
         optimizer: Optimizer::parse("sgd", None, None).unwrap(),
         correction: Correction::None,
         bound,
+        chunk_elements: 64,
         shards: 1,
     }
 }
@@ -64,7 +65,7 @@ fn header(worker: WorkerId, incarnation: Incarnation, seq: u64) -> PushHeader {
 
 fn chunk(values: &[f32]) -> EncodedChunk<'_> {
     let values = bytes(values);
-    EncodedChunk { index: 0, pulled_version: 0, spans: &[], values, positions: &[] }
+    EncodedChunk { id: 0, pulled_version: 0, spans: &[], values, positions: &[] }
 }
 
 fn puller(worker: WorkerId, clock: u64) -> Puller {
@@ -127,9 +128,9 @@ fn what_is_not_meant_for_the_shard_changes_nothing() {
     let many = shard.begin(PushHeader { chunks_total: 3, ..header(0, 1, 0) }, NOW);
     assert!(matches!(many, Err(Error::TooManyChunks { found: 3, chunks: 2, .. })));
     let mut push = shard.begin(header(0, 1, 0), NOW).unwrap();
-    let outside = push.take(&EncodedChunk { index: 2, ..chunk(&[]) });
-    assert!(matches!(outside, Err(Error::NoSuchChunk { index: 2, .. })));
-    let state = push.take(&EncodedChunk { index: 1, ..chunk(&[1.0, 1.0]) });
+    let outside = push.take(&EncodedChunk { id: 2, ..chunk(&[]) });
+    assert!(matches!(outside, Err(Error::NoSuchChunk { id: 2, .. })));
+    let state = push.take(&EncodedChunk { id: 1, ..chunk(&[1.0, 1.0]) });
     assert!(matches!(state, Err(Error::Kind { held: TensorKind::State, .. })));
     assert!(matches!(push.take(&chunk(&[1.0])), Err(Error::Malformed { .. })));
     assert!(matches!(push.finish(), Err(Error::Incomplete { expected: 1, .. })));
@@ -182,7 +183,7 @@ fn regression_a_step_ends_when_its_state_is_applied_too() {
         push.finish().unwrap();
         assert_eq!(shard.check_gate(0, &puller(0, 1), NOW), Ok(wait.clone()));
         let mut push = shard.begin(state, NOW).unwrap();
-        push.take(&EncodedChunk { index: 1, ..chunk(&[7.0, 8.0]) }).unwrap();
+        push.take(&EncodedChunk { id: 1, ..chunk(&[7.0, 8.0]) }).unwrap();
         push.finish().unwrap();
         assert_eq!(shard.check_gate(0, &puller(0, 1), NOW), Ok(GateDecision::Open { clock: 1 }));
     }

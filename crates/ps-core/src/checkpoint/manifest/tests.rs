@@ -52,6 +52,7 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
         job: "a \"job\" of ours \u{e9}".into(),
         cut: None,
         tensors,
+        chunk_elements: 64,
         files: (0..shards).map(file).collect(),
         state: JobState {
             highest: 4,

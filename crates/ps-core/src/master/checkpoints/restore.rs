@@ -52,7 +52,8 @@ impl Machine {
     }
 
     fn go_on_from(&mut self, restored: RestoredCheckpoint, now: Duration) {
-        let RestoredCheckpoint { number, state, older } = restored;
+        let RestoredCheckpoint { number, state, chunk_elements, older } = restored;
+        self.membership.set_chunk_elements(chunk_elements);
         let checkpoints = &mut self.checkpoints;
         checkpoints.restore = Restore::Done;
         checkpoints.restored_at = now;

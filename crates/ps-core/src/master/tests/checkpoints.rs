@@ -58,7 +58,12 @@ fn second_life(state: &JobState, config: Config) -> (Job, Caller) {
 
 fn restore(job: &mut Job, state: &JobState) {
     let epoch = job.restores.last().unwrap().epoch;
-    let restored = RestoredCheckpoint { number: 7, state: state.clone(), older: vec![5, 3] };
+    let restored = RestoredCheckpoint {
+        number: 7,
+        state: state.clone(),
+        chunk_elements: 64,
+        older: vec![5, 3],
+    };
     job.machine.restored(epoch, Ok(Box::new(restored)), job.now);
     job.obey();
 }
@@ -209,7 +214,12 @@ fn a_server_that_is_replaced_before_the_start_restores_again() {
     job.register(server).unwrap();
     assert_eq!(job.join(Role::Worker, 100, None).unwrap().incarnation, worker.incarnation + 1);
     assert_eq!(job.restores.len(), 2);
-    let late = RestoredCheckpoint { number: 7, state: state.clone(), older: Vec::new() };
+    let late = RestoredCheckpoint {
+        number: 7,
+        state: state.clone(),
+        chunk_elements: 64,
+        older: Vec::new(),
+    };
     let epoch = job.restores[0].epoch;
     job.machine.restored(epoch, Ok(Box::new(late)), job.now);
     restore(&mut job, &state);

@@ -62,7 +62,7 @@ impl World {
         world.samples_done = state.samples_done;
         let epoch = world.job.restores[0].epoch;
         assert!(epoch > state.highest);
-        let restored = RestoredCheckpoint { number, state, older: Vec::new() };
+        let restored = RestoredCheckpoint { number, state, chunk_elements: 64, older: Vec::new() };
         world.job.machine.restored(epoch, Ok(Box::new(restored)), Duration::ZERO);
         world
     }

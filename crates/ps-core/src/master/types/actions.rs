@@ -53,6 +53,8 @@ pub struct RestoredCheckpoint {
     pub number: u64,
     /// What its manifest says of the job.
     pub state: JobState,
+    /// Elements of a chunk of its model.
+    pub chunk_elements: u32,
     /// Older complete ones, the newest first.
     pub older: Vec<u64>,
 }

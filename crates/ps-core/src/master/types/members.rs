@@ -122,6 +122,8 @@ pub struct ShardMap {
     pub epoch: Epoch,
     /// Address of shard i at position i.
     pub addresses: Vec<String>,
+    /// Elements of a chunk, where the servers go on from a checkpoint.
+    pub chunk_elements: Option<u32>,
 }
 
 /// Samples done of the whole job.
