@@ -273,7 +273,7 @@ fn a_value_that_is_not_finite_is_refused() {
 
 #[test]
 fn files_that_do_not_fit_together_are_named() {
-    let three = spec(&[40], "sgd", 3);
+    let three = spec(&[384], "sgd", 3);
     let list: Vec<File> = write(&three, 7).into_iter().map(|(file, _)| file).collect();
     assert_eq!(needed(&list, 7, &three, 1).unwrap(), [&list[1]]);
     let two = super_spec(&three, 2);
@@ -287,9 +287,9 @@ fn files_that_do_not_fit_together_are_named() {
     let mut gap = list.clone();
     gap[1].elements.end -= 1;
     assert_eq!(what(&gap, 7, &two), "first element");
-    assert_eq!(what(&list, 7, &spec(&[41], "sgd", 3)), "end of the model");
+    assert_eq!(what(&list, 7, &spec(&[385], "sgd", 3)), "end of the model");
     let missing = Assembly::new(&three, 0).finish().unwrap_err();
-    assert!(missing.to_string().contains("13 elements"), "{missing}");
+    assert!(missing.to_string().contains("128 elements"), "{missing}");
 }
 
 #[test]
