@@ -19,11 +19,11 @@ use ps_tests::sim::shares::Data;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 const SEEDS: u64 = 500;
-const PASSES: u64 = 3;
+const PASSES: u64 = 4;
 
 fn scenario(seed: u64) -> Scenario {
     let servers = 1 + (seed % 3) as u32;
@@ -53,11 +53,19 @@ fn scenario(seed: u64) -> Scenario {
 fn script(seed: u64, servers: u32) -> Vec<(Duration, Event)> {
     let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x11fe);
     let mut events = Vec::new();
-    let at = Duration::from_millis(random.random_range(200..2500));
-    let back = at + LEASE.mul_f64(random.random_range(0.02..0.6));
+    let at = Duration::from_millis(random.random_range(600..2600));
+    let back = at + LEASE.mul_f64(random.random_range(0.02..0.4));
     events.push((at, Event::LifeEnds));
     events.push((at, Event::Crash("master".into())));
     events.push((back, Event::Restart("master".into())));
+    // A worker may not hear of it for a while, and goes on with what it had begun.
+    if random.random_bool(0.7) {
+        let worker = format!("worker{}", random.random_range(0..3));
+        let link = (worker, "master".to_owned());
+        let whole = back + LEASE.mul_f64(random.random_range(0.1..0.5));
+        events.push((at, Event::Partition(link.0.clone(), link.1.clone())));
+        events.push((whole, Event::Repair(link.0, link.1)));
+    }
     // Its servers die with it, or leave it when they hear that their life is over.
     let together = random.random_bool(0.6);
     for server in (0..servers).map(|shard| format!("server{shard}")) {
@@ -78,6 +86,9 @@ fn run(scenario: &Scenario) -> (Ran, Option<String>) {
     let folder = Memory::default();
     let folder = (scenario.seed % 2 == 0).then_some(&folder);
     let ran = live(scenario, &Data::Replicated, &ledger, folder, Duration::MAX);
+    if was_over(scenario, &ran) {
+        return (ran, None);
+    }
     let wrong = match ran.outcome.result("master") {
         Ok(0) => ran.outcome.violation.clone().or(ran.over(&ledger)).or_else(|| {
             let missing = ledger.missing(&ran.weights, PASSES);
@@ -88,34 +99,57 @@ fn run(scenario: &Scenario) -> (Ran, Option<String>) {
     (ran, wrong)
 }
 
+/// Whether the job had ended, and its workers left, before its master died: nobody was there to go on.
+fn was_over(scenario: &Scenario, ran: &Ran) -> bool {
+    let died = scenario.script.iter().find(|(_, event)| *event == Event::LifeEnds).unwrap().0;
+    let ended = |name: &String| ran.outcome.hosts[name].ended.is_some_and(|ended| ended <= died);
+    scenario.worker_names().iter().all(ended)
+}
+
 #[test]
 fn whoever_survives_a_life_of_the_job_changes_nothing_in_the_next() {
-    let resumed = AtomicU64::new(0);
+    let (resumed, over) = (AtomicU64::new(0), AtomicU64::new(0));
     let outcomes = seeds::run_all(seeds::wanted(SEEDS), |seed| {
-        let (ran, wrong) = run(&scenario(seed));
+        let scenario = scenario(seed);
+        let (ran, wrong) = run(&scenario);
         let replay = "cargo test --release -p ps-tests --test lives -- --nocapture";
         assert_eq!(wrong, None, "seed {seed}; replay with: PS_SIM_SEED={seed} {replay}");
         resumed.fetch_add(ran.report["resumed"].is_object().into(), Ordering::Relaxed);
+        over.fetch_add(was_over(&scenario, &ran).into(), Ordering::Relaxed);
         ran.outcome
     });
+    let over = over.into_inner();
     let (runs, resumed) = (outcomes.len() as u64, resumed.into_inner());
     let fenced: u64 = outcomes.iter().map(|outcome| outcome.fenced).sum();
-    println!("{runs} jobs, {resumed} went on from a checkpoint, {fenced} calls were fenced");
+    println!("{runs} jobs ({over} over before), {resumed} resumed, {fenced} calls fenced");
     if runs >= SEEDS {
-        assert!(resumed > runs / 5 && fenced > 0);
+        assert!(resumed > runs / 6 && over < runs / 20 && fenced > 0);
     }
 }
 
 /// Whether the runs notice that something is switched off; else they could not fail.
-fn is_caught(switch_off: impl Fn(Scenario) -> Scenario) -> bool {
-    (0..SEEDS).any(|seed| {
-        let scenario = switch_off(scenario(seed));
-        // A run that hangs panics.
-        match catch_unwind(AssertUnwindSafe(|| run(&scenario).1)) {
-            Ok(wrong) => wrong.is_some(),
-            Err(_) => true,
+fn is_caught(switch_off: impl Fn(Scenario) -> Scenario + Sync) -> bool {
+    let (next, caught) = (AtomicU64::new(0), AtomicBool::new(false));
+    let search = || {
+        while !caught.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= SEEDS {
+                return;
+            }
+            let scenario = switch_off(scenario(seed));
+            // A run that hangs panics.
+            if catch_unwind(AssertUnwindSafe(|| run(&scenario).1)).ok() != Some(None) {
+                println!("seed {seed} noticed it");
+                caught.store(true, Ordering::Relaxed);
+            }
         }
-    })
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(search);
+        }
+    });
+    caught.into_inner()
 }
 
 #[test]

@@ -134,7 +134,8 @@ impl Cluster {
     }
 
     fn patience(&self) -> Patience {
-        Patience { attempt: ATTEMPT, total: self.lease * PATIENCE_LEASES, waits: false }
+        // An attempt may take long, also one on a connection that turns out to be dead.
+        Patience { attempt: ATTEMPT, total: self.lease * PATIENCE_LEASES, waits: true }
     }
 }
 
