@@ -120,16 +120,19 @@ impl JobMember {
             tokio::time::sleep(WAIT_AFTER_SIGNAL).await;
             signal.exit_code()
         };
+        let mut signalled = std::pin::pin!(signalled);
         let end = tokio::select! {
             biased;
             end = job.ended() => end,
-            code = signalled => return Ok(Some(code)),
+            code = &mut signalled => return Ok(Some(code)),
             worked = self.do_tasks() => match worked {
                 Ok(never) => match never {},
-                Err(
-                    Error::Client(ps_client::Error::Superseded { .. })
-                    | Error::Member(member::Error::Expired),
-                ) => MembershipEnd::Expired,
+                Err(Error::Member(member::Error::Expired)) => MembershipEnd::Expired,
+                // The master knows whether it gave the rank to another, or fences everybody at the end.
+                Err(Error::Client(ps_client::Error::Superseded { .. })) => tokio::select! {
+                    end = job.ended() => end,
+                    code = &mut signalled => return Ok(Some(code)),
+                },
                 // The master knows nothing of a model that cannot be computed.
                 Err(error @ Error::Compute(_)) => return Err(error),
                 Err(Error::Program(code)) => return Ok(Some(code)),

@@ -98,7 +98,7 @@ impl Push<'_> {
             return None;
         }
         let &Puller { worker, incarnation, clock, ahead, .. } = puller;
-        let gate = self.shard.gate.lock();
+        let mut gate = self.shard.gate.lock();
         gate.check_within_push(worker, incarnation, self.header.clock, clock, ahead.into(), now)
     }
 
