@@ -51,8 +51,8 @@ async fn a_job_writes_the_model_and_the_report() {
     let told = fake.memberships.lock().unwrap().clone();
     assert!(told.windows(2).all(|pair| pair[0].revision < pair[1].revision));
     let last = told.last().unwrap();
-    assert_eq!(last.epoch, 1);
-    assert!(last.workers.iter().all(|w| !w.active && w.incarnation == 2));
+    assert_eq!(last.epoch, last.life);
+    assert!(last.workers.iter().all(|w| !w.active && w.incarnation == last.life + 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
