@@ -84,7 +84,7 @@ fn run(scenario: &Scenario) -> (Ran, Option<String>) {
     let ledger = Ledger::new(scenario.shape);
     // Every other job keeps checkpoints, and goes on from the newest.
     let folder = Memory::default();
-    let folder = (scenario.seed % 2 == 0).then_some(&folder);
+    let folder = scenario.seed.is_multiple_of(2).then_some(&folder);
     let ran = live(scenario, &Data::Replicated, &ledger, folder, Duration::MAX);
     if was_over(scenario, &ran) {
         return (ran, None);
