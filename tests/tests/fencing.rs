@@ -127,7 +127,8 @@ async fn a_torn_push_stays_torn_and_is_counted() {
 async fn a_retry_completes_an_unfinished_push() {
     const CHUNK: usize = 50_000;
     let server = Server::start(0).await.unwrap();
-    server.init_model(&model_of(vec![TensorSpec::trainable("a", [2 * CHUNK])])).await.unwrap();
+    let model = model_of(vec![TensorSpec::trainable("a", [2 * CHUNK])]);
+    server.init_model(&model.on_grid(Some(CHUNK as u32))).await.unwrap();
     let mut whole = push(0, &[1.0; CHUNK]);
     whole.header.as_mut().unwrap().chunks_total = 2;
     server.push(vec![whole.clone()]).await.unwrap_err();

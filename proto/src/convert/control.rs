@@ -106,17 +106,11 @@ impl TryFrom<v1::WorkerCounters> for WorkerCounters {
     fn try_from(wire: v1::WorkerCounters) -> Result<Self, Error> {
         const NAME: &str = "WorkerCounters";
         at_most(NAME, "staleness", wire.staleness.len(), STALENESS_COUNTS_MAX)?;
-        check_counts(
-            NAME,
-            [
-                ("steps", wire.steps),
-                ("samples", wire.samples),
-                ("pushes_retried", wire.pushes_retried),
-                ("chunks_refused", wire.chunks_refused),
-                ("bytes_pushed", wire.bytes_pushed),
-                ("bytes_pulled", wire.bytes_pulled),
-            ],
-        )?;
+        check_counts(NAME, [("steps", wire.steps), ("samples", wire.samples)])?;
+        let (retried, refused) = (wire.pushes_retried, wire.chunks_refused);
+        check_counts(NAME, [("pushes_retried", retried), ("chunks_refused", refused)])?;
+        let (pushed, pulled) = (wire.bytes_pushed, wire.bytes_pulled);
+        check_counts(NAME, [("bytes_pushed", pushed), ("bytes_pulled", pulled)])?;
         let seconds = |value: f64| {
             if value.is_finite() { value.max(0.0) } else { 0.0 }
         };

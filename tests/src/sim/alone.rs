@@ -1,7 +1,8 @@
 //! Servers and workers without a master.
 
-use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario, lock};
+use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario};
 use super::ledger::Ledger;
+use super::lock::lock;
 use super::network;
 use ps_client::{CallOptions, HeartbeatConfig, SessionConfig};
 use ps_client::{Client, ClientConfig, Counters, StepOutcome, Weights};

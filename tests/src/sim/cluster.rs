@@ -2,6 +2,7 @@
 
 use super::faults::{self, Event, Weather};
 use super::ledger::{Ledger, Shape};
+use super::lock::lock;
 use ps_core::correction::Correction;
 use ps_core::schedule::LearningRate;
 use ps_core::settings::TrainingSettings;
@@ -183,11 +184,6 @@ impl Books {
             trace,
         }
     }
-}
-
-/// Locks a mutex that a panicking test may have poisoned.
-pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Scenario {

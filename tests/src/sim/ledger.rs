@@ -142,7 +142,7 @@ impl Ledger {
 
     /// The first weights that lacked a worker's own running statistics.
     pub fn outdated(&self) -> Option<String> {
-        super::cluster::lock(&self.outdated).clone()
+        super::lock::lock(&self.outdated).clone()
     }
 
     /// The samples that are not in these weights as often as there were passes, and how often they

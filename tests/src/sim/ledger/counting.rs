@@ -2,7 +2,7 @@
 
 use super::Ledger;
 use super::account::loss_of;
-use crate::sim::cluster::lock;
+use crate::sim::lock::lock;
 use ps_client::Counters;
 use ps_core::Layout;
 use ps_core::coverage::Coverage;
