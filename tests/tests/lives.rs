@@ -162,9 +162,3 @@ fn without_the_fence_around_what_is_restored_the_runs_fail() {
     let guards = Guards { lives: false, ..Guards::ALL };
     assert!(is_caught(|scenario| Scenario { guards, ..scenario }));
 }
-
-#[test]
-fn without_the_order_of_a_steps_pushes_the_runs_fail() {
-    let guards = Guards { steps: false, ..Guards::ALL };
-    assert!(is_caught(|scenario| Scenario { guards, ..scenario }));
-}

@@ -165,6 +165,16 @@ fn a_pull_waits_at_the_gate_until_the_others_pushed() {
     assert_eq!(shard.check_gate(1, &puller(0, 1), NOW), Ok(GateDecision::Open { clock: 1 }));
 }
 
+/// What the order of a step's pushes is for.
+#[test]
+fn without_the_order_of_its_pushes_a_steps_weights_lack_its_state() {
+    let guards = Guards { steps: false, ..Guards::ALL };
+    let shard = Shard::new(0, Some(Duration::from_secs(10)), guards, Box::new(|| ()));
+    initialise(&shard, Some(0));
+    let gradient = shard.begin(PushHeader { clock: 0, ..header(0, 1, 1) }, NOW).unwrap();
+    assert_eq!(gradient.check_gate(&puller(0, 1), NOW), Some(1));
+}
+
 /// The worker pushes running statistics, then the gradient of the same step, and the gradient
 /// overtakes them: the weights of the next step must not be read before both are there.
 #[test]
