@@ -44,7 +44,11 @@ pub async fn run(
     outside: Outside,
     shutdown: Shutdown,
 ) -> anyhow::Result<u8> {
-    run_part(program, plan, logs, outside, shutdown, Children::default()).await?.verdict
+    let children = Children::default();
+    let adopting = tokio::spawn(children.clone().adopt_orphans());
+    let ended = run_part(program, plan, logs, outside, shutdown, children).await;
+    adopting.abort();
+    ended?.verdict
 }
 
 /// Runs the processes of a plan, which may be one host's part of a job.
@@ -230,6 +234,7 @@ impl Job<'_> {
             last_errors.insert(name, process.last_error.clone());
             readers.extend(process.into_readers());
         }
+        self.context.children.end_descendants().await;
         let read_to_end = async {
             for reader in readers {
                 let _ = reader.await;

@@ -1,8 +1,10 @@
-//! Orphans: processes that our children leave behind become ours where we are a container's first
-//! process, and stay in the table for ever unless somebody waits for them.
+//! Orphans: processes that our children leave behind become ours. They stay in the table for ever unless
+//! somebody waits for them, and run for ever unless somebody ends them.
 
-use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, waitpid};
-use std::collections::BTreeSet;
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Signals of several ends may come as one: now and then we look without one.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long whoever was killed may take to be gone.
+const END: Duration = Duration::from_secs(1);
+
+/// How often we look whether it is.
+const LOOK_AFTER_KILL: Duration = Duration::from_millis(20);
 
 /// The children that somebody waits for, so that nobody takes their status from them.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +69,22 @@ impl Children {
         }
     }
 
+    /// Kills whatever still runs below us: a worker that was killed could not end what it had started.
+    pub async fn end_descendants(&self) {
+        let end = tokio::time::Instant::now() + END;
+        loop {
+            let descendants = descendants();
+            for pid in &descendants {
+                let _ = Pid::from_raw(*pid).map(|pid| kill_process(pid, Signal::KILL));
+            }
+            self.reap();
+            if descendants.is_empty() || tokio::time::Instant::now() >= end {
+                return;
+            }
+            tokio::time::sleep(LOOK_AFTER_KILL).await;
+        }
+    }
+
     /// Waits for every child that has ended and that nobody else waits for.
     fn reap(&self) {
         let known = self.known();
@@ -76,17 +100,40 @@ impl Children {
 /// always the same one first, also one that is not ours to take.
 fn ended_children() -> Vec<u32> {
     let me = getpid().as_raw_nonzero().get();
-    let mut ended = Vec::new();
+    let ended = processes().into_iter().filter(|(_, found)| *found == ('Z', me));
+    ended.map(|(pid, _)| pid.cast_unsigned()).collect()
+}
+
+/// Whatever runs below us, at any depth.
+fn descendants() -> Vec<i32> {
+    let processes = processes();
+    let me = getpid().as_raw_nonzero().get();
+    let mut below = BTreeSet::from([me]);
+    // A parent may have a higher number than its child.
+    loop {
+        let known = below.len();
+        let children = processes.iter().filter(|(_, (_, parent))| below.contains(parent));
+        let children: Vec<i32> = children.map(|(pid, _)| *pid).collect();
+        below.extend(children);
+        if below.len() == known {
+            break;
+        }
+    }
+    let runs = |pid: &i32| processes.get(pid).is_some_and(|(state, _)| *state != 'Z');
+    below.into_iter().filter(|pid| *pid != me && runs(pid)).collect()
+}
+
+/// State and parent of every process there is.
+fn processes() -> BTreeMap<i32, (char, i32)> {
+    let mut processes = BTreeMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        if state_and_parent(&stat) == Some(('Z', me)) {
-            ended.push(pid);
-        }
+        processes.extend(state_and_parent(&stat).map(|found| (pid, found)));
     }
-    ended
+    processes
 }
 
 /// From `/proc/PID/stat`; the name in it, in parentheses, may hold anything.

@@ -5,8 +5,8 @@ use ps_core::master::{Config, Heartbeat, Machine, Registration, Rejection, TaskR
 use ps_proto::convert::control::refused;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::convert::settings::settings_to_wire;
-use ps_proto::v1;
 use ps_proto::v1::master_server::Master;
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::clock::Clock;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -96,6 +96,7 @@ impl Master for Service {
             lease_ms: u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX),
             settings: self.settings.clone(),
             workers: self.workers,
+            protocol: PROTOCOL,
         }))
     }
 

@@ -7,8 +7,8 @@ use ps_core::model_spec::ModelSpec;
 use ps_core::report::ServerReport;
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, BulkReader};
-use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::bulk::call;
 use ps_runtime::link::{Link, Patience};
 use ps_runtime::pull::{self, PartMut};
@@ -75,7 +75,8 @@ impl Cluster {
             let range = partition.range(shard);
             let (values, after) = rest.split_at_mut(range.len());
             rest = after;
-            let part = PartMut { values, start: range.start, chunks, versions };
+            let (start, first) = (range.start, partition.run(shard).start);
+            let part = PartMut { values, start, first, chunks, versions };
             pulls.push(self.pull(shard, link, part));
         }
         try_join_all(pulls).await?;
@@ -116,7 +117,7 @@ impl Cluster {
 
     async fn describe(&self, shard: u32, link: &Link) -> Result<v1::DescribeReply, Error> {
         let attempt = |channel| {
-            let request = v1::DescribeRequest { job: self.job.clone() };
+            let request = v1::DescribeRequest { job: self.job.clone(), protocol: PROTOCOL };
             async move { Ok(client(channel).describe(request).await?.into_inner()) }
         };
         let reply = link.call(DESCRIBE, attempt, |_| ()).await;
@@ -137,6 +138,7 @@ impl Cluster {
                 epoch: self.epoch,
                 puller: None,
                 encoding: v1::Encoding::F32.into(),
+                protocol: PROTOCOL,
             };
             let part = &part;
             async move {

@@ -35,7 +35,7 @@ async fn a_job_writes_the_model_and_the_report() {
 
     let file = job.files.read("model.safetensors").unwrap();
     let model = SafeTensors::deserialize(&file).unwrap();
-    assert_eq!(model.tensor("w").unwrap().shape(), [3, 4]);
+    assert_eq!(model.tensor("w").unwrap().shape(), [30, 40]);
     let bytes: Vec<u8> = weights()[..5].iter().flat_map(|w| w.to_le_bytes()).collect();
     assert_eq!(model.tensor("b").unwrap().data(), bytes);
     let report = job.files.read("report.json").unwrap();
@@ -51,8 +51,8 @@ async fn a_job_writes_the_model_and_the_report() {
     let told = fake.memberships.lock().unwrap().clone();
     assert!(told.windows(2).all(|pair| pair[0].revision < pair[1].revision));
     let last = told.last().unwrap();
-    assert_eq!(last.epoch, 1);
-    assert!(last.workers.iter().all(|w| !w.active && w.incarnation == 2));
+    assert_eq!(last.epoch, last.life);
+    assert!(last.workers.iter().all(|w| !w.active && w.incarnation == last.life + 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +82,9 @@ async fn a_lost_worker_is_survived_and_a_lost_server_is_not() {
     let gone = lost.heartbeat(Default::default()).await.unwrap_err();
     assert!(matches!(gone, Error::Expired), "{gone}");
     let again = job.member(Role::Worker, 103, None).await.unwrap();
-    assert_eq!(again.registered().incarnation, 2);
+    let first = lost.registered();
+    let taken_over = (first.index, first.incarnation + 1);
+    assert_eq!((again.registered().index, again.registered().incarnation), taken_over);
     beating.abort();
     let leave = working.await.unwrap();
     assert_eq!(leave.exit_code, 1);
@@ -103,6 +105,7 @@ async fn refusals_are_typed_and_say_why() {
         role: Role::Worker.into(),
         token: 1,
         address: "here:1".into(),
+        protocol: ps_proto::PROTOCOL,
         data: Some(ps_core::DataDescription::replicated(5).into()),
         ..v1::RegisterRequest::default()
     };
@@ -111,8 +114,8 @@ async fn refusals_are_typed_and_say_why() {
     let status = client.register(other).await.unwrap_err();
     assert_eq!(from_status(&status).unwrap().reason(), Reason::OtherJob);
     assert!(status.message().contains("theirs"), "{status}");
-    client.register(request.clone()).await.unwrap();
-    client.register(request.clone()).await.unwrap();
+    let registered = client.register(request.clone()).await.unwrap().into_inner();
+    assert_eq!(client.register(request.clone()).await.unwrap().into_inner(), registered);
     let mut second = request.clone();
     (second.token, second.address) = (2, "there:1".into());
     let status = client.register(second).await.unwrap_err();
@@ -128,6 +131,6 @@ async fn refusals_are_typed_and_say_why() {
     let status = client.heartbeat(beat).await.unwrap_err();
     let refusal = from_status(&status).unwrap();
     assert_eq!(refusal.reason(), Reason::StaleIncarnation);
-    assert_eq!(refusal.current_incarnation, 1);
+    assert_eq!(refusal.current_incarnation, registered.incarnation);
     job.master.abort();
 }

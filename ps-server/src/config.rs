@@ -3,6 +3,7 @@
 use clap::Parser;
 use ps_cli::process::ProcessArgs;
 use ps_core::limits;
+use ps_core::shard::Guards;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -102,8 +103,8 @@ pub struct Config {
     pub lease: Duration,
     /// What callers may make the server hold.
     pub bounds: Bounds,
-    /// Whether pushes are deduplicated: only the test that proves the simulation's worth says no.
-    pub dedup: bool,
+    /// What the shard checks: only tests that prove the simulation's worth leave something out.
+    pub guards: Guards,
 }
 
 impl From<Args> for Config {
@@ -116,7 +117,7 @@ impl From<Args> for Config {
             master: args.master,
             lease: Duration::from_millis(args.lease_ms.max(1)),
             bounds: args.limits.into(),
-            dedup: true,
+            guards: Guards::ALL,
         }
     }
 }

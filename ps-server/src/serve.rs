@@ -4,11 +4,12 @@ use crate::config::Config;
 use crate::reflection;
 use crate::service::{DataPlaneCalls, Service};
 use futures_util::future::BoxFuture;
+use ps_core::ids::Life;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use ps_core::shard::Shard;
-use ps_proto::v1;
 use ps_proto::v1::data_plane_server::SERVICE_NAME as DATA_PLANE;
 use ps_proto::v1::shard_control_server::{SERVICE_NAME as SHARD_CONTROL, ShardControlServer};
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::advertise::advertised;
 use ps_runtime::files::Files;
 use ps_runtime::health::{Health, ServingStatus};
@@ -68,7 +69,7 @@ pub fn run(
         let gate_changes = watch::Sender::new(());
         let notifier = gate_changes.clone();
         let notify_gate = Box::new(move || notifier.send_replace(()));
-        let shard = Arc::new(Shard::new(shard_index, lease, config.dedup, notify_gate));
+        let shard = Arc::new(Shard::new(shard_index, lease, config.guards, notify_gate));
         let (clock, home) = (outside.clock.clone(), lanes.home());
         let service = Service::new(&config, shard.clone(), gate_changes, clock, checkpoints, home);
         let data = DataPlaneCalls::new(service.clone());
@@ -94,7 +95,9 @@ pub fn run(
         let end = async {
             match &config.master {
                 Some(master) => {
-                    follow_master(&config, master, &address, &outside, shutdown, &health).await
+                    let highest = shard.highest();
+                    let request = registration(&config, &address, outside.seed, highest);
+                    follow_master(&config, master, request, &outside, shutdown, &health).await
                 }
                 None => Ok(alone(&shard, &outside, shutdown).await),
             }
@@ -120,24 +123,29 @@ async fn alone(shard: &Shard, outside: &Outside, mut shutdown: Shutdown) -> u8 {
     signal.exit_code()
 }
 
+fn registration(config: &Config, address: &str, token: u64, highest: Life) -> v1::RegisterRequest {
+    v1::RegisterRequest {
+        job: config.job.clone(),
+        role: v1::Role::Server.into(),
+        token,
+        index: Some(config.shard),
+        address: advertised(config.advertise.as_deref(), address),
+        highest,
+        protocol: PROTOCOL,
+        ..v1::RegisterRequest::default()
+    }
+}
+
 /// With a master: stay registered until it says leave.
 async fn follow_master(
     config: &Config,
     master: &str,
-    address: &str,
+    request: v1::RegisterRequest,
     outside: &Outside,
     mut shutdown: Shutdown,
     health: &Health,
 ) -> Result<u8, Error> {
     let failed = |error| Error::Master { shard: config.shard, error };
-    let request = v1::RegisterRequest {
-        job: config.job.clone(),
-        role: v1::Role::Server.into(),
-        token: outside.seed,
-        index: Some(config.shard),
-        address: advertised(config.advertise.as_deref(), address),
-        ..v1::RegisterRequest::default()
-    };
     let register = Member::register(outside, master, request);
     let member = tokio::select! {
         biased;

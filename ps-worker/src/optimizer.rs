@@ -256,7 +256,7 @@ async fn connect(
         heartbeat: HEARTBEAT,
     };
     let mut session = Session::discover(session, Arc::new(Counters::default()), outside).await?;
-    let spec = config.settings.model_spec(layout, session.client().shards());
+    let spec = session.model_spec(&config.settings, layout);
     session.init_or_join(&spec, start).await?;
     let mut weights = Weights::new(&spec);
     session.pull(0, 0, &mut weights).await?;

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 JOB = "grpcio"
+PROTOCOL = 2
 F32 = 1
 TRAINABLE = 1
 CHUNK_BYTES = 256 * 1024
@@ -68,10 +69,17 @@ class Client:
         optimizer = self.message("Optimizer", name="sgd")
         tensor = self.message("Tensor", name="w", shape=[elements], kind=TRAINABLE)
         model = self.message(
-            "ModelSpec", tensors=[tensor], optimizer=optimizer, correction=1, shards=1
+            "ModelSpec",
+            tensors=[tensor],
+            optimizer=optimizer,
+            correction=1,
+            shards=1,
+            chunk_elements=CHUNK_BYTES // 4,
         )
         digest = zlib.crc32(b"".join(chunks))
-        header = self.message("InitHeader", job=job, model=model, start_digest=digest)
+        header = self.message(
+            "InitHeader", job=job, protocol=PROTOCOL, model=model, start_digest=digest
+        )
         payloads = self.payloads(chunks)
         messages = [
             self.message("InitMessage", header=header, chunks=payloads[:PER_MESSAGE]),
@@ -92,6 +100,7 @@ class Client:
         header = self.message(
             "PushHeader",
             job=job,
+            protocol=PROTOCOL,
             id=self.message("PushId", worker=0, incarnation=1, seq=seq),
             oldest_unacknowledged_seq=seq,
             clock=seq,
@@ -107,7 +116,10 @@ class Client:
         return self.call("Push", self.push_messages(seq, gradient, **fields))
 
     def pull(self, job=JOB, encoding=F32):
-        replies = self.call("Pull", self.message("PullRequest", job=job, encoding=encoding))
+        replies = self.call(
+            "Pull",
+            self.message("PullRequest", job=job, protocol=PROTOCOL, encoding=encoding),
+        )
         return received(replies)
 
 
@@ -116,11 +128,8 @@ PER_MESSAGE = 15
 
 
 def chunked(data):
-    """A shard's values in its chunks: the fewest there can be, of nearly equal size."""
-    elements = len(data) // 4
-    chunks = -(-len(data) // CHUNK_BYTES)
-    cuts = [elements * at // chunks * 4 for at in range(chunks + 1)]
-    return [data[start:end] for start, end in zip(cuts, cuts[1:])]
+    """A shard's values in its chunks: all of one size, but for the last."""
+    return [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]
 
 
 def parted(replies):

@@ -2,7 +2,7 @@
 
 import grpc
 import pytest
-from conftest import JOB, floats, parted, received, values
+from conftest import JOB, PROTOCOL, floats, parted, received, values
 
 ELEMENTS = 5
 
@@ -27,11 +27,11 @@ def test_weights_are_pulled_with_nothing_but_reflection(client):
 
 
 def test_a_server_describes_itself_and_its_model(client):
-    described = client.call("Describe", client.message("DescribeRequest", job=JOB))
+    described = client.call("Describe", client.message("DescribeRequest", job=JOB, protocol=PROTOCOL))
     assert not described.HasField("model") and not described.has_master
     assert client.init(ELEMENTS).created
     assert not client.init(ELEMENTS).created
-    described = client.call("Describe", client.message("DescribeRequest", job=JOB))
+    described = client.call("Describe", client.message("DescribeRequest", job=JOB, protocol=PROTOCOL))
     assert [(t.name, list(t.shape)) for t in described.model.tensors] == [("w", [ELEMENTS])]
     assert described.model.optimizer.name == "sgd"
     assert described.counters.weight_bytes == 4 * ELEMENTS

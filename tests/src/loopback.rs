@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use ps_client::{Client, ClientConfig};
 use ps_core::correction::Correction;
+use ps_core::limits::CHUNK_ELEMENTS_MAX;
 use ps_core::model_spec::ModelSpec;
 use ps_core::settings::Wire;
+use ps_core::shard::Guards;
 use ps_core::{Layout, TensorSpec};
 use ps_kernels::optimizer::Optimizer;
-use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_proto::v1::shard_control_client::ShardControlClient;
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::files::Files;
 use ps_runtime::shutdown::ShutdownTrigger;
 use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
@@ -114,6 +116,7 @@ impl Server {
     pub async fn init_model(&self, model: &ModelSpec) -> Result<(), Status> {
         let header = v1::InitHeader {
             job: JOB.into(),
+            protocol: PROTOCOL,
             model: Some(model.into()),
             start_digest: crc32fast::hash(&vec![0; model.partition().range(0).len() * 4]),
             ..v1::InitHeader::default()
@@ -136,6 +139,7 @@ impl Server {
     pub async fn weights(&self) -> Result<Vec<f32>, Status> {
         let request = v1::PullRequest {
             job: JOB.into(),
+            protocol: PROTOCOL,
             encoding: v1::Encoding::F32.into(),
             ..v1::PullRequest::default()
         };
@@ -161,7 +165,7 @@ pub fn config(shard: u32, bounds: Bounds) -> Config {
         master: None,
         lease: Duration::from_secs(10),
         bounds,
-        dedup: true,
+        guards: Guards::ALL,
     }
 }
 
@@ -191,6 +195,7 @@ pub fn model_of(tensors: Vec<TensorSpec>) -> ModelSpec {
         optimizer: Optimizer::parse("sgd", None, None).unwrap_or_else(|error| panic!("{error}")),
         correction: Correction::Auto,
         bound: None,
+        chunk_elements: CHUNK_ELEMENTS_MAX as u32,
         shards: 1,
     }
 }
@@ -199,6 +204,7 @@ pub fn model_of(tensors: Vec<TensorSpec>) -> ModelSpec {
 pub fn push(seq: u64, gradient: &[f32]) -> v1::PushMessage {
     let header = v1::PushHeader {
         job: JOB.into(),
+        protocol: PROTOCOL,
         id: Some(v1::PushId { worker: 0, incarnation: 5, seq }),
         oldest_unacknowledged_seq: seq,
         clock: seq,

@@ -7,7 +7,7 @@ use ps_core::TensorSpec;
 use ps_core::checkpoint::names;
 use ps_core::model_spec::ModelSpec;
 use ps_proto::convert::refusal::{self, Reason};
-use ps_proto::v1;
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::files::{FileStore, Memory};
 use ps_tests::loopback::{JOB, Server, bytes, model, model_of, push};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ fn restore(
         number,
         model: Some(model.into()),
         files: files.to_vec(),
-        verify_only: false,
+        ..Default::default()
     }
 }
 
@@ -58,7 +58,7 @@ async fn send(server: &Server, request: &v1::RestoreRequest) -> Result<(), Statu
 }
 
 fn large() -> ModelSpec {
-    model_of(vec![TensorSpec::trainable("a", [CHUNKS * CHUNK])])
+    model_of(vec![TensorSpec::trainable("a", [CHUNKS * CHUNK])]).on_grid(Some(CHUNK as u32))
 }
 
 /// A push of all chunks, one message each, that takes one off every weight.
@@ -137,10 +137,19 @@ async fn a_checkpoint_under_load_holds_each_push_whole_or_remembers_its_parts() 
 async fn any_number_of_servers_goes_on() {
     let files = Memory::default();
     let first = server(0, &files).await;
-    let model = model_of(vec![TensorSpec::trainable("a", [7]), TensorSpec::trainable("b", [4])]);
+    let tensors = vec![TensorSpec::trainable("a", [200]), TensorSpec::trainable("b", [56])];
+    let model = model_of(tensors).on_grid(Some(64));
     first.init_model(&model).await.unwrap();
-    let gradient: Vec<f32> = (0..11).map(|i| i as f32).collect();
-    first.push(vec![push(0, &gradient)]).await.unwrap();
+    let gradient: Vec<f32> = (0..256).map(|i| i as f32).collect();
+    let mut all = push(0, &[]);
+    all.header.as_mut().unwrap().chunks_total = 4;
+    let chunk = |(index, values)| v1::ChunkPayload {
+        index,
+        values: bytes(values),
+        ..v1::ChunkPayload::default()
+    };
+    all.chunks = (0..).zip(gradient.chunks(64)).map(chunk).collect();
+    first.push(vec![all]).await.unwrap();
     let weights = first.weights().await.unwrap();
     let mut written = vec![snapshot(&first, 0, 0, 1, &[]).await.unwrap()];
     for (number, count) in [(1, 3), (2, 2)] {
@@ -152,7 +161,7 @@ async fn any_number_of_servers_goes_on() {
             let request = restore(number, shard, &model, &written);
             let verify = v1::RestoreRequest { verify_only: true, ..request.clone() };
             send(&server, &verify).await.unwrap();
-            let describe = v1::DescribeRequest { job: JOB.into() };
+            let describe = v1::DescribeRequest { job: JOB.into(), protocol: PROTOCOL };
             let described = server.data().describe(describe).await.unwrap();
             assert_eq!(described.into_inner().model, None, "only verified");
             servers.push((server, request));
@@ -174,7 +183,12 @@ async fn any_number_of_servers_goes_on() {
 }
 
 fn pull() -> v1::PullRequest {
-    v1::PullRequest { job: JOB.into(), encoding: v1::Encoding::F32.into(), ..Default::default() }
+    v1::PullRequest {
+        job: JOB.into(),
+        protocol: PROTOCOL,
+        encoding: v1::Encoding::F32.into(),
+        ..Default::default()
+    }
 }
 
 async fn pulled(server: &Server, request: v1::PullRequest) -> Vec<f32> {
@@ -196,12 +210,13 @@ async fn a_repeated_snapshot_gets_the_same_answer_and_old_files_go() {
     files.write(&other, b"another's").unwrap();
     files.write(&orphan, b"nobody's").unwrap();
     let server = server(0, &files).await;
-    let two = ModelSpec { shards: 2, ..model() };
+    let two = model_of(vec![TensorSpec::trainable("a", [128])]).on_grid(Some(64));
+    let two = ModelSpec { shards: 2, ..two };
     server.init_model(&two).await.unwrap();
     let mut taken = Vec::new();
     for (number, keep) in [(1, &[][..]), (2, &[1]), (3, &[2])] {
         taken.push(snapshot(&server, 0, 0, number, keep).await.unwrap());
-        let push = push(number, &[1.0; 2]);
+        let push = push(number, &[1.0; 64]);
         server.push(vec![push]).await.unwrap();
         let again = snapshot(&server, 0, 0, number, keep).await.unwrap();
         assert_eq!(again, taken[number as usize - 1]);
@@ -289,6 +304,7 @@ async fn a_restored_shard_takes_any_start() {
     let init = |model: &ModelSpec| {
         let header = v1::InitHeader {
             job: JOB.into(),
+            protocol: PROTOCOL,
             epoch: 1,
             model: Some(model.into()),
             start_digest: 0xbad,

@@ -7,8 +7,8 @@ use ps_core::model_spec::ModelSpec;
 use ps_core::settings::Wire;
 use ps_core::{Layout, TensorKind, TensorSpec};
 use ps_kernels::encoding::Encoding;
-use ps_proto::v1;
 use ps_proto::v1::refused_chunk::Reason as Refused;
+use ps_proto::{PROTOCOL, v1};
 use ps_tests::loopback::{JOB, Server, model, model_of, push};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -80,8 +80,12 @@ async fn pulled_weights_are_written_as_they_are_asked_for() {
     let weights = server.weights().await.unwrap();
     for encoding in Encoding::ALL {
         let wire = v1::Encoding::from(encoding).into();
-        let request =
-            v1::PullRequest { job: JOB.into(), encoding: wire, ..v1::PullRequest::default() };
+        let request = v1::PullRequest {
+            job: JOB.into(),
+            protocol: PROTOCOL,
+            encoding: wire,
+            ..v1::PullRequest::default()
+        };
         let mut messages = server.data().pull(request).await.unwrap().into_inner();
         let mut chunks = Vec::new();
         while let Some(message) = messages.message().await.unwrap() {
@@ -99,7 +103,12 @@ async fn an_unknown_encoding_is_answered_with_the_known_ones() {
     bad_push.header.as_mut().unwrap().encoding = 77;
     let mut bad_answer = push(0, &[1.0; 5]);
     bad_answer.header.as_mut().unwrap().pull_encoding = 77;
-    let request = v1::PullRequest { job: JOB.into(), encoding: 77, ..v1::PullRequest::default() };
+    let request = v1::PullRequest {
+        job: JOB.into(),
+        protocol: PROTOCOL,
+        encoding: 77,
+        ..v1::PullRequest::default()
+    };
     let refused = [
         server.push(vec![bad_push]).await.unwrap_err(),
         server.push(vec![bad_answer]).await.unwrap_err(),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // The helpers are tests, too.
 
 use ps_core::settings::Wire;
+use ps_core::shard::Guards;
 use ps_tests::sim::cluster::{LEASE, Outcome, Scenario};
 use ps_tests::sim::faults::{Event, Weather};
 use ps_tests::sim::ledger::Shape;
@@ -18,14 +19,15 @@ fn run(script: Vec<(Duration, Event)>) -> Outcome {
     let outcome = managed::run(&Scenario {
         seed: 5,
         servers: 2,
-        shape: Shape { hosts: 3, pushes_max: 800, stride: 8, samples: 600 },
+        shape: Shape { hosts: 3, pushes_max: 800, stride: 8, samples: 600, state: 0 },
         passes: 2,
         batch_size: 2,
         bound: Some(4),
         depth: 1,
         weather: Weather::FAIR,
         script,
-        dedup: true,
+        guards: Guards::ALL,
+        lives: true,
         wire: Wire::default(),
         longest: Duration::from_secs(120),
     });

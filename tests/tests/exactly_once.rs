@@ -4,6 +4,7 @@
 //! come back; every push of every life is checked element by element (see `sim::ledger`).
 
 use ps_core::settings::Wire;
+use ps_core::shard::Guards;
 use ps_kernels::encoding::Encoding;
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
@@ -25,7 +26,7 @@ fn scenario(seed: u64) -> Scenario {
     Scenario {
         seed,
         servers: 1 + (seed % 3) as u32,
-        shape: Shape { hosts: 3, pushes_max: 200, stride, samples: 192 },
+        shape: Shape { hosts: 3, pushes_max: 200, stride, samples: 192, state: 0 },
         passes: 3,
         batch_size: 4,
         bound: [None, Some(0), Some(3)][(seed / 3 % 3) as usize],
@@ -37,7 +38,8 @@ fn scenario(seed: u64) -> Scenario {
             deaths: if is_large { 8 } else { 2 },
         },
         script: Vec::new(),
-        dedup: true,
+        guards: Guards::ALL,
+        lives: true,
         wire: Wire::default(),
         longest: Duration::from_secs(240),
     }
@@ -140,7 +142,7 @@ fn encoded_pushes_are_applied_exactly_once() {
 /// The same runs with the dedup switched off must be caught: else the tests above cannot fail.
 #[test]
 fn without_dedup_the_simulation_finds_doubled_pushes() {
-    let off = |scenario| Scenario { dedup: false, ..scenario };
+    let off = |scenario| Scenario { guards: Guards { dedup: false, ..Guards::ALL }, ..scenario };
     for scenario in [scenario, pipelined] {
         for run in [|s: &Scenario| alone::run(s), |s: &Scenario| managed::run(s)] {
             let outcomes = seeds::run_all(0..20, |seed| run(&off(scenario(seed))));

@@ -6,7 +6,7 @@ use ps_client::{Client, ClientConfig, Gradient, Weights};
 use ps_core::TensorSpec;
 use ps_core::settings::Wire;
 use ps_proto::convert::refusal::{self, Reason};
-use ps_proto::v1;
+use ps_proto::{PROTOCOL, v1};
 use ps_tests::loopback::{JOB, Server, bytes, model, model_of, outside, push};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,13 @@ fn reason(refused: Result<v1::PushReply, Status>) -> Reason {
 
 fn membership(epoch: u64, revision: u64, incarnation: u64) -> v1::MembershipRequest {
     let worker = v1::Member { worker: 0, incarnation, active: true, start_clock: 0 };
-    v1::MembershipRequest { job: JOB.into(), epoch, revision, workers: vec![worker], shard: 0 }
+    v1::MembershipRequest {
+        job: JOB.into(),
+        epoch,
+        revision,
+        workers: vec![worker],
+        ..Default::default()
+    }
 }
 
 #[tokio::test]
@@ -94,6 +100,7 @@ async fn a_torn_push_stays_torn_and_is_counted() {
     const CHUNK: usize = 50_000;
     let server = Server::start(0).await.unwrap();
     let model = model_of(vec![TensorSpec::trainable("a", [2 * CHUNK])]);
+    let model = model.on_grid(Some(CHUNK as u32));
     assert_eq!(model.partition().chunks(0).len(), 2);
     server.init_model(&model).await.unwrap();
     let mut half = push(0, &[1.0; CHUNK]);
@@ -110,7 +117,7 @@ async fn a_torn_push_stays_torn_and_is_counted() {
     let weights = server.weights().await.unwrap();
     assert!(weights[..CHUNK].iter().all(|weight| *weight == -1.0));
     assert!(weights[CHUNK..].iter().all(|weight| *weight == 0.0));
-    let request = v1::DescribeRequest { job: JOB.into() };
+    let request = v1::DescribeRequest { job: JOB.into(), protocol: PROTOCOL };
     let counters = server.data().describe(request).await.unwrap().into_inner().counters.unwrap();
     assert_eq!((counters.pushes_torn, counters.pushes_applied), (1, 0));
 }
@@ -120,7 +127,8 @@ async fn a_torn_push_stays_torn_and_is_counted() {
 async fn a_retry_completes_an_unfinished_push() {
     const CHUNK: usize = 50_000;
     let server = Server::start(0).await.unwrap();
-    server.init_model(&model_of(vec![TensorSpec::trainable("a", [2 * CHUNK])])).await.unwrap();
+    let model = model_of(vec![TensorSpec::trainable("a", [2 * CHUNK])]);
+    server.init_model(&model.on_grid(Some(CHUNK as u32))).await.unwrap();
     let mut whole = push(0, &[1.0; CHUNK]);
     whole.header.as_mut().unwrap().chunks_total = 2;
     server.push(vec![whole.clone()]).await.unwrap_err();

@@ -9,6 +9,7 @@
 
 use ps_core::checkpoint::names;
 use ps_core::settings::Wire;
+use ps_core::shard::Guards;
 use ps_runtime::files::{FileStore, Memory};
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
@@ -26,7 +27,7 @@ fn scenario(seed: u64, servers: u64) -> Scenario {
     Scenario {
         seed,
         servers: 1 + (servers % 3) as u32,
-        shape: Shape { hosts: 2, pushes_max: 300, stride: 16, samples: 96 },
+        shape: Shape { hosts: 2, pushes_max: 300, stride: 16, samples: 96, state: 0 },
         passes: PASSES,
         batch_size: 4,
         bound: [None, Some(0), Some(3)][(seed / 3 % 3) as usize],
@@ -38,7 +39,8 @@ fn scenario(seed: u64, servers: u64) -> Scenario {
             deaths: (seed % 2) as u32,
         },
         script: Vec::new(),
-        dedup: true,
+        guards: Guards::ALL,
+        lives: true,
         wire: Wire::default(),
         longest: Duration::from_secs(240),
     }

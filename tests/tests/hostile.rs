@@ -7,8 +7,8 @@ use prost::Message as _;
 use ps_core::limits::MESSAGE_BYTES_MAX;
 use ps_proto::bulk;
 use ps_proto::convert::refusal::{self, Reason};
-use ps_proto::v1;
 use ps_proto::v1::refused_chunk::Reason as Refused;
+use ps_proto::{PROTOCOL, v1};
 use ps_tests::loopback::{JOB, Server, bytes, model, push};
 use tonic::Code;
 use tower::ServiceExt as _;
@@ -146,7 +146,12 @@ async fn another_model_is_refused_by_tensor() {
     let server = server().await;
     let mut spec = v1::ModelSpec::from(&model());
     spec.tensors[1].shape = vec![4];
-    let header = v1::InitHeader { job: JOB.into(), model: Some(spec), ..v1::InitHeader::default() };
+    let header = v1::InitHeader {
+        job: JOB.into(),
+        protocol: PROTOCOL,
+        model: Some(spec),
+        ..v1::InitHeader::default()
+    };
     let message = v1::InitMessage { header: Some(header), chunks: vec![] };
     let status = server.data().init(tokio_stream::iter([message])).await.unwrap_err();
     assert_eq!(refusal::from_status(&status).unwrap().reason(), Reason::OtherModel);

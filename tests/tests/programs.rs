@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
 use ps_tests::process::{Process, alone, job_id, metrics, processes, psrun};
+use rustix::process::Signal;
 use std::path::Path;
 use std::time::Duration;
 
@@ -76,8 +77,36 @@ fn a_signal_reaches_the_program_and_what_it_started() {
     let runs = || processes(&job).iter().any(|(_, words)| words.iter().any(|w| w == "ps-worker"));
     assert!(ps_tests::process::wait_until(PATIENCE, runs));
     std::thread::sleep(Duration::from_secs(2));
-    ps_tests::process::signal(process.pid(), rustix::process::Signal::TERM);
+    ps_tests::process::signal(process.pid(), Signal::TERM);
     process.wait(PATIENCE).expect_code(143);
     assert!(told.exists());
     process.expect_nobody_left(Duration::ZERO);
+}
+
+/// A program that takes no hint, and whose worker was killed or had no time left to kill it, lived on
+/// without a parent when psrun had long ended.
+#[test]
+fn regression_a_program_that_ignores_signals_does_not_outlive_the_job() {
+    let _alone = alone();
+    for killed in ["ps-worker", "ps-server", "psrun"] {
+        let out = tempfile::tempdir().unwrap();
+        let started = out.path().join("started");
+        let script =
+            format!("trap '' TERM; echo > {}; while :; do sleep 0.1; done", started.display());
+        let job = job_id("program-stays");
+        let mut process = start(&job, &out.path().join("run"), &script);
+        assert!(ps_tests::process::wait_until(PATIENCE, || started.exists()));
+        if killed == "psrun" {
+            // Told twice, it waits for nobody.
+            ps_tests::process::signal(process.pid(), Signal::TERM);
+            std::thread::sleep(Duration::from_millis(500));
+            ps_tests::process::signal(process.pid(), Signal::TERM);
+        } else {
+            let is_role = |words: &[String]| words.iter().any(|word| word == killed);
+            let role = processes(&job).into_iter().find(|(_, words)| is_role(words)).unwrap();
+            ps_tests::process::signal(role.0, Signal::KILL);
+        }
+        process.wait(PATIENCE);
+        process.expect_nobody_left(Duration::ZERO);
+    }
 }

@@ -5,6 +5,7 @@
 #![cfg(tokio_unstable)]
 
 use ps_core::settings::Wire;
+use ps_core::shard::Guards;
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
 use ps_tests::sim::ledger::Shape;
@@ -18,7 +19,7 @@ fn scenario(seed: u64) -> Scenario {
     Scenario {
         seed,
         servers: 1 + (seed % 3) as u32,
-        shape: Shape { hosts: 3, pushes_max: 100, stride, samples: 96 },
+        shape: Shape { hosts: 3, pushes_max: 100, stride, samples: 96, state: 0 },
         passes: 1,
         batch_size: 4,
         bound: [None, Some(0), Some(3)][(seed % 3) as usize],
@@ -30,7 +31,8 @@ fn scenario(seed: u64) -> Scenario {
             deaths: 3,
         },
         script: Vec::new(),
-        dedup: true,
+        guards: Guards::ALL,
+        lives: true,
         wire: Wire::default(),
         longest: Duration::from_secs(240),
     }

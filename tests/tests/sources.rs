@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ps_core::settings::Wire;
+use ps_core::shard::Guards;
 use ps_tests::sim::cluster::Scenario;
 use ps_tests::sim::faults::{Event, Weather};
 use ps_tests::sim::ledger::Shape;
@@ -21,7 +22,7 @@ fn scenario(seed: u64, passes: u64, script: Vec<(Duration, Event)>) -> Scenario 
     Scenario {
         seed,
         servers: 2,
-        shape: Shape { hosts: 3, pushes_max: 1500, stride: 4, samples: 0 },
+        shape: Shape { hosts: 3, pushes_max: 1500, stride: 4, samples: 0, state: 0 },
         passes,
         batch_size: 4,
         bound: [None, Some(3)][(seed % 2) as usize],
@@ -33,7 +34,8 @@ fn scenario(seed: u64, passes: u64, script: Vec<(Duration, Event)>) -> Scenario 
             deaths: 0,
         },
         script,
-        dedup: true,
+        guards: Guards::ALL,
+        lives: true,
         wire: Wire::default(),
         longest: Duration::from_secs(240),
     }

@@ -3,6 +3,7 @@
 //! In virtual time: a slow link or a cut one makes a worker slow or stuck to the microsecond.
 
 use ps_core::settings::Wire;
+use ps_core::shard::Guards;
 use ps_tests::sim::alone;
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::{Event, Weather};
@@ -16,14 +17,21 @@ fn scenario(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Scenario {
     Scenario {
         seed: 1,
         servers: 2,
-        shape: Shape { hosts: WORKERS, pushes_max: 80, stride: 8, samples: STEPS * WORKERS as u64 },
+        shape: Shape {
+            hosts: WORKERS,
+            pushes_max: 80,
+            stride: 8,
+            samples: STEPS * WORKERS as u64,
+            state: 0,
+        },
         passes: 1,
         batch_size: 1,
         bound,
         depth: 0,
         weather: Weather::FAIR,
         script,
-        dedup: true,
+        guards: Guards::ALL,
+        lives: true,
         wire: Wire::default(),
         longest: Duration::from_secs(600),
     }

@@ -11,9 +11,9 @@ use ps_core::model_spec::ModelSpec;
 use ps_core::settings::Wire;
 use ps_core::{TensorKind, TensorSpec};
 use ps_kernels::encoding::Encoding;
-use ps_proto::v1;
 use ps_proto::v1::push_pull_message::Kind;
 use ps_proto::v1::refused_chunk::Reason as Refused;
+use ps_proto::{PROTOCOL, v1};
 use ps_server::config::Bounds;
 use ps_tests::loopback::{JOB, Server, bytes, model_of, push};
 use std::sync::Arc;
@@ -30,6 +30,7 @@ async fn server(bounds: Bounds, elements: usize) -> (Server, ModelSpec) {
     let values = vec![0.0; elements];
     let header = v1::InitHeader {
         job: JOB.into(),
+        protocol: PROTOCOL,
         model: Some((&model).into()),
         start_digest: crc32fast::hash(&bytes(&values)),
         ..v1::InitHeader::default()
@@ -63,7 +64,7 @@ fn large_push(model: &ModelSpec, seq: u64) -> Vec<v1::PushMessage> {
 
 fn pull() -> v1::PullRequest {
     let encoding = v1::Encoding::F32.into();
-    v1::PullRequest { job: JOB.into(), encoding, ..Default::default() }
+    v1::PullRequest { job: JOB.into(), protocol: PROTOCOL, encoding, ..Default::default() }
 }
 
 #[tokio::test]
@@ -292,7 +293,7 @@ async fn connections_are_counted_and_their_places_come_back() {
     let server = Server::start_bounded(0, bounds).await.unwrap();
     let describe = || async {
         let mut client = server.data();
-        let request = v1::DescribeRequest { job: JOB.into() };
+        let request = v1::DescribeRequest { job: JOB.into(), protocol: PROTOCOL };
         (client.describe(request).await.map(|_| ()), client)
     };
     let (first, kept) = describe().await;

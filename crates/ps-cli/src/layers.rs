@@ -5,6 +5,7 @@
 use clap::builder::{BoolishValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, Command};
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 /// What people write in other systems, and what it is called here.
 const SYNONYMS: [(&str, &str); 8] = [
@@ -17,6 +18,9 @@ const SYNONYMS: [(&str, &str); 8] = [
     ("hidden-layers", "hidden"),
     ("random-seed", "seed"),
 ];
+
+/// The programs that a file may have sections for.
+const PROGRAMS: [&str; 4] = ["psrun", "ps-master", "ps-server", "ps-worker"];
 
 /// Values from one source.
 #[derive(Clone, Debug)]
@@ -137,6 +141,11 @@ fn file(program: &str, args: &[OsString]) -> Result<Option<Layer>, String> {
     let (sections, common): (Vec<_>, Vec<_>) =
         table.into_iter().partition(|(_, value)| value.is_table());
     let names: Vec<&str> = sections.iter().map(|(name, _)| name.as_str()).collect();
+    let is_known = |name: &str| name == program || PROGRAMS.contains(&name);
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        let programs = PROGRAMS.join(", ");
+        return Err(format!("{source}: section [{unknown}]: sections are for {programs}"));
+    }
     if !names.is_empty() && !names.contains(&program) {
         return Err(format!(
             "{source}: its sections are for {}, none is for {program}",
@@ -162,13 +171,12 @@ fn plain(value: &toml::Value) -> String {
 fn path(args: &[OsString]) -> Option<OsString> {
     let mut rest = args.iter().skip(1);
     while let Some(arg) = rest.next() {
-        let text = arg.to_string_lossy();
-        match text.as_ref() {
-            "--" => break,
-            "--config" => return rest.next().cloned(),
+        match arg.as_bytes() {
+            b"--" => break,
+            b"--config" => return rest.next().cloned(),
             other => {
-                if let Some(path) = other.strip_prefix("--config=") {
-                    return Some(path.into());
+                if let Some(path) = other.strip_prefix(b"--config=") {
+                    return Some(OsStr::from_bytes(path).to_owned());
                 }
             }
         }

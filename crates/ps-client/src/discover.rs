@@ -5,17 +5,19 @@ use crate::config::ClientConfig;
 use crate::error::Error;
 use ps_runtime::Outside;
 
-/// Asks every address which shard it holds and puts the addresses in the order of the shards.
+/// Asks every address which shard it holds and puts the addresses in the order of the shards. Elements of
+/// a chunk, too, where the servers hold a model already.
 ///
 /// # Errors
 /// A server is away for too long or of another job; two hold the same shard, or one is missing.
 pub(crate) async fn discover(
     config: &ClientConfig,
     outside: &Outside,
-) -> Result<Vec<String>, Error> {
+) -> Result<(Vec<String>, Option<u32>), Error> {
     let count = config.addresses.len();
     let mut ordered: Vec<Option<String>> = vec![None; count];
     let found = Client::new(config.clone(), outside)?.describe().await?;
+    let mut chunk_elements = None;
     for (address, description) in config.addresses.iter().zip(found) {
         let shard = description.shard;
         let refused = |message: String| Error::Server { shard, address: address.clone(), message };
@@ -38,7 +40,9 @@ pub(crate) async fn discover(
             )));
         }
         *slot = Some(address.clone());
+        // Where they differ, the start is refused by name.
+        chunk_elements = description.model.map(|model| model.chunk_elements).or(chunk_elements);
     }
     // As many servers as shards, none twice: every shard has one.
-    Ok(ordered.into_iter().flatten().collect())
+    Ok((ordered.into_iter().flatten().collect(), chunk_elements))
 }

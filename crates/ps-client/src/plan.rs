@@ -4,7 +4,7 @@ use crate::gradient::Gradient;
 use crate::weights::Weights;
 use bytes::Bytes;
 use ps_core::TensorKind;
-use ps_core::ids::{ShardId, Version};
+use ps_core::ids::{ChunkId, ShardId, Version};
 use ps_core::span::Span;
 use ps_proto::convert::data::ChunkPayload;
 use std::ops::Range;
@@ -12,8 +12,8 @@ use std::ops::Range;
 /// A chunk that a push covers, without its values.
 #[derive(Clone, Debug)]
 pub(crate) struct ChunkPlan {
-    /// Within the shard.
-    index: u32,
+    /// Of the chunk in the whole model.
+    index: ChunkId,
     /// Within the model.
     pub(crate) range: Range<usize>,
     /// What of it is covered; none for all.
@@ -54,8 +54,8 @@ pub(crate) fn plan(
 ) -> Vec<ChunkPlan> {
     let state = gradient.state_start();
     let of_kind = |range: &Range<usize>| (range.start >= state) == (kind == TensorKind::State);
-    let chunks = (0_u32..).zip(weights.chunks(shard)).filter(|(_, (range, _))| of_kind(range));
-    let planned = chunks.filter_map(|(index, (range, pulled_version))| {
+    let chunks = weights.chunks(shard).filter(|(_, range, _)| of_kind(range));
+    let planned = chunks.filter_map(|(index, range, pulled_version)| {
         let spans = gradient.spans(range)?;
         Some(ChunkPlan { index, range: range.clone(), spans, pulled_version })
     });

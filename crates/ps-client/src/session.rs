@@ -11,9 +11,10 @@ use crate::membership::Membership;
 use crate::pipeline::Pipeline;
 use crate::report::PushReport;
 use crate::weights::Weights;
+use ps_core::Layout;
 use ps_core::ids::{Clock, Epoch, Incarnation, WorkerId};
 use ps_core::model_spec::ModelSpec;
-use ps_core::settings::Wire;
+use ps_core::settings::{TrainingSettings, Wire};
 use ps_proto::v1;
 use ps_runtime::Outside;
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub struct Session {
     client: Arc<Client>,
     counters: Arc<Counters>,
     outside: Outside,
+    /// Elements of a chunk, where the servers held a model already.
+    chunk_elements: Option<u32>,
     /// Without a master: what the servers are to hear once they have the model.
     heartbeat_config: Option<HeartbeatConfig>,
     heartbeat: JoinSet<()>,
@@ -72,8 +75,9 @@ impl Session {
         let SessionConfig { job, worker, identity, servers, calls, heartbeat } = config;
         let identity = identity.unwrap_or_else(|| (outside.clock.unix_ms(), 0));
         let mut config = client_config(job, worker, identity, servers, calls);
-        config.addresses = discover(&config, &outside).await?;
-        Self::new(config, counters, outside, Some(heartbeat))
+        let (addresses, chunk_elements) = discover(&config, &outside).await?;
+        config.addresses = addresses;
+        Self::new(config, counters, outside, chunk_elements, Some(heartbeat))
     }
 
     /// A member's session: the master said where the shards are, and hears that the worker lives.
@@ -87,24 +91,32 @@ impl Session {
     ) -> Result<Self, Error> {
         let v1::RegisterReply { index, incarnation, .. } = *membership.member().registered();
         let identity = (incarnation, shard_map.epoch);
-        let job = membership.job.clone();
+        let (job, counters) = (membership.job.clone(), membership.counters.clone());
+        let chunk_elements = (shard_map.chunk_elements > 0).then_some(shard_map.chunk_elements);
         let config = client_config(job, index, identity, shard_map.addresses, calls);
-        Self::new(config, membership.counters.clone(), membership.outside.clone(), None)
+        Self::new(config, counters, membership.outside.clone(), chunk_elements, None)
     }
 
     fn new(
         config: ClientConfig,
         counters: Arc<Counters>,
         outside: Outside,
+        chunk_elements: Option<u32>,
         heartbeat_config: Option<HeartbeatConfig>,
     ) -> Result<Self, Error> {
         let client = Arc::new(Client::new(config, &outside)?);
-        Ok(Self { client, counters, outside, heartbeat_config, heartbeat: JoinSet::new() })
+        let heartbeat = JoinSet::new();
+        Ok(Self { client, counters, outside, chunk_elements, heartbeat_config, heartbeat })
     }
 
     /// The connection to the servers.
     pub fn client(&self) -> &Arc<Client> {
         &self.client
+    }
+
+    /// A model as the servers hold it, or will when it is initialised.
+    pub fn model_spec(&self, settings: &TrainingSettings, layout: &Layout) -> ModelSpec {
+        settings.model_spec(layout, self.client.shards()).on_grid(self.chunk_elements)
     }
 
     /// What the worker counts.

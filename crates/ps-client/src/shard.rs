@@ -14,8 +14,8 @@ use ps_core::ids::{Clock, PushId, Seq};
 use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES};
 use ps_core::model_spec::ModelSpec;
 use ps_proto::convert::data::{ChunkPayload, ELEMENT_BYTES};
-use ps_proto::v1;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::Outside;
 use ps_runtime::link::Link;
 use small::SmallPushes;
@@ -79,7 +79,8 @@ impl ShardClient {
     ) -> Result<(), Error> {
         let partition = spec.partition();
         let first = partition.range(self.shard).start;
-        let payloads: Vec<ChunkPayload> = (0_u32..)
+        let payloads: Vec<ChunkPayload> = partition
+            .run(self.shard)
             .zip(partition.chunks(self.shard))
             .map(|(index, chunk)| {
                 let offset = |element: usize| (element - first) * ELEMENT_BYTES;
@@ -97,6 +98,9 @@ impl ShardClient {
                 model: Some(spec.into()),
                 start_digest,
                 any_start,
+                protocol: PROTOCOL,
+                worker: self.state.config.worker,
+                incarnation: self.state.config.incarnation,
             };
             let mut header = Some(header);
             let messages = grouped(payloads.clone().into_iter())
@@ -109,7 +113,7 @@ impl ShardClient {
     pub(crate) async fn describe(&self) -> Result<v1::DescribeReply, Error> {
         let job = &self.state.config.job;
         self.retry(self.state.config.attempt, |channel| {
-            let request = v1::DescribeRequest { job: job.clone() };
+            let request = v1::DescribeRequest { job: job.clone(), protocol: PROTOCOL };
             async move { Ok(client(channel).describe(request).await?.into_inner()) }
         })
         .await
@@ -123,6 +127,7 @@ impl ShardClient {
             worker: config.worker,
             incarnation: config.incarnation,
             leaving,
+            protocol: PROTOCOL,
         };
         let mut client = client(self.link.channel());
         let _ = tokio::time::timeout(config.attempt, client.alive(request)).await;

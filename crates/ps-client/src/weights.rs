@@ -1,6 +1,6 @@
 //! Pulled weights, with the versions of the chunks that they came from.
 
-use ps_core::ids::{Clock, ShardId, Version};
+use ps_core::ids::{ChunkId, Clock, ShardId, Version};
 use ps_core::model_spec::ModelSpec;
 use ps_runtime::pull::PartMut;
 use std::ops::Range;
@@ -17,6 +17,7 @@ pub struct Weights {
 #[derive(Clone, Debug)]
 struct ShardWeights {
     range: Range<usize>,
+    first: ChunkId,
     chunks: Vec<Range<usize>>,
     versions: Vec<Version>,
 }
@@ -28,7 +29,8 @@ impl Weights {
         let of_shard = |shard: ShardId| {
             let chunks = partition.chunks(shard);
             let versions = vec![0; chunks.len()];
-            ShardWeights { range: partition.range(shard), chunks, versions }
+            let (range, first) = (partition.range(shard), partition.run(shard).start);
+            ShardWeights { range, first, chunks, versions }
         };
         Self {
             values: vec![0.0; spec.layout.elements()],
@@ -67,9 +69,14 @@ impl Weights {
         self.shards[shard as usize].range.clone()
     }
 
-    pub(crate) fn chunks(&self, shard: ShardId) -> impl Iterator<Item = (&Range<usize>, Version)> {
+    /// A shard's chunks, with their numbers in the model.
+    pub(crate) fn chunks(
+        &self,
+        shard: ShardId,
+    ) -> impl Iterator<Item = (ChunkId, &Range<usize>, Version)> {
         let part = &self.shards[shard as usize];
-        part.chunks.iter().zip(part.versions.iter().copied())
+        let chunks = (part.first..).zip(&part.chunks).zip(&part.versions);
+        chunks.map(|((id, range), version)| (id, range, *version))
     }
 
     /// The shards' parts, side by side.
@@ -82,6 +89,7 @@ impl Weights {
             parts.push(PartMut {
                 values,
                 start: part.range.start,
+                first: part.first,
                 chunks: &part.chunks,
                 versions: &mut part.versions,
             });

@@ -154,10 +154,11 @@ impl Chunk {
         buffer: &mut UpdateBuffer,
     ) -> Result<(), NonFinite> {
         let (mut finite, mut done) = (true, 0);
-        update.for_each_span(self.weights.len(), |range, values| {
+        let length = self.weights.len();
+        update.for_each_span(length, |range, values| {
             let part = done..done + range.len();
             done = part.end;
-            let after = buffer.part(self.slots.len(), part);
+            let after = buffer.part(length, self.slots.len(), part);
             finite &= step.compute(&self.weights, &self.slots, range, values, after);
         });
         if !finite {

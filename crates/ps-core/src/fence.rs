@@ -1,6 +1,7 @@
-//! Who may still change weights: the shard's epoch and each worker's incarnation, which only grow.
+//! Who may still change weights: the job's life, the shard's epoch and each worker's incarnation, all of
+//! which only grow.
 
-use crate::ids::{Epoch, Incarnation, WorkerId};
+use crate::ids::{Epoch, Incarnation, Life, WorkerId};
 use std::collections::BTreeMap;
 
 /// Why a caller is turned away.
@@ -15,9 +16,6 @@ pub enum Error {
         "worker {worker} incarnation {found} is superseded by incarnation {current}: register anew"
     )]
     StaleIncarnation { worker: WorkerId, found: Incarnation, current: Incarnation },
-    /// The caller is in an epoch that the shard has not heard of from the master yet.
-    #[error("the call's epoch is ahead of what the shard has heard from the master: retry")]
-    EpochNotYetKnown,
     /// The caller knows something newer than the shard: the master's word is still on its way.
     #[error("worker {worker} is ahead of what the shard has heard from the master: retry")]
     NotYetKnown { worker: WorkerId },
@@ -26,6 +24,8 @@ pub enum Error {
 /// The newest epoch and incarnations a shard has heard of.
 #[derive(Clone, Debug, Default)]
 pub struct Fence {
+    /// Incarnations below it are of earlier lives of the job, whichever rank they had.
+    life: Life,
     epoch: Epoch,
     managed: bool,
     incarnations: BTreeMap<WorkerId, Incarnation>,
@@ -41,6 +41,17 @@ impl Fence {
     /// The shard's epoch.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// The highest life, epoch or incarnation that the shard has heard of: a new life starts above it.
+    pub fn highest(&self) -> Life {
+        let incarnations = self.incarnations.values().copied();
+        incarnations.chain([self.life, self.epoch]).max().unwrap_or(0)
+    }
+
+    /// Whether an incarnation is of an earlier life.
+    pub fn is_over(&self, incarnation: Incarnation) -> bool {
+        incarnation < self.life
     }
 
     /// Whether a master says who may change weights.
@@ -61,6 +72,10 @@ impl Fence {
         if epoch < self.epoch {
             return Err(Error::StaleEpoch { current: self.epoch });
         }
+        if self.is_over(incarnation) {
+            let current = self.life;
+            return Err(Error::StaleIncarnation { worker, found: incarnation, current });
+        }
         let known = self.incarnations.get(&worker).copied();
         match known {
             Some(current) if incarnation < current => {
@@ -71,18 +86,20 @@ impl Fence {
         }
     }
 
-    /// Whether a caller of this epoch, whoever it is, may change anything now.
+    /// Whether this caller may create the model now. Without a master anybody may.
     ///
     /// # Errors
-    /// Its epoch is over, or the master's word about it is still on its way.
-    pub fn check_epoch(&self, epoch: Epoch) -> Result<(), Error> {
+    /// As of [`Fence::check`], or it is of a job without a master.
+    pub fn check_start(
+        &self,
+        epoch: Epoch,
+        worker: WorkerId,
+        incarnation: Incarnation,
+    ) -> Result<(), Error> {
         if epoch < self.epoch || (self.managed && epoch == 0) {
             return Err(Error::StaleEpoch { current: self.epoch });
         }
-        if self.managed && epoch > self.epoch {
-            return Err(Error::EpochNotYetKnown);
-        }
-        Ok(())
+        if self.managed { self.check(epoch, worker, incarnation) } else { Ok(()) }
     }
 
     /// Whether [`Fence::admit`] would change anything, so that the write lock is rarely taken.
@@ -107,16 +124,18 @@ impl Fence {
         rises
     }
 
-    /// Enters an epoch; an older one is refused.
+    /// Enters an epoch of a life of the job; an older one is refused. Whether another life began.
     ///
     /// # Errors
     /// The epoch is over.
-    pub fn enter(&mut self, epoch: Epoch) -> Result<(), Error> {
+    pub fn enter(&mut self, epoch: Epoch, life: Life) -> Result<bool, Error> {
         if epoch < self.epoch {
             return Err(Error::StaleEpoch { current: self.epoch });
         }
         self.epoch = epoch;
-        Ok(())
+        let begins = life > self.life;
+        self.life = self.life.max(life);
+        Ok(begins)
     }
 }
 
@@ -127,7 +146,7 @@ mod tests {
     #[test]
     fn older_is_refused_newer_waits_for_the_master() {
         let mut fence = Fence::new(true);
-        fence.enter(3).unwrap();
+        fence.enter(3, 1).unwrap();
         fence.raise(0, 5);
         assert_eq!(fence.check(3, 0, 5), Ok(()));
         assert_eq!(fence.check(2, 0, 5), Err(Error::StaleEpoch { current: 3 }));
@@ -138,17 +157,37 @@ mod tests {
         assert_eq!(fence.check(3, 1, 1), Err(Error::NotYetKnown { worker: 1 }));
         assert!(!fence.raise(0, 4));
         assert_eq!(fence.check(3, 0, 5), Ok(()));
-        assert_eq!(fence.enter(2), Err(Error::StaleEpoch { current: 3 }));
+        assert_eq!(fence.enter(2, 1), Err(Error::StaleEpoch { current: 3 }));
     }
 
     #[test]
-    fn a_model_is_created_in_the_masters_epoch_only() {
+    fn whoever_is_of_an_earlier_life_is_stale_whatever_its_rank() {
         let mut fence = Fence::new(true);
-        assert_eq!(fence.check_epoch(0), Err(Error::StaleEpoch { current: 0 }));
-        assert_eq!(fence.check_epoch(1), Err(Error::EpochNotYetKnown));
-        fence.enter(1).unwrap();
-        assert_eq!(fence.check_epoch(1), Ok(()));
-        assert_eq!(Fence::new(false).check_epoch(0), Ok(()));
+        assert_eq!(fence.enter(100, 100), Ok(true));
+        fence.raise(0, 101);
+        assert_eq!(fence.enter(101, 100), Ok(false));
+        assert_eq!(fence.highest(), 101);
+        assert_eq!(fence.enter(200, 200), Ok(true));
+        for (worker, found) in [(0, 101), (7, 199)] {
+            let stale = Error::StaleIncarnation { worker, found, current: 200 };
+            assert_eq!(fence.check(200, worker, found), Err(stale));
+        }
+        assert_eq!(fence.check(200, 7, 200), Err(Error::NotYetKnown { worker: 7 }));
+        assert_eq!(fence.highest(), 200);
+    }
+
+    #[test]
+    fn a_model_is_created_by_whom_the_master_vouches_for() {
+        let mut fence = Fence::new(true);
+        assert_eq!(fence.check_start(0, 0, 1), Err(Error::StaleEpoch { current: 0 }));
+        assert_eq!(fence.check_start(1, 0, 1), Err(Error::NotYetKnown { worker: 0 }));
+        fence.enter(1, 1).unwrap();
+        fence.raise(0, 1);
+        assert_eq!(fence.check_start(1, 0, 1), Ok(()));
+        fence.enter(9, 9).unwrap();
+        let stale = Error::StaleIncarnation { worker: 0, found: 1, current: 9 };
+        assert_eq!(fence.check_start(9, 0, 1), Err(stale));
+        assert_eq!(Fence::new(false).check_start(0, 0, 1), Ok(()));
     }
 
     #[test]

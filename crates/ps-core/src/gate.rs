@@ -27,6 +27,8 @@ pub enum GateDecision {
 struct Worker {
     incarnation: Incarnation,
     clock: Clock,
+    /// The clock that it will have when the push is applied which its weights came with.
+    expected: Clock,
     active: bool,
     last_heard: Duration,
 }
@@ -85,8 +87,7 @@ impl Gate {
                 clock = own.max(member.start_clock).max(self.smallest_active(now).unwrap_or(0));
             }
             let incarnation = member.incarnation;
-            let worker = Worker { incarnation, clock, active: member.active, last_heard: now };
-            self.workers.insert(member.worker, worker);
+            self.insert(member.worker, incarnation, clock, member.active, now);
         }
     }
 
@@ -106,7 +107,7 @@ impl Gate {
         let own = own.map_or(0, |w| w.clock);
         self.retire(id);
         let clock = own.max(self.smallest_active(now).unwrap_or(0));
-        self.workers.insert(id, Worker { incarnation, clock, active: true, last_heard: now });
+        self.insert(id, incarnation, clock, true, now);
         true
     }
 
@@ -129,7 +130,8 @@ impl Gate {
     }
 
     /// May this worker, whose next step is this one, have weights for the steps up to so many after
-    /// it?
+    /// it? It always reads its own writes: its pushes of the steps below this one must be applied,
+    /// whatever the bound.
     ///
     /// Nobody waits for ever: who is at the smallest clock has the weights for its next step as long
     /// as `ahead` is at most the bound, because its own pushes below `step` arrive without a gate.
@@ -146,6 +148,9 @@ impl Gate {
             return GateDecision::Wait { until: None };
         }
         let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
+        if own < step {
+            return GateDecision::Wait { until: None };
+        }
         let last = step.saturating_add(ahead);
         let behind: Vec<&Worker> =
             self.active(now).filter(|worker| !self.lets_pass(worker.clock, last)).collect();
@@ -170,10 +175,23 @@ impl Gate {
         self.active(now).next().is_some()
     }
 
+    fn insert(
+        &mut self,
+        id: WorkerId,
+        incarnation: Incarnation,
+        clock: Clock,
+        active: bool,
+        now: Duration,
+    ) {
+        let worker = Worker { incarnation, clock, expected: clock, active, last_heard: now };
+        self.workers.insert(id, worker);
+    }
+
     /// The decision if this worker's push of a step were applied already: what the pull that comes
-    /// with it is answered while it arrives. `None` where that has to wait.
+    /// with it is answered while it arrives. `None` where that has to wait. Who joins from now on starts
+    /// no lower than if it were.
     pub fn check_within_push(
-        &self,
+        &mut self,
         id: WorkerId,
         incarnation: Incarnation,
         pushed: Clock,
@@ -185,15 +203,23 @@ impl Gate {
             return None;
         }
         let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
-        // An earlier push of its own that is not applied counts as for anybody else.
-        let after = if own >= pushed { own.max(pushed.saturating_add(1)) } else { own };
+        let after = own.max(pushed.saturating_add(1));
+        if own < pushed || after < step {
+            return None;
+        }
         let clock = |(other, worker): (&WorkerId, &Worker)| match *other == id {
             true => after,
             false => worker.clock,
         };
         let last = step.saturating_add(ahead);
         let fresh = self.workers.iter().filter(|(_, w)| w.active && self.is_fresh(w, now));
-        fresh.map(clock).all(|clock| self.lets_pass(clock, last)).then(|| step.max(own))
+        if !fresh.map(clock).all(|clock| self.lets_pass(clock, last)) {
+            return None;
+        }
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.expected = after;
+        }
+        Some(step.max(own))
     }
 
     fn lets_pass(&self, clock: Clock, step: Clock) -> bool {
@@ -209,7 +235,7 @@ impl Gate {
     }
 
     fn smallest_active(&self, now: Duration) -> Option<Clock> {
-        self.active(now).map(|worker| worker.clock).min()
+        self.active(now).map(|worker| worker.clock.max(worker.expected)).min()
     }
 
     fn retire(&mut self, id: WorkerId) {

@@ -8,6 +8,18 @@ pub type WorkerId = u32;
 /// A server's number, 0-based: which part of the model it holds.
 pub type ShardId = u32;
 
+/// A chunk's number in the whole model, 0-based, in the order of the elements.
+pub type ChunkId = u32;
+
+/// A job's life: from one start of its master to the next. Only ever grows; whatever is of an earlier
+/// one is fenced. Epochs and incarnations of a life start at its number, so that none of an earlier
+/// life is as high.
+pub type Life = u64;
+
+/// Lives lie at least so far apart: epochs and incarnations that a life may have reached unseen by
+/// what the next one starts from.
+pub const LIFE_DISTANCE: Life = 1 << 20;
+
 /// Generation of the shard map, the servers and the master. Only ever grows; an older one is fenced.
 pub type Epoch = u64;
 

@@ -7,6 +7,9 @@
 /// the apply, small enough that weights, gradient and state of one chunk stay in the L2 cache.
 pub const CHUNK_ELEMENTS_MAX: usize = 64 * 1024;
 
+/// Elements of a chunk of a small model: 256 bytes, which a chunk's own header should not outweigh.
+pub const CHUNK_ELEMENTS_MIN: usize = 64;
+
 // A position on the wire must be able to name every element of a chunk.
 const _: () = assert!(CHUNK_ELEMENTS_MAX <= ps_kernels::encoding::POSITIONS_MAX);
 

@@ -16,6 +16,8 @@ pub struct ModelSpec {
     pub correction: Correction,
     /// Steps a worker may be ahead of the slowest active one; `None` for no bound.
     pub bound: Option<u64>,
+    /// Elements of a chunk, chosen when the model was initialised: see [`crate::partition`].
+    pub chunk_elements: u32,
     /// Servers the model is cut over.
     pub shards: u32,
 }
@@ -23,7 +25,14 @@ pub struct ModelSpec {
 impl ModelSpec {
     /// The cut over the servers.
     pub fn partition(&self) -> Partition {
-        Partition::new(&self.layout, self.shards)
+        Partition::new(&self.layout, self.chunk_elements, self.shards)
+    }
+
+    /// The same on the grid that was chosen when the model was initialised, where that is known.
+    #[must_use]
+    pub fn on_grid(self, chunk_elements: Option<u32>) -> Self {
+        let chunk_elements = chunk_elements.unwrap_or(self.chunk_elements);
+        Self { chunk_elements, ..self }
     }
 
     /// The first thing in which this differs from what the servers hold, in words.
@@ -36,6 +45,11 @@ impl ModelSpec {
             ("optimizer", format!("{:?}", self.optimizer), format!("{:?}", held.optimizer)),
             ("staleness correction", self.correction.to_string(), held.correction.to_string()),
             ("staleness bound", bound(self.bound), bound(held.bound)),
+            (
+                "elements of a chunk",
+                self.chunk_elements.to_string(),
+                held.chunk_elements.to_string(),
+            ),
             ("number of servers", self.shards.to_string(), held.shards.to_string()),
         ];
         pairs

@@ -1,29 +1,45 @@
-//! Which server holds which elements, and how its part is cut into chunks.
+//! The grid of chunks that a model is cut into, and which server holds which of them.
 //!
-//! The flat model is cut into S contiguous ranges whose sizes differ by at most one element, each
-//! range into chunks of at most [`CHUNK_ELEMENTS_MAX`] elements. Tensors may straddle both. A chunk
-//! never mixes trainable and state elements, because the two are applied differently. Everybody who
-//! knows the layout and S derives the same partition, so it never travels.
+//! The flat model is cut into global chunks of one size, the trainable elements and the state elements
+//! each from their own beginning: a chunk never mixes both, because they are applied differently.
+//! Tensors may straddle chunks. The size is chosen when the model is initialised and is part of its
+//! spec, so that another number of servers changes who holds a chunk and nothing else. A shard is a run
+//! of chunks. Everybody who knows the spec derives the same partition, so it never travels.
 
 use crate::Layout;
-use crate::ids::ShardId;
-use crate::limits::CHUNK_ELEMENTS_MAX;
+use crate::ids::{ChunkId, ShardId};
+use crate::limits::{CHUNK_ELEMENTS_MAX, CHUNK_ELEMENTS_MIN};
 use std::ops::Range;
+
+/// Servers over which a model is cut evenly, however few hold it when it is initialised.
+const SERVERS_MIN: u32 = 8;
+
+/// Chunks of a server when they are as many as the grid is made for: one more or less is a twentieth.
+const CHUNKS_PER_SERVER: usize = 20;
+
+/// Elements of a chunk of a model that is initialised on so many servers: the largest bytes of a server over
+/// the mean are at most 1.05 on this number of servers, and on up to 8, where each has at least 5 KiB.
+pub fn chunk_elements(elements: usize, servers: u32) -> u32 {
+    let chunks = CHUNKS_PER_SERVER * servers.max(SERVERS_MIN) as usize;
+    (elements / chunks).clamp(CHUNK_ELEMENTS_MIN, CHUNK_ELEMENTS_MAX) as u32
+}
 
 /// The cut of one model over a number of servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
     elements: usize,
     state_start: usize,
+    chunk_elements: usize,
     shards: u32,
 }
 
 impl Partition {
-    /// Cuts a model over `shards` servers (at least one).
-    pub fn new(layout: &Layout, shards: u32) -> Self {
+    /// Cuts a model over `shards` servers (at least one), in chunks of so many elements (at least one).
+    pub fn new(layout: &Layout, chunk_elements: u32, shards: u32) -> Self {
         Self {
             elements: layout.elements(),
             state_start: layout.state_start(),
+            chunk_elements: chunk_elements.max(1) as usize,
             shards: shards.max(1),
         }
     }
@@ -33,43 +49,54 @@ impl Partition {
         self.shards
     }
 
-    /// Elements of the whole model that a shard holds; empty when there are more servers than
-    /// elements.
+    /// The shard's chunks, by their numbers in the whole model.
+    pub fn run(&self, shard: ShardId) -> Range<ChunkId> {
+        self.first(shard)..self.first(shard.saturating_add(1))
+    }
+
+    /// Elements of the whole model that a shard holds; empty when there are more servers than chunks.
     pub fn range(&self, shard: ShardId) -> Range<usize> {
-        let cut = |index: u32| {
-            // u128: elements * shards may exceed 64 bits only in theory, but a panic is no answer.
-            let product = self.elements as u128 * u128::from(index.min(self.shards));
-            (product / u128::from(self.shards)) as usize
-        };
-        cut(shard)..cut(shard.saturating_add(1))
+        let run = self.run(shard);
+        self.border(run.start)..self.border(run.end)
     }
 
     /// Chunks of a shard, as element ranges of the whole model, in order.
     pub fn chunks(&self, shard: ShardId) -> Vec<Range<usize>> {
-        let range = self.range(shard);
-        let border = self.state_start.clamp(range.start, range.end);
-        let mut chunks = Vec::new();
-        for part in [range.start..border, border..range.end] {
-            chunks.extend(cut_evenly(part));
-        }
-        chunks
+        self.run(shard).map(|chunk| self.border(chunk)..self.border(chunk + 1)).collect()
     }
 
     /// Whether a chunk that starts at this element holds state tensors.
     pub fn is_state(&self, element: usize) -> bool {
         element >= self.state_start
     }
-}
 
-/// Cuts a range into the fewest chunks of nearly equal size.
-fn cut_evenly(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let pieces = range.len().div_ceil(CHUNK_ELEMENTS_MAX);
-    (0..pieces).map(move |piece| {
-        let cut = |index: usize| {
-            range.start + (range.len() as u128 * index as u128 / pieces as u128) as usize
+    /// Chunks of trainable elements.
+    fn trainable_chunks(&self) -> ChunkId {
+        self.state_start.div_ceil(self.chunk_elements) as ChunkId
+    }
+
+    /// The element that a chunk begins at.
+    fn border(&self, chunk: ChunkId) -> usize {
+        let trainable = self.trainable_chunks();
+        let start = |chunks: ChunkId| chunks as usize * self.chunk_elements;
+        match chunk.checked_sub(trainable) {
+            None => start(chunk),
+            Some(state) => (self.state_start + start(state)).min(self.elements),
+        }
+    }
+
+    /// The first chunk of a shard: the one that begins nearest to where an even cut would be.
+    fn first(&self, shard: ShardId) -> ChunkId {
+        // u128: elements * shards may exceed 64 bits only in theory, but a panic is no answer.
+        let product = self.elements as u128 * u128::from(shard.min(self.shards));
+        let even = (product / u128::from(self.shards)) as usize;
+        let before = match even.checked_sub(self.state_start) {
+            None => (even / self.chunk_elements) as ChunkId,
+            Some(state) => self.trainable_chunks() + (state / self.chunk_elements) as ChunkId,
         };
-        cut(piece)..cut(piece + 1)
-    })
+        let (start, end) = (self.border(before), self.border(before + 1));
+        before + ChunkId::from(end.abs_diff(even) < even - start)
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +109,10 @@ mod tests {
         let tensors = sizes.iter().enumerate();
         Layout::new(tensors.map(|(i, &n)| TensorSpec::trainable(format!("t{i:03}"), [n])).collect())
             .unwrap()
+    }
+
+    fn cut(layout: &Layout, shards: u32) -> Partition {
+        Partition::new(layout, chunk_elements(layout.elements(), shards), shards)
     }
 
     /// Largest part over mean part, in bytes: 1.0 is perfect balance.
@@ -97,15 +128,24 @@ mod tests {
         let layout = layout(&[401_408, 512, 262_144, 512, 5_120, 10]);
         assert!(layout.range(0).len() as f64 / layout.elements() as f64 > 0.59);
         for shards in 2..=8 {
-            let imbalance = imbalance(&Partition::new(&layout, shards));
+            let imbalance = imbalance(&cut(&layout, shards));
             assert!(imbalance <= 1.05, "{shards} servers: {imbalance}");
+        }
+    }
+
+    #[test]
+    fn the_grid_is_that_of_the_design() {
+        let sizes =
+            [(1, 1, 64), (159_010, 3, 993), (25_600_000, 4, 65_536), (2_000_000, 100, 1000)];
+        for (elements, servers, expected) in sizes {
+            assert_eq!(chunk_elements(elements, servers), expected);
         }
     }
 
     #[test]
     fn a_scalar_model_and_more_servers_than_chunks() {
         let layout = layout(&[1]);
-        let partition = Partition::new(&layout, 5);
+        let partition = cut(&layout, 5);
         let chunks: Vec<_> = (0..5).flat_map(|shard| partition.chunks(shard)).collect();
         assert_eq!(chunks, vec![0..1]);
     }
@@ -118,7 +158,7 @@ mod tests {
             kind: crate::TensorKind::State,
         };
         let layout = Layout::new(vec![TensorSpec::trainable("w", [10]), state("mean", 6)]).unwrap();
-        let chunks = Partition::new(&layout, 1).chunks(0);
+        let chunks = cut(&layout, 1).chunks(0);
         assert_eq!(chunks, vec![0..10, 10..16]);
     }
 
@@ -129,7 +169,7 @@ mod tests {
             shards in 1_u32..12,
         ) {
             let layout = layout(&sizes);
-            let partition = Partition::new(&layout, shards);
+            let partition = cut(&layout, shards);
             let mut next = 0;
             for chunk in (0..shards).flat_map(|shard| partition.chunks(shard)) {
                 prop_assert_eq!(chunk.start, next);
@@ -137,8 +177,34 @@ mod tests {
                 next = chunk.end;
             }
             prop_assert_eq!(next, layout.elements());
-            if layout.elements() >= 1024 * shards as usize {
-                prop_assert!(imbalance(&partition) <= 1.05);
+        }
+
+        /// Whatever number of servers a model was initialised on, and is held by now.
+        #[test]
+        fn servers_hold_as_much_and_only_the_holder_of_a_chunk_changes(
+            trainable in 1_usize..3_000_000,
+            state in 0_usize..100_000,
+            first in 1_u32..24,
+            now in 1_u32..24,
+        ) {
+            let state = TensorSpec {
+                name: "s".into(), shape: vec![state], kind: crate::TensorKind::State,
+            };
+            let trainable = TensorSpec::trainable("t", [trainable]);
+            let tensors = [trainable, state].into_iter().filter(|t| t.shape[0] > 0).collect();
+            let layout = Layout::new(tensors).unwrap();
+            let size = chunk_elements(layout.elements(), first);
+            let (then, now_cut) =
+                (Partition::new(&layout, size, first), Partition::new(&layout, size, now));
+            let all = |cut: &Partition| -> Vec<Range<usize>> {
+                (0..cut.shards()).flat_map(|shard| cut.chunks(shard)).collect()
+            };
+            prop_assert_eq!(all(&then), all(&now_cut));
+            let mean = layout.elements() as f64 / f64::from(now);
+            let largest = (0..now).map(|shard| now_cut.range(shard).len()).max().unwrap() as f64;
+            prop_assert!(largest <= mean + f64::from(size) + 1.0, "{largest} of {mean}");
+            if now <= first.max(8) && mean >= 1280.0 {
+                prop_assert!(largest <= 1.05 * mean, "{largest} of {mean}");
             }
         }
     }

@@ -4,6 +4,7 @@ use crate::Layout;
 use crate::correction::Correction;
 use crate::limits::PIPELINE_DEPTH_MAX;
 use crate::model_spec::ModelSpec;
+use crate::partition::chunk_elements;
 use crate::schedule::LearningRate;
 use ps_kernels::encoding::Encoding;
 use ps_kernels::optimizer::{Optimizer, OptimizerKind};
@@ -112,13 +113,14 @@ impl TrainingSettings {
         }
     }
 
-    /// What the servers must agree on, for a model cut over so many servers.
+    /// What the servers must agree on, for a model that is initialised on so many servers.
     pub fn model_spec(&self, layout: &Layout, shards: u32) -> ModelSpec {
         ModelSpec {
             layout: layout.clone(),
             optimizer: self.optimizer,
             correction: self.staleness_correction,
             bound: self.staleness_bound,
+            chunk_elements: chunk_elements(layout.elements(), shards),
             shards,
         }
     }

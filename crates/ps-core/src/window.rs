@@ -44,7 +44,8 @@ pub struct Acknowledgement {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    clock: Clock,
+    /// The worker's clock once this push and all before it are applied.
+    clock_after: Clock,
     chunks_total: u32,
     chunks_done: u32,
     /// Bit i: chunk i of the shard is applied or refused. Dropped once the push is finished.
@@ -70,7 +71,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// Opens a push or meets it again; `oldest` is the oldest push the worker may still retry.
+    /// Opens a push or meets it again; `oldest` is the oldest push the worker may still retry, and
+    /// `clock_after` the worker's clock once this push and all before it are applied.
     ///
     /// # Errors
     /// The push is stale, too far ahead, or not the one that was first sent under this number.
@@ -78,7 +80,7 @@ impl Window {
         &mut self,
         seq: Seq,
         oldest: Seq,
-        clock: Clock,
+        clock_after: Clock,
         chunks_total: u32,
     ) -> Result<(), Error> {
         self.raise_floor(oldest.min(seq));
@@ -90,7 +92,7 @@ impl Window {
             return Err(Error::Full { seq, floor });
         }
         let entry = self.entries.entry(seq).or_insert_with(|| Entry {
-            clock,
+            clock_after,
             chunks_total,
             chunks_done: 0,
             done: Vec::new(),
@@ -151,6 +153,11 @@ impl Window {
         self.clock
     }
 
+    /// Whether every push before this one is finished or given up.
+    pub fn are_done_before(&self, seq: Seq) -> bool {
+        self.contiguous >= seq
+    }
+
     /// Pushes that are begun and not finished: torn when their worker is gone.
     pub fn unfinished(&self) -> u64 {
         let torn = |entry: &&Entry| !entry.is_finished() && entry.chunks_done > 0;
@@ -164,7 +171,7 @@ impl Window {
         // What the worker no longer retries counts as done for its clock, even if given up.
         let kept = self.entries.split_off(&oldest);
         for entry in std::mem::replace(&mut self.entries, kept).into_values() {
-            self.clock = self.clock.max(entry.clock.saturating_add(1));
+            self.clock = self.clock.max(entry.clock_after);
         }
         self.floor = oldest;
         self.contiguous = self.contiguous.max(oldest);
@@ -173,7 +180,7 @@ impl Window {
 
     fn advance(&mut self) {
         while let Some(entry) = self.entries.get(&self.contiguous).filter(|e| e.is_finished()) {
-            self.clock = self.clock.max(entry.clock.saturating_add(1));
+            self.clock = self.clock.max(entry.clock_after);
             self.contiguous += 1;
         }
     }
@@ -187,11 +194,11 @@ mod tests {
     #[test]
     fn a_retry_completes_what_the_first_attempt_began() {
         let mut window = Window::default();
-        window.begin(0, 0, 0, 2).unwrap();
+        window.begin(0, 0, 1, 2).unwrap();
         window.mark(0, 70, Ok(3));
         assert_eq!(window.acknowledgement(0), None);
         assert_eq!(window.unfinished(), 1);
-        window.begin(0, 0, 0, 2).unwrap();
+        window.begin(0, 0, 1, 2).unwrap();
         assert!(window.is_done(0, 70) && !window.is_done(0, 1));
         window.mark(0, 1, Err(NonFinite::Gradient));
         let ack = window.acknowledgement(0).unwrap();
@@ -222,14 +229,26 @@ mod tests {
     #[test]
     fn the_clock_counts_without_gaps() {
         let mut window = Window::default();
-        window.begin(1, 0, 11, 0).unwrap();
+        window.begin(1, 0, 12, 0).unwrap();
         assert_eq!(window.clock(), 0, "push 0 is still out");
-        window.begin(0, 0, 10, 0).unwrap();
+        assert!(window.are_done_before(0) && !window.are_done_before(1));
+        window.begin(0, 0, 11, 0).unwrap();
         assert_eq!(window.clock(), 12);
-        window.begin(5, 4, 20, 1).unwrap();
+        window.begin(5, 4, 21, 1).unwrap();
         assert_eq!(window.clock(), 12, "push 4 is out, 5 is unfinished");
-        window.begin(6, 6, 21, 0).unwrap();
+        window.begin(6, 6, 22, 0).unwrap();
         assert_eq!(window.clock(), 22, "4 and 5 were given up");
+    }
+
+    #[test]
+    fn a_step_of_two_pushes_ends_with_the_later_number() {
+        let mut window = Window::default();
+        window.begin(1, 0, 1, 0).unwrap();
+        assert_eq!(window.clock(), 0, "the gradient is applied, the state is not");
+        window.begin(0, 0, 0, 1).unwrap();
+        assert_eq!(window.clock(), 0);
+        window.mark(0, 0, Ok(0));
+        assert_eq!(window.clock(), 1);
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use crate::link::{Link, Patience};
 use crate::{Outside, backoff};
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
+use ps_proto::convert::check_protocol;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::master_client::MasterClient;
@@ -83,6 +84,8 @@ impl Member {
                 Err(status) => return Err(error(address, &status)),
             }
         };
+        check_protocol("RegisterReply", registered.protocol)
+            .map_err(|other| error(address, &other.into()))?;
         let role = request.role();
         Ok(Self { link, job: request.job, role, registered })
     }

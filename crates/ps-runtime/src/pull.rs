@@ -1,6 +1,6 @@
 //! The weights of one shard, received into where they belong.
 
-use ps_core::ids::Version;
+use ps_core::ids::{ChunkId, Version};
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, BulkReader, ChunkBuffer, ChunkBytes};
 use ps_proto::v1;
@@ -18,10 +18,19 @@ pub struct PartMut<'a> {
     pub values: &'a mut [f32],
     /// Where the shard begins in the model.
     pub start: usize,
+    /// The number in the model of its first chunk.
+    pub first: ChunkId,
     /// Its chunks, as ranges of the model.
     pub chunks: &'a [Range<usize>],
     /// Their versions.
     pub versions: &'a mut [Version],
+}
+
+impl PartMut<'_> {
+    /// The place of a chunk of the model among those of the shard, which may have none such.
+    fn index(&self, id: ChunkId) -> usize {
+        id.wrapping_sub(self.first) as usize
+    }
 }
 
 /// What comes before the weights.
@@ -105,10 +114,11 @@ struct PartBuffer<'a, 'b> {
 
 impl PartBuffer<'_, '_> {
     /// Where this chunk belongs, if it is one that is missing.
-    fn range(&self, index: u32) -> Option<Range<usize>> {
-        let range = self.part.chunks.get(index as usize)?;
+    fn range(&self, id: ChunkId) -> Option<Range<usize>> {
+        let index = self.part.index(id);
+        let range = self.part.chunks.get(index)?;
         let start = self.part.start;
-        self.missing.get(index as usize)?.then(|| range.start - start..range.end - start)
+        self.missing.get(index)?.then(|| range.start - start..range.end - start)
     }
 }
 
@@ -116,13 +126,13 @@ impl ChunkBuffer for PartBuffer<'_, '_> {
     // Decoding them, or copying them to where they belong, is the one pass that there is.
     const LEAVES_FRAMES: bool = true;
 
-    fn bytes_max(&self, index: u32) -> usize {
-        self.range(index).map_or(0, |range| self.encoding.encoded_bytes(range.len()))
+    fn bytes_max(&self, id: ChunkId) -> usize {
+        self.range(id).map_or(0, |range| self.encoding.encoded_bytes(range.len()))
     }
 
-    async fn take(&mut self, index: u32) -> Result<&mut [u8], Status> {
-        let range = self.range(index).unwrap_or_default();
-        self.taken = Some(index);
+    async fn take(&mut self, id: ChunkId) -> Result<&mut [u8], Status> {
+        let range = self.range(id).unwrap_or_default();
+        self.taken = Some(id);
         if self.encoding == Encoding::F32 {
             return Ok(bytemuck::cast_slice_mut(&mut self.part.values[range]));
         }
@@ -140,13 +150,12 @@ async fn place(
 ) -> Result<u64, Status> {
     let mut buffer = PartBuffer { part, missing, encoding, encoded, taken: None };
     let chunk = messages.chunk(&mut buffer).await?;
-    let (expected, index) = (buffer.bytes_max(chunk.index), chunk.index as usize);
-    // The index comes ahead of the values, and may not change after them.
-    let is_placed =
-        matches!(chunk.values, ChunkBytes::Frame(_)) || buffer.taken == Some(chunk.index);
-    let range = buffer.range(chunk.index).filter(|_| is_placed && chunk.bytes() == expected);
+    let (expected, id) = (buffer.bytes_max(chunk.index), chunk.index);
+    // The number comes ahead of the values, and may not change after them.
+    let is_placed = matches!(chunk.values, ChunkBytes::Frame(_)) || buffer.taken == Some(id);
+    let range = buffer.range(id).filter(|_| is_placed && chunk.bytes() == expected);
     let Some(range) = range else {
-        let found = format!("chunk {index} of {} bytes", chunk.bytes());
+        let found = format!("chunk {id} of {} bytes", chunk.bytes());
         return Err(unexpected(&format!("a missing chunk, here of {expected} bytes"), &found));
     };
     match &chunk.values {
@@ -154,6 +163,7 @@ async fn place(
         ChunkBytes::Buffer(_) if encoding == Encoding::F32 => (),
         ChunkBytes::Buffer(_) => encoding.decode(buffer.encoded, &mut buffer.part.values[range]),
     }
+    let index = part.index(id);
     part.versions[index] = chunk.version;
     missing[index] = false;
     Ok(expected as u64)

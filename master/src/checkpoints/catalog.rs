@@ -3,6 +3,7 @@
 use super::{number_of, write_manifest};
 use crate::cluster::Cluster;
 use ps_core::checkpoint::{Manifest, names};
+use ps_core::ids::Life;
 use ps_core::master::{CheckpointHistory, RestoredCheckpoint};
 use ps_core::settings::TrainingSettings;
 use ps_runtime::blocking;
@@ -42,19 +43,12 @@ impl Catalog {
 
     /// What the machine must know of it.
     pub(crate) fn history(&self) -> CheckpointHistory {
-        let mut history = CheckpointHistory {
-            has_any: !self.manifests.is_empty(),
-            next_number: self.next_number,
-            ..CheckpointHistory::default()
-        };
-        for state in self.readable().map(|manifest| &manifest.state) {
-            history.epoch = history.epoch.max(state.epoch);
-            for (worker, incarnation) in &state.incarnations {
-                let known = history.incarnations.entry(*worker).or_default();
-                *known = (*known).max(*incarnation);
-            }
-        }
-        history
+        CheckpointHistory { has_any: !self.manifests.is_empty(), next_number: self.next_number }
+    }
+
+    /// The highest epoch or incarnation that any checkpoint tells of.
+    pub(crate) fn highest(&self) -> Life {
+        self.readable().map(|manifest| manifest.state.highest).max().unwrap_or(0)
     }
 
     fn readable(&self) -> impl Iterator<Item = &Manifest> {
@@ -68,27 +62,29 @@ impl Catalog {
     pub(crate) async fn restore(
         &self,
         cluster: &Cluster,
+        life: Life,
         settings: &TrainingSettings,
     ) -> Result<RestoredCheckpoint, String> {
         let mut newest = None;
         for (number, manifest) in &self.manifests {
             let restored = match manifest {
                 Ok(manifest) => {
-                    cluster.restore(manifest, settings).await?.map(|()| manifest.clone())
+                    cluster.restore(manifest, life, settings).await?.map(|()| manifest.clone())
                 }
                 Err(reason) => Err(reason.clone()),
             };
             match restored {
                 Ok(mut manifest) => {
-                    // From now on another life that goes on from here is in a higher epoch, even if
-                    // this one ends before its first checkpoint.
-                    manifest.state.epoch = cluster.epoch;
+                    // From now on another life that goes on from here is above this one, even if this
+                    // one ends before its first checkpoint.
+                    manifest.state.highest = manifest.state.highest.max(cluster.epoch);
                     blocking(|| write_manifest(&manifest, self.files()))?;
                     let older = self.readable().map(|manifest| manifest.number);
                     let older = older.filter(|older| older < number).collect();
                     return Ok(RestoredCheckpoint {
                         number: *number,
                         state: manifest.state,
+                        chunk_elements: manifest.chunk_elements,
                         older,
                     });
                 }

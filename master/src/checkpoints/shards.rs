@@ -3,6 +3,7 @@
 use super::{remove_older, write_manifest};
 use crate::cluster::{Cluster, shard_control};
 use ps_core::checkpoint::{File, MANIFEST_FORMAT, Manifest, names};
+use ps_core::ids::Life;
 use ps_core::master::CheckpointRequest;
 use ps_core::settings::TrainingSettings;
 use ps_proto::v1;
@@ -38,6 +39,7 @@ impl Cluster {
             job: self.job.clone(),
             cut: None,
             tensors: spec.layout.tensors().to_vec(),
+            chunk_elements: spec.chunk_elements,
             files: files_written,
             state,
         };
@@ -83,6 +85,7 @@ impl Cluster {
     pub(super) async fn restore(
         &self,
         manifest: &Manifest,
+        life: Life,
         settings: &TrainingSettings,
     ) -> Result<Result<(), String>, String> {
         let number = manifest.number;
@@ -92,6 +95,7 @@ impl Cluster {
         let request = v1::RestoreRequest {
             job: self.job.clone(),
             epoch: self.epoch,
+            life,
             number,
             model: Some((&spec).into()),
             files: manifest.files.iter().map(v1::CheckpointFile::from).collect(),
@@ -130,7 +134,8 @@ impl Cluster {
     }
 
     fn patience(&self) -> Patience {
-        Patience { attempt: ATTEMPT, total: self.lease * PATIENCE_LEASES, waits: false }
+        // An attempt may take long, also one on a connection that turns out to be dead.
+        Patience { attempt: ATTEMPT, total: self.lease * PATIENCE_LEASES, waits: true }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::reporter::Reporter;
 use crate::service::Call;
 use event::{Event, event};
 use membership::MembershipBroadcaster;
+use ps_core::ids::{Epoch, LIFE_DISTANCE, Life};
 use ps_core::limits::CONTROL_CALLS_MAX;
 use ps_core::master::{Action, CheckpointRequest, Level, Machine};
 use ps_core::model_file::MODEL_FILE;
@@ -70,9 +71,12 @@ impl Driver {
         let (sender, events) = mpsc::channel(CONTROL_CALLS_MAX);
         let membership = MembershipBroadcaster::new(&config, outside, sender.clone());
         let (lease, settings) = (config.machine.lease, config.machine.settings.clone());
-        let mut machine = Machine::new(config.machine, outside.clock.now());
         let catalog = checkpoints.map(|files| blocking(|| Catalog::read(files)));
         let catalog = catalog.transpose().map_err(Error::Checkpoints)?.map(Arc::new);
+        let saved = catalog.as_deref().map_or(0, Catalog::highest);
+        // Not the time alone: this machine's clock may be behind that of an earlier master's.
+        let life = outside.clock.unix_ms().max(saved.saturating_add(LIFE_DISTANCE));
+        let mut machine = Machine::new(config.machine, life, outside.clock.now());
         if let Some(catalog) = &catalog {
             machine.start_after(catalog.history());
         }
@@ -163,7 +167,7 @@ impl Driver {
             }
             Action::SaveModel => self.save_model(),
             Action::WriteCheckpoint(request) => self.write_checkpoint(*request),
-            Action::Restore(shard_map) => self.restore(shard_map.epoch),
+            Action::Restore(shard_map, life) => self.restore(shard_map.epoch, life),
             Action::WriteReport(report) => self.write_report(&report),
             Action::Metric(line) => (self.outside.metrics)(&line),
             Action::Log(level, line) => self.reporter.around(|| log(level, &line)),
@@ -191,14 +195,14 @@ impl Driver {
     }
 
     /// What was begun with other servers is given up.
-    fn restore(&mut self, epoch: u64) {
+    fn restore(&mut self, epoch: Epoch, life: Life) {
         self.restoring = JoinSet::new();
         let Some(catalog) = self.catalog.clone() else {
             return;
         };
         let (cluster, settings) = (self.membership.cluster(), self.settings.clone());
         spawn(&mut self.restoring, &self.sender, async move {
-            let restored = catalog.restore(&cluster, &settings).await.map(Box::new);
+            let restored = catalog.restore(&cluster, life, &settings).await.map(Box::new);
             event(move |machine, now| machine.restored(epoch, restored, now))
         });
     }

@@ -70,6 +70,7 @@ async fn regression_what_was_called_before_a_tick_is_answered_before_it_expires_
         job: JOB.into(),
         role: v1::Role::Worker.into(),
         address: "here:1".into(),
+        protocol: ps_proto::PROTOCOL,
         data: Some(DataDescription::replicated(5).into()),
         ..v1::RegisterRequest::default()
     };

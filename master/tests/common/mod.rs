@@ -29,7 +29,7 @@ pub(crate) fn settings(passes: u64) -> TrainingSettings {
 }
 
 pub(crate) fn layout() -> Layout {
-    let tensors = vec![TensorSpec::trainable("w", [3, 4]), TensorSpec::trainable("b", [5])];
+    let tensors = vec![TensorSpec::trainable("w", [30, 40]), TensorSpec::trainable("b", [5])];
     Layout::new(tensors).unwrap()
 }
 
@@ -121,7 +121,8 @@ impl Job {
             index,
             address,
             data: Some(DataDescription::replicated(SAMPLES).into()),
-            epoch: 0,
+            highest: 0,
+            protocol: ps_proto::PROTOCOL,
         };
         let member = Member::register(&outside(token).0, &self.address, request).await?;
         Ok(Arc::new(member))
@@ -317,15 +318,15 @@ impl DataPlane for FakeShard {
             let bytes: Vec<u8> = all[range].iter().flat_map(|w| w.to_le_bytes()).collect();
             bytes.into()
         };
-        let chunks = (0..).zip(spec.partition().chunks(self.shard));
-        let messages: Vec<_> = chunks
-            .map(|(index, range)| {
-                let values = values(range);
-                let chunk = v1::ChunkValues { index, version: 1, values };
-                let header = (index == 0).then(v1::PullHeader::default);
-                Ok(v1::PullMessage { header, chunks: vec![chunk] })
-            })
-            .collect();
+        let partition = spec.partition();
+        let first = partition.run(self.shard).start;
+        let chunks = (first..).zip(partition.chunks(self.shard));
+        let header = v1::PullMessage { header: Some(Default::default()), chunks: Vec::new() };
+        let messages = chunks.map(|(index, range)| v1::PullMessage {
+            header: None,
+            chunks: vec![v1::ChunkValues { index, version: 1, values: values(range) }],
+        });
+        let messages: Vec<_> = std::iter::once(header).chain(messages).map(Ok).collect();
         Ok(Response::new(Box::pin(futures_util::stream::iter(messages))))
     }
 

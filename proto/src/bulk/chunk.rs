@@ -8,7 +8,7 @@ use tonic::Status;
 /// What a chunk is beside its values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chunk {
-    /// Within the shard.
+    /// Of the chunk in the whole model.
     pub index: u32,
     /// Of a pull, the chunk's; of a push, that which the gradient was computed from.
     pub version: u64,

@@ -1,6 +1,6 @@
 //! Calls about checkpoints, as a server takes them and the master gives them.
 
-use super::Error;
+use super::{Error, check_counts};
 use crate::v1;
 use ps_core::checkpoint::{File, FileError};
 use ps_core::limits::{CHECKPOINTS_KEPT_MAX, SHARDS_MAX};
@@ -53,7 +53,9 @@ impl TryFrom<&v1::SnapshotRequest> for SnapshotRequest {
     type Error = Error;
 
     fn try_from(request: &v1::SnapshotRequest) -> Result<Self, Error> {
-        Error::check("SnapshotRequest", "keep", request.keep.len(), 0..=CHECKPOINTS_KEPT_MAX)?;
+        const NAME: &str = "SnapshotRequest";
+        Error::check(NAME, "keep", request.keep.len(), 0..=CHECKPOINTS_KEPT_MAX)?;
+        check_counts(NAME, [("epoch", request.epoch), ("number", request.number)])?;
         Ok(Self { number: request.number, keep: request.keep.iter().copied().collect() })
     }
 }
@@ -77,6 +79,8 @@ impl TryFrom<v1::RestoreRequest> for RestoreRequest {
     fn try_from(request: v1::RestoreRequest) -> Result<Self, Error> {
         const NAME: &str = "RestoreRequest";
         Error::check(NAME, "files", request.files.len(), 1..=SHARDS_MAX as usize)?;
+        let (epoch, life) = (request.epoch, request.life);
+        check_counts(NAME, [("epoch", epoch), ("life", life), ("number", request.number)])?;
         let model = request.model.ok_or(Error::Missing { message: NAME, field: "model" })?;
         let model = ModelSpec::try_from(model)?;
         if request.shard >= model.shards {

@@ -1,7 +1,7 @@
 //! The control plane's messages, as the master takes and gives them.
 
-use super::Error;
 use super::refusal::{self, Reason};
+use super::{Error, check_counts, check_protocol};
 use crate::v1;
 use ps_core::DataDescription;
 use ps_core::gate::Member;
@@ -55,6 +55,8 @@ impl TryFrom<v1::RegisterRequest> for Registration {
 
     fn try_from(request: v1::RegisterRequest) -> Result<Self, Error> {
         const NAME: &str = "RegisterRequest";
+        check_protocol(NAME, request.protocol)?;
+        check_counts(NAME, [("highest", request.highest)])?;
         let role = role(NAME, request.role())?;
         member_id(NAME, role, request.index.unwrap_or(0))?;
         at_most(NAME, "address", request.address.len(), ADDRESS_BYTES_MAX)?;
@@ -73,7 +75,7 @@ impl TryFrom<v1::RegisterRequest> for Registration {
             index: request.index,
             address: request.address,
             data: data.unwrap_or_default(),
-            epoch: request.epoch,
+            highest: request.highest,
         })
     }
 }
@@ -83,6 +85,7 @@ impl TryFrom<v1::HeartbeatRequest> for Heartbeat {
 
     fn try_from(request: v1::HeartbeatRequest) -> Result<Self, Error> {
         const NAME: &str = "HeartbeatRequest";
+        check_counts(NAME, [("incarnation", request.incarnation), ("clock", request.clock)])?;
         let role = role(NAME, request.role())?;
         Ok(Self {
             caller: Caller {
@@ -101,7 +104,13 @@ impl TryFrom<v1::WorkerCounters> for WorkerCounters {
     type Error = Error;
 
     fn try_from(wire: v1::WorkerCounters) -> Result<Self, Error> {
-        at_most("WorkerCounters", "staleness", wire.staleness.len(), STALENESS_COUNTS_MAX)?;
+        const NAME: &str = "WorkerCounters";
+        at_most(NAME, "staleness", wire.staleness.len(), STALENESS_COUNTS_MAX)?;
+        check_counts(NAME, [("steps", wire.steps), ("samples", wire.samples)])?;
+        let (retried, refused) = (wire.pushes_retried, wire.chunks_refused);
+        check_counts(NAME, [("pushes_retried", retried), ("chunks_refused", refused)])?;
+        let (pushed, pulled) = (wire.bytes_pushed, wire.bytes_pulled);
+        check_counts(NAME, [("bytes_pushed", pushed), ("bytes_pulled", pulled)])?;
         let seconds = |value: f64| {
             if value.is_finite() { value.max(0.0) } else { 0.0 }
         };
@@ -126,6 +135,7 @@ impl TryFrom<v1::NextTaskRequest> for TaskRequest {
 
     fn try_from(request: v1::NextTaskRequest) -> Result<Self, Error> {
         const NAME: &str = "NextTaskRequest";
+        check_counts(NAME, [("incarnation", request.incarnation), ("number", request.number)])?;
         let role = role(NAME, request.role())?;
         if role == Role::Server {
             let expected = "worker or evaluator: servers get no tasks";
@@ -148,6 +158,9 @@ impl TryFrom<v1::LeaseResult> for LeaseResult {
 
     fn try_from(wire: v1::LeaseResult) -> Result<Self, Error> {
         const NAME: &str = "LeaseResult";
+        let counts = [("steps", wire.steps), ("samples", wire.samples)];
+        check_counts(NAME, counts)?;
+        check_counts(NAME, [("lease", wire.lease), ("loss_samples", wire.loss_samples)])?;
         if wire.steps_not_finite > wire.steps {
             let expected = format!("at most the {} steps", wire.steps);
             return Err(Error::invalid(NAME, "steps_not_finite", wire.steps_not_finite, expected));
@@ -195,7 +208,8 @@ impl From<JobProgress> for v1::JobProgress {
 
 impl From<ShardMap> for v1::ShardMap {
     fn from(map: ShardMap) -> Self {
-        Self { epoch: map.epoch, addresses: map.addresses }
+        let ShardMap { epoch, addresses, chunk_elements } = map;
+        Self { epoch, addresses, chunk_elements: chunk_elements.unwrap_or(0) }
     }
 }
 
@@ -254,6 +268,7 @@ pub fn membership_request(job: &str, shard: u32, membership: &Membership) -> v1:
         job: job.to_owned(),
         shard,
         epoch: membership.shard_map.epoch,
+        life: membership.life,
         revision: membership.revision,
         workers: membership.workers.iter().map(member).collect(),
     }
@@ -281,12 +296,14 @@ pub fn refused(refused: &Rejection) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PROTOCOL;
 
     fn register() -> v1::RegisterRequest {
         v1::RegisterRequest {
             role: v1::Role::Server.into(),
             index: Some(1),
             address: "host:2223".into(),
+            protocol: PROTOCOL,
             ..v1::RegisterRequest::default()
         }
     }
@@ -296,6 +313,8 @@ mod tests {
         assert!(Registration::try_from(register()).is_ok());
         let cases = [
             (v1::RegisterRequest { role: 0, ..register() }, "`role`"),
+            (v1::RegisterRequest { protocol: 0, ..register() }, "protocol 0"),
+            (v1::RegisterRequest { highest: u64::MAX, ..register() }, "`highest`"),
             (v1::RegisterRequest { index: Some(SHARDS_MAX), ..register() }, "`index`"),
             (v1::RegisterRequest { address: "x".repeat(1000), ..register() }, "`address`"),
             (v1::RegisterRequest { address: "host".into(), ..register() }, "HOST:PORT"),

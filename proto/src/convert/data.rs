@@ -1,11 +1,11 @@
 //! The data plane's messages.
 
-use super::Error;
+use super::{Error, check_counts, check_protocol};
 use crate::v1;
 use bytes::Bytes;
 use ps_core::TensorKind;
 use ps_core::chunk::NonFinite;
-use ps_core::ids::{PushId, Version, WorkerId};
+use ps_core::ids::{Epoch, PushId, Version, WorkerId};
 use ps_core::limits::{PIPELINE_DEPTH_MAX, WORKERS_MAX};
 use ps_core::shard::{Counters, Puller, PushHeader};
 use ps_core::span::Span;
@@ -20,12 +20,19 @@ impl TryFrom<v1::PushHeader> for PushHeader {
 
     fn try_from(header: v1::PushHeader) -> Result<Self, Error> {
         const NAME: &str = "PushHeader";
+        check_protocol(NAME, header.protocol)?;
         let missing = |field| Error::Missing { message: NAME, field };
         let kind = kind(NAME, header.kind())?;
         let encoding = encoding(NAME, "encoding", header.encoding)?;
         let pull_encoding = encoding_or_f32(NAME, "pull_encoding", header.pull_encoding)?;
         let id = header.id.ok_or(missing("id"))?;
         check_worker(NAME, id.worker)?;
+        let (incarnation, seq) = (id.incarnation, id.seq);
+        let (epoch, clock) = (header.epoch, header.clock);
+        check_counts(
+            NAME,
+            [("incarnation", incarnation), ("seq", seq), ("epoch", epoch), ("clock", clock)],
+        )?;
         let rate = header.learning_rate;
         if !rate.is_finite() || rate < 0.0 {
             return Err(Error::invalid(NAME, "learning_rate", rate, "a finite rate of 0 or more"));
@@ -34,10 +41,11 @@ impl TryFrom<v1::PushHeader> for PushHeader {
         Error::check(NAME, "oldest_unacknowledged_seq", oldest, 0..=id.seq)?;
         check_ahead(NAME, "pull_ahead", header.pull_ahead)?;
         Ok(Self {
-            id: PushId { worker: id.worker, incarnation: id.incarnation, seq: id.seq },
+            id: PushId { worker: id.worker, incarnation, seq },
             oldest,
-            epoch: header.epoch,
-            clock: header.clock,
+            epoch,
+            clock,
+            ends_step: !header.more_in_step,
             learning_rate: rate,
             kind,
             chunks_total: header.chunks_total,
@@ -90,7 +98,7 @@ pub(super) fn encoding_or_f32(
 /// The part of a push, or of a start, that belongs to one chunk, to be sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChunkPayload {
-    /// Within the shard.
+    /// Of the chunk in the whole model.
     pub index: u32,
     /// What the values cover; empty for the whole chunk.
     pub spans: Vec<Span>,
@@ -128,6 +136,7 @@ impl TryFrom<v1::Puller> for Puller {
     fn try_from(puller: v1::Puller) -> Result<Self, Error> {
         check_worker("Puller", puller.worker)?;
         check_ahead("Puller", "ahead", puller.ahead)?;
+        check_counts("Puller", [("incarnation", puller.incarnation), ("clock", puller.clock)])?;
         Ok(Self {
             worker: puller.worker,
             incarnation: puller.incarnation,
@@ -147,12 +156,28 @@ pub(super) fn check_worker(message: &'static str, worker: WorkerId) -> Result<()
     Error::check(message, "worker", worker, 0..=WORKERS_MAX - 1)
 }
 
-/// A pull's encoding; the rest of it cannot be wrong by itself.
-///
-/// # Errors
-/// An encoding that this version does not know.
-pub fn pull_encoding(request: &v1::PullRequest) -> Result<Encoding, Error> {
-    encoding("PullRequest", "encoding", request.encoding)
+/// A pull, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PullRequest {
+    /// The epoch that the caller is in.
+    pub epoch: Epoch,
+    /// Who pulls for a training step; `None` for a reader, which no gate holds.
+    pub puller: Option<Puller>,
+    /// How the weights are to be written.
+    pub encoding: Encoding,
+}
+
+impl TryFrom<v1::PullRequest> for PullRequest {
+    type Error = Error;
+
+    fn try_from(request: v1::PullRequest) -> Result<Self, Error> {
+        const NAME: &str = "PullRequest";
+        check_protocol(NAME, request.protocol)?;
+        check_counts(NAME, [("epoch", request.epoch)])?;
+        let puller = request.puller.map(Puller::try_from).transpose()?;
+        let encoding = encoding(NAME, "encoding", request.encoding)?;
+        Ok(Self { epoch: request.epoch, puller, encoding })
+    }
 }
 
 /// The reply to a push.
@@ -190,6 +215,8 @@ pub fn shard_counters(counters: &Counters, weight_bytes: u64) -> v1::ShardCounte
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PROTOCOL;
+    use ps_core::limits::COUNT_MAX;
 
     fn header() -> v1::PushHeader {
         v1::PushHeader {
@@ -197,6 +224,7 @@ mod tests {
             learning_rate: 0.1,
             kind: v1::TensorKind::Trainable.into(),
             encoding: v1::Encoding::F32.into(),
+            protocol: PROTOCOL,
             ..Default::default()
         }
     }
@@ -225,6 +253,9 @@ mod tests {
             (v1::PushHeader { kind: 0, ..header() }, "`kind`"),
             (v1::PushHeader { oldest_unacknowledged_seq: 4, ..header() }, "`oldest"),
             (v1::PushHeader { pull_ahead: 17, ..header() }, "`pull_ahead`"),
+            (v1::PushHeader { clock: u64::MAX, ..header() }, "`clock`"),
+            (v1::PushHeader { epoch: COUNT_MAX + 1, ..header() }, "`epoch`"),
+            (v1::PushHeader { protocol: 1, ..header() }, "protocol 1, this process protocol 2"),
         ];
         for (header, field) in cases {
             let error = PushHeader::try_from(header).unwrap_err().to_string();

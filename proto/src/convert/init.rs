@@ -1,14 +1,22 @@
 //! The start weights that a worker sends.
 
-use super::Error;
+use super::data::check_worker;
+use super::{Error, check_counts, check_protocol};
 use crate::v1;
 use bytes::Bytes;
+use ps_core::ids::{Epoch, Incarnation, WorkerId};
 use ps_core::limits::CHUNK_ELEMENTS_MAX;
 use ps_core::model_spec::ModelSpec;
 
 /// What a start is beside its weights, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InitHeader {
+    /// The epoch that the worker is in.
+    pub epoch: Epoch,
+    /// Who starts.
+    pub worker: WorkerId,
+    /// In which of its lives.
+    pub incarnation: Incarnation,
     /// What everybody has to agree on.
     pub model: ModelSpec,
     /// CRC-32 of this shard's start weights.
@@ -30,16 +38,21 @@ impl TryFrom<v1::InitHeader> for InitHeader {
     type Error = Error;
 
     fn try_from(header: v1::InitHeader) -> Result<Self, Error> {
-        let model = header.model.ok_or(Error::Missing { message: "InitHeader", field: "model" })?;
+        const NAME: &str = "InitHeader";
+        let v1::InitHeader { epoch, worker, incarnation, start_digest, any_start, .. } = header;
+        check_protocol(NAME, header.protocol)?;
+        check_worker(NAME, worker)?;
+        check_counts(NAME, [("epoch", epoch), ("incarnation", incarnation)])?;
+        let model = header.model.ok_or(Error::Missing { message: NAME, field: "model" })?;
         let model = ModelSpec::try_from(model)?;
-        Ok(Self { model, start_digest: header.start_digest, any_start: header.any_start })
+        Ok(Self { epoch, worker, incarnation, model, start_digest, any_start })
     }
 }
 
 /// One chunk of the start weights, whole.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InitChunk {
-    /// Within the shard.
+    /// Of the chunk in the whole model.
     pub index: u32,
     /// Little-endian `f32`.
     pub values: Bytes,
@@ -86,7 +99,8 @@ mod tests {
         for message in [None, Some(&mut first)] {
             assert!(take_header(message).unwrap_err().to_string().contains("`header`"));
         }
-        let error = InitHeader::try_from(v1::InitHeader::default()).unwrap_err().to_string();
+        let header = v1::InitHeader { protocol: crate::PROTOCOL, ..Default::default() };
+        let error = InitHeader::try_from(header).unwrap_err().to_string();
         assert!(error.contains("`model`"), "{error}");
     }
 }

@@ -1,10 +1,10 @@
 //! Who is in the job, as a shard hears it from the master and from workers themselves.
 
-use super::Error;
 use super::data::check_worker;
+use super::{Error, check_counts, check_protocol};
 use crate::v1;
 use ps_core::gate::Member;
-use ps_core::ids::{Epoch, Incarnation, WorkerId};
+use ps_core::ids::{Epoch, Incarnation, Life, WorkerId};
 use ps_core::limits::WORKERS_MAX;
 
 /// The master's word about who is in the job, checked.
@@ -12,6 +12,8 @@ use ps_core::limits::WORKERS_MAX;
 pub struct MembershipUpdate {
     /// The master's epoch.
     pub epoch: Epoch,
+    /// The job's life.
+    pub life: Life,
     /// Which of its words; a higher one is newer.
     pub revision: u64,
     /// All workers that it knows.
@@ -23,10 +25,13 @@ impl TryFrom<v1::MembershipRequest> for MembershipUpdate {
 
     fn try_from(request: v1::MembershipRequest) -> Result<Self, Error> {
         const NAME: &str = "MembershipRequest";
-        let v1::MembershipRequest { epoch, revision, workers, .. } = request;
+        let v1::MembershipRequest { epoch, life, revision, workers, .. } = request;
+        check_counts(NAME, [("epoch", epoch), ("life", life), ("revision", revision)])?;
         Error::check(NAME, "workers", workers.len(), 0..=WORKERS_MAX as usize)?;
         let member = |member: v1::Member| {
             check_worker(NAME, member.worker)?;
+            let counts = [("incarnation", member.incarnation), ("start_clock", member.start_clock)];
+            check_counts(NAME, counts)?;
             Ok(Member {
                 worker: member.worker,
                 incarnation: member.incarnation,
@@ -35,7 +40,7 @@ impl TryFrom<v1::MembershipRequest> for MembershipUpdate {
             })
         };
         let members: Result<_, Error> = workers.into_iter().map(member).collect();
-        Ok(Self { epoch, revision, members: members? })
+        Ok(Self { epoch, life, revision, members: members? })
     }
 }
 
@@ -54,8 +59,10 @@ impl TryFrom<v1::AliveRequest> for Alive {
     type Error = Error;
 
     fn try_from(request: v1::AliveRequest) -> Result<Self, Error> {
-        let v1::AliveRequest { worker, incarnation, leaving, .. } = request;
+        let v1::AliveRequest { worker, incarnation, leaving, protocol, .. } = request;
+        check_protocol("AliveRequest", protocol)?;
         check_worker("AliveRequest", worker)?;
+        check_counts("AliveRequest", [("incarnation", incarnation)])?;
         Ok(Self { worker, incarnation, leaving })
     }
 }
@@ -78,8 +85,16 @@ mod tests {
             let error = MembershipUpdate::try_from(request(workers)).unwrap_err().to_string();
             assert!(error.contains(field), "{error}");
         }
-        let alive = v1::AliveRequest { worker: WORKERS_MAX, ..Default::default() };
-        assert!(Alive::try_from(alive).is_err());
-        assert!(Alive::try_from(v1::AliveRequest::default()).is_ok());
+        let alive = |worker, incarnation| {
+            let protocol = crate::PROTOCOL;
+            Alive::try_from(v1::AliveRequest {
+                worker,
+                incarnation,
+                protocol,
+                ..Default::default()
+            })
+        };
+        assert!(alive(WORKERS_MAX, 1).is_err() && alive(0, u64::MAX).is_err());
+        assert!(alive(0, 1).is_ok());
     }
 }

@@ -10,6 +10,8 @@ pub mod model;
 pub mod refusal;
 pub mod settings;
 
+use crate::PROTOCOL;
+use ps_core::limits::COUNT_MAX;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use tonic::Status;
@@ -24,6 +26,12 @@ pub enum Error {
     /// A field holds what it may not.
     #[error("{message}: field `{field}`: found {found}, expected {expected}")]
     Invalid { message: &'static str, field: &'static str, found: String, expected: String },
+    /// The other side is of another version.
+    #[error(
+        "{message}: the sender speaks protocol {found}, this process protocol {PROTOCOL}: run the same \
+         version everywhere (psrun --version)"
+    )]
+    Protocol { message: &'static str, found: u32 },
 }
 
 impl Error {
@@ -52,8 +60,34 @@ impl Error {
     }
 }
 
+/// Checks that the sender means the same by the same bytes.
+///
+/// # Errors
+/// It speaks another version of the protocol.
+pub fn check_protocol(message: &'static str, found: u32) -> Result<(), Error> {
+    if found == PROTOCOL { Ok(()) } else { Err(Error::Protocol { message, found }) }
+}
+
+/// Checks numbers that only grow (epochs, incarnations, clocks, numbers of pushes): one that is absurdly
+/// high would be remembered, and leave no room above it.
+fn check_counts<const N: usize>(
+    message: &'static str,
+    counts: [(&'static str, u64); N],
+) -> Result<(), Error> {
+    counts
+        .into_iter()
+        .try_for_each(|(field, found)| Error::check(message, field, found, 0..=COUNT_MAX))
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        Status::invalid_argument(error.to_string())
+        match error {
+            Error::Protocol { .. } => {
+                refusal::status(refusal::Reason::OtherProtocol, 0, 0, error.to_string())
+            }
+            Error::Missing { .. } | Error::Invalid { .. } => {
+                Status::invalid_argument(error.to_string())
+            }
+        }
     }
 }

@@ -4,9 +4,10 @@ use super::Error;
 use crate::v1;
 use ps_core::correction::Correction;
 use ps_core::limits::{
-    DIMENSIONS_MAX, MODEL_ELEMENTS_MAX, NAME_BYTES_MAX, SHARDS_MAX, TENSORS_MAX,
+    CHUNK_ELEMENTS_MAX, DIMENSIONS_MAX, MODEL_ELEMENTS_MAX, NAME_BYTES_MAX, SHARDS_MAX, TENSORS_MAX,
 };
 use ps_core::model_spec::ModelSpec;
+use ps_core::partition::chunk_elements;
 use ps_core::{Layout, TensorKind, TensorSpec};
 use ps_kernels::optimizer::{Optimizer, OptimizerKind};
 
@@ -17,6 +18,7 @@ impl From<&ModelSpec> for v1::ModelSpec {
             optimizer: Some((&spec.optimizer).into()),
             correction: correction_to_wire(spec.correction).into(),
             staleness_bound: spec.bound,
+            chunk_elements: spec.chunk_elements,
             shards: spec.shards,
         }
     }
@@ -40,6 +42,9 @@ impl TryFrom<v1::ModelSpec> for ModelSpec {
             layout.elements() as u64,
             1..=MODEL_ELEMENTS_MAX,
         )?;
+        // No number of servers has smaller ones: there would be chunks without number.
+        let range = chunk_elements(layout.elements(), SHARDS_MAX)..=CHUNK_ELEMENTS_MAX as u32;
+        Error::check(NAME, "chunk_elements", spec.chunk_elements, range)?;
         let optimizer =
             spec.optimizer.ok_or(Error::Missing { message: NAME, field: "optimizer" })?;
         Ok(Self {
@@ -47,6 +52,7 @@ impl TryFrom<v1::ModelSpec> for ModelSpec {
             optimizer: Optimizer::try_from(optimizer)?,
             correction,
             bound: spec.staleness_bound,
+            chunk_elements: spec.chunk_elements,
             shards: spec.shards,
         })
     }
@@ -177,10 +183,14 @@ mod tests {
             optimizer: Optimizer::parse("adam", None, Some(0.5)).unwrap(),
             correction: Correction::LearningRate,
             bound: Some(4),
+            chunk_elements: 64,
             shards: 3,
         };
         let mut wire = v1::ModelSpec::from(&spec);
         assert_eq!(ModelSpec::try_from(wire.clone()), Ok(spec));
+        let tiny_chunks = v1::ModelSpec { chunk_elements: 1, ..wire.clone() };
+        let error = ModelSpec::try_from(tiny_chunks).unwrap_err().to_string();
+        assert!(error.contains("`chunk_elements`: found 1"), "{error}");
         wire.tensors[0].shape = vec![u64::MAX, u64::MAX];
         assert!(ModelSpec::try_from(wire).is_err());
     }

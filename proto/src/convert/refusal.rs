@@ -33,6 +33,7 @@ fn code(reason: Reason) -> Code {
         Reason::Taken => Code::AlreadyExists,
         Reason::OtherModel | Reason::OtherShard => Code::InvalidArgument,
         Reason::OtherJob => Code::PermissionDenied,
+        Reason::OtherProtocol => Code::Unimplemented,
         Reason::Unspecified | Reason::StaleEpoch | Reason::StaleIncarnation | Reason::StalePush => {
             Code::FailedPrecondition
         }

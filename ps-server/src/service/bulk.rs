@@ -9,7 +9,7 @@ use ps_core::ids::Clock;
 use ps_core::limits::{BULK_HEADER_BYTES_MAX, MESSAGE_BYTES_MAX};
 use ps_core::shard::{Puller, PushHeader};
 use ps_proto::bulk::{self, MessageReader, Pieces};
-use ps_proto::convert::data::pull_encoding;
+use ps_proto::convert::data::PullRequest;
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlaneServer;
 use ps_proto::v1::push_pull_message::Kind;
@@ -79,16 +79,14 @@ impl Service {
         let request: v1::PullRequest = in_time(messages.only_message()).await?;
         self.check_job(&request.job)?;
         self.check_shard(request.shard)?;
-        let encoding = pull_encoding(&request)?;
-        let puller = request.puller.map(Puller::try_from);
-        let (service, epoch) = (self.clone(), request.epoch);
+        let PullRequest { epoch, puller, encoding } = request.try_into()?;
+        let service = self.clone();
         // The answer begins at once, so that the caller knows that it waits at the gate and not
         // for a server that died.
         Ok(Weights::answer(&connection, bare, encoding, self.unread_max, |weights| async move {
             let clock = match puller {
                 None => Ok(0),
-                Some(Ok(puller)) => service.wait_for_gate(epoch, puller).await,
-                Some(Err(error)) => Err(error.into()),
+                Some(puller) => service.wait_for_gate(epoch, puller).await,
             };
             let _ = service.send_weights(&weights, clock).await;
         }))
@@ -127,10 +125,9 @@ impl Service {
         if let Some(clock) = open {
             is_behind = weights.header(self.pull_header(clock, is_sent.len())).await.is_err();
         }
-        while let Some(index) = self.take_chunk(&mut messages, &mut push).await? {
-            let index = index as usize;
+        while let Some(id) = self.take_chunk(&mut messages, &mut push).await? {
             // A caller may send all before it reads any: it must never be held up for that.
-            if !is_behind && !is_sent[index] {
+            if let Some(index) = model.index(id).filter(|index| !is_behind && !is_sent[*index]) {
                 is_sent[index] = weights.chunk_now(self, &model, index);
             }
         }

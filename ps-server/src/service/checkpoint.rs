@@ -3,7 +3,7 @@
 use super::checkpoint_files::CheckpointFiles;
 use super::{Service, status};
 use ps_core::checkpoint::File;
-use ps_core::ids::ShardId;
+use ps_core::ids::{Epoch, Life, ShardId};
 use ps_core::shard::{InstallError, SnapshotError};
 use ps_proto::convert::checkpoint::{RestoreRequest, SnapshotRequest};
 use ps_proto::v1;
@@ -17,8 +17,8 @@ impl Service {
         request: v1::SnapshotRequest,
     ) -> Result<v1::SnapshotReply, Status> {
         let epoch = request.epoch;
-        self.admit_master(&request.job, request.shard, epoch)?;
         let SnapshotRequest { number, keep } = (&request).try_into()?;
+        self.admit_master(&request.job, request.shard, epoch, 0)?;
         let checkpoints = self.checkpoints()?;
         let mut written = checkpoints.written.lock().await;
         match &*written {
@@ -57,10 +57,10 @@ impl Service {
         &self,
         request: v1::RestoreRequest,
     ) -> Result<v1::RestoreReply, Status> {
-        let epoch = request.epoch;
-        self.admit_master(&request.job, request.shard, epoch)?;
+        let (epoch, life) = (request.epoch, request.life);
+        let (job, shard) = (request.job.clone(), request.shard);
         let restore = RestoreRequest::try_from(request)?;
-        let shard = self.shard.index();
+        self.admit_master(&job, shard, epoch, life)?;
         let checkpoints = self.checkpoints()?;
         // Not while a worker sends a start; and two calls must not read the same files.
         let _turn = self.initialising.lock().await;
@@ -87,7 +87,7 @@ impl Service {
                 checkpoints.keep_verified(wanted, restored);
                 return Ok(());
             }
-            self.shard.restore(epoch, number, model, restored).map_err(installed)?;
+            self.shard.restore(epoch, life, number, model, restored).map_err(installed)?;
             tracing::info!(
                 "shard {shard} goes on from checkpoint {number} in {}",
                 checkpoints.location()
@@ -97,11 +97,17 @@ impl Service {
         Ok(v1::RestoreReply {})
     }
 
-    /// Checks that the call is this job's master's, for this shard, and enters its epoch.
-    fn admit_master(&self, job: &str, shard: ShardId, epoch: u64) -> Result<(), Status> {
+    /// Checks that the call is this job's master's, for this shard, and enters its epoch and life.
+    fn admit_master(
+        &self,
+        job: &str,
+        shard: ShardId,
+        epoch: Epoch,
+        life: Life,
+    ) -> Result<(), Status> {
         self.check_job(job)?;
         self.check_shard(shard)?;
-        let entered = self.shard.enter(epoch);
+        let entered = self.shard.enter(epoch, life);
         entered.map_err(|error| status::fenced(&error, self.shard.epoch()))
     }
 

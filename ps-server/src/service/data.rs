@@ -6,6 +6,7 @@ use ps_core::ids::Clock;
 use ps_core::limits::PUSH_CHUNK_WAIT_MS_MAX;
 use ps_core::model_spec::ModelSpec;
 use ps_core::shard::{InitError, InitialWeights, Puller};
+use ps_proto::convert::check_protocol;
 use ps_proto::convert::data::{ELEMENT_BYTES, shard_counters};
 use ps_proto::convert::init::{InitChunk, InitHeader, take_header};
 use ps_proto::convert::membership::Alive;
@@ -26,10 +27,13 @@ impl DataPlane for Service {
         let header = take_header(message.as_mut())?;
         self.check_job(&header.job)?;
         self.check_shard(header.shard)?;
-        self.shard
-            .check_epoch(header.epoch)
-            .map_err(|error| status::fenced(&error, self.shard.epoch()))?;
-        let InitHeader { model, start_digest, any_start } = header.try_into()?;
+        let InitHeader { epoch, worker, incarnation, model, start_digest, any_start } =
+            header.try_into()?;
+        let check = || {
+            let checked = self.shard.check_start(epoch, worker, incarnation);
+            checked.map_err(|error| status::fenced(&error, self.shard.epoch()))
+        };
+        check()?;
         let digest = (!any_start).then_some(start_digest);
         if let Some(reply) = self.already_initialised(&model, digest)? {
             return Ok(Response::new(reply));
@@ -51,6 +55,8 @@ impl DataPlane for Service {
             }
             message = next(&mut messages).await?;
         }
+        // Its life may have ended while it sent.
+        check()?;
         self.shard.install(initial.finish().map_err(invalid)?);
         tracing::info!("shard {shard} holds {description}");
         Ok(Response::new(v1::InitReply { created: true }))
@@ -60,7 +66,9 @@ impl DataPlane for Service {
         &self,
         request: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeReply>, Status> {
-        self.check_job(&request.into_inner().job)?;
+        let request = request.into_inner();
+        check_protocol("DescribeRequest", request.protocol)?;
+        self.check_job(&request.job)?;
         let model = self.shard.model();
         let weight_bytes = model.map_or(0, |model| model.weight_bytes());
         Ok(Response::new(v1::DescribeReply {

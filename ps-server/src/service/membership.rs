@@ -15,9 +15,9 @@ impl ShardControl for Service {
         let request = request.into_inner();
         self.check_job(&request.job)?;
         self.check_shard(request.shard)?;
-        let MembershipUpdate { epoch, revision, members } = request.try_into()?;
+        let MembershipUpdate { epoch, life, revision, members } = request.try_into()?;
         self.shard
-            .set_members(epoch, revision, &members, self.clock.now())
+            .set_members(epoch, life, revision, &members, self.clock.now())
             .map_err(|error| status::fenced(&error, self.shard.epoch()))?;
         tracing::debug!("membership revision {revision} of epoch {epoch}: {members:?}");
         Ok(Response::new(v1::MembershipReply { revision }))

@@ -75,7 +75,7 @@ impl Service {
         let chunk = in_time(messages.chunk(&mut buffer)).await?;
         self.shard.counters().bytes_received.add(chunk.bytes() as u64);
         let encoded = EncodedChunk {
-            index: chunk.index,
+            id: chunk.index,
             pulled_version: chunk.version,
             spans: &chunk.spans,
             values: chunk.values.bytes(buffer.bytes()),
@@ -89,7 +89,7 @@ impl Service {
     pub(super) fn finish(&self, push: Push<'_>) -> Result<v1::PushReply, Status> {
         let (id, chunks) = (push.header().id, push.header().chunks_total);
         let (acknowledgement, duplicate) = push.finish().map_err(|error| self.refused(&error))?;
-        if let Some((index, reason)) = acknowledgement.refused.first() {
+        if let Some((index, reason)) = acknowledgement.refused.first().filter(|_| !duplicate) {
             let refused = acknowledgement.refused.len();
             tracing::warn!("{id}: {refused} of {chunks} chunks refused; chunk {index}: {reason}");
         }

@@ -9,9 +9,7 @@ pub(super) fn fenced(error: &fence::Error, epoch: u64) -> Status {
     let (reason, incarnation) = match *error {
         fence::Error::StaleEpoch { .. } => (Reason::StaleEpoch, 0),
         fence::Error::StaleIncarnation { current, .. } => (Reason::StaleIncarnation, current),
-        fence::Error::NotYetKnown { .. } | fence::Error::EpochNotYetKnown => {
-            (Reason::UnknownIncarnation, 0)
-        }
+        fence::Error::NotYetKnown { .. } => (Reason::UnknownIncarnation, 0),
     };
     refusal::status(reason, epoch, incarnation, error.to_string())
 }

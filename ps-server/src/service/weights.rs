@@ -103,7 +103,7 @@ impl Weights {
         let values = buffer.filled(chunk.weights(), self.encoding);
         drop(chunk);
         service.shard.counters().bytes_sent.add(values.len() as u64);
-        let chunks = vec![v1::ChunkValues { index: index as u32, version, values }];
+        let chunks = vec![v1::ChunkValues { index: model.id(index), version, values }];
         (self.wrap)(v1::PullMessage { header: None, chunks })
     }
 

@@ -11,8 +11,8 @@ use ps_client::{CallOptions, Counters, Membership, MembershipEnd, Session};
 use ps_core::settings::TrainingSettings;
 use ps_core::{DataDescription, DataKind};
 use ps_proto::convert::settings::settings_from_wire;
-use ps_proto::v1;
 use ps_proto::v1::next_task_reply::Task;
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::link::Link;
 use ps_runtime::member;
 use ps_runtime::{Outside, Shutdown};
@@ -76,7 +76,8 @@ impl JobMember {
             index: config.index,
             address: config.address.clone(),
             data: Some(workload.data.clone().into()),
-            epoch: 0,
+            highest: 0,
+            protocol: PROTOCOL,
         };
         let registered =
             Membership::register(&config.master, request, counters, shutdown, outside.clone());
@@ -119,16 +120,19 @@ impl JobMember {
             tokio::time::sleep(WAIT_AFTER_SIGNAL).await;
             signal.exit_code()
         };
+        let mut signalled = std::pin::pin!(signalled);
         let end = tokio::select! {
             biased;
             end = job.ended() => end,
-            code = signalled => return Ok(Some(code)),
+            code = &mut signalled => return Ok(Some(code)),
             worked = self.do_tasks() => match worked {
                 Ok(never) => match never {},
-                Err(
-                    Error::Client(ps_client::Error::Superseded { .. })
-                    | Error::Member(member::Error::Expired),
-                ) => MembershipEnd::Expired,
+                Err(Error::Member(member::Error::Expired)) => MembershipEnd::Expired,
+                // The master knows whether it gave the rank to another, or fences everybody at the end.
+                Err(Error::Client(ps_client::Error::Superseded { .. })) => tokio::select! {
+                    end = job.ended() => end,
+                    code = &mut signalled => return Ok(Some(code)),
+                },
                 // The master knows nothing of a model that cannot be computed.
                 Err(error @ Error::Compute(_)) => return Err(error),
                 Err(Error::Program(code)) => return Ok(Some(code)),

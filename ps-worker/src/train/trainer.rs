@@ -48,7 +48,7 @@ impl Trainer {
         compute_on: ComputeOn,
     ) -> Self {
         let layout = Arc::new(compute.layout().clone());
-        let spec = settings.model_spec(&layout, session.client().shards());
+        let spec = session.model_spec(&settings, &layout);
         let mut weights_pool = WeightsPool::new(spec);
         let train_samples = compute.train_samples();
         let weights = Some(weights_pool.take());
@@ -79,7 +79,7 @@ impl Trainer {
     pub async fn init(&mut self) -> Result<(), Error> {
         let seed = self.settings.seed;
         let start = self.compute(move |compute| compute.start_weights(seed)).await?;
-        let spec = self.settings.model_spec(&self.layout, self.session.client().shards());
+        let spec = self.session.model_spec(&self.settings, &self.layout);
         Ok(self.session.init(&spec, start).await?)
     }
 

@@ -5,6 +5,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use ps_client::{Client, ClientConfig, Gradient, Weights};
 use ps_core::correction::Correction;
 use ps_core::model_spec::ModelSpec;
+use ps_core::partition::chunk_elements;
 use ps_core::settings::Wire;
 use ps_core::{Layout, TensorSpec};
 use ps_kernels::optimizer::Optimizer;
@@ -102,6 +103,7 @@ impl Ours {
             optimizer: Optimizer::parse("sgd", None, None)?,
             correction: Correction::Auto,
             bound: None,
+            chunk_elements: chunk_elements(elements, u32::try_from(addresses.len())?),
             shards: u32::try_from(addresses.len())?,
         };
         client.init(&model, vec![0.0; elements]).await?;

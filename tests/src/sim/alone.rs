@@ -1,7 +1,8 @@
 //! Servers and workers without a master.
 
-use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario, lock};
+use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario};
 use super::ledger::Ledger;
+use super::lock::lock;
 use super::network;
 use ps_client::{CallOptions, HeartbeatConfig, SessionConfig};
 use ps_client::{Client, ClientConfig, Counters, StepOutcome, Weights};
@@ -69,7 +70,7 @@ async fn work(scenario: Scenario, ledger: Ledger, books: Books, host: usize) -> 
     let compute_on = ComputeOn::Task;
     let config = AloneConfig { session, sharing, settings, compute_on, loader };
     let (_trigger, shutdown) = Shutdown::new();
-    let compute = ledger.compute(host, counters.clone());
+    let compute = ledger.compute(host, scenario.depth, counters.clone());
     let outside = network::outside(scenario.seed ^ (host as u64) << 32, |_| ());
     let mut notes = Notes { books: books.clone(), name: name.clone() };
     let ended = alone::run(config, compute, counters, &mut notes, outside, shutdown).await;

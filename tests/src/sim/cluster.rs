@@ -2,10 +2,12 @@
 
 use super::faults::{self, Event, Weather};
 use super::ledger::{Ledger, Shape};
+use super::lock::lock;
 use ps_core::correction::Correction;
 use ps_core::schedule::LearningRate;
 use ps_core::settings::TrainingSettings;
 use ps_core::settings::Wire;
+use ps_core::shard::Guards;
 use ps_kernels::optimizer::Optimizer;
 use ps_server::config::{Bounds, Config as ServerConfig};
 use std::collections::BTreeMap;
@@ -39,8 +41,10 @@ pub struct Scenario {
     pub weather: Weather,
     /// What goes wrong at a time of its own, beside the weather.
     pub script: Vec<(Duration, Event)>,
-    /// Whether the servers deduplicate pushes.
-    pub dedup: bool,
+    /// What the servers check.
+    pub guards: Guards,
+    /// Whether lives of the job are told apart.
+    pub lives: bool,
     /// How gradients and weights travel.
     pub wire: Wire,
     /// Virtual time after which a run that has not ended is a hang.
@@ -168,7 +172,7 @@ impl Books {
         trace.push(format!("weights {:?}", weights.iter().map(|w| w.to_bits()).max()));
         Outcome {
             seed: scenario.seed,
-            violation: checked.err().map(|violation| format!("{violation:?}")),
+            violation: checked.err().map(|wrong| format!("{wrong:?}")).or(ledger.outdated()),
             pushes,
             acknowledged,
             duplicates: *duplicates,
@@ -180,11 +184,6 @@ impl Books {
             trace,
         }
     }
-}
-
-/// Locks a mutex that a panicking test may have poisoned.
-pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Scenario {
@@ -241,7 +240,7 @@ impl Scenario {
             master,
             lease: LEASE,
             bounds: Bounds::default(),
-            dedup: self.dedup,
+            guards: self.guards,
         }
     }
 
@@ -251,10 +250,11 @@ impl Scenario {
     /// # Panics
     /// The run does not end in its time.
     pub fn play(&self, sim: &mut turmoil::Sim<'_>, books: &Books, links: &[(String, String)]) {
-        self.play_until(sim, books, links, Duration::MAX);
+        self.play_until(sim, books, links, Duration::MAX, || ());
     }
 
-    /// The same, and the whole cluster dies at this time if it is still there.
+    /// The same, and the whole cluster dies at this time if it is still there. `life_ends` is called
+    /// when a life of the job ends before.
     ///
     /// # Panics
     /// The run does not end in its time.
@@ -264,6 +264,7 @@ impl Scenario {
         books: &Books,
         links: &[(String, String)],
         end: Duration,
+        mut life_ends: impl FnMut(),
     ) {
         let mut events = faults::plan(self.seed, &self.weather, links, &self.worker_names());
         events.extend(self.script.iter().cloned());
@@ -276,6 +277,7 @@ impl Scenario {
                 match event {
                     Event::Crash(name) => hosts.entry(name.clone()).or_default().running = false,
                     Event::Restart(name) => hosts.entry(name.clone()).or_default().running = true,
+                    Event::LifeEnds => life_ends(),
                     _ => (),
                 }
                 drop(hosts);

@@ -24,6 +24,8 @@ pub enum Event {
     Restart(String),
     /// Everything between two hosts takes this long from now on.
     Slow(String, String, Duration),
+    /// A life of the job is over: its master dies now, maybe its servers, too; others may survive them.
+    LifeEnds,
 }
 
 /// What may go wrong in a run.
@@ -120,6 +122,7 @@ pub fn apply(sim: &mut turmoil::Sim<'_>, event: &Event) {
         Event::Release(a, b) => sim.release(a.as_str(), b.as_str()),
         Event::Crash(host) => sim.crash(host.as_str()),
         Event::Restart(host) => sim.bounce(host.as_str()),
+        Event::LifeEnds => (),
         Event::Slow(a, b, latency) => sim.set_link_latency(a.as_str(), b.as_str(), *latency),
     }
 }

@@ -7,12 +7,14 @@
 //! that a push is computed from show in the same way which pushes they are made of, and so how far
 //! behind they are.
 
+mod account;
+mod counting;
+
+use account::Account;
+use counting::Counting;
 use ps_client::Counters;
-use ps_core::coverage::Coverage;
-use ps_core::ids::Clock;
-use ps_core::{Layout, TensorSpec};
-use ps_nn::{GradientSink, StepStart};
-use ps_worker::compute::{Compute, ComputeError, Evaluation, SampleBatch};
+use ps_core::{Layout, TensorKind, TensorSpec};
+use ps_worker::compute::Compute;
 use std::sync::{Arc, Mutex};
 
 /// What is known of one push.
@@ -24,90 +26,12 @@ pub enum Fate {
     Unknown,
 }
 
-/// One host's pushes, over all of its lives.
-#[derive(Clone, Debug, Default)]
-struct Account {
-    fates: Vec<Fate>,
-    /// The samples of each push that is made of the worker's own data.
-    samples: Vec<Vec<u64>>,
-    /// The step of each push that is known to be acknowledged.
-    clocks: Vec<Option<Clock>>,
-    /// Which pushes of which host were in the weights that each push was computed from.
-    seen: Vec<Vec<Vec<bool>>>,
-    process: Option<RunningProcess>,
-}
-
-/// A process whose pushes are not all settled yet.
-#[derive(Clone, Debug)]
-struct RunningProcess {
-    counters: Arc<Counters>,
-    /// Steps that it had counted when the account was last settled.
-    steps: u64,
-    /// Pushes computed and not known to be acknowledged, in order; some may have been given up.
-    open: Vec<usize>,
-}
-
-/// The loss of a push, by which its worker's counts name it; all are the same to whoever watches
-/// whether the job learns.
-fn loss_of(push: usize) -> f64 {
-    1.0 + push as f64 / LOSSES
-}
-
-fn push_of(loss: f64) -> usize {
-    ((loss - 1.0) * LOSSES).round() as usize
-}
-
-/// A power of two, so that no loss is rounded.
-const LOSSES: f64 = (1_u64 << 32) as f64;
-
-impl Account {
-    /// Looks which steps the worker has counted since the last look.
-    ///
-    /// Steps are counted in order. What is given up is given up together, and a push is computed
-    /// only after a look, so that the steps counted since the last one are some open pushes in a
-    /// row, up to the one that was counted last.
-    fn settle(&mut self) {
-        let Some(process) = &mut self.process else {
-            return;
-        };
-        let (counted, clock) = (process.counters.to_wire(), process.counters.clock());
-        let new = (counted.steps - process.steps) as usize;
-        let last = push_of(counted.loss_last);
-        let Some(end) = process.open.iter().position(|push| *push == last).filter(|_| new > 0)
-        else {
-            return;
-        };
-        for (back, push) in process.open[end + 1 - new..=end].iter().rev().enumerate() {
-            self.fates[*push] = Fate::Acknowledged;
-            // After a worker has registered anew its clock is 0, and its last steps' are forgotten.
-            self.clocks[*push] = clock.checked_sub(1 + back as u64);
-        }
-        process.open.drain(..=end);
-        process.steps = counted.steps;
-    }
-
-    /// Opens a push of a process with these counts.
-    fn open(&mut self, counters: &Arc<Counters>) -> usize {
-        self.settle();
-        let push = self.fates.len();
-        self.fates.push(Fate::Unknown);
-        self.clocks.push(None);
-        let is_same = |process: &&mut RunningProcess| Arc::ptr_eq(&process.counters, counters);
-        match self.process.as_mut().filter(is_same) {
-            Some(process) => process.open.push(push),
-            None => {
-                let (counters, steps) = (counters.clone(), counters.steps());
-                self.process = Some(RunningProcess { counters, steps, open: vec![push] });
-            }
-        }
-        push
-    }
-}
-
 /// The books of one run.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     accounts: Arc<Mutex<Vec<Account>>>,
+    /// The first weights that lacked a worker's own running statistics.
+    outdated: Arc<Mutex<Option<String>>>,
     shape: Shape,
 }
 
@@ -122,6 +46,8 @@ pub struct Shape {
     pub stride: usize,
     /// Training samples.
     pub samples: u64,
+    /// Elements of a host's running statistics, which it replaces in each step.
+    pub state: usize,
 }
 
 /// What is wrong with the final weights.
@@ -143,15 +69,17 @@ impl Ledger {
     /// Empty books.
     pub fn new(shape: Shape) -> Self {
         let accounts = Arc::new(Mutex::new(vec![Account::default(); shape.hosts]));
-        Self { accounts, shape }
+        Self { accounts, outdated: Arc::default(), shape }
     }
 
-    /// A model with its data, for a worker process that starts on this host.
-    pub fn compute(&self, host: usize, counters: Arc<Counters>) -> Box<dyn Compute> {
+    /// A model with its data, for a worker process that starts on this host and has so many exchanges
+    /// under way while it computes.
+    pub fn compute(&self, host: usize, depth: u64, counters: Arc<Counters>) -> Box<dyn Compute> {
         let layout = self.layout();
         let own = layout.position(&name(host)).unwrap_or(0);
+        let state = layout.position(&state_name(host));
         let ledger = self.clone();
-        Box::new(Counting { loaded: Vec::new(), host, layout, own, ledger, counters })
+        Box::new(Counting { loaded: Vec::new(), host, layout, own, state, depth, ledger, counters })
     }
 
     /// One tensor per host, and one that is always absent.
@@ -159,7 +87,13 @@ impl Ledger {
         let own =
             |host| TensorSpec::trainable(name(host), [self.shape.pushes_max * self.shape.stride]);
         let absent = TensorSpec::trainable("absent", [7]);
-        let tensors = (0..self.shape.hosts).map(own).chain([absent]).collect();
+        let state = |host| TensorSpec {
+            name: state_name(host),
+            shape: vec![self.shape.state],
+            kind: TensorKind::State,
+        };
+        let states = (0..self.shape.hosts).filter(|_| self.shape.state > 0).map(state);
+        let tensors = (0..self.shape.hosts).map(own).chain([absent]).chain(states).collect();
         Layout::new(tensors).unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -171,6 +105,44 @@ impl Ledger {
             account.clocks.fill(None);
             account.process = None;
         }
+    }
+
+    /// The master or all servers died: what was made until now, and what is made from now on before its
+    /// worker registers anew, is of a life that is over.
+    pub fn end_life(&self) {
+        for account in self.lock().iter_mut() {
+            account.over = account.registered;
+            account.clocks.fill(None);
+        }
+    }
+
+    /// Checks what lives that are over have left in these weights: exactly what was restored.
+    ///
+    /// # Errors
+    /// The first push that was applied later, or lost although it was restored.
+    pub fn check_over(&self, weights: &[f32], restored: &[f32]) -> Result<(), String> {
+        let layout = self.layout();
+        for (host, account) in self.lock().iter().enumerate() {
+            let own = layout.position(&name(host)).map(|position| layout.range(position));
+            let own = own.unwrap_or(0..0);
+            let pushes = weights[own.clone()].chunks(self.shape.stride);
+            let pushes = pushes.zip(restored[own].chunks(self.shape.stride)).enumerate();
+            for (push, (found, expected)) in pushes.take(account.registrations.len()) {
+                if account.registrations[push] <= account.over && found != expected {
+                    return Err(format!(
+                        "host {host} push {push} is of a life that is over: {:?} in the model, {:?} in \
+                         what was restored",
+                        found[0], expected[0]
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first weights that lacked a worker's own running statistics.
+    pub fn outdated(&self) -> Option<String> {
+        super::lock::lock(&self.outdated).clone()
     }
 
     /// The samples that are not in these weights as often as there were passes, and how often they
@@ -245,7 +217,10 @@ impl Ledger {
             };
             let own = &weights[layout.range(position)];
             for (push, elements) in own.chunks(self.shape.stride).enumerate() {
+                let is_over =
+                    account.registrations.get(push).is_some_and(|made| *made <= account.over);
                 let fate = account.fates.get(push).copied();
+                let fate = if is_over { fate.map(|_| Fate::Unknown) } else { fate };
                 for (element, weight) in elements.iter().enumerate() {
                     let applied = -weight;
                     let is_right = match fate {
@@ -273,70 +248,10 @@ impl Ledger {
     }
 }
 
+fn state_name(host: usize) -> String {
+    format!("running.{host:02}")
+}
+
 fn name(host: usize) -> String {
     format!("own.{host:02}")
-}
-
-/// A model whose gradients count pushes.
-struct Counting {
-    loaded: Vec<f32>,
-    host: usize,
-    layout: Layout,
-    own: usize,
-    ledger: Ledger,
-    counters: Arc<Counters>,
-}
-
-impl Compute for Counting {
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn start_weights(&mut self, _seed: u64) -> Result<Vec<f32>, ComputeError> {
-        Ok(vec![0.0; self.layout.elements()])
-    }
-
-    fn train_samples(&self) -> u64 {
-        self.ledger.shape.samples
-    }
-
-    fn load(&mut self, weights: &[f32]) -> Result<(), ComputeError> {
-        self.loaded = weights.to_vec();
-        Ok(())
-    }
-
-    fn gradient(
-        &mut self,
-        batch: SampleBatch,
-        _seed: u64,
-        mut into: Box<dyn GradientSink>,
-    ) -> Result<(), ComputeError> {
-        let shape = self.ledger.shape;
-        let seen = self.ledger.seen(&self.layout, &self.loaded);
-        let mut accounts = self.ledger.lock();
-        let account = &mut accounts[self.host];
-        let push = account.open(&self.counters);
-        if push >= shape.pushes_max {
-            return Err(ComputeError(format!("host {} made {push} pushes", self.host)));
-        }
-        account.seen.push(seen);
-        account.samples.push(match &batch {
-            SampleBatch::Numbers(numbers) => numbers.clone(),
-            SampleBatch::Values { .. } => Vec::new(),
-        });
-        let own = self.layout.range(self.own).len();
-        let mut gradient = vec![0.0; own];
-        gradient[push * shape.stride..][..shape.stride].fill(1.0);
-        let mut coverage = vec![Coverage::Absent; self.layout.tensors().len()];
-        coverage[self.own] = Coverage::Whole;
-        let (loss, samples) = (loss_of(push), batch.samples() as u64);
-        into.begin(StepStart { loss, samples, coverage });
-        into.finished(self.own, gradient);
-        Ok(())
-    }
-
-    fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {
-        let applied: f32 = weights.iter().sum();
-        Ok(Evaluation { loss: f64::from(-applied), accuracy: None, samples: 1 })
-    }
 }

@@ -6,13 +6,15 @@ use super::network;
 use super::shares::{Book, Data, EVALUATOR};
 use ps_client::Counters;
 use ps_core::Layout;
+use ps_core::checkpoint::{Assembly, Manifest, StoredShard, names};
 use ps_core::model_file::MODEL_FILE;
 use ps_proto::v1;
-use ps_runtime::files::{Files, Memory};
+use ps_runtime::files::{FileStore, Files, Memory};
 use ps_runtime::{Lanes, Shutdown};
 use ps_worker::compute::ComputeOn;
 use ps_worker::train::WorkerConfig;
 use safetensors::SafeTensors;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,20 @@ pub struct Ran {
     pub report: serde_json::Value,
     /// Of the model that the master wrote; empty without one.
     pub weights: Vec<f32>,
+    /// The weights of each complete checkpoint, as they were when a life of the job ended in the run.
+    pub saved: Option<BTreeMap<u64, Vec<f32>>>,
+}
+
+impl Ran {
+    /// What is wrong with what lives that are over left in the model: all that may be there of them is
+    /// what the last life restored.
+    pub fn over(&self, ledger: &Ledger) -> Option<String> {
+        let saved = self.saved.as_ref()?;
+        let restored = self.report["resumed"]["checkpoint"].as_u64();
+        let nothing = vec![0.0; self.weights.len()];
+        let restored = restored.map_or(&nothing, |number| &saved[&number]);
+        ledger.check_over(&self.weights, restored).err()
+    }
 }
 
 /// Simulates a whole job whose workers all have the same samples.
@@ -63,17 +79,20 @@ pub fn live(
     let mut sim = scenario.network();
     let books = Books::default();
     let files = Memory::default();
-    let folder = folder.map(|folder| Arc::new(folder.clone()) as Files);
+    let mut saved = None;
+    let life_ends = || {
+        ledger.end_life();
+        saved = Some(folder.map(complete_checkpoints).unwrap_or_default());
+    };
+    let checkpoints = folder.map(|folder| Arc::new(folder.clone()) as Files);
     books.expect(MASTER);
     let (config, notes, written) = (scenario.clone(), books.clone(), files.clone());
-    let checkpoints = folder.clone();
-    sim.host(MASTER, move || {
-        lead(config.clone(), notes.clone(), written.clone(), checkpoints.clone())
-    });
+    let kept = checkpoints.clone();
+    sim.host(MASTER, move || lead(config.clone(), notes.clone(), written.clone(), kept.clone()));
     for (shard, name) in (0..).zip(scenario.server_names()) {
         books.expect(&name);
-        let (config, notes, checkpoints) = (scenario.clone(), books.clone(), folder.clone());
-        sim.host(name, move || serve(config.clone(), notes.clone(), shard, checkpoints.clone()));
+        let (config, notes, kept) = (scenario.clone(), books.clone(), checkpoints.clone());
+        sim.host(name, move || serve(config.clone(), notes.clone(), shard, kept.clone()));
     }
     let workers = scenario.worker_names();
     let trainers = workers.iter().cloned().map(Some).enumerate();
@@ -93,12 +112,12 @@ pub fn live(
         };
         sim.host(name, move || work(member.clone()));
     }
-    scenario.play_until(&mut sim, &books, &links(scenario, data), end);
+    scenario.play_until(&mut sim, &books, &links(scenario, data), end, life_ends);
     let last = read_files(&files, &ledger.layout());
     let report = files.read(ps_master::REPORT_FILE).unwrap_or_default();
     let report = serde_json::from_slice(&report).unwrap_or_default();
     let outcome = books.outcome(scenario, ledger, &last);
-    Ran { outcome, book, report, weights: last.weights }
+    Ran { outcome, book, report, weights: last.weights, saved }
 }
 
 /// A worker or the evaluator.
@@ -144,7 +163,11 @@ async fn lead(
     config.machine.barrier_timeout = LEASE * 2;
     config.machine.evaluation_timeout = LEASE * 4;
     let notes = books.clone();
-    let outside = network::outside(scenario.seed, move |line| notes.note(line));
+    let metrics = move |line: &str| notes.note(line);
+    let outside = match scenario.lives {
+        true => network::outside(scenario.seed, metrics),
+        false => network::outside_undated(scenario.seed, metrics),
+    };
     let (_trigger, shutdown) = Shutdown::new();
     let files = Arc::new(files);
     let address = MASTER_ADDRESS.to_owned();
@@ -199,12 +222,34 @@ async fn work(member: Member) -> turmoil::Result {
     // Another life of the same host is another process: its token must differ.
     let life = turmoil::sim_elapsed().unwrap_or_default().as_millis() as u64;
     let seed = scenario.seed ^ (host as u64 + 1) << 40 ^ life << 4 ^ role as u64;
-    let compute = ledger.compute(host, counters.clone());
+    let compute = ledger.compute(host, scenario.depth, counters.clone());
     let workload = data.workload(role, host, &scenario, compute, &book).await?;
     let outside = network::outside(seed, |_| ());
     let ended = ps_worker::train::run(config, workload, counters, outside, shutdown).await;
     books.ended(&name, ended.map_err(|error| error.to_string()));
     Ok(())
+}
+
+/// The weights of each complete checkpoint in a folder.
+fn complete_checkpoints(folder: &Memory) -> BTreeMap<u64, Vec<f32>> {
+    let names = folder.list().unwrap_or_default();
+    let numbers = names.iter().filter_map(|name| names::parse_manifest_file(name));
+    numbers.map(|number| (number, checkpoint_weights(folder, number))).collect()
+}
+
+fn checkpoint_weights(folder: &Memory, number: u64) -> Vec<f32> {
+    let name = names::manifest_file(number);
+    let bytes = |name: &str| folder.read(name).unwrap_or_default();
+    let manifest = Manifest::decode(&name, &bytes(&name)).unwrap_or_else(|error| panic!("{error}"));
+    let spec = manifest.spec(&manifest.state.settings, 1).unwrap_or_else(|error| panic!("{error}"));
+    let mut whole = Assembly::new(&spec, 0);
+    for file in &manifest.files {
+        let bytes = bytes(&file.name);
+        let added = StoredShard::open(file, &bytes).and_then(|stored| whole.add(&stored));
+        added.unwrap_or_else(|error| panic!("{error}"));
+    }
+    let whole = whole.finish().unwrap_or_else(|error| panic!("{error}"));
+    whole.chunks.iter().flat_map(|chunk| chunk.weights().to_vec()).collect()
 }
 
 /// The final weights and counts, from the files that the master wrote.

@@ -6,6 +6,7 @@ pub mod alone;
 pub mod cluster;
 pub mod faults;
 pub mod ledger;
+pub mod lock;
 pub mod managed;
 pub mod network;
 pub mod seeds;

@@ -43,6 +43,25 @@ impl TimeSource for SimClock {
     }
 }
 
+/// Virtual time of a machine that does not know the date.
+#[derive(Debug)]
+struct Undated;
+
+impl TimeSource for Undated {
+    fn now(&self) -> Duration {
+        SimClock.now()
+    }
+
+    fn unix_ms(&self) -> u64 {
+        1
+    }
+}
+
+/// What a simulated process gets from outside, on a machine that does not know the date.
+pub fn outside_undated(seed: u64, metrics: impl Fn(&str) + Send + Sync + 'static) -> Outside {
+    Outside { clock: Arc::new(Undated), ..outside(seed, metrics) }
+}
+
 /// What a simulated process gets from outside.
 pub fn outside(seed: u64, metrics: impl Fn(&str) + Send + Sync + 'static) -> Outside {
     let clock: Clock = Arc::new(SimClock);

@@ -34,7 +34,7 @@ pub fn run_all(seeds: std::ops::Range<u64>, run: impl Fn(u64) -> Outcome + Sync)
                         return;
                     }
                     let outcome = run(seed);
-                    super::cluster::lock(&outcomes).push((seed, outcome));
+                    super::lock::lock(&outcomes).push((seed, outcome));
                 }
             });
         }

@@ -1,6 +1,7 @@
 //! Whose samples a simulated job trains on, and a book of which were trained on.
 
-use super::cluster::{Scenario, lock};
+use super::cluster::Scenario;
+use super::lock::lock;
 use super::network;
 use futures_util::future::BoxFuture;
 use ps_core::{DataDescription, DataKind, Layout};

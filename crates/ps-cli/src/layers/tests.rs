@@ -67,13 +67,15 @@ fn mistakes_in_the_file_are_named() {
 
 #[test]
 fn a_program_takes_its_own_section_and_what_is_for_all() {
-    let file = "must = 'x'\npasses = 5\n[program]\npasses = 6\n[other]\npath = 'y'";
+    let file = "must = 'x'\npasses = 5\n[program]\npasses = 6\n[ps-server]\npath = 'y'";
     let options = parse(file, &[]).unwrap();
     assert_eq!((options.passes, options.must.as_str()), (6, "x"));
     let error = parse("must = 'x'\n[program]\npases = 6", &[]).unwrap_err();
     assert!(error.contains("`pases`") && error.contains("nearest is `passes`"), "{error}");
     let error = parse("must = 'x'\n[progam]\npasses = 6", &[]).unwrap_err();
-    assert!(error.contains("for progam, none is for program"), "{error}");
+    assert!(error.contains("[progam]") && error.contains("ps-worker"), "{error}");
+    let error = parse("must = 'x'\n[ps-server]\npasses = 6", &[]).unwrap_err();
+    assert!(error.contains("for ps-server, none is for program"), "{error}");
 }
 
 #[test]

@@ -15,10 +15,10 @@ use ps_core::ids::{Clock, PushId};
 /// dropped.
 pub struct NumberedPush {
     calls: Vec<PushCall>,
-    /// New values of state tensors: a push of their own, which ends the same step.
+    /// New values of state tensors: a push of their own, of the same step.
     state: Vec<PushCall>,
     clock: Clock,
-    tickets: Vec<Ticket>,
+    _tickets: Vec<Ticket>,
 }
 
 impl NumberedPush {
@@ -63,8 +63,8 @@ impl Client {
     /// they say. Whoever has several under way numbers them in the order of their steps: a shard
     /// counts steps in the order of the numbers.
     ///
-    /// Its state tensors are a second push, numbered after it, so that the step counts as ended when
-    /// both are done.
+    /// Its state tensors are a push of their own, numbered before it: the step ends with the gradient,
+    /// and a shard counts it as ended when both are applied.
     pub async fn number(
         &self,
         gradient: &Gradient,
@@ -72,15 +72,15 @@ impl Client {
         weights: &Weights,
     ) -> NumberedPush {
         let calls = |kind| self.calls(gradient, learning_rate, weights, kind);
-        let (trained, ticket) = calls(TensorKind::Trainable).await;
-        let (clock, tickets) = (weights.clock(), vec![ticket]);
-        let mut push = NumberedPush { calls: trained, state: Vec::new(), clock, tickets };
+        let (mut state, mut tickets) = (Vec::new(), Vec::new());
         if gradient.has_state() {
-            let (state, ticket) = calls(TensorKind::State).await;
-            push.state = state;
-            push.tickets.push(ticket);
+            let (calls, ticket) = calls(TensorKind::State).await;
+            state = calls;
+            tickets.push(ticket);
         }
-        push
+        let (trained, ticket) = calls(TensorKind::Trainable).await;
+        tickets.push(ticket);
+        NumberedPush { calls: trained, state, clock: weights.clock(), _tickets: tickets }
     }
 
     /// Sends a numbered push to every shard.
@@ -88,8 +88,8 @@ impl Client {
     /// # Errors
     /// As [`Client::push`].
     pub async fn send(&self, push: NumberedPush) -> Result<PushReport, Error> {
-        let (trained, state) =
-            try_join(self.push_all(push.calls), self.push_all(push.state)).await?;
+        let (state, trained) =
+            try_join(self.push_all(push.state), self.push_all(push.calls)).await?;
         Ok(with_state(trained, state))
     }
 
@@ -109,7 +109,7 @@ impl Client {
         let calls = parts.map(|((client, call), part)| {
             client.push_pull(PushCall { pull_ahead: ahead, ..call }, part)
         });
-        let (results, state) = try_join(try_join_all(calls), self.push_all(push.state)).await?;
+        let (state, results) = try_join(self.push_all(push.state), try_join_all(calls)).await?;
         let (reports, clocks): (Vec<_>, Vec<_>) = results.into_iter().unzip();
         weights.set_clock(push.clock + 1 + u64::from(ahead));
         let report = with_state(reports.into_iter().collect(), state);

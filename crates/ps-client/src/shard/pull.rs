@@ -7,7 +7,7 @@ use crate::report::PushReport;
 use ps_core::ids::Clock;
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, BulkReader};
-use ps_proto::v1;
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::bulk::call;
 use ps_runtime::pull::{self, FirstMessage, PartMut, unexpected};
 use std::sync::atomic::Ordering;
@@ -37,6 +37,7 @@ impl ShardClient {
                 epoch: self.state.epoch(),
                 puller,
                 encoding: v1::Encoding::from(encoding).into(),
+                protocol: PROTOCOL,
             };
             let part = &part;
             async move {

@@ -9,7 +9,7 @@ use ps_core::TensorKind;
 use ps_core::limits::SMALL_PUSH_BYTES_MAX;
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, MessageReader, Pieces};
-use ps_proto::v1;
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::bulk::{call, flow};
 use std::sync::atomic::Ordering;
 use tonic::transport::Channel;
@@ -153,6 +153,9 @@ impl ShardClient {
             encoding: v1::Encoding::from(encoding).into(),
             pull_encoding: v1::Encoding::from(wire.pull).into(),
             pull_ahead: push.pull_ahead,
+            // Numbered before the gradient's, which is the last of a step.
+            more_in_step: push.kind == TensorKind::State,
+            protocol: PROTOCOL,
         }
     }
 }

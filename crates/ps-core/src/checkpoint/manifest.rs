@@ -5,18 +5,18 @@
 
 use super::cursor::Cursor;
 use super::{File, names};
-use crate::ids::{Epoch, Incarnation, WorkerId};
+use crate::ids::Life;
 use crate::layout::{Layout, TensorSpec};
 use crate::learning::LearningMonitor;
-use crate::limits::{MODEL_ELEMENTS_MAX, SHARDS_MAX, TENSORS_MAX};
+use crate::limits::{CHUNK_ELEMENTS_MAX, MODEL_ELEMENTS_MAX, SHARDS_MAX, TENSORS_MAX};
 use crate::model_spec::ModelSpec;
+use crate::partition::chunk_elements;
 use crate::report::PassReport;
 use crate::settings::TrainingSettings;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// The format that this program writes, and the only one that it reads.
-pub const MANIFEST_FORMAT: u32 = 1;
+pub const MANIFEST_FORMAT: u32 = 2;
 
 /// How the file begins; eight hexadecimal digits and [`AFTER_CRC`] follow.
 const BEFORE_CRC: &str = "{\n  \"crc32\": \"";
@@ -25,10 +25,8 @@ const AFTER_CRC: &str = "\",\n";
 /// What the master knows of the job when a checkpoint is taken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobState {
-    /// The epoch it was taken in, or was last gone on from in.
-    pub epoch: Epoch,
-    /// The newest incarnation of each rank that any shard was told of.
-    pub incarnations: BTreeMap<WorkerId, Incarnation>,
+    /// The highest epoch or incarnation that any shard was told of: later lives start above it.
+    pub highest: Life,
     /// How the job trains.
     pub settings: TrainingSettings,
     /// Which samples are done; their pushes are in the weights.
@@ -56,6 +54,8 @@ pub struct Manifest {
     pub cut: Option<String>,
     /// The model's tensors in layout order.
     pub tensors: Vec<TensorSpec>,
+    /// Elements of a chunk of the model, chosen when it was initialised.
+    pub chunk_elements: u32,
     /// One file per shard, in the order of the shards.
     pub files: Vec<File>,
     /// What the master knew.
@@ -74,12 +74,21 @@ pub enum ManifestError {
     Damaged { name: String, found: u32, expected: u32 },
     /// Another program's.
     #[error(
-        "{name} has format {found}, this program reads format {MANIFEST_FORMAT}: use the one that wrote it"
+        "{name} has format {found}, which {} reads; this program reads format {MANIFEST_FORMAT}: go on with that one, or \
+         start anew with another --checkpoints", reader(*found)
     )]
     Format { name: String, found: u32 },
     /// It is whole and says something impossible.
     #[error("{name}: {what}")]
     Content { name: String, what: String },
+}
+
+/// The version that reads a format.
+fn reader(format: u32) -> &'static str {
+    match format {
+        1 => "psrun 0.1",
+        _ => "a later version",
+    }
 }
 
 /// The file's format, before anything else is believed.
@@ -134,6 +143,11 @@ impl Manifest {
         if elements > MODEL_ELEMENTS_MAX {
             return Err(format!("{elements} elements, expected at most {MODEL_ELEMENTS_MAX}"));
         }
+        let smallest = chunk_elements(elements as usize, SHARDS_MAX);
+        if !(smallest..=CHUNK_ELEMENTS_MAX as u32).contains(&self.chunk_elements) {
+            let found = self.chunk_elements;
+            return Err(format!("chunks of {found} elements, expected at least {smallest}"));
+        }
         let mut next = 0;
         for (shard, file) in (0..).zip(&self.files) {
             let range = &file.elements;
@@ -174,7 +188,7 @@ impl Manifest {
             let (then, now) = (then.seed, now.seed);
             return Err(format!("it was made with --seed {then}, this job has {now}: {advice}"));
         }
-        Ok(settings.model_spec(&self.layout()?, shards))
+        Ok(settings.model_spec(&self.layout()?, shards).on_grid(Some(self.chunk_elements)))
     }
 }
 

@@ -3,6 +3,7 @@ use crate::chunk::{Chunk, ChunkSnapshot};
 use crate::correction::Correction;
 use crate::limits::{CHUNK_ELEMENTS_MAX, COUNT_MAX};
 use crate::model_spec::ModelSpec;
+use crate::partition::chunk_elements;
 use crate::window::Window;
 use crate::{Layout, TensorKind, TensorSpec};
 use proptest::prelude::*;
@@ -16,8 +17,10 @@ fn spec(sizes: &[usize], optimizer: &str, shards: u32) -> ModelSpec {
     if let Some(last) = tensors.last_mut().filter(|_| sizes.len() > 1) {
         last.kind = TensorKind::State;
     }
+    let layout = Layout::new(tensors).unwrap();
     ModelSpec {
-        layout: Layout::new(tensors).unwrap(),
+        chunk_elements: chunk_elements(layout.elements(), shards),
+        layout,
         optimizer: Optimizer::parse(optimizer, None, None).unwrap(),
         correction: Correction::None,
         bound: None,
@@ -57,7 +60,7 @@ fn value(element: usize, slot: usize) -> f32 {
 fn window() -> Window {
     let mut window = Window::default();
     for (seq, chunk) in [(3, 0), (4, 0), (4, 1)] {
-        window.begin(seq, 3, seq * 10, if seq == 3 { 1 } else { 3 }).unwrap();
+        window.begin(seq, 3, seq * 10 + 1, if seq == 3 { 1 } else { 3 }).unwrap();
         window.mark(seq, chunk, Ok(7));
     }
     window
@@ -225,7 +228,7 @@ fn huge_counts_are_refused() {
     let max = u64::MAX.to_string();
     let cases = [
         (r#"\"slots\":1"#, format!(r#"\"slots\":{max}"#), "slots"),
-        (r#"\"format\":1"#, r#"\"format\":2"#.into(), "format"),
+        (r#"\"format\":2"#, r#"\"format\":3"#.into(), "format"),
         (r#"\"end\":40"#, format!(r#"\"end\":{max}"#), "elements"),
         (r#"\"end\":40"#, r#"\"end\":41"#.into(), "end of the last chunk"),
         (r#"\"shards\":1"#, format!(r#"\"shards\":{}"#, u32::MAX), "shard"),
@@ -270,7 +273,7 @@ fn a_value_that_is_not_finite_is_refused() {
 
 #[test]
 fn files_that_do_not_fit_together_are_named() {
-    let three = spec(&[40], "sgd", 3);
+    let three = spec(&[384], "sgd", 3);
     let list: Vec<File> = write(&three, 7).into_iter().map(|(file, _)| file).collect();
     assert_eq!(needed(&list, 7, &three, 1).unwrap(), [&list[1]]);
     let two = super_spec(&three, 2);
@@ -284,9 +287,9 @@ fn files_that_do_not_fit_together_are_named() {
     let mut gap = list.clone();
     gap[1].elements.end -= 1;
     assert_eq!(what(&gap, 7, &two), "first element");
-    assert_eq!(what(&list, 7, &spec(&[41], "sgd", 3)), "end of the model");
+    assert_eq!(what(&list, 7, &spec(&[385], "sgd", 3)), "end of the model");
     let missing = Assembly::new(&three, 0).finish().unwrap_err();
-    assert!(missing.to_string().contains("13 elements"), "{missing}");
+    assert!(missing.to_string().contains("128 elements"), "{missing}");
 }
 
 #[test]
@@ -305,8 +308,8 @@ fn windows_of_another_cut_are_closed() {
     let mut restored = read(&files, 7, &spec(&[40], "sgd", 1), 0);
     let (incarnation, window) = restored.sessions.get_mut(&0).unwrap();
     assert_eq!(*incarnation, 5);
-    assert!(window.begin(3, 3, 30, 1).is_err());
-    assert!(window.begin(4, 4, 40, 3).is_err());
-    assert!(window.begin(5, 5, 50, 1).is_ok());
+    assert!(window.begin(3, 3, 31, 1).is_err());
+    assert!(window.begin(4, 4, 41, 3).is_err());
+    assert!(window.begin(5, 5, 51, 1).is_ok());
     assert_eq!(window.clock(), 41);
 }

@@ -1,6 +1,5 @@
 //! Where an update is worked out before the chunk takes it.
 
-use crate::limits::CHUNK_ELEMENTS_MAX as ELEMENTS_MAX;
 use crate::span::Span;
 use ps_kernels::optimizer::SLOTS_MAX;
 use std::ops::Range;
@@ -8,18 +7,21 @@ use std::ops::Range;
 /// Room for what an update makes of one chunk's weights and of the optimizer's state vectors.
 ///
 /// Results are known to be finite only once all of them are computed, and a chunk takes all or
-/// nothing. A full-sized chunk that takes them all swaps its memory for this: it is written once,
-/// as if in place, and what it leaves is still in the processor's cache for the next one.
+/// nothing. A chunk that takes them all swaps its memory for this: it is written once, as if in place,
+/// and what it leaves is still in the processor's cache for the next one.
 #[derive(Debug, Default)]
 pub struct UpdateBuffer {
-    /// Each empty until it is needed, then [`ELEMENTS_MAX`] long.
+    /// Each empty until it is needed, then as long as the chunk: those of a shard are, but for the last
+    /// ones, all of one length.
     values: [Vec<f32>; 1 + SLOTS_MAX],
 }
 
 impl UpdateBuffer {
-    /// A part of the weights' room and of so many state vectors'; the others' is empty.
+    /// A part of the memory for the weights of a chunk of this length, and for so many state vectors; that
+    /// of others is empty.
     pub(super) fn part(
         &mut self,
+        length: usize,
         slots: usize,
         range: Range<usize>,
     ) -> [&mut [f32]; 1 + SLOTS_MAX] {
@@ -29,7 +31,7 @@ impl UpdateBuffer {
                 return &mut [][..];
             }
             needed -= 1;
-            values.resize(ELEMENTS_MAX, 0.0);
+            values.resize(length, 0.0);
             &mut values[range.clone()]
         })
     }
@@ -43,8 +45,7 @@ impl UpdateBuffer {
     ) {
         for (values, results) in all.zip(&mut self.values) {
             match spans {
-                [] if values.len() == ELEMENTS_MAX => std::mem::swap(values, results),
-                [] => scatter(&[Span::new(0, values.len() as u32)], results, values),
+                [] => std::mem::swap(values, results),
                 spans => scatter(spans, results, values),
             }
         }

@@ -34,14 +34,14 @@ fn bound_0_is_lockstep() {
 #[test]
 fn within_a_push_the_gate_is_open_if_only_that_push_is_missing() {
     let mut gate = managed(Some(0), 2);
-    let within = |gate: &Gate, pushed| gate.check_within_push(0, 1, pushed, pushed + 1, 0, T0);
-    assert_eq!(within(&gate, 0), None);
+    let within = |gate: &mut Gate, pushed| gate.check_within_push(0, 1, pushed, pushed + 1, 0, T0);
+    assert_eq!(within(&mut gate, 0), None);
     gate.advance(1, 1, 1);
-    assert_eq!(within(&gate, 0), Some(1));
+    assert_eq!(within(&mut gate, 0), Some(1));
     assert!(!opens(&gate, 0, 1));
     // The push of step 0 is still missing: that of step 1 does not stand for it.
     gate.advance(1, 1, 2);
-    assert_eq!(within(&gate, 1), None);
+    assert_eq!(within(&mut gate, 1), None);
     assert_eq!(gate.check_within_push(0, 2, 0, 1, 0, T0), None, "another incarnation");
     // Weights for a later step wait for the others' pushes up to there.
     let mut gate = managed(Some(1), 2);
@@ -76,6 +76,16 @@ fn a_joiner_starts_at_the_smallest_active_clock() {
     gate.set_members(&[member(2, true, 12)], T0);
     assert_eq!(gate.check(2, 1, 12, 0, T0), GateDecision::Open { clock: 40 });
     assert!(opens(&gate, 1, 41), "the joiner does not hold the others back");
+}
+
+/// Found by the simulation (pipelined, seed 300): weights for step 2 left with the push of step 0, and who
+/// joined while that push was still arriving began at step 0, two steps behind.
+#[test]
+fn regression_who_joins_while_a_push_arrives_starts_after_it() {
+    let mut gate = managed(Some(1), 1);
+    assert_eq!(gate.check_within_push(0, 1, 0, 1, 1, T0), Some(1));
+    gate.set_members(&[member(1, true, 0)], T0);
+    assert_eq!(gate.check(1, 1, 0, 0, T0), GateDecision::Open { clock: 1 });
 }
 
 /// Found by the simulation (seed 7): shards lift a joiner to different clocks, it takes the

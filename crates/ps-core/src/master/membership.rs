@@ -3,7 +3,7 @@
 use super::Machine;
 use super::types::{Action, MemberId, Membership, ShardMap};
 use crate::gate::Member;
-use crate::ids::{Epoch, ShardId, WorkerId};
+use crate::ids::{Epoch, Life, ShardId, WorkerId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use std::time::Duration;
 /// reach the master.
 const UNREACHABLE_LEASES: u32 = 3;
 
-/// What a membership is made from, as long as this is the same the membership is: the epoch, who is
+/// What a membership is made from, as long as this is the same the membership is: epoch and life, who is
 /// registered, who holds leases, and whether the weights are committed.
-type Inputs = (Epoch, u64, u64, bool);
+type Inputs = (Epoch, Life, u64, u64, bool);
 
 /// Where the shards are, what they were told last, and which of them have it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MembershipPublisher {
     shard_map: Option<ShardMap>,
-    /// The newest epoch that any server has seen.
+    /// The newest epoch of this life, or the end of those before it.
     epoch: Epoch,
     /// Whether a worker knows the shard map: from then on a server that is gone took weights along.
     has_begun: bool,
@@ -36,6 +36,11 @@ pub(super) struct MembershipPublisher {
 }
 
 impl MembershipPublisher {
+    /// Nothing is published yet; the first epoch is the life's number.
+    pub(super) fn new(life: Life) -> Self {
+        Self { epoch: life.saturating_sub(1), ..Self::default() }
+    }
+
     pub(super) fn shard_map(&self) -> Option<&ShardMap> {
         self.shard_map.as_ref()
     }
@@ -51,21 +56,28 @@ impl MembershipPublisher {
         self.has_begun
     }
 
-    /// The newest epoch that any server has seen.
+    /// The newest epoch.
     pub(super) fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// A server, or a checkpoint, has seen this epoch.
-    pub(super) fn saw_epoch(&mut self, epoch: Epoch) {
-        self.epoch = self.epoch.max(epoch);
+    /// It is another life: the next epoch is its number.
+    pub(super) fn begin_life(&mut self, life: Life) {
+        self.epoch = self.epoch.max(life.saturating_sub(1));
     }
 
     /// The shards are here from now on, in an epoch above all that any server has seen.
     pub(super) fn set_shards(&mut self, addresses: Vec<String>) -> Epoch {
         self.epoch += 1;
-        self.shard_map = Some(ShardMap { epoch: self.epoch, addresses });
+        self.shard_map = Some(ShardMap { epoch: self.epoch, addresses, chunk_elements: None });
         self.epoch
+    }
+
+    /// The shards hold a model that was cut into chunks of so many elements.
+    pub(super) fn set_chunk_elements(&mut self, chunk_elements: u32) {
+        if let Some(shard_map) = &mut self.shard_map {
+            shard_map.chunk_elements = Some(chunk_elements);
+        }
     }
 
     /// A server is gone, and nothing was on it yet.
@@ -85,15 +97,18 @@ impl MembershipPublisher {
     }
 
     /// What the shards must be told, unless they were.
-    fn publish(&mut self, workers: Vec<Member>) -> Option<Membership> {
+    fn publish(&mut self, life: Life, workers: Vec<Member>) -> Option<Membership> {
         let shard_map = self.shard_map.as_ref()?;
         let published = self.published.as_ref();
-        if published.is_some_and(|old| old.shard_map == *shard_map && old.workers == workers) {
+        let is_same = |old: &Membership| {
+            (old.life, &old.shard_map, &old.workers) == (life, shard_map, &workers)
+        };
+        if published.is_some_and(is_same) {
             return None;
         }
         self.revision += 1;
         let shard_map = shard_map.clone();
-        self.published = Some(Membership { shard_map, revision: self.revision, workers });
+        self.published = Some(Membership { shard_map, life, revision: self.revision, workers });
         self.published.clone()
     }
 
@@ -137,13 +152,14 @@ impl Machine {
             return;
         };
         let (registry, leases) = (self.registry.generation(), self.leases.generation());
-        let inputs = Some((shard_map.epoch, registry, leases, self.lifecycle.is_committed()));
+        let (epoch, life) = (shard_map.epoch, self.registry.life());
+        let inputs = Some((epoch, life, registry, leases, self.lifecycle.is_committed()));
         if self.membership.inputs == inputs {
             return;
         }
         let members = self.members();
         self.membership.inputs = inputs;
-        self.actions.extend(self.membership.publish(members).map(Action::SetMembership));
+        self.actions.extend(self.membership.publish(life, members).map(Action::SetMembership));
         #[cfg(test)]
         {
             self.membership.rebuilds += 1;

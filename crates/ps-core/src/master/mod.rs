@@ -35,6 +35,7 @@ mod types;
 pub use types::*;
 
 use crate::data_description::DataKind;
+use crate::ids::Life;
 use agreement::DataAgreement;
 use checkpoints::Checkpoints;
 use evaluation::Evaluations;
@@ -62,15 +63,15 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A job that starts now.
-    pub fn new(config: Config, now: Duration) -> Self {
+    /// A life of a job that starts now; its number is above all that earlier lives have used.
+    pub fn new(config: Config, life: Life, now: Duration) -> Self {
         Self {
             lifecycle: Lifecycle::new(now),
-            registry: Registry::new(config.lease, now),
+            registry: Registry::new(config.lease, life, now),
             agreement: DataAgreement::default(),
             leases: Leases::new(DataKind::default(), config.settings.passes, 1, 1),
             evaluations: Evaluations::default(),
-            membership: MembershipPublisher::default(),
+            membership: MembershipPublisher::new(life),
             checkpoints: Checkpoints::default(),
             record: Record::default(),
             actions: Vec::new(),

@@ -4,6 +4,7 @@ use super::Machine;
 use super::agreement::{check_data, check_share};
 use super::registry::Process;
 use super::types::{Level, MemberId, RegisterReply, Registration, Rejection, Role};
+use crate::ids::{LIFE_DISTANCE, Life};
 use std::time::Duration;
 
 impl Machine {
@@ -105,7 +106,7 @@ impl Machine {
 
     /// Gives the place to the process.
     fn join(&mut self, member: MemberId, registration: Registration, now: Duration) -> u64 {
-        let Registration { token, address, data, epoch, .. } = registration;
+        let Registration { token, address, data, highest, .. } = registration;
         let process = Process {
             token,
             address: address.clone(),
@@ -118,7 +119,7 @@ impl Machine {
         self.log(Level::Info, format!("{member} is at {address} (incarnation {incarnation})"));
         match member.role {
             Role::Server => {
-                self.membership.saw_epoch(epoch);
+                self.outlive(highest, now);
                 self.draw_shard_map();
             }
             Role::Worker => self.record.joined(member.index, address),
@@ -126,6 +127,25 @@ impl Machine {
         }
         self.add_source(member, &data, now);
         incarnation
+    }
+
+    /// A server has heard of this life, epoch or incarnation: this life is a later one. Where the clock
+    /// of an earlier master was ahead of this one's, it is told apart only now: who trains, or is about
+    /// to, registers anew.
+    fn outlive(&mut self, highest: Life, now: Duration) {
+        if highest < self.registry.life() {
+            return;
+        }
+        let life = highest.saturating_add(LIFE_DISTANCE);
+        self.log(Level::Warn, format!("a server has heard of {highest}: this life is {life}"));
+        self.registry.begin_life(life);
+        self.membership.begin_life(life);
+        let others = [Role::Worker, Role::Evaluator];
+        let members = others.into_iter().flat_map(|role| self.registry.live(role));
+        let members: Vec<MemberId> = members.map(|(member, _)| member).collect();
+        for member in members {
+            self.expire(member, "registered before the job's life was known", now);
+        }
     }
 
     /// Once every server is there: where the shards are.

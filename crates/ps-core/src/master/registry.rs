@@ -2,14 +2,9 @@
 
 use super::types::{Caller, MemberId, Rejection, Role, Task};
 use crate::data_description::DataDescription;
-use crate::ids::{Clock, Incarnation, WorkerId};
+use crate::ids::{Clock, Incarnation, Life, WorkerId};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Lives that a rank may have begun after a checkpoint's manifest was drawn up and before its last
-/// shard was copied. A shard's file may know of them, and would take the pushes of another life under
-/// the same number for repeated ones: they would be acknowledged and lost.
-const UNKNOWN_LIVES: Incarnation = 1000;
 
 /// A process that holds a place.
 #[derive(Clone, Debug, Default)]
@@ -54,11 +49,9 @@ struct Slot {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registry {
     lease: Duration,
+    /// The first incarnation of every place.
+    life: Life,
     slots: BTreeMap<MemberId, Slot>,
-    /// The first incarnation of ranks that were taken in an earlier life of the job.
-    first: BTreeMap<WorkerId, Incarnation>,
-    /// That of ranks that nobody is known to have taken.
-    first_of_others: Incarnation,
     /// When time last passed.
     ticked: Duration,
     /// Since when there is no worker, after there was one, and who was the last.
@@ -68,27 +61,29 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(lease: Duration, now: Duration) -> Self {
-        Self { lease, ticked: now, first_of_others: 1, ..Self::default() }
+    pub(super) fn new(lease: Duration, life: Life, now: Duration) -> Self {
+        Self { lease, life, ticked: now, ..Self::default() }
     }
 
-    /// Ranks were taken before, in these incarnations: whoever takes them now is newer.
-    pub(super) fn start_above(&mut self, incarnations: &BTreeMap<WorkerId, Incarnation>) {
-        let newer = |incarnation: Incarnation| incarnation.saturating_add(UNKNOWN_LIVES + 1);
-        self.first = incarnations.iter().map(|(rank, old)| (*rank, newer(*old))).collect();
-        self.first_of_others = newer(0);
+    /// The job's life.
+    pub(super) fn life(&self) -> Life {
+        self.life
+    }
+
+    /// It is another life: whoever takes a place from now on is of that one.
+    pub(super) fn begin_life(&mut self, life: Life) {
+        self.life = self.life.max(life);
+        self.generation += 1;
+    }
+
+    /// The highest incarnation of any place.
+    pub(super) fn highest(&self) -> Incarnation {
+        self.slots.values().map(|slot| slot.incarnation).max().unwrap_or(self.life)
     }
 
     /// Grows whenever a process comes or goes.
     pub(super) fn generation(&self) -> u64 {
         self.generation
-    }
-
-    fn first_incarnation(&self, member: MemberId) -> Incarnation {
-        if member.role != Role::Worker {
-            return 1;
-        }
-        self.first.get(&member.index).copied().unwrap_or(self.first_of_others)
     }
 
     pub(super) fn process(&self, member: MemberId) -> Option<&Process> {
@@ -111,8 +106,11 @@ impl Registry {
 
     /// The incarnation of a place, or the first that it will have.
     pub(super) fn incarnation(&self, member: MemberId) -> Incarnation {
-        let slot = self.slots.get(&member);
-        slot.map_or_else(|| self.first_incarnation(member), |slot| slot.incarnation)
+        match self.slots.get(&member) {
+            Some(slot) if slot.process.is_some() => slot.incarnation,
+            Some(slot) => slot.incarnation.max(self.life),
+            None => self.life,
+        }
     }
 
     /// Ranks that were ever taken.
@@ -140,10 +138,9 @@ impl Registry {
         if member.role == Role::Worker {
             self.without_workers = None;
         }
-        let incarnation = self.first_incarnation(member);
-        let slot = self.slots.entry(member).or_insert(Slot { incarnation, process: None });
-        slot.process = Some(process);
-        slot.incarnation
+        let incarnation = self.incarnation(member);
+        self.slots.insert(member, Slot { incarnation, process: Some(process) });
+        incarnation
     }
 
     /// Ends a process's hold; its incarnation is over from now on.

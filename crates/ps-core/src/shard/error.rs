@@ -1,5 +1,6 @@
 //! Why a push, or a part of it, is not taken.
 
+use crate::ids::{ChunkId, ShardId};
 use crate::{TensorKind, chunk, fence, window};
 use ps_kernels::encoding;
 
@@ -13,18 +14,18 @@ pub enum Error {
     Window(#[from] window::Error),
     #[error("shard {0} holds no model yet: initialise it first")]
     NotInitialised(u32),
-    #[error("chunk {index} is outside shard {shard}, which has {chunks} chunks")]
-    NoSuchChunk { index: u32, shard: u32, chunks: usize },
+    #[error("chunk {id} is not on shard {shard}, which has {chunks} chunks from {first} on")]
+    NoSuchChunk { id: ChunkId, shard: ShardId, first: ChunkId, chunks: usize },
     #[error("push of {found} chunks to shard {shard}, which has {chunks}")]
     TooManyChunks { found: u32, shard: u32, chunks: usize },
     /// Gradients for state, or values for trainable tensors.
-    #[error("chunk {index} holds {held:?} tensors, the push is of kind {found:?}")]
-    Kind { index: u32, held: TensorKind, found: TensorKind },
-    #[error("chunk {index}: {error}")]
-    Malformed { index: u32, error: chunk::Error },
+    #[error("chunk {id} holds {held:?} tensors, the push is of kind {found:?}")]
+    Kind { id: ChunkId, held: TensorKind, found: TensorKind },
+    #[error("chunk {id}: {error}")]
+    Malformed { id: ChunkId, error: chunk::Error },
     /// The values are not what the push's encoding makes of the chunk's elements.
-    #[error("chunk {index}: {error}")]
-    Encoded { index: u32, error: encoding::Error },
+    #[error("chunk {id}: {error}")]
+    Encoded { id: ChunkId, error: encoding::Error },
     /// The push ended before all of its chunks came, now or earlier.
     #[error("push ended after {found} of {expected} chunks: send it again, whole")]
     Incomplete { found: u32, expected: u32 },

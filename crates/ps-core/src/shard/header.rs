@@ -1,7 +1,7 @@
 //! What workers say to a shard, checked against nothing but itself.
 
 use crate::TensorKind;
-use crate::ids::{Clock, Epoch, Incarnation, PushId, Seq, Version, WorkerId};
+use crate::ids::{ChunkId, Clock, Epoch, Incarnation, PushId, Seq, Version, WorkerId};
 use crate::span::Span;
 use ps_kernels::encoding::Encoding;
 
@@ -14,8 +14,11 @@ pub struct PushHeader {
     pub oldest: Seq,
     /// The epoch the worker is in.
     pub epoch: Epoch,
-    /// The step this push ends.
+    /// The step this push is part of.
     pub clock: Clock,
+    /// Whether it is the last push of its step: state tensors come in one of their own, numbered
+    /// before the gradient's.
+    pub ends_step: bool,
     /// The rate before any correction for staleness.
     pub learning_rate: f32,
     /// Gradients or values.
@@ -33,8 +36,8 @@ pub struct PushHeader {
 /// One chunk's part of a push, as it came.
 #[derive(Clone, Copy, Debug)]
 pub struct EncodedChunk<'a> {
-    /// Within the shard.
-    pub index: u32,
+    /// Which chunk of the whole model.
+    pub id: ChunkId,
     /// The version that the gradient was computed from.
     pub pulled_version: Version,
     /// What the values cover; empty for the whole chunk.

@@ -2,7 +2,7 @@
 
 use super::{ModelShard, Origin};
 use crate::chunk::{self, Chunk};
-use crate::ids::ShardId;
+use crate::ids::{ChunkId, ShardId};
 use crate::model_spec::ModelSpec;
 use std::ops::Range;
 
@@ -28,6 +28,8 @@ pub enum Error {
 pub struct InitialWeights {
     shard: ShardId,
     spec: ModelSpec,
+    /// The next chunk.
+    next: ChunkId,
     digest: u32,
     ranges: Vec<Range<usize>>,
     chunks: Vec<Chunk>,
@@ -37,22 +39,23 @@ pub struct InitialWeights {
 impl InitialWeights {
     /// None yet, of those of this shard that have this CRC-32 together.
     pub fn new(shard: ShardId, spec: ModelSpec, digest: u32) -> Self {
-        let ranges = spec.partition().chunks(shard);
+        let partition = spec.partition();
+        let (next, ranges) = (partition.run(shard).start, partition.chunks(shard));
         let hasher = crc32fast::Hasher::new();
-        Self { shard, spec, digest, ranges, chunks: Vec::new(), hasher }
+        Self { shard, spec, next, digest, ranges, chunks: Vec::new(), hasher }
     }
 
     /// Takes the next chunk: little-endian `f32`, at any alignment.
     ///
     /// # Errors
     /// It is not the next one, not whole, or not finite.
-    pub fn add(&mut self, index: u32, values: &[u8]) -> Result<(), Error> {
-        let (shard, expected) = (self.shard, self.chunks.len());
-        let length = self.ranges.get(expected).map_or(0, ExactSizeIterator::len);
+    pub fn add(&mut self, id: ChunkId, values: &[u8]) -> Result<(), Error> {
+        let (shard, expected) = (self.shard, self.next);
+        let length = self.ranges.get(self.chunks.len()).map_or(0, ExactSizeIterator::len);
         let expected_bytes = length * size_of::<f32>();
-        if index as usize != expected || length == 0 || values.len() != expected_bytes {
-            let (bytes, expected) = (values.len(), expected as u32);
-            return Err(Error::Chunk { shard, found: index, bytes, expected, expected_bytes });
+        if id != expected || length == 0 || values.len() != expected_bytes {
+            let bytes = values.len();
+            return Err(Error::Chunk { shard, found: id, bytes, expected, expected_bytes });
         }
         self.hasher.update(values);
         let (values, _) = values.as_chunks();
@@ -60,6 +63,7 @@ impl InitialWeights {
         let chunk = Chunk::new(weights, &self.spec.optimizer)
             .map_err(|error| Error::Weights { shard, error })?;
         self.chunks.push(chunk);
+        self.next += 1;
         Ok(())
     }
 

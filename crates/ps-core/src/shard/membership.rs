@@ -3,7 +3,7 @@
 use super::{Puller, Session, Shard};
 use crate::fence::{self, Fence};
 use crate::gate::{GateDecision, Member};
-use crate::ids::{Epoch, Incarnation, WorkerId};
+use crate::ids::{Epoch, Incarnation, Life, WorkerId};
 use crate::window::Window;
 use std::time::Duration;
 
@@ -18,36 +18,62 @@ impl Shard {
         self.fence.read().is_managed()
     }
 
-    /// Takes the master's word that this is its epoch.
+    /// Takes the master's word that this is its epoch, and the job's life. Whoever is of an earlier life
+    /// can change nothing from now on.
     ///
     /// # Errors
     /// The epoch is over.
-    pub fn enter(&self, epoch: Epoch) -> Result<(), fence::Error> {
-        self.fence.write().enter(epoch)
+    pub fn enter(&self, epoch: Epoch, life: Life) -> Result<(), fence::Error> {
+        self.enter_life(&mut self.fence.write(), epoch, life)
     }
 
-    /// Whether a caller of this epoch may create the model.
+    pub(super) fn enter_life(
+        &self,
+        fence: &mut Fence,
+        epoch: Epoch,
+        life: Life,
+    ) -> Result<(), fence::Error> {
+        let life = if self.guards.lives { life } else { 0 };
+        if fence.enter(epoch, life)? {
+            let workers: Vec<_> = self.sessions.iter().map(|entry| *entry.key()).collect();
+            workers.into_iter().for_each(|worker| self.forget(fence, worker, life));
+        }
+        Ok(())
+    }
+
+    /// The highest life, epoch or incarnation that it has heard of.
+    pub fn highest(&self) -> Life {
+        self.fence.read().highest()
+    }
+
+    /// Whether this worker may create the model.
     ///
     /// # Errors
-    /// Its epoch is over, or the master has not told the shard of it yet.
-    pub fn check_epoch(&self, epoch: Epoch) -> Result<(), fence::Error> {
-        self.fence.read().check_epoch(epoch)
+    /// It is fenced, or the master has not told the shard of it yet.
+    pub fn check_start(
+        &self,
+        epoch: Epoch,
+        worker: WorkerId,
+        incarnation: Incarnation,
+    ) -> Result<(), fence::Error> {
+        self.fence.read().check_start(epoch, worker, incarnation)
     }
 
-    /// Takes the master's word about epoch, incarnations and who is active.
+    /// Takes the master's word about epoch, life, incarnations and who is active.
     ///
     /// # Errors
     /// The epoch is over.
     pub fn set_members(
         &self,
         epoch: Epoch,
+        life: Life,
         revision: u64,
         members: &[Member],
         now: Duration,
     ) -> Result<(), fence::Error> {
         let mut newest = self.revision.lock();
         let mut fence = self.fence.write();
-        fence.enter(epoch)?;
+        self.enter_life(&mut fence, epoch, life)?;
         if (epoch, revision) <= *newest {
             return Ok(());
         }

@@ -47,10 +47,26 @@ struct Session {
 /// Tells whoever waits at the gate that it may be open now.
 pub type GateNotifier = Box<dyn Fn() + Send + Sync>;
 
+/// What a shard checks beside what is malformed. All of it, but in tests that show what each is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guards {
+    /// No chunk of a push is applied twice.
+    pub dedup: bool,
+    /// Nobody of an earlier life of the job pushes.
+    pub lives: bool,
+    /// No step ends before all of its pushes are applied.
+    pub steps: bool,
+}
+
+impl Guards {
+    /// All of them.
+    pub const ALL: Self = Self { dedup: true, lives: true, steps: true };
+}
+
 /// One shard of one job.
 pub struct Shard {
     index: ShardId,
-    dedup: bool,
+    guards: Guards,
     fence: RwLock<Fence>,
     /// The newest of the master's words: older ones are ignored.
     revision: Mutex<(Epoch, u64)>,
@@ -75,12 +91,12 @@ impl Shard {
     pub fn new(
         index: ShardId,
         lease: Option<Duration>,
-        dedup: bool,
+        guards: Guards,
         notify_gate: GateNotifier,
     ) -> Self {
         Self {
             index,
-            dedup,
+            guards,
             fence: RwLock::new(Fence::new(lease.is_none())),
             revision: Mutex::new((0, 0)),
             model: OnceLock::new(),

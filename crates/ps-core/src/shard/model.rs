@@ -2,7 +2,7 @@
 
 use crate::TensorKind;
 use crate::chunk::Chunk;
-use crate::ids::ShardId;
+use crate::ids::{ChunkId, ShardId};
 use crate::model_spec::ModelSpec;
 use parking_lot::Mutex;
 use std::ops::Range;
@@ -22,6 +22,8 @@ pub struct ModelShard {
     pub spec: ModelSpec,
     /// Where it comes from.
     pub origin: Origin,
+    /// The number of its first chunk in the whole model.
+    first: ChunkId,
     chunks: Vec<Mutex<Chunk>>,
     kinds: Vec<TensorKind>,
     elements: Vec<usize>,
@@ -35,9 +37,22 @@ impl ModelShard {
             true => TensorKind::State,
             false => TensorKind::Trainable,
         };
+        let first = partition.run(shard).start;
         let kinds = partition.chunks(shard).iter().map(kind).collect();
         let elements = chunks.iter().map(|chunk| chunk.weights().len()).collect();
-        Self { spec, origin, chunks: chunks.into_iter().map(Mutex::new).collect(), kinds, elements }
+        let chunks = chunks.into_iter().map(Mutex::new).collect();
+        Self { spec, origin, first, chunks, kinds, elements }
+    }
+
+    /// The number in the whole model of a chunk of this shard.
+    pub fn id(&self, index: usize) -> ChunkId {
+        self.first + index as ChunkId
+    }
+
+    /// The place in this shard of a chunk of the whole model, if it is held here.
+    pub fn index(&self, id: ChunkId) -> Option<usize> {
+        let index = id.checked_sub(self.first)? as usize;
+        (index < self.chunks.len()).then_some(index)
     }
 
     /// What kind of tensors a chunk holds; none holds both.

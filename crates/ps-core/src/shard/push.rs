@@ -3,7 +3,7 @@
 use super::scratch::{DecodeBuffer, Scratch};
 use super::{EncodedChunk, Error, ModelShard, Puller, PushHeader, Session, Shard};
 use crate::chunk::{Outcome, Update};
-use crate::ids::Clock;
+use crate::ids::{ChunkId, Clock};
 use crate::window::{Acknowledgement, Window};
 use crate::{TensorKind, fence, span};
 use parking_lot::{Mutex, RwLockReadGuard};
@@ -43,9 +43,11 @@ impl Shard {
                 *state = Session { incarnation: id.incarnation, window: Window::default() };
             }
             let window = &mut state.window;
-            window.begin(id.seq, header.oldest, header.clock, header.chunks_total)?;
+            let ends_step = header.ends_step || !self.guards.steps;
+            let clock_after = header.clock.saturating_add(u64::from(ends_step));
+            window.begin(id.seq, header.oldest, clock_after, header.chunks_total)?;
             let finished = window.acknowledgement(id.seq).is_some();
-            self.dedup && finished && header.chunks_total > 0
+            self.guards.dedup && finished && header.chunks_total > 0
         };
         drop(fence);
         let push = Push { shard: self, model, session, header, seen: 0, was_finished };
@@ -81,17 +83,22 @@ impl Push<'_> {
 
     /// Whether every chunk of it is applied or refused.
     pub fn is_complete(&self) -> bool {
-        if !self.shard.dedup {
+        if !self.shard.guards.dedup {
             return self.seen >= self.header.chunks_total;
         }
         self.session.lock().window.acknowledgement(self.header.id.seq).is_some()
     }
 
     /// May the pull that comes with it be answered while it arrives? The clock that it may then
-    /// use.
+    /// use. Only if nothing else of the worker's is missing: its weights would else lack, chunk by
+    /// chunk, what its own earlier pushes change, state tensors of this very step among it.
     pub fn check_gate(&self, puller: &Puller, now: Duration) -> Option<Clock> {
+        let are_done = self.session.lock().window.are_done_before(self.header.id.seq);
+        if self.shard.guards.steps && !(are_done && self.header.ends_step) {
+            return None;
+        }
         let &Puller { worker, incarnation, clock, ahead, .. } = puller;
-        let gate = self.shard.gate.lock();
+        let mut gate = self.shard.gate.lock();
         gate.check_within_push(worker, incarnation, self.header.clock, clock, ahead.into(), now)
     }
 
@@ -102,21 +109,17 @@ impl Push<'_> {
     /// The caller was fenced meanwhile, or the values do not fit; nothing of them was applied.
     pub fn take(&mut self, sent: &EncodedChunk<'_>) -> Result<(), Error> {
         self.seen += 1;
-        let (shard, header, index) = (self.shard, &self.header, sent.index);
-        let chunks = self.model.chunks();
-        let chunk = chunks.get(index as usize).ok_or(Error::NoSuchChunk {
-            index,
-            shard: shard.index,
-            chunks: chunks.len(),
-        })?;
-        self.check_kind(index)?;
+        let (shard, header, id) = (self.shard, &self.header, sent.id);
+        let index = self.model.index(id).ok_or_else(|| self.no_such_chunk(id))?;
+        self.check_kind(id, index)?;
         // Ahead of the locks: whoever reads the chunk does not wait for it.
         let mut scratch = shard.scratch.take();
         let Scratch { buffer, decoded } = &mut *scratch;
-        let values = self.dense(sent, decoded)?;
+        let values = self.dense(sent, index, decoded)?;
         let _fence = shard.check_fence(header)?;
-        let mut chunk = chunk.lock();
-        if shard.dedup && self.session.lock().window.is_done(header.id.seq, index) {
+        let mut chunk = self.model.chunks()[index].lock();
+        let bit = index as u32;
+        if shard.guards.dedup && self.session.lock().window.is_done(header.id.seq, bit) {
             return Ok(());
         }
         let update = Update {
@@ -129,12 +132,12 @@ impl Push<'_> {
         let spec = &self.model.spec;
         let outcome = chunk
             .apply(&spec.optimizer, spec.correction, &update, buffer)
-            .map_err(|error| Error::Malformed { index, error })?;
+            .map_err(|error| Error::Malformed { id, error })?;
         let (count, result) = match outcome {
             Outcome::Applied { staleness } => (&shard.counters.chunks_applied, Ok(staleness)),
             Outcome::Refused(reason) => (&shard.counters.chunks_refused, Err(reason)),
         };
-        self.session.lock().window.mark(header.id.seq, index, result);
+        self.session.lock().window.mark(header.id.seq, bit, result);
         count.add(1);
         Ok(())
     }
@@ -158,38 +161,46 @@ impl Push<'_> {
         } else {
             counters.pushes_applied.add(1);
         }
-        Ok((acknowledgement.clone(), self.was_finished))
+        let mut acknowledgement = acknowledgement.clone();
+        acknowledgement.refused.iter_mut().for_each(|(bit, _)| *bit = self.model.id(*bit as usize));
+        Ok((acknowledgement, self.was_finished))
     }
 
     /// The values as dense `f32`: as they came, or decoded.
     fn dense<'v>(
         &self,
         sent: &EncodedChunk<'v>,
+        index: usize,
         decoded: &'v mut DecodeBuffer,
     ) -> Result<&'v [u8], Error> {
-        let EncodedChunk { index, values, positions, .. } = *sent;
+        let EncodedChunk { id, values, positions, .. } = *sent;
         let received =
             encoding::EncodedValues { encoding: self.header.encoding, values, positions };
         if received.is_plain() {
             return Ok(values);
         }
-        let elements = self.model.elements(index as usize);
+        let elements = self.model.elements(index);
         if self.header.kind == TensorKind::State && !positions.is_empty() {
-            return Err(Error::Encoded { index, error: encoding::Error::State });
+            return Err(Error::Encoded { id, error: encoding::Error::State });
         }
         let covered = match sent.spans {
             [] => elements,
             spans => span::check(spans, elements)
-                .map_err(|error| Error::Malformed { index, error: error.into() })?,
+                .map_err(|error| Error::Malformed { id, error: error.into() })?,
         };
         let dense = decoded.values(covered);
-        received.decode(dense).map_err(|error| Error::Encoded { index, error })?;
+        received.decode(dense).map_err(|error| Error::Encoded { id, error })?;
         Ok(bytemuck::cast_slice(dense))
     }
 
-    fn check_kind(&self, index: u32) -> Result<(), Error> {
-        let (held, found) = (self.model.kind(index as usize), self.header.kind);
-        if held == found { Ok(()) } else { Err(Error::Kind { index, held, found }) }
+    fn no_such_chunk(&self, id: ChunkId) -> Error {
+        let (first, chunks) = (self.model.id(0), self.model.chunks().len());
+        Error::NoSuchChunk { id, shard: self.shard.index, first, chunks }
+    }
+
+    fn check_kind(&self, id: ChunkId, index: usize) -> Result<(), Error> {
+        let (held, found) = (self.model.kind(index), self.header.kind);
+        if held == found { Ok(()) } else { Err(Error::Kind { id, held, found }) }
     }
 
     /// Tells the gate how far this worker's pushes are applied here.

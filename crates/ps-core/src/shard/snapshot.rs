@@ -3,7 +3,7 @@
 use super::{ModelShard, Origin, Session, Shard};
 use crate::checkpoint::{RestoredShard, ShardSnapshot};
 use crate::fence;
-use crate::ids::{Epoch, ShardId};
+use crate::ids::{Epoch, Life, ShardId};
 use crate::model_spec::ModelSpec;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Shard {
     /// The epoch is over, or nothing is held.
     pub fn snapshot(&self, epoch: Epoch) -> Result<ShardSnapshot, SnapshotError> {
         let mut fence = self.fence.write();
-        fence.enter(epoch)?;
+        fence.enter(epoch, 0)?;
         let model = self.model().ok_or(SnapshotError::Empty(self.index))?;
         let session = |entry: dashmap::mapref::multiple::RefMulti<'_, _, Arc<Mutex<Session>>>| {
             let session = entry.value().lock();
@@ -68,24 +68,30 @@ impl Shard {
         }
     }
 
-    /// Goes on from a checkpoint: its weights, and what it remembers of pushes. Incarnations that
-    /// are older than those in it are fenced.
+    /// Goes on from a checkpoint: its weights, and what it remembers of pushes of this life of the job.
+    /// Whoever is of an earlier life is fenced before anybody is admitted; what it left unfinished is
+    /// torn.
     ///
     /// # Errors
     /// The epoch is over, or something else is there.
     pub fn restore(
         &self,
         epoch: Epoch,
+        life: Life,
         number: u64,
         spec: ModelSpec,
         restored: RestoredShard,
     ) -> Result<(), InstallError> {
         let mut fence = self.fence.write();
-        fence.enter(epoch)?;
+        self.enter_life(&mut fence, epoch, life)?;
         if self.is_restored(number, &spec)? {
             return Ok(());
         }
         for (worker, (incarnation, window)) in restored.sessions {
+            if fence.is_over(incarnation) {
+                self.counters.pushes_torn.add(window.unfinished());
+                continue;
+            }
             fence.raise(worker, incarnation);
             let session = Session { incarnation, window };
             self.sessions.insert(worker, Arc::new(Mutex::new(session)));

@@ -23,6 +23,7 @@ fn spec(bound: Option<u64>) -> ModelSpec {
         optimizer: Optimizer::parse("sgd", None, None).unwrap(),
         correction: Correction::None,
         bound,
+        chunk_elements: 64,
         shards: 1,
     }
 }
@@ -41,7 +42,7 @@ fn initialise(shard: &Shard, bound: Option<u64>) {
 
 /// A shard without a master.
 fn shard(bound: Option<u64>) -> Shard {
-    let shard = Shard::new(0, Some(Duration::from_secs(10)), true, Box::new(|| ()));
+    let shard = Shard::new(0, Some(Duration::from_secs(10)), Guards::ALL, Box::new(|| ()));
     initialise(&shard, bound);
     shard
 }
@@ -52,6 +53,7 @@ fn header(worker: WorkerId, incarnation: Incarnation, seq: u64) -> PushHeader {
         oldest: 0,
         epoch: 0,
         clock: seq,
+        ends_step: true,
         learning_rate: 1.0,
         kind: TensorKind::Trainable,
         chunks_total: 1,
@@ -63,7 +65,7 @@ fn header(worker: WorkerId, incarnation: Incarnation, seq: u64) -> PushHeader {
 
 fn chunk(values: &[f32]) -> EncodedChunk<'_> {
     let values = bytes(values);
-    EncodedChunk { index: 0, pulled_version: 0, spans: &[], values, positions: &[] }
+    EncodedChunk { id: 0, pulled_version: 0, spans: &[], values, positions: &[] }
 }
 
 fn puller(worker: WorkerId, clock: u64) -> Puller {
@@ -120,15 +122,15 @@ fn what_spoils_the_weights_is_refused_and_remembered() {
 
 #[test]
 fn what_is_not_meant_for_the_shard_changes_nothing() {
-    let empty = Shard::new(7, Some(Duration::from_secs(10)), true, Box::new(|| ()));
+    let empty = Shard::new(7, Some(Duration::from_secs(10)), Guards::ALL, Box::new(|| ()));
     assert!(matches!(empty.begin(header(0, 1, 0), NOW), Err(Error::NotInitialised(7))));
     let shard = shard(None);
     let many = shard.begin(PushHeader { chunks_total: 3, ..header(0, 1, 0) }, NOW);
     assert!(matches!(many, Err(Error::TooManyChunks { found: 3, chunks: 2, .. })));
     let mut push = shard.begin(header(0, 1, 0), NOW).unwrap();
-    let outside = push.take(&EncodedChunk { index: 2, ..chunk(&[]) });
-    assert!(matches!(outside, Err(Error::NoSuchChunk { index: 2, .. })));
-    let state = push.take(&EncodedChunk { index: 1, ..chunk(&[1.0, 1.0]) });
+    let outside = push.take(&EncodedChunk { id: 2, ..chunk(&[]) });
+    assert!(matches!(outside, Err(Error::NoSuchChunk { id: 2, .. })));
+    let state = push.take(&EncodedChunk { id: 1, ..chunk(&[1.0, 1.0]) });
     assert!(matches!(state, Err(Error::Kind { held: TensorKind::State, .. })));
     assert!(matches!(push.take(&chunk(&[1.0])), Err(Error::Malformed { .. })));
     assert!(matches!(push.finish(), Err(Error::Incomplete { expected: 1, .. })));
@@ -142,13 +144,13 @@ fn a_pull_waits_at_the_gate_until_the_others_pushed() {
     let notify = Box::new(move || {
         counted.fetch_add(1, Ordering::Relaxed);
     });
-    let shard = Shard::new(0, None, true, notify);
+    let shard = Shard::new(0, None, Guards::ALL, notify);
     initialise(&shard, Some(0));
     let member = |worker| Member { worker, incarnation: 1, active: true, start_clock: 0 };
     // Until the master vouches for it, a worker waits.
     let wait = GateDecision::Wait { until: None };
     assert_eq!(shard.check_gate(1, &puller(0, 1), NOW), Ok(wait.clone()));
-    shard.set_members(1, 1, &[member(0), member(1)], NOW).unwrap();
+    shard.set_members(1, 1, 1, &[member(0), member(1)], NOW).unwrap();
     let mut own = shard.begin(PushHeader { epoch: 1, ..header(0, 1, 0) }, NOW).unwrap();
     assert_eq!(own.check_gate(&puller(0, 1), NOW), None);
     own.take(&chunk(&[0.0; 4])).unwrap();
@@ -161,6 +163,40 @@ fn a_pull_waits_at_the_gate_until_the_others_pushed() {
     other.finish().unwrap();
     assert!(told.load(Ordering::Relaxed) > before);
     assert_eq!(shard.check_gate(1, &puller(0, 1), NOW), Ok(GateDecision::Open { clock: 1 }));
+}
+
+/// What the order of a step's pushes is for.
+#[test]
+fn without_the_order_of_its_pushes_a_steps_weights_lack_its_state() {
+    let guards = Guards { steps: false, ..Guards::ALL };
+    let shard = Shard::new(0, Some(Duration::from_secs(10)), guards, Box::new(|| ()));
+    initialise(&shard, Some(0));
+    let gradient = shard.begin(PushHeader { clock: 0, ..header(0, 1, 1) }, NOW).unwrap();
+    assert_eq!(gradient.check_gate(&puller(0, 1), NOW), Some(1));
+}
+
+/// The worker pushes running statistics, then the gradient of the same step, and the gradient
+/// overtakes them: the weights of the next step must not be read before both are there.
+#[test]
+fn regression_a_step_ends_when_its_state_is_applied_too() {
+    let wait = GateDecision::Wait { until: None };
+    // Also where this shard holds no part of the gradient.
+    for (bound, chunks_total) in [(Some(0), 1), (Some(0), 0), (Some(3), 1), (None, 1), (None, 0)] {
+        let shard = shard(bound);
+        let state = PushHeader { kind: TensorKind::State, ends_step: false, ..header(0, 1, 0) };
+        let gradient = PushHeader { clock: 0, chunks_total, ..header(0, 1, 1) };
+        let mut push = shard.begin(gradient, NOW).unwrap();
+        assert_eq!(push.check_gate(&puller(0, 1), NOW), None);
+        if chunks_total > 0 {
+            push.take(&chunk(&[0.0; 4])).unwrap();
+        }
+        push.finish().unwrap();
+        assert_eq!(shard.check_gate(0, &puller(0, 1), NOW), Ok(wait.clone()));
+        let mut push = shard.begin(state, NOW).unwrap();
+        push.take(&EncodedChunk { id: 1, ..chunk(&[7.0, 8.0]) }).unwrap();
+        push.finish().unwrap();
+        assert_eq!(shard.check_gate(0, &puller(0, 1), NOW), Ok(GateDecision::Open { clock: 1 }));
+    }
 }
 
 #[test]
@@ -208,10 +244,31 @@ fn a_restored_shard_remembers_weights_and_pushes() {
     let stored = crate::checkpoint::StoredShard::open(&file, &encoded).unwrap();
     let mut assembly = crate::checkpoint::Assembly::new(&spec(None), 0);
     assembly.add(&stored).unwrap();
-    let after = Shard::new(0, Some(Duration::from_secs(10)), true, Box::new(|| ()));
-    after.restore(2, 3, spec(None), assembly.finish().unwrap()).unwrap();
+    let after = Shard::new(0, Some(Duration::from_secs(10)), Guards::ALL, Box::new(|| ()));
+    after.restore(2, 0, 3, spec(None), assembly.finish().unwrap()).unwrap();
     assert_eq!(weights(&after), weights(&before));
     assert!(after.begin(PushHeader { epoch: 2, ..header(0, 1, 0) }, NOW).unwrap().was_finished());
     assert!(after.is_restored(3, &spec(None)).unwrap());
     assert!(matches!(before.is_restored(3, &spec(None)), Err(InstallError::Held(0))));
+}
+
+/// Whoever was in the checkpoint was admitted again, under the incarnation that it had.
+#[test]
+fn regression_a_life_that_is_over_pushes_nothing_into_what_was_restored() {
+    let mut assembly = crate::checkpoint::Assembly::new(&spec(None), 0);
+    let before = shard(None);
+    let mut push = before.begin(PushHeader { chunks_total: 2, ..header(0, 5, 0) }, NOW).unwrap();
+    push.take(&chunk(&[1.0; 4])).unwrap();
+    let snapshot = before.snapshot(1).unwrap();
+    let encoded = snapshot.encode(3).unwrap();
+    let file = snapshot.file(3, &encoded);
+    assembly.add(&crate::checkpoint::StoredShard::open(&file, &encoded).unwrap()).unwrap();
+    let after = Shard::new(0, None, Guards::ALL, Box::new(|| ()));
+    after.restore(10, 10, 3, spec(None), assembly.finish().unwrap()).unwrap();
+    assert_eq!(after.counters().pushes_torn.get(), 1);
+    for (worker, incarnation) in [(0, 5), (0, 9), (1, 5)] {
+        let push = after.begin(PushHeader { epoch: 10, ..header(worker, incarnation, 1) }, NOW);
+        let stale = matches!(push, Err(Error::Fenced(fence::Error::StaleIncarnation { .. })));
+        assert!(stale, "worker {worker} incarnation {incarnation}");
+    }
 }

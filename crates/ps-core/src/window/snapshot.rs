@@ -27,8 +27,8 @@ pub struct WindowSnapshot {
 pub struct PushSnapshot {
     /// Its number.
     pub seq: Seq,
-    /// Its step.
-    pub clock: Clock,
+    /// The worker's clock once it and all before it are applied.
+    pub clock_after: Clock,
     /// Chunks of the shard that it touches.
     pub chunks: u32,
     /// Bit i: chunk i of the shard is applied or refused; absent once all are.
@@ -52,7 +52,7 @@ impl Window {
     pub fn to_snapshot(&self) -> WindowSnapshot {
         let push = |(&seq, entry): (&Seq, &Entry)| PushSnapshot {
             seq,
-            clock: entry.clock,
+            clock_after: entry.clock_after,
             chunks: entry.chunks_total,
             done: (!entry.is_finished()).then(|| entry.done.clone()),
             refused: entry.acknowledgement.refused.clone(),
@@ -128,8 +128,9 @@ impl Window {
 }
 
 fn entry(push: PushSnapshot) -> Result<Entry, Unexpected> {
-    let PushSnapshot { clock, chunks, done, refused, staleness_max, .. } = push;
-    Unexpected::unless(clock <= COUNT_MAX, "push's clock", clock, format!("at most {COUNT_MAX}"))?;
+    let PushSnapshot { clock_after, chunks, done, refused, staleness_max, .. } = push;
+    let expected = format!("at most {COUNT_MAX}");
+    Unexpected::unless(clock_after <= COUNT_MAX, "push's clock", clock_after, expected)?;
     let is_finished = done.is_none();
     let done = done.unwrap_or_default();
     let marked: u64 = done.iter().map(|word| u64::from(word.count_ones())).sum();
@@ -149,7 +150,7 @@ fn entry(push: PushSnapshot) -> Result<Entry, Unexpected> {
         format!("at most {most}"),
     )?;
     Ok(Entry {
-        clock,
+        clock_after,
         chunks_total: chunks,
         // Less than `chunks`, so it fits.
         chunks_done: if is_finished { chunks } else { marked as u32 },

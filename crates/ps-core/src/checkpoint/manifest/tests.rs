@@ -7,6 +7,7 @@ use crate::learning::Losses;
 use crate::schedule::LearningRate;
 use proptest::prelude::*;
 use ps_kernels::optimizer::Optimizer;
+use std::collections::BTreeMap;
 
 fn settings(optimizer: &str) -> TrainingSettings {
     TrainingSettings {
@@ -51,10 +52,10 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
         job: "a \"job\" of ours \u{e9}".into(),
         cut: None,
         tensors,
+        chunk_elements: 64,
         files: (0..shards).map(file).collect(),
         state: JobState {
-            epoch: 4,
-            incarnations: BTreeMap::from([(0, 3), (11, 1)]),
+            highest: 4,
             settings: settings("adam"),
             cursor: Cursor {
                 sources: BTreeMap::from([(0, source)]),
@@ -74,11 +75,11 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
 fn an_unknown_format_is_refused_before_its_content() {
     let text = manifest(2, 7, 3).encode().unwrap();
     let (_, rest) = text.split_once(AFTER_CRC).unwrap();
-    let rest = rest.replace("\"format\": 1", "\"format\": 2").replace("\"files\"", "\"shards\"");
+    let rest = rest.replace("\"format\": 2", "\"format\": 3").replace("\"files\"", "\"shards\"");
     let crc = crc32fast::hash(rest.as_bytes());
     let text = format!("{BEFORE_CRC}{crc:08x}{AFTER_CRC}{rest}");
     let error = Manifest::decode(&manifest_file(7), text.as_bytes()).unwrap_err();
-    assert_eq!(error, ManifestError::Format { name: manifest_file(7), found: 2 });
+    assert_eq!(error, ManifestError::Format { name: manifest_file(7), found: 3 });
 }
 
 /// Checkpoints of before there were pipelines say nothing of them.

@@ -10,9 +10,8 @@ use super::Machine;
 use super::lifecycle::{Phase, StopReason};
 use super::types::{Action, CheckpointRequest, Level};
 use crate::checkpoint::JobState;
-use crate::ids::{Epoch, Incarnation, WorkerId};
+use crate::ids::Epoch;
 use crate::report::Resumed;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Complete checkpoints that are kept: the newest, and one for when the newest is damaged.
@@ -52,8 +51,6 @@ pub(super) struct Checkpoints {
     pending: Option<(u64, JobState)>,
     /// What this life went on from.
     resumed: Option<Resumed>,
-    /// The newest incarnation of each rank in earlier lives.
-    incarnations: BTreeMap<WorkerId, Incarnation>,
 }
 
 impl Checkpoints {
@@ -161,12 +158,10 @@ impl Machine {
     }
 
     fn job_state(&self, now: Duration) -> Option<JobState> {
-        let mut incarnations = self.checkpoints.incarnations.clone();
-        let members = self.members();
-        incarnations.extend(members.iter().map(|member| (member.worker, member.incarnation)));
+        let fenced = self.members().into_iter().map(|member| member.incarnation).max();
+        let highest = self.registry.highest().max(fenced.unwrap_or(0));
         Some(JobState {
-            epoch: self.membership.epoch(),
-            incarnations,
+            highest: highest.max(self.membership.epoch()),
             settings: self.config.settings.clone(),
             cursor: self.cursor()?,
             samples_done: self.leases.samples_done(),

@@ -17,12 +17,9 @@ impl Machine {
 
     /// Goes on after what earlier lives left; said once, before anybody registers.
     pub fn start_after(&mut self, history: CheckpointHistory) {
-        self.membership.saw_epoch(history.epoch);
         if history.has_any {
-            self.registry.start_above(&history.incarnations);
             self.checkpoints.restore = Restore::Wanted;
         }
-        self.checkpoints.incarnations = history.incarnations;
         self.checkpoints.next_number = history.next_number;
     }
 
@@ -33,7 +30,7 @@ impl Machine {
             && let Some(shard_map) = self.membership.shard_map()
         {
             self.checkpoints.restore = Restore::Asked(shard_map.epoch);
-            self.actions.push(Action::Restore(shard_map.clone()));
+            self.actions.push(Action::Restore(shard_map.clone(), self.registry.life()));
         }
     }
 
@@ -55,7 +52,8 @@ impl Machine {
     }
 
     fn go_on_from(&mut self, restored: RestoredCheckpoint, now: Duration) {
-        let RestoredCheckpoint { number, state, older } = restored;
+        let RestoredCheckpoint { number, state, chunk_elements, older } = restored;
+        self.membership.set_chunk_elements(chunk_elements);
         let checkpoints = &mut self.checkpoints;
         checkpoints.restore = Restore::Done;
         checkpoints.restored_at = now;

@@ -4,10 +4,11 @@ use super::super::lifecycle::Phase;
 use super::super::*;
 use super::harness::*;
 use crate::checkpoint::JobState;
+use crate::ids::LIFE_DISTANCE;
 
 fn with_checkpoints(servers: u32, workers: u32, passes: u64) -> (Job, Vec<Caller>) {
     let mut job = Job::new(Config { checkpoints: true, ..config(servers, workers, passes) });
-    job.machine.start_after(CheckpointHistory { next_number: 1, ..CheckpointHistory::default() });
+    job.machine.start_after(CheckpointHistory { has_any: false, next_number: 1 });
     job.start(servers, workers)
 }
 
@@ -43,15 +44,11 @@ fn state(job: &Job) -> JobState {
     job.checkpoints.last().unwrap().state.clone()
 }
 
-fn found(state: &JobState) -> CheckpointHistory {
-    let incarnations = state.incarnations.clone();
-    CheckpointHistory { has_any: true, next_number: 8, epoch: state.epoch, incarnations }
-}
-
 /// Servers and a worker, before the checkpoint is restored.
 fn second_life(state: &JobState, config: Config) -> (Job, Caller) {
-    let mut job = Job::new(Config { checkpoints: true, ..config });
-    job.machine.start_after(found(state));
+    let life = state.highest + LIFE_DISTANCE;
+    let mut job = Job::of_life(life, Config { checkpoints: true, ..config });
+    job.machine.start_after(CheckpointHistory { has_any: true, next_number: 8 });
     for shard in 0..job.machine.config.servers {
         job.join(Role::Server, shard.into(), Some(shard)).unwrap();
     }
@@ -61,7 +58,12 @@ fn second_life(state: &JobState, config: Config) -> (Job, Caller) {
 
 fn restore(job: &mut Job, state: &JobState) {
     let epoch = job.restores.last().unwrap().epoch;
-    let restored = RestoredCheckpoint { number: 7, state: state.clone(), older: vec![5, 3] };
+    let restored = RestoredCheckpoint {
+        number: 7,
+        state: state.clone(),
+        chunk_elements: 64,
+        older: vec![5, 3],
+    };
     job.machine.restored(epoch, Ok(Box::new(restored)), job.now);
     job.obey();
 }
@@ -79,7 +81,7 @@ fn each_pass_and_the_end_have_a_checkpoint_and_the_end_only_one() {
     assert_eq!(done, [100, 200, 300]);
     let last = state(&job);
     assert_eq!(last.passes.len(), 3);
-    assert_eq!(last.incarnations[&0], 2, "fenced before the last one");
+    assert_eq!(last.highest, 2, "fenced before the last one");
     assert_eq!(job.reports[0].checkpoint, Some(3));
 }
 
@@ -177,9 +179,7 @@ fn nobody_begins_before_the_checkpoint_is_restored() {
     train_until(&mut first, workers[0], 1);
     let state = state(&first);
     let (mut job, worker) = second_life(&state, config(3, 1, 3));
-    // Also above a life that began while the checkpoint was being written: its shards may know it.
-    assert!(worker.incarnation > state.incarnations[&0] + 1);
-    assert!(job.restores[0].epoch > state.epoch);
+    assert!(worker.incarnation > state.highest && job.restores[0].epoch > state.highest);
     let knows = |job: &mut Job| job.beat(worker).unwrap().shard_map.is_some();
     assert!(!knows(&mut job));
     // However long it takes.
@@ -199,7 +199,7 @@ fn nobody_begins_before_the_checkpoint_is_restored() {
     assert_eq!(report.start_loss, Some(2.0), "of the first life");
     assert_eq!(job.checkpoints[0].number, 8);
     assert_eq!(job.checkpoints[0].keep, [7, 5]);
-    assert!(job.checkpoints.last().unwrap().state.incarnations[&0] > worker.incarnation);
+    assert!(job.checkpoints.last().unwrap().state.highest > worker.incarnation);
 }
 
 #[test]
@@ -214,7 +214,12 @@ fn a_server_that_is_replaced_before_the_start_restores_again() {
     job.register(server).unwrap();
     assert_eq!(job.join(Role::Worker, 100, None).unwrap().incarnation, worker.incarnation + 1);
     assert_eq!(job.restores.len(), 2);
-    let late = RestoredCheckpoint { number: 7, state: state.clone(), older: Vec::new() };
+    let late = RestoredCheckpoint {
+        number: 7,
+        state: state.clone(),
+        chunk_elements: 64,
+        older: Vec::new(),
+    };
     let epoch = job.restores[0].epoch;
     job.machine.restored(epoch, Ok(Box::new(late)), job.now);
     restore(&mut job, &state);
@@ -227,7 +232,7 @@ fn other_data_or_no_usable_checkpoint_ends_the_job_in_words() {
     train_until(&mut first, workers[0], 1);
     let state = state(&first);
     let mut other = Job::new(Config { checkpoints: true, ..config(1, 1, 2) });
-    other.machine.start_after(found(&state));
+    other.machine.start_after(CheckpointHistory { has_any: true, next_number: 8 });
     other.join(Role::Server, 0, Some(0)).unwrap();
     restore(&mut other, &state);
     let mut fewer = registration(Role::Worker, 1, None);

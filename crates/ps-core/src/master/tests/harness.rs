@@ -59,13 +59,18 @@ pub(super) struct Job {
 pub(super) fn registration(role: Role, token: u64, index: Option<u32>) -> Registration {
     let address = format!("host{token}:2223");
     let data = DataDescription::replicated(100);
-    Registration { role, token, index, address, data, epoch: 0 }
+    Registration { role, token, index, address, data, highest: 0 }
 }
 
 impl Job {
     pub(super) fn new(config: Config) -> Self {
+        Self::of_life(1, config)
+    }
+
+    /// A job whose epochs and incarnations start at this number.
+    pub(super) fn of_life(life: Life, config: Config) -> Self {
         Self {
-            machine: Machine::new(config, Duration::ZERO),
+            machine: Machine::new(config, life, Duration::ZERO),
             now: Duration::ZERO,
             metrics: Vec::new(),
             logs: Vec::new(),
@@ -171,7 +176,10 @@ impl Job {
     }
 
     pub(super) fn servers(&self, count: u32) -> Vec<Caller> {
-        (0..count).map(|shard| Caller { member: MemberId::server(shard), incarnation: 1 }).collect()
+        let servers = (0..count).map(MemberId::server);
+        let caller =
+            |member| Caller { member, incarnation: self.machine.registry.incarnation(member) };
+        servers.map(caller).collect()
     }
 
     /// Works through the job with these members until all are told to leave.
@@ -238,7 +246,7 @@ impl Job {
                     self.machine.checkpoint_written(number, Ok(()), self.now);
                 }
             }
-            Action::Restore(shard_map) => self.restores.push(shard_map),
+            Action::Restore(shard_map, _) => self.restores.push(shard_map),
             Action::WriteReport(report) => self.reports.push(*report),
             Action::Metric(line) => self.metrics.push(line),
             Action::Log(_, line) => self.logs.push(line),

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::harness::*;
 use crate::data_description::DataDescription;
+use crate::ids::LIFE_DISTANCE;
 
 #[test]
 fn a_repeated_registration_gets_the_same_answer() {
@@ -48,18 +49,22 @@ fn places_that_do_not_exist_and_other_data_are_refused() {
 }
 
 #[test]
-fn the_epoch_is_above_all_that_servers_have_seen() {
+fn a_life_is_above_all_that_servers_have_heard_of() {
     let mut job = Job::new(config(2, 1, 1));
+    let early = job.join(Role::Worker, 9, None).unwrap();
     for shard in 0..2 {
         let seen = Registration {
-            epoch: 6 + u64::from(shard),
+            highest: 6 + u64::from(shard),
             ..registration(Role::Server, shard.into(), Some(shard))
         };
         job.register(seen).unwrap();
     }
+    let life = 6 + LIFE_DISTANCE;
+    assert!(matches!(job.beat(early), Err(Rejection::Stale { current, .. }) if current == life));
     let worker = job.join(Role::Worker, 9, None).unwrap();
+    assert_eq!(worker.incarnation, life);
     let map = job.beat(worker).unwrap().shard_map.unwrap();
-    assert_eq!(map.epoch, 8);
+    assert_eq!(map.epoch, life);
     assert_eq!(map.addresses, vec!["host0:2223", "host1:2223"]);
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Membership, ShardMap};
 use crate::checkpoint::JobState;
-use crate::ids::{Epoch, Incarnation, ShardId, WorkerId};
+use crate::ids::{Life, ShardId};
 use crate::report::{Report, ServerReport};
 use std::collections::BTreeMap;
 
@@ -33,10 +33,6 @@ pub struct CheckpointHistory {
     pub has_any: bool,
     /// The first number that no file has.
     pub next_number: u64,
-    /// The newest epoch that any of them tells of.
-    pub epoch: Epoch,
-    /// The newest incarnation of each rank that any of them tells of.
-    pub incarnations: BTreeMap<WorkerId, Incarnation>,
 }
 
 /// A checkpoint to write.
@@ -57,6 +53,8 @@ pub struct RestoredCheckpoint {
     pub number: u64,
     /// What its manifest says of the job.
     pub state: JobState,
+    /// Elements of a chunk of its model.
+    pub chunk_elements: u32,
     /// Older complete ones, the newest first.
     pub older: Vec<u64>,
 }
@@ -71,9 +69,9 @@ pub enum Action {
     /// Have every shard write its part, then write the manifest; then call
     /// [`crate::master::Machine::checkpoint_written`].
     WriteCheckpoint(Box<CheckpointRequest>),
-    /// Have these shards restore the newest checkpoint that can be used; then call
-    /// [`crate::master::Machine::restored`].
-    Restore(ShardMap),
+    /// Have these shards restore the newest checkpoint that can be used, in this life of the job; then
+    /// call [`crate::master::Machine::restored`].
+    Restore(ShardMap, Life),
     /// Write the report.
     WriteReport(Box<Report>),
     /// A line for machines.

@@ -2,7 +2,7 @@
 
 use crate::data_description::DataDescription;
 use crate::gate::Member;
-use crate::ids::{Clock, Epoch, Incarnation};
+use crate::ids::{Clock, Epoch, Incarnation, Life};
 use crate::report::WorkerCounters;
 
 /// What a member is.
@@ -63,8 +63,8 @@ pub struct Registration {
     pub address: String,
     /// What training data a worker or the evaluator has.
     pub data: DataDescription,
-    /// The newest epoch that a server has seen.
-    pub epoch: Epoch,
+    /// The highest life, epoch or incarnation that a server has heard of.
+    pub highest: Life,
 }
 
 /// The answer to a registration.
@@ -122,6 +122,8 @@ pub struct ShardMap {
     pub epoch: Epoch,
     /// Address of shard i at position i.
     pub addresses: Vec<String>,
+    /// Elements of a chunk, where the servers go on from a checkpoint.
+    pub chunk_elements: Option<u32>,
 }
 
 /// Samples done of the whole job.
@@ -147,6 +149,8 @@ pub struct Leave {
 pub struct Membership {
     /// Where the shards are, and in which epoch.
     pub shard_map: ShardMap,
+    /// The job's life: incarnations below it are over.
+    pub life: Life,
     /// Grows with every change.
     pub revision: u64,
     /// Every rank that was ever taken.

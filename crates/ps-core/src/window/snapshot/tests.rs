@@ -72,8 +72,8 @@ fn any_count() -> impl Strategy<Value = u64> {
 
 fn push() -> impl Strategy<Value = PushSnapshot> {
     let done = prop::option::of(prop::collection::vec(any::<u64>(), 0..3));
-    (any_count(), any_count(), 0_u32..200, done).prop_map(|(seq, clock, chunks, done)| {
-        PushSnapshot { seq, clock, chunks, done, ..PushSnapshot::default() }
+    (any_count(), any_count(), 0_u32..200, done).prop_map(|(seq, clock_after, chunks, done)| {
+        PushSnapshot { seq, clock_after, chunks, done, ..PushSnapshot::default() }
     })
 }
 
