@@ -1,8 +1,9 @@
-//! A message as pieces to send one after another: small fields by themselves, values as they lie.
+//! A message as pieces to send one after another: small fields together, large values as they lie.
 
 use crate::v1;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
+use ps_core::limits::FRAME_BYTES_MAX;
 use std::mem::take;
 use v1::push_pull_message::Kind;
 
@@ -11,7 +12,11 @@ const CHUNKS: u8 = 2 << 3 | 2;
 const VALUES: u8 = 3 << 3 | 2;
 const PULL: u8 = 2 << 3 | 2;
 
-/// A message that can be sent without copying its values.
+/// Values of fewer bytes are copied to what stands around them: each piece is a frame of its own, which
+/// costs both sides a call to the system or two, more than copying that much.
+const PIECE_BYTES_MIN: usize = 64 * 1024;
+
+/// A message that can be sent without copying its values, where they are large.
 pub trait Pieces {
     /// The message with its gRPC prefix. The pieces together are an encoding of the message, though
     /// not with its fields in the order of their numbers: values come last in their chunk.
@@ -109,7 +114,7 @@ impl Body {
         let chunks = self.chunks.iter().map(|chunk| field_len(chunk.len()));
         let inner = self.front.len() + chunks.sum::<usize>();
         let length = within.map_or(inner, |_| field_len(inner));
-        let mut small = BytesMut::new();
+        let mut small = BytesMut::with_capacity(length.min(FRAME_BYTES_MAX as usize));
         small.put_u8(0); // not compressed
         // A message is bounded far below what the prefix can say.
         small.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
@@ -120,11 +125,19 @@ impl Body {
         small.put_slice(&self.front);
         let mut pieces = Vec::with_capacity(2 * self.chunks.len() + 1);
         for chunk in self.chunks {
+            // A chunk that lies in one frame is taken from where it lies.
+            if small.len() + chunk.values.len() > FRAME_BYTES_MAX as usize {
+                pieces.push(small.split().freeze());
+            }
             small.put_u8(CHUNKS);
             put_length(chunk.len(), &mut small);
             small.put_slice(&chunk.front);
-            pieces.push(small.split().freeze());
-            pieces.push(chunk.values);
+            if chunk.values.len() < PIECE_BYTES_MIN {
+                small.put_slice(&chunk.values);
+            } else {
+                pieces.push(small.split().freeze());
+                pieces.push(chunk.values);
+            }
         }
         pieces.push(small.freeze());
         pieces.retain(|piece| !piece.is_empty());

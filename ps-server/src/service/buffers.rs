@@ -7,12 +7,13 @@ use ps_core::limits;
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::ChunkBuffer;
 use ps_proto::convert::data::ELEMENT_BYTES;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
-const CHUNK_BYTES: usize = limits::CHUNK_ELEMENTS_MAX * ELEMENT_BYTES;
+pub(crate) const CHUNK_BYTES: usize = limits::CHUNK_ELEMENTS_MAX * ELEMENT_BYTES;
 
 /// How long a push may wait for room before it is shed.
 const WAIT_MAX: Duration = Duration::from_millis(limits::PUSH_ROOM_WAIT_MS_MAX);
@@ -89,7 +90,7 @@ impl ChunkBuffer for ReceiveBuffer<'_> {
     }
 }
 
-/// Memory for one chunk, given back when it is dropped.
+/// Memory for one chunk of the largest size, or several smaller ones; given back when it is dropped.
 pub(crate) struct Buffer {
     bytes: Box<[u8]>,
     filled: usize,
@@ -98,10 +99,21 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// These weights as they are sent, which give the room back when they are dropped.
-    pub(crate) fn filled(mut self, weights: &[f32], encoding: Encoding) -> Bytes {
-        self.filled = encoding.encoded_bytes(weights.len());
-        encoding.encode(weights, &mut self.bytes[..self.filled]);
+    /// Whether so many bytes more have room.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.filled + bytes <= self.bytes.len()
+    }
+
+    /// Adds these weights as they are sent; where they are. They must have room.
+    pub(crate) fn add(&mut self, weights: &[f32], encoding: Encoding) -> Range<usize> {
+        let start = self.filled;
+        self.filled += encoding.encoded_bytes(weights.len());
+        encoding.encode(weights, &mut self.bytes[start..self.filled]);
+        start..self.filled
+    }
+
+    /// What was added, which gives the memory back when all of it is dropped.
+    pub(crate) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }
 }
@@ -126,10 +138,15 @@ impl Drop for Buffer {
 mod tests {
     use super::*;
 
+    fn one(mut buffer: Buffer) -> Bytes {
+        buffer.add(&[1.0], Encoding::F32);
+        buffer.into_bytes()
+    }
+
     #[tokio::test]
     async fn buffers_are_bounded_and_used_again() {
         let buffers = Buffers::new(2 * CHUNK_BYTES);
-        let first = buffers.take().await.filled(&[1.0], Encoding::F32);
+        let first = one(buffers.take().await);
         assert_eq!(first, [0, 0, 0x80, 0x3f][..]);
         let second = buffers.take().await;
         assert!(buffers.take_now().is_none());

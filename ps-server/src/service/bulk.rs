@@ -1,6 +1,7 @@
 //! The bulk calls, ahead of the generated service: see `ps_proto::bulk` for why.
 
 use super::Service;
+use super::buffers::CHUNK_BYTES;
 use super::pushes::{in_time, pushes};
 use super::weights::{Disconnected, Weights, bare, wrapped};
 use futures_util::stream;
@@ -125,12 +126,25 @@ impl Service {
         if let Some(clock) = open {
             is_behind = weights.header(self.pull_header(clock, is_sent.len())).await.is_err();
         }
+        // Applied, and not sent yet: one message takes them.
+        let (mut applied, mut bytes) = (Vec::<usize>::new(), 0);
         while let Some(id) = self.take_chunk(&mut messages, &mut push).await? {
-            // A caller may send all before it reads any: it must never be held up for that.
-            if let Some(index) = model.index(id).filter(|index| !is_behind && !is_sent[*index]) {
-                is_sent[index] = weights.chunk_now(self, &model, index);
+            let Some(index) = model.index(id).filter(|index| !is_behind && !is_sent[*index]) else {
+                continue;
+            };
+            let more = weights.bytes(&model, index);
+            is_sent[index] = true;
+            applied.push(index);
+            bytes += more;
+            // Another one like it has no room.
+            if bytes + more > CHUNK_BYTES {
+                // A caller may send all before it reads any: it must never be held up for that.
+                let left = weights.chunks_now(self, &model, &applied);
+                left.iter().for_each(|index| is_sent[*index] = false);
+                (applied, bytes) = (Vec::new(), 0);
             }
         }
+        applied.into_iter().for_each(|index| is_sent[index] = false);
         let kind = Kind::Push(self.finish(push)?);
         let reply = v1::PushPullMessage { kind: Some(kind) }.pieces();
         if weights.send(Ok(reply)).await.is_err() {
@@ -163,8 +177,10 @@ impl Service {
     /// Sends the chunks that are not sent yet.
     async fn send_chunks(&self, weights: &Weights, is_sent: &[bool]) -> Result<(), Disconnected> {
         let Ok(model) = self.model() else { return Ok(()) };
-        for index in (0..is_sent.len()).filter(|&index| !is_sent[index]) {
-            weights.chunk(self, &model, index).await?;
+        let left: Vec<usize> = (0..is_sent.len()).filter(|&index| !is_sent[index]).collect();
+        let mut left = left.as_slice();
+        while !left.is_empty() {
+            left = weights.chunks(self, &model, left).await?;
         }
         Ok(())
     }

@@ -69,42 +69,71 @@ impl Weights {
         self.send(Ok((self.wrap)(message))).await
     }
 
-    /// Sends a chunk as it is now.
-    pub(super) async fn chunk(
+    /// Sends the first of these chunks as they are now, as many as one message takes; those that are
+    /// left.
+    pub(super) async fn chunks<'i>(
         &self,
         service: &Service,
         model: &ModelShard,
-        index: usize,
-    ) -> Result<(), Disconnected> {
+        indices: &'i [usize],
+    ) -> Result<&'i [usize], Disconnected> {
         let slot = self.slot().await?;
         let buffer = self.in_time(service.sent.take()).await?;
-        slot.send(Ok(self.message(service, model, index, buffer)));
-        Ok(())
+        let (message, rest) = self.message(service, model, indices, buffer);
+        slot.send(Ok(message));
+        Ok(rest)
     }
 
-    /// Sends a chunk now, unless the caller is behind with reading or there is no room.
-    pub(super) fn chunk_now(&self, service: &Service, model: &ModelShard, index: usize) -> bool {
-        let (Ok(slot), Some(buffer)) = (self.sender.try_reserve(), service.sent.take_now()) else {
-            return false;
-        };
-        slot.send(Ok(self.message(service, model, index, buffer)));
-        true
-    }
-
-    fn message(
+    /// The same now, unless the caller is behind with reading or there is no room: then all are left.
+    pub(super) fn chunks_now<'i>(
         &self,
         service: &Service,
         model: &ModelShard,
-        index: usize,
-        buffer: Buffer,
-    ) -> Vec<Bytes> {
-        let chunk = model.chunks()[index].lock();
-        let version = chunk.version();
-        let values = buffer.filled(chunk.weights(), self.encoding);
-        drop(chunk);
+        indices: &'i [usize],
+    ) -> &'i [usize] {
+        let (Ok(slot), Some(buffer)) = (self.sender.try_reserve(), service.sent.take_now()) else {
+            return indices;
+        };
+        let (message, rest) = self.message(service, model, indices, buffer);
+        slot.send(Ok(message));
+        rest
+    }
+
+    /// Bytes of a chunk as it is sent.
+    pub(super) fn bytes(&self, model: &ModelShard, index: usize) -> usize {
+        self.encoding.encoded_bytes(model.elements(index))
+    }
+
+    /// The first of these chunks, as many as the buffer takes, and those that are left.
+    fn message<'i>(
+        &self,
+        service: &Service,
+        model: &ModelShard,
+        indices: &'i [usize],
+        mut buffer: Buffer,
+    ) -> (Vec<Bytes>, &'i [usize]) {
+        let mut taken = Vec::new();
+        for &index in indices {
+            if !buffer.has_room(self.bytes(model, index)) {
+                break;
+            }
+            let chunk = model.chunks()[index].lock();
+            taken.push((
+                model.id(index),
+                chunk.version(),
+                buffer.add(chunk.weights(), self.encoding),
+            ));
+        }
+        let values = buffer.into_bytes();
         service.shard.counters().bytes_sent.add(values.len() as u64);
-        let chunks = vec![v1::ChunkValues { index: model.id(index), version, values }];
-        (self.wrap)(v1::PullMessage { header: None, chunks })
+        let rest = &indices[taken.len()..];
+        let chunk = |(index, version, range)| v1::ChunkValues {
+            index,
+            version,
+            values: values.slice(range),
+        };
+        let chunks = taken.into_iter().map(chunk).collect();
+        ((self.wrap)(v1::PullMessage { header: None, chunks }), rest)
     }
 
     async fn slot(&self) -> Result<Permit<'_, Result<Vec<Bytes>, Status>>, Disconnected> {
