@@ -1,12 +1,16 @@
 //! Orphans: processes that our children leave behind become ours. They stay in the table for ever unless
 //! somebody waits for them, and run for ever unless somebody ends them.
+//!
+//! The system knows only that a process is this one's child, not of which of its jobs. Each job leaves
+//! the children of the others alone, and what is below them; what a dead child has left is anybody's.
 
 use rustix::process::{
     Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,9 +24,23 @@ const END: Duration = Duration::from_secs(1);
 /// How often we look whether it is.
 const LOOK_AFTER_KILL: Duration = Duration::from_millis(20);
 
-/// The children that somebody waits for, so that nobody takes their status from them.
-#[derive(Clone, Debug, Default)]
-pub struct Children(Arc<Mutex<BTreeSet<u32>>>);
+/// The children that somebody waits for, and the job that each is of.
+static KNOWN: Mutex<BTreeMap<u32, u64>> = Mutex::new(BTreeMap::new());
+
+/// The job that begins next.
+static NEXT_JOB: AtomicU64 = AtomicU64::new(0);
+
+/// The children of one job that somebody waits for, so that nobody takes their status from them.
+#[derive(Clone, Debug)]
+pub struct Children {
+    job: u64,
+}
+
+impl Default for Children {
+    fn default() -> Self {
+        Self { job: NEXT_JOB.fetch_add(1, Ordering::Relaxed) }
+    }
+}
 
 impl Children {
     /// Starts a process that is waited for by whoever asked.
@@ -31,21 +49,17 @@ impl Children {
     /// The system refuses to start it.
     pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         // Held over the start: a child that dies at once is known before anybody looks.
-        let mut known = self.known();
+        let mut known = known();
         let child = command.spawn()?;
-        known.extend(child.id());
+        known.extend(child.id().map(|pid| (pid, self.job)));
         Ok(child)
     }
 
     /// Its status has been taken; from now on the process id may be somebody else's.
     pub fn waited_for(&self, pid: Option<u32>) {
         if let Some(pid) = pid {
-            self.known().remove(&pid);
+            known().remove(&pid);
         }
-    }
-
-    fn known(&self) -> MutexGuard<'_, BTreeSet<u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Becomes the parent of orphans below us, and waits for them as long as this is polled.
@@ -60,7 +74,7 @@ impl Children {
             }
         };
         loop {
-            self.reap();
+            reap();
             tokio::select! {
                 biased;
                 _ = ends.recv() => {}
@@ -69,15 +83,16 @@ impl Children {
         }
     }
 
-    /// Kills whatever still runs below us: a worker that was killed could not end what it had started.
+    /// Kills whatever still runs below us and is of no other job: a worker that was killed could not end
+    /// what it had started.
     pub async fn end_descendants(&self) {
         let end = tokio::time::Instant::now() + END;
         loop {
-            let descendants = descendants();
+            let descendants = self.descendants();
             for pid in &descendants {
                 let _ = Pid::from_raw(*pid).map(|pid| kill_process(pid, Signal::KILL));
             }
-            self.reap();
+            reap();
             if descendants.is_empty() || tokio::time::Instant::now() >= end {
                 return;
             }
@@ -85,13 +100,41 @@ impl Children {
         }
     }
 
-    /// Waits for every child that has ended and that nobody else waits for.
-    fn reap(&self) {
-        let known = self.known();
-        for pid in ended_children() {
-            if !known.contains(&pid) {
-                let _ = waitpid(Pid::from_raw(pid.cast_signed()), WaitOptions::NOHANG);
+    /// Whatever runs below us, at any depth, but for the children of other jobs and what is below them.
+    fn descendants(&self) -> Vec<i32> {
+        // Held over the look: another job's child is known before it is seen.
+        let known = known();
+        let processes = processes();
+        let is_others =
+            |pid: &i32| known.get(&pid.cast_unsigned()).is_some_and(|job| *job != self.job);
+        let me = getpid().as_raw_nonzero().get();
+        let mut below = BTreeSet::from([me]);
+        // A parent may have a higher number than its child.
+        loop {
+            let found = below.len();
+            let children = processes.iter().filter(|(_, (_, parent))| below.contains(parent));
+            let children = children.map(|(pid, _)| *pid).filter(|pid| !is_others(pid));
+            let children: Vec<i32> = children.collect();
+            below.extend(children);
+            if below.len() == found {
+                break;
             }
+        }
+        let runs = |pid: &i32| processes.get(pid).is_some_and(|(state, _)| *state != 'Z');
+        below.into_iter().filter(|pid| *pid != me && runs(pid)).collect()
+    }
+}
+
+fn known() -> MutexGuard<'static, BTreeMap<u32, u64>> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for every child that has ended and that nobody else waits for.
+fn reap() {
+    let known = known();
+    for pid in ended_children() {
+        if !known.contains_key(&pid) {
+            let _ = waitpid(Pid::from_raw(pid.cast_signed()), WaitOptions::NOHANG);
         }
     }
 }
@@ -102,25 +145,6 @@ fn ended_children() -> Vec<u32> {
     let me = getpid().as_raw_nonzero().get();
     let ended = processes().into_iter().filter(|(_, found)| *found == ('Z', me));
     ended.map(|(pid, _)| pid.cast_unsigned()).collect()
-}
-
-/// Whatever runs below us, at any depth.
-fn descendants() -> Vec<i32> {
-    let processes = processes();
-    let me = getpid().as_raw_nonzero().get();
-    let mut below = BTreeSet::from([me]);
-    // A parent may have a higher number than its child.
-    loop {
-        let known = below.len();
-        let children = processes.iter().filter(|(_, (_, parent))| below.contains(parent));
-        let children: Vec<i32> = children.map(|(pid, _)| *pid).collect();
-        below.extend(children);
-        if below.len() == known {
-            break;
-        }
-    }
-    let runs = |pid: &i32| processes.get(pid).is_some_and(|(state, _)| *state != 'Z');
-    below.into_iter().filter(|pid| *pid != me && runs(pid)).collect()
 }
 
 /// State and parent of every process there is.
