@@ -310,3 +310,55 @@ async fn connections_are_counted_and_their_places_come_back() {
     }
     panic!("a closed connection keeps its place");
 }
+
+/// What the worker's client sends as runs, and a caller of any protobuf compiler chunk by chunk.
+#[tokio::test]
+async fn runs_of_chunks_are_what_their_chunks_are() {
+    const ELEMENTS: usize = 1000;
+    const CHUNK: u32 = 128;
+    let tensors = vec![TensorSpec::trainable("a", [ELEMENTS])];
+    let model = ModelSpec { chunk_elements: CHUNK, ..model_of(tensors) };
+    let gradient: Vec<f32> = (0..ELEMENTS).map(|element| element as f32 - 400.5).collect();
+    for encoding in [Encoding::F32, Encoding::Bf16, Encoding::Int8] {
+        let (one, other) = (Server::start(0).await.unwrap(), Server::start(0).await.unwrap());
+        one.init_model(&model).await.unwrap();
+        other.init_model(&model).await.unwrap();
+        let client = one.client(1, Wire { pull: encoding, ..Wire::default() });
+        let mut weights = Weights::new(&model);
+        let layout = Arc::new(model.layout.clone());
+        let whole = Gradient::new(layout, gradient.clone(), vec![true], 0.0);
+        client.push_pull(&whole, 1.0, &mut weights).await.unwrap();
+        other.push(chunk_by_chunk(&model, &gradient)).await.unwrap();
+        assert_eq!(one.weights().await.unwrap(), other.weights().await.unwrap());
+        // Encoded as they were pulled: each chunk alone, or all as one.
+        let exact = one.weights().await.unwrap();
+        let largest = exact.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        let error = weights.values().iter().zip(&exact).map(|(a, b)| (a - b).abs());
+        let error = error.fold(0.0, f32::max);
+        let allowed = [0.0, largest / 256.0, largest / 254.0];
+        let place = [Encoding::F32, Encoding::Bf16, Encoding::Int8];
+        let place = place.iter().position(|one| *one == encoding).unwrap();
+        assert!(error <= allowed[place], "{encoding}: {error}");
+        // Blocks of int8 are longer than these chunks, so that each is for itself.
+        let runs = if encoding == Encoding::Int8 { 8 } else { 1 };
+        assert_eq!(pulled_runs(&one, encoding).await, runs, "{encoding}");
+    }
+}
+
+fn chunk_by_chunk(model: &ModelSpec, gradient: &[f32]) -> Vec<v1::PushMessage> {
+    let mut messages = large_push(model, 0);
+    for (message, range) in messages.iter_mut().zip(model.partition().chunks(0)) {
+        message.chunks[0].values = bytes(&gradient[range]);
+    }
+    messages
+}
+
+async fn pulled_runs(server: &Server, encoding: Encoding) -> usize {
+    let request = v1::PullRequest { encoding: v1::Encoding::from(encoding).into(), ..pull() };
+    let mut messages = server.data().pull(request).await.unwrap().into_inner();
+    let mut runs = 0;
+    while let Some(message) = messages.message().await.unwrap() {
+        runs += message.chunks.len();
+    }
+    runs
+}

@@ -1,7 +1,7 @@
 //! The chunks of a push to one shard, some of which may still be computed.
 
 use crate::gradient::Gradient;
-use crate::plan::ChunkPlan;
+use crate::plan::PlannedRun;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use ps_core::limits::MESSAGE_PAYLOAD_BYTES;
@@ -16,14 +16,15 @@ pub(crate) enum PushChunks {
     /// Encoded already, because what an encoding leaves out is kept.
     Encoded(Vec<ChunkPayload>),
     /// As they lie in the gradient, to be encoded while they are sent.
-    Unencoded(Gradient, Arc<[ChunkPlan]>, Encoding),
+    Unencoded(Gradient, Arc<[PlannedRun]>, Encoding),
 }
 
 impl PushChunks {
-    pub(crate) fn count(&self) -> usize {
+    /// How many they are.
+    pub(crate) fn count(&self) -> u32 {
         match self {
-            Self::Encoded(payloads) => payloads.len(),
-            Self::Unencoded(_, planned, _) => planned.len(),
+            Self::Encoded(payloads) => payloads.iter().map(|run| run.chunks).sum(),
+            Self::Unencoded(_, planned, _) => planned.iter().map(|run| run.chunks).sum(),
         }
     }
 
@@ -62,8 +63,8 @@ impl PushChunks {
         match self.clone() {
             Self::Encoded(payloads) => Box::new(payloads.into_iter()),
             Self::Unencoded(gradient, planned, encoding) => {
-                let made = move |number: usize| payload(&gradient, &planned[number], encoding);
-                Box::new((0..self.count()).map(made))
+                let runs = 0..planned.len();
+                Box::new(runs.map(move |run| payload(&gradient, &planned[run], encoding)))
             }
         }
     }
@@ -98,7 +99,7 @@ impl PushChunks {
 /// Chunks that are there, as many as make a message; those that are left stay.
 fn next_group(
     gradient: &Gradient,
-    planned: &mut Vec<ChunkPlan>,
+    planned: &mut Vec<PlannedRun>,
     encoding: Encoding,
 ) -> Vec<v1::ChunkPayload> {
     let (mut group, mut bytes) = (Vec::new(), 0);
@@ -114,7 +115,7 @@ fn next_group(
     group
 }
 
-fn payload(gradient: &Gradient, chunk: &ChunkPlan, encoding: Encoding) -> ChunkPayload {
+fn payload(gradient: &Gradient, chunk: &PlannedRun, encoding: Encoding) -> ChunkPayload {
     let lying = gradient.covered(&chunk.range);
     let values = match encoding {
         Encoding::F32 => lying,

@@ -1,7 +1,7 @@
 //! Gradients as they travel to one shard, where an encoding leaves something of them for later.
 
 use crate::gradient::Gradient;
-use crate::plan::ChunkPlan;
+use crate::plan::PlannedRun;
 use bytes::Bytes;
 use ps_core::settings::Wire;
 use ps_kernels::encoding::{Encoding, POSITION_BYTES, TopK, add_residual, kept, leave_residual};
@@ -69,7 +69,7 @@ impl Encoder {
     pub(crate) fn payloads(
         &mut self,
         gradient: &Gradient,
-        chunks: &[ChunkPlan],
+        chunks: &[PlannedRun],
         shard: Range<usize>,
     ) -> Vec<ChunkPayload> {
         self.residual.resize(shard.len(), 0.0);
@@ -98,7 +98,7 @@ impl Encoder {
     fn encode(
         &mut self,
         gradient: &Gradient,
-        chunk: &ChunkPlan,
+        chunk: &PlannedRun,
         shard_start: usize,
         buffer: &mut EncodedValues,
     ) -> (Range<usize>, Bytes) {

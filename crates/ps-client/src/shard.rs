@@ -86,7 +86,7 @@ impl ShardClient {
                 let offset = |element: usize| (element - first) * ELEMENT_BYTES;
                 let values = bytes.slice(offset(chunk.start)..offset(chunk.end));
                 let (spans, positions) = (Vec::new(), Bytes::new());
-                ChunkPayload { index, spans, values, pulled_version: 0, positions }
+                ChunkPayload { index, chunks: 1, spans, values, pulled_version: 0, positions }
             })
             .collect();
         let start_digest = crc32fast::hash(&bytes);

@@ -27,9 +27,10 @@ pub struct PartMut<'a> {
 }
 
 impl PartMut<'_> {
-    /// The place of a chunk of the model among those of the shard, which may have none such.
-    fn index(&self, id: ChunkId) -> usize {
-        id.wrapping_sub(self.first) as usize
+    /// The places of chunks of the model among those of the shard, which may have none such.
+    fn indices(&self, run: &Range<ChunkId>) -> Option<Range<usize>> {
+        let first = run.start.checked_sub(self.first)? as usize;
+        Some(first..first + run.len())
     }
 }
 
@@ -68,7 +69,7 @@ pub async fn header(messages: &mut BulkReader<v1::PullMessage>) -> Result<v1::Pu
     }
 }
 
-/// Receives the weights, written like this: every chunk once, whole, in any order, none later than
+/// Receives the weights, written like this: every chunk once, whole, in runs of any order, none later than
 /// so long after the one before. `received` is told the bytes of each, `acknowledged` what comes in between.
 ///
 /// # Errors
@@ -108,17 +109,19 @@ struct PartBuffer<'a, 'b> {
     encoding: Encoding,
     /// Where chunks are received that are still to be decoded.
     encoded: &'a mut Vec<u8>,
-    /// For which chunk it was taken.
-    taken: Option<u32>,
+    /// For which chunks it was taken.
+    taken: Option<Range<ChunkId>>,
 }
 
 impl PartBuffer<'_, '_> {
-    /// Where this chunk belongs, if it is one that is missing.
-    fn range(&self, id: ChunkId) -> Option<Range<usize>> {
-        let index = self.part.index(id);
-        let range = self.part.chunks.get(index)?;
+    /// Where these chunks belong, if all of them are missing and lie together.
+    fn range(&self, run: &Range<ChunkId>) -> Option<Range<usize>> {
+        let indices = self.part.indices(run)?;
+        let chunks = self.part.chunks.get(indices.clone())?;
+        let is_missing = self.missing.get(indices)?.iter().all(|missing| *missing);
+        let (first, last) = (chunks.first()?, chunks.last()?);
         let start = self.part.start;
-        self.missing.get(index)?.then(|| range.start - start..range.end - start)
+        is_missing.then(|| first.start - start..last.end - start)
     }
 }
 
@@ -126,13 +129,13 @@ impl ChunkBuffer for PartBuffer<'_, '_> {
     // Decoding them, or copying them to where they belong, is the one pass that there is.
     const LEAVES_FRAMES: bool = true;
 
-    fn bytes_max(&self, id: ChunkId) -> usize {
-        self.range(id).map_or(0, |range| self.encoding.encoded_bytes(range.len()))
+    fn bytes_max(&self, run: Range<ChunkId>) -> usize {
+        self.range(&run).map_or(0, |range| self.encoding.encoded_bytes(range.len()))
     }
 
-    async fn take(&mut self, id: ChunkId) -> Result<&mut [u8], Status> {
-        let range = self.range(id).unwrap_or_default();
-        self.taken = Some(id);
+    async fn take(&mut self, run: Range<ChunkId>) -> Result<&mut [u8], Status> {
+        let range = self.range(&run).unwrap_or_default();
+        self.taken = Some(run);
         if self.encoding == Encoding::F32 {
             return Ok(bytemuck::cast_slice_mut(&mut self.part.values[range]));
         }
@@ -150,22 +153,23 @@ async fn place(
 ) -> Result<u64, Status> {
     let mut buffer = PartBuffer { part, missing, encoding, encoded, taken: None };
     let chunk = messages.chunk(&mut buffer).await?;
-    let (expected, id) = (buffer.bytes_max(chunk.index), chunk.index);
-    // The number comes ahead of the values, and may not change after them.
-    let is_placed = matches!(chunk.values, ChunkBytes::Frame(_)) || buffer.taken == Some(id);
-    let range = buffer.range(id).filter(|_| is_placed && chunk.bytes() == expected);
-    let Some(range) = range else {
-        let found = format!("chunk {id} of {} bytes", chunk.bytes());
-        return Err(unexpected(&format!("a missing chunk, here of {expected} bytes"), &found));
+    let run = chunk.run();
+    let expected = buffer.bytes_max(run.clone());
+    // The numbers come ahead of the values, and may not change after them.
+    let is_frame = matches!(chunk.values, ChunkBytes::Frame(_));
+    let is_placed = is_frame || buffer.taken.as_ref() == Some(&run);
+    let range = buffer.range(&run).filter(|_| is_placed && chunk.bytes() == expected);
+    let (Some(range), Some(indices)) = (range, buffer.part.indices(&run)) else {
+        let found = format!("chunks {run:?} of {} bytes", chunk.bytes());
+        return Err(unexpected(&format!("missing chunks, here of {expected} bytes"), &found));
     };
     match &chunk.values {
         ChunkBytes::Frame(frame) => encoding.decode(frame, &mut buffer.part.values[range]),
         ChunkBytes::Buffer(_) if encoding == Encoding::F32 => (),
         ChunkBytes::Buffer(_) => encoding.decode(buffer.encoded, &mut buffer.part.values[range]),
     }
-    let index = part.index(id);
-    part.versions[index] = chunk.version;
-    missing[index] = false;
+    part.versions[indices.clone()].fill(chunk.version);
+    missing[indices].fill(false);
     Ok(expected as u64)
 }
 

@@ -324,7 +324,7 @@ impl DataPlane for FakeShard {
         let header = v1::PullMessage { header: Some(Default::default()), chunks: Vec::new() };
         let messages = chunks.map(|(index, range)| v1::PullMessage {
             header: None,
-            chunks: vec![v1::ChunkValues { index, version: 1, values: values(range) }],
+            chunks: vec![v1::ChunkValues { index, chunks: 1, version: 1, values: values(range) }],
         });
         let messages: Vec<_> = std::iter::once(header).chain(messages).map(Ok).collect();
         Ok(Response::new(Box::pin(futures_util::stream::iter(messages))))

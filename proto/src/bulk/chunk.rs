@@ -8,8 +8,10 @@ use tonic::Status;
 /// What a chunk is beside its values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chunk {
-    /// Of the chunk in the whole model.
+    /// Of the chunk in the whole model; of a run, the first.
     pub index: u32,
+    /// How many chunks the values are of; 0 means one.
+    pub chunks: u32,
     /// Of a pull, the chunk's; of a push, that which the gradient was computed from.
     pub version: u64,
     /// What the values cover; empty for the whole chunk.
@@ -21,6 +23,11 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// The chunks that the values are of.
+    pub fn run(&self) -> Range<u32> {
+        self.index..self.index.saturating_add(self.chunks.max(1))
+    }
+
     /// Bytes of values and positions.
     pub fn bytes(&self) -> usize {
         self.values.len() + self.positions.len()
@@ -70,22 +77,22 @@ pub trait ChunkBuffer {
     /// Whether values that came in one piece stay where they are.
     const LEAVES_FRAMES: bool;
 
-    /// How many bytes of this chunk, whose number comes ahead of its values, there can be memory for.
-    fn bytes_max(&self, index: u32) -> usize;
+    /// How many bytes of this run of chunks, whose numbers come ahead of the values, there can be memory for.
+    fn bytes_max(&self, run: Range<u32>) -> usize;
 
-    /// The buffer for this chunk, as soon as there is some.
-    fn take(&mut self, index: u32) -> impl Future<Output = Result<&mut [u8], Status>> + Send;
+    /// The buffer for this run, as soon as there is some.
+    fn take(&mut self, run: Range<u32>) -> impl Future<Output = Result<&mut [u8], Status>> + Send;
 }
 
 /// Memory that is there, for any chunk.
 impl ChunkBuffer for [u8] {
     const LEAVES_FRAMES: bool = false;
 
-    fn bytes_max(&self, _: u32) -> usize {
+    fn bytes_max(&self, _: Range<u32>) -> usize {
         self.len()
     }
 
-    async fn take(&mut self, _: u32) -> Result<&mut [u8], Status> {
+    async fn take(&mut self, _: Range<u32>) -> Result<&mut [u8], Status> {
         Ok(self)
     }
 }

@@ -58,6 +58,7 @@ async fn read_pushes(
                 let spans = chunk.spans.iter().map(|s| v1::Span { start: s.start, len: s.len });
                 message.chunks.push(v1::ChunkPayload {
                     index: chunk.index,
+                    chunks: chunk.chunks,
                     spans: spans.collect(),
                     values: Bytes::copy_from_slice(chunk.values.bytes(&room)),
                     pulled_version: chunk.version,
@@ -82,8 +83,8 @@ async fn read_pulls(
             Item::Chunk => {
                 let chunk = reader.chunk(&mut room[..]).await?;
                 let values = Bytes::copy_from_slice(chunk.values.bytes(&room));
-                let (index, version) = (chunk.index, chunk.version);
-                message.chunks.push(v1::ChunkValues { index, version, values });
+                let (index, version, chunks) = (chunk.index, chunk.version, chunk.chunks);
+                message.chunks.push(v1::ChunkValues { index, version, values, chunks });
             }
         }
     }
@@ -105,13 +106,13 @@ prop_compose! {
 
 prop_compose! {
     fn payload()(
-        index: u32, version: u64, values in vec(any::<u8>(), 0..2400),
+        index: u32, chunks: u32, version: u64, values in vec(any::<u8>(), 0..2400),
         positions in prop_oneof![Just(Vec::new()), vec(any::<u8>(), 0..900)],
         spans in vec((any::<u32>(), any::<u32>()), 0..4),
     ) -> v1::ChunkPayload {
         let spans = spans.into_iter().map(|(start, len)| v1::Span { start, len }).collect();
         let (values, positions) = (values.into(), positions.into());
-        v1::ChunkPayload { index, spans, values, pulled_version: version, positions }
+        v1::ChunkPayload { index, spans, values, pulled_version: version, positions, chunks }
     }
 }
 
@@ -131,6 +132,7 @@ fn pull_of(push: v1::PushMessage) -> v1::PullMessage {
     });
     let chunks = push.chunks.into_iter().map(|chunk| v1::ChunkValues {
         index: chunk.index,
+        chunks: chunk.chunks,
         version: chunk.pulled_version,
         values: chunk.values,
     });

@@ -33,6 +33,8 @@ pub trait BulkMessage {
     const CHUNK: &'static str;
     /// The number of the chunk's field that holds a version.
     const VERSION: u32;
+    /// The number of the chunk's field that says how many chunks it is of.
+    const CHUNKS_OF_RUN: u32;
     /// The number of the chunk's field that holds spans, where it has them.
     const SPANS: Option<u32>;
     /// The number of the chunk's field that holds the values' positions, where it has them.
@@ -44,6 +46,7 @@ impl BulkMessage for v1::PushMessage {
     const NAME: &'static str = "PushMessage";
     const CHUNK: &'static str = "ChunkPayload";
     const VERSION: u32 = 4;
+    const CHUNKS_OF_RUN: u32 = 6;
     const SPANS: Option<u32> = Some(2);
     const POSITIONS: Option<u32> = Some(5);
 }
@@ -53,6 +56,7 @@ impl BulkMessage for v1::PullMessage {
     const NAME: &'static str = "PullMessage";
     const CHUNK: &'static str = "ChunkValues";
     const VERSION: u32 = 2;
+    const CHUNKS_OF_RUN: u32 = 4;
     const SPANS: Option<u32> = None;
     const POSITIONS: Option<u32> = None;
 }
@@ -179,6 +183,9 @@ impl<M: BulkMessage> BulkReader<M> {
                 (number, VARINT) if number == M::VERSION => {
                     chunk.version = self.messages.varint().await?;
                 }
+                (number, VARINT) if number == M::CHUNKS_OF_RUN => {
+                    chunk.chunks = self.messages.uint32().await?;
+                }
                 (number, LEN) if Some(number) == M::SPANS => {
                     let span = self.span(chunk.spans.len()).await?;
                     chunk.spans.push(span);
@@ -198,7 +205,7 @@ impl<M: BulkMessage> BulkReader<M> {
         buffer: &mut R,
     ) -> Result<ChunkBytes, Status> {
         let (length, filled) = (self.messages.length().await?, chunk.bytes());
-        let most = buffer.bytes_max(chunk.index).saturating_sub(filled);
+        let most = buffer.bytes_max(chunk.run()).saturating_sub(filled);
         if length > most {
             let expected = format!("at most {most} bytes");
             return Err(Error::invalid(M::CHUNK, field, length, expected).into());
@@ -212,7 +219,7 @@ impl<M: BulkMessage> BulkReader<M> {
             return Ok(ChunkBytes::Frame(frame));
         }
         let range = filled..filled + length;
-        self.messages.fill(&mut buffer.take(chunk.index).await?[range.clone()]).await?;
+        self.messages.fill(&mut buffer.take(chunk.run()).await?[range.clone()]).await?;
         Ok(ChunkBytes::Buffer(range))
     }
 
@@ -255,6 +262,6 @@ fn twice(message: &'static str, field: &'static str) -> Status {
 
 fn is_known<M: BulkMessage>(number: u32) -> bool {
     matches!(number, INDEX | VALUES)
-        || number == M::VERSION
+        || [M::VERSION, M::CHUNKS_OF_RUN].contains(&number)
         || [M::SPANS, M::POSITIONS].contains(&Some(number))
 }

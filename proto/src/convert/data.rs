@@ -98,8 +98,10 @@ pub(super) fn encoding_or_f32(
 /// The part of a push, or of a start, that belongs to one chunk, to be sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChunkPayload {
-    /// Of the chunk in the whole model.
+    /// Of the chunk in the whole model; of a run, the first.
     pub index: u32,
+    /// How many chunks the values are of; 0 means one.
+    pub chunks: u32,
     /// What the values cover; empty for the whole chunk.
     pub spans: Vec<Span>,
     /// The spans' values one after the other, in the encoding that the push's header names.
@@ -122,6 +124,7 @@ impl From<ChunkPayload> for v1::ChunkPayload {
         let spans = payload.spans.iter().map(|span| v1::Span { start: span.start, len: span.len });
         Self {
             index: payload.index,
+            chunks: payload.chunks,
             spans: spans.collect(),
             values: payload.values,
             pulled_version: payload.pulled_version,

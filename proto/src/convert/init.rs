@@ -72,6 +72,10 @@ impl TryFrom<v1::ChunkPayload> for InitChunk {
         if let Some((field, found)) = counts.into_iter().find(|(_, count)| *count > 0) {
             return Err(Error::invalid(NAME, field, found, "none: a start has whole chunks"));
         }
+        if payload.chunks > 1 {
+            let expected = "1: a start has each by itself";
+            return Err(Error::invalid(NAME, "chunks", payload.chunks, expected));
+        }
         Ok(Self { index: payload.index, values: payload.values })
     }
 }
@@ -90,6 +94,8 @@ mod tests {
         let spans = v1::ChunkPayload { spans: vec![v1::Span::default()], ..payload(8) };
         assert!(InitChunk::try_from(spans).unwrap_err().to_string().contains("`spans`"));
         let positions = v1::ChunkPayload { positions: vec![0; 2].into(), ..payload(8) };
+        let run = v1::ChunkPayload { chunks: 2, ..payload(8) };
+        assert!(InitChunk::try_from(run).unwrap_err().to_string().contains("`chunks`"));
         assert!(InitChunk::try_from(positions).unwrap_err().to_string().contains("`positions`"));
     }
 

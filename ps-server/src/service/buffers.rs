@@ -74,11 +74,11 @@ impl ReceiveBuffer<'_> {
 impl ChunkBuffer for ReceiveBuffer<'_> {
     const LEAVES_FRAMES: bool = true;
 
-    fn bytes_max(&self, _: u32) -> usize {
+    fn bytes_max(&self, _: Range<u32>) -> usize {
         CHUNK_BYTES
     }
 
-    async fn take(&mut self, _: u32) -> Result<&mut [u8], Status> {
+    async fn take(&mut self, _: Range<u32>) -> Result<&mut [u8], Status> {
         let buffer = match self.taken.take() {
             Some(buffer) => buffer,
             None => tokio::time::timeout(WAIT_MAX, self.buffers.take()).await.map_err(|_| {
@@ -161,7 +161,7 @@ mod tests {
     async fn a_push_that_finds_no_room_is_shed() {
         let buffers = Buffers::new(CHUNK_BYTES);
         let _held = buffers.take().await;
-        let error = buffers.receive_buffer().take(0).await.unwrap_err();
+        let error = buffers.receive_buffer().take(0..1).await.unwrap_err();
         assert_eq!(error.code(), tonic::Code::ResourceExhausted);
     }
 }

@@ -1,7 +1,7 @@
 //! The bulk calls, ahead of the generated service: see `ps_proto::bulk` for why.
 
 use super::Service;
-use super::buffers::CHUNK_BYTES;
+use super::applied::Applied;
 use super::pushes::{in_time, pushes};
 use super::weights::{Disconnected, Weights, bare, wrapped};
 use futures_util::stream;
@@ -121,37 +121,24 @@ impl Service {
         let mut push = self.begin(header)?;
         let model = self.model()?;
         let open = push.check_gate(&puller, self.clock.now());
-        let mut is_sent = vec![false; model.chunks().len()];
         let mut is_behind = open.is_none();
         if let Some(clock) = open {
-            is_behind = weights.header(self.pull_header(clock, is_sent.len())).await.is_err();
+            let header = self.pull_header(clock, model.chunks().len());
+            is_behind = weights.header(header).await.is_err();
         }
-        // Applied, and not sent yet: one message takes them.
-        let (mut applied, mut bytes) = (Vec::<usize>::new(), 0);
-        while let Some(id) = self.take_chunk(&mut messages, &mut push).await? {
-            let Some(index) = model.index(id).filter(|index| !is_behind && !is_sent[*index]) else {
-                continue;
-            };
-            let more = weights.bytes(&model, index);
-            is_sent[index] = true;
-            applied.push(index);
-            bytes += more;
-            // Another one like it has no room.
-            if bytes + more > CHUNK_BYTES {
-                // A caller may send all before it reads any: it must never be held up for that.
-                let left = weights.chunks_now(self, &model, &applied);
-                left.iter().for_each(|index| is_sent[*index] = false);
-                (applied, bytes) = (Vec::new(), 0);
+        let mut applied = Applied::new(self, weights, model);
+        while let Some(run) = self.take_run(&mut messages, &mut push).await? {
+            if !is_behind {
+                applied.add(run);
             }
         }
-        applied.into_iter().for_each(|index| is_sent[index] = false);
         let kind = Kind::Push(self.finish(push)?);
         let reply = v1::PushPullMessage { kind: Some(kind) }.pieces();
         if weights.send(Ok(reply)).await.is_err() {
             return Ok(());
         }
         if open.is_some() {
-            let _ = self.send_chunks(weights, &is_sent).await;
+            let _ = self.send_chunks(weights, &applied.into_sent()).await;
             return Ok(());
         }
         let clock = self.wait_for_gate(epoch, puller).await;

@@ -1,5 +1,6 @@
 //! The calls of the wire, translated to the shard.
 
+mod applied;
 mod buffers;
 mod bulk;
 mod checkpoint;
@@ -8,6 +9,7 @@ mod data;
 mod membership;
 mod push_many;
 mod pushes;
+mod sent_run;
 mod status;
 mod weights;
 

@@ -3,10 +3,11 @@
 use super::{Service, status};
 use http::Request;
 use ps_core::limits::{MESSAGE_BYTES_MAX, PUSH_CHUNK_WAIT_MS_MAX};
-use ps_core::shard::{EncodedChunk, Error, Push, PushHeader};
+use ps_core::shard::{EncodedRun, Error, Push, PushHeader};
 use ps_proto::bulk::{BulkReader, Item, MessageReader};
 use ps_proto::convert::data::push_reply;
 use ps_proto::v1;
+use std::ops::Range;
 use std::time::Duration;
 use tonic::Status;
 use tonic::body::Body;
@@ -27,7 +28,7 @@ impl Service {
     pub(super) async fn take_push(&self, mut messages: Pushes) -> Result<v1::PushReply, Status> {
         let header = self.push_header(&mut messages).await?;
         let mut push = self.begin(header)?;
-        while self.take_chunk(&mut messages, &mut push).await?.is_some() {}
+        while self.take_run(&mut messages, &mut push).await?.is_some() {}
         self.finish(push)
     }
 
@@ -48,12 +49,12 @@ impl Service {
         self.shard.begin(header, self.clock.now()).map_err(|error| self.refused(&error))
     }
 
-    /// Applies the next chunk, unless the push is complete: its index, `None` at the end.
-    pub(super) async fn take_chunk(
+    /// Applies the next run of chunks, unless the push is complete: which, `None` at the end.
+    pub(super) async fn take_run(
         &self,
         messages: &mut Pushes,
         push: &mut Push<'_>,
-    ) -> Result<Option<u32>, Status> {
+    ) -> Result<Option<Range<u32>>, Status> {
         while !push.was_finished() {
             match in_time(messages.next()).await? {
                 None => break,
@@ -65,24 +66,25 @@ impl Service {
         Ok(None)
     }
 
-    /// Receives the chunk that was announced, and applies it.
+    /// Receives the run of chunks that was announced, and applies it.
     pub(super) async fn apply(
         &self,
         messages: &mut Pushes,
         push: &mut Push<'_>,
-    ) -> Result<u32, Status> {
+    ) -> Result<Range<u32>, Status> {
         let mut buffer = self.buffers.receive_buffer();
         let chunk = in_time(messages.chunk(&mut buffer)).await?;
         self.shard.counters().bytes_received.add(chunk.bytes() as u64);
-        let encoded = EncodedChunk {
-            id: chunk.index,
+        let encoded = EncodedRun {
+            first: chunk.index,
+            chunks: chunk.chunks,
             pulled_version: chunk.version,
             spans: &chunk.spans,
             values: chunk.values.bytes(buffer.bytes()),
             positions: chunk.positions.bytes(buffer.bytes()),
         };
         push.take(&encoded).map_err(|error| self.refused(&error))?;
-        Ok(chunk.index)
+        Ok(chunk.run())
     }
 
     /// Ends a push: what its worker is told.

@@ -32,6 +32,7 @@ pub(super) fn push(error: &Error, epoch: u64) -> Status {
         | Error::NoSuchChunk { .. }
         | Error::TooManyChunks { .. }
         | Error::Kind { .. }
+        | Error::Run { .. }
         | Error::Malformed { .. }
         | Error::Encoded { .. } => Status::invalid_argument(error.to_string()),
     }

@@ -5,6 +5,7 @@
 
 use super::Service;
 use super::buffers::Buffer;
+use super::sent_run::SentRun;
 use http::{Extensions, Response};
 use ps_core::limits::PULL_CHUNKS_AHEAD_MAX;
 use ps_core::shard::ModelShard;
@@ -112,28 +113,25 @@ impl Weights {
         indices: &'i [usize],
         mut buffer: Buffer,
     ) -> (Vec<Bytes>, &'i [usize]) {
-        let mut taken = Vec::new();
+        let (mut runs, mut taken) = (Vec::<SentRun>::new(), 0);
         for &index in indices {
             if !buffer.has_room(self.bytes(model, index)) {
                 break;
             }
             let chunk = model.chunks()[index].lock();
-            taken.push((
-                model.id(index),
-                chunk.version(),
-                buffer.add(chunk.weights(), self.encoding),
-            ));
+            let bytes = buffer.add(chunk.weights(), self.encoding);
+            let next = SentRun::new(index, &chunk, bytes);
+            drop(chunk);
+            taken += 1;
+            match runs.last_mut().filter(|run| run.goes_on_with(&next, model, self.encoding)) {
+                Some(run) => run.add(next),
+                None => runs.push(next),
+            }
         }
         let values = buffer.into_bytes();
         service.shard.counters().bytes_sent.add(values.len() as u64);
-        let rest = &indices[taken.len()..];
-        let chunk = |(index, version, range)| v1::ChunkValues {
-            index,
-            version,
-            values: values.slice(range),
-        };
-        let chunks = taken.into_iter().map(chunk).collect();
-        ((self.wrap)(v1::PullMessage { header: None, chunks }), rest)
+        let chunks = runs.into_iter().map(|run| run.into_values(model, &values)).collect();
+        ((self.wrap)(v1::PullMessage { header: None, chunks }), &indices[taken..])
     }
 
     async fn slot(&self) -> Result<Permit<'_, Result<Vec<Bytes>, Status>>, Disconnected> {

@@ -149,7 +149,7 @@ impl ShardClient {
             learning_rate: push.learning_rate,
             loss: push.loss,
             kind: kind.into(),
-            chunks_total: push.chunks.count() as u32,
+            chunks_total: push.chunks.count(),
             encoding: v1::Encoding::from(encoding).into(),
             pull_encoding: v1::Encoding::from(wire.pull).into(),
             pull_ahead: push.pull_ahead,

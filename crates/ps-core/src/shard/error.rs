@@ -26,6 +26,13 @@ pub enum Error {
     /// The values are not what the push's encoding makes of the chunk's elements.
     #[error("chunk {id}: {error}")]
     Encoded { id: ChunkId, error: encoding::Error },
+    /// More than one chunk, and not what the values of several may be.
+    #[error(
+        "values of {chunks} chunks from {id} on, {elements} elements: of several chunks at once they are whole, \
+         and of at most {max} elements",
+        max = crate::limits::CHUNK_ELEMENTS_MAX
+    )]
+    Run { id: ChunkId, chunks: u32, elements: usize },
     /// The push ended before all of its chunks came, now or earlier.
     #[error("push ended after {found} of {expected} chunks: send it again, whole")]
     Incomplete { found: u32, expected: u32 },

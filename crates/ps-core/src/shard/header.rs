@@ -33,14 +33,16 @@ pub struct PushHeader {
     pub pull_ahead: u32,
 }
 
-/// One chunk's part of a push, as it came.
+/// The part of a push that belongs to a run of chunks, as it came.
 #[derive(Clone, Copy, Debug)]
-pub struct EncodedChunk<'a> {
-    /// Which chunk of the whole model.
-    pub id: ChunkId,
-    /// The version that the gradient was computed from.
+pub struct EncodedRun<'a> {
+    /// The first of the chunks.
+    pub first: ChunkId,
+    /// How many they are; more than one are whole.
+    pub chunks: u32,
+    /// The version of each that the gradient was computed from.
     pub pulled_version: Version,
-    /// What the values cover; empty for the whole chunk.
+    /// What of a single chunk the values cover; empty for all.
     pub spans: &'a [Span],
     /// The spans' values one after the other, in the encoding that the push's header names.
     pub values: &'a [u8],

@@ -16,12 +16,13 @@ mod initial;
 mod membership;
 mod model;
 mod push;
+mod run;
 mod scratch;
 mod snapshot;
 
 pub use counters::{Count, Counters};
 pub use error::Error;
-pub use header::{EncodedChunk, Puller, PushHeader};
+pub use header::{EncodedRun, Puller, PushHeader};
 pub use initial::{Error as InitError, InitialWeights};
 pub use model::{ModelShard, Origin};
 pub use push::Push;

@@ -1,22 +1,21 @@
 //! One push, applied exactly once.
 
-use super::scratch::{DecodeBuffer, Scratch};
-use super::{EncodedChunk, Error, ModelShard, Puller, PushHeader, Session, Shard};
-use crate::chunk::{Outcome, Update};
-use crate::ids::{ChunkId, Clock};
+use super::scratch::Scratch;
+use super::{EncodedRun, Error, ModelShard, Puller, PushHeader, Session, Shard};
+use crate::chunk::{Outcome, Update, UpdateBuffer};
+use crate::fence;
+use crate::ids::Clock;
 use crate::window::{Acknowledgement, Window};
-use crate::{TensorKind, fence, span};
 use parking_lot::{Mutex, RwLockReadGuard};
-use ps_kernels::encoding;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A push that a shard has begun to take.
 pub struct Push<'a> {
-    shard: &'a Shard,
-    model: Arc<ModelShard>,
+    pub(super) shard: &'a Shard,
+    pub(super) model: Arc<ModelShard>,
     session: Arc<Mutex<Session>>,
-    header: PushHeader,
+    pub(super) header: PushHeader,
     seen: u32,
     was_finished: bool,
 }
@@ -102,21 +101,41 @@ impl Push<'_> {
         gate.check_within_push(worker, incarnation, self.header.clock, clock, ahead.into(), now)
     }
 
-    /// Takes one chunk's values: under the chunk's lock and with the fence held, epoch and
-    /// incarnation check, dedup check, finite check, apply, mark.
+    /// Takes the values of a run of chunks: one chunk after another under its lock, all with the fence
+    /// held. Epoch and incarnation check, then of each dedup check, finite check, apply, mark.
     ///
     /// # Errors
-    /// The caller was fenced meanwhile, or the values do not fit; nothing of them was applied.
-    pub fn take(&mut self, sent: &EncodedChunk<'_>) -> Result<(), Error> {
-        self.seen += 1;
-        let (shard, header, id) = (self.shard, &self.header, sent.id);
-        let index = self.model.index(id).ok_or_else(|| self.no_such_chunk(id))?;
-        self.check_kind(id, index)?;
-        // Ahead of the locks: whoever reads the chunk does not wait for it.
+    /// The caller was fenced meanwhile, or the values do not fit; then no chunk that they do not fit
+    /// was touched.
+    pub fn take(&mut self, sent: &EncodedRun<'_>) -> Result<(), Error> {
+        self.seen = self.seen.saturating_add(sent.chunks.max(1));
+        let shard = self.shard;
+        let held = self.held(sent)?;
+        // Ahead of the locks: whoever reads a chunk does not wait for it.
         let mut scratch = shard.scratch.take();
         let Scratch { buffer, decoded } = &mut *scratch;
-        let values = self.dense(sent, index, decoded)?;
-        let _fence = shard.check_fence(header)?;
+        let mut values = self.dense(sent, &held, decoded)?;
+        let _fence = shard.check_fence(&self.header)?;
+        for index in held.clone() {
+            let bytes = match held.len() {
+                1 => values.len(),
+                _ => self.model.elements(index) * size_of::<f32>(),
+            };
+            let (here, after) = values.split_at(bytes);
+            self.apply(index, sent, here, buffer)?;
+            values = after;
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &self,
+        index: usize,
+        sent: &EncodedRun<'_>,
+        values: &[u8],
+        buffer: &mut UpdateBuffer,
+    ) -> Result<(), Error> {
+        let (shard, header) = (self.shard, &self.header);
         let mut chunk = self.model.chunks()[index].lock();
         let bit = index as u32;
         if shard.guards.dedup && self.session.lock().window.is_done(header.id.seq, bit) {
@@ -132,7 +151,7 @@ impl Push<'_> {
         let spec = &self.model.spec;
         let outcome = chunk
             .apply(&spec.optimizer, spec.correction, &update, buffer)
-            .map_err(|error| Error::Malformed { id, error })?;
+            .map_err(|error| Error::Malformed { id: self.model.id(index), error })?;
         let (count, result) = match outcome {
             Outcome::Applied { staleness } => (&shard.counters.chunks_applied, Ok(staleness)),
             Outcome::Refused(reason) => (&shard.counters.chunks_refused, Err(reason)),
@@ -164,43 +183,6 @@ impl Push<'_> {
         let mut acknowledgement = acknowledgement.clone();
         acknowledgement.refused.iter_mut().for_each(|(bit, _)| *bit = self.model.id(*bit as usize));
         Ok((acknowledgement, self.was_finished))
-    }
-
-    /// The values as dense `f32`: as they came, or decoded.
-    fn dense<'v>(
-        &self,
-        sent: &EncodedChunk<'v>,
-        index: usize,
-        decoded: &'v mut DecodeBuffer,
-    ) -> Result<&'v [u8], Error> {
-        let EncodedChunk { id, values, positions, .. } = *sent;
-        let received =
-            encoding::EncodedValues { encoding: self.header.encoding, values, positions };
-        if received.is_plain() {
-            return Ok(values);
-        }
-        let elements = self.model.elements(index);
-        if self.header.kind == TensorKind::State && !positions.is_empty() {
-            return Err(Error::Encoded { id, error: encoding::Error::State });
-        }
-        let covered = match sent.spans {
-            [] => elements,
-            spans => span::check(spans, elements)
-                .map_err(|error| Error::Malformed { id, error: error.into() })?,
-        };
-        let dense = decoded.values(covered);
-        received.decode(dense).map_err(|error| Error::Encoded { id, error })?;
-        Ok(bytemuck::cast_slice(dense))
-    }
-
-    fn no_such_chunk(&self, id: ChunkId) -> Error {
-        let (first, chunks) = (self.model.id(0), self.model.chunks().len());
-        Error::NoSuchChunk { id, shard: self.shard.index, first, chunks }
-    }
-
-    fn check_kind(&self, id: ChunkId, index: usize) -> Result<(), Error> {
-        let (held, found) = (self.model.kind(index), self.header.kind);
-        if held == found { Ok(()) } else { Err(Error::Kind { id, held, found }) }
     }
 
     /// Tells the gate how far this worker's pushes are applied here.

@@ -70,7 +70,11 @@ impl EncodedValues<'_> {
         Ok(())
     }
 
-    fn check_values(&self, elements: usize) -> Result<(), Error> {
+    /// Whether there are as many values as these elements have.
+    ///
+    /// # Errors
+    /// There are not.
+    pub fn check_values(&self, elements: usize) -> Result<(), Error> {
         let (encoding, found) = (self.encoding, self.values.len());
         let expected = encoding.encoded_bytes(elements);
         if found == expected {

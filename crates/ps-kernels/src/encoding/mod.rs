@@ -68,6 +68,11 @@ impl Encoding {
         }
     }
 
+    /// Whether the bytes of so many values, and those of others behind them, are the bytes of all together.
+    pub fn joins(self, elements: usize) -> bool {
+        self != Self::Int8 || elements.is_multiple_of(INT8_BLOCK)
+    }
+
     /// Writes values; `bytes` must be [`Self::encoded_bytes`] long, at any alignment.
     pub fn encode(self, values: &[f32], bytes: &mut [u8]) {
         debug_assert_eq!(bytes.len(), self.encoded_bytes(values.len()));
