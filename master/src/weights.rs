@@ -11,23 +11,20 @@ use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::bulk::call;
 use ps_runtime::link::{Link, Patience};
+use ps_runtime::progress::Progress;
 use ps_runtime::pull::{self, PartMut};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tonic::Status;
 use tonic::transport::Channel;
 
 /// A shard answers the question what it holds at once.
 const DESCRIBE: Patience =
     Patience { attempt: Duration::from_secs(2), total: Duration::from_secs(6), waits: false };
 
-/// A shard may be gigabytes; that it still sends is checked chunk by chunk.
+/// A shard may be gigabytes: while it is sent, a pull may take any time. Less for an attempt than for all, so
+/// that another connection is tried.
 const PULL: Patience =
-    Patience { attempt: Duration::from_secs(600), total: Duration::from_secs(6), waits: false };
-
-/// How long the next chunk of a pull may take; shorter than the patience, so that another
-/// connection is tried.
-const NEXT_CHUNK: Duration = Duration::from_secs(3);
+    Patience { attempt: Duration::from_secs(3), total: Duration::from_secs(6), waits: false };
 
 /// The model as it is on the servers.
 pub(crate) struct Model {
@@ -130,7 +127,7 @@ impl Cluster {
 
     /// Fills a shard's part of the weights.
     async fn pull(&self, shard: u32, link: &Link, part: PartMut<'_>) -> Result<(), Error> {
-        let part = tokio::sync::Mutex::new(part);
+        let (part, progress) = (tokio::sync::Mutex::new(part), Progress::default());
         let attempt = |channel| {
             let request = v1::PullRequest {
                 job: self.job.clone(),
@@ -140,18 +137,15 @@ impl Cluster {
                 encoding: v1::Encoding::F32.into(),
                 protocol: PROTOCOL,
             };
-            let part = &part;
+            let (part, progress) = (&part, &progress);
             async move {
-                // The answer's head, too: a connection that is cut says nothing for as long as one
-                // waits.
-                let messages = in_time(call(channel, bulk::PULL, [request])).await?;
-                let mut messages = BulkReader::new(messages);
-                in_time(pull::header(&mut messages)).await?;
+                let mut messages = BulkReader::new(call(channel, bulk::PULL, [request]).await?);
+                pull::header(&mut messages, progress).await?;
                 let part = &mut *part.lock().await;
-                pull::values(&mut messages, part, Encoding::F32, NEXT_CHUNK, |_| (), |_| ()).await
+                pull::values(&mut messages, part, Encoding::F32, progress, |_| (), |_| ()).await
             }
         };
-        let pulled = link.call(PULL, attempt, |_| ()).await;
+        let pulled = link.call_while(&progress, PULL, attempt, |_| ()).await;
         pulled.map_err(|status| error(shard, link, status.message()))
     }
 }
@@ -173,11 +167,6 @@ fn server_report(address: &str, counters: Option<v1::ShardCounters>) -> ServerRe
         bytes_received: counters.bytes_received,
         bytes_sent: counters.bytes_sent,
     }
-}
-
-async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    let silent = |_| Status::deadline_exceeded(format!("nothing came for {NEXT_CHUNK:?}"));
-    tokio::time::timeout(NEXT_CHUNK, answer).await.map_err(silent)?
 }
 
 fn client(channel: Channel) -> DataPlaneClient<Channel> {

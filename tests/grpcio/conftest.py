@@ -81,17 +81,16 @@ class Client:
             "InitHeader", job=job, protocol=PROTOCOL, model=model, start_digest=digest
         )
         payloads = self.payloads(chunks)
-        messages = [
-            self.message("InitMessage", header=header, chunks=payloads[:PER_MESSAGE]),
-            *self.rest("InitMessage", payloads),
-        ]
-        return self.call("Init", messages)
+        # The header alone, then the weights.
+        messages = [self.message("InitMessage", header=header)]
+        messages += self.rest("InitMessage", payloads, 0)
+        return self.call("Init", messages)[-1]
 
     def payloads(self, chunks):
         return [self.message("ChunkPayload", index=i, values=v) for i, v in enumerate(chunks)]
 
-    def rest(self, name, payloads):
-        later = range(PER_MESSAGE, len(payloads), PER_MESSAGE)
+    def rest(self, name, payloads, begin=PER_MESSAGE):
+        later = range(begin, len(payloads), PER_MESSAGE)
         return [self.message(name, chunks=payloads[at : at + PER_MESSAGE]) for at in later]
 
     def push_messages(self, seq, gradient, job=JOB, encoding=F32):

@@ -126,8 +126,25 @@ impl Server {
             v1::ChunkPayload { index, values, ..Default::default() }
         });
         let chunks = chunks.collect();
-        let message = v1::InitMessage { header: Some(header), chunks };
-        self.data().init(tokio_stream::iter([message])).await.map(|_| ())
+        self.send_start(header, chunks).await.map(|_| ())
+    }
+
+    /// Sends a start, header first; whether it created the shard.
+    pub async fn send_start(
+        &self,
+        header: v1::InitHeader,
+        chunks: Vec<v1::ChunkPayload>,
+    ) -> Result<bool, Status> {
+        let first = v1::InitMessage { header: Some(header), chunks: Vec::new() };
+        let message = |chunk| v1::InitMessage { header: None, chunks: vec![chunk] };
+        let messages = std::iter::once(first).chain(chunks.into_iter().map(message));
+        let messages = tokio_stream::iter(messages.collect::<Vec<_>>());
+        let mut replies = self.data().init(messages).await?.into_inner();
+        let mut last = None;
+        while let Some(reply) = replies.message().await? {
+            last = Some(reply);
+        }
+        last.map(|reply| reply.created).ok_or_else(|| Status::internal("no answer to a start"))
     }
 
     /// Pushes these messages.

@@ -301,7 +301,7 @@ async fn a_restored_shard_takes_any_start() {
     let file = snapshot(&first, 0, 0, 1, &[]).await.unwrap();
     let second = server(0, &files).await;
     send(&second, &restore(1, 0, &model(), &[file])).await.unwrap();
-    let init = |model: &ModelSpec| {
+    let init = async |model: &ModelSpec| {
         let header = v1::InitHeader {
             job: JOB.into(),
             protocol: PROTOCOL,
@@ -312,12 +312,11 @@ async fn a_restored_shard_takes_any_start() {
         };
         let values = bytes(&[9.0; 5]);
         let chunks = vec![v1::ChunkPayload { values, ..Default::default() }];
-        tokio_stream::iter([v1::InitMessage { header: Some(header), chunks }])
+        second.send_start(header, chunks).await
     };
-    let reply = second.data().init(init(&model())).await.unwrap().into_inner();
-    assert!(!reply.created);
+    assert!(!init(&model()).await.unwrap());
     assert_eq!(second.weights().await.unwrap(), [-1.0; 5]);
     let other = model_of(vec![TensorSpec::trainable("a", [5])]);
-    let refused = second.data().init(init(&other)).await.unwrap_err();
+    let refused = init(&other).await.unwrap_err();
     assert_eq!(refusal::from_status(&refused).unwrap().reason(), Reason::OtherModel);
 }

@@ -152,8 +152,7 @@ async fn another_model_is_refused_by_tensor() {
         model: Some(spec),
         ..v1::InitHeader::default()
     };
-    let message = v1::InitMessage { header: Some(header), chunks: vec![] };
-    let status = server.data().init(tokio_stream::iter([message])).await.unwrap_err();
+    let status = server.send_start(header, Vec::new()).await.unwrap_err();
     assert_eq!(refusal::from_status(&status).unwrap().reason(), Reason::OtherModel);
     assert!(status.message().contains("`b`"), "{}", status.message());
 }

@@ -35,17 +35,13 @@ async fn server(bounds: Bounds, elements: usize) -> (Server, ModelSpec) {
         start_digest: crc32fast::hash(&bytes(&values)),
         ..v1::InitHeader::default()
     };
-    let mut header = Some(header);
-    let chunks = (0..).zip(model.partition().chunks(0));
-    let messages = chunks.map(move |(index, range)| v1::InitMessage {
-        header: header.take(),
-        chunks: vec![v1::ChunkPayload {
-            index,
-            values: bytes(&values[range]),
-            ..Default::default()
-        }],
-    });
-    server.data().init(tokio_stream::iter(messages.collect::<Vec<_>>())).await.unwrap();
+    let chunk = |(index, range): (u32, std::ops::Range<usize>)| v1::ChunkPayload {
+        index,
+        values: bytes(&values[range]),
+        ..Default::default()
+    };
+    let chunks = (0..).zip(model.partition().chunks(0)).map(chunk);
+    server.send_start(header, chunks.collect()).await.unwrap();
     (server, model)
 }
 

@@ -8,6 +8,7 @@ use ps_core::limits::MESSAGE_PAYLOAD_BYTES;
 use ps_kernels::encoding::Encoding;
 use ps_proto::convert::data::{ChunkPayload, ELEMENT_BYTES};
 use ps_proto::v1;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The chunks of a push, the same on every attempt.
@@ -25,6 +26,23 @@ impl PushChunks {
         match self {
             Self::Encoded(payloads) => payloads.iter().map(|run| run.chunks).sum(),
             Self::Unencoded(_, planned, _) => planned.iter().map(|run| run.chunks).sum(),
+        }
+    }
+
+    /// These without the runs all of whose chunks are among those.
+    pub(crate) fn without(&self, applied: &[Range<u32>]) -> Self {
+        let is_left = |run: Range<u32>| {
+            !applied.iter().any(|applied| applied.start <= run.start && run.end <= applied.end)
+        };
+        match self {
+            Self::Encoded(payloads) => {
+                let left = payloads.iter().filter(|payload| is_left(payload.run()));
+                Self::Encoded(left.cloned().collect())
+            }
+            Self::Unencoded(gradient, planned, encoding) => {
+                let left = planned.iter().filter(|planned| is_left(planned.run()));
+                Self::Unencoded(gradient.clone(), left.cloned().collect(), *encoding)
+            }
         }
     }
 

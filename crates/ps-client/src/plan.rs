@@ -32,6 +32,11 @@ impl PlannedRun {
         ChunkPayload { index, chunks, spans, pulled_version, values, positions }
     }
 
+    /// The chunks.
+    pub(crate) fn run(&self) -> Range<ChunkId> {
+        self.first..self.first + self.chunks
+    }
+
     /// Whether the next chunk, behind the run in the model, can travel with it.
     fn goes_on_with(&self, next: &Self) -> bool {
         let is_whole = self.spans.is_empty() && next.spans.is_empty();

@@ -1,5 +1,6 @@
 //! The calls to one shard.
 
+mod init;
 mod pull;
 mod push;
 mod retry;
@@ -8,16 +9,15 @@ mod small;
 use crate::chunks::PushChunks;
 use crate::config::ClientState;
 use crate::error::Error;
-use bytes::Bytes;
 use ps_core::TensorKind;
 use ps_core::ids::{Clock, PushId, Seq};
 use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES};
-use ps_core::model_spec::ModelSpec;
-use ps_proto::convert::data::{ChunkPayload, ELEMENT_BYTES};
+use ps_proto::convert::data::ChunkPayload;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::Outside;
 use ps_runtime::link::Link;
+use ps_runtime::progress::Progress;
 use small::SmallPushes;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -43,6 +43,8 @@ pub(crate) struct PushCall {
     pub(crate) loss: f32,
     pub(crate) kind: TensorKind,
     pub(crate) chunks: PushChunks,
+    /// How many chunks the whole push has, whichever of them an attempt sends.
+    pub(crate) chunks_total: u32,
     /// Steps between this one and the next whose weights a pull with it brings.
     pub(crate) pull_ahead: u32,
 }
@@ -71,48 +73,9 @@ impl ShardClient {
         Ok(Self { shard, link, small, state, told })
     }
 
-    pub(crate) async fn init(
-        &self,
-        spec: &ModelSpec,
-        bytes: Bytes,
-        any_start: bool,
-    ) -> Result<(), Error> {
-        let partition = spec.partition();
-        let first = partition.range(self.shard).start;
-        let payloads: Vec<ChunkPayload> = partition
-            .run(self.shard)
-            .zip(partition.chunks(self.shard))
-            .map(|(index, chunk)| {
-                let offset = |element: usize| (element - first) * ELEMENT_BYTES;
-                let values = bytes.slice(offset(chunk.start)..offset(chunk.end));
-                let (spans, positions) = (Vec::new(), Bytes::new());
-                ChunkPayload { index, chunks: 1, spans, values, pulled_version: 0, positions }
-            })
-            .collect();
-        let start_digest = crc32fast::hash(&bytes);
-        self.retry(self.state.config.attempt * 4, |channel| {
-            let header = v1::InitHeader {
-                job: self.state.config.job.clone(),
-                epoch: self.state.epoch(),
-                shard: self.shard,
-                model: Some(spec.into()),
-                start_digest,
-                any_start,
-                protocol: PROTOCOL,
-                worker: self.state.config.worker,
-                incarnation: self.state.config.incarnation,
-            };
-            let mut header = Some(header);
-            let messages = grouped(payloads.clone().into_iter())
-                .map(move |chunks| v1::InitMessage { header: header.take(), chunks });
-            async move { client(channel).init(tokio_stream::iter(messages)).await.map(|_| ()) }
-        })
-        .await
-    }
-
     pub(crate) async fn describe(&self) -> Result<v1::DescribeReply, Error> {
         let job = &self.state.config.job;
-        self.retry(self.state.config.attempt, |channel| {
+        self.retry(&Progress::default(), |channel| {
             let request = v1::DescribeRequest { job: job.clone(), protocol: PROTOCOL };
             async move { Ok(client(channel).describe(request).await?.into_inner()) }
         })

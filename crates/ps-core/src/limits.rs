@@ -80,6 +80,10 @@ pub const PUSH_ROOM_WAIT_MS_MAX: u64 = 3_000;
 /// flight meanwhile, so a sender that died must not hold it for long.
 pub const PUSH_CHUNK_WAIT_MS_MAX: u64 = 10_000;
 
+/// How often a call that waits, at the gate or behind another start, is told that it does: well within the time
+/// in which a caller gives up where nothing moves.
+pub const WAIT_TOLD_MS: u64 = 1_000;
+
 /// Bytes of a push's or pull's header, and of a request to pull: a job id and a dozen numbers fit
 /// many times over.
 pub const BULK_HEADER_BYTES_MAX: usize = 4 * 1024;

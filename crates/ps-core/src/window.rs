@@ -106,6 +106,11 @@ impl Window {
         Ok(())
     }
 
+    /// Whether the push was begun, and is not forgotten yet.
+    pub fn is_begun(&self, seq: Seq) -> bool {
+        self.entries.contains_key(&seq)
+    }
+
     /// Whether this chunk of the push is applied or refused already, or the push is forgotten.
     pub fn is_done(&self, seq: Seq, chunk: u32) -> bool {
         let Some(entry) = self.entries.get(&seq) else {

@@ -15,6 +15,7 @@ pub mod lanes;
 pub mod link;
 mod local;
 pub mod member;
+pub mod progress;
 pub mod pull;
 pub mod shutdown;
 pub mod transport;

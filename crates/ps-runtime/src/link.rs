@@ -2,6 +2,7 @@
 
 use crate::backoff::Backoff;
 use crate::clock::Clock;
+use crate::progress::Progress;
 use crate::transport::{BadAddress, Connector};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,9 +16,10 @@ const RETRY_LONGEST: Duration = Duration::from_secs(1);
 /// How long calls to a peer may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// One attempt; then the connection is taken for dead and a fresh one is tried.
+    /// One attempt, while nothing moves in it; then the connection is taken for dead and a fresh one is tried.
     pub attempt: Duration,
-    /// All attempts of one call, from the first that fails on.
+    /// All attempts of one call, from the first that fails on, or from the last time that something
+    /// moved.
     pub total: Duration,
     /// Whether the call may rightly wait for long before it fails: a pull at the gate. Then only
     /// the time since the last such wait counts.
@@ -81,6 +83,23 @@ impl Link {
     pub async fn call<T, F>(
         &self,
         patience: Patience,
+        attempt: impl FnMut(Channel) -> F,
+        retried: impl FnMut(&Status),
+    ) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        self.call_while(&Progress::default(), patience, attempt, retried).await
+    }
+
+    /// The same; an attempt may take as long as it likes while it says that something moves.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_while<T, F>(
+        &self,
+        progress: &Progress,
+        patience: Patience,
         mut attempt: impl FnMut(Channel) -> F,
         mut retried: impl FnMut(&Status),
     ) -> Result<T, Status>
@@ -91,14 +110,10 @@ impl Link {
         let mut failing_since: Option<Duration> = None;
         loop {
             let begun = self.clock.now();
-            let status = match tokio::time::timeout(patience.attempt, attempt(self.channel())).await
-            {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(status)) => status,
-                Err(_) => {
-                    let waited = patience.attempt;
-                    Status::deadline_exceeded(format!("no answer within {waited:?}"))
-                }
+            let attempted = progress.limit(patience.attempt, attempt(self.channel())).await;
+            let status = match attempted {
+                Ok(answer) => return Ok(answer),
+                Err(status) => status,
             };
             if !is_retryable(&status) {
                 return Err(status);
@@ -111,6 +126,7 @@ impl Link {
             let waited = patience.waits && now.saturating_sub(begun) > patience.total;
             let since = *failing_since.get_or_insert(begun);
             let since = if waited { now } else { since };
+            let since = since.max(now.saturating_sub(progress.idle()));
             failing_since = Some(since);
             let spent = now.saturating_sub(since);
             if spent >= patience.total {

@@ -1,11 +1,11 @@
 //! The weights of one shard, received into where they belong.
 
+use crate::progress::Progress;
 use ps_core::ids::{ChunkId, Version};
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, BulkReader, ChunkBuffer, ChunkBytes};
 use ps_proto::v1;
 use std::ops::Range;
-use std::time::Duration;
 use tonic::Status;
 
 // The wire is little-endian; a big-endian machine would need a swap.
@@ -43,34 +43,40 @@ pub enum FirstMessage {
     Acknowledged(v1::PushReply),
 }
 
-/// Receives what comes first.
+/// Receives what comes first; while the gate holds it, the server says now and then that it does.
 ///
 /// # Errors
 /// The call failed, or something else came.
-pub async fn first(messages: &mut BulkReader<v1::PullMessage>) -> Result<FirstMessage, Status> {
+pub async fn first(
+    messages: &mut BulkReader<v1::PullMessage>,
+    progress: &Progress,
+) -> Result<FirstMessage, Status> {
     loop {
         match messages.next().await? {
             Some(bulk::Item::Header(header)) => return Ok(FirstMessage::Header(header)),
             Some(bulk::Item::Acknowledged(reply)) => return Ok(FirstMessage::Acknowledged(reply)),
-            Some(bulk::Item::End) => (),
+            Some(bulk::Item::End) => progress.moved(),
             other => return Err(unexpected("weights", &other)),
         }
     }
 }
 
-/// Receives the header of the weights; the caller says how long the gate may hold it.
+/// Receives the header of the weights.
 ///
 /// # Errors
 /// The call failed, or something else came.
-pub async fn header(messages: &mut BulkReader<v1::PullMessage>) -> Result<v1::PullHeader, Status> {
-    match first(messages).await? {
+pub async fn header(
+    messages: &mut BulkReader<v1::PullMessage>,
+    progress: &Progress,
+) -> Result<v1::PullHeader, Status> {
+    match first(messages, progress).await? {
         FirstMessage::Header(header) => Ok(header),
         other => Err(unexpected("weights", &other)),
     }
 }
 
-/// Receives the weights, written like this: every chunk once, whole, in runs of any order, none later than
-/// so long after the one before. `received` is told the bytes of each, `acknowledged` what comes in between.
+/// Receives the weights, written like this: every chunk once, whole, in runs of any order. `received` is
+/// told the bytes of each run, `acknowledged` what comes in between.
 ///
 /// # Errors
 /// The call failed, was cut short, or brought something else.
@@ -78,17 +84,17 @@ pub async fn values(
     messages: &mut BulkReader<v1::PullMessage>,
     part: &mut PartMut<'_>,
     encoding: Encoding,
-    longest: Duration,
+    progress: &Progress,
     received: impl Fn(u64),
     mut acknowledged: impl FnMut(v1::PushReply),
 ) -> Result<(), Status> {
     let mut missing = vec![true; part.chunks.len()];
     let mut encoded = Vec::new();
-    while let Some(came) = in_time(longest, messages.next()).await? {
+    while let Some(came) = messages.next().await? {
         match came {
             bulk::Item::Chunk => {
-                let placed = place(messages, part, &mut missing, encoding, &mut encoded);
-                received(in_time(longest, placed).await?);
+                received(place(messages, part, &mut missing, encoding, &mut encoded).await?);
+                progress.moved();
             }
             bulk::Item::Acknowledged(reply) => acknowledged(reply),
             bulk::Item::Header(_) | bulk::Item::End => (),
@@ -171,14 +177,6 @@ async fn place(
     part.versions[indices.clone()].fill(chunk.version);
     missing[indices].fill(false);
     Ok(expected as u64)
-}
-
-async fn in_time<T>(
-    longest: Duration,
-    step: impl Future<Output = Result<T, Status>>,
-) -> Result<T, Status> {
-    let late = |_| Status::deadline_exceeded(format!("no answer within {longest:?}"));
-    tokio::time::timeout(longest, step).await.map_err(late)?
 }
 
 /// Something that a server of this protocol does not send; retrying would not help.

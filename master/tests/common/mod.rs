@@ -269,6 +269,7 @@ impl ShardControl for FakeShard {
 
 #[tonic::async_trait]
 impl DataPlane for FakeShard {
+    type InitStream = Replies<v1::InitReply>;
     type PullStream = Replies<v1::PullMessage>;
     type PushPullStream = Replies<v1::PushPullMessage>;
     type PushManyStream = Replies<v1::PushManyReply>;
@@ -276,7 +277,14 @@ impl DataPlane for FakeShard {
     async fn init(
         &self,
         _: Request<Streaming<v1::InitMessage>>,
-    ) -> Result<Response<v1::InitReply>, Status> {
+    ) -> Result<Response<Self::InitStream>, Status> {
+        Err(Status::unimplemented("fake"))
+    }
+
+    async fn applied(
+        &self,
+        _: Request<v1::AppliedRequest>,
+    ) -> Result<Response<v1::AppliedReply>, Status> {
         Err(Status::unimplemented("fake"))
     }
 

@@ -11,9 +11,29 @@ use ps_core::shard::{Counters, Puller, PushHeader};
 use ps_core::span::Span;
 use ps_core::window::Acknowledgement;
 use ps_kernels::encoding::Encoding;
+use std::ops::Range;
 
 /// Bytes of one element on the wire.
 pub const ELEMENT_BYTES: usize = size_of::<f32>();
+
+impl From<PushId> for v1::PushId {
+    fn from(id: PushId) -> Self {
+        Self { worker: id.worker, incarnation: id.incarnation, seq: id.seq }
+    }
+}
+
+impl TryFrom<v1::AppliedRequest> for PushId {
+    type Error = Error;
+
+    fn try_from(request: v1::AppliedRequest) -> Result<Self, Error> {
+        const NAME: &str = "AppliedRequest";
+        check_protocol(NAME, request.protocol)?;
+        let id = request.id.ok_or(Error::Missing { message: NAME, field: "id" })?;
+        check_worker(NAME, id.worker)?;
+        check_counts(NAME, [("incarnation", id.incarnation), ("seq", id.seq)])?;
+        Ok(Self { worker: id.worker, incarnation: id.incarnation, seq: id.seq })
+    }
+}
 
 impl TryFrom<v1::PushHeader> for PushHeader {
     type Error = Error;
@@ -113,6 +133,11 @@ pub struct ChunkPayload {
 }
 
 impl ChunkPayload {
+    /// The chunks that the values are of.
+    pub fn run(&self) -> Range<u32> {
+        self.index..self.index.saturating_add(self.chunks.max(1))
+    }
+
     /// Bytes of values and positions.
     pub fn bytes(&self) -> usize {
         self.values.len() + self.positions.len()

@@ -25,13 +25,20 @@ pub struct InitHeader {
     pub any_start: bool,
 }
 
-/// The header that the first message of a start must have.
+/// The header that the first message of a start must have, and nothing else: who waits for its turn makes
+/// the server hold no weights.
 ///
 /// # Errors
-/// There is none.
+/// There is none, or more than it.
 pub fn take_header(first: Option<&mut v1::InitMessage>) -> Result<v1::InitHeader, Error> {
-    let header = first.and_then(|message| message.header.take());
-    header.ok_or(Error::Missing { message: "InitMessage", field: "header" })
+    const NAME: &str = "InitMessage";
+    let missing = Error::Missing { message: NAME, field: "header" };
+    let first = first.ok_or(missing.clone())?;
+    if !first.chunks.is_empty() {
+        let expected = "none in the first message: the server says when it wants them";
+        return Err(Error::invalid(NAME, "chunks", first.chunks.len(), expected));
+    }
+    first.header.take().ok_or(missing)
 }
 
 impl TryFrom<v1::InitHeader> for InitHeader {
@@ -105,6 +112,9 @@ mod tests {
         for message in [None, Some(&mut first)] {
             assert!(take_header(message).unwrap_err().to_string().contains("`header`"));
         }
+        let chunks = vec![v1::ChunkPayload::default()];
+        let mut early = v1::InitMessage { header: Some(v1::InitHeader::default()), chunks };
+        assert!(take_header(Some(&mut early)).unwrap_err().to_string().contains("`chunks`"));
         let header = v1::InitHeader { protocol: crate::PROTOCOL, ..Default::default() };
         let error = InitHeader::try_from(header).unwrap_err().to_string();
         assert!(error.contains("`model`"), "{error}");

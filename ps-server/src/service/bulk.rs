@@ -87,7 +87,7 @@ impl Service {
         Ok(Weights::answer(&connection, bare, encoding, self.unread_max, |weights| async move {
             let clock = match puller {
                 None => Ok(0),
-                Some(puller) => service.wait_for_gate(epoch, puller).await,
+                Some(puller) => weights.while_waiting(service.wait_for_gate(epoch, puller)).await,
             };
             let _ = service.send_weights(&weights, clock).await;
         }))
@@ -141,7 +141,7 @@ impl Service {
             let _ = self.send_chunks(weights, &applied.into_sent()).await;
             return Ok(());
         }
-        let clock = self.wait_for_gate(epoch, puller).await;
+        let clock = weights.while_waiting(self.wait_for_gate(epoch, puller)).await;
         let _ = self.send_weights(weights, clock).await;
         Ok(())
     }

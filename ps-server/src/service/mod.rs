@@ -6,6 +6,7 @@ mod bulk;
 mod checkpoint;
 mod checkpoint_files;
 mod data;
+mod init;
 mod membership;
 mod push_many;
 mod pushes;

@@ -7,7 +7,7 @@ use super::Service;
 use super::buffers::Buffer;
 use super::sent_run::SentRun;
 use http::{Extensions, Response};
-use ps_core::limits::PULL_CHUNKS_AHEAD_MAX;
+use ps_core::limits::{PULL_CHUNKS_AHEAD_MAX, WAIT_TOLD_MS};
 use ps_core::shard::ModelShard;
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, Pieces};
@@ -62,6 +62,23 @@ impl Weights {
     ) -> Result<(), Disconnected> {
         self.slot().await?.send(message);
         Ok(())
+    }
+
+    /// Waits for this step, and says now and then that the call waits.
+    pub(super) async fn while_waiting<T>(&self, step: impl Future<Output = T>) -> T {
+        let mut step = std::pin::pin!(step);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut step => return done,
+                () = tokio::time::sleep(Duration::from_millis(WAIT_TOLD_MS)) => {
+                    // Who does not read has enough to read.
+                    if let Ok(slot) = self.sender.try_reserve() {
+                        slot.send(Ok((self.wrap)(v1::PullMessage::default())));
+                    }
+                }
+            }
+        }
     }
 
     /// Sends what comes before the weights.

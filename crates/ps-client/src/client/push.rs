@@ -134,15 +134,19 @@ impl Client {
         let ticket = self.outstanding.open(clock).await;
         let config = &self.state.config;
         let (worker, incarnation, seq) = (config.worker, config.incarnation, ticket.seq());
-        let call = |shard| PushCall {
-            id: PushId { worker, incarnation, seq },
-            oldest: ticket.oldest(),
-            clock,
-            learning_rate,
-            loss: gradient.loss(),
-            kind,
-            chunks: self.chunks(gradient, weights, shard, kind),
-            pull_ahead: 0,
+        let call = |shard| {
+            let chunks = self.chunks(gradient, weights, shard, kind);
+            PushCall {
+                id: PushId { worker, incarnation, seq },
+                oldest: ticket.oldest(),
+                clock,
+                learning_rate,
+                loss: gradient.loss(),
+                kind,
+                chunks_total: chunks.count(),
+                chunks,
+                pull_ahead: 0,
+            }
         };
         ((0..self.shards.len() as u32).map(call).collect(), ticket)
     }

@@ -1,6 +1,5 @@
 //! Pulls from one shard, by themselves and with a push.
 
-use super::retry::GATE_WAIT;
 use super::{PushCall, ShardClient, Step};
 use crate::error::Error;
 use crate::report::PushReport;
@@ -9,6 +8,7 @@ use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, BulkReader};
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::bulk::call;
+use ps_runtime::progress::Progress;
 use ps_runtime::pull::{self, FirstMessage, PartMut, unexpected};
 use std::sync::atomic::Ordering;
 use tonic::Status;
@@ -29,8 +29,8 @@ impl ShardClient {
             finished_clock: step.finished,
             ahead: step.ahead,
         });
-        let part = tokio::sync::Mutex::new(part);
-        self.retry(GATE_WAIT, |channel| {
+        let (part, progress) = (tokio::sync::Mutex::new(part), Progress::default());
+        self.retry(&progress, |channel| {
             let request = v1::PullRequest {
                 job: config.job.clone(),
                 shard: self.shard,
@@ -39,16 +39,14 @@ impl ShardClient {
                 encoding: v1::Encoding::from(encoding).into(),
                 protocol: PROTOCOL,
             };
-            let part = &part;
+            let (part, progress) = (&part, &progress);
             async move {
-                let messages = self.in_time(call(channel, bulk::PULL, [request])).await?;
+                let messages = call(channel, bulk::PULL, [request]).await?;
+                progress.moved();
                 let mut messages = BulkReader::new(messages);
-                let header = pull::header(&mut messages);
-                // Who pulls for a step may wait at the gate.
-                let header =
-                    if step.is_some() { header.await } else { self.in_time(header).await }?;
+                let header = pull::header(&mut messages, progress).await?;
                 let part = &mut *part.lock().await;
-                self.receive(&mut messages, part, encoding, |_| ()).await?;
+                self.receive(&mut messages, part, encoding, progress, |_| ()).await?;
                 Ok(header.clock)
             }
         })
@@ -67,23 +65,29 @@ impl ShardClient {
         let next = Step { clock: push.clock + 1, finished: 0, ahead: push.pull_ahead };
         let both = self
             .once(|channel| {
-                let call = self.send(channel, bulk::PUSH_PULL, &push);
                 let (push, pushed, part) = (&push, &mut pushed, &mut part);
+                let progress = Progress::default();
+                let call = self.send(channel, bulk::PUSH_PULL, push, &progress);
                 async move {
-                    let mut replies = BulkReader::of_push_pull(self.in_time_of(push, call).await?);
-                    let mut acknowledged = |reply| *pushed = Some(PushReport::from(&reply));
-                    // The acknowledgement comes ahead of the header where the gate is closed, and
-                    // among the weights where it is open.
-                    let header = match self.in_time_of(push, pull::first(&mut replies)).await? {
-                        FirstMessage::Header(header) => header,
-                        FirstMessage::Acknowledged(reply) => {
-                            acknowledged(reply);
-                            pull::header(&mut replies).await?
-                        }
+                    let step = async {
+                        let mut replies = BulkReader::of_push_pull(call.await?);
+                        let mut acknowledged = |reply| *pushed = Some(PushReport::from(&reply));
+                        // The acknowledgement comes ahead of the header where the gate is closed, and
+                        // among the weights where it is open.
+                        let header = match pull::first(&mut replies, &progress).await? {
+                            FirstMessage::Header(header) => header,
+                            FirstMessage::Acknowledged(reply) => {
+                                acknowledged(reply);
+                                pull::header(&mut replies, &progress).await?
+                            }
+                        };
+                        let (replies, acknowledged) = (&mut replies, &mut acknowledged);
+                        self.receive(replies, part, encoding, &progress, acknowledged).await?;
+                        Ok(header.clock)
                     };
-                    self.receive(&mut replies, part, encoding, &mut acknowledged).await?;
+                    let clock = self.while_it_moves(push, &progress, step).await?;
                     match pushed {
-                        Some(_) => Ok(header.clock),
+                        Some(_) => Ok(clock),
                         None => Err(unexpected("acknowledgement", &"the end of the call")),
                     }
                 }
@@ -101,26 +105,26 @@ impl ShardClient {
                 }
                 let report = match pushed {
                     Some(report) => report,
-                    None => self.push_alone(push).await?,
+                    None => self.push_alone(push, true).await?,
                 };
                 Ok((report, self.pull(Some(next), encoding, part).await?))
             }
         }
     }
 
-    /// Receives the weights, each chunk in time.
+    /// Receives the weights.
     async fn receive(
         &self,
         messages: &mut BulkReader<v1::PullMessage>,
         part: &mut PartMut<'_>,
         encoding: Encoding,
+        progress: &Progress,
         acknowledged: impl FnMut(v1::PushReply),
     ) -> Result<(), Status> {
         let pulled = &self.state.traffic.bytes_pulled;
         let received = |bytes| {
             pulled.fetch_add(bytes, Ordering::Relaxed);
         };
-        let longest = self.state.config.attempt;
-        pull::values(messages, part, encoding, longest, received, acknowledged).await
+        pull::values(messages, part, encoding, progress, received, acknowledged).await
     }
 }

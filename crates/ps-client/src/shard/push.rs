@@ -1,7 +1,7 @@
 //! Pushes to one shard.
 
 use super::retry::Failure;
-use super::{PushCall, ShardClient, grouped};
+use super::{PushCall, ShardClient, client, grouped};
 use crate::error::Error;
 use crate::report::PushReport;
 use futures_util::StreamExt;
@@ -11,15 +11,19 @@ use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, MessageReader, Pieces};
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::bulk::{call, flow};
+use ps_runtime::progress::Progress;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 impl ShardClient {
     pub(crate) async fn push(&self, push: PushCall) -> Result<PushReport, Error> {
+        let mut again = true;
         if push.chunks.bytes() <= SMALL_PUSH_BYTES_MAX {
             push.chunks.complete().await;
-            match self.in_time(async { Ok(self.push_small(&push).await) }).await {
+            let small = async { Ok(self.push_small(&push).await) };
+            match self.small.progress.limit(self.state.config.attempt, small).await {
                 Ok(Some(report)) => return Ok(report),
                 Ok(None) => (),
                 Err(status) => {
@@ -28,7 +32,9 @@ impl ShardClient {
                     self.link.reconnect();
                 }
             }
-        } else if !push.chunks.is_complete() {
+        } else if push.chunks.is_complete() {
+            again = false;
+        } else {
             match self.push_early(&push).await {
                 Ok(report) => return Ok(report),
                 Err(error) if error.is_final => {
@@ -37,7 +43,7 @@ impl ShardClient {
                 Err(error) => self.was_late(&push, &error.status),
             }
         }
-        self.push_alone(push).await
+        self.push_alone(push, again).await
     }
 
     /// A server that gave up waiting for the rest of a push would do so in every step.
@@ -53,22 +59,49 @@ impl ShardClient {
     /// The first attempt of a push whose gradient is still computed.
     async fn push_early(&self, push: &PushCall) -> Result<PushReport, Failure> {
         self.once(|channel| {
-            let call = self.send(channel, bulk::PUSH, push);
-            let reply = async { call.await?.only_message().await };
-            async { Ok(PushReport::from(&self.in_time_of(push, reply).await?)) }
+            let progress = Progress::default();
+            let call = self.send(channel, bulk::PUSH, push, &progress);
+            async move {
+                let reply = async { call.await?.only_message().await };
+                Ok(PushReport::from(&self.while_it_moves(push, &progress, reply).await?))
+            }
         })
         .await
     }
 
-    /// Pushes on calls of its own, when all of it is there.
-    pub(super) async fn push_alone(&self, push: PushCall) -> Result<PushReport, Error> {
+    /// Pushes on calls of its own, when all of it is there; `again` after an attempt that failed. What
+    /// of it the shard has is not sent again.
+    pub(super) async fn push_alone(
+        &self,
+        push: PushCall,
+        mut again: bool,
+    ) -> Result<PushReport, Error> {
         push.chunks.complete().await;
-        self.retry(self.state.config.attempt, |channel| {
-            let call = self.send(channel, bulk::PUSH, &push);
-            async move { call.await?.only_message().await }
-        })
-        .await
-        .map(|reply| PushReport::from(&reply))
+        let progress = Progress::default();
+        let attempt = |channel: Channel| {
+            let again = std::mem::replace(&mut again, true);
+            let (push, progress) = (&push, &progress);
+            async move {
+                let applied = if again { self.applied(channel.clone(), push).await? } else { Vec::new() };
+                let left = PushCall { chunks: push.chunks.without(&applied), ..push.clone() };
+                let mut reply = self.send(channel, bulk::PUSH, &left, progress).await?;
+                reply.only_message().await
+            }
+        };
+        self.retry(&progress, attempt).await.map(|reply| PushReport::from(&reply))
+    }
+
+    /// The chunks of a push that the shard has applied, or refused, already.
+    async fn applied(&self, channel: Channel, push: &PushCall) -> Result<Vec<Range<u32>>, Status> {
+        let request = v1::AppliedRequest {
+            job: self.state.config.job.clone(),
+            shard: self.shard,
+            id: Some(push.id.into()),
+            protocol: PROTOCOL,
+        };
+        let reply = client(channel).applied(request).await?.into_inner();
+        let run = |run: v1::ChunkRun| run.first..run.first.saturating_add(run.chunks);
+        Ok(reply.chunks.into_iter().map(run).collect())
     }
 
     /// Pushes on the shared call; `None` when that failed.
@@ -77,10 +110,12 @@ impl ShardClient {
         self.small.push(self.link.channel(), push.id.seq, message).await
     }
 
-    /// Bounds the wait for an answer to a push; while it is still computed, nobody owes one.
-    pub(super) async fn in_time_of<T>(
+    /// Waits for the answer to a push as long as something moves; while it is still computed, nothing
+    /// has to.
+    pub(super) async fn while_it_moves<T>(
         &self,
         push: &PushCall,
+        progress: &Progress,
         step: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {
         let mut step = std::pin::pin!(step);
@@ -89,7 +124,7 @@ impl ShardClient {
             done = &mut step => return done,
             () = push.chunks.complete() => (),
         }
-        self.in_time(step).await
+        progress.limit(self.state.config.attempt, step).await
     }
 
     /// Sends a push: chunk after chunk as they are computed, or all of them, each made while those
@@ -99,13 +134,18 @@ impl ShardClient {
         channel: Channel,
         path: &'static str,
         push: &PushCall,
+        progress: &Progress,
     ) -> impl Future<Output = Result<MessageReader, Status>> + Send + use<> {
+        let moving = progress.clone();
         let (complete, arriving) = match push.chunks.arriving() {
-            None => (Some(self.messages(push)), None),
+            // Each is asked for when those before it are sent.
+            None => (Some(self.messages(push).inspect(move |_| moving.moved())), None),
             Some(groups) => {
                 let mut header = Some(self.header(push));
-                let message =
-                    move |chunks| v1::PushMessage { header: header.take(), chunks }.pieces();
+                let message = move |chunks| {
+                    moving.moved();
+                    v1::PushMessage { header: header.take(), chunks }.pieces()
+                };
                 (None, Some(groups.map(message)))
             }
         };
@@ -138,18 +178,14 @@ impl ShardClient {
         v1::PushHeader {
             job: self.state.config.job.clone(),
             shard: self.shard,
-            id: Some(v1::PushId {
-                worker: push.id.worker,
-                incarnation: push.id.incarnation,
-                seq: push.id.seq,
-            }),
+            id: Some(push.id.into()),
             oldest_unacknowledged_seq: push.oldest,
             epoch: self.state.epoch(),
             clock: push.clock,
             learning_rate: push.learning_rate,
             loss: push.loss,
             kind: kind.into(),
-            chunks_total: push.chunks.count(),
+            chunks_total: push.chunks_total,
             encoding: v1::Encoding::from(encoding).into(),
             pull_encoding: v1::Encoding::from(wire.pull).into(),
             pull_ahead: push.pull_ahead,

@@ -4,44 +4,28 @@ use super::ShardClient;
 use crate::error::Error;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_runtime::link::Patience;
+use ps_runtime::progress::Progress;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use tonic::Status;
 use tonic::transport::Channel;
 
-/// A wait at the gate has no end of its own: the connection's keepalive notices a dead server, and
-/// the gate a dead worker.
-pub(super) const GATE_WAIT: Duration = Duration::from_secs(24 * 3600);
-
 impl ShardClient {
-    /// Bounds one step of an attempt; whoever waits at the gate is not bounded.
-    pub(super) async fn in_time<T>(
-        &self,
-        step: impl Future<Output = Result<T, Status>>,
-    ) -> Result<T, Status> {
-        let longest = self.state.config.attempt;
-        match tokio::time::timeout(longest, step).await {
-            Ok(result) => result,
-            Err(_) => Err(Status::deadline_exceeded(format!("no answer within {longest:?}"))),
-        }
-    }
-
-    /// Calls until there is an answer; a newer epoch is adopted on the way.
+    /// Calls until there is an answer; a newer epoch is adopted on the way. An attempt is given up when
+    /// nothing moves in it, the call when nothing has for as long as a server may be away.
     pub(super) async fn retry<T, F>(
         &self,
-        attempt_longest: Duration,
+        progress: &Progress,
         mut attempt: impl FnMut(Channel) -> F,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Status>>,
     {
         let total = self.state.config.patience;
-        let waits = attempt_longest == GATE_WAIT;
-        let attempt_longest = if waits { GATE_WAIT } else { attempt_longest.min(total) };
-        let patience = Patience { attempt: attempt_longest, total, waits };
+        let attempt_longest = self.state.config.attempt.min(total);
+        let patience = Patience { attempt: attempt_longest, total, waits: false };
         loop {
-            let result =
-                self.link.call(patience, &mut attempt, |status| self.retried(status)).await;
+            let retried = |status: &Status| self.retried(status);
+            let result = self.link.call_while(progress, patience, &mut attempt, retried).await;
             match result {
                 Ok(answer) => {
                     self.told.store(false, Ordering::Relaxed);

@@ -6,10 +6,12 @@
 
 use crate::report::PushReport;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use ps_core::ids::Seq;
 use ps_proto::bulk::{self, MessageReader, Pieces};
 use ps_proto::v1;
 use ps_runtime::bulk::open;
+use ps_runtime::progress::Progress;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{mpsc, oneshot};
@@ -19,7 +21,11 @@ use tonic::transport::Channel;
 
 /// The open call to one shard, if there is one.
 #[derive(Default)]
-pub(super) struct SmallPushes(Mutex<Option<Call>>);
+pub(super) struct SmallPushes {
+    call: Mutex<Option<Call>>,
+    /// Whether anything on it moves.
+    pub(super) progress: Progress,
+}
 
 /// An open call; it ends when this is dropped.
 struct Call {
@@ -52,9 +58,9 @@ impl SmallPushes {
         seq: Seq,
         message: v1::PushMessage,
     ) -> Option<(oneshot::Receiver<PushReport>, Arc<Unanswered>)> {
-        let mut open = lock(&self.0);
+        let mut open = lock(&self.call);
         let call = open.take().filter(|call| lock(&call.unanswered).is_some());
-        let call = open.insert(call.unwrap_or_else(|| Call::start(channel)));
+        let call = open.insert(call.unwrap_or_else(|| Call::start(channel, &self.progress)));
         let (sender, answer) = oneshot::channel();
         // Under one lock: answers come in the order of the messages.
         lock(&call.unanswered).as_mut()?.push_back((seq, sender));
@@ -75,21 +81,22 @@ impl Drop for CallGuard<'_> {
         if !self.answered {
             // Those that wait are told by their senders' end.
             *lock(&self.unanswered) = None;
-            lock(&self.pushes.0).take_if(|call| Arc::ptr_eq(&call.unanswered, &self.unanswered));
+            lock(&self.pushes.call).take_if(|call| Arc::ptr_eq(&call.unanswered, &self.unanswered));
         }
     }
 }
 
 impl Call {
-    fn start(channel: Channel) -> Self {
+    fn start(channel: Channel, progress: &Progress) -> Self {
         let (sender, pieces) = mpsc::unbounded_channel();
         let unanswered = Arc::new(Mutex::new(Some(VecDeque::new())));
-        let read = unanswered.clone();
+        let (read, progress) = (unanswered.clone(), progress.clone());
         tokio::spawn(async move {
-            let pieces = UnboundedReceiverStream::new(pieces);
+            let moving = progress.clone();
+            let pieces = UnboundedReceiverStream::new(pieces).inspect(move |_| moving.moved());
             let answers = open(channel, bulk::PUSH_MANY, pieces).await;
             let ended = match answers {
-                Ok(answers) => answer_all(answers, &read).await,
+                Ok(answers) => answer_all(answers, &read, &progress).await,
                 Err(status) => Err(status),
             };
             if let Err(status) = ended {
@@ -102,10 +109,15 @@ impl Call {
 }
 
 /// Tells everybody whose push was applied, until the call ends.
-async fn answer_all(mut answers: MessageReader, unanswered: &Unanswered) -> Result<(), Status> {
+async fn answer_all(
+    mut answers: MessageReader,
+    unanswered: &Unanswered,
+    progress: &Progress,
+) -> Result<(), Status> {
     let mut applied = 0;
     while answers.next_message().await? {
         let reply: v1::PushManyReply = answers.message().await?;
+        progress.moved();
         let mut particular = reply.particular.into_iter().peekable();
         let mut unanswered = lock(unanswered);
         let Some(unanswered) = unanswered.as_mut() else { return Ok(()) };

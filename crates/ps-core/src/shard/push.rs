@@ -4,9 +4,10 @@ use super::scratch::Scratch;
 use super::{EncodedRun, Error, ModelShard, Puller, PushHeader, Session, Shard};
 use crate::chunk::{Outcome, Update, UpdateBuffer};
 use crate::fence;
-use crate::ids::Clock;
+use crate::ids::{ChunkId, Clock, PushId};
 use crate::window::{Acknowledgement, Window};
 use parking_lot::{Mutex, RwLockReadGuard};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,26 @@ impl Shard {
         let push = Push { shard: self, model, session, header, seen: 0, was_finished };
         push.advance_clock();
         Ok(push)
+    }
+
+    /// The chunks of a push that are applied or refused already: whoever sends it again may leave them
+    /// out.
+    pub fn applied(&self, id: &PushId) -> Vec<Range<ChunkId>> {
+        let session = self.sessions.get(&id.worker).map(|session| session.clone());
+        let (Some(session), Some(model)) = (session, self.model()) else { return Vec::new() };
+        let state = session.lock();
+        if state.incarnation != id.incarnation || !state.window.is_begun(id.seq) {
+            return Vec::new();
+        }
+        let mut runs: Vec<Range<ChunkId>> = Vec::new();
+        let done = |index: &usize| state.window.is_done(id.seq, *index as u32);
+        for chunk in (0..model.chunks().len()).filter(done).map(|index| model.id(index)) {
+            match runs.last_mut().filter(|run| run.end == chunk) {
+                Some(run) => run.end += 1,
+                None => runs.push(chunk..chunk + 1),
+            }
+        }
+        runs
     }
 
     fn check_fence(

@@ -324,8 +324,14 @@ fn of_a_run_only_the_chunks_that_are_missing_are_applied() {
     // The next attempt sends them as one, with a value that spoils the third.
     let mut spoiled = gradient;
     spoiled[149] = f32::NAN;
+    let id = |seq| PushId { worker: 0, incarnation: 1, seq };
+    assert_eq!(shard.applied(&id(0)), [1..2]);
+    // What was never begun, or by another process, has nothing.
+    assert!(shard.applied(&id(1)).is_empty());
+    assert!(shard.applied(&PushId { incarnation: 2, ..id(0) }).is_empty());
     let mut push = begin();
     push.take(&EncodedRun { chunks: 3, ..chunk(&spoiled) }).unwrap();
+    assert_eq!(shard.applied(&id(0)), [0..4]);
     let (acknowledgement, _) = push.finish().unwrap();
     assert_eq!(acknowledgement.refused, [(2, NonFinite::Gradient)]);
     let weights = all_weights(&shard);

@@ -1,0 +1,106 @@
+//! Calls that may take as long as they like, while something moves.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+use tonic::Status;
+
+/// When something last moved in a call; whoever moves it says so.
+#[derive(Clone, Debug)]
+pub struct Progress(Arc<Moved>);
+
+#[derive(Debug)]
+struct Moved {
+    begun: Instant,
+    /// Nanoseconds from the beginning to the last move.
+    last_ns: AtomicU64,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(Arc::new(Moved { begun: Instant::now(), last_ns: AtomicU64::new(0) }))
+    }
+}
+
+impl Progress {
+    /// Something moved: a message was taken to be sent, or came.
+    pub fn moved(&self) {
+        let since = self.0.begun.elapsed().as_nanos();
+        self.0.last_ns.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long nothing has moved; at first since this was made.
+    pub fn idle(&self) -> Duration {
+        self.last().elapsed()
+    }
+
+    /// Waits for this step as long as something moves.
+    ///
+    /// # Errors
+    /// The step's, or nothing moved for so long.
+    pub async fn limit<T>(
+        &self,
+        idle_max: Duration,
+        step: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let begun = Instant::now();
+        let mut step = pin!(step);
+        loop {
+            let end = self.last().max(begun) + idle_max;
+            tokio::select! {
+                biased;
+                done = &mut step => return done,
+                () = tokio::time::sleep_until(end) => (),
+            }
+            if self.last() + idle_max <= end {
+                let message = format!("no answer within {idle_max:?}, and nothing moved");
+                return Err(Status::deadline_exceeded(message));
+            }
+        }
+    }
+
+    fn last(&self) -> Instant {
+        self.0.begun + Duration::from_nanos(self.0.last_ns.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    const IDLE_MAX: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_moves_may_take_for_ever() {
+        let progress = Progress::default();
+        let step = async {
+            for _ in 0..100 {
+                sleep(Duration::from_secs(9)).await;
+                progress.moved();
+            }
+            Ok(())
+        };
+        progress.limit(IDLE_MAX, step).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stands_still_is_given_up() {
+        let progress = Progress::default();
+        // What was before the step does not count against it.
+        sleep(Duration::from_secs(60)).await;
+        let begun = Instant::now();
+        let step = async {
+            sleep(Duration::from_secs(3)).await;
+            progress.moved();
+            std::future::pending::<Result<(), Status>>().await
+        };
+        let status = progress.limit(IDLE_MAX, step).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+        assert_eq!(begun.elapsed().as_secs(), 13);
+        assert_eq!(progress.idle().as_secs(), 10);
+    }
+}
