@@ -157,6 +157,31 @@ async fn another_model_is_refused_by_tensor() {
     assert!(status.message().contains("`b`"), "{}", status.message());
 }
 
+/// Each empty field is two bytes on the wire and many in memory: nothing of them is decoded.
+#[tokio::test]
+async fn a_start_of_empty_fields_is_refused_before_it_is_decoded() {
+    let server = Server::start(0).await.unwrap();
+    let header = |tensors: usize| {
+        let spec = v1::ModelSpec::from(&model());
+        let model = Some(v1::ModelSpec { tensors: vec![v1::Tensor::default(); tensors], ..spec });
+        v1::InitHeader { job: JOB.into(), protocol: PROTOCOL, model, ..Default::default() }
+    };
+    let status = server.send_start(header(1_000_000), Vec::new()).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert!(status.message().contains("tensors of the model"), "{}", status.message());
+    // More than a header may have in all.
+    let status = server.send_start(header(1_900_000), Vec::new()).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    // Empty chunks: the first is the last.
+    let model = Some((&model()).into());
+    let header =
+        v1::InitHeader { job: JOB.into(), protocol: PROTOCOL, model, ..Default::default() };
+    let chunks = vec![v1::ChunkPayload::default(); 100_000];
+    let status = server.send_start(header, chunks).await.unwrap_err();
+    assert!(status.message().contains("found chunk 0 with 0 bytes"), "{}", status.message());
+    server.init().await.unwrap();
+}
+
 #[tokio::test]
 async fn an_absent_tensor_is_legal_and_untouched() {
     let server = server().await;

@@ -88,6 +88,12 @@ pub const WAIT_TOLD_MS: u64 = 1_000;
 /// many times over.
 pub const BULK_HEADER_BYTES_MAX: usize = 4 * 1024;
 
+/// Largest header of a start: it names every tensor of the model.
+pub const INIT_HEADER_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// Headers of starts that are read at once; others wait for them.
+pub const INIT_HEADERS_MAX: usize = 4;
+
 /// Spans of one chunk's payload: one for each element would cover nothing less.
 pub const SPANS_PER_CHUNK_MAX: usize = CHUNK_ELEMENTS_MAX;
 

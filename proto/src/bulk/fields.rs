@@ -1,8 +1,8 @@
 //! Protobuf, field by field, as the bytes arrive.
 
 use super::reader::{MessageReader, malformed};
+use bytes::Bytes;
 use prost::Message;
-use ps_core::limits::BULK_HEADER_BYTES_MAX;
 use tonic::Status;
 
 /// Wire types, as protobuf numbers them.
@@ -91,14 +91,18 @@ impl MessageReader {
     }
 
     /// A message of a few small fields, decoded by the generated code.
-    pub(super) async fn header<M: Message + Default>(&mut self) -> Result<M, Status> {
+    pub(super) async fn header<M: Message + Default>(
+        &mut self,
+        bytes_max: usize,
+        check: impl Fn(&Bytes) -> Result<(), Status>,
+    ) -> Result<M, Status> {
         let length = self.length().await?;
-        if length > BULK_HEADER_BYTES_MAX {
-            let message =
-                format!("header of {length} bytes, expected at most {BULK_HEADER_BYTES_MAX}");
+        if length > bytes_max {
+            let message = format!("header of {length} bytes, expected at most {bytes_max}");
             return Err(Status::invalid_argument(message));
         }
         let bytes = self.bytes(length).await?;
+        check(&bytes)?;
         M::decode(bytes).map_err(|error| malformed(&error.to_string()))
     }
 

@@ -19,6 +19,9 @@ pub use pieces::Pieces;
 pub use reader::MessageReader;
 pub use values::{BulkMessage, BulkReader, Item, missing_header};
 
+/// Path of `DataPlane.Init`.
+pub const INIT: &str = "/ps.v1.DataPlane/Init";
+
 /// Path of `DataPlane.Push`.
 pub const PUSH: &str = "/ps.v1.DataPlane/Push";
 

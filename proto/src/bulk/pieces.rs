@@ -64,6 +64,12 @@ impl Pieces for v1::PushManyReply {
     }
 }
 
+impl Pieces for v1::InitReply {
+    fn pieces(self) -> Vec<Bytes> {
+        Body { front: self.encode_to_vec(), chunks: Vec::new() }.pieces(None)
+    }
+}
+
 impl Pieces for v1::PullRequest {
     fn pieces(self) -> Vec<Bytes> {
         Body { front: self.encode_to_vec(), chunks: Vec::new() }.pieces(None)

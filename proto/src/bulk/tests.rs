@@ -7,6 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
 use ps_core::limits::{BULK_HEADER_BYTES_MAX, SPANS_PER_CHUNK_MAX};
+use std::ops::Range;
 use tonic::{Code, Status};
 
 const LIMIT: usize = 1 << 20;
@@ -256,6 +257,38 @@ fn limits_are_kept() {
         let message = v1::PushMessage { header: None, chunks };
         assert_eq!(code(framed(&message.encode_to_vec())), Code::InvalidArgument);
     }
+}
+
+/// A buffer that none of is left of.
+struct Full;
+
+impl ChunkBuffer for Full {
+    const LEAVES_FRAMES: bool = true;
+
+    fn bytes_max(&self, _: Range<u32>) -> usize {
+        LIMIT
+    }
+
+    async fn take(&mut self, _: Range<u32>) -> Result<&mut [u8], Status> {
+        Err(Status::resource_exhausted("full"))
+    }
+}
+
+/// They take memory of their own: no more calls at once have many than there are buffers.
+#[test]
+fn a_chunk_of_many_spans_needs_a_buffer() {
+    let read = |spans: usize| {
+        let spans = vec![v1::Span { start: 0, len: 0 }; spans];
+        let chunks = vec![v1::ChunkPayload { spans, ..Default::default() }];
+        let message = v1::PushMessage { header: None, chunks };
+        let mut reader = push_reader(framed(&message.encode_to_vec()));
+        run(async {
+            reader.next().await?;
+            reader.chunk(&mut Full).await.map(|chunk| chunk.spans.len())
+        })
+    };
+    assert_eq!(read(64).unwrap(), 64);
+    assert_eq!(read(65).unwrap_err().code(), Code::ResourceExhausted);
 }
 
 /// Protobuf lets a field come twice, and the last one count; here there is no room for both.

@@ -4,9 +4,11 @@ use super::chunk::{Chunk, ChunkBuffer, ChunkBytes};
 use super::fields::{LEN, VARINT, wrong_type};
 use super::reader::MessageReader;
 use crate::convert::Error;
+use crate::convert::init::check_tensors;
 use crate::v1;
+use bytes::Bytes;
 use prost::Message;
-use ps_core::limits::SPANS_PER_CHUNK_MAX;
+use ps_core::limits::{BULK_HEADER_BYTES_MAX, INIT_HEADER_BYTES_MAX, SPANS_PER_CHUNK_MAX};
 use ps_core::span::Span;
 use std::marker::PhantomData;
 use tonic::Status;
@@ -27,6 +29,8 @@ const PULL_IN_PUSH_PULL: u32 = 2;
 pub trait BulkMessage {
     /// The header's message.
     type Header: Message + Default;
+    /// The most bytes of a header.
+    const HEADER_BYTES_MAX: usize = BULK_HEADER_BYTES_MAX;
     /// Its own name, for errors.
     const NAME: &'static str;
     /// The chunks' message, for errors.
@@ -39,6 +43,29 @@ pub trait BulkMessage {
     const SPANS: Option<u32>;
     /// The number of the chunk's field that holds the values' positions, where it has them.
     const POSITIONS: Option<u32>;
+
+    /// Checks a header's bytes ahead of decoding them, which may take more memory than they are.
+    ///
+    /// # Errors
+    /// It would take too much.
+    fn check_header(_: &Bytes) -> Result<(), Status> {
+        Ok(())
+    }
+}
+
+impl BulkMessage for v1::InitMessage {
+    type Header = v1::InitHeader;
+    const HEADER_BYTES_MAX: usize = INIT_HEADER_BYTES_MAX;
+    const NAME: &'static str = "InitMessage";
+    const CHUNK: &'static str = "ChunkPayload";
+    const VERSION: u32 = 4;
+    const CHUNKS_OF_RUN: u32 = 6;
+    const SPANS: Option<u32> = Some(2);
+    const POSITIONS: Option<u32> = Some(5);
+
+    fn check_header(bytes: &Bytes) -> Result<(), Status> {
+        check_tensors(bytes.clone()).map_err(Status::from)
+    }
 }
 
 impl BulkMessage for v1::PushMessage {
@@ -60,6 +87,9 @@ impl BulkMessage for v1::PullMessage {
     const SPANS: Option<u32> = None;
     const POSITIONS: Option<u32> = None;
 }
+
+/// Spans that a chunk may have before there is a buffer for it.
+const SPANS_UNBUFFERED_MAX: usize = 64;
 
 /// What comes next in a stream of messages.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,7 +175,11 @@ impl<M: BulkMessage> BulkReader<M> {
             return Ok(None);
         }
         match key {
-            (HEADER, LEN) => return Ok(Some(Item::Header(self.messages.header().await?))),
+            (HEADER, LEN) => {
+                return Ok(Some(Item::Header(
+                    self.messages.header(M::HEADER_BYTES_MAX, M::check_header).await?,
+                )));
+            }
             (CHUNKS, LEN) => {
                 self.messages.enter().await?;
                 self.in_chunk = true;
@@ -187,6 +221,10 @@ impl<M: BulkMessage> BulkReader<M> {
                     chunk.chunks = self.messages.uint32().await?;
                 }
                 (number, LEN) if Some(number) == M::SPANS => {
+                    if chunk.spans.len() == SPANS_UNBUFFERED_MAX {
+                        // As many chunks at once have more of them as there are buffers.
+                        buffer.take(chunk.run()).await?;
+                    }
                     let span = self.span(chunk.spans.len()).await?;
                     chunk.spans.push(span);
                 }

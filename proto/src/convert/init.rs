@@ -2,10 +2,12 @@
 
 use super::data::check_worker;
 use super::{Error, check_counts, check_protocol};
+use crate::bulk::Chunk;
 use crate::v1;
 use bytes::Bytes;
+use prost::Message;
 use ps_core::ids::{Epoch, Incarnation, WorkerId};
-use ps_core::limits::CHUNK_ELEMENTS_MAX;
+use ps_core::limits::TENSORS_MAX;
 use ps_core::model_spec::ModelSpec;
 
 /// What a start is beside its weights, checked.
@@ -25,20 +27,30 @@ pub struct InitHeader {
     pub any_start: bool,
 }
 
-/// The header that the first message of a start must have, and nothing else: who waits for its turn makes
-/// the server hold no weights.
+/// A header of which only the tensors are counted: each takes no memory.
+#[derive(prost::Message)]
+struct HeaderTensors {
+    #[prost(message, optional, tag = "4")]
+    model: Option<ModelTensors>,
+}
+
+#[derive(prost::Message)]
+struct ModelTensors {
+    #[prost(message, repeated, tag = "1")]
+    tensors: Vec<()>,
+}
+
+/// Checks how many tensors an encoded header has, ahead of decoding it: an empty one is two bytes on the wire
+/// and many in memory.
 ///
 /// # Errors
-/// There is none, or more than it.
-pub fn take_header(first: Option<&mut v1::InitMessage>) -> Result<v1::InitHeader, Error> {
-    const NAME: &str = "InitMessage";
-    let missing = Error::Missing { message: NAME, field: "header" };
-    let first = first.ok_or(missing.clone())?;
-    if !first.chunks.is_empty() {
-        let expected = "none in the first message: the server says when it wants them";
-        return Err(Error::invalid(NAME, "chunks", first.chunks.len(), expected));
-    }
-    first.header.take().ok_or(missing)
+/// They are too many, or it is no such header.
+pub fn check_tensors(header: Bytes) -> Result<(), Error> {
+    const NAME: &str = "InitHeader";
+    let counted = HeaderTensors::decode(header)
+        .map_err(|error| Error::invalid(NAME, "bytes", error, "an encoded InitHeader"))?;
+    let tensors = counted.model.map_or(0, |model| model.tensors.len());
+    Error::check(NAME, "tensors of the model", tensors, 0..=TENSORS_MAX)
 }
 
 impl TryFrom<v1::InitHeader> for InitHeader {
@@ -56,67 +68,60 @@ impl TryFrom<v1::InitHeader> for InitHeader {
     }
 }
 
-/// One chunk of the start weights, whole.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct InitChunk {
-    /// Of the chunk in the whole model.
-    pub index: u32,
-    /// Little-endian `f32`.
-    pub values: Bytes,
-}
-
-impl TryFrom<v1::ChunkPayload> for InitChunk {
-    type Error = Error;
-
-    fn try_from(payload: v1::ChunkPayload) -> Result<Self, Error> {
-        const NAME: &str = "ChunkPayload";
-        let (bytes, most) = (payload.values.len(), CHUNK_ELEMENTS_MAX * size_of::<f32>());
-        if !bytes.is_multiple_of(size_of::<f32>()) || bytes > most {
-            let expected = format!("a multiple of 4, at most {most}");
-            return Err(Error::invalid(NAME, "values", bytes, expected));
-        }
-        let counts = [("spans", payload.spans.len()), ("positions", payload.positions.len())];
-        if let Some((field, found)) = counts.into_iter().find(|(_, count)| *count > 0) {
-            return Err(Error::invalid(NAME, field, found, "none: a start has whole chunks"));
-        }
-        if payload.chunks > 1 {
-            let expected = "1: a start has each by itself";
-            return Err(Error::invalid(NAME, "chunks", payload.chunks, expected));
-        }
-        Ok(Self { index: payload.index, values: payload.values })
+/// Checks what of a start came for a chunk: little-endian `f32` of all of it.
+///
+/// # Errors
+/// It is of several chunks, or not of all of one.
+pub fn check_chunk(chunk: &Chunk) -> Result<(), Error> {
+    const NAME: &str = "ChunkPayload";
+    if chunk.chunks > 1 {
+        let expected = "1: a start has each by itself";
+        return Err(Error::invalid(NAME, "chunks", chunk.chunks, expected));
     }
+    let counts = [("spans", chunk.spans.len()), ("positions", chunk.positions.len())];
+    if let Some((field, found)) = counts.into_iter().find(|(_, count)| *count > 0) {
+        return Err(Error::invalid(NAME, field, found, "none: a start has whole chunks"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bulk::ChunkBytes;
+    use ps_core::span::Span;
 
     #[test]
-    fn a_chunk_is_bounded_and_whole() {
-        let payload =
-            |bytes: usize| v1::ChunkPayload { values: vec![0; bytes].into(), ..Default::default() };
-        assert!(InitChunk::try_from(payload(8)).is_ok());
-        assert!(InitChunk::try_from(payload(7)).is_err());
-        assert!(InitChunk::try_from(payload(CHUNK_ELEMENTS_MAX * 4 + 4)).is_err());
-        let spans = v1::ChunkPayload { spans: vec![v1::Span::default()], ..payload(8) };
-        assert!(InitChunk::try_from(spans).unwrap_err().to_string().contains("`spans`"));
-        let positions = v1::ChunkPayload { positions: vec![0; 2].into(), ..payload(8) };
-        let run = v1::ChunkPayload { chunks: 2, ..payload(8) };
-        assert!(InitChunk::try_from(run).unwrap_err().to_string().contains("`chunks`"));
-        assert!(InitChunk::try_from(positions).unwrap_err().to_string().contains("`positions`"));
+    fn a_chunk_is_whole() {
+        let chunk = Chunk { values: ChunkBytes::Buffer(0..8), ..Chunk::default() };
+        assert!(check_chunk(&chunk).is_ok());
+        let refused = |chunk: Chunk| check_chunk(&chunk).unwrap_err().to_string();
+        let spans = Chunk { spans: vec![Span::new(0, 1)], ..chunk.clone() };
+        assert!(refused(spans).contains("`spans`"));
+        let positions = Chunk { positions: ChunkBytes::Buffer(8..10), ..chunk.clone() };
+        assert!(refused(positions).contains("`positions`"));
+        assert!(refused(Chunk { chunks: 2, ..chunk }).contains("`chunks`"));
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let mut first = v1::InitMessage::default();
-        for message in [None, Some(&mut first)] {
-            assert!(take_header(message).unwrap_err().to_string().contains("`header`"));
-        }
-        let chunks = vec![v1::ChunkPayload::default()];
-        let mut early = v1::InitMessage { header: Some(v1::InitHeader::default()), chunks };
-        assert!(take_header(Some(&mut early)).unwrap_err().to_string().contains("`chunks`"));
         let header = v1::InitHeader { protocol: crate::PROTOCOL, ..Default::default() };
         let error = InitHeader::try_from(header).unwrap_err().to_string();
         assert!(error.contains("`model`"), "{error}");
+    }
+
+    #[test]
+    fn tensors_are_counted_before_they_are_decoded() {
+        let header = |tensors: usize| {
+            let tensors = vec![v1::Tensor::default(); tensors];
+            let model = Some(v1::ModelSpec { tensors, ..Default::default() });
+            Bytes::from(v1::InitHeader { model, ..Default::default() }.encode_to_vec())
+        };
+        assert!(check_tensors(header(TENSORS_MAX)).is_ok());
+        let error = check_tensors(header(TENSORS_MAX + 1)).unwrap_err().to_string();
+        assert!(error.contains("tensors"), "{error}");
+        // Twice the same field is one message with the tensors of both.
+        let both = [header(TENSORS_MAX), header(1)].concat();
+        assert!(check_tensors(both.into()).is_err());
     }
 }

@@ -23,7 +23,7 @@ use tonic::server::NamedService;
 
 type Answer = Result<Response<Body>, Status>;
 
-/// The data plane: pushes and pulls by hand, the other calls by the generated service.
+/// The data plane: starts, pushes and pulls by hand, the other calls by the generated service.
 #[derive(Clone)]
 pub(crate) struct DataPlaneCalls {
     service: Service,
@@ -53,6 +53,7 @@ impl tonic::codegen::Service<Request<Body>> for DataPlaneCalls {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let service = self.service.clone();
         match request.uri().path() {
+            bulk::INIT => answered(async move { service.answer_init(request).await }),
             bulk::PUSH => answered(async move { service.answer_push(request).await }),
             bulk::PUSH_MANY => answered(async move { service.answer_push_many(request) }),
             bulk::PULL => answered(async move { service.answer_pull(request).await }),

@@ -20,9 +20,9 @@ impl DataPlane for Service {
 
     async fn init(
         &self,
-        request: Request<Streaming<v1::InitMessage>>,
+        _: Request<Streaming<v1::InitMessage>>,
     ) -> Result<Response<Self::InitStream>, Status> {
-        self.answer_init(request.into_inner()).await.map(Response::new)
+        Err(taken_before())
     }
 
     async fn applied(

@@ -1,77 +1,110 @@
 //! Starts: the weights that a worker creates the shard from.
 //!
 //! One start is taken at a time, so that many workers at once do not each make the server hold one. The
-//! others wait, holding nothing, and are told that they do.
+//! others wait, for which nothing is held, and are told that they do.
 
+use super::pushes::in_time;
 use super::{Service, status};
+use bytes::Bytes;
 use futures_util::stream;
-use ps_core::limits::{PUSH_CHUNK_WAIT_MS_MAX, WAIT_TOLD_MS};
+use http::{Request, Response};
+use ps_core::limits::{MESSAGE_BYTES_MAX, WAIT_TOLD_MS};
 use ps_core::model_spec::ModelSpec;
 use ps_core::shard::{InitError, InitialWeights};
+use ps_proto::bulk::{self, BulkReader, Item, MessageReader, Pieces};
 use ps_proto::convert::data::ELEMENT_BYTES;
-use ps_proto::convert::init::{InitChunk, InitHeader, take_header};
+use ps_proto::convert::init::{InitHeader, check_chunk};
 use ps_proto::v1;
 use std::time::Duration;
-use tokio::sync::{MutexGuard, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::codegen::BoxStream;
-use tonic::{Status, Streaming};
+use tonic::Status;
+use tonic::body::Body;
 
 /// Answers that a caller has not read yet.
 const REPLIES_MAX: usize = 4;
 
-type Replies = mpsc::Sender<Result<v1::InitReply, Status>>;
+type Messages = BulkReader<v1::InitMessage>;
+
+type Replies = mpsc::Sender<Result<Vec<Bytes>, Status>>;
 
 impl Service {
     /// Answers `Init`.
     pub(super) async fn answer_init(
         &self,
-        mut messages: Streaming<v1::InitMessage>,
-    ) -> Result<BoxStream<v1::InitReply>, Status> {
-        let mut first = next(&mut messages).await?;
-        let header = take_header(first.as_mut())?;
-        self.check_job(&header.job)?;
-        self.check_shard(header.shard)?;
-        let header = InitHeader::try_from(header)?;
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let mut messages = BulkReader::new(MessageReader::of_request(request, MESSAGE_BYTES_MAX)?);
+        let header = self.init_header(&mut messages).await?;
         self.check_start(&header)?;
         if let Some(reply) = self.already_initialised(&header)? {
-            return Ok(Box::pin(stream::iter([Ok(reply)])));
+            return Ok(bulk::response(Box::pin(stream::iter([Ok(reply.pieces())]))));
         }
         let (replies, receiver) = mpsc::channel(REPLIES_MAX);
         let service = self.clone();
         tokio::spawn(async move {
             tokio::select! {
-                created = service.start(header, messages, &replies) => {
-                    let _ = replies.send(created).await;
+                reply = service.start_in_turn(header, messages, &replies) => {
+                    let _ = replies.send(reply.map(Pieces::pieces)).await;
                 }
                 // Nobody is there any more who starts.
                 () = replies.closed() => (),
             }
         });
-        Ok(Box::pin(ReceiverStream::new(receiver)))
+        Ok(bulk::response(Box::pin(ReceiverStream::new(receiver))))
     }
 
-    /// Takes the weights when it is this start's turn, unless another one's were taken meanwhile.
+    /// The header, whose decoding takes memory: few at once.
+    async fn init_header(&self, messages: &mut Messages) -> Result<InitHeader, Status> {
+        // Nobody closes it.
+        let _permit = self.init_headers.acquire().await;
+        let header = in_time(messages.header()).await?;
+        self.check_job(&header.job)?;
+        self.check_shard(header.shard)?;
+        Ok(header.try_into()?)
+    }
+
+    /// Takes the weights if no other start is taken; else waits until none is.
+    async fn start_in_turn(
+        &self,
+        header: InitHeader,
+        messages: Messages,
+        replies: &Replies,
+    ) -> Result<v1::InitReply, Status> {
+        if let Ok(_turn) = self.initialising.try_lock() {
+            return self.start(header, messages, replies).await;
+        }
+        drop((header, messages));
+        let mut turn = std::pin::pin!(self.initialising.lock());
+        loop {
+            tokio::select! {
+                biased;
+                _turn = &mut turn => return Ok(reply_of(v1::InitState::Again)),
+                () = tokio::time::sleep(Duration::from_millis(WAIT_TOLD_MS)) => {
+                    // Who does not read has answers enough to read.
+                    let _ = replies.try_send(Ok(reply_of(v1::InitState::Waiting).pieces()));
+                }
+            }
+        }
+    }
+
+    /// Takes the weights, unless another one's were taken meanwhile.
     async fn start(
         &self,
         header: InitHeader,
-        mut messages: Streaming<v1::InitMessage>,
+        mut messages: Messages,
         replies: &Replies,
     ) -> Result<v1::InitReply, Status> {
-        let _turn = self.turn(replies).await;
         if let Some(reply) = self.already_initialised(&header)? {
             return Ok(reply);
         }
-        let _ = replies.send(Ok(reply_of(v1::InitState::Send))).await;
+        let _ = replies.send(Ok(reply_of(v1::InitState::Send).pieces())).await;
         let shard = self.shard.index();
         let description = describe(&header.model, shard);
         let mut initial = InitialWeights::new(shard, header.model.clone(), header.start_digest);
-        let invalid = |error: InitError| Status::invalid_argument(error.to_string());
-        while let Some(part) = next(&mut messages).await? {
-            for chunk in part.chunks {
-                let InitChunk { index, values } = chunk.try_into()?;
-                self.shard.counters().bytes_received.add(values.len() as u64);
-                initial.add(index, &values).map_err(invalid)?;
+        while let Some(item) = in_time(messages.next()).await? {
+            if item == Item::Chunk {
+                self.add_chunk(&mut messages, &mut initial).await?;
             }
         }
         // Its life may have ended while it sent.
@@ -81,19 +114,16 @@ impl Service {
         Ok(v1::InitReply { created: true, ..Default::default() })
     }
 
-    /// Waits until no other start is taken.
-    async fn turn(&self, replies: &Replies) -> MutexGuard<'_, ()> {
-        let mut turn = std::pin::pin!(self.initialising.lock());
-        loop {
-            tokio::select! {
-                biased;
-                turn = &mut turn => return turn,
-                () = tokio::time::sleep(Duration::from_millis(WAIT_TOLD_MS)) => {
-                    // Who does not read has answers enough to read.
-                    let _ = replies.try_send(Ok(reply_of(v1::InitState::Waiting)));
-                }
-            }
-        }
+    async fn add_chunk(
+        &self,
+        messages: &mut Messages,
+        initial: &mut InitialWeights,
+    ) -> Result<(), Status> {
+        let mut buffer = self.buffers.receive_buffer();
+        let chunk = in_time(messages.chunk(&mut buffer)).await?;
+        check_chunk(&chunk)?;
+        self.shard.counters().bytes_received.add(chunk.bytes() as u64);
+        initial.add(chunk.index, chunk.values.bytes(buffer.bytes())).map_err(invalid)
     }
 
     fn check_start(&self, header: &InitHeader) -> Result<(), Status> {
@@ -116,13 +146,8 @@ fn reply_of(state: v1::InitState) -> v1::InitReply {
     v1::InitReply { created: false, state: state.into() }
 }
 
-/// The next message of a call, within the time a sender has for it.
-async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, Status> {
-    let longest = Duration::from_millis(PUSH_CHUNK_WAIT_MS_MAX);
-    match tokio::time::timeout(longest, messages.message()).await {
-        Ok(message) => message,
-        Err(_) => Err(Status::deadline_exceeded(format!("no message within {longest:?}"))),
-    }
+fn invalid(error: InitError) -> Status {
+    Status::invalid_argument(error.to_string())
 }
 
 fn describe(spec: &ModelSpec, shard: u32) -> String {

@@ -18,6 +18,7 @@ pub(crate) use bulk::DataPlaneCalls;
 
 use crate::config::Config;
 use buffers::Buffers;
+use ps_core::limits::INIT_HEADERS_MAX;
 use ps_core::shard::Shard;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_runtime::Clock;
@@ -25,7 +26,7 @@ use ps_runtime::files::Files;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tonic::Status;
 
 /// Answers the calls to one shard.
@@ -44,6 +45,8 @@ pub(crate) struct Service {
     unread_max: Duration,
     /// Held while a worker sends the start weights, or a checkpoint is restored.
     initialising: Arc<tokio::sync::Mutex<()>>,
+    /// How many headers of starts are decoded at once.
+    init_headers: Arc<Semaphore>,
     checkpoints: Option<Arc<checkpoint_files::CheckpointFiles>>,
     /// Where calls run that wait for a disk: whoever serves the connection must not.
     home: Option<Handle>,
@@ -68,6 +71,7 @@ impl Service {
             sent: Buffers::new(bounds.buffer_bytes / 2),
             unread_max: bounds.unread,
             initialising: Arc::default(),
+            init_headers: Arc::new(Semaphore::new(INIT_HEADERS_MAX)),
             checkpoints: checkpoints.map(checkpoint_files::CheckpointFiles::new).map(Arc::new),
             home,
         }

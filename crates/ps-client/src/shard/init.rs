@@ -35,12 +35,17 @@ impl ShardClient {
                 worker: self.state.config.worker,
                 incarnation: self.state.config.incarnation,
             };
-            let (wanted, asked) = oneshot::channel();
-            let messages = messages(header, payloads.clone(), asked, progress.clone());
-            let progress = &progress;
+            let (payloads, progress) = (&payloads, &progress);
             async move {
-                let replies = client(channel).init(messages).await?.into_inner();
-                answered(replies, wanted, progress).await
+                let mut state = v1::InitState::Again;
+                while state == v1::InitState::Again {
+                    let (wanted, asked) = oneshot::channel();
+                    let header = header.clone();
+                    let messages = messages(header, payloads.clone(), asked, progress.clone());
+                    let replies = client(channel.clone()).init(messages).await?.into_inner();
+                    state = answered(replies, wanted, progress).await?;
+                }
+                Ok(())
             }
         };
         self.retry(&progress, attempt).await
@@ -82,17 +87,17 @@ fn messages(
     stream::once(std::future::ready(first)).chain(stream::once(weights).flatten())
 }
 
-/// Lets the weights go when the server wants them, and waits for the end.
+/// Lets the weights go when the server wants them, and waits for the end: how it is.
 async fn answered(
     mut replies: Streaming<v1::InitReply>,
     wanted: oneshot::Sender<()>,
     progress: &Progress,
-) -> Result<(), Status> {
+) -> Result<v1::InitState, Status> {
     let mut wanted = Some(wanted);
     while let Some(reply) = replies.message().await? {
         progress.moved();
         match reply.state() {
-            v1::InitState::Unspecified => return Ok(()),
+            state @ (v1::InitState::Unspecified | v1::InitState::Again) => return Ok(state),
             v1::InitState::Waiting => (),
             v1::InitState::Send => {
                 let _ = wanted.take().map(|wanted| wanted.send(()));

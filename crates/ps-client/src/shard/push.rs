@@ -82,7 +82,8 @@ impl ShardClient {
             let again = std::mem::replace(&mut again, true);
             let (push, progress) = (&push, &progress);
             async move {
-                let applied = if again { self.applied(channel.clone(), push).await? } else { Vec::new() };
+                let applied =
+                    if again { self.applied(channel.clone(), push).await? } else { Vec::new() };
                 let left = PushCall { chunks: push.chunks.without(&applied), ..push.clone() };
                 let mut reply = self.send(channel, bulk::PUSH, &left, progress).await?;
                 reply.only_message().await
