@@ -56,7 +56,7 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
     ps_cli::process::run(
         "ps-master",
         &process,
-        Tasks::ThreadPerCore,
+        Tasks::OneThreadAtATime,
         |outside, shutdown| async move {
             // Before anything else: a long job must not find out at its end.
             let files = Arc::new(Directory::open(&out)?);

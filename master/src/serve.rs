@@ -13,6 +13,7 @@ use ps_runtime::transport::opened;
 use ps_runtime::{Incoming, Outside, Shutdown};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 /// How long the last answers have to reach their members.
 const LINGER: Duration = Duration::from_secs(1);
@@ -58,14 +59,18 @@ pub fn run(
                 let _ = is_done.await;
             }));
         let driver = Driver::new(config, &outside, shutdown, files, checkpoints)?;
-        let driver = Box::pin(driver.run(calls));
+        // A task of its own: whoever calls, on the same thread, wakes nobody's thread for the answer.
+        let mut driving = JoinSet::new();
+        driving.spawn(driver.run(calls));
         let ended = tokio::select! {
             biased;
             served = &mut serving => return Err(match served {
                 Ok(()) => Error::Closed { address },
                 Err(error) => Error::Serve { address, error },
             }),
-            ended = driver => ended,
+            Some(ended) = driving.join_next() => ended.unwrap_or_else(|error| {
+                std::panic::resume_unwind(error.into_panic())
+            }),
         };
         drop(done);
         let _ = tokio::time::timeout(LINGER, serving).await;

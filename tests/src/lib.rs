@@ -1,5 +1,6 @@
 //! The cluster under test: in simulation, and as real processes.
 
+pub mod bench;
 pub mod digits;
 pub mod loopback;
 pub mod process;

@@ -72,6 +72,9 @@ pub enum Tasks {
     /// One thread, so that what a transfer wakes need not wake another thread first: for a worker,
     /// whose computation has threads of its own.
     OneThread,
+    /// One thread, too, and another one that takes over where it waits for a disk: for many small calls
+    /// that one state answers. More threads would cost each call wake-ups and bring nothing.
+    OneThreadAtATime,
     /// A thread for each core: for what writes files beside its calls.
     ThreadPerCore,
 }
@@ -85,11 +88,16 @@ where
     R: Future<Output = anyhow::Result<u8>>,
 {
     start_logging(process.log, process.plain);
-    let mut runtime = match tasks {
+    let mut builder = match tasks {
         Tasks::OneThread => tokio::runtime::Builder::new_current_thread(),
-        Tasks::ThreadPerCore => tokio::runtime::Builder::new_multi_thread(),
+        Tasks::OneThreadAtATime | Tasks::ThreadPerCore => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
     };
-    let runtime = match runtime.enable_all().build() {
+    if tasks == Tasks::OneThreadAtATime {
+        builder.worker_threads(1);
+    }
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: {name}: starting the runtime: {error}");

@@ -56,7 +56,9 @@ impl Member {
         address: &str,
         request: v1::RegisterRequest,
     ) -> Result<Self, Error> {
-        let link = Link::new(&outside.connector, address, &outside.clock, outside.seed)?;
+        // A master has many members: what each saves it, it saves a thousand times.
+        let connector = outside.connector.gathering();
+        let link = Link::new(&connector, address, &outside.clock, outside.seed)?;
         let patience = Patience { attempt: ATTEMPT, total: REGISTER_PATIENCE, waits: false };
         let start = outside.clock.now();
         let mut waits = backoff::Backoff::new(ATTEMPT / 4, ATTEMPT, outside.seed);

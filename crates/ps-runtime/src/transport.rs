@@ -120,6 +120,16 @@ impl Connector {
         Self::new(|address| Box::pin(connect_tcp(address)))
     }
 
+    /// The same for small calls, one at a time ([`Connection::gathering`]).
+    #[must_use]
+    pub fn gathering(&self) -> Self {
+        let connect = self.0.clone();
+        Self::new(move |address| {
+            let connection = connect(address);
+            Box::pin(async move { Ok(connection.await?.gathering()) })
+        })
+    }
+
     /// Opens one connection to `host:port`.
     ///
     /// # Errors

@@ -12,14 +12,12 @@ mod cluster;
 mod flood;
 mod memory;
 mod ours;
-mod peer;
 mod raw;
-mod report;
 mod slow_link;
 mod small;
-mod usage;
 mod worker;
 
+use ps_tests::bench::{peer, report};
 use std::process::ExitCode;
 
 /// That of the programs which are measured.

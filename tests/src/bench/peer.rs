@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A child that is killed when this is dropped.
-pub(crate) struct Peer {
+pub struct Peer {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -14,19 +14,39 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Starts this program in another role.
-    pub(crate) fn start(role: &[&str]) -> anyhow::Result<Self> {
-        Self::spawn(Command::new(std::env::current_exe()?), role)
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn start(role: &[&str]) -> anyhow::Result<Self> {
+        Self::spawn(&mut Self::command(role)?)
     }
 
     /// Starts it in a network namespace.
-    pub(crate) fn start_in(namespace: &str, role: &[&str]) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn start_in(namespace: &str, role: &[&str]) -> anyhow::Result<Self> {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace]).arg(std::env::current_exe()?);
-        Self::spawn(command, role)
+        Self::spawn(command.arg("role").args(role))
     }
 
-    fn spawn(mut command: Command, role: &[&str]) -> anyhow::Result<Self> {
-        command.arg("role").args(role).stdin(Stdio::piped()).stdout(Stdio::piped());
+    /// How this program is started in another role.
+    ///
+    /// # Errors
+    /// This program's file is unknown.
+    pub fn command(role: &[&str]) -> anyhow::Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("role").args(role);
+        Ok(command)
+    }
+
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn spawn(command: &mut Command) -> anyhow::Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("starting a peer")?;
         let input = child.stdin.take().context("no input")?;
         let output = BufReader::new(child.stdout.take().context("no output")?);
@@ -34,7 +54,10 @@ impl Peer {
     }
 
     /// What it says next.
-    pub(crate) fn line(&mut self) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// It ended.
+    pub fn line(&mut self) -> anyhow::Result<String> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
             bail!("a peer ended: see its message above");
@@ -43,17 +66,26 @@ impl Peer {
     }
 
     /// Tells it to do something; the answer is its next line.
-    pub(crate) fn tell(&mut self, words: &str) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// It ended.
+    pub fn tell(&mut self, words: &str) -> anyhow::Result<()> {
         writeln!(self.input, "{words}").context("a peer is gone")
     }
 
     /// CPU seconds that it used.
-    pub(crate) fn cpu_s(&self) -> anyhow::Result<f64> {
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn cpu_s(&self) -> anyhow::Result<f64> {
         usage::cpu_s(self.child.id())
     }
 
     /// The most memory that it had at once.
-    pub(crate) fn memory_peak_bytes(&self) -> anyhow::Result<u64> {
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn memory_peak_bytes(&self) -> anyhow::Result<u64> {
         usage::memory_peak_bytes(self.child.id())
     }
 }

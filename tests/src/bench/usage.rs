@@ -6,7 +6,10 @@ use anyhow::Context;
 const TICKS_PER_S: f64 = 100.0;
 
 /// CPU seconds of a process so far, user and system.
-pub(crate) fn cpu_s(pid: u32) -> anyhow::Result<f64> {
+///
+/// # Errors
+/// It is gone, or this is not Linux.
+pub fn cpu_s(pid: u32) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name, in parentheses, may hold anything.
     let fields = stat.rsplit_once(')').context("/proc/PID/stat: no name")?.1;
@@ -18,7 +21,10 @@ pub(crate) fn cpu_s(pid: u32) -> anyhow::Result<f64> {
 }
 
 /// The most memory that a process had at once, in bytes.
-pub(crate) fn memory_peak_bytes(pid: u32) -> anyhow::Result<u64> {
+///
+/// # Errors
+/// It is gone, or this is not Linux.
+pub fn memory_peak_bytes(pid: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmHWM")?;
