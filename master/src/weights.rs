@@ -139,7 +139,8 @@ impl Cluster {
             };
             let (part, progress) = (&part, &progress);
             async move {
-                let mut messages = BulkReader::new(call(channel, bulk::PULL, [request]).await?);
+                let messages = call(channel, bulk::PULL, [request], progress).await?;
+                let mut messages = BulkReader::new(messages);
                 pull::header(&mut messages, progress).await?;
                 let part = &mut *part.lock().await;
                 pull::values(&mut messages, part, Encoding::F32, progress, |_| (), |_| ()).await

@@ -147,7 +147,7 @@ impl ModelArgs {
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Limits of time")]
 pub struct CallTimeoutArgs {
-    /// Milliseconds after which a call to a server is tried again on a fresh connection.
+    /// Milliseconds in which nothing moves after which a call to a server is tried again on a fresh connection.
     #[arg(long, env = "PS_ATTEMPT_MS", default_value_t = 10_000, value_name = "MS")]
     pub attempt_ms: u64,
     /// Milliseconds that a server may be away before a worker gives up.

@@ -1,5 +1,6 @@
 //! Bulk calls over a channel, past the generated client: see `ps_proto::bulk` for why.
 
+use crate::progress::Progress;
 use futures_util::Stream;
 use http::Request;
 use ps_core::limits::MESSAGE_BYTES_MAX;
@@ -9,7 +10,8 @@ use tonic::body::Body;
 use tonic::codegen::{Bytes, Service};
 use tonic::transport::Channel;
 
-/// Makes a call with these messages, each made when those before it are sent; the answer is read as it arrives.
+/// Makes a call with these messages, each made when those before it are sent, and so is each piece of them, which
+/// is told to `progress`; the answer is read as it arrives.
 ///
 /// # Errors
 /// The server cannot be reached, or answered with nothing but an error.
@@ -17,8 +19,10 @@ pub async fn call<M: Pieces + 'static>(
     channel: Channel,
     path: &'static str,
     messages: impl IntoIterator<Item = M, IntoIter: Send + Unpin + 'static>,
+    progress: &Progress,
 ) -> Result<MessageReader, Status> {
-    let pieces = messages.into_iter().flat_map(Pieces::pieces);
+    let moving = progress.clone();
+    let pieces = messages.into_iter().flat_map(Pieces::pieces).inspect(move |_| moving.moved());
     send(channel, bulk::request(path, pieces)).await
 }
 

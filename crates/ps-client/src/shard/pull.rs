@@ -41,7 +41,7 @@ impl ShardClient {
             };
             let (part, progress) = (&part, &progress);
             async move {
-                let messages = call(channel, bulk::PULL, [request]).await?;
+                let messages = call(channel, bulk::PULL, [request], progress).await?;
                 progress.moved();
                 let mut messages = BulkReader::new(messages);
                 let header = pull::header(&mut messages, progress).await?;

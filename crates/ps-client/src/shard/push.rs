@@ -137,13 +137,13 @@ impl ShardClient {
         push: &PushCall,
         progress: &Progress,
     ) -> impl Future<Output = Result<MessageReader, Status>> + Send + use<> {
-        let moving = progress.clone();
+        let progress = progress.clone();
         let (complete, arriving) = match push.chunks.arriving() {
-            // Each is asked for when those before it are sent.
-            None => (Some(self.messages(push).inspect(move |_| moving.moved())), None),
+            None => (Some(self.messages(push)), None),
             Some(groups) => {
-                let mut header = Some(self.header(push));
+                let (mut header, moving) = (Some(self.header(push)), progress.clone());
                 let message = move |chunks| {
+                    // Asked for when those before it are sent.
                     moving.moved();
                     v1::PushMessage { header: header.take(), chunks }.pieces()
                 };
@@ -153,7 +153,7 @@ impl ShardClient {
         async move {
             match arriving {
                 Some(messages) => flow(channel, path, messages).await,
-                None => call(channel, path, complete.into_iter().flatten()).await,
+                None => call(channel, path, complete.into_iter().flatten(), &progress).await,
             }
         }
     }
