@@ -9,6 +9,7 @@
 
 mod account;
 mod counting;
+mod lag;
 
 use account::Account;
 use counting::Counting;
@@ -169,24 +170,6 @@ impl Ledger {
         let fates = accounts.iter().flat_map(|account| &account.fates);
         let acknowledged = fates.clone().filter(|fate| **fate == Fate::Acknowledged).count();
         (fates.count(), acknowledged)
-    }
-
-    /// How many steps the weights of some step were behind another worker's, or the worker's own,
-    /// acknowledged push at the most: weights for step `t` without the push of step `c` are `t - c`
-    /// behind, which the staleness bound bounds.
-    pub fn lag(&self) -> u64 {
-        let mut accounts = self.lock();
-        accounts.iter_mut().for_each(Account::settle);
-        let steps = accounts.iter().flat_map(|account| account.clocks.iter().zip(&account.seen));
-        let behind = steps.filter_map(|(clock, seen)| Some(((*clock)?, seen))).map(|(at, seen)| {
-            let clocks = accounts.iter().zip(seen).flat_map(|(account, seen)| {
-                let was_seen = seen.iter().copied().chain(std::iter::repeat(false));
-                account.clocks.iter().zip(was_seen)
-            });
-            let unseen = clocks.filter_map(|(clock, was_seen)| clock.filter(|_| !was_seen));
-            unseen.map(|clock| at.saturating_sub(clock)).max().unwrap_or(0)
-        });
-        behind.max().unwrap_or(0)
     }
 
     /// Which pushes of which host these weights are made of.

@@ -16,6 +16,8 @@ pub(super) struct Account {
     /// Which pushes of which host were in the weights that each push was computed from.
     pub(super) seen: Vec<Vec<Vec<bool>>>,
     pub(super) process: Option<RunningProcess>,
+    /// The place of each push among those of all hosts.
+    pub(super) orders: Vec<u64>,
     /// In which of the host's registrations each push was made.
     pub(super) registrations: Vec<usize>,
     /// How often the host has registered, and how many of them were in lives that are over.
@@ -72,10 +74,11 @@ impl Account {
         process.steps = counted.steps;
     }
 
-    /// Opens a push of a process with these counts.
-    pub(super) fn open(&mut self, counters: &Arc<Counters>) -> usize {
+    /// Opens a push of a process with these counts, after so many of all hosts.
+    pub(super) fn open(&mut self, counters: &Arc<Counters>, order: u64) -> usize {
         self.settle();
         let push = self.fates.len();
+        self.orders.push(order);
         self.fates.push(Fate::Unknown);
         self.clocks.push(None);
         self.registrations.push(self.registered);

@@ -79,8 +79,9 @@ impl Compute for Counting {
         let shape = self.ledger.shape;
         let seen = self.ledger.seen(&self.layout, &self.loaded);
         let mut accounts = self.ledger.lock();
+        let order = accounts.iter().map(|account| account.orders.len() as u64).sum();
         let account = &mut accounts[self.host];
-        let push = account.open(&self.counters);
+        let push = account.open(&self.counters, order);
         if push >= shape.pushes_max {
             return Err(ComputeError(format!("host {} made {push} pushes", self.host)));
         }
