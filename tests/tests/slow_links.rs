@@ -24,7 +24,7 @@ use turmoil::net::TcpStream;
 
 const SERVER: &str = "server:2223";
 
-const WORKERS: u32 = 8;
+const WORKERS: u32 = 4;
 
 /// What all workers send together, in a second.
 const LINK_BYTES_PER_S: u64 = 1024 * 1024;
