@@ -89,7 +89,7 @@ class Client:
     def payloads(self, chunks):
         return [self.message("ChunkPayload", index=i, values=v) for i, v in enumerate(chunks)]
 
-    def rest(self, name, payloads, begin=PER_MESSAGE):
+    def rest(self, name, payloads, begin):
         later = range(begin, len(payloads), PER_MESSAGE)
         return [self.message(name, chunks=payloads[at : at + PER_MESSAGE]) for at in later]
 
@@ -109,7 +109,7 @@ class Client:
             encoding=encoding,
         )
         first = self.message("PushMessage", header=header, chunks=payloads[:PER_MESSAGE])
-        return [first, *self.rest("PushMessage", payloads)]
+        return [first, *self.rest("PushMessage", payloads, PER_MESSAGE)]
 
     def push(self, seq, gradient, **fields):
         return self.call("Push", self.push_messages(seq, gradient, **fields))

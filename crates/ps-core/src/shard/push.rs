@@ -61,7 +61,8 @@ impl Shard {
         let session = self.sessions.get(&id.worker).map(|session| session.clone());
         let (Some(session), Some(model)) = (session, self.model()) else { return Vec::new() };
         let state = session.lock();
-        if state.incarnation != id.incarnation || !state.window.is_begun(id.seq) {
+        let is_known = state.incarnation == id.incarnation && state.window.is_begun(id.seq);
+        if !self.guards.dedup || !is_known {
             return Vec::new();
         }
         let mut runs: Vec<Range<ChunkId>> = Vec::new();
