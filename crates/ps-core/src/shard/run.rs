@@ -64,3 +64,6 @@ impl Push<'_> {
         if held == found { Ok(()) } else { Err(Error::Kind { id, held, found }) }
     }
 }
+
+#[cfg(test)]
+mod tests;
