@@ -18,8 +18,8 @@ const RETRY_LONGEST: Duration = Duration::from_secs(1);
 pub struct Patience {
     /// One attempt, while nothing moves in it; then the connection is taken for dead and a fresh one is tried.
     pub attempt: Duration,
-    /// All attempts of one call, from the first that fails on, or from the last time that something
-    /// moved.
+    /// All attempts of one call, from where the first failed on, or from the last time that something
+    /// moved that stays.
     pub total: Duration,
     /// Whether the call may rightly wait for long before it fails: a pull at the gate. Then only
     /// the time since the last such wait counts.
@@ -124,9 +124,11 @@ impl Link {
             }
             let now = self.clock.now();
             let waited = patience.waits && now.saturating_sub(begun) > patience.total;
-            let since = *failing_since.get_or_insert(begun);
+            // What moved before it broke off does not count as failing.
+            let broken_at = begun.max(now.saturating_sub(progress.idle()));
+            let since = *failing_since.get_or_insert(broken_at);
             let since = if waited { now } else { since };
-            let since = since.max(now.saturating_sub(progress.idle()));
+            let since = since.max(now.saturating_sub(progress.stalled()));
             failing_since = Some(since);
             let spent = now.saturating_sub(since);
             if spent >= patience.total {

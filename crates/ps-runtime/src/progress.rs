@@ -16,24 +16,42 @@ struct Moved {
     begun: Instant,
     /// Nanoseconds from the beginning to the last move.
     last_ns: AtomicU64,
+    /// The same to the last move that no later attempt has to repeat.
+    advanced_ns: AtomicU64,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self(Arc::new(Moved { begun: Instant::now(), last_ns: AtomicU64::new(0) }))
+        Self(Arc::new(Moved {
+            begun: Instant::now(),
+            last_ns: AtomicU64::new(0),
+            advanced_ns: AtomicU64::new(0),
+        }))
     }
 }
 
 impl Progress {
-    /// Something moved: a message was taken to be sent, or came.
+    /// Something moved: a message was taken to be sent, or came. The attempt goes on.
     pub fn moved(&self) {
-        let since = self.0.begun.elapsed().as_nanos();
-        self.0.last_ns.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0.last_ns.fetch_max(self.elapsed_ns(), Ordering::Relaxed);
+    }
+
+    /// Something moved that stays: weights came, the server has more than before, or says that the call
+    /// waits. All attempts go on: one that only sent, and broke off, brought the call no further.
+    pub fn advanced(&self) {
+        self.moved();
+        self.0.advanced_ns.fetch_max(self.elapsed_ns(), Ordering::Relaxed);
     }
 
     /// How long nothing has moved; at first since this was made.
     pub fn idle(&self) -> Duration {
         self.last().elapsed()
+    }
+
+    /// How long nothing has moved that stays; at first since this was made.
+    pub fn stalled(&self) -> Duration {
+        let advanced = Duration::from_nanos(self.0.advanced_ns.load(Ordering::Relaxed));
+        (self.0.begun + advanced).elapsed()
     }
 
     /// Waits for this step as long as something moves.
@@ -59,6 +77,10 @@ impl Progress {
                 return Err(Status::deadline_exceeded(message));
             }
         }
+    }
+
+    fn elapsed_ns(&self) -> u64 {
+        u64::try_from(self.0.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn last(&self) -> Instant {

@@ -55,7 +55,7 @@ pub async fn first(
         match messages.next().await? {
             Some(bulk::Item::Header(header)) => return Ok(FirstMessage::Header(header)),
             Some(bulk::Item::Acknowledged(reply)) => return Ok(FirstMessage::Acknowledged(reply)),
-            Some(bulk::Item::End) => progress.moved(),
+            Some(bulk::Item::End) => progress.advanced(),
             other => return Err(unexpected("weights", &other)),
         }
     }
@@ -94,7 +94,7 @@ pub async fn values(
         match came {
             bulk::Item::Chunk => {
                 received(place(messages, part, &mut missing, encoding, &mut encoded).await?);
-                progress.moved();
+                progress.advanced();
             }
             bulk::Item::Acknowledged(reply) => acknowledged(reply),
             bulk::Item::Header(_) | bulk::Item::End => (),

@@ -97,8 +97,12 @@ async fn answered(
     while let Some(reply) = replies.message().await? {
         progress.moved();
         match reply.state() {
-            state @ (v1::InitState::Unspecified | v1::InitState::Again) => return Ok(state),
-            v1::InitState::Waiting => (),
+            v1::InitState::Unspecified => return Ok(v1::InitState::Unspecified),
+            v1::InitState::Again => {
+                progress.advanced();
+                return Ok(v1::InitState::Again);
+            }
+            v1::InitState::Waiting => progress.advanced(),
             v1::InitState::Send => {
                 let _ = wanted.take().map(|wanted| wanted.send(()));
             }

@@ -13,7 +13,7 @@ use ps_proto::{PROTOCOL, v1};
 use ps_runtime::bulk::{call, flow};
 use ps_runtime::progress::Progress;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -77,13 +77,17 @@ impl ShardClient {
         mut again: bool,
     ) -> Result<PushReport, Error> {
         push.chunks.complete().await;
-        let progress = Progress::default();
+        let (progress, most) = (Progress::default(), AtomicUsize::new(0));
         let attempt = |channel: Channel| {
             let again = std::mem::replace(&mut again, true);
-            let (push, progress) = (&push, &progress);
+            let (push, progress, most) = (&push, &progress, &most);
             async move {
                 let applied =
                     if again { self.applied(channel.clone(), push).await? } else { Vec::new() };
+                let count = applied.iter().map(ExactSizeIterator::len).sum();
+                if most.fetch_max(count, Ordering::Relaxed) < count {
+                    progress.advanced();
+                }
                 let left = PushCall { chunks: push.chunks.without(&applied), ..push.clone() };
                 let mut reply = self.send(channel, bulk::PUSH, &left, progress).await?;
                 reply.only_message().await
