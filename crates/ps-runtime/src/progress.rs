@@ -125,4 +125,16 @@ mod tests {
         assert_eq!(begun.elapsed().as_secs(), 13);
         assert_eq!(progress.idle().as_secs(), 10);
     }
+
+    /// Else a peer that takes a call and refuses it each time would be called for ever.
+    #[tokio::test(start_paused = true)]
+    async fn what_only_moves_does_not_count_for_later_attempts() {
+        let progress = Progress::default();
+        sleep(Duration::from_secs(5)).await;
+        progress.moved();
+        assert_eq!((progress.idle().as_secs(), progress.stalled().as_secs()), (0, 5));
+        progress.advanced();
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!((progress.idle().as_secs(), progress.stalled().as_secs()), (2, 2));
+    }
 }
