@@ -31,6 +31,9 @@ impl PushChunks {
 
     /// These without the runs all of whose chunks are among those.
     pub(crate) fn without(&self, applied: &[Range<u32>]) -> Self {
+        if applied.is_empty() {
+            return self.clone();
+        }
         let is_left = |run: Range<u32>| {
             !applied.iter().any(|applied| applied.start <= run.start && run.end <= applied.end)
         };

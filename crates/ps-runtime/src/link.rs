@@ -21,8 +21,8 @@ pub struct Patience {
     /// All attempts of one call, from where the first failed on, or from the last time that something
     /// moved that stays.
     pub total: Duration,
-    /// Whether the call may rightly wait for long before it fails: a pull at the gate. Then only
-    /// the time since the last such wait counts.
+    /// Whether an attempt may rightly take long without a word before it fails: a restore. Then only
+    /// the time since the last such attempt counts.
     pub waits: bool,
 }
 
