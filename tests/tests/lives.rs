@@ -9,7 +9,7 @@
 
 use ps_core::settings::Wire;
 use ps_core::shard::Guards;
-use ps_runtime::files::Memory;
+use ps_runtime::files::SimulatedDisk;
 use ps_tests::sim::cluster::{LEASE, Scenario};
 use ps_tests::sim::faults::{Event, Weather};
 use ps_tests::sim::ledger::{Ledger, Shape};
@@ -83,7 +83,7 @@ fn script(seed: u64, servers: u32) -> Vec<(Duration, Event)> {
 fn run(scenario: &Scenario) -> (Ran, Option<String>) {
     let ledger = Ledger::new(scenario.shape);
     // Every other job keeps checkpoints, and goes on from the newest.
-    let folder = Memory::default();
+    let folder = SimulatedDisk::default();
     let folder = scenario.seed.is_multiple_of(2).then_some(&folder);
     let ran = live(scenario, &Data::Replicated, &ledger, folder, Duration::MAX);
     if was_over(scenario, &ran) {

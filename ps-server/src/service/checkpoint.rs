@@ -1,10 +1,10 @@
 //! Writes the shard's part of a checkpoint, and goes on from one.
 
-use super::checkpoint_files::CheckpointFiles;
+use super::checkpoint_files::{CheckpointFiles, Error};
 use super::{Service, status};
 use ps_core::checkpoint::File;
 use ps_core::ids::{Epoch, Life, ShardId};
-use ps_core::shard::{InstallError, SnapshotError};
+use ps_core::shard::{CopyError, InstallError};
 use ps_proto::convert::checkpoint::{RestoreRequest, SnapshotRequest};
 use ps_proto::v1;
 use ps_runtime::blocking;
@@ -33,10 +33,13 @@ impl Service {
             _ => (),
         }
         let file = blocking(|| {
-            let snapshot = self.shard.snapshot(epoch).map_err(|error| self.no_snapshot(&error))?;
-            let file = checkpoints
-                .write(number, snapshot)
-                .map_err(|message| Status::failed_precondition(self.in_words(number, message)))?;
+            let copy = self.shard.begin_copy(epoch).map_err(|error| self.no_copy(&error))?;
+            let file = checkpoints.write(copy, request.shard, number, epoch).map_err(|error| {
+                match error {
+                    Error::Copy(error) => self.no_copy(&error),
+                    error => Status::failed_precondition(self.in_words(number, &error)),
+                }
+            })?;
             let is_old = |found: u64| found < number && !keep.contains(&found);
             checkpoints.remove_older(self.shard.index(), &file, is_old);
             Ok::<_, Status>(file)
@@ -81,7 +84,7 @@ impl Service {
                 Some((_, restored)) => restored,
                 None => checkpoints
                     .read(shard, &wanted)
-                    .map_err(|message| Status::data_loss(self.in_words(number, message)))?,
+                    .map_err(|error| Status::data_loss(self.in_words(number, &error)))?,
             };
             if verify_only {
                 checkpoints.keep_verified(wanted, restored);
@@ -120,15 +123,17 @@ impl Service {
         })
     }
 
-    fn no_snapshot(&self, error: &SnapshotError) -> Status {
+    fn no_copy(&self, error: &CopyError) -> Status {
         match error {
-            SnapshotError::Fenced(error) => status::fenced(error, self.shard.epoch()),
-            SnapshotError::Empty(_) => Status::failed_precondition(error.to_string()),
+            CopyError::Fenced(error) => status::fenced(error, self.shard.epoch()),
+            CopyError::Empty(_) | CopyError::Busy(_) => {
+                Status::failed_precondition(error.to_string())
+            }
         }
     }
 
-    fn in_words(&self, number: u64, message: String) -> String {
-        format!("checkpoint {number}, shard {}: {message}", self.shard.index())
+    fn in_words(&self, number: u64, error: &Error) -> String {
+        format!("checkpoint {number}, shard {}: {error}", self.shard.index())
     }
 }
 
