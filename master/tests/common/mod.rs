@@ -239,22 +239,27 @@ impl ShardControl for FakeShard {
         Ok(Response::new(v1::MembershipReply { revision }))
     }
 
+    type SnapshotStream = Replies<v1::SnapshotReply>;
+
     async fn snapshot(
         &self,
         request: Request<v1::SnapshotRequest>,
-    ) -> Result<Response<v1::SnapshotReply>, Status> {
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
         let number = request.into_inner().number;
         let name = names::shard_file(number, self.shard, self.shards);
         self.folder.write(&name, b"what a shard holds").unwrap();
         let chunks = settings(1).model_spec(&layout(), self.shards).partition().run(self.shard);
         let file = File { name, shard: self.shard, bytes: 18, crc: 1, chunks };
-        Ok(Response::new(v1::SnapshotReply { file: Some((&file).into()) }))
+        let reply = v1::SnapshotReply { file: Some((&file).into()), bytes: 18 };
+        Ok(Response::new(Box::pin(futures_util::stream::iter([Ok(reply)]))))
     }
+
+    type RestoreStream = Replies<v1::RestoreReply>;
 
     async fn restore(
         &self,
         request: Request<v1::RestoreRequest>,
-    ) -> Result<Response<v1::RestoreReply>, Status> {
+    ) -> Result<Response<Self::RestoreStream>, Status> {
         let request = request.into_inner();
         for file in &request.files {
             if self.folder.content(&file.name).is_none() {
@@ -264,6 +269,7 @@ impl ShardControl for FakeShard {
         if !request.verify_only {
             self.restored.lock().unwrap().push((request.number, request.epoch));
         }
-        Ok(Response::new(v1::RestoreReply {}))
+        let reply = v1::RestoreReply { bytes: 18, done: true };
+        Ok(Response::new(Box::pin(futures_util::stream::iter([Ok(reply)]))))
     }
 }

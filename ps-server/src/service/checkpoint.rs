@@ -1,6 +1,7 @@
 //! Writes the shard's part of a checkpoint, and goes on from one.
 
 use super::checkpoint_files::{CheckpointFiles, Error};
+use super::told::BytesDone;
 use super::{Service, status};
 use ps_core::checkpoint::File;
 use ps_core::ids::{Epoch, Life, ShardId};
@@ -15,6 +16,7 @@ impl Service {
     pub(super) async fn write_snapshot(
         &self,
         request: v1::SnapshotRequest,
+        done: &BytesDone,
     ) -> Result<v1::SnapshotReply, Status> {
         let epoch = request.epoch;
         let SnapshotRequest { number, keep } = (&request).try_into()?;
@@ -34,7 +36,7 @@ impl Service {
         }
         let file = blocking(|| {
             let copy = self.shard.begin_copy(epoch).map_err(|error| self.no_copy(&error))?;
-            let file = checkpoints.write(copy, request.shard, number, epoch).map_err(|error| {
+            let file = checkpoints.write(copy, (number, epoch), done).map_err(|error| {
                 match error {
                     Error::Copy(error) => self.no_copy(&error),
                     error => Status::failed_precondition(self.in_words(number, &error)),
@@ -59,6 +61,7 @@ impl Service {
     pub(super) async fn restore_checkpoint(
         &self,
         request: v1::RestoreRequest,
+        done: &BytesDone,
     ) -> Result<v1::RestoreReply, Status> {
         let (epoch, life) = (request.epoch, request.life);
         let (job, shard) = (request.job.clone(), request.shard);
@@ -73,7 +76,7 @@ impl Service {
             InstallError::Held(_) => Status::failed_precondition(error.to_string()),
         };
         if self.shard.is_restored(number, &model).map_err(installed)? {
-            return Ok(v1::RestoreReply {});
+            return Ok(restored());
         }
         let verify_only = restore.verify_only;
         let wanted = RestoreRequest { verify_only: true, ..restore };
@@ -83,7 +86,7 @@ impl Service {
             let restored = match verified {
                 Some((_, restored)) => restored,
                 None => checkpoints
-                    .read(shard, &wanted)
+                    .read(shard, &wanted, done)
                     .map_err(|error| Status::data_loss(self.in_words(number, &error)))?,
             };
             if verify_only {
@@ -97,7 +100,7 @@ impl Service {
             );
             Ok::<_, Status>(())
         })?;
-        Ok(v1::RestoreReply {})
+        Ok(restored())
     }
 
     /// Checks that the call is this job's master's, for this shard, and enters its epoch and life.
@@ -138,5 +141,9 @@ impl Service {
 }
 
 fn reply(file: &File) -> v1::SnapshotReply {
-    v1::SnapshotReply { file: Some(file.into()) }
+    v1::SnapshotReply { file: Some(file.into()), bytes: file.bytes }
+}
+
+fn restored() -> v1::RestoreReply {
+    v1::RestoreReply { done: true, ..v1::RestoreReply::default() }
 }

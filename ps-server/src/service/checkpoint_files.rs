@@ -1,5 +1,6 @@
 //! The files of a shard's checkpoints, and what is remembered of the last calls about them.
 
+use super::told::BytesDone;
 use ps_core::checkpoint::{
     Assembly, AssemblyError, File, FileError, RestoredShard, StoredShard, WrittenShard, check_files,
     names,
@@ -55,16 +56,16 @@ impl CheckpointFiles {
     pub(super) fn write(
         &self,
         mut copy: ShardCopy<'_>,
-        shard: ShardId,
-        number: u64,
-        epoch: Epoch,
+        (number, epoch): (u64, Epoch),
+        done: &BytesDone,
     ) -> Result<File, Error> {
-        let mut written = WrittenShard::new(copy.spec(), shard, number, epoch);
+        let mut written = WrittenShard::new(copy.spec(), copy.shard(), number, epoch);
         let mut file = Replacement::new(&*self.files, written.name())?;
         let mut chunk = ChunkSnapshot::default();
         while copy.next(&mut chunk)?.is_some() {
             for (place, bytes) in written.chunk(&chunk) {
                 file.write_at(place, bytes)?;
+                done.add(bytes.len());
             }
         }
         let ends = written.finish(&copy.finish())?;
@@ -88,6 +89,7 @@ impl CheckpointFiles {
         &self,
         shard: ShardId,
         request: &RestoreRequest,
+        done: &BytesDone,
     ) -> Result<RestoredShard, Error> {
         let RestoreRequest { number, model, files, .. } = request;
         check_files(files, *number, model)?;
@@ -98,7 +100,10 @@ impl CheckpointFiles {
                 continue;
             }
             let reader = self.files.open(&file.name)?;
-            let read_at = |place, into: &mut [u8]| Ok::<_, Error>(reader.read_at(place, into)?);
+            let read_at = |place, into: &mut [u8]| {
+                done.add(into.len());
+                Ok::<_, Error>(reader.read_at(place, into)?)
+            };
             let stored = StoredShard::open(file, count as u32, model, reader.bytes(), read_at)?;
             assembly.add(file, count, &stored, read_at)?;
         }

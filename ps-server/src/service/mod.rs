@@ -12,6 +12,7 @@ mod push_many;
 mod pushes;
 mod sent_run;
 mod status;
+mod told;
 mod weights;
 
 pub(crate) use bulk::DataPlaneCalls;
@@ -75,16 +76,6 @@ impl Service {
             checkpoints: checkpoints.map(checkpoint_files::CheckpointFiles::new).map(Arc::new),
             home,
         }
-    }
-
-    /// Runs a call where it may wait for a disk.
-    async fn at_home<T: Send + 'static>(
-        &self,
-        call: impl Future<Output = Result<T, Status>> + Send + 'static,
-    ) -> Result<T, Status> {
-        let Some(home) = &self.home else { return call.await };
-        let ended = home.spawn(call).await;
-        ended.map_err(|error| Status::internal(format!("the call broke off: {error}")))?
     }
 
     fn check_job(&self, job: &str) -> Result<(), Status> {

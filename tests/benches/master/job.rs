@@ -1,7 +1,7 @@
 //! A job with one server, whose workers are a load process.
 
-use super::programs::Program;
 use anyhow::{Context, ensure};
+use ps_tests::bench::programs::Program;
 use ps_tests::bench::peer::Peer;
 use std::time::Instant;
 

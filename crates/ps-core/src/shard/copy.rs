@@ -62,6 +62,11 @@ impl Shard {
 }
 
 impl ShardCopy<'_> {
+    /// The shard that is copied.
+    pub fn shard(&self) -> ShardId {
+        self.shard.index
+    }
+
     /// The model that is copied.
     pub fn spec(&self) -> &ModelSpec {
         &self.model.spec
