@@ -32,11 +32,9 @@ async fn write(
     about: &About,
     data: &DataDescription,
 ) -> Result<ModelWritten, String> {
-    let config = about
-        .to_json(&spec, data)
-        .map_err(|error| format!("making {CONFIG_FILE}: {error}"))?;
-    let header =
-        header(&spec.layout).map_err(|error| format!("making {MODEL_FILE}: {error}"))?;
+    let config =
+        about.to_json(&spec, data).map_err(|error| format!("making {CONFIG_FILE}: {error}"))?;
+    let header = header(&spec.layout).map_err(|error| format!("making {MODEL_FILE}: {error}"))?;
     let mut file = blocking(|| {
         files.write(CONFIG_FILE, &config)?;
         let mut file = Replacement::new(files, MODEL_FILE)?;

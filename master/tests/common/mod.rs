@@ -74,7 +74,11 @@ impl Job {
     }
 
     /// A job that writes checkpoints to this folder, or goes on from what is there.
-    pub(crate) async fn go_on(servers: u32, settings: TrainingSettings, folder: &SimulatedDisk) -> Self {
+    pub(crate) async fn go_on(
+        servers: u32,
+        settings: TrainingSettings,
+        folder: &SimulatedDisk,
+    ) -> Self {
         Self::launch(servers, 1, settings, Some(folder.clone())).await
     }
 

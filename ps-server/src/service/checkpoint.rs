@@ -36,12 +36,11 @@ impl Service {
         }
         let file = blocking(|| {
             let copy = self.shard.begin_copy(epoch).map_err(|error| self.no_copy(&error))?;
-            let file = checkpoints.write(copy, (number, epoch), done).map_err(|error| {
-                match error {
+            let file =
+                checkpoints.write(copy, (number, epoch), done).map_err(|error| match error {
                     Error::Copy(error) => self.no_copy(&error),
                     error => Status::failed_precondition(self.in_words(number, &error)),
-                }
-            })?;
+                })?;
             let is_old = |found: u64| found < number && !keep.contains(&found);
             checkpoints.remove_older(self.shard.index(), &file, is_old);
             Ok::<_, Status>(file)

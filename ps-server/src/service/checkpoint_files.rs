@@ -2,8 +2,8 @@
 
 use super::told::BytesDone;
 use ps_core::checkpoint::{
-    Assembly, AssemblyError, File, FileError, RestoredShard, StoredShard, WrittenShard, check_files,
-    names,
+    Assembly, AssemblyError, File, FileError, RestoredShard, StoredShard, WrittenShard,
+    check_files, names,
 };
 use ps_core::chunk::ChunkSnapshot;
 use ps_core::ids::{Epoch, ShardId};

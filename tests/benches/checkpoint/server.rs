@@ -10,8 +10,8 @@ use ps_proto::v1;
 use ps_proto::v1::shard_control_client::ShardControlClient;
 use ps_tests::bench::programs::Program;
 use std::path::Path;
-use tonic::transport::Channel;
 use tonic::Streaming;
+use tonic::transport::Channel;
 
 pub(crate) const JOB: &str = "checkpoint";
 

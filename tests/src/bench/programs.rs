@@ -1,7 +1,7 @@
 //! The master and the server, as whole programs in processes of their own.
 
-use anyhow::Context;
 use super::peer::Peer;
+use anyhow::Context;
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 

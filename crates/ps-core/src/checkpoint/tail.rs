@@ -95,7 +95,12 @@ impl Tail {
         let tail = Self {
             versions: words(versions, "versions")?,
             updates: words(updates, "updates")?,
-            checksums: checksums.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect(),
+            checksums: checksums
+                .as_chunks()
+                .0
+                .iter()
+                .map(|word| u32::from_le_bytes(*word))
+                .collect(),
         };
         let written: Written = serde_json::from_slice(sessions)
             .map_err(|error| Unexpected::new("dedup windows", error, "those of a shard's file"))?;
@@ -107,7 +112,8 @@ impl Tail {
 
 fn words(bytes: &[u8], what: &'static str) -> Result<Vec<u64>, Unexpected> {
     // Not a cast: in the file they may lie at any address.
-    let words: Vec<u64> = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    let words: Vec<u64> =
+        bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
     match words.iter().find(|count| **count > COUNT_MAX) {
         None => Ok(words),
         Some(count) => Err(Unexpected::new(what, count, format!("at most {COUNT_MAX}"))),

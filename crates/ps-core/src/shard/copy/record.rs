@@ -121,8 +121,7 @@ impl Copying {
         for worker in workers {
             let Some(oldest) = current(worker) else { continue };
             let record = &mut *self.record.lock();
-            let is_over =
-                |id: &PushId| id.worker == worker && (id.incarnation, id.seq) < oldest;
+            let is_over = |id: &PushId| id.worker == worker && (id.incarnation, id.seq) < oldest;
             let over = record.pushes.extract_if(.., |id, _| is_over(id));
             record.torn += over.filter(|(_, touched)| touched.is_torn()).count() as u64;
         }

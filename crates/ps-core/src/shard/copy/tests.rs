@@ -96,7 +96,11 @@ fn applied(shard: &Shard) -> Vec<u64> {
 enum Event {
     Copy,
     /// The next part of a worker's push, or the first of its next one.
-    Send { worker: u32, chunks: usize, acknowledges: bool },
+    Send {
+        worker: u32,
+        chunks: usize,
+        acknowledges: bool,
+    },
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
