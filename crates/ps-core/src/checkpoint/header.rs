@@ -1,6 +1,6 @@
 //! The beginning of a shard's file: a safetensors header of one length, written last.
 
-use super::places::Places;
+use super::places::{HEADER_BYTES, Places};
 use super::tail::Tail;
 use crate::ids::{ChunkId, Epoch, ShardId};
 use crate::limits::COUNT_MAX;
@@ -11,10 +11,6 @@ use std::collections::HashMap;
 
 /// The format that is written, and the only one that is read.
 pub const FORMAT: u32 = 3;
-
-/// Bytes before the values: the header is known only when all else is written, so that it has room of
-/// one size. It names a handful of tensors.
-pub(super) const HEADER_BYTES: usize = 4096;
 
 /// Bytes before the header's text: its length.
 const LENGTH_BYTES: usize = size_of::<u64>();

@@ -1,10 +1,13 @@
 //! What lies where in a shard's file: it follows from the model and the number of shards alone.
 
-use super::header::HEADER_BYTES;
 use crate::ids::{ChunkId, ShardId};
 use crate::model_spec::ModelSpec;
 use crate::partition::Partition;
 use std::ops::Range;
+
+/// Bytes before the values: the header is known only when all else is written, so that it has room of
+/// one size. It names a handful of tensors.
+pub(super) const HEADER_BYTES: usize = 4096;
 
 /// Where the values of one shard lie in its file: all weights, then all of each state vector, so that
 /// whoever knows safetensors reads them by name.

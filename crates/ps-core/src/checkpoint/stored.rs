@@ -1,7 +1,7 @@
 //! A shard's file as it is read again: its ends first, then any chunk of it.
 
-use super::header::{HEADER_BYTES, Metadata};
-use super::places::Places;
+use super::header::Metadata;
+use super::places::{HEADER_BYTES, Places};
 use super::tail::{Remembered, Tail};
 use super::{File, FileError};
 use crate::chunk::ChunkSnapshot;

@@ -1,7 +1,7 @@
 //! A shard's file as it is written: the values of one chunk after another, then the rest.
 
-use super::header::{HEADER_BYTES, Metadata};
-use super::places::Places;
+use super::header::Metadata;
+use super::places::{HEADER_BYTES, Places};
 use super::tail::{Remembered, Tail};
 use super::{File, FileError, names};
 use crate::chunk::ChunkSnapshot;
