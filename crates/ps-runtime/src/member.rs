@@ -108,9 +108,21 @@ impl Member {
         (self.lease() / 5).min(HEARTBEAT_LONGEST)
     }
 
-    /// How long the master waits for a silent member, and a member for a silent master.
+    /// How long the master waits for a silent member that is no server, and such a member for a silent
+    /// master.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.registered.lease_ms.max(1))
+    }
+
+    /// How long this member looks for a master that is silent: as long as the master waits for it. A server
+    /// has weights that are lost with it.
+    fn patience(&self) -> Duration {
+        match self.role {
+            v1::Role::Server => {
+                self.lease().max(Duration::from_millis(self.registered.server_away_ms))
+            }
+            _ => self.lease(),
+        }
     }
 
     /// One sign of life; identity is filled in.
@@ -156,7 +168,7 @@ impl Member {
         F: Future<Output = Result<T, Status>>,
     {
         let patience =
-            Patience { attempt: ATTEMPT.min(self.lease() / 5), total: self.lease(), waits: false };
+            Patience { attempt: ATTEMPT.min(self.lease() / 5), total: self.patience(), waits: false };
         let answer = self.link.call(patience, attempt, |_| ()).await;
         answer.map_err(|status| error(self.link.address(), &status))
     }

@@ -98,6 +98,7 @@ impl MembershipSender {
     /// Whether the shard needs to hear no more for now.
     async fn send_newest(&mut self) -> bool {
         let newest = self.newest.clone();
+        let epoch = newest.borrow().shard_map.epoch;
         let attempt = |channel| {
             // Each attempt sends the newest there is: what it replaces needs no telling.
             let request = membership_request(&self.job, self.shard, &newest.borrow());
@@ -117,7 +118,7 @@ impl MembershipSender {
                 return false;
             }
             Err(status) => {
-                event(move |machine, now| machine.shard_refused(shard, status.message(), now))
+                event(move |machine, now| machine.shard_refused(shard, epoch, status.message(), now))
             }
         };
         let _ = self.events.send(event).await;

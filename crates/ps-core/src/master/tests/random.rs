@@ -130,7 +130,26 @@ impl World {
 
     fn apply(&mut self, event: &Event) {
         match *event {
-            Event::Time(tenths) => self.time(tenths),
+            Event::Time(tenths) => self.time(tenths, None),
+            // Before anybody has begun, a server that is silent, or elsewhere, restores again.
+            Event::Silence(..) | Event::Move(_) if !self.job.machine.membership.has_begun() => (),
+            Event::Silence(shard, seconds) => {
+                for _ in 0..seconds {
+                    self.time(10, Some(shard));
+                    // Who waits for it lives.
+                    let live = |index: &usize| self.processes[*index].caller.is_some();
+                    let live: Vec<_> = (0..self.processes.len()).filter(live).collect();
+                    live.into_iter().for_each(|index| self.beat(index));
+                }
+                let server = self.job.servers(SERVERS)[shard as usize];
+                let _ = self.job.beat(server);
+            }
+            Event::Move(shard) => {
+                self.next_token += 1;
+                let address = format!("elsewhere{}:2223", self.next_token);
+                let moved = registration(Role::Server, shard.into(), Some(shard));
+                let _ = self.job.register(Registration { address, ..moved });
+            }
             Event::Beat(index) => self.beat(index),
             Event::Ask(index) => self.ask(index),
             Event::Repeat(index, back) => self.repeat(index, back),
@@ -144,13 +163,15 @@ impl World {
         self.check();
     }
 
-    fn time(&mut self, tenths: u64) {
+    fn time(&mut self, tenths: u64, silent: Option<u32>) {
         for _ in 0..tenths {
             self.job.now += Duration::from_millis(100);
             self.job.machine.tick(self.job.now);
             self.job.obey();
             for server in self.job.servers(SERVERS) {
-                let _ = self.job.beat(server);
+                if Some(server.member.index) != silent {
+                    let _ = self.job.beat(server);
+                }
             }
         }
     }
@@ -272,7 +293,7 @@ impl World {
             }
             self.beat(0);
             self.ask(0);
-            self.time(5);
+            self.time(5, None);
             self.check();
             self.written(true);
             self.check();
