@@ -83,8 +83,7 @@ impl ManagedServer<'_> {
     }
 
     fn registration(&mut self) -> v1::RegisterRequest {
-        let advertise =
-            self.advertise.as_mut().map(|address| address.borrow_and_update().clone());
+        let advertise = self.advertise.as_mut().map(|address| address.borrow_and_update().clone());
         v1::RegisterRequest {
             job: self.config.job.clone(),
             role: v1::Role::Server.into(),

@@ -88,7 +88,8 @@ fn a_job_survives_a_server_that_stands_still_for_longer_than_its_lease() {
     std::thread::sleep(Duration::from_secs(3));
     signal(server, Signal::CONT);
     let end = job.psrun.wait(PATIENCE);
-    end.expect_code(0).expect_stderr(&["server shard 1 at 127.0.0.1:", "server shard 1 is back after"]);
+    end.expect_code(0)
+        .expect_stderr(&["server shard 1 at 127.0.0.1:", "server shard 1 is back after"]);
     assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
     assert!(job.is_saved());
     job.psrun.expect_nobody_left(Duration::ZERO);

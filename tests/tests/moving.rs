@@ -96,14 +96,14 @@ fn a_server_that_is_cut_off_for_longer_than_its_lease_comes_back_and_the_job_goe
         outcomes.iter().fold((0, 0), |(p, a), o| (p + o.pushes, a + o.acknowledged));
     let duplicates: u64 = outcomes.iter().map(|outcome| outcome.duplicates).sum();
     println!("{pushes} pushes, {acknowledged} acknowledged, {duplicates} came again when applied");
-    // Nobody lost a lease for waiting.
-    assert_eq!((pushes, acknowledged), (acknowledged, pushes));
+    assert_eq!(pushes, acknowledged, "somebody lost its lease for waiting");
 }
 
 #[test]
 fn a_server_that_stays_away_fails_the_job_when_its_time_is_over() {
     let from = Duration::from_millis(1500);
-    let outcome = managed::run(&scenario(5, silence("server1", from, Duration::from_secs(90), false)));
+    let outcome =
+        managed::run(&scenario(5, silence("server1", from, Duration::from_secs(90), false)));
     for name in ["master", "server0", "worker0", "worker1", "worker2"] {
         let Err(error) = outcome.result(name) else { panic!("{name} ended well") };
         let reason = "server shard 1 at server1:2223 was silent for 9s; its weights are lost";
@@ -183,9 +183,8 @@ fn client(updates: watch::Receiver<ShardMapUpdate>) -> Client {
 }
 
 /// A server at the first address, and a worker that is given what moves the server, and what tells the client.
-fn simulate<F>(
-    work: impl FnOnce(watch::Sender<String>, watch::Sender<ShardMapUpdate>) -> F,
-) where
+fn simulate<F>(work: impl FnOnce(watch::Sender<String>, watch::Sender<ShardMapUpdate>) -> F)
+where
     F: Future<Output = turmoil::Result> + 'static,
 {
     let mut builder = turmoil::Builder::new();

@@ -28,10 +28,7 @@ impl ShardMapWatch {
     }
 
     /// The same, in this epoch.
-    pub fn fixed_in(
-        epoch: Epoch,
-        addresses: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Self {
+    pub fn fixed_in(epoch: Epoch, addresses: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let addresses = addresses.into_iter().map(Into::into).collect();
         let map = ShardMap { epoch, addresses, chunk_elements: None };
         let update = ShardMapUpdate { revision: 1, map, away: Vec::new() };

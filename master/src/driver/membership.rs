@@ -117,9 +117,9 @@ impl MembershipSender {
                 tracing::warn!("telling shard {shard} at {address} of the workers: {status}");
                 return false;
             }
-            Err(status) => {
-                event(move |machine, now| machine.shard_refused(shard, epoch, status.message(), now))
-            }
+            Err(status) => event(move |machine, now| {
+                machine.shard_refused(shard, epoch, status.message(), now)
+            }),
         };
         let _ = self.events.send(event).await;
         true

@@ -2,8 +2,8 @@
 
 use super::cluster::{Books, Final, LEASE, Outcome, SERVER_AWAY, SERVER_PORT, Scenario};
 use super::ledger::Ledger;
-use super::{moving, network};
 use super::shares::{Book, Data, EVALUATOR};
+use super::{moving, network};
 use ps_client::Counters;
 use ps_core::Layout;
 use ps_core::checkpoint::{Assembly, Manifest, StoredShard, names};

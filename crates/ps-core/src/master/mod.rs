@@ -179,15 +179,15 @@ impl Machine {
         Ok((self.let_go(caller.member, now), shard_map))
     }
 
-    /// Nobody begins before the shards hold what a checkpoint saved; and who has no model without
-    /// knowing what data there are needs no servers before.
+    /// Where the shards are, for who calls them and does not know. Nobody begins before the shards hold what
+    /// a checkpoint saved; and who has no model without knowing what data there are needs no servers before.
     fn shard_map_for(
         &mut self,
         member: MemberId,
         known: u64,
         now: Duration,
     ) -> Option<ShardMapUpdate> {
-        let is_settled = member.role == Role::Server || self.agreement.agreed().is_some();
+        let is_settled = member.role != Role::Server && self.agreement.agreed().is_some();
         if !is_settled || !self.checkpoints.are_shards_ready() {
             return None;
         }

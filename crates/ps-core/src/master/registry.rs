@@ -187,8 +187,7 @@ impl Registry {
 
     /// Whether a server that has not left was silent for this long.
     pub(super) fn is_any_server_silent(&self, limit: Duration, now: Duration) -> bool {
-        self.live(Role::Server)
-            .any(|(_, process)| now.saturating_sub(process.last_heard) >= limit)
+        self.live(Role::Server).any(|(_, process)| now.saturating_sub(process.last_heard) >= limit)
     }
 
     /// Whoever finishes no step at present has a good reason.

@@ -50,7 +50,7 @@ fn a_server_that_is_silent_is_away_and_comes_back() {
     assert_eq!(said(&job, "server shard 1 is back after 12"), 1, "{:?}", job.logs);
     let back = known(&mut job, away.revision).unwrap();
     assert_eq!((back.away, &back.map), (vec![], &before.map));
-    let all: Vec<_> = job.servers(2).into_iter().chain(workers.clone()).collect();
+    let all: Vec<_> = job.servers(2).into_iter().chain(workers).collect();
     job.work(&all, 1);
     assert_eq!(job.finished, Some((0, None)));
     assert!(job.reports[0].lost.is_empty());
@@ -99,7 +99,7 @@ fn a_server_that_moves_is_the_same_in_a_new_epoch() {
     // Who repeats it changes nothing.
     job.register(registration).unwrap();
     assert_eq!(job.beat(workers[0]).unwrap().shard_map.unwrap(), after);
-    let all: Vec<_> = job.servers(2).into_iter().chain(workers.clone()).collect();
+    let all: Vec<_> = job.servers(2).into_iter().chain(workers).collect();
     job.work(&all, 1);
     assert_eq!(job.finished, Some((0, None)));
 }
@@ -121,7 +121,8 @@ fn another_process_in_the_place_of_one_that_is_away_ends_the_job_at_once() {
 #[test]
 fn who_waits_for_a_server_that_is_away_is_not_stuck() {
     let away = Duration::from_secs(120);
-    let config = Config { server_away: away, step_timeout: Duration::from_secs(20), ..config(2, 1, 1) };
+    let config =
+        Config { server_away: away, step_timeout: Duration::from_secs(20), ..config(2, 1, 1) };
     let (mut job, workers) = Job::new(config).start(2, 1);
     job.lease(workers[0], 1);
     let (others, server) = (but_one(&job, &workers), job.servers(2)[1]);

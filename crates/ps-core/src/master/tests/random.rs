@@ -1,6 +1,7 @@
 //! Random courses of a job: whatever is lost, repeated, reordered or dies.
 
 mod event;
+mod servers;
 
 use super::super::*;
 use super::harness::*;
@@ -133,23 +134,8 @@ impl World {
             Event::Time(tenths) => self.time(tenths, None),
             // Before anybody has begun, a server that is silent, or elsewhere, restores again.
             Event::Silence(..) | Event::Move(_) if !self.job.machine.membership.has_begun() => (),
-            Event::Silence(shard, seconds) => {
-                for _ in 0..seconds {
-                    self.time(10, Some(shard));
-                    // Who waits for it lives.
-                    let live = |index: &usize| self.processes[*index].caller.is_some();
-                    let live: Vec<_> = (0..self.processes.len()).filter(live).collect();
-                    live.into_iter().for_each(|index| self.beat(index));
-                }
-                let server = self.job.servers(SERVERS)[shard as usize];
-                let _ = self.job.beat(server);
-            }
-            Event::Move(shard) => {
-                self.next_token += 1;
-                let address = format!("elsewhere{}:2223", self.next_token);
-                let moved = registration(Role::Server, shard.into(), Some(shard));
-                let _ = self.job.register(Registration { address, ..moved });
-            }
+            Event::Silence(shard, seconds) => self.silence(shard, seconds),
+            Event::Move(shard) => self.move_server(shard),
             Event::Beat(index) => self.beat(index),
             Event::Ask(index) => self.ask(index),
             Event::Repeat(index, back) => self.repeat(index, back),
