@@ -2,14 +2,13 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
-use ps_client::{Client, ClientConfig, Gradient, Weights};
+use ps_client::{Gradient, Weights};
 use ps_core::TensorSpec;
 use ps_core::settings::Wire;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::{PROTOCOL, v1};
-use ps_tests::loopback::{JOB, Server, bytes, model, model_of, outside, push};
+use ps_tests::loopback::{JOB, Server, bytes, model, model_of, push};
 use std::sync::Arc;
-use std::time::Duration;
 use tonic::Status;
 
 fn reason(refused: Result<v1::PushReply, Status>) -> Reason {
@@ -69,17 +68,7 @@ async fn lost_and_reordered_memberships_are_harmless() {
 async fn a_client_goes_on_in_the_new_epoch_without_losing_or_doubling_its_push() {
     let server = Server::start(0).await.unwrap();
     server.init().await.unwrap();
-    let config = ClientConfig {
-        job: JOB.into(),
-        worker: 0,
-        incarnation: 5,
-        epoch: 0,
-        addresses: vec![server.address.clone()],
-        patience: Duration::from_secs(5),
-        attempt: Duration::from_secs(5),
-        wire: Wire::default(),
-    };
-    let client = Client::new(config, &outside()).unwrap();
+    let client = server.client(5, Wire::default());
     let mut weights = Weights::new(&model());
     let gradient = |value: f32| {
         let layout = Arc::new(model().layout);

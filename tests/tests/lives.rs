@@ -23,6 +23,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 const SEEDS: u64 = 500;
+
+/// As many as it may take until a run is noticed in which something is switched off: most are over, or
+/// restored, before whoever survived has anything to say.
+const SEEDS_SEARCHED: u64 = 5000;
 const PASSES: u64 = 4;
 
 fn scenario(seed: u64) -> Scenario {
@@ -133,7 +137,7 @@ fn is_caught(switch_off: impl Fn(Scenario) -> Scenario + Sync) -> bool {
     let search = || {
         while !caught.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= SEEDS {
+            if seed >= SEEDS_SEARCHED {
                 return;
             }
             let scenario = switch_off(scenario(seed));

@@ -127,8 +127,8 @@ impl Job {
             index,
             address,
             data: Some(DataDescription::replicated(SAMPLES).into()),
-            highest: 0,
             protocol: ps_proto::PROTOCOL,
+            ..v1::RegisterRequest::default()
         };
         let member = Member::register(&outside(token).0, &self.address, request).await?;
         Ok(Arc::new(member))

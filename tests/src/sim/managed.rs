@@ -1,9 +1,9 @@
 //! The whole cluster: master, servers, evaluator and workers.
 
-use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario};
+use super::cluster::{Books, Final, LEASE, Outcome, SERVER_AWAY, SERVER_PORT, Scenario};
 use super::ledger::Ledger;
-use super::network;
 use super::shares::{Book, Data, EVALUATOR};
+use super::{moving, network};
 use ps_client::Counters;
 use ps_core::Layout;
 use ps_core::checkpoint::{Assembly, File, Manifest, RestoredShard, StoredShard, names};
@@ -12,6 +12,7 @@ use ps_core::model_spec::ModelSpec;
 use ps_proto::v1;
 use ps_runtime::files::{FileStore, Files, SimulatedDisk};
 use ps_runtime::{Lanes, Shutdown};
+use ps_server::config::Config as ServerConfig;
 use ps_worker::compute::ComputeOn;
 use ps_worker::train::WorkerConfig;
 use safetensors::SafeTensors;
@@ -161,6 +162,7 @@ async fn lead(
     let settings = scenario.settings();
     let mut config = ps_master::Config::new("sim", scenario.servers, workers, settings);
     config.machine.lease = LEASE;
+    config.machine.server_away = SERVER_AWAY;
     config.machine.start_timeout = Duration::from_secs(60);
     config.machine.barrier_timeout = LEASE * 2;
     config.machine.evaluation_timeout = LEASE * 4;
@@ -185,11 +187,17 @@ async fn serve(
     shard: u32,
     checkpoints: Option<Files>,
 ) -> turmoil::Result {
-    let incoming = network::listen(SERVER_PORT).await?;
     let name = format!("server{shard}");
+    let advertise = books.address(&name);
+    let incoming = moving::listen(advertise.clone()).await?;
     let address = format!("{name}:{SERVER_PORT}");
-    let config = scenario.server_config(shard, Some(MASTER_ADDRESS.into()));
-    let outside = network::outside(u64::from(shard) + 1000, |_| ());
+    let config = ServerConfig {
+        advertise: Some(advertise),
+        ..scenario.server_config(shard, Some(MASTER_ADDRESS.into()))
+    };
+    // Another life of the same host is another process: its token must differ.
+    let life = turmoil::sim_elapsed().unwrap_or_default().as_millis() as u64;
+    let outside = network::outside(u64::from(shard) + 1000 + (life << 20), |_| ());
     let (_trigger, shutdown) = Shutdown::new();
     let ended = ps_server::serve::run(
         config,
