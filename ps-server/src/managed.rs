@@ -120,10 +120,10 @@ impl ManagedServer<'_> {
                 }
             };
             match answer {
-                Ok(reply) => match reply.leave {
-                    Some(leave) => return left(self.config.shard, leave).map(Some),
-                    None => (),
-                },
+                Ok(v1::HeartbeatReply { leave: Some(leave), .. }) => {
+                    return left(self.config.shard, leave).map(Some);
+                }
+                Ok(_) => (),
                 Err(_) if leaving => return Ok(Some(self.exit_code())),
                 Err(member::Error::Expired) => {
                     let shard = self.config.shard;

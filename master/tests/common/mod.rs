@@ -91,7 +91,8 @@ impl Job {
         let (incoming, address) = ps_runtime::transport::listen("127.0.0.1:0").await.unwrap();
         let address = address.to_string();
         let mut config = Config::new(JOB, servers, workers, settings);
-        config.machine = MachineConfig { lease: Duration::from_millis(1500), ..config.machine };
+        let (lease, server_away) = (Duration::from_millis(1500), Duration::from_secs(3));
+        config.machine = MachineConfig { lease, server_away, ..config.machine };
         let (outside, lines) = outside(1);
         let (trigger, shutdown) = Shutdown::new();
         let files = SimulatedDisk::default();

@@ -29,7 +29,7 @@ impl ShardClient {
             let (mut way, epoch) = (self.way(), self.state.epoch());
             let link = way.link.clone();
             let retried = |status: &Status| self.retried(&link, status);
-            let call = link.call_while(progress, patience, &mut attempt, retried);
+            let call = Box::pin(link.call_while(progress, patience, &mut attempt, retried));
             let status = match way.unless_left(call).await {
                 Some(Ok(answer)) => {
                     self.told.store(false, Ordering::Relaxed);
@@ -55,7 +55,8 @@ impl ShardClient {
     {
         let (mut way, epoch) = (self.way(), self.state.epoch());
         let link = way.link.clone();
-        let done = way.unless_left(attempt(link.channel())).await;
+        // Boxed, as it is held more than once on its way.
+        let done = way.unless_left(Box::pin(attempt(link.channel()))).await;
         done.unwrap_or_else(|| Err(left())).map_err(|status| {
             let is_final = !is_retryable(&status) && !self.adopt_epoch(&status, epoch);
             if !is_final {
