@@ -120,10 +120,12 @@ impl Copying {
         };
         for worker in workers {
             let Some(oldest) = current(worker) else { continue };
-            let record = &mut *self.record.lock();
-            let is_over = |id: &PushId| id.worker == worker && (id.incarnation, id.seq) < oldest;
-            let over = record.pushes.extract_if(.., |id, _| is_over(id));
-            record.torn += over.filter(|(_, touched)| touched.is_torn()).count() as u64;
+            let Record { pushes, torn } = &mut *self.record.lock();
+            pushes.retain(|id, touched| {
+                let is_over = id.worker == worker && (id.incarnation, id.seq) < oldest;
+                *torn += u64::from(is_over && touched.is_torn());
+                !is_over
+            });
         }
     }
 }
