@@ -1,7 +1,7 @@
 //! A worker that creates the model, and pushes a little of it at a steady rate when it is told to.
 
 use super::server::{JOB, model};
-use ps_client::{Client, ClientConfig, Gradient, Weights};
+use ps_client::{Client, ClientConfig, Gradient, ShardMapWatch, Weights};
 use ps_core::settings::Wire;
 use ps_runtime::{Connector, Outside, SystemClock};
 use ps_tests::loopback;
@@ -20,7 +20,7 @@ pub(crate) fn run(address: &str, mib: &str) -> anyhow::Result<()> {
         let longest = Duration::from_secs(120);
         let config = ClientConfig {
             job: JOB.to_owned(),
-            addresses: vec![address.to_owned()],
+            shard_map: ShardMapWatch::fixed([address]),
             patience: longest,
             attempt: longest,
             ..loopback::client_config("", 1, Wire::default())
