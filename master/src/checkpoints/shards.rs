@@ -15,7 +15,7 @@ use std::time::Duration;
 use tonic::{Code, Status, Streaming};
 
 /// How long a disk may move nothing: what was written is synced at the end, which may be gigabytes.
-const DISK_IDLE: Duration = Duration::from_secs(120);
+const DISK_IDLE_MAX: Duration = Duration::from_secs(120);
 
 /// How long a shard may be out of reach, in leases: by then the master has noticed.
 const PATIENCE_LEASES: u32 = 3;
@@ -143,11 +143,12 @@ impl Cluster {
     }
 
     fn patience(&self) -> Patience {
-        Patience { attempt: DISK_IDLE, total: self.lease * PATIENCE_LEASES, waits: false }
+        // A server says every second that it is at it: one that is silent has lost the connection, or more.
+        Patience { attempt: self.lease, total: self.lease * PATIENCE_LEASES, waits: false }
     }
 }
 
-/// The answer, after replies that say how many bytes are done: while they grow, something moves.
+/// The answer, after replies that say how many bytes are done. While they grow, it may take any time.
 async fn last<R>(
     mut replies: Streaming<R>,
     progress: &Progress,
@@ -161,9 +162,13 @@ async fn last<R>(
         if is_last {
             return Ok(reply);
         }
+        progress.moved();
         if bytes > done {
             progress.advanced();
             done = bytes;
+        } else if progress.stalled() > DISK_IDLE_MAX {
+            let message = format!("{done} bytes are done, and none more in {DISK_IDLE_MAX:?}");
+            return Err(Status::deadline_exceeded(message));
         }
     }
 }

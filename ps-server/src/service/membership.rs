@@ -1,6 +1,6 @@
 //! The master's calls: who is in the job, and checkpoints.
 
-use super::told::{BytesDone, Replies};
+use super::told::Replies;
 use super::{Service, status};
 use ps_proto::convert::membership::MembershipUpdate;
 use ps_proto::v1;
@@ -31,7 +31,7 @@ impl ShardControl for Service {
         request: Request<v1::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
         let (service, request) = (self.clone(), request.into_inner());
-        let done = BytesDone::default();
+        let done = self.disk_bytes.clone();
         let written = {
             let done = done.clone();
             async move { service.write_snapshot(request, &done).await }
@@ -47,7 +47,7 @@ impl ShardControl for Service {
         request: Request<v1::RestoreRequest>,
     ) -> Result<Response<Self::RestoreStream>, Status> {
         let (service, request) = (self.clone(), request.into_inner());
-        let done = BytesDone::default();
+        let done = self.disk_bytes.clone();
         let restored = {
             let done = done.clone();
             async move { service.restore_checkpoint(request, &done).await }

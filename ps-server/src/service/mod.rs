@@ -48,6 +48,8 @@ pub(crate) struct Service {
     initialising: Arc<tokio::sync::Mutex<()>>,
     /// How many headers of starts are decoded at once.
     init_headers: Arc<Semaphore>,
+    /// Of all calls about checkpoints: one may wait for another.
+    disk_bytes: told::BytesDone,
     checkpoints: Option<Arc<checkpoint_files::CheckpointFiles>>,
     /// Where calls run that wait for a disk: whoever serves the connection must not.
     home: Option<Handle>,
@@ -75,6 +77,7 @@ impl Service {
             init_headers: Arc::new(Semaphore::new(INIT_HEADERS_MAX)),
             checkpoints: checkpoints.map(checkpoint_files::CheckpointFiles::new).map(Arc::new),
             home,
+            disk_bytes: told::BytesDone::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use tonic::Status;
 /// Replies of which the last one is the answer.
 pub(super) type Replies<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
 
-/// Bytes that a call has written or read so far.
+/// Bytes that calls have written or read so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BytesDone(Arc<AtomicU64>);
 

@@ -55,7 +55,7 @@ async fn a_full_disk_is_said_and_the_next_checkpoint_is_written() {
     let full = snapshot(&first, 0, 0, 2, &[1]).await.unwrap_err();
     assert_eq!(full.code(), Code::FailedPrecondition);
     assert!(full.message().contains("no space left"), "{full}");
-    assert_eq!(files.list().unwrap(), [before.name.clone()]);
+    assert_eq!(files.list().unwrap(), std::slice::from_ref(&before.name));
     first.push(large_push(0, 0, 0)).await.unwrap();
     files.set_room(None);
     let after = snapshot(&first, 0, 0, 3, &[1]).await.unwrap();
