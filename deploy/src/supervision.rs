@@ -133,7 +133,7 @@ impl Supervision {
                 actions.extend(self.fail(why, AFTER_LOSS));
                 actions
             }
-            _ if !self.rules.has_master && decides => self.released(name.role, exit, who),
+            _ if !self.rules.has_master && decides => self.released(name, exit, who),
             (Role::Master, _) => self.master_exited(exit, who),
             (Role::Worker, Exit::Code(0)) => {
                 self.worker_done = true;
@@ -180,14 +180,18 @@ impl Supervision {
     }
 
     /// The process ended that the master of another host lets leave: the host's part is over.
-    fn released(&mut self, role: Role, exit: Exit, who: &str) -> Vec<Action> {
+    fn released(&mut self, name: Name, exit: Exit, who: &str) -> Vec<Action> {
         match exit {
             Exit::Code(0 | 2..) => {
                 self.ending = true;
                 vec![Action::Deadline(AFTER_END)]
             }
-            Exit::Signal(_) if role == Role::Server => {
-                self.fail(format!("{who} {exit}: {WEIGHTS_LOST}"), AFTER_LOSS)
+            Exit::Signal(_) if name.role == Role::Server => {
+                let why = format!("{who} {exit}: {WEIGHTS_LOST}");
+                // The master would wait for it as for one that is only silent.
+                let mut actions = vec![Action::Report(name, why.clone())];
+                actions.extend(self.fail(why, AFTER_LOSS));
+                actions
             }
             _ => self.fail(format!("{who} {exit}"), AFTER_LOSS),
         }

@@ -66,10 +66,15 @@ pub struct Args {
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Limits of time")]
 pub struct JobTimeoutArgs {
-    /// Milliseconds that a member may be silent before its work is given to others.
+    /// Milliseconds that a member may be silent before its work is given to others; a server counts as
+    /// away from then on.
     #[arg(long, env = "PS_LEASE_MS", default_value_t = DEFAULTS.lease_ms, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(100..))]
     pub lease_ms: u64,
+    /// Seconds that a server may be silent before the job fails: what is pushed to it waits until it is
+    /// back. No less than the lease.
+    #[arg(long, env = "PS_SERVER_AWAY_S", default_value_t = DEFAULTS.server_away_s, value_name = "S")]
+    pub server_away_s: u64,
     /// Seconds that a worker may take for one step before it counts as stuck.
     #[arg(long, env = "PS_STEP_TIMEOUT_S", default_value_t = DEFAULTS.step_timeout_s,
           value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
@@ -89,6 +94,7 @@ pub struct JobTimeoutArgs {
 
 const DEFAULTS: JobTimeoutArgs = JobTimeoutArgs {
     lease_ms: 10_000,
+    server_away_s: 30,
     step_timeout_s: 300,
     start_timeout_s: 300,
     barrier_timeout_s: 30,
@@ -107,6 +113,7 @@ impl JobTimeoutArgs {
             workers,
             settings,
             lease: Duration::from_millis(self.lease_ms),
+            server_away: Duration::from_secs(self.server_away_s),
             step_timeout: Duration::from_secs(self.step_timeout_s),
             start_timeout: Duration::from_secs(self.start_timeout_s),
             barrier_timeout: Duration::from_secs(self.barrier_timeout_s),

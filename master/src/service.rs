@@ -36,6 +36,7 @@ const REASON_CHARACTERS_MAX: usize = 1024;
 pub(crate) struct Service {
     job: String,
     lease: Duration,
+    server_away: Duration,
     settings: String,
     workers: u32,
     clock: Clock,
@@ -46,9 +47,15 @@ impl Service {
     /// A service, and the calls that it passes on.
     pub(crate) fn new(job: &str, machine: &Config, clock: Clock) -> (Self, mpsc::Receiver<Call>) {
         let (calls, received) = mpsc::channel(CONTROL_CALLS_MAX);
-        let Config { lease, workers, settings, .. } = machine;
-        let (job, settings) = (job.to_owned(), settings_to_wire(settings));
-        let service = Self { job, lease: *lease, settings, workers: *workers, clock, calls };
+        let service = Self {
+            job: job.to_owned(),
+            lease: machine.lease,
+            server_away: machine.server_away,
+            settings: settings_to_wire(&machine.settings),
+            workers: machine.workers,
+            clock,
+            calls,
+        };
         (service, received)
     }
 
@@ -80,6 +87,10 @@ impl Service {
     }
 }
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[tonic::async_trait]
 impl Master for Service {
     async fn register(
@@ -93,7 +104,8 @@ impl Master for Service {
         Ok(Response::new(v1::RegisterReply {
             index: registered.index,
             incarnation: registered.incarnation,
-            lease_ms: u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX),
+            lease_ms: milliseconds(self.lease),
+            server_away_ms: milliseconds(self.server_away),
             settings: self.settings.clone(),
             workers: self.workers,
             protocol: PROTOCOL,

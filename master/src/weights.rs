@@ -1,7 +1,6 @@
-//! Reads the whole model from the shards; no gate holds the master, and by then nobody pushes.
+//! Reads the model from the shards; no gate holds the master, and by then nobody pushes.
 
 use crate::cluster::Cluster;
-use futures_util::future::try_join_all;
 use ps_core::limits::MESSAGE_BYTES_MAX;
 use ps_core::model_spec::ModelSpec;
 use ps_core::report::ServerReport;
@@ -26,24 +25,10 @@ const DESCRIBE: Patience =
 const PULL: Patience =
     Patience { attempt: Duration::from_secs(3), total: Duration::from_secs(6), waits: false };
 
-/// The model as it is on the servers.
-pub(crate) struct Model {
+/// What the servers say that they hold.
+pub(crate) struct Described {
     pub(crate) spec: ModelSpec,
-    /// Of the whole model, in layout order.
-    pub(crate) weights: Vec<f32>,
     pub(crate) servers: BTreeMap<u32, ServerReport>,
-}
-
-impl Model {
-    /// CRC-32 over the weights as little-endian bytes, in layout order.
-    pub(crate) fn digest(&self) -> u32 {
-        let mut hasher = crc32fast::Hasher::new();
-        for part in self.weights.chunks(16 * 1024) {
-            let bytes: Vec<u8> = part.iter().flat_map(|weight| weight.to_le_bytes()).collect();
-            hasher.update(&bytes);
-        }
-        hasher.finalize()
-    }
 }
 
 /// Why the model cannot be read.
@@ -56,28 +41,33 @@ pub(crate) enum Error {
 }
 
 impl Cluster {
-    /// Asks every shard what it holds and reads all weights.
-    pub(crate) async fn read_model(&self) -> Result<Model, Error> {
+    /// Asks every shard what it holds.
+    pub(crate) async fn describe_all(&self) -> Result<Described, Error> {
         let described = self.on_all(|shard, link| self.describe(shard, link)).await?;
         let (spec, servers) = self.check_held(described)?;
-        let mut weights = vec![0.0; spec.layout.elements()];
-        let partition = spec.partition();
-        let chunks: Vec<_> = (0..spec.shards).map(|shard| partition.chunks(shard)).collect();
-        let mut versions: Vec<_> = chunks.iter().map(|chunks| vec![0; chunks.len()]).collect();
-        let mut pulls = Vec::with_capacity(self.links.len());
-        let mut rest: &mut [f32] = &mut weights;
-        for ((shard, link), (chunks, versions)) in
-            (0..).zip(&self.links).zip(chunks.iter().zip(&mut versions))
-        {
-            let range = partition.range(shard);
-            let (values, after) = rest.split_at_mut(range.len());
-            rest = after;
-            let (start, first) = (range.start, partition.run(shard).start);
-            let part = PartMut { values, start, first, chunks, versions };
-            pulls.push(self.pull(shard, link, part));
-        }
-        try_join_all(pulls).await?;
-        Ok(Model { spec, weights, servers })
+        Ok(Described { spec, servers })
+    }
+
+    /// Reads a shard's weights into this memory.
+    pub(crate) async fn read_shard(
+        &self,
+        spec: &ModelSpec,
+        shard: u32,
+        weights: &mut Vec<f32>,
+    ) -> Result<(), Error> {
+        let link = self.links.get(shard as usize).ok_or(Error::NoModel)?;
+        let (partition, range) = (spec.partition(), spec.partition().range(shard));
+        weights.resize(range.len(), 0.0);
+        let chunks = partition.chunks(shard);
+        let mut versions = vec![0; chunks.len()];
+        let part = PartMut {
+            values: weights,
+            start: range.start,
+            first: partition.run(shard).start,
+            chunks: &chunks,
+            versions: &mut versions,
+        };
+        self.pull(shard, link, part).await
     }
 
     /// The model as the first shard holds it.

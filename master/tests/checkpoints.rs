@@ -11,7 +11,7 @@ use ps_core::report::Report;
 use ps_core::settings::TrainingSettings;
 use ps_kernels::optimizer::Optimizer;
 use ps_proto::v1::Role;
-use ps_runtime::files::{FileStore, Memory};
+use ps_runtime::files::{FileStore, SimulatedDisk};
 use std::time::Duration;
 
 const FAST: Duration = Duration::from_millis(1);
@@ -23,7 +23,7 @@ type End = (Result<u8, String>, Report);
 async fn run(
     servers: u32,
     settings: TrainingSettings,
-    folder: &Memory,
+    folder: &SimulatedDisk,
 ) -> (Vec<Vec<(u64, u64)>>, End) {
     let job = Job::go_on(servers, settings, folder).await;
     // Before the servers: with them there a job that cannot go on is over at once.
@@ -35,27 +35,27 @@ async fn run(
     // A worker that asks once more after the end is told nothing.
     let _ = tokio::spawn(work_to_the_end(worker, FAST)).await;
     let ended = job.master.await.unwrap().map_err(|error| error.to_string());
-    let report = serde_json::from_slice(&job.files.read("report.json").unwrap()).unwrap();
+    let report = serde_json::from_slice(&job.files.content("report.json").unwrap()).unwrap();
     let restored = shards.iter().map(|shard| shard.restored.lock().unwrap().clone()).collect();
     (restored, (ended, report))
 }
 
-fn manifest(folder: &Memory, number: u64) -> Manifest {
+fn manifest(folder: &SimulatedDisk, number: u64) -> Manifest {
     let name = names::manifest_file(number);
-    Manifest::decode(&name, &folder.read(&name).unwrap()).unwrap()
+    Manifest::decode(&name, &folder.content(&name).unwrap()).unwrap()
 }
 
-fn damage(folder: &Memory, number: u64) {
+fn damage(folder: &SimulatedDisk, number: u64) {
     let name = names::manifest_file(number);
-    let mut bytes = folder.read(&name).unwrap();
+    let mut bytes = folder.content(&name).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     folder.write(&name, &bytes).unwrap();
 }
 
 /// A folder with checkpoints 2 and 3 of a job of three passes.
-async fn three_passes() -> Memory {
-    let folder = Memory::default();
+async fn three_passes() -> SimulatedDisk {
+    let folder = SimulatedDisk::default();
     folder.write("checkpoint-notes.txt", b"mine").unwrap();
     let (restored, (ended, report)) = run(2, settings(3), &folder).await;
     assert_eq!((ended, report.checkpoint), (Ok(0), Some(3)));

@@ -33,12 +33,12 @@ async fn a_job_writes_the_model_and_the_report() {
     }
     assert_eq!(job.master.await.unwrap().unwrap(), 0);
 
-    let file = job.files.read("model.safetensors").unwrap();
+    let file = job.files.content("model.safetensors").unwrap();
     let model = SafeTensors::deserialize(&file).unwrap();
     assert_eq!(model.tensor("w").unwrap().shape(), [30, 40]);
     let bytes: Vec<u8> = weights()[..5].iter().flat_map(|w| w.to_le_bytes()).collect();
     assert_eq!(model.tensor("b").unwrap().data(), bytes);
-    let report = job.files.read("report.json").unwrap();
+    let report = job.files.content("report.json").unwrap();
     let report: Report = serde_json::from_slice(&report).unwrap();
     assert_eq!(report.passes.len(), 3);
     assert!(report.final_metrics.unwrap().weights_match, "{}", digest());
@@ -66,8 +66,8 @@ async fn a_signal_saves_the_model_so_far() {
     assert_eq!(worker.await.unwrap().exit_code, 143);
     assert_eq!(server.await.unwrap().exit_code, 143);
     assert_eq!(job.master.await.unwrap().unwrap(), 143);
-    assert!(job.files.read("model.safetensors").is_some());
-    assert!(job.files.read("report.json").is_some());
+    assert!(job.files.content("model.safetensors").is_some());
+    assert!(job.files.content("report.json").is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

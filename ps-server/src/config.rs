@@ -6,6 +6,7 @@ use ps_core::limits;
 use ps_core::shard::Guards;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::sync::watch;
 
 const EXAMPLES: &str = "Examples:
   ps-server --shard 0                                    # the only server, workers connect to 127.0.0.1:2223
@@ -95,8 +96,9 @@ pub struct Config {
     pub shard: u32,
     /// The address asked for.
     pub listen: String,
-    /// The address for others, when it differs from the one bound.
-    pub advertise: Option<String>,
+    /// The address for others, when it differs from the one bound. Another one is told to the master, and by
+    /// it to everybody.
+    pub advertise: Option<watch::Receiver<String>>,
     /// The master's address.
     pub master: Option<String>,
     /// Without a master: how long a silent worker counts as active.
@@ -113,7 +115,7 @@ impl From<Args> for Config {
             job: args.process.job_id,
             shard: args.shard,
             listen: args.listen,
-            advertise: args.advertise,
+            advertise: args.advertise.map(|address| watch::channel(address).1),
             master: args.master,
             lease: Duration::from_millis(args.lease_ms.max(1)),
             bounds: args.limits.into(),

@@ -3,11 +3,16 @@
 //! - `service`: the calls, translated to the shard (`ps_core::shard`).
 //! - `reflection`: tells clients without generated code what the calls are.
 //! - [`serve`]: a server with its listener, its master and its end.
+//! - `managed`: what it is to its master.
 
 pub mod config;
+mod error;
+mod managed;
 mod reflection;
 pub mod serve;
 mod service;
+
+pub use error::Error;
 
 use ps_cli::process::{Tasks, Unparsed};
 use ps_runtime::Lanes;

@@ -1,48 +1,25 @@
 //! A server with its listener, its master and its end.
 
 use crate::config::Config;
+use crate::error::Error;
+use crate::managed::{self, SERVE_AFTER_SIGNAL};
 use crate::reflection;
 use crate::service::{DataPlaneCalls, Service};
 use futures_util::future::BoxFuture;
-use ps_core::ids::Life;
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use ps_core::shard::Shard;
 use ps_proto::v1::data_plane_server::SERVICE_NAME as DATA_PLANE;
 use ps_proto::v1::shard_control_server::{SERVICE_NAME as SHARD_CONTROL, ShardControlServer};
-use ps_proto::{PROTOCOL, v1};
-use ps_runtime::advertise::advertised;
 use ps_runtime::files::Files;
 use ps_runtime::health::{Health, ServingStatus};
-use ps_runtime::member::{self, Member};
 use ps_runtime::transport::limited;
-use ps_runtime::{Incoming, Lanes, Outside, Shutdown, Signal};
+use ps_runtime::{Incoming, Lanes, Outside, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// After a signal a server serves on until the master has saved, at most this long.
-const SERVE_AFTER_SIGNAL: Duration = Duration::from_secs(8);
-
 /// How often a server without a master looks whether its workers are gone after a signal.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// Why a server failed.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum Error {
-    /// The master is lost, or refused.
-    #[error("shard {shard}: {error}")]
-    Master { shard: u32, error: member::Error },
-    /// The master says that the job failed.
-    #[error("shard {shard}: the job failed: {reason}")]
-    JobFailed { shard: u32, reason: String },
-    /// What the calls are cannot be told.
-    #[error("the descriptors of this program's own calls: {0}")]
-    Reflection(tonic_reflection::server::Error),
-    /// The listener broke.
-    #[error("shard {shard}: serving on {address}: {error}")]
-    Serve { shard: u32, address: String, error: std::io::Error },
-}
 
 /// Serves one shard until the master lets it leave, or a signal ends it; returns the exit code.
 ///
@@ -95,9 +72,8 @@ pub fn run(
         let end = async {
             match &config.master {
                 Some(master) => {
-                    let highest = shard.highest();
-                    let request = registration(&config, &address, outside.seed, highest);
-                    follow_master(&config, master, request, &outside, shutdown, &health).await
+                    let (master, bound) = (master.clone(), address.clone());
+                    managed::run(&config, master, bound, &shard, &outside, shutdown, &health).await
                 }
                 None => Ok(alone(&shard, &outside, shutdown).await),
             }
@@ -121,78 +97,4 @@ async fn alone(shard: &Shard, outside: &Outside, mut shutdown: Shutdown) -> u8 {
         tokio::time::sleep(LOOK).await;
     }
     signal.exit_code()
-}
-
-fn registration(config: &Config, address: &str, token: u64, highest: Life) -> v1::RegisterRequest {
-    v1::RegisterRequest {
-        job: config.job.clone(),
-        role: v1::Role::Server.into(),
-        token,
-        index: Some(config.shard),
-        address: advertised(config.advertise.as_deref(), address),
-        highest,
-        protocol: PROTOCOL,
-        ..v1::RegisterRequest::default()
-    }
-}
-
-/// With a master: stay registered until it says leave.
-async fn follow_master(
-    config: &Config,
-    master: &str,
-    request: v1::RegisterRequest,
-    outside: &Outside,
-    mut shutdown: Shutdown,
-    health: &Health,
-) -> Result<u8, Error> {
-    let failed = |error| Error::Master { shard: config.shard, error };
-    let register = Member::register(outside, master, request);
-    let member = tokio::select! {
-        biased;
-        member = register => member.map_err(failed)?,
-        signal = shutdown.wait() => return Ok(signal.exit_code()),
-    };
-    // For good: also after a signal it serves until the master has saved.
-    health.set(ServingStatus::Serving).await;
-    let mut signalled: Option<(Signal, Duration)> = None;
-    loop {
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep(member.heartbeat_interval()) => {}
-            signal = shutdown.wait(), if signalled.is_none() => {
-                signalled = Some((signal, outside.clock.now() + SERVE_AFTER_SIGNAL));
-            }
-        }
-        let leaving = signalled.is_some();
-        let beat = v1::HeartbeatRequest { leaving, ..v1::HeartbeatRequest::default() };
-        let beat = member.heartbeat(beat);
-        let reply = match signalled {
-            None => tokio::select! {
-                biased;
-                reply = beat => reply.map_err(failed)?,
-                signal = shutdown.wait() => {
-                    signalled = Some((signal, outside.clock.now() + SERVE_AFTER_SIGNAL));
-                    continue;
-                }
-            },
-            Some((signal, deadline)) => {
-                let left = deadline.saturating_sub(outside.clock.now());
-                match tokio::time::timeout(left, beat).await {
-                    Ok(Ok(reply)) => reply,
-                    Ok(Err(_)) | Err(_) => return Ok(signal.exit_code()),
-                }
-            }
-        };
-        if let Some(leave) = reply.leave {
-            return left(config.shard, leave);
-        }
-    }
-}
-
-fn left(shard: u32, leave: v1::Leave) -> Result<u8, Error> {
-    let code = u8::try_from(leave.exit_code).unwrap_or(1);
-    if code == 1 {
-        return Err(Error::JobFailed { shard, reason: leave.reason });
-    }
-    Ok(code)
 }

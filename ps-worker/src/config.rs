@@ -150,7 +150,8 @@ pub struct CallTimeoutArgs {
     /// Milliseconds in which nothing moves after which a call to a server is tried again on a fresh connection.
     #[arg(long, env = "PS_ATTEMPT_MS", default_value_t = 10_000, value_name = "MS")]
     pub attempt_ms: u64,
-    /// Milliseconds that a server may be away before a worker gives up.
+    /// Milliseconds that a server may be away before a worker gives up. In a job with a master a worker waits
+    /// for a server as long as the master does (--server-away-s).
     #[arg(long, env = "PS_PATIENCE_MS", default_value_t = 30_000, value_name = "MS")]
     pub patience_ms: u64,
 }

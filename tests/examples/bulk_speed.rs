@@ -2,7 +2,7 @@
 //!
 //! `bulk_speed [MIB] [ROUNDS]`; the medians count, and only beside others of the same run.
 
-use ps_client::{Client, ClientConfig, Gradient, Weights};
+use ps_client::{Client, ClientConfig, Gradient, ShardMapWatch, Weights};
 use ps_core::TensorSpec;
 use ps_core::settings::Wire;
 use ps_tests::loopback::{JOB, Server, model_of, outside};
@@ -30,8 +30,7 @@ async fn main() -> anyhow::Result<()> {
         job: JOB.into(),
         worker: 0,
         incarnation: 5,
-        epoch: 0,
-        addresses: vec![server.address.clone()],
+        shard_map: ShardMapWatch::fixed([server.address.clone()]),
         patience: Duration::from_secs(60),
         attempt: Duration::from_secs(30),
         wire: Wire::default(),

@@ -1,7 +1,7 @@
 //! One real server on a loopback port of this process, and bare calls to it.
 
 use bytes::Bytes;
-use ps_client::{Client, ClientConfig};
+use ps_client::{Client, ClientConfig, ShardMapWatch};
 use ps_core::correction::Correction;
 use ps_core::limits::CHUNK_ELEMENTS_MAX;
 use ps_core::model_spec::ModelSpec;
@@ -192,8 +192,7 @@ pub fn client_config(address: &str, incarnation: u64, wire: Wire) -> ClientConfi
         job: JOB.into(),
         worker: 0,
         incarnation,
-        epoch: 0,
-        addresses: vec![address.into()],
+        shard_map: ShardMapWatch::fixed([address]),
         patience: Duration::from_secs(5),
         attempt: Duration::from_secs(5),
         wire,

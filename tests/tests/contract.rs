@@ -110,7 +110,8 @@ fn a_killed_server_fails_the_job_and_is_named_everywhere() {
     let _alone = alone();
     let (hosts, mut started) = under_way("server", &[LONG]);
     signal(started[1].find(&["ps-server", "--shard=1"]), Signal::KILL);
-    let ends = wait_all(&mut started, PATIENCE);
+    // Its host tells the master, which would wait for a silent one for 30 s.
+    let ends = wait_all(&mut started, SOON * 2);
     let failures: Vec<String> =
         hosts.names().iter().map(|host| hosts.failure(host).unwrap()).collect();
     for (end, (host, failure)) in ends.iter().zip(hosts.names().iter().zip(&failures)) {
@@ -126,7 +127,8 @@ fn a_killed_server_fails_the_job_and_is_named_everywhere() {
 #[test]
 fn a_killed_master_fails_the_job_everywhere() {
     let _alone = alone();
-    let (hosts, mut started) = under_way("master", &[LONG]);
+    // A server looks for a silent master for as long.
+    let (hosts, mut started) = under_way("master", &[LONG, ("server_away_s", "5")]);
     signal(started[0].find(&["ps-master"]), Signal::KILL);
     for end in wait_all(&mut started, PATIENCE) {
         end.expect_code(1);

@@ -26,11 +26,15 @@ struct Job {
 
 impl Job {
     fn under_way(test: &str, passes: &str) -> Self {
+        Self::under_way_with(test, passes, &[])
+    }
+
+    fn under_way_with(test: &str, passes: &str, options: &[&str]) -> Self {
         let alone = alone();
         let out = tempfile::tempdir().unwrap();
         let folder = out.path().to_str().unwrap();
         let args = ["local", "--instances", "3", "--passes", passes, "--out", folder];
-        let psrun = Process::start(&job_id(test), &args);
+        let psrun = Process::start(&job_id(test), &[&args, options].concat());
         psrun.wait_for_stdout("pass=1;", START);
         Self { psrun, out, _alone: alone }
     }
@@ -71,6 +75,33 @@ fn a_dead_server_ends_the_job_by_name() {
     signal(job.psrun.find(&["ps-server", "--shard=1"]), Signal::KILL);
     let end = job.psrun.wait(SOON);
     end.expect_code(1).expect_stderr(&["server 1", "signal 9", "127.0.0.1:", "server-1.log"]);
+    job.psrun.expect_nobody_left(Duration::ZERO);
+}
+
+#[test]
+fn a_job_survives_a_server_that_stands_still_for_longer_than_its_lease() {
+    let options = ["--lease-ms=1500", "--server-away-s=40"];
+    let mut job = Job::under_way_with("server-stops", "40", &options);
+    let server = job.psrun.find(&["ps-server", "--shard=1"]);
+    signal(server, Signal::STOP);
+    job.psrun.wait_for_stderr("is away", SOON);
+    std::thread::sleep(Duration::from_secs(3));
+    signal(server, Signal::CONT);
+    let end = job.psrun.wait(PATIENCE);
+    end.expect_code(0)
+        .expect_stderr(&["server shard 1 at 127.0.0.1:", "server shard 1 is back after"]);
+    assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
+    assert!(job.is_saved());
+    job.psrun.expect_nobody_left(Duration::ZERO);
+}
+
+#[test]
+fn a_server_that_stands_still_for_too_long_ends_the_job_by_name() {
+    let options = ["--lease-ms=1000", "--server-away-s=3"];
+    let mut job = Job::under_way_with("server-stays", LONG, &options);
+    signal(job.psrun.find(&["ps-server", "--shard=1"]), Signal::STOP);
+    let end = job.psrun.wait(SOON + Duration::from_secs(10));
+    end.expect_code(1).expect_stderr(&["is away", "was silent for 3s; its weights are lost"]);
     job.psrun.expect_nobody_left(Duration::ZERO);
 }
 

@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
-use ps_client::{Client, ClientConfig, Gradient, Weights};
+use futures_util::future::try_join_all;
+use ps_client::{Gradient, Weights};
 use ps_core::TensorSpec;
 use ps_core::settings::Wire;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::{PROTOCOL, v1};
-use ps_tests::loopback::{JOB, Server, bytes, model, model_of, outside, push};
+use ps_tests::loopback::{JOB, Server, bytes, model, model_of, push};
 use std::sync::Arc;
-use std::time::Duration;
 use tonic::Status;
 
 fn reason(refused: Result<v1::PushReply, Status>) -> Reason {
@@ -69,17 +69,7 @@ async fn lost_and_reordered_memberships_are_harmless() {
 async fn a_client_goes_on_in_the_new_epoch_without_losing_or_doubling_its_push() {
     let server = Server::start(0).await.unwrap();
     server.init().await.unwrap();
-    let config = ClientConfig {
-        job: JOB.into(),
-        worker: 0,
-        incarnation: 5,
-        epoch: 0,
-        addresses: vec![server.address.clone()],
-        patience: Duration::from_secs(5),
-        attempt: Duration::from_secs(5),
-        wire: Wire::default(),
-    };
-    let client = Client::new(config, &outside()).unwrap();
+    let client = server.client(5, Wire::default());
     let mut weights = Weights::new(&model());
     let gradient = |value: f32| {
         let layout = Arc::new(model().layout);
@@ -91,6 +81,22 @@ async fn a_client_goes_on_in_the_new_epoch_without_losing_or_doubling_its_push()
     client.push_pull(&gradient(2.0), 1.0, &mut weights).await.unwrap();
     assert_eq!(weights.values(), [-3.0; 5]);
     assert_eq!(client.epoch(), 9);
+}
+
+/// Found by the simulation: of calls that were refused in the same old epoch only the first went on, because
+/// to the others the epoch that they were told was no news.
+#[tokio::test]
+async fn regression_all_calls_of_an_older_epoch_go_on_in_the_new_one() {
+    let server = Server::start(0).await.unwrap();
+    server.init().await.unwrap();
+    let client = server.client(5, Wire::default());
+    let mut weights = Weights::new(&model());
+    client.pull(0, &mut weights).await.unwrap();
+    server.control().set_membership(membership(9, 1, 5)).await.unwrap();
+    let gradient = Gradient::new(Arc::new(model().layout), vec![1.0; 5], vec![true, true], 0.0);
+    let pushes = (0..8).map(|_| client.push(&gradient, 1.0, &weights));
+    try_join_all(pushes).await.unwrap();
+    assert_eq!(server.weights().await.unwrap(), [-8.0; 5]);
 }
 
 /// A push torn by its worker's death stays on the chunks that it reached, once, and is counted; its

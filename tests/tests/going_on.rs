@@ -10,7 +10,7 @@
 use ps_core::checkpoint::names;
 use ps_core::settings::Wire;
 use ps_core::shard::Guards;
-use ps_runtime::files::{FileStore, Memory};
+use ps_runtime::files::{FileStore, SimulatedDisk};
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
 use ps_tests::sim::ledger::{Ledger, Shape};
@@ -50,7 +50,7 @@ fn scenario(seed: u64, servers: u64) -> Scenario {
 struct Killed {
     seed: u64,
     ledger: Ledger,
-    folder: Memory,
+    folder: SimulatedDisk,
 }
 
 impl Killed {
@@ -63,7 +63,7 @@ impl Killed {
     fn at(scenario: Scenario, end: Duration) -> Self {
         let seed = scenario.seed;
         let ledger = Ledger::new(scenario.shape);
-        let folder = Memory::default();
+        let folder = SimulatedDisk::default();
         folder.write("notes.txt", b"not ours").unwrap();
         let first = live(&scenario, &Data::Replicated, &ledger, Some(&folder), end);
         assert_eq!(first.outcome.violation, None, "seed {seed}");
@@ -100,7 +100,7 @@ impl Killed {
     }
 
     fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        let mut bytes = FileStore::read(&self.folder, name).unwrap();
+        let mut bytes = self.folder.read(name).unwrap();
         change(&mut bytes);
         self.folder.write(name, &bytes).unwrap();
     }
@@ -121,7 +121,7 @@ impl Killed {
         assert_eq!(missing, [], "seed {seed}: samples that are not in the model often enough");
         let passes = ran.report["passes"].as_array().unwrap().len() as u64;
         assert_eq!(passes, PASSES, "seed {seed}");
-        let notes = FileStore::read(&self.folder, "notes.txt").unwrap();
+        let notes = self.folder.read("notes.txt").unwrap();
         assert_eq!(notes, b"not ours", "seed {seed}");
         ran.outcome
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ps_cli::TrainingArgs;
-use ps_runtime::files::Memory;
+use ps_runtime::files::SimulatedDisk;
 use ps_runtime::{Connector, Lanes, Shutdown, transport};
 use ps_server::config::{Bounds, Config};
 use ps_tests::loopback::{JOB, Server, config, outside};
@@ -58,7 +58,7 @@ async fn a_server_serves_once_its_master_knows_it() {
     }
     let settings = TrainingArgs::default().settings().unwrap();
     let config = ps_master::Config::new(JOB, 1, 1, settings);
-    let (led, files) = (address.clone(), Arc::new(Memory::default()));
+    let (led, files) = (address.clone(), Arc::new(SimulatedDisk::default()));
     tokio::spawn(async move {
         let (_trigger, shutdown) = Shutdown::new();
         ps_master::run(config, incoming, led, outside(), shutdown, files, None).await

@@ -41,9 +41,10 @@ impl Client {
     /// An address is not `host:port`.
     pub fn new(config: ClientConfig, outside: &Outside) -> Result<Self, Error> {
         let state = Arc::new(ClientState::new(config));
-        let addresses = state.config.addresses.iter().zip(0_u32..);
-        let shards: Result<Vec<_>, _> = addresses
-            .map(|(address, shard)| ShardClient::new(shard, address, state.clone(), outside))
+        let addresses = state.config.shard_map.current().addresses;
+        let shards: Result<Vec<_>, _> = (0..)
+            .zip(&addresses)
+            .map(|(shard, address)| ShardClient::new(shard, address, state.clone(), outside))
             .collect();
         let shards = shards?;
         let encoders = shards.iter().map(|_| Mutex::new(Encoder::new(state.config.wire))).collect();
@@ -188,7 +189,7 @@ impl Client {
         PushChunks::Encoded(encoder.payloads(gradient, &plan, weights.range(shard)))
     }
 
-    /// The epoch as the servers last told it.
+    /// The newest epoch that it was told of.
     pub fn epoch(&self) -> Epoch {
         self.state.epoch()
     }

@@ -1,5 +1,6 @@
 //! Who a client speaks for, and what its connections to the shards have in common.
 
+use crate::shard_map::ShardMapWatch;
 use ps_core::ids::{Epoch, Incarnation, WorkerId};
 use ps_core::settings::Wire;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,11 +15,9 @@ pub struct ClientConfig {
     pub worker: WorkerId,
     /// Its incarnation.
     pub incarnation: Incarnation,
-    /// The epoch it begins in.
-    pub epoch: Epoch,
-    /// Address of shard i at position i.
-    pub addresses: Vec<String>,
-    /// How long a server may be away.
+    /// Where the shards are, and in which epoch.
+    pub shard_map: ShardMapWatch,
+    /// How long a server may be away, unless whoever leads the job says that it is waited for.
     pub patience: Duration,
     /// How long one attempt may take before it is made again.
     pub attempt: Duration,
@@ -40,7 +39,8 @@ pub struct Traffic {
 /// What all shard clients of one client share.
 pub(crate) struct ClientState {
     pub(crate) config: ClientConfig,
-    epoch: AtomicU64,
+    /// The newest epoch that a server told.
+    told_epoch: AtomicU64,
     pub(crate) traffic: Traffic,
     /// Whether servers have the patience for pushes that are still computed.
     pub(crate) sends_early: AtomicBool,
@@ -49,20 +49,20 @@ pub(crate) struct ClientState {
 impl ClientState {
     pub(crate) fn new(config: ClientConfig) -> Self {
         Self {
-            epoch: AtomicU64::new(config.epoch),
+            told_epoch: AtomicU64::new(0),
             traffic: Traffic::default(),
             sends_early: AtomicBool::new(!config.wire.has_feedback()),
             config,
         }
     }
 
-    /// The epoch as the servers last told it.
+    /// The newest epoch that the shard map or a server told.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.epoch.load(Ordering::Relaxed)
+        self.told_epoch.load(Ordering::Relaxed).max(self.config.shard_map.epoch())
     }
 
     /// Takes over a newer epoch that a server told.
     pub(crate) fn adopt_epoch(&self, epoch: Epoch) {
-        self.epoch.fetch_max(epoch, Ordering::Relaxed);
+        self.told_epoch.fetch_max(epoch, Ordering::Relaxed);
     }
 }

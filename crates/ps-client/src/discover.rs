@@ -14,15 +14,16 @@ pub(crate) async fn discover(
     config: &ClientConfig,
     outside: &Outside,
 ) -> Result<(Vec<String>, Option<u32>), Error> {
-    let count = config.addresses.len();
+    let addresses = config.shard_map.current().addresses;
+    let count = addresses.len();
     let mut ordered: Vec<Option<String>> = vec![None; count];
     let found = Client::new(config.clone(), outside)?.describe().await?;
     let mut chunk_elements = None;
-    for (address, description) in config.addresses.iter().zip(found) {
+    for (address, description) in addresses.iter().zip(found) {
         let shard = description.shard;
         let refused = |message: String| Error::Server { shard, address: address.clone(), message };
         // A program that a master's worker runs was given the epoch: it belongs there.
-        if description.has_master && config.epoch == 0 {
+        if description.has_master && config.shard_map.epoch() == 0 {
             return Err(refused(
                 "it works for a master: name that one with --master instead of --ps".into(),
             ));

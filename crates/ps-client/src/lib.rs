@@ -25,6 +25,7 @@ mod pool;
 mod report;
 mod session;
 mod shard;
+mod shard_map;
 mod weights;
 
 pub use client::{Client, NumberedPush};
@@ -39,4 +40,5 @@ pub use pipeline::{Pipeline, StepOutcome};
 pub use pool::BufferPool;
 pub use report::PushReport;
 pub use session::{CallOptions, Session, SessionConfig};
+pub use shard_map::ShardMapWatch;
 pub use weights::{Weights, WeightsPool};

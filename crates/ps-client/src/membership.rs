@@ -2,6 +2,8 @@
 //! the master says of the job.
 
 use crate::counters::Counters;
+use crate::shard_map::ShardMapWatch;
+use ps_core::master::ShardMapUpdate;
 use ps_proto::v1;
 use ps_runtime::member::{Error, Member};
 use ps_runtime::{Outside, Shutdown};
@@ -20,6 +22,7 @@ pub struct Membership {
     pub(crate) counters: Arc<Counters>,
     member: Arc<Member>,
     state: JobWatch,
+    shard_map: ShardMapWatch,
     /// Makes the next heartbeat come at once.
     heartbeat_now: Arc<Notify>,
     _heartbeat: JoinSet<()>,
@@ -45,14 +48,22 @@ impl Membership {
             "registered with the master at {master} as {role} {index}, incarnation {incarnation}"
         );
         counters.begin_registration();
-        let (sender, state) = watch::channel(JobState::default());
+        let (job_state, state) = watch::channel(JobState::default());
+        let (updates, shard_map) = watch::channel(ShardMapUpdate::default());
         let heartbeat_now = Arc::new(Notify::new());
-        let beats =
-            heartbeat(member.clone(), counters.clone(), shutdown, sender, heartbeat_now.clone());
+        let beats = Heartbeat {
+            member: member.clone(),
+            counters: counters.clone(),
+            shutdown,
+            state: job_state,
+            shard_map: updates,
+            now: heartbeat_now.clone(),
+        };
         let mut tasks = JoinSet::new();
-        tasks.spawn(beats);
-        let state = JobWatch(state);
-        Ok(Self { job, outside, counters, member, state, heartbeat_now, _heartbeat: tasks })
+        tasks.spawn(beats.run());
+        let (state, shard_map) = (JobWatch(state), ShardMapWatch::new(shard_map));
+        let _heartbeat = tasks;
+        Ok(Self { job, outside, counters, member, state, shard_map, heartbeat_now, _heartbeat })
     }
 
     /// What the master answered, and how it is asked for work.
@@ -70,12 +81,16 @@ impl Membership {
     pub fn watch(&self) -> JobWatch {
         self.state.clone()
     }
+
+    /// Where the shards are, as the master says.
+    pub fn shard_map(&self) -> ShardMapWatch {
+        self.shard_map.clone()
+    }
 }
 
 /// What the master last said of the job.
 #[derive(Clone, Debug, Default)]
 struct JobState {
-    shard_map: Option<v1::ShardMap>,
     progress: v1::JobProgress,
     data: Option<v1::DataDescription>,
     stop: bool,
@@ -118,11 +133,6 @@ impl JobWatch {
         self.known(|state| state.stop.then_some(())).await;
     }
 
-    /// The shard map, once every server has registered.
-    pub async fn shard_map(&self) -> v1::ShardMap {
-        self.known(|state| state.shard_map.clone()).await
-    }
-
     /// What data the members have together, once that is settled.
     pub async fn data(&self) -> v1::DataDescription {
         self.known(|state| state.data.clone()).await
@@ -145,25 +155,54 @@ impl JobWatch {
     }
 }
 
-async fn heartbeat(
+/// What tells the master that a member lives, and hears of the job.
+struct Heartbeat {
     member: Arc<Member>,
     counters: Arc<Counters>,
-    mut shutdown: Shutdown,
-    sender: watch::Sender<JobState>,
+    shutdown: Shutdown,
+    state: watch::Sender<JobState>,
+    shard_map: watch::Sender<ShardMapUpdate>,
     now: Arc<Notify>,
-) {
-    loop {
-        let request = v1::HeartbeatRequest {
-            clock: counters.clock(),
-            waiting: counters.is_exchanging(),
-            counters: Some(counters.to_wire()),
-            leaving: shutdown.signal().is_some(),
-            ..v1::HeartbeatRequest::default()
-        };
-        let answer = member.heartbeat(request).await;
-        sender.send_modify(|state| match answer {
+}
+
+impl Heartbeat {
+    async fn run(mut self) {
+        loop {
+            let request = v1::HeartbeatRequest {
+                clock: self.counters.clock(),
+                waiting: self.counters.is_exchanging(),
+                counters: Some(self.counters.to_wire()),
+                leaving: self.shutdown.signal().is_some(),
+                map_revision: self.shard_map.borrow().revision,
+                ..v1::HeartbeatRequest::default()
+            };
+            let answer = self.member.heartbeat(request).await;
+            self.take(answer);
+            if self.state.borrow().end.is_some() {
+                return;
+            }
+            let interval = self.member.heartbeat_interval();
+            // Until the map is there, everybody waits for it: ask more often.
+            let is_known = self.shard_map.borrow().revision > 0;
+            let wait = if is_known { interval } else { interval.min(START_INTERVAL) };
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(wait) => {}
+                () = self.now.notified() => {}
+                _ = self.shutdown.wait(), if self.shutdown.signal().is_none() => {}
+            }
+        }
+    }
+
+    fn take(&self, answer: Result<v1::HeartbeatReply, Error>) {
+        let taken = answer.and_then(|mut reply| {
+            if let Some(shard_map) = reply.shard_map.take() {
+                self.take_shard_map(shard_map)?;
+            }
+            Ok(reply)
+        });
+        self.state.send_modify(|state| match taken {
             Ok(reply) => {
-                state.shard_map = reply.shard_map.or(state.shard_map.take());
                 state.data = reply.data.or(state.data.take());
                 state.progress = reply.progress.unwrap_or_default();
                 state.stop |= reply.stop;
@@ -171,22 +210,34 @@ async fn heartbeat(
             }
             Err(Error::Expired) => state.end = Some(MembershipEnd::Expired),
             Err(error) => {
-                let (address, message) = (member.address().to_owned(), error.to_string());
+                let (address, message) = (self.member.address().to_owned(), error.to_string());
                 state.end = Some(MembershipEnd::Lost { address, message });
             }
         });
-        if sender.borrow().end.is_some() {
-            return;
-        }
-        let interval = member.heartbeat_interval();
-        let is_known = sender.borrow().shard_map.is_some();
-        // Until the map is there, everybody waits for it: ask more often.
-        let wait = if is_known { interval } else { interval.min(START_INTERVAL) };
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep(wait) => {}
-            () = now.notified() => {}
-            _ = shutdown.wait(), if shutdown.signal().is_none() => {}
-        }
+    }
+
+    fn take_shard_map(&self, shard_map: v1::ShardMap) -> Result<(), Error> {
+        let update = ShardMapUpdate::try_from(shard_map).map_err(|error| Error::Refused {
+            address: self.member.address().to_owned(),
+            message: error.to_string(),
+        })?;
+        tell_who_is_away(&self.shard_map.borrow(), &update);
+        self.shard_map.send_replace(update);
+        Ok(())
+    }
+}
+
+/// Tells people whom the job waits for from now on, and whom no more.
+fn tell_who_is_away(before: &ShardMapUpdate, now: &ShardMapUpdate) {
+    let is_in = |update: &ShardMapUpdate, shard| update.away.iter().any(|it| it.shard == shard);
+    for server in now.away.iter().filter(|server| !is_in(before, server.shard)) {
+        let (shard, silent, left) = (server.shard, server.silent, server.left);
+        tracing::info!(
+            "server {shard} is away: the master has heard nothing of it for {silent:.1?}, and waits for it \
+             for {left:.1?} more"
+        );
+    }
+    for server in before.away.iter().filter(|server| !is_in(now, server.shard)) {
+        tracing::info!("server {} is back", server.shard);
     }
 }

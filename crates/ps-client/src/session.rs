@@ -10,6 +10,7 @@ use crate::heartbeat::{HeartbeatConfig, heartbeat};
 use crate::membership::Membership;
 use crate::pipeline::Pipeline;
 use crate::report::PushReport;
+use crate::shard_map::ShardMapWatch;
 use crate::weights::Weights;
 use ps_core::Layout;
 use ps_core::ids::{Clock, Epoch, Incarnation, WorkerId};
@@ -21,12 +22,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
+/// After so many leases the master has noticed that a server is silent, and the member has heard of it.
+const NOTICED_LEASES: u32 = 2;
+
 /// How a session calls the servers.
 #[derive(Clone, Copy, Debug)]
 pub struct CallOptions {
     /// How long one attempt of a call may take.
     pub attempt: Duration,
-    /// How long a server may be away.
+    /// How long a server may be away, unless a master says that it waits for it.
     pub patience: Duration,
     /// How gradients travel, and weights that are pulled for a step.
     pub wire: Wire,
@@ -73,27 +77,31 @@ impl Session {
         outside: Outside,
     ) -> Result<Self, Error> {
         let SessionConfig { job, worker, identity, servers, calls, heartbeat } = config;
-        let identity = identity.unwrap_or_else(|| (outside.clock.unix_ms(), 0));
-        let mut config = client_config(job, worker, identity, servers, calls);
+        let (incarnation, epoch) = identity.unwrap_or_else(|| (outside.clock.unix_ms(), 0));
+        let unordered = ShardMapWatch::fixed_in(epoch, servers);
+        let mut config = client_config(job, worker, incarnation, unordered, calls);
         let (addresses, chunk_elements) = discover(&config, &outside).await?;
-        config.addresses = addresses;
+        config.shard_map = ShardMapWatch::fixed_in(epoch, addresses);
         Self::new(config, counters, outside, chunk_elements, Some(heartbeat))
     }
 
-    /// A member's session: the master said where the shards are, and hears that the worker lives.
+    /// A member's session, once the master has said where the shards are; what it says of them later is
+    /// followed. It hears that the worker lives.
+    ///
+    /// How long a server that is away is waited for, the master says. Where it does not say that one is, a
+    /// call that gets no answer is given up, but not before the master had the time to notice.
     ///
     /// # Errors
     /// An address is not `host:port`.
-    pub fn of_member(
-        membership: &Membership,
-        shard_map: v1::ShardMap,
-        calls: CallOptions,
-    ) -> Result<Self, Error> {
-        let v1::RegisterReply { index, incarnation, .. } = *membership.member().registered();
-        let identity = (incarnation, shard_map.epoch);
+    pub async fn of_member(membership: &Membership, calls: CallOptions) -> Result<Self, Error> {
+        let member = membership.member();
+        let v1::RegisterReply { index, incarnation, .. } = *member.registered();
+        let patience = calls.patience.max(member.lease() * NOTICED_LEASES);
         let (job, counters) = (membership.job.clone(), membership.counters.clone());
-        let chunk_elements = (shard_map.chunk_elements > 0).then_some(shard_map.chunk_elements);
-        let config = client_config(job, index, identity, shard_map.addresses, calls);
+        let shard_map = membership.shard_map();
+        let chunk_elements = shard_map.known().await.chunk_elements;
+        let calls = CallOptions { patience, ..calls };
+        let config = client_config(job, index, incarnation, shard_map, calls);
         Self::new(config, counters, membership.outside.clone(), chunk_elements, None)
     }
 
@@ -200,10 +208,10 @@ impl Session {
 fn client_config(
     job: String,
     worker: WorkerId,
-    (incarnation, epoch): (Incarnation, Epoch),
-    addresses: Vec<String>,
+    incarnation: Incarnation,
+    shard_map: ShardMapWatch,
     calls: CallOptions,
 ) -> ClientConfig {
     let CallOptions { attempt, patience, wire } = calls;
-    ClientConfig { job, worker, incarnation, epoch, addresses, patience, attempt, wire }
+    ClientConfig { job, worker, incarnation, shard_map, patience, attempt, wire }
 }

@@ -4,6 +4,7 @@ mod init;
 mod pull;
 mod push;
 mod retry;
+mod route;
 mod small;
 
 use crate::chunks::PushChunks;
@@ -16,8 +17,8 @@ use ps_proto::convert::data::ChunkPayload;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::Outside;
-use ps_runtime::link::Link;
 use ps_runtime::progress::Progress;
+use route::{Route, Way};
 use small::SmallPushes;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -52,7 +53,7 @@ pub(crate) struct PushCall {
 /// The connection to one shard.
 pub(crate) struct ShardClient {
     shard: u32,
-    link: Link,
+    route: Route,
     small: SmallPushes,
     state: Arc<ClientState>,
     /// Whether people were told that this server is waited for.
@@ -66,11 +67,19 @@ impl ShardClient {
         state: Arc<ClientState>,
         outside: &Outside,
     ) -> Result<Self, Error> {
-        // Shards must not retry in step with each other.
-        let seed = outside.seed.wrapping_add(u64::from(shard));
-        let link = Link::new(&outside.connector, address, &outside.clock, seed)?;
+        let route = Route::new(shard, address, state.config.shard_map.clone(), outside)?;
         let (small, told) = (SmallPushes::default(), AtomicBool::new(false));
-        Ok(Self { shard, link, small, state, told })
+        Ok(Self { shard, route, small, state, told })
+    }
+
+    /// How the shard is reached now.
+    fn way(&self) -> Way {
+        let (way, is_new) = self.route.way();
+        if is_new {
+            // It goes to where the server was.
+            self.small.end();
+        }
+        way
     }
 
     pub(crate) async fn describe(&self) -> Result<v1::DescribeReply, Error> {
@@ -92,7 +101,7 @@ impl ShardClient {
             leaving,
             protocol: PROTOCOL,
         };
-        let mut client = client(self.link.channel());
+        let mut client = client(self.way().link.channel());
         let _ = tokio::time::timeout(config.attempt, client.alive(request)).await;
     }
 }

@@ -25,7 +25,7 @@ pub struct Chunk {
 }
 
 /// All that a chunk is, as a checkpoint holds it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChunkSnapshot {
     /// The weights.
     pub weights: Vec<f32>,
@@ -35,6 +35,22 @@ pub struct ChunkSnapshot {
     pub version: u64,
     /// Gradient updates so far.
     pub updates: u64,
+}
+
+impl ChunkSnapshot {
+    /// The weights, then the state vectors.
+    pub fn vectors(&self) -> impl Iterator<Item = &[f32]> {
+        std::iter::once(&self.weights).chain(&self.slots).map(Vec::as_slice)
+    }
+
+    /// CRC-32 of all of it.
+    pub fn checksum(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.version.to_le_bytes());
+        hasher.update(&self.updates.to_le_bytes());
+        self.vectors().for_each(|values| hasher.update(bytemuck::cast_slice(values)));
+        hasher.finalize()
+    }
 }
 
 impl Chunk {
@@ -67,14 +83,12 @@ impl Chunk {
         Ok(Self { weights, slots, version, updates })
     }
 
-    /// A copy of all that the chunk is.
-    pub fn to_snapshot(&self) -> ChunkSnapshot {
-        ChunkSnapshot {
-            weights: self.weights.clone(),
-            slots: self.slots.clone(),
-            version: self.version,
-            updates: self.updates,
-        }
+    /// Copies all that the chunk is into memory of an earlier copy.
+    pub fn copy_into(&self, copy: &mut ChunkSnapshot) {
+        copy.weights.clone_from(&self.weights);
+        copy.slots.clone_from(&self.slots);
+        copy.version = self.version;
+        copy.updates = self.updates;
     }
 
     /// The weights.

@@ -43,6 +43,11 @@ impl Fence {
         self.epoch
     }
 
+    /// The job's life; 0 before a master told it.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
     /// The highest life, epoch or incarnation that the shard has heard of: a new life starts above it.
     pub fn highest(&self) -> Life {
         let incarnations = self.incarnations.values().copied();

@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod chunk;
+pub mod chunk_set;
 pub mod correction;
 pub mod coverage;
 pub mod data_description;

@@ -62,7 +62,12 @@ impl Partition {
 
     /// Chunks of a shard, as element ranges of the whole model, in order.
     pub fn chunks(&self, shard: ShardId) -> Vec<Range<usize>> {
-        self.run(shard).map(|chunk| self.border(chunk)..self.border(chunk + 1)).collect()
+        self.run(shard).map(|chunk| self.elements(chunk)).collect()
+    }
+
+    /// Elements of the whole model that a chunk has.
+    pub fn elements(&self, chunk: ChunkId) -> Range<usize> {
+        self.border(chunk)..self.border(chunk + 1)
     }
 
     /// Whether a chunk that starts at this element holds state tensors.

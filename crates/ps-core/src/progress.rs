@@ -1,5 +1,6 @@
 //! How far a job is: a snapshot, rates over the last seconds, and both in words.
 
+use crate::ids::ShardId;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct ProgressSnapshot {
     pub staleness_max: u64,
     /// Live workers.
     pub workers: usize,
+    /// Shards whose servers are away.
+    pub away: Vec<ShardId>,
 }
 
 /// Steps and samples per second.
@@ -77,7 +80,7 @@ impl ProgressSnapshot {
     /// One line for people.
     pub fn line(&self, rates: &Rates) -> String {
         if self.samples_total == 0 {
-            return self.phase.to_owned();
+            return format!("{}{}", self.phase, self.waits());
         }
         let share = 100.0 * self.samples_done as f64 / self.samples_total as f64;
         let mut line = format!("{}: pass {}/{} {share:.0} %", self.phase, self.pass, self.passes);
@@ -95,7 +98,13 @@ impl ProgressSnapshot {
         if let Some(left) = self.time_left(rates) {
             line.push_str(&format!(", {} left", clock_time(left)));
         }
-        line
+        line + &self.waits()
+    }
+
+    /// Who holds up whoever needs it.
+    fn waits(&self) -> String {
+        let away = self.away.iter().map(|shard| format!(", server {shard} is away"));
+        away.collect()
     }
 }
 
@@ -150,5 +159,7 @@ mod tests {
         for part in ["pass 2/3", "50 %", "0.5000", "10 steps/s", "1 min 15 s left"] {
             assert!(line.contains(part), "{part} in {line}");
         }
+        let line = ProgressSnapshot { away: vec![1], ..at(1500) }.line(&rates);
+        assert!(line.ends_with("left, server 1 is away"), "{line}");
     }
 }

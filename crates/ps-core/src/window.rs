@@ -8,6 +8,7 @@ mod snapshot;
 pub use snapshot::{PushSnapshot, WindowSnapshot};
 
 use crate::chunk::NonFinite;
+use crate::chunk_set::ChunkSet;
 use crate::ids::{Clock, Seq};
 use crate::limits::DEDUP_WINDOW;
 use std::collections::BTreeMap;
@@ -48,14 +49,18 @@ struct Entry {
     clock_after: Clock,
     chunks_total: u32,
     chunks_done: u32,
-    /// Bit i: chunk i of the shard is applied or refused. Dropped once the push is finished.
-    done: Vec<u64>,
+    /// Chunks of the shard that are applied or refused. Dropped once the push is finished.
+    done: ChunkSet,
     acknowledgement: Acknowledgement,
 }
 
 impl Entry {
     fn is_finished(&self) -> bool {
         self.chunks_done == self.chunks_total
+    }
+
+    fn is_torn(&self) -> bool {
+        !self.is_finished() && self.chunks_done > 0
     }
 }
 
@@ -68,6 +73,8 @@ pub struct Window {
     /// Steps whose pushes are applied here, counted without gaps.
     clock: Clock,
     entries: BTreeMap<Seq, Entry>,
+    /// Pushes that the worker gave up when a part of them was applied, and that nobody was told of yet.
+    given_up: u64,
 }
 
 impl Window {
@@ -95,7 +102,7 @@ impl Window {
             clock_after,
             chunks_total,
             chunks_done: 0,
-            done: Vec::new(),
+            done: ChunkSet::default(),
             acknowledgement: Acknowledgement::default(),
         });
         if entry.chunks_total != chunks_total {
@@ -116,8 +123,7 @@ impl Window {
         let Some(entry) = self.entries.get(&seq) else {
             return true;
         };
-        let word = entry.done.get(chunk as usize / 64).copied().unwrap_or(0);
-        entry.is_finished() || word & (1 << (chunk % 64)) != 0
+        entry.is_finished() || entry.done.contains(chunk as usize)
     }
 
     /// Records that a chunk was applied with this staleness, or refused.
@@ -125,14 +131,9 @@ impl Window {
         let Some(entry) = self.entries.get_mut(&seq) else {
             return;
         };
-        let word = chunk as usize / 64;
-        if entry.done.len() <= word {
-            entry.done.resize(word + 1, 0);
-        }
-        if entry.done[word] & (1 << (chunk % 64)) != 0 {
+        if !entry.done.insert(chunk as usize) {
             return;
         }
-        entry.done[word] |= 1 << (chunk % 64);
         entry.chunks_done += 1;
         let acknowledgement = &mut entry.acknowledgement;
         match outcome {
@@ -142,7 +143,7 @@ impl Window {
             Err(refusal) => acknowledgement.refused.push((chunk, refusal)),
         }
         if entry.is_finished() {
-            entry.done = Vec::new();
+            entry.done = ChunkSet::default();
             self.advance();
         }
     }
@@ -163,10 +164,25 @@ impl Window {
         self.contiguous >= seq
     }
 
+    /// The oldest push that may still be retried.
+    pub fn floor(&self) -> Seq {
+        self.floor
+    }
+
+    /// The pushes that are begun and not finished, with what is done of them.
+    pub(crate) fn in_work(&self) -> impl Iterator<Item = (Seq, &ChunkSet)> {
+        let in_work = self.entries.iter().filter(|(_, entry)| !entry.is_finished());
+        in_work.map(|(&seq, entry)| (seq, &entry.done))
+    }
+
     /// Pushes that are begun and not finished: torn when their worker is gone.
     pub fn unfinished(&self) -> u64 {
-        let torn = |entry: &&Entry| !entry.is_finished() && entry.chunks_done > 0;
-        self.entries.values().filter(torn).count() as u64
+        self.entries.values().filter(|entry| entry.is_torn()).count() as u64
+    }
+
+    /// Pushes that the worker gave up since the last call, when a part of them was applied: they are torn.
+    pub fn take_given_up(&mut self) -> u64 {
+        std::mem::take(&mut self.given_up)
     }
 
     fn raise_floor(&mut self, oldest: Seq) {
@@ -176,6 +192,7 @@ impl Window {
         // What the worker no longer retries counts as done for its clock, even if given up.
         let kept = self.entries.split_off(&oldest);
         for entry in std::mem::replace(&mut self.entries, kept).into_values() {
+            self.given_up += u64::from(entry.is_torn());
             self.clock = self.clock.max(entry.clock_after);
         }
         self.floor = oldest;

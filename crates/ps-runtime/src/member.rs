@@ -7,6 +7,7 @@ use ps_proto::convert::check_protocol;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::master_client::MasterClient;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -67,9 +68,9 @@ impl Member {
                 let request = request.clone();
                 async move { Ok(client(channel).register(request).await?.into_inner()) }
             };
-            let told = std::sync::atomic::AtomicBool::new(false);
+            let told = AtomicBool::new(false);
             let retried = |status: &Status| {
-                if !told.swap(true, std::sync::atomic::Ordering::Relaxed) {
+                if !told.swap(true, Ordering::Relaxed) {
                     tracing::info!("waiting for the master at {address}: {}", status.message());
                 }
             };
@@ -108,9 +109,21 @@ impl Member {
         (self.lease() / 5).min(HEARTBEAT_LONGEST)
     }
 
-    /// How long the master waits for a silent member, and a member for a silent master.
+    /// How long the master waits for a silent member that is no server, and such a member for a silent
+    /// master.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.registered.lease_ms.max(1))
+    }
+
+    /// How long this member looks for a master that is silent: as long as the master waits for it. A server
+    /// has weights that are lost with it.
+    fn patience(&self) -> Duration {
+        match self.role {
+            v1::Role::Server => {
+                self.lease().max(Duration::from_millis(self.registered.server_away_ms))
+            }
+            _ => self.lease(),
+        }
     }
 
     /// One sign of life; identity is filled in.
@@ -155,10 +168,21 @@ impl Member {
     where
         F: Future<Output = Result<T, Status>>,
     {
-        let patience =
-            Patience { attempt: ATTEMPT.min(self.lease() / 5), total: self.lease(), waits: false };
-        let answer = self.link.call(patience, attempt, |_| ()).await;
-        answer.map_err(|status| error(self.link.address(), &status))
+        let (address, total) = (self.link.address(), self.patience());
+        let patience = Patience { attempt: ATTEMPT.min(self.lease() / 5), total, waits: false };
+        let mut failed = 0;
+        let retried = |status: &Status| {
+            // One that is lost is nothing to talk about.
+            failed += 1;
+            if failed == 2 {
+                let message = status.message();
+                tracing::info!(
+                    "the master at {address} is looked for, up to {total:.0?}: {message}"
+                );
+            }
+        };
+        let answer = self.link.call(patience, attempt, retried).await;
+        answer.map_err(|status| error(address, &status))
     }
 }
 

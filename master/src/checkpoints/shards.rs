@@ -10,11 +10,12 @@ use ps_proto::v1;
 use ps_runtime::blocking;
 use ps_runtime::files::FileStore;
 use ps_runtime::link::{Link, Patience, is_retryable};
+use ps_runtime::progress::Progress;
 use std::time::Duration;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 
-/// A shard may be gigabytes, and disks are slow; whether its server lives is for its lease to say.
-const ATTEMPT: Duration = Duration::from_secs(1800);
+/// How long a disk may move nothing: what was written is synced at the end, which may be gigabytes.
+const DISK_IDLE_MAX: Duration = Duration::from_secs(120);
 
 /// How long a shard may be out of reach, in leases: by then the master has noticed.
 const PATIENCE_LEASES: u32 = 3;
@@ -64,12 +65,16 @@ impl Cluster {
             number,
             keep: keep.to_vec(),
         };
+        let progress = Progress::default();
         let attempt = |channel| {
-            let request = request.clone();
-            async move { Ok(shard_control(channel).snapshot(request).await?.into_inner()) }
+            let (request, progress) = (request.clone(), &progress);
+            async move {
+                let replies = shard_control(channel).snapshot(request).await?.into_inner();
+                last(replies, progress, |reply| (reply.bytes, reply.file.is_some())).await
+            }
         };
         let failed = |message: &str| failure(shard, link, message);
-        let reply = link.call(self.patience(), attempt, |_| ()).await;
+        let reply = link.call_while(&progress, self.patience(), attempt, |_| ()).await;
         let reply = reply.map_err(|status| failed(status.message()))?;
         let file = reply.file.ok_or_else(|| failed("it named no file"))?;
         let file = File::try_from(file).map_err(|error| failed(&error.to_string()))?;
@@ -122,11 +127,15 @@ impl Cluster {
         link: &Link,
         request: &v1::RestoreRequest,
     ) -> Result<(), (Code, String)> {
+        let progress = Progress::default();
         let attempt = |channel| {
-            let request = v1::RestoreRequest { shard, ..request.clone() };
-            async move { Ok(shard_control(channel).restore(request).await?.into_inner()) }
+            let (request, progress) = (v1::RestoreRequest { shard, ..request.clone() }, &progress);
+            async move {
+                let replies = shard_control(channel).restore(request).await?.into_inner();
+                last(replies, progress, |reply| (reply.bytes, reply.done)).await
+            }
         };
-        let restored = link.call(self.patience(), attempt, |_| ()).await;
+        let restored = link.call_while(&progress, self.patience(), attempt, |_| ()).await;
         restored.map(|_| ()).map_err(|status: Status| {
             let code = if is_retryable(&status) { Code::Unavailable } else { status.code() };
             (code, failure(shard, link, status.message()))
@@ -134,8 +143,33 @@ impl Cluster {
     }
 
     fn patience(&self) -> Patience {
-        // An attempt may take long, also one on a connection that turns out to be dead.
-        Patience { attempt: ATTEMPT, total: self.lease * PATIENCE_LEASES, waits: true }
+        // A server says every second that it is at it: one that is silent has lost the connection, or more.
+        Patience { attempt: self.lease, total: self.lease * PATIENCE_LEASES, waits: false }
+    }
+}
+
+/// The answer, after replies that say how many bytes are done. While they grow, it may take any time.
+async fn last<R>(
+    mut replies: Streaming<R>,
+    progress: &Progress,
+    read: impl Fn(&R) -> (u64, bool),
+) -> Result<R, Status> {
+    let mut done = 0;
+    loop {
+        let reply = replies.message().await?;
+        let reply = reply.ok_or_else(|| Status::unavailable("it ended without an answer"))?;
+        let (bytes, is_last) = read(&reply);
+        if is_last {
+            return Ok(reply);
+        }
+        progress.moved();
+        if bytes > done {
+            progress.advanced();
+            done = bytes;
+        } else if progress.stalled() > DISK_IDLE_MAX {
+            let message = format!("{done} bytes are done, and none more in {DISK_IDLE_MAX:?}");
+            return Err(Status::deadline_exceeded(message));
+        }
     }
 }
 

@@ -98,6 +98,7 @@ impl MembershipSender {
     /// Whether the shard needs to hear no more for now.
     async fn send_newest(&mut self) -> bool {
         let newest = self.newest.clone();
+        let epoch = newest.borrow().shard_map.epoch;
         let attempt = |channel| {
             // Each attempt sends the newest there is: what it replaces needs no telling.
             let request = membership_request(&self.job, self.shard, &newest.borrow());
@@ -116,9 +117,9 @@ impl MembershipSender {
                 tracing::warn!("telling shard {shard} at {address} of the workers: {status}");
                 return false;
             }
-            Err(status) => {
-                event(move |machine, now| machine.shard_refused(shard, status.message(), now))
-            }
+            Err(status) => event(move |machine, now| {
+                machine.shard_refused(shard, epoch, status.message(), now)
+            }),
         };
         let _ = self.events.send(event).await;
         true

@@ -12,7 +12,7 @@ use ps_kernels::optimizer::Optimizer;
 use ps_proto::v1;
 use ps_proto::v1::master_server::Master;
 use ps_runtime::clock::TimeSource;
-use ps_runtime::files::Memory;
+use ps_runtime::files::SimulatedDisk;
 use ps_runtime::{Connector, Shutdown};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -62,7 +62,7 @@ async fn regression_what_was_called_before_a_tick_is_answered_before_it_expires_
     config.machine.lease = Duration::from_millis(1000);
     let (service, mut calls) = Service::new(JOB, &config.machine, outside.clock.clone());
     let (_trigger, shutdown) = Shutdown::new();
-    let files = Arc::new(Memory::default());
+    let files = Arc::new(SimulatedDisk::default());
     let mut driver = Driver::new(config, &outside, shutdown, files, None).unwrap();
     let at = |ms: u64| clock.0.store(ms, Ordering::Relaxed);
 

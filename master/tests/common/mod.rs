@@ -13,7 +13,7 @@ use ps_master::Config;
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlaneServer;
 use ps_proto::v1::shard_control_server::{ShardControl, ShardControlServer};
-use ps_runtime::files::{FileStore, Files, Memory};
+use ps_runtime::files::{FileStore, Files, SimulatedDisk};
 use ps_runtime::member::{self, Member};
 use ps_runtime::shutdown::ShutdownTrigger;
 use ps_runtime::{Connector, Outside, Shutdown, SystemClock};
@@ -61,9 +61,9 @@ pub(crate) fn outside(seed: u64) -> (Outside, Arc<Mutex<Vec<String>>>) {
 pub(crate) struct Job {
     pub(crate) address: String,
     pub(crate) lines: Arc<Mutex<Vec<String>>>,
-    pub(crate) files: Memory,
+    pub(crate) files: SimulatedDisk,
     /// Where checkpoints are, of the master and of all servers.
-    pub(crate) folder: Memory,
+    pub(crate) folder: SimulatedDisk,
     pub(crate) trigger: ShutdownTrigger,
     pub(crate) master: JoinHandle<Result<u8, ps_master::Error>>,
 }
@@ -74,7 +74,11 @@ impl Job {
     }
 
     /// A job that writes checkpoints to this folder, or goes on from what is there.
-    pub(crate) async fn go_on(servers: u32, settings: TrainingSettings, folder: &Memory) -> Self {
+    pub(crate) async fn go_on(
+        servers: u32,
+        settings: TrainingSettings,
+        folder: &SimulatedDisk,
+    ) -> Self {
         Self::launch(servers, 1, settings, Some(folder.clone())).await
     }
 
@@ -82,15 +86,16 @@ impl Job {
         servers: u32,
         workers: u32,
         settings: TrainingSettings,
-        checkpoints: Option<Memory>,
+        checkpoints: Option<SimulatedDisk>,
     ) -> Self {
         let (incoming, address) = ps_runtime::transport::listen("127.0.0.1:0").await.unwrap();
         let address = address.to_string();
         let mut config = Config::new(JOB, servers, workers, settings);
-        config.machine = MachineConfig { lease: Duration::from_millis(1500), ..config.machine };
+        let (lease, server_away) = (Duration::from_millis(1500), Duration::from_secs(3));
+        config.machine = MachineConfig { lease, server_away, ..config.machine };
         let (outside, lines) = outside(1);
         let (trigger, shutdown) = Shutdown::new();
-        let files = Memory::default();
+        let files = SimulatedDisk::default();
         let store = Arc::new(files.clone());
         let folder = checkpoints.clone().unwrap_or_default();
         let checkpoints = checkpoints.map(|folder| Arc::new(folder) as Files);
@@ -123,8 +128,8 @@ impl Job {
             index,
             address,
             data: Some(DataDescription::replicated(SAMPLES).into()),
-            highest: 0,
             protocol: ps_proto::PROTOCOL,
+            ..v1::RegisterRequest::default()
         };
         let member = Member::register(&outside(token).0, &self.address, request).await?;
         Ok(Arc::new(member))
@@ -220,7 +225,7 @@ pub(crate) struct FakeShard {
     shard: u32,
     shards: u32,
     pub(crate) memberships: Mutex<Vec<v1::MembershipRequest>>,
-    folder: Memory,
+    folder: SimulatedDisk,
     /// Checkpoints that it was told to restore, and in which epoch.
     pub(crate) restored: Mutex<Vec<(u64, u64)>>,
 }
@@ -239,32 +244,37 @@ impl ShardControl for FakeShard {
         Ok(Response::new(v1::MembershipReply { revision }))
     }
 
+    type SnapshotStream = Replies<v1::SnapshotReply>;
+
     async fn snapshot(
         &self,
         request: Request<v1::SnapshotRequest>,
-    ) -> Result<Response<v1::SnapshotReply>, Status> {
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
         let number = request.into_inner().number;
         let name = names::shard_file(number, self.shard, self.shards);
         self.folder.write(&name, b"what a shard holds").unwrap();
-        let range = settings(1).model_spec(&layout(), self.shards).partition().range(self.shard);
-        let elements = range.start as u64..range.end as u64;
-        let file = File { name, shard: self.shard, bytes: 18, crc: 1, elements };
-        Ok(Response::new(v1::SnapshotReply { file: Some((&file).into()) }))
+        let chunks = settings(1).model_spec(&layout(), self.shards).partition().run(self.shard);
+        let file = File { name, shard: self.shard, bytes: 18, crc: 1, chunks };
+        let reply = v1::SnapshotReply { file: Some((&file).into()), bytes: 18 };
+        Ok(Response::new(Box::pin(futures_util::stream::iter([Ok(reply)]))))
     }
+
+    type RestoreStream = Replies<v1::RestoreReply>;
 
     async fn restore(
         &self,
         request: Request<v1::RestoreRequest>,
-    ) -> Result<Response<v1::RestoreReply>, Status> {
+    ) -> Result<Response<Self::RestoreStream>, Status> {
         let request = request.into_inner();
         for file in &request.files {
-            if self.folder.read(&file.name).is_none() {
+            if self.folder.content(&file.name).is_none() {
                 return Err(Status::failed_precondition(format!("{} is missing", file.name)));
             }
         }
         if !request.verify_only {
             self.restored.lock().unwrap().push((request.number, request.epoch));
         }
-        Ok(Response::new(v1::RestoreReply {}))
+        let reply = v1::RestoreReply { bytes: 18, done: true };
+        Ok(Response::new(Box::pin(futures_util::stream::iter([Ok(reply)]))))
     }
 }

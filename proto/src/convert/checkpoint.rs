@@ -14,8 +14,8 @@ impl From<&File> for v1::CheckpointFile {
             shard: file.shard,
             bytes: file.bytes,
             crc: file.crc,
-            start: file.elements.start,
-            end: file.elements.end,
+            first_chunk: file.chunks.start,
+            chunks: file.chunks.len() as u32,
         }
     }
 }
@@ -29,7 +29,7 @@ impl TryFrom<v1::CheckpointFile> for File {
             shard: wire.shard,
             bytes: wire.bytes,
             crc: wire.crc,
-            elements: wire.start..wire.end,
+            chunks: wire.first_chunk..wire.first_chunk.saturating_add(wire.chunks),
         };
         match file.check() {
             Ok(()) => Ok(file),
@@ -99,7 +99,7 @@ mod tests {
 
     fn file() -> File {
         let name = names::shard_file(7, 1, 3);
-        File { name, shard: 1, bytes: 100, crc: u32::MAX, elements: 10..20 }
+        File { name, shard: 1, bytes: 100, crc: u32::MAX, chunks: 10..20 }
     }
 
     #[test]

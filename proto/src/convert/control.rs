@@ -11,7 +11,7 @@ use ps_core::limits::{
 };
 use ps_core::master::{
     Caller, EvaluateTask, EvaluationResult, Heartbeat, HeartbeatReply, JobProgress, LeaseResult,
-    MemberId, Membership, Registration, Rejection, Role, ShardMap, Task, TaskRequest,
+    MemberId, Membership, Registration, Rejection, Role, Task, TaskRequest,
 };
 use ps_core::report::WorkerCounters;
 use ps_core::staleness::Staleness;
@@ -56,7 +56,7 @@ impl TryFrom<v1::RegisterRequest> for Registration {
     fn try_from(request: v1::RegisterRequest) -> Result<Self, Error> {
         const NAME: &str = "RegisterRequest";
         check_protocol(NAME, request.protocol)?;
-        check_counts(NAME, [("highest", request.highest)])?;
+        check_counts(NAME, [("highest", request.highest), ("life", request.life)])?;
         let role = role(NAME, request.role())?;
         member_id(NAME, role, request.index.unwrap_or(0))?;
         at_most(NAME, "address", request.address.len(), ADDRESS_BYTES_MAX)?;
@@ -76,6 +76,8 @@ impl TryFrom<v1::RegisterRequest> for Registration {
             address: request.address,
             data: data.unwrap_or_default(),
             highest: request.highest,
+            life: request.life,
+            holds_weights: request.holds_weights,
         })
     }
 }
@@ -96,6 +98,7 @@ impl TryFrom<v1::HeartbeatRequest> for Heartbeat {
             waiting: request.waiting,
             counters: request.counters.map(WorkerCounters::try_from).transpose()?,
             leaving: request.leaving,
+            map_revision: request.map_revision,
         })
     }
 }
@@ -206,13 +209,6 @@ impl From<JobProgress> for v1::JobProgress {
     }
 }
 
-impl From<ShardMap> for v1::ShardMap {
-    fn from(map: ShardMap) -> Self {
-        let ShardMap { epoch, addresses, chunk_elements } = map;
-        Self { epoch, addresses, chunk_elements: chunk_elements.unwrap_or(0) }
-    }
-}
-
 impl From<HeartbeatReply> for v1::HeartbeatReply {
     fn from(reply: HeartbeatReply) -> Self {
         let leave = reply
@@ -287,9 +283,10 @@ pub fn refused(refused: &Rejection) -> Status {
         Rejection::NoSuchMember { .. } | Rejection::NoIndex { .. } => {
             Status::invalid_argument(message)
         }
-        Rejection::DataMismatch(_) | Rejection::NoSamples { .. } | Rejection::JobOver { .. } => {
-            Status::failed_precondition(message)
-        }
+        Rejection::DataMismatch(_)
+        | Rejection::NoSamples { .. }
+        | Rejection::JobOver { .. }
+        | Rejection::OtherLife { .. } => Status::failed_precondition(message),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod membership;
 pub mod model;
 pub mod refusal;
 pub mod settings;
+pub mod shard_map;
 
 use crate::PROTOCOL;
 use ps_core::limits::COUNT_MAX;

@@ -1,10 +1,11 @@
 //! Writes the shard's part of a checkpoint, and goes on from one.
 
-use super::checkpoint_files::CheckpointFiles;
+use super::checkpoint_files::{CheckpointFiles, Error};
+use super::told::BytesDone;
 use super::{Service, status};
 use ps_core::checkpoint::File;
 use ps_core::ids::{Epoch, Life, ShardId};
-use ps_core::shard::{InstallError, SnapshotError};
+use ps_core::shard::{CopyError, InstallError};
 use ps_proto::convert::checkpoint::{RestoreRequest, SnapshotRequest};
 use ps_proto::v1;
 use ps_runtime::blocking;
@@ -15,6 +16,7 @@ impl Service {
     pub(super) async fn write_snapshot(
         &self,
         request: v1::SnapshotRequest,
+        done: &BytesDone,
     ) -> Result<v1::SnapshotReply, Status> {
         let epoch = request.epoch;
         let SnapshotRequest { number, keep } = (&request).try_into()?;
@@ -33,10 +35,12 @@ impl Service {
             _ => (),
         }
         let file = blocking(|| {
-            let snapshot = self.shard.snapshot(epoch).map_err(|error| self.no_snapshot(&error))?;
-            let file = checkpoints
-                .write(number, snapshot)
-                .map_err(|message| Status::failed_precondition(self.in_words(number, message)))?;
+            let copy = self.shard.begin_copy(epoch).map_err(|error| self.no_copy(&error))?;
+            let file =
+                checkpoints.write(copy, (number, epoch), done).map_err(|error| match error {
+                    Error::Copy(error) => self.no_copy(&error),
+                    error => Status::failed_precondition(self.in_words(number, &error)),
+                })?;
             let is_old = |found: u64| found < number && !keep.contains(&found);
             checkpoints.remove_older(self.shard.index(), &file, is_old);
             Ok::<_, Status>(file)
@@ -56,6 +60,7 @@ impl Service {
     pub(super) async fn restore_checkpoint(
         &self,
         request: v1::RestoreRequest,
+        done: &BytesDone,
     ) -> Result<v1::RestoreReply, Status> {
         let (epoch, life) = (request.epoch, request.life);
         let (job, shard) = (request.job.clone(), request.shard);
@@ -70,7 +75,7 @@ impl Service {
             InstallError::Held(_) => Status::failed_precondition(error.to_string()),
         };
         if self.shard.is_restored(number, &model).map_err(installed)? {
-            return Ok(v1::RestoreReply {});
+            return Ok(restored());
         }
         let verify_only = restore.verify_only;
         let wanted = RestoreRequest { verify_only: true, ..restore };
@@ -80,8 +85,8 @@ impl Service {
             let restored = match verified {
                 Some((_, restored)) => restored,
                 None => checkpoints
-                    .read(shard, &wanted)
-                    .map_err(|message| Status::data_loss(self.in_words(number, message)))?,
+                    .read(shard, &wanted, done)
+                    .map_err(|error| Status::data_loss(self.in_words(number, &error)))?,
             };
             if verify_only {
                 checkpoints.keep_verified(wanted, restored);
@@ -94,7 +99,7 @@ impl Service {
             );
             Ok::<_, Status>(())
         })?;
-        Ok(v1::RestoreReply {})
+        Ok(restored())
     }
 
     /// Checks that the call is this job's master's, for this shard, and enters its epoch and life.
@@ -120,18 +125,24 @@ impl Service {
         })
     }
 
-    fn no_snapshot(&self, error: &SnapshotError) -> Status {
+    fn no_copy(&self, error: &CopyError) -> Status {
         match error {
-            SnapshotError::Fenced(error) => status::fenced(error, self.shard.epoch()),
-            SnapshotError::Empty(_) => Status::failed_precondition(error.to_string()),
+            CopyError::Fenced(error) => status::fenced(error, self.shard.epoch()),
+            CopyError::Empty(_) | CopyError::Busy(_) => {
+                Status::failed_precondition(error.to_string())
+            }
         }
     }
 
-    fn in_words(&self, number: u64, message: String) -> String {
-        format!("checkpoint {number}, shard {}: {message}", self.shard.index())
+    fn in_words(&self, number: u64, error: &Error) -> String {
+        format!("checkpoint {number}, shard {}: {error}", self.shard.index())
     }
 }
 
 fn reply(file: &File) -> v1::SnapshotReply {
-    v1::SnapshotReply { file: Some(file.into()) }
+    v1::SnapshotReply { file: Some(file.into()), bytes: file.bytes }
+}
+
+fn restored() -> v1::RestoreReply {
+    v1::RestoreReply { done: true, ..v1::RestoreReply::default() }
 }

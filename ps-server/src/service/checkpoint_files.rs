@@ -1,11 +1,16 @@
 //! The files of a shard's checkpoints, and what is remembered of the last calls about them.
 
+use super::told::BytesDone;
 use ps_core::checkpoint::{
-    Assembly, File, RestoredShard, ShardSnapshot, StoredShard, names, needed,
+    Assembly, AssemblyError, File, FileError, RestoredShard, StoredShard, WrittenShard,
+    check_files, names,
 };
-use ps_core::ids::ShardId;
+use ps_core::chunk::ChunkSnapshot;
+use ps_core::ids::{Epoch, ShardId};
+use ps_core::shard::{CopyError, ShardCopy};
 use ps_proto::convert::checkpoint::RestoreRequest;
-use ps_runtime::files::{Files, remove_older_checkpoints};
+use ps_runtime::files::{Files, Replacement, remove_older_checkpoints};
+use std::io;
 use tokio::sync::Mutex;
 
 /// A folder of checkpoints that a server has a part in.
@@ -15,6 +20,19 @@ pub(super) struct CheckpointFiles {
     pub(super) written: Mutex<Option<((u64, u64), File)>>,
     /// The last that was verified: it need not be read again to be restored.
     verified: parking_lot::Mutex<Option<(RestoreRequest, RestoredShard)>>,
+}
+
+/// Why a part is not written or read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Assembly(#[from] AssemblyError),
 }
 
 impl CheckpointFiles {
@@ -34,13 +52,27 @@ impl CheckpointFiles {
         *self.verified.lock() = Some((request, restored));
     }
 
-    pub(super) fn write(&self, number: u64, snapshot: ShardSnapshot) -> Result<File, String> {
-        let bytes = snapshot.encode(number).map_err(|error| error.to_string())?;
-        let file = snapshot.file(number, &bytes);
-        // The copy is as large as the shard: what is written need not be held twice.
-        drop(snapshot);
-        self.files.write(&file.name, &bytes).map_err(|error| error.to_string())?;
-        Ok(file)
+    /// Writes a shard's part as it is copied: no more than one chunk of it is in memory twice.
+    pub(super) fn write(
+        &self,
+        mut copy: ShardCopy<'_>,
+        (number, epoch): (u64, Epoch),
+        done: &BytesDone,
+    ) -> Result<File, Error> {
+        let mut written = WrittenShard::new(copy.spec(), copy.shard(), number, epoch);
+        let mut file = Replacement::new(&*self.files, written.name())?;
+        let mut chunk = ChunkSnapshot::default();
+        while copy.next(&mut chunk)?.is_some() {
+            for (place, bytes) in written.chunk(&chunk) {
+                file.write_at(place, bytes)?;
+                done.add(bytes.len());
+            }
+        }
+        let ends = written.finish(&copy.finish())?;
+        file.write_at(ends.tail_place, &ends.tail)?;
+        file.write_at(0, &ends.header)?;
+        file.commit()?;
+        Ok(ends.file)
     }
 
     /// Removes the older files of this shard, and of shards that today's cut has no server for.
@@ -52,19 +84,29 @@ impl CheckpointFiles {
         });
     }
 
-    /// Reads a shard's part; each file once, and no more than one at a time in memory.
+    /// Reads a shard's part, chunk by chunk into the memory that it stays in.
     pub(super) fn read(
         &self,
         shard: ShardId,
         request: &RestoreRequest,
-    ) -> Result<RestoredShard, String> {
+        done: &BytesDone,
+    ) -> Result<RestoredShard, Error> {
         let RestoreRequest { number, model, files, .. } = request;
+        check_files(files, *number, model)?;
         let mut assembly = Assembly::new(model, shard);
-        for file in needed(files, *number, model, shard).map_err(|error| error.to_string())? {
-            let bytes = self.files.read(&file.name).map_err(|error| error.to_string())?;
-            let stored = StoredShard::open(file, &bytes).map_err(|error| error.to_string())?;
-            assembly.add(&stored).map_err(|error| error.to_string())?;
+        let count = files.len();
+        for file in files {
+            if !assembly.needs(file, count) {
+                continue;
+            }
+            let reader = self.files.open(&file.name)?;
+            let read_at = |place, into: &mut [u8]| {
+                done.add(into.len());
+                Ok::<_, Error>(reader.read_at(place, into)?)
+            };
+            let stored = StoredShard::open(file, count as u32, model, reader.bytes(), read_at)?;
+            assembly.add(file, count, &stored, read_at)?;
         }
-        assembly.finish().map_err(|error| error.to_string())
+        Ok(assembly.finish()?)
     }
 }

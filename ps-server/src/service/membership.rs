@@ -1,5 +1,6 @@
 //! The master's calls: who is in the job, and checkpoints.
 
+use super::told::Replies;
 use super::{Service, status};
 use ps_proto::convert::membership::MembershipUpdate;
 use ps_proto::v1;
@@ -23,21 +24,35 @@ impl ShardControl for Service {
         Ok(Response::new(v1::MembershipReply { revision }))
     }
 
+    type SnapshotStream = Replies<v1::SnapshotReply>;
+
     async fn snapshot(
         &self,
         request: Request<v1::SnapshotRequest>,
-    ) -> Result<Response<v1::SnapshotReply>, Status> {
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
         let (service, request) = (self.clone(), request.into_inner());
-        let written = async move { service.write_snapshot(request).await };
-        Ok(Response::new(self.at_home(written).await?))
+        let done = self.disk_bytes.clone();
+        let written = {
+            let done = done.clone();
+            async move { service.write_snapshot(request, &done).await }
+        };
+        let news = |bytes| v1::SnapshotReply { file: None, bytes };
+        Ok(Response::new(self.told(written, done, news)))
     }
+
+    type RestoreStream = Replies<v1::RestoreReply>;
 
     async fn restore(
         &self,
         request: Request<v1::RestoreRequest>,
-    ) -> Result<Response<v1::RestoreReply>, Status> {
+    ) -> Result<Response<Self::RestoreStream>, Status> {
         let (service, request) = (self.clone(), request.into_inner());
-        let restored = async move { service.restore_checkpoint(request).await };
-        Ok(Response::new(self.at_home(restored).await?))
+        let done = self.disk_bytes.clone();
+        let restored = {
+            let done = done.clone();
+            async move { service.restore_checkpoint(request, &done).await }
+        };
+        let news = |bytes| v1::RestoreReply { bytes, done: false };
+        Ok(Response::new(self.told(restored, done, news)))
     }
 }

@@ -12,6 +12,7 @@ mod push_many;
 mod pushes;
 mod sent_run;
 mod status;
+mod told;
 mod weights;
 
 pub(crate) use bulk::DataPlaneCalls;
@@ -47,6 +48,8 @@ pub(crate) struct Service {
     initialising: Arc<tokio::sync::Mutex<()>>,
     /// How many headers of starts are decoded at once.
     init_headers: Arc<Semaphore>,
+    /// Of all calls about checkpoints: one may wait for another.
+    disk_bytes: told::BytesDone,
     checkpoints: Option<Arc<checkpoint_files::CheckpointFiles>>,
     /// Where calls run that wait for a disk: whoever serves the connection must not.
     home: Option<Handle>,
@@ -74,17 +77,8 @@ impl Service {
             init_headers: Arc::new(Semaphore::new(INIT_HEADERS_MAX)),
             checkpoints: checkpoints.map(checkpoint_files::CheckpointFiles::new).map(Arc::new),
             home,
+            disk_bytes: told::BytesDone::default(),
         }
-    }
-
-    /// Runs a call where it may wait for a disk.
-    async fn at_home<T: Send + 'static>(
-        &self,
-        call: impl Future<Output = Result<T, Status>> + Send + 'static,
-    ) -> Result<T, Status> {
-        let Some(home) = &self.home else { return call.await };
-        let ended = home.spawn(call).await;
-        ended.map_err(|error| Status::internal(format!("the call broke off: {error}")))?
     }
 
     fn check_job(&self, job: &str) -> Result<(), Status> {

@@ -37,7 +37,7 @@ pub struct WorkerConfig {
     pub address: String,
     /// How long one attempt of a call to a server may take.
     pub attempt: Duration,
-    /// How long a server may be away.
+    /// How long a server may be away, unless the master says that it waits for it.
     pub patience: Duration,
     /// Where gradients are computed.
     pub compute_on: ComputeOn,
@@ -54,7 +54,6 @@ pub(super) struct JobMember {
     orders: SampleOrders,
     /// What the members have together, once it is known.
     data: DataDescription,
-    shard_map: v1::ShardMap,
     /// To the process that serves samples.
     sample_link: Option<Arc<Link>>,
 }
@@ -76,8 +75,8 @@ impl JobMember {
             index: config.index,
             address: config.address.clone(),
             data: Some(workload.data.clone().into()),
-            highest: 0,
             protocol: PROTOCOL,
+            ..v1::RegisterRequest::default()
         };
         let registered =
             Membership::register(&config.master, request, counters, shutdown, outside.clone());
@@ -92,7 +91,6 @@ impl JobMember {
             orders: SampleOrders::new(settings.seed),
             settings,
             data: DataDescription::default(),
-            shard_map: v1::ShardMap::default(),
             sample_link: None,
         })
     }
@@ -178,7 +176,7 @@ impl JobMember {
     async fn connect(&mut self) -> Result<(), Error> {
         let job = self.membership.watch();
         self.data = DataDescription::try_from(job.data().await)?;
-        self.shard_map = job.shard_map().await;
+        self.membership.shard_map().known().await;
         // The model of a user's program is nobody's business here, the evaluator's neither.
         if self.data.kind == DataKind::Program {
             return Ok(());
@@ -190,7 +188,7 @@ impl JobMember {
         let WorkerConfig { attempt, patience, compute_on, role, .. } = self.config;
         let compute = model.model(&self.data, compute_on).await?;
         let calls = CallOptions { attempt, patience, wire: self.settings.wire };
-        let session = Session::of_member(&self.membership, self.shard_map.clone(), calls)?;
+        let session = Session::of_member(&self.membership, calls).await?;
         let trainer = Trainer::new(session, compute, self.settings.clone(), compute_on);
         let trainer = self.trainer.insert(trainer);
         match role {

@@ -17,6 +17,7 @@ mod rounds;
 mod timed;
 mod trained;
 
+use ps_tests::bench;
 use std::process::ExitCode;
 
 /// That of the programs which are measured.
@@ -24,27 +25,19 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments = bench::arguments();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let ended = match words.as_slice() {
+    bench::ended(match words.as_slice() {
         ["role", "alone", model] => trained::alone(model),
         ["role", "server"] => trained::serve(),
         ["role", "worker", model, depth, address] => trained::with_server(model, depth, address),
         ["role", "memory", address] => memory::worker(address),
         _ => run(&words),
-    };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 fn run(words: &[&str]) -> anyhow::Result<()> {
-    let rounds = words.iter().position(|word| *word == "--rounds");
-    let rounds = rounds.and_then(|at| words.get(at + 1)).map_or(Ok(7), |text| text.parse())?;
+    let rounds = bench::option(words, "--rounds", 7)?;
     let only = words.iter().position(|word| *word == "only").map(|at| &words[at + 1..]);
     let wanted = |name: &str| only.is_none_or(|names| names.contains(&name));
     for model in trained::MODELS {

@@ -17,7 +17,7 @@ mod slow_link;
 mod small;
 mod worker;
 
-use ps_tests::bench::{peer, report};
+use ps_tests::bench::{self, peer, report};
 use std::process::ExitCode;
 
 /// That of the programs which are measured.
@@ -25,27 +25,19 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments = bench::arguments();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let ended = match words.as_slice() {
+    bench::ended(match words.as_slice() {
         ["role", "raw", sockets @ ..] => raw::serve(sockets),
         ["role", "server", shard, listen] => ours::serve(shard, listen),
         ["role", "worker", rest @ ..] => worker::run(rest),
         _ => run(&words),
-    };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 fn run(words: &[&str]) -> anyhow::Result<()> {
     let is_full = words.contains(&"--full");
-    let rounds = words.iter().position(|word| *word == "--rounds");
-    let rounds = rounds.and_then(|at| words.get(at + 1)).map_or(Ok(9), |text| text.parse())?;
+    let rounds = bench::option(words, "--rounds", 9)?;
     let only = words.iter().position(|word| *word == "only").map(|at| &words[at + 1..]);
     let wanted = |name: &str| only.is_none_or(|names| names.contains(&name));
     report::machine();

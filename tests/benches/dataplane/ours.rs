@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use ps_client::{Client, ClientConfig, Gradient, Weights};
+use ps_client::{Client, ClientConfig, Gradient, ShardMapWatch, Weights};
 use ps_core::correction::Correction;
 use ps_core::model_spec::ModelSpec;
 use ps_core::partition::chunk_elements;
@@ -59,7 +59,7 @@ fn client(
     let longest = Duration::from_secs(60);
     let config = ClientConfig {
         worker,
-        addresses: addresses.to_vec(),
+        shard_map: ShardMapWatch::fixed(addresses.to_vec()),
         patience: longest,
         attempt: longest,
         ..loopback::client_config("", 1, wire)

@@ -1,8 +1,8 @@
 //! A job with one server, whose workers are a load process.
 
-use super::programs::Program;
 use anyhow::{Context, ensure};
 use ps_tests::bench::peer::Peer;
+use ps_tests::bench::programs::Program;
 use std::time::Instant;
 
 /// The processes of the job.

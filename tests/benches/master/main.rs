@@ -10,9 +10,9 @@
 
 mod job;
 mod load;
-mod programs;
 mod round;
 
+use ps_tests::bench::{self, programs};
 use std::process::ExitCode;
 
 /// That of the programs which are measured.
@@ -20,29 +20,19 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments = bench::arguments();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let ended = match words.as_slice() {
+    bench::ended(match words.as_slice() {
         ["role", "ps-master", args @ ..] => return programs::master(args),
         ["role", "ps-server", args @ ..] => return programs::server(args),
         ["role", "load", master, connections, seconds] => load::run(master, connections, seconds),
         _ => run(&words),
-    };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 fn run(words: &[&str]) -> anyhow::Result<()> {
-    let option = |name: &str, default: u32| -> anyhow::Result<u32> {
-        let at = words.iter().position(|word| *word == name);
-        Ok(at.and_then(|at| words.get(at + 1)).map_or(Ok(default), |text| text.parse())?)
-    };
-    let connections = option("--connections", 1_000)?;
-    let (seconds, rounds) = (option("--seconds", 20)?, option("--rounds", 3)?);
+    let connections = bench::option(words, "--connections", 1_000)?;
+    let seconds = bench::option(words, "--seconds", 20)?;
+    let rounds = bench::option(words, "--rounds", 3)?;
     round::measure(connections, seconds, rounds)
 }

@@ -90,6 +90,16 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// The memory that it has; from now on that is the most that it had at once.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn reset_memory_peak(&self) -> anyhow::Result<u64> {
+        usage::reset_memory_peak(self.child.id())
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -25,8 +25,22 @@ pub fn cpu_s(pid: u32) -> anyhow::Result<f64> {
 /// # Errors
 /// It is gone, or this is not Linux.
 pub fn memory_peak_bytes(pid: u32) -> anyhow::Result<u64> {
+    status_bytes(pid, "VmHWM:")
+}
+
+/// The memory that a process has, in bytes; from now on that is the most that it had at once.
+///
+/// # Errors
+/// It is gone, or this is not Linux.
+pub fn reset_memory_peak(pid: u32) -> anyhow::Result<u64> {
+    std::fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
+    status_bytes(pid, "VmRSS:")
+}
+
+fn status_bytes(pid: u32, name: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmHWM")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    let kib = kib.with_context(|| format!("/proc/{pid}/status: no {name}"))?;
     Ok(kib.parse::<u64>()? * 1024)
 }

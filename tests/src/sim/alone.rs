@@ -5,7 +5,7 @@ use super::ledger::Ledger;
 use super::lock::lock;
 use super::network;
 use ps_client::{CallOptions, HeartbeatConfig, SessionConfig};
-use ps_client::{Client, ClientConfig, Counters, StepOutcome, Weights};
+use ps_client::{Client, ClientConfig, Counters, ShardMapWatch, StepOutcome, Weights};
 use ps_core::settings::Wire;
 use ps_runtime::{Lanes, Shutdown};
 use ps_server::config::Config as ServerConfig;
@@ -108,8 +108,7 @@ fn read_servers(sim: &mut turmoil::Sim<'_>, scenario: &Scenario, ledger: &Ledger
             job: "sim".into(),
             worker: 999,
             incarnation: 1,
-            epoch: 0,
-            addresses,
+            shard_map: ShardMapWatch::fixed(addresses),
             patience: Duration::from_secs(30),
             attempt: Duration::from_secs(5),
             wire: Wire::default(),

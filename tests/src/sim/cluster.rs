@@ -13,12 +13,16 @@ use ps_server::config::{Bounds, Config as ServerConfig};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Port of every simulated server.
 pub const SERVER_PORT: u16 = 2223;
 
-/// How long a silent member is waited for.
+/// How long a silent member is waited for, if it is no server that may be away.
 pub const LEASE: Duration = Duration::from_secs(3);
+
+/// How long a silent server is waited for.
+pub const SERVER_AWAY: Duration = LEASE.saturating_mul(3);
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -128,6 +132,8 @@ pub struct Books {
     hosts: Arc<Mutex<BTreeMap<String, Host>>>,
     steps: Arc<Mutex<BTreeMap<String, u64>>>,
     gap: Arc<Mutex<u64>>,
+    /// Where servers are, by the names of their hosts.
+    addresses: Arc<Mutex<BTreeMap<String, watch::Sender<String>>>>,
 }
 
 impl Books {
@@ -160,6 +166,19 @@ impl Books {
         let slowest = others.map(|(_, steps)| *steps).min().unwrap_or(0);
         let mut gap = lock(&self.gap);
         *gap = (*gap).max(steps[name].saturating_sub(slowest));
+    }
+
+    /// Where a server is, which may change.
+    pub fn address(&self, host: &str) -> watch::Receiver<String> {
+        let mut addresses = lock(&self.addresses);
+        let first = || watch::Sender::new(format!("{host}:{SERVER_PORT}"));
+        addresses.entry(host.to_owned()).or_insert_with(first).subscribe()
+    }
+
+    fn move_to(&self, host: &str, port: u16) {
+        if let Some(address) = lock(&self.addresses).get(host) {
+            address.send_replace(format!("{host}:{port}"));
+        }
     }
 
     /// The outcome of a run, given what its servers held at the end.
@@ -278,6 +297,7 @@ impl Scenario {
                     Event::Crash(name) => hosts.entry(name.clone()).or_default().running = false,
                     Event::Restart(name) => hosts.entry(name.clone()).or_default().running = true,
                     Event::LifeEnds => life_ends(),
+                    Event::Move(name, port) => books.move_to(name, *port),
                     _ => (),
                 }
                 drop(hosts);

@@ -24,6 +24,8 @@ pub enum Event {
     Restart(String),
     /// Everything between two hosts takes this long from now on.
     Slow(String, String, Duration),
+    /// A server goes to another port of its host, alive, with what it holds.
+    Move(String, u16),
     /// A life of the job is over: its master dies now, maybe its servers, too; others may survive them.
     LifeEnds,
 }
@@ -122,7 +124,7 @@ pub fn apply(sim: &mut turmoil::Sim<'_>, event: &Event) {
         Event::Release(a, b) => sim.release(a.as_str(), b.as_str()),
         Event::Crash(host) => sim.crash(host.as_str()),
         Event::Restart(host) => sim.bounce(host.as_str()),
-        Event::LifeEnds => (),
+        Event::LifeEnds | Event::Move(..) => (),
         Event::Slow(a, b, latency) => sim.set_link_latency(a.as_str(), b.as_str(), *latency),
     }
 }

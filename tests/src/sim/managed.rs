@@ -1,20 +1,23 @@
 //! The whole cluster: master, servers, evaluator and workers.
 
-use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario};
+use super::cluster::{Books, Final, LEASE, Outcome, SERVER_AWAY, SERVER_PORT, Scenario};
 use super::ledger::Ledger;
-use super::network;
 use super::shares::{Book, Data, EVALUATOR};
+use super::{moving, network};
 use ps_client::Counters;
 use ps_core::Layout;
-use ps_core::checkpoint::{Assembly, Manifest, StoredShard, names};
+use ps_core::checkpoint::{Assembly, File, Manifest, RestoredShard, StoredShard, names};
 use ps_core::model_file::MODEL_FILE;
+use ps_core::model_spec::ModelSpec;
 use ps_proto::v1;
-use ps_runtime::files::{FileStore, Files, Memory};
+use ps_runtime::files::{FileStore, Files, SimulatedDisk};
 use ps_runtime::{Lanes, Shutdown};
+use ps_server::config::Config as ServerConfig;
 use ps_worker::compute::ComputeOn;
 use ps_worker::train::WorkerConfig;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,13 +75,13 @@ pub fn live(
     scenario: &Scenario,
     data: &Data,
     ledger: &Ledger,
-    folder: Option<&Memory>,
+    folder: Option<&SimulatedDisk>,
     end: Duration,
 ) -> Ran {
     let book = Book::default();
     let mut sim = scenario.network();
     let books = Books::default();
-    let files = Memory::default();
+    let files = SimulatedDisk::default();
     let mut saved = None;
     let life_ends = || {
         ledger.end_life();
@@ -114,7 +117,7 @@ pub fn live(
     }
     scenario.play_until(&mut sim, &books, &links(scenario, data), end, life_ends);
     let last = read_files(&files, &ledger.layout());
-    let report = files.read(ps_master::REPORT_FILE).unwrap_or_default();
+    let report = files.content(ps_master::REPORT_FILE).unwrap_or_default();
     let report = serde_json::from_slice(&report).unwrap_or_default();
     let outcome = books.outcome(scenario, ledger, &last);
     Ran { outcome, book, report, weights: last.weights, saved }
@@ -151,7 +154,7 @@ fn links(scenario: &Scenario, data: &Data) -> Vec<(String, String)> {
 async fn lead(
     scenario: Scenario,
     books: Books,
-    files: Memory,
+    files: SimulatedDisk,
     checkpoints: Option<Files>,
 ) -> turmoil::Result {
     let incoming = network::listen(MASTER_PORT).await?;
@@ -159,6 +162,7 @@ async fn lead(
     let settings = scenario.settings();
     let mut config = ps_master::Config::new("sim", scenario.servers, workers, settings);
     config.machine.lease = LEASE;
+    config.machine.server_away = SERVER_AWAY;
     config.machine.start_timeout = Duration::from_secs(60);
     config.machine.barrier_timeout = LEASE * 2;
     config.machine.evaluation_timeout = LEASE * 4;
@@ -183,11 +187,17 @@ async fn serve(
     shard: u32,
     checkpoints: Option<Files>,
 ) -> turmoil::Result {
-    let incoming = network::listen(SERVER_PORT).await?;
     let name = format!("server{shard}");
+    let advertise = books.address(&name);
+    let incoming = moving::listen(advertise.clone()).await?;
     let address = format!("{name}:{SERVER_PORT}");
-    let config = scenario.server_config(shard, Some(MASTER_ADDRESS.into()));
-    let outside = network::outside(u64::from(shard) + 1000, |_| ());
+    let config = ServerConfig {
+        advertise: Some(advertise),
+        ..scenario.server_config(shard, Some(MASTER_ADDRESS.into()))
+    };
+    // Another life of the same host is another process: its token must differ.
+    let life = turmoil::sim_elapsed().unwrap_or_default().as_millis() as u64;
+    let outside = network::outside(u64::from(shard) + 1000 + (life << 20), |_| ());
     let (_trigger, shutdown) = Shutdown::new();
     let ended = ps_server::serve::run(
         config,
@@ -231,31 +241,43 @@ async fn work(member: Member) -> turmoil::Result {
 }
 
 /// The weights of each complete checkpoint in a folder.
-fn complete_checkpoints(folder: &Memory) -> BTreeMap<u64, Vec<f32>> {
+fn complete_checkpoints(folder: &SimulatedDisk) -> BTreeMap<u64, Vec<f32>> {
     let names = folder.list().unwrap_or_default();
     let numbers = names.iter().filter_map(|name| names::parse_manifest_file(name));
     numbers.map(|number| (number, checkpoint_weights(folder, number))).collect()
 }
 
-fn checkpoint_weights(folder: &Memory, number: u64) -> Vec<f32> {
+fn checkpoint_weights(folder: &SimulatedDisk, number: u64) -> Vec<f32> {
     let name = names::manifest_file(number);
-    let bytes = |name: &str| folder.read(name).unwrap_or_default();
-    let manifest = Manifest::decode(&name, &bytes(&name)).unwrap_or_else(|error| panic!("{error}"));
+    let manifest = Manifest::decode(&name, &folder.content(&name).unwrap_or_default());
+    let manifest = manifest.unwrap_or_else(|error| panic!("{error}"));
     let spec = manifest.spec(&manifest.state.settings, 1).unwrap_or_else(|error| panic!("{error}"));
-    let mut whole = Assembly::new(&spec, 0);
-    for file in &manifest.files {
-        let bytes = bytes(&file.name);
-        let added = StoredShard::open(file, &bytes).and_then(|stored| whole.add(&stored));
-        added.unwrap_or_else(|error| panic!("{error}"));
-    }
-    let whole = whole.finish().unwrap_or_else(|error| panic!("{error}"));
+    let whole = read_parts(folder, &manifest.files, &spec);
+    let whole = whole.unwrap_or_else(|error| panic!("checkpoint {number}: {error}"));
     whole.chunks.iter().flat_map(|chunk| chunk.weights().to_vec()).collect()
 }
 
+fn read_parts(
+    folder: &SimulatedDisk,
+    files: &[File],
+    spec: &ModelSpec,
+) -> Result<RestoredShard, Box<dyn Error>> {
+    let mut whole = Assembly::new(spec, 0);
+    for file in files {
+        let reader = folder.open(&file.name)?;
+        let read_at =
+            |place, into: &mut [u8]| Ok::<_, Box<dyn Error>>(reader.read_at(place, into)?);
+        let count = files.len();
+        let stored = StoredShard::open(file, count as u32, spec, reader.bytes(), read_at)?;
+        whole.add(file, count, &stored, read_at)?;
+    }
+    Ok(whole.finish()?)
+}
+
 /// The final weights and counts, from the files that the master wrote.
-fn read_files(files: &Memory, layout: &Layout) -> Final {
+fn read_files(files: &SimulatedDisk, layout: &Layout) -> Final {
     let mut last = Final::default();
-    if let Some(model) = files.read(MODEL_FILE) {
+    if let Some(model) = files.content(MODEL_FILE) {
         let model = SafeTensors::deserialize(&model).unwrap_or_else(|error| panic!("{error}"));
         for tensor in layout.tensors() {
             let view = model.tensor(&tensor.name).unwrap_or_else(|error| panic!("{error}"));
@@ -263,7 +285,7 @@ fn read_files(files: &Memory, layout: &Layout) -> Final {
             last.weights.extend(values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
         }
     }
-    let report = files.read(ps_master::REPORT_FILE).unwrap_or_default();
+    let report = files.content(ps_master::REPORT_FILE).unwrap_or_default();
     let report: serde_json::Value = serde_json::from_slice(&report).unwrap_or_default();
     for server in report["servers"].as_object().into_iter().flat_map(|servers| servers.values()) {
         let count = |name: &str| server[name].as_u64().unwrap_or(0);

@@ -8,6 +8,7 @@ pub mod faults;
 pub mod ledger;
 pub mod lock;
 pub mod managed;
+pub mod moving;
 pub mod network;
 pub mod seeds;
 pub mod shares;

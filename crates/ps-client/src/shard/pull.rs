@@ -95,13 +95,11 @@ impl ShardClient {
             .await;
         match (pushed, both) {
             (Some(report), Ok(clock)) => Ok((report, clock)),
-            (_, Err(error)) if error.is_final => {
-                Err(Error::of(self.shard, self.link.address(), &error.status))
-            }
+            (_, Err(failure)) if failure.is_final => Err(failure.error),
             // Something was lost: the same push again under the same id, then a plain pull.
             (pushed, failed) => {
-                if let Err(error) = failed {
-                    self.was_late(&push, &error.status);
+                if let Err(failure) = failed {
+                    self.was_late(&push, &failure.status);
                 }
                 let report = match pushed {
                     Some(report) => report,

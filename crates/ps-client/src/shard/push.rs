@@ -1,6 +1,6 @@
 //! Pushes to one shard.
 
-use super::retry::Failure;
+use super::retry::{Failure, left};
 use super::{PushCall, ShardClient, client, grouped};
 use crate::error::Error;
 use crate::report::PushReport;
@@ -11,6 +11,7 @@ use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, MessageReader, Pieces};
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::bulk::{call, flow};
+use ps_runtime::link::Link;
 use ps_runtime::progress::Progress;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,25 +23,27 @@ impl ShardClient {
         let mut again = true;
         if push.chunks.bytes() <= SMALL_PUSH_BYTES_MAX {
             push.chunks.complete().await;
-            let small = async { Ok(self.push_small(&push).await) };
-            match self.small.progress.limit(self.state.config.attempt, small).await {
-                Ok(Some(report)) => return Ok(report),
-                Ok(None) => (),
-                Err(status) => {
-                    self.retried(&status);
+            let mut way = self.way();
+            let link = way.link.clone();
+            let small = async { Ok(self.push_small(&link, &push).await) };
+            let answered = self.small.progress.limit(self.state.config.attempt, small);
+            match way.unless_left(answered).await {
+                Some(Ok(Some(report))) => return Ok(report),
+                Some(Ok(None)) => (),
+                Some(Err(status)) => {
+                    self.retried(&link, &status);
                     // A server that is silent on this connection may answer on another.
-                    self.link.reconnect();
+                    link.reconnect();
                 }
+                None => self.retried(&link, &left()),
             }
         } else if push.chunks.is_complete() {
             again = false;
         } else {
             match self.push_early(&push).await {
                 Ok(report) => return Ok(report),
-                Err(error) if error.is_final => {
-                    return Err(Error::of(self.shard, self.link.address(), &error.status));
-                }
-                Err(error) => self.was_late(&push, &error.status),
+                Err(failure) if failure.is_final => return Err(failure.error),
+                Err(failure) => self.was_late(&push, &failure.status),
             }
         }
         self.push_alone(push, again).await
@@ -110,9 +113,9 @@ impl ShardClient {
     }
 
     /// Pushes on the shared call; `None` when that failed.
-    async fn push_small(&self, push: &PushCall) -> Option<PushReport> {
+    async fn push_small(&self, link: &Link, push: &PushCall) -> Option<PushReport> {
         let message = self.messages(push).next()?;
-        self.small.push(self.link.channel(), push.id.seq, message).await
+        self.small.push(link.channel(), push.id.seq, message).await
     }
 
     /// Waits for the answer to a push as long as something moves; while it is still computed, nothing

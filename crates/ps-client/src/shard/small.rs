@@ -52,6 +52,11 @@ impl SmallPushes {
         report
     }
 
+    /// Makes no more pushes on the open call: the next one opens another.
+    pub(super) fn end(&self) {
+        *lock(&self.call) = None;
+    }
+
     fn send(
         &self,
         channel: Channel,

@@ -1,8 +1,10 @@
 //! One shard's file as a checkpoint's manifest lists it.
 
 use super::names;
-use crate::ids::ShardId;
-use crate::limits::{CHECKPOINT_FILE_BYTES_MAX, MODEL_ELEMENTS_MAX, SHARDS_MAX};
+use crate::ids::{ChunkId, ShardId};
+use crate::limits::{CHECKPOINT_FILE_BYTES_MAX, SHARDS_MAX};
+use crate::model_spec::ModelSpec;
+use crate::partition::Partition;
 use crate::unexpected::Unexpected;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -17,10 +19,10 @@ pub struct File {
     pub shard: ShardId,
     /// How long it is.
     pub bytes: u64,
-    /// CRC-32 of all of it.
+    /// CRC-32 of its header, in which there is one of the rest.
     pub crc: u32,
-    /// Elements of the whole model that it holds.
-    pub elements: Range<u64>,
+    /// Chunks of the model that it holds.
+    pub chunks: Range<ChunkId>,
 }
 
 /// Why a file is not a checkpoint's, or not the one that it should be.
@@ -63,11 +65,29 @@ impl File {
         let expected = format!("at most {CHECKPOINT_FILE_BYTES_MAX}");
         let fits = self.bytes <= CHECKPOINT_FILE_BYTES_MAX;
         Unexpected::unless(fits, "bytes", self.bytes, expected)?;
-        let Range { start, end } = self.elements;
-        let expected = format!("a range within 0..{MODEL_ELEMENTS_MAX}");
-        let fits = start <= end && end <= MODEL_ELEMENTS_MAX;
-        Unexpected::unless(fits, "elements", format!("{start}..{end}"), expected)
+        let Range { start, end } = self.chunks;
+        Unexpected::unless(start <= end, "chunks", format!("{start}..{end}"), "a range")
     }
+}
+
+/// Checks that these are all files of a checkpoint of this model, in the order of their shards.
+///
+/// # Errors
+/// A file is of another checkpoint, missing or twice, or they do not tile the model.
+pub fn check_files(files: &[File], number: u64, spec: &ModelSpec) -> Result<(), FileError> {
+    let shards = files.len() as u32;
+    let partition = Partition::new(&spec.layout, spec.chunk_elements, shards);
+    for (shard, file) in (0..).zip(files) {
+        file.check()?;
+        let (name, run) = (names::shard_file(number, shard, shards), partition.run(shard));
+        Unexpected::unless(file.name == name, "name", &file.name, &name)
+            .and_then(|()| {
+                let (found, expected) = (format!("{:?}", file.chunks), format!("{run:?}"));
+                Unexpected::unless(file.chunks == run, "chunks", found, expected)
+            })
+            .map_err(FileError::of(&file.name))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -76,7 +96,7 @@ mod tests {
 
     fn file() -> File {
         let name = names::shard_file(7, 1, 3);
-        File { name, shard: 1, bytes: 100, crc: 1, elements: 10..20 }
+        File { name, shard: 1, bytes: 100, crc: 1, chunks: 10..20 }
     }
 
     #[test]
@@ -89,8 +109,7 @@ mod tests {
             (File { shard: 2, ..file() }, "shard"),
             (File { name: names::shard_file(7, 1, SHARDS_MAX + 1), ..file() }, "shards"),
             (File { bytes: u64::MAX, ..file() }, "bytes"),
-            (File { elements: reversed, ..file() }, "elements"),
-            (File { elements: 0..u64::MAX, ..file() }, "elements"),
+            (File { chunks: reversed, ..file() }, "chunks"),
         ];
         for (file, what) in cases {
             let error = file.check().unwrap_err();

@@ -4,7 +4,7 @@
 //! so that a manifest that was cut short or changed is never taken for a whole one.
 
 use super::cursor::Cursor;
-use super::{File, names};
+use super::{File, check_files, names};
 use crate::ids::Life;
 use crate::layout::{Layout, TensorSpec};
 use crate::learning::LearningMonitor;
@@ -16,7 +16,7 @@ use crate::settings::TrainingSettings;
 use serde::{Deserialize, Serialize};
 
 /// The format that this program writes, and the only one that it reads.
-pub const MANIFEST_FORMAT: u32 = 2;
+pub const MANIFEST_FORMAT: u32 = 3;
 
 /// How the file begins; eight hexadecimal digits and [`AFTER_CRC`] follow.
 const BEFORE_CRC: &str = "{\n  \"crc32\": \"";
@@ -87,6 +87,7 @@ pub enum ManifestError {
 fn reader(format: u32) -> &'static str {
     match format {
         1 => "psrun 0.1",
+        2 => "a psrun 0.2 that was built before 0.2.0",
         _ => "a later version",
     }
 }
@@ -148,19 +149,9 @@ impl Manifest {
             let found = self.chunk_elements;
             return Err(format!("chunks of {found} elements, expected at least {smallest}"));
         }
-        let mut next = 0;
-        for (shard, file) in (0..).zip(&self.files) {
-            let range = &file.elements;
-            if file.shard != shard || range.start != next || range.end < next {
-                let found = format!("shard {} with {range:?}", file.shard);
-                return Err(format!("{found}, expected shard {shard} from element {next} on"));
-            }
-            file.check().map_err(|error| error.to_string())?;
-            next = range.end;
-        }
-        if next != elements {
-            return Err(format!("the files hold {next} elements, the model has {elements}"));
-        }
+        let spec = self.state.settings.model_spec(&self.layout()?, shards as u32);
+        let spec = spec.on_grid(Some(self.chunk_elements));
+        check_files(&self.files, self.number, &spec).map_err(|error| error.to_string())?;
         self.state.settings.validate().map_err(|error| error.to_string())
     }
 

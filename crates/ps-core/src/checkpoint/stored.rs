@@ -1,91 +1,59 @@
-//! A shard's file as it is read again.
+//! A shard's file as it is read again: its ends first, then any chunk of it.
 
-mod fields;
-
-use super::snapshot::{CHUNK_ENDS, UPDATES, VERSIONS, WEIGHTS, slot_name};
-use super::{File, FileError, Sessions};
-use crate::ids::{Epoch, ShardId};
-use crate::safetensors_file;
+use super::header::Metadata;
+use super::places::{HEADER_BYTES, Places};
+use super::tail::{Remembered, Tail};
+use super::{File, FileError};
+use crate::chunk::ChunkSnapshot;
+use crate::ids::{ChunkId, Epoch};
+use crate::model_spec::ModelSpec;
 use crate::unexpected::Unexpected;
 use std::ops::Range;
 
-/// A shard's file, opened and checked; the chunks stay in it until they are asked for.
+/// A shard's file of which all but the values is read and checked.
 #[derive(Debug)]
-pub struct StoredShard<'a> {
+pub struct StoredShard {
     name: String,
-    shard: ShardId,
-    shards: u32,
+    places: Places,
     epoch: Epoch,
-    start: usize,
-    ends: Vec<u64>,
-    versions: Vec<u64>,
-    updates: Vec<u64>,
-    weights: &'a [u8],
-    slots: Vec<&'a [u8]>,
-    sessions: Sessions,
+    tail: Tail,
+    remembered: Remembered,
 }
 
-impl<'a> StoredShard<'a> {
-    /// Opens the file that a manifest lists.
+impl StoredShard {
+    /// Opens the file that a manifest lists, one of so many, which has this length, through `read_at`, which
+    /// fills memory from a place in the file.
     ///
     /// # Errors
-    /// It is not that file, whole and unchanged, or not a shard's file at all.
-    pub fn open(file: &File, bytes: &'a [u8]) -> Result<Self, FileError> {
-        file.check()?;
+    /// It cannot be read, or is not that file, whole and unchanged, or not a shard's file of this model at
+    /// all.
+    pub fn open<E: From<FileError>>(
+        file: &File,
+        shards: u32,
+        spec: &ModelSpec,
+        bytes: u64,
+        mut read_at: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let error = FileError::of(&file.name);
-        let found = bytes.len() as u64;
-        Unexpected::unless(found == file.bytes, "bytes", found, file.bytes).map_err(&error)?;
-        let crc = crc32fast::hash(bytes);
-        let (found, expected) = (format!("{crc:#010x}"), format!("{:#010x}", file.crc));
-        Unexpected::unless(crc == file.crc, "CRC-32", found, expected).map_err(&error)?;
-        let stored = Self::decode(&file.name, bytes)?;
-        let (found, expected) = (stored.shard, file.shard);
-        Unexpected::unless(found == expected, "shard", found, expected).map_err(&error)?;
-        let (range, listed) = (stored.elements(), &file.elements);
-        let same = range.start as u64 == listed.start && range.end as u64 == listed.end;
-        let (found, expected) = (format!("{range:?}"), format!("{listed:?}"));
-        Unexpected::unless(same, "elements", found, expected).map_err(&error)?;
-        Ok(stored)
-    }
-
-    /// Opens a file of which nothing is known.
-    ///
-    /// # Errors
-    /// It is not a shard's file of this format.
-    pub fn decode(name: &str, bytes: &'a [u8]) -> Result<Self, FileError> {
-        Self::read(name, bytes).map_err(FileError::of(name))
-    }
-
-    fn read(name: &str, bytes: &'a [u8]) -> Result<Self, Unexpected> {
-        let archive = safetensors_file::open(bytes);
-        let archive =
-            archive.map_err(|error| Unexpected::new("content", error, "a shard's file"))?;
-        let metadata = fields::metadata(&archive)?;
-        let ends = fields::counts(&archive, CHUNK_ENDS, None)?;
-        let chunks = Some(ends.len());
-        let (start, end) = (metadata.start, metadata.end);
-        fields::check_ends(start, end, &ends)?;
-        let elements = (end - start) as usize;
-        let slots: Result<Vec<_>, _> = (0..metadata.slots)
-            .map(|slot| fields::floats(&archive, &slot_name(slot), elements))
-            .collect();
-        let stored = Self {
-            name: name.to_owned(),
-            shard: metadata.shard,
-            shards: metadata.shards,
-            epoch: metadata.epoch,
-            start: start as usize,
-            versions: fields::counts(&archive, VERSIONS, chunks)?,
-            updates: fields::counts(&archive, UPDATES, chunks)?,
-            weights: fields::floats(&archive, WEIGHTS, elements)?,
-            slots: slots?,
-            ends,
-            sessions: fields::sessions(metadata)?,
-        };
-        // Whatever else is in the file is not understood, so it may matter.
-        let (found, expected) = (archive.tensors.len(), 4 + stored.slots.len());
-        Unexpected::unless(found == expected, "number of tensors", found, expected)?;
-        Ok(stored)
+        Unexpected::unless(bytes == file.bytes, "bytes", bytes, file.bytes).map_err(&error)?;
+        let places = Places::new(spec, file.shard, shards);
+        let expected = format!("at least {}", places.tail());
+        Unexpected::unless(bytes >= places.tail(), "bytes", bytes, expected).map_err(&error)?;
+        let mut header = [0; HEADER_BYTES];
+        read_at(0, &mut header)?;
+        let metadata =
+            check_crc(&header, file.crc).and_then(|()| Metadata::decode(&header, &places));
+        let metadata = metadata.map_err(&error)?;
+        let length = Tail::counts_bytes(places.chunks().len()) + metadata.sessions_bytes;
+        let expected = places.tail() + length as u64;
+        Unexpected::unless(bytes == expected, "bytes", bytes, expected).map_err(&error)?;
+        let mut tail = vec![0; length];
+        read_at(places.tail(), &mut tail)?;
+        let decoded = check_crc(&tail, metadata.tail_crc)
+            .and_then(|()| Tail::decode(&tail, &places.chunks()));
+        let (tail, remembered) = decoded.map_err(&error)?;
+        let name = file.name.clone();
+        Ok(Self { name, places, epoch: metadata.epoch, tail, remembered })
     }
 
     /// The file's name.
@@ -93,9 +61,9 @@ impl<'a> StoredShard<'a> {
         &self.name
     }
 
-    /// Which shard wrote it, of how many.
-    pub fn cut(&self) -> (ShardId, u32) {
-        (self.shard, self.shards)
+    /// The chunks that it holds.
+    pub fn chunks(&self) -> Range<ChunkId> {
+        self.places.chunks()
     }
 
     /// The epoch that the shard was in.
@@ -103,45 +71,48 @@ impl<'a> StoredShard<'a> {
         self.epoch
     }
 
-    /// Elements of the whole model that it holds.
-    pub fn elements(&self) -> Range<usize> {
-        self.start..self.ends.last().map_or(self.start, |&end| end as usize)
+    /// What the shard remembered of pushes.
+    pub fn remembered(&self) -> &Remembered {
+        &self.remembered
     }
 
-    /// State vectors of the optimizer that wrote it.
-    pub fn slots(&self) -> usize {
-        self.slots.len()
+    /// Reads one of its chunks through `read_at`, which fills memory from a place in the file.
+    ///
+    /// # Errors
+    /// It cannot be read, or was changed.
+    pub fn chunk<E: From<FileError>>(
+        &self,
+        id: ChunkId,
+        mut read_at: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<ChunkSnapshot, E> {
+        let elements = self.places.chunk_elements(id);
+        let mut vectors = Vec::with_capacity(1 + self.places.slots);
+        for vector in 0..=self.places.slots {
+            let mut values = vec![0.0_f32; elements];
+            let place = self.places.values(id, vector);
+            read_at(place, bytemuck::cast_slice_mut(&mut values))?;
+            vectors.push(values);
+        }
+        let slots = vectors.split_off(1);
+        let index = (id - self.chunks().start) as usize;
+        let chunk = ChunkSnapshot {
+            weights: vectors.pop().unwrap_or_default(),
+            slots,
+            version: self.tail.versions[index],
+            updates: self.tail.updates[index],
+        };
+        let (found, expected) = (chunk.checksum(), self.tail.checksums[index]);
+        if found == expected {
+            return Ok(chunk);
+        }
+        let found = format!("{found:#010x} of chunk {id}");
+        let problem = Unexpected::new("CRC-32", found, format!("{expected:#010x}"));
+        Err(FileError { name: self.name.clone(), problem }.into())
     }
+}
 
-    /// Its chunks, as element ranges of the whole model.
-    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        let starts = std::iter::once(self.start as u64).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| start as usize..end as usize)
-    }
-
-    /// A chunk's version and updates.
-    pub(super) fn counts(&self, chunk: usize) -> (u64, u64) {
-        (self.versions[chunk], self.updates[chunk])
-    }
-
-    /// Copies the weights of a range of elements that it holds.
-    pub(super) fn copy_weights(&self, range: &Range<usize>, into: &mut [f32]) {
-        self.copy(self.weights, range, into);
-    }
-
-    /// Copies a state vector's values for a range of elements that it holds.
-    pub(super) fn copy_slot(&self, slot: usize, range: &Range<usize>, into: &mut [f32]) {
-        self.copy(self.slots[slot], range, into);
-    }
-
-    fn copy(&self, values: &[u8], range: &Range<usize>, into: &mut [f32]) {
-        let (start, end) = (range.start - self.start, range.end - self.start);
-        let bytes = &values[start * size_of::<f32>()..end * size_of::<f32>()];
-        bytemuck::cast_slice_mut(into).copy_from_slice(bytes);
-    }
-
-    /// What the shard remembered of the workers.
-    pub fn sessions(&self) -> &Sessions {
-        &self.sessions
-    }
+fn check_crc(bytes: &[u8], expected: u32) -> Result<(), Unexpected> {
+    let crc = crc32fast::hash(bytes);
+    let (found, wanted) = (format!("{crc:#010x}"), format!("{expected:#010x}"));
+    Unexpected::unless(crc == expected, "CRC-32", found, wanted)
 }

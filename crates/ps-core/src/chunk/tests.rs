@@ -1,10 +1,15 @@
-use proptest::prelude::*;
-
 use super::*;
 use crate::span::Span;
+use proptest::prelude::*;
 use ps_kernels::optimizer::NAMES;
 
 const LENGTH: usize = 41;
+
+fn copy(chunk: &Chunk) -> ChunkSnapshot {
+    let mut copy = ChunkSnapshot::default();
+    chunk.copy_into(&mut copy);
+    copy
+}
 
 fn optimizer(name: &str) -> Optimizer {
     Optimizer::parse(name, None, Some(0.1)).unwrap()
@@ -63,7 +68,7 @@ fn versions_count_all_updates_and_steps_only_gradients() {
 #[test]
 fn state_replaces_exactly_what_its_spans_cover() {
     let mut chunk = chunk("momentum");
-    let before = chunk.to_snapshot();
+    let before = copy(&chunk);
     let values = bytes(&[f32::from_bits(1), -0.0]);
     let spans = [Span::new(3, 1), Span::new(9, 1)];
     let update = Update { kind: TensorKind::State, ..gradient(&chunk, &spans, &values) };
@@ -83,11 +88,11 @@ fn state_replaces_exactly_what_its_spans_cover() {
 fn a_stale_push_takes_a_smaller_step_and_decays_less() {
     let values = bytes(&[1.0; LENGTH]);
     let push = |learning_rate, pulled_version, correction| {
-        let parts = ChunkSnapshot { version: 4, ..chunk("momentum").to_snapshot() };
+        let parts = ChunkSnapshot { version: 4, ..copy(&chunk("momentum")) };
         let mut chunk = Chunk::from_snapshot(parts).unwrap();
         let update = Update { learning_rate, pulled_version, ..gradient(&chunk, &[], &values) };
         apply(&mut chunk, &optimizer("momentum"), correction, &update).unwrap();
-        chunk.to_snapshot()
+        copy(&chunk)
     };
     assert_eq!(push(0.4, 0, Correction::Auto), push(0.1, 4, Correction::Auto));
     assert_eq!(push(0.4, 0, Correction::None), push(0.4, 4, Correction::Auto));
@@ -229,7 +234,7 @@ fn chunks_start_finite_and_within_their_size() {
     let large = Chunk::new(vec![0.0; ELEMENTS_MAX + 1], &sgd).unwrap_err();
     assert_eq!(large, Error::TooLarge(ELEMENTS_MAX + 1));
     assert_eq!(Chunk::new(vec![f32::NAN], &sgd).unwrap_err(), Error::NotFinite);
-    let parts = ChunkSnapshot { slots: vec![vec![0.0; 3]], ..chunk("momentum").to_snapshot() };
+    let parts = ChunkSnapshot { slots: vec![vec![0.0; 3]], ..copy(&chunk("momentum")) };
     let short = Chunk::from_snapshot(parts).unwrap_err();
     assert_eq!(short, Error::SlotLength { expected: LENGTH, found: 3 });
     assert!(Chunk::new(vec![], &sgd).is_ok());

@@ -1,4 +1,4 @@
-//! Members that are silent, stuck or leaving.
+//! Members that are silent, stuck or leaving; of servers that are silent see `away`.
 
 use super::Machine;
 use super::leases::{Lease, SHARED};
@@ -21,12 +21,21 @@ impl Machine {
             return;
         };
         self.membership.extend(gap);
+        self.away.extend(gap);
         self.log(Level::Warn, format!("the master was away for {gap:.1?}; leases are extended"));
     }
 
     pub(super) fn expire_silent(&mut self, now: Duration) {
         for member in self.registry.silent(now) {
-            self.expire(member, "was silent for its lease", now);
+            // Once everybody is told to leave nobody needs its weights any more.
+            let holds_weights = member.role == Role::Server
+                && self.membership.has_begun()
+                && !self.lifecycle.is_leaving();
+            if holds_weights {
+                self.server_is_silent(member, now);
+            } else {
+                self.expire(member, "was silent for its lease", now);
+            }
         }
     }
 
@@ -35,6 +44,10 @@ impl Machine {
         // What a program does between its start and its end is its own affair.
         if self.agreement.kind() == Some(DataKind::Program) {
             return;
+        }
+        // Who waits for a server that is away finishes no step for that.
+        if !self.away.is_empty() {
+            self.registry.excuse(now);
         }
         let limit = self.config.step_timeout;
         let is_stuck = |rank: &u32| {

@@ -19,6 +19,8 @@ type Inputs = (Epoch, Life, u64, u64, bool);
 #[derive(Clone, Debug, Default)]
 pub(super) struct MembershipPublisher {
     shard_map: Option<ShardMap>,
+    /// How often it changed.
+    map_changes: u64,
     /// The newest epoch of this life, or the end of those before it.
     epoch: Epoch,
     /// Whether a worker knows the shard map: from then on a server that is gone took weights along.
@@ -45,10 +47,14 @@ impl MembershipPublisher {
         self.shard_map.as_ref()
     }
 
-    /// The shard map for a worker, which may create shards as soon as it knows it.
-    pub(super) fn begin(&mut self) -> Option<ShardMap> {
+    /// How often the shard map changed.
+    pub(super) fn map_changes(&self) -> u64 {
+        self.map_changes
+    }
+
+    /// A worker is about to know the shard map, and may create shards from then on.
+    pub(super) fn begin(&mut self) {
         self.has_begun |= self.shard_map.is_some();
-        self.shard_map.clone()
     }
 
     /// Whether a worker knows the shard map: from then on a server that is gone took weights along.
@@ -69,20 +75,34 @@ impl MembershipPublisher {
     /// The shards are here from now on, in an epoch above all that any server has seen.
     pub(super) fn set_shards(&mut self, addresses: Vec<String>) -> Epoch {
         self.epoch += 1;
+        self.map_changes += 1;
         self.shard_map = Some(ShardMap { epoch: self.epoch, addresses, chunk_elements: None });
         self.epoch
+    }
+
+    /// A server, which holds what it held, is here from now on. The new epoch, if the shards were
+    /// somewhere before.
+    pub(super) fn move_shard(&mut self, shard: ShardId, address: String) -> Option<Epoch> {
+        let shard_map = self.shard_map.as_mut()?;
+        *shard_map.addresses.get_mut(shard as usize)? = address;
+        self.epoch += 1;
+        shard_map.epoch = self.epoch;
+        self.map_changes += 1;
+        Some(self.epoch)
     }
 
     /// The shards hold a model that was cut into chunks of so many elements.
     pub(super) fn set_chunk_elements(&mut self, chunk_elements: u32) {
         if let Some(shard_map) = &mut self.shard_map {
             shard_map.chunk_elements = Some(chunk_elements);
+            self.map_changes += 1;
         }
     }
 
     /// A server is gone, and nothing was on it yet.
     pub(super) fn unset_shards(&mut self) {
         self.shard_map = None;
+        self.map_changes += 1;
     }
 
     fn address(&self, shard: ShardId) -> &str {
@@ -127,12 +147,19 @@ impl MembershipPublisher {
         self.published.is_some() && (0..shards).all(|shard| self.has_newest(shard))
     }
 
-    /// The first shard that lags behind and has answered nothing for this long.
-    fn unreachable(&mut self, shards: u32, limit: Duration, now: Duration) -> Option<ShardId> {
+    /// The first shard that lags behind and has answered nothing for this long, though its server is
+    /// not away.
+    fn unreachable(
+        &mut self,
+        shards: u32,
+        limit: Duration,
+        now: Duration,
+        is_away: impl Fn(ShardId) -> bool,
+    ) -> Option<ShardId> {
         (0..shards).find(|shard| {
             let lags = self.published.is_some() && !self.has_newest(*shard);
             let answered = self.answered.entry(*shard).or_insert(now);
-            if !lags {
+            if !lags || is_away(*shard) {
                 *answered = now;
             }
             now.saturating_sub(*answered) >= limit
@@ -191,8 +218,12 @@ impl Machine {
         self.event(now, |machine| machine.membership.acknowledged(shard, revision, now));
     }
 
-    /// A server does not take the membership: nobody could be fenced there any more.
-    pub fn shard_refused(&mut self, shard: ShardId, message: &str, now: Duration) {
+    /// A server does not take the membership of an epoch: nobody could be fenced there any more. What
+    /// it said of an earlier epoch means nothing.
+    pub fn shard_refused(&mut self, shard: ShardId, epoch: Epoch, message: &str, now: Duration) {
+        if epoch < self.membership.epoch() {
+            return;
+        }
         let address = self.membership.address(shard);
         let reason = format!("server shard {shard} at {address} refused the master: {message}");
         self.others_failed(reason, now);
@@ -205,7 +236,9 @@ impl Machine {
             return;
         }
         let limit = self.config.lease * UNREACHABLE_LEASES;
-        if let Some(shard) = self.membership.unreachable(self.config.servers, limit, now) {
+        let (servers, away) = (self.config.servers, &self.away);
+        let is_away = |shard| away.has(shard);
+        if let Some(shard) = self.membership.unreachable(servers, limit, now, is_away) {
             let address = self.membership.address(shard);
             let reason = format!(
                 "server shard {shard} at {address} lives, but the master has not reached it for \

@@ -4,6 +4,7 @@
 //! reads no clock and draws no random numbers: the same calls give the same answers.
 //!
 //! Its parts own their state and know nothing of each other but what they are given:
+//! - `away`: servers that are silent, and waited for.
 //! - `registry`: who holds which shard and rank; leases of members, incarnations, clocks.
 //! - `agreement`: what training data the members have, each and together.
 //! - `leases`: who works on which samples.
@@ -18,6 +19,7 @@
 //! that allows, and the shards are told what changed for them.
 
 mod agreement;
+mod away;
 mod checkpoints;
 mod departures;
 mod evaluation;
@@ -37,6 +39,7 @@ pub use types::*;
 use crate::data_description::DataKind;
 use crate::ids::Life;
 use agreement::DataAgreement;
+use away::AwayServers;
 use checkpoints::Checkpoints;
 use evaluation::Evaluations;
 use leases::Leases;
@@ -52,6 +55,7 @@ pub struct Machine {
     config: Config,
     lifecycle: Lifecycle,
     registry: Registry,
+    away: AwayServers,
     agreement: DataAgreement,
     /// Of the samples, once it is settled what samples there are.
     leases: Leases,
@@ -68,6 +72,7 @@ impl Machine {
         Self {
             lifecycle: Lifecycle::new(now),
             registry: Registry::new(config.lease, life, now),
+            away: AwayServers::default(),
             agreement: DataAgreement::default(),
             leases: Leases::new(DataKind::default(), config.settings.passes, 1, 1),
             evaluations: Evaluations::default(),
@@ -148,15 +153,21 @@ impl Machine {
         &mut self,
         heartbeat: Heartbeat,
         now: Duration,
-    ) -> Result<(Option<Leave>, Option<ShardMap>), Rejection> {
-        let Heartbeat { caller, clock, waiting, counters, leaving } = heartbeat;
+    ) -> Result<(Option<Leave>, Option<ShardMapUpdate>), Rejection> {
+        let Heartbeat { caller, clock, waiting, counters, leaving, map_revision } = heartbeat;
         let process = self.registry.admit(caller, now)?;
         if clock > process.clock || waiting {
             process.progressed = process.progressed.max(now);
         }
         process.clock = process.clock.max(clock);
-        if leaving && process.leaving.is_none() {
+        let begins_leaving = leaving && process.leaving.is_none();
+        if begins_leaving {
             process.leaving = Some(now);
+        }
+        if caller.member.role == Role::Server {
+            self.server_is_heard(caller.member, now);
+        }
+        if begins_leaving {
             self.member_is_leaving(caller.member, now);
         }
         if caller.member.role == Role::Worker
@@ -164,20 +175,26 @@ impl Machine {
         {
             self.record.count(caller.member.index, counters);
         }
-        Ok((self.let_go(caller.member, now), self.shard_map_for(caller.member)))
+        let shard_map = self.shard_map_for(caller.member, map_revision, now);
+        Ok((self.let_go(caller.member, now), shard_map))
     }
 
-    /// Nobody begins before the shards hold what a checkpoint saved; and who has no model without
-    /// knowing what data there are needs no servers before.
-    fn shard_map_for(&mut self, member: MemberId) -> Option<ShardMap> {
-        let is_settled = member.role == Role::Server || self.agreement.agreed().is_some();
+    /// Where the shards are, for who calls them and does not know. Nobody begins before the shards hold what
+    /// a checkpoint saved; and who has no model without knowing what data there are needs no servers before.
+    fn shard_map_for(
+        &mut self,
+        member: MemberId,
+        known: u64,
+        now: Duration,
+    ) -> Option<ShardMapUpdate> {
+        let is_settled = member.role != Role::Server && self.agreement.agreed().is_some();
         if !is_settled || !self.checkpoints.are_shards_ready() {
             return None;
         }
         if member.role == Role::Worker {
-            return self.membership.begin();
+            self.membership.begin();
         }
-        self.membership.shard_map().cloned()
+        self.shard_map_update(known, now)
     }
 
     fn log(&mut self, level: Level, line: impl Into<String>) {

@@ -27,6 +27,9 @@ impl Machine {
     ) -> Result<RegisterReply, Rejection> {
         let Registration { role, token, .. } = registration;
         if let Some(member) = self.registry.renew(role, token, now) {
+            if role == Role::Server {
+                self.server_is_at(member, &registration.address, now);
+            }
             let incarnation = self.registry.incarnation(member);
             return Ok(RegisterReply { index: member.index, incarnation });
         }
@@ -57,10 +60,15 @@ impl Machine {
 
     fn shard_for(&self, registration: &Registration) -> Result<MemberId, Rejection> {
         let asker = registration.address.clone();
-        match registration.index {
-            Some(index) => checked(MemberId::server(index), self.config.servers, asker),
-            None => Err(Rejection::NoIndex { asker }),
+        let Some(index) = registration.index else {
+            return Err(Rejection::NoIndex { asker });
+        };
+        let member = MemberId::server(index);
+        let (found, current) = (registration.life, self.registry.life());
+        if registration.holds_weights && found != current {
+            return Err(Rejection::OtherLife { member, asker, found, current });
         }
+        checked(member, self.config.servers, asker)
     }
 
     /// The rank that it prefers, or the lowest free one.
@@ -90,14 +98,20 @@ impl Machine {
         let Some(holder) = self.registry.process(member) else {
             return Ok(());
         };
-        // Nobody else can listen where a live server does: its process was replaced.
-        let was_restarted = member.role == Role::Server && holder.address == registration.address;
-        if was_restarted && self.membership.has_begun() {
-            let address = &holder.address;
-            self.fail(format!("{member} at {address} restarted and lost its weights"), now);
-        } else if self.registry.is_held(member, now) {
-            let (holder, asker) = (holder.address.clone(), registration.address.clone());
-            return Err(Rejection::Taken { member, holder, asker });
+        let (before, asker) = (holder.address.clone(), registration.address.clone());
+        let is_held = self.registry.is_held(member, now);
+        let holds_weights = member.role == Role::Server && self.membership.has_begun();
+        if holds_weights && before == asker {
+            // Nobody else can listen where a live server does: its process was replaced.
+            self.fail(format!("{member} at {asker} restarted and lost its weights"), now);
+        } else if holds_weights && !is_held {
+            let reason = format!(
+                "{member} at {before} is away, and another process takes its place at {asker}: its \
+                 weights are lost"
+            );
+            self.fail(reason, now);
+        } else if is_held {
+            return Err(Rejection::Taken { member, holder: before, asker });
         } else {
             self.expire(member, "was silent for its lease", now);
         }
@@ -106,7 +120,7 @@ impl Machine {
 
     /// Gives the place to the process.
     fn join(&mut self, member: MemberId, registration: Registration, now: Duration) -> u64 {
-        let Registration { token, address, data, highest, .. } = registration;
+        let Registration { token, address, data, highest, life, .. } = registration;
         let process = Process {
             token,
             address: address.clone(),
@@ -119,7 +133,10 @@ impl Machine {
         self.log(Level::Info, format!("{member} is at {address} (incarnation {incarnation})"));
         match member.role {
             Role::Server => {
-                self.outlive(highest, now);
+                // What it has heard of in this life is of this life.
+                if life != self.registry.life() {
+                    self.outlive(highest, now);
+                }
                 self.draw_shard_map();
             }
             Role::Worker => self.record.joined(member.index, address),

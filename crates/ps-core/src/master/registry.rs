@@ -185,6 +185,18 @@ impl Registry {
         now.saturating_sub(process.last_heard) >= self.lease
     }
 
+    /// Whether a server that has not left was silent for this long.
+    pub(super) fn is_any_server_silent(&self, limit: Duration, now: Duration) -> bool {
+        self.live(Role::Server).any(|(_, process)| now.saturating_sub(process.last_heard) >= limit)
+    }
+
+    /// Whoever finishes no step at present has a good reason.
+    pub(super) fn excuse(&mut self, now: Duration) {
+        for process in self.slots.values_mut().filter_map(|slot| slot.process.as_mut()) {
+            process.progressed = process.progressed.max(now);
+        }
+    }
+
     /// Places whose processes were silent for a whole lease.
     pub(super) fn silent(&self, now: Duration) -> Vec<MemberId> {
         let processes =

@@ -1,5 +1,6 @@
 //! Scenarios of a job, and random ones.
 
+mod away;
 mod checkpoints;
 mod ending;
 mod harness;

@@ -24,8 +24,10 @@ pub struct Config {
     pub workers: u32,
     /// How to train.
     pub settings: TrainingSettings,
-    /// How long a member may be silent.
+    /// How long a member may be silent. A server that is silent for longer is away, and waited for.
     pub lease: Duration,
+    /// How long a server may be silent before its weights count as lost.
+    pub server_away: Duration,
     /// How long a worker may hold samples without finishing a step, unless it waits for others.
     pub step_timeout: Duration,
     /// How long servers and the first worker may take to register.

@@ -41,6 +41,11 @@ impl Shard {
         Ok(())
     }
 
+    /// The job's life; 0 before a master told it.
+    pub fn life(&self) -> Life {
+        self.fence.read().life()
+    }
+
     /// The highest life, epoch or incarnation that it has heard of.
     pub fn highest(&self) -> Life {
         self.fence.read().highest()

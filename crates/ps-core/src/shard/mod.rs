@@ -1,14 +1,16 @@
 //! The state of one shard and the locks around it. Synchronous: no await can come between a check
 //! and the change that it allows.
 //!
-//! Lock order: fence (read), then one chunk, then one session or the gate. The fence is write-locked
-//! to raise it, and when that returns, no older caller is still inside; and to copy or put in place
-//! the whole shard.
+//! Lock order: fence (read), then one chunk, then one session or the gate, then what is written down for a
+//! copy. The fence is write-locked to raise it, and when that returns, no older caller is still inside;
+//! and to put in place the whole shard.
 //!
 //! - `push`: a push, applied exactly once; `header` and `error`: what it says and why it is refused.
 //! - `membership`: who may push and pull, and who waits.
-//! - `initial`, `snapshot`: where the shard's part of the model comes from, and a copy of it.
+//! - `initial`, `restore`: where the shard's part of the model comes from.
+//! - `copy`: a copy of it, taken while pushes go on.
 
+mod copy;
 mod counters;
 mod error;
 mod header;
@@ -16,21 +18,22 @@ mod initial;
 mod membership;
 mod model;
 mod push;
+mod restore;
 mod run;
 mod scratch;
-mod snapshot;
 
+pub use copy::{CopyError, ShardCopy};
 pub use counters::{Count, Counters};
 pub use error::Error;
 pub use header::{EncodedRun, Puller, PushHeader};
 pub use initial::{Error as InitError, InitialWeights};
 pub use model::{ModelShard, Origin};
 pub use push::Push;
-pub use snapshot::{InstallError, SnapshotError};
+pub use restore::InstallError;
 
 use crate::fence::Fence;
 use crate::gate::Gate;
-use crate::ids::{Epoch, Incarnation, ShardId, WorkerId};
+use crate::ids::{Epoch, Incarnation, PushId, Seq, ShardId, WorkerId};
 use crate::model_spec::ModelSpec;
 use crate::window::Window;
 use dashmap::DashMap;
@@ -43,6 +46,13 @@ use std::time::Duration;
 struct Session {
     incarnation: Incarnation,
     window: Window,
+}
+
+impl Session {
+    /// The identity of one of its pushes.
+    fn id(&self, worker: WorkerId, seq: Seq) -> PushId {
+        PushId { worker, incarnation: self.incarnation, seq }
+    }
 }
 
 /// Tells whoever waits at the gate that it may be open now.
@@ -78,6 +88,7 @@ pub struct Shard {
     counters: Counters,
     /// What encoded chunks are decoded into.
     scratch: scratch::ScratchPool,
+    copying: copy::Copying,
 }
 
 /// Why a start is refused.
@@ -106,6 +117,7 @@ impl Shard {
             sessions: DashMap::new(),
             counters: Counters::default(),
             scratch: scratch::ScratchPool::default(),
+            copying: copy::Copying::default(),
         }
     }
 
@@ -142,6 +154,11 @@ impl Shard {
             return Some(Err(OtherModel(message.to_owned())));
         }
         Some(Ok(()))
+    }
+
+    /// The sessions that there are, without a lock of any.
+    fn all_sessions(&self) -> Vec<(WorkerId, Arc<Mutex<Session>>)> {
+        self.sessions.iter().map(|entry| (*entry.key(), entry.value().clone())).collect()
     }
 
     /// Puts a complete start in place; a later one changes nothing.

@@ -3,6 +3,7 @@
 use super::scratch::Scratch;
 use super::{EncodedRun, Error, ModelShard, Puller, PushHeader, Session, Shard};
 use crate::chunk::{Outcome, Update, UpdateBuffer};
+use crate::chunk_set::runs;
 use crate::fence;
 use crate::ids::{ChunkId, Clock, PushId};
 use crate::window::{Acknowledgement, Window};
@@ -45,7 +46,9 @@ impl Shard {
             let window = &mut state.window;
             let ends_step = header.ends_step || !self.guards.steps;
             let clock_after = header.clock.saturating_add(u64::from(ends_step));
-            window.begin(id.seq, header.oldest, clock_after, header.chunks_total)?;
+            let begun = window.begin(id.seq, header.oldest, clock_after, header.chunks_total);
+            self.counters.pushes_torn.add(window.take_given_up());
+            begun?;
             let finished = window.acknowledgement(id.seq).is_some();
             self.guards.dedup && finished && header.chunks_total > 0
         };
@@ -65,15 +68,8 @@ impl Shard {
         if !self.guards.dedup || !is_known {
             return Vec::new();
         }
-        let mut runs: Vec<Range<ChunkId>> = Vec::new();
         let done = |index: &usize| state.window.is_done(id.seq, *index as u32);
-        for chunk in (0..model.chunks().len()).filter(done).map(|index| model.id(index)) {
-            match runs.last_mut().filter(|run| run.end == chunk) {
-                Some(run) => run.end += 1,
-                None => runs.push(chunk..chunk + 1),
-            }
-        }
-        runs
+        runs((0..model.chunks().len()).filter(done), model.id(0))
     }
 
     fn check_fence(
@@ -178,7 +174,10 @@ impl Push<'_> {
             Outcome::Applied { staleness } => (&shard.counters.chunks_applied, Ok(staleness)),
             Outcome::Refused(reason) => (&shard.counters.chunks_refused, Err(reason)),
         };
-        self.session.lock().window.mark(header.id.seq, bit, result);
+        // Under one lock: whoever copies the shard sees both or neither.
+        let mut session = self.session.lock();
+        shard.copying.note(header.id, index);
+        session.window.mark(header.id.seq, bit, result);
         count.add(1);
         Ok(())
     }

@@ -1,3 +1,4 @@
+use super::copy::tests::copied;
 use super::*;
 use crate::chunk::NonFinite;
 use crate::correction::Correction;
@@ -238,14 +239,8 @@ fn a_restored_shard_remembers_weights_and_pushes() {
     let mut push = before.begin(header(0, 1, 0), NOW).unwrap();
     push.take(&chunk(&[1.0; 4])).unwrap();
     push.finish().unwrap();
-    let snapshot = before.snapshot(1).unwrap();
-    let encoded = snapshot.encode(3).unwrap();
-    let file = snapshot.file(3, &encoded);
-    let stored = crate::checkpoint::StoredShard::open(&file, &encoded).unwrap();
-    let mut assembly = crate::checkpoint::Assembly::new(&spec(None), 0);
-    assembly.add(&stored).unwrap();
     let after = Shard::new(0, Some(Duration::from_secs(10)), Guards::ALL, Box::new(|| ()));
-    after.restore(2, 0, 3, spec(None), assembly.finish().unwrap()).unwrap();
+    after.restore(2, 0, 3, spec(None), copied(&before)).unwrap();
     assert_eq!(weights(&after), weights(&before));
     assert!(after.begin(PushHeader { epoch: 2, ..header(0, 1, 0) }, NOW).unwrap().was_finished());
     assert!(after.is_restored(3, &spec(None)).unwrap());
@@ -255,16 +250,11 @@ fn a_restored_shard_remembers_weights_and_pushes() {
 /// Whoever was in the checkpoint was admitted again, under the incarnation that it had.
 #[test]
 fn regression_a_life_that_is_over_pushes_nothing_into_what_was_restored() {
-    let mut assembly = crate::checkpoint::Assembly::new(&spec(None), 0);
     let before = shard(None);
     let mut push = before.begin(PushHeader { chunks_total: 2, ..header(0, 5, 0) }, NOW).unwrap();
     push.take(&chunk(&[1.0; 4])).unwrap();
-    let snapshot = before.snapshot(1).unwrap();
-    let encoded = snapshot.encode(3).unwrap();
-    let file = snapshot.file(3, &encoded);
-    assembly.add(&crate::checkpoint::StoredShard::open(&file, &encoded).unwrap()).unwrap();
     let after = Shard::new(0, None, Guards::ALL, Box::new(|| ()));
-    after.restore(10, 10, 3, spec(None), assembly.finish().unwrap()).unwrap();
+    after.restore(10, 10, 3, spec(None), copied(&before)).unwrap();
     assert_eq!(after.counters().pushes_torn.get(), 1);
     for (worker, incarnation) in [(0, 5), (0, 9), (1, 5)] {
         let push = after.begin(PushHeader { epoch: 10, ..header(worker, incarnation, 1) }, NOW);

@@ -151,13 +151,14 @@ impl JobMember {
         task: &v1::TrainTask,
     ) -> Result<Option<v1::LeaseResult>, Error> {
         let registered = self.membership.member().registered();
+        let shard_map = self.membership.shard_map().current();
         let environment = WorkerEnvironment {
             job: self.config.job.clone(),
-            servers: self.shard_map.addresses.clone(),
+            servers: shard_map.addresses,
             worker: registered.index,
             workers: registered.workers,
             incarnation: registered.incarnation,
-            epoch: self.shard_map.epoch,
+            epoch: shard_map.epoch,
         };
         let job = self.membership.watch();
         let (stop, settings) = (job.clone(), self.settings.clone());

@@ -27,14 +27,14 @@ fn settings(optimizer: &str) -> TrainingSettings {
 /// A manifest of so many shards that a job could have written.
 fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
     let tensors = vec![TensorSpec::trainable("b", [7]), TensorSpec::trainable("w", [5, 3])];
-    let elements = 22;
-    let border = |shard| elements * shard / shards;
+    let layout = Layout::new(tensors.clone()).unwrap();
+    let partition = crate::partition::Partition::new(&layout, 64, shards as u32);
     let file = |shard: u64| File {
         name: names::shard_file(number, shard as u32, shards as u32),
         shard: shard as u32,
         bytes: 1000 + shard,
         crc: 0xdead_beef,
-        elements: border(shard)..border(shard + 1),
+        chunks: partition.run(shard as u32),
     };
     let mut watch = LearningMonitor::new(10);
     watch.observe(&Losses::of_step(f64::from(losses) / 8.0, 32)).unwrap();
@@ -75,11 +75,20 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
 fn an_unknown_format_is_refused_before_its_content() {
     let text = manifest(2, 7, 3).encode().unwrap();
     let (_, rest) = text.split_once(AFTER_CRC).unwrap();
-    let rest = rest.replace("\"format\": 2", "\"format\": 3").replace("\"files\"", "\"shards\"");
+    let rest = rest.replace("\"format\": 3", "\"format\": 4").replace("\"files\"", "\"shards\"");
     let crc = crc32fast::hash(rest.as_bytes());
     let text = format!("{BEFORE_CRC}{crc:08x}{AFTER_CRC}{rest}");
     let error = Manifest::decode(&manifest_file(7), text.as_bytes()).unwrap_err();
-    assert_eq!(error, ManifestError::Format { name: manifest_file(7), found: 3 });
+    assert_eq!(error, ManifestError::Format { name: manifest_file(7), found: 4 });
+}
+
+/// The sentence says which version reads an older one.
+#[test]
+fn an_older_format_is_refused_with_the_version_that_reads_it() {
+    for (found, reader) in [(1, "psrun 0.1"), (2, "before 0.2.0"), (4, "a later version")] {
+        let error = ManifestError::Format { name: manifest_file(7), found }.to_string();
+        assert!(error.contains(reader) && error.contains("--checkpoints"), "{error}");
+    }
 }
 
 /// Checkpoints of before there were pipelines say nothing of them.
@@ -107,9 +116,9 @@ fn what_cannot_be_is_not_written() {
         manifest.encode().unwrap_err().to_string()
     };
     assert!(wrong(|m| m.files.clear()).contains("0 files"));
-    assert!(wrong(|m| drop(m.files.pop())).contains("22"));
-    assert!(wrong(|m| m.files.swap(0, 1)).contains("expected shard 0"));
-    assert!(wrong(|m| m.files[1].elements.start += 1).contains("expected shard 1"));
+    assert!(wrong(|m| drop(m.files.pop())).contains("name"));
+    assert!(wrong(|m| m.files.swap(0, 1)).contains("-shard-0-of-3"));
+    assert!(wrong(|m| m.files[1].chunks.end += 1).contains("chunks"));
     assert!(wrong(|m| m.files[0].name = "../../etc/x".into()).contains("etc"));
     assert!(wrong(|m| m.tensors.clear()).contains("no elements"));
     assert!(wrong(|m| m.state.settings.passes = 0).contains("--passes"));

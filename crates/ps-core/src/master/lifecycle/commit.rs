@@ -8,6 +8,10 @@ use crate::master::types::{Action, EvaluationResult, Level, MemberId, ModelWritt
 use crate::report::Outcome;
 use std::time::Duration;
 
+/// A server that was silent for this long, or half its lease, may be what kept the driver from reading the
+/// model: heartbeats come more often.
+const SILENCE_SUSPICIOUS: Duration = Duration::from_secs(2);
+
 impl Machine {
     /// Every live worker must have finished or given back its lease; at the deadline those that
     /// have not are expired, and the model is committed without them.
@@ -28,11 +32,24 @@ impl Machine {
     pub(super) fn advance_fence(&mut self, now: Duration) -> bool {
         self.publish();
         if self.membership.is_acknowledged(self.config.servers) {
-            self.actions.push(Action::SaveModel);
             self.lifecycle.phase = Phase::Saving;
             return true;
         }
         self.fail_if_late(now)
+    }
+
+    /// Whether a server may be silent, so that its weights cannot be read.
+    fn is_any_server_quiet(&self, now: Duration) -> bool {
+        let limit = SILENCE_SUSPICIOUS.min(self.config.lease / 2);
+        self.registry.is_any_server_silent(limit, now)
+    }
+
+    /// Has the driver write the model, once every server is there to be read.
+    fn ask_model(&mut self, now: Duration) {
+        if self.lifecycle.saving_in.is_none() && !self.is_any_server_quiet(now) {
+            self.lifecycle.saving_in = Some(self.membership.epoch());
+            self.actions.push(Action::SaveModel);
+        }
     }
 
     fn fail_if_late(&mut self, now: Duration) -> bool {
@@ -47,6 +64,7 @@ impl Machine {
     /// The model and the last checkpoint are written side by side. A checkpoint that is late or
     /// fails does not cost the model.
     pub(super) fn advance_save(&mut self, now: Duration) -> bool {
+        self.ask_model(now);
         self.checkpoint_last(now);
         if self.lifecycle.written.is_none() {
             return self.fail_if_late(now);
@@ -81,9 +99,20 @@ impl Machine {
         }
     }
 
-    /// The driver wrote the model, or could not.
+    /// The driver wrote the model, or could not. Where a server is silent, or moved meanwhile, it is tried
+    /// again when all are there.
     pub fn model_written(&mut self, written: Result<ModelWritten, String>, now: Duration) {
-        self.event(now, |machine| machine.lifecycle.model_written(written));
+        self.event(now, |machine| {
+            let has_moved = machine.lifecycle.saving_in != Some(machine.membership.epoch());
+            match written {
+                Err(reason) if has_moved || machine.is_any_server_quiet(now) => {
+                    machine.lifecycle.saving_in = None;
+                    let line = format!("{reason}; once more when every server is there");
+                    machine.log(Level::Warn, line);
+                }
+                written => machine.lifecycle.model_written(written),
+            }
+        });
     }
 
     /// The servers hold no model.

@@ -7,6 +7,7 @@ mod commit;
 mod finish;
 
 use super::types::ModelWritten;
+use crate::ids::Epoch;
 use crate::report::Outcome;
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ pub(super) struct Lifecycle {
     stop: Option<StopReason>,
     /// When the first signal came.
     signalled: Option<Duration>,
+    /// In which epoch the driver was asked to write the model; `None` when it is to be asked, again.
+    saving_in: Option<Epoch>,
     /// Whether the driver could write the model.
     written: Option<Result<ModelWritten, String>>,
     /// How the job ended, once everybody is told.

@@ -85,6 +85,7 @@ impl Machine {
             staleness_p50: counters.staleness.p50(),
             staleness_max: counters.staleness.max(),
             workers: self.registry.live(Role::Worker).count(),
+            away: self.away.shards(),
         }
     }
 }

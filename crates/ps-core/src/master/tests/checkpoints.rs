@@ -154,7 +154,7 @@ fn a_server_that_dies_before_the_last_one_is_complete_does_not_cost_the_model() 
     let (mut job, workers) = with_checkpoints(1, 1, 1);
     job.writes_checkpoints = false;
     train_until(&mut job, workers[0], 1);
-    job.pass_time(15, &workers);
+    job.pass_time(35, &workers);
     assert_eq!(job.reports[0].outcome.exit_code, 0);
 }
 

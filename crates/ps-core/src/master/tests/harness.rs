@@ -28,6 +28,7 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
             pipeline_depth: 0,
         },
         lease: Duration::from_secs(10),
+        server_away: Duration::from_secs(30),
         step_timeout: Duration::from_secs(60),
         start_timeout: Duration::from_secs(100),
         barrier_timeout: Duration::from_secs(30),
@@ -49,6 +50,8 @@ pub(super) struct Job {
     pub(super) restores: Vec<ShardMap>,
     /// Whether checkpoints are written at once.
     pub(super) writes_checkpoints: bool,
+    /// Whether the model is.
+    pub(super) writes_model: bool,
     pub(super) finished: Option<(u8, Option<String>)>,
     /// Whether shards take memberships.
     pub(super) shards_answer: bool,
@@ -59,7 +62,7 @@ pub(super) struct Job {
 pub(super) fn registration(role: Role, token: u64, index: Option<u32>) -> Registration {
     let address = format!("host{token}:2223");
     let data = DataDescription::replicated(100);
-    Registration { role, token, index, address, data, highest: 0 }
+    Registration { role, token, index, address, data, highest: 0, life: 0, holds_weights: false }
 }
 
 impl Job {
@@ -80,6 +83,7 @@ impl Job {
             checkpoints: Vec::new(),
             restores: Vec::new(),
             writes_checkpoints: true,
+            writes_model: true,
             finished: None,
             shards_answer: true,
             has_model: true,
@@ -132,8 +136,7 @@ impl Job {
         caller: Caller,
         change: impl FnOnce(&mut Heartbeat),
     ) -> Result<HeartbeatReply, Rejection> {
-        let mut beat =
-            Heartbeat { caller, clock: 0, waiting: false, counters: None, leaving: false };
+        let mut beat = heartbeat_of(caller);
         change(&mut beat);
         let word = self.machine.heartbeat(beat, self.now);
         self.obey();
@@ -236,6 +239,9 @@ impl Job {
                 if !self.has_model {
                     return self.machine.no_model(self.now);
                 }
+                if !self.writes_model {
+                    return;
+                }
                 let written = ModelWritten { digest: DIGEST, ..ModelWritten::default() };
                 self.machine.model_written(Ok(written), self.now);
             }
@@ -253,6 +259,11 @@ impl Job {
             Action::Finished { exit_code, reason } => self.finished = Some((exit_code, reason)),
         }
     }
+}
+
+/// A sign of life, and no more.
+pub(super) fn heartbeat_of(caller: Caller) -> Heartbeat {
+    Heartbeat { caller, clock: 0, waiting: false, counters: None, leaving: false, map_revision: 0 }
 }
 
 /// A lease done with a loss that falls from pass to pass.

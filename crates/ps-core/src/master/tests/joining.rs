@@ -63,7 +63,7 @@ fn a_life_is_above_all_that_servers_have_heard_of() {
     assert!(matches!(job.beat(early), Err(Rejection::Stale { current, .. }) if current == life));
     let worker = job.join(Role::Worker, 9, None).unwrap();
     assert_eq!(worker.incarnation, life);
-    let map = job.beat(worker).unwrap().shard_map.unwrap();
+    let map = job.beat(worker).unwrap().shard_map.unwrap().map;
     assert_eq!(map.epoch, life);
     assert_eq!(map.addresses, vec!["host0:2223", "host1:2223"]);
 }
@@ -102,7 +102,7 @@ fn a_server_that_restarts_before_work_is_replaced_when_its_lease_is_over() {
     let server = job.register(again).unwrap();
     assert_eq!(server.incarnation, 2);
     let worker = job.join(Role::Worker, 9, None).unwrap();
-    assert_eq!(job.beat(worker).unwrap().shard_map.unwrap().epoch, 2);
+    assert_eq!(job.beat(worker).unwrap().shard_map.unwrap().map.epoch, 2);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Random courses of a job: whatever is lost, repeated, reordered or dies.
 
 mod event;
+mod servers;
 
 use super::super::*;
 use super::harness::*;
@@ -130,7 +131,11 @@ impl World {
 
     fn apply(&mut self, event: &Event) {
         match *event {
-            Event::Time(tenths) => self.time(tenths),
+            Event::Time(tenths) => self.time(tenths, None),
+            // Before anybody has begun, a server that is silent, or elsewhere, restores again.
+            Event::Silence(..) | Event::Move(_) if !self.job.machine.membership.has_begun() => (),
+            Event::Silence(shard, seconds) => self.silence(shard, seconds),
+            Event::Move(shard) => self.move_server(shard),
             Event::Beat(index) => self.beat(index),
             Event::Ask(index) => self.ask(index),
             Event::Repeat(index, back) => self.repeat(index, back),
@@ -144,13 +149,15 @@ impl World {
         self.check();
     }
 
-    fn time(&mut self, tenths: u64) {
+    fn time(&mut self, tenths: u64, silent: Option<u32>) {
         for _ in 0..tenths {
             self.job.now += Duration::from_millis(100);
             self.job.machine.tick(self.job.now);
             self.job.obey();
             for server in self.job.servers(SERVERS) {
-                let _ = self.job.beat(server);
+                if Some(server.member.index) != silent {
+                    let _ = self.job.beat(server);
+                }
             }
         }
     }
@@ -272,7 +279,7 @@ impl World {
             }
             self.beat(0);
             self.ask(0);
-            self.time(5);
+            self.time(5, None);
             self.check();
             self.written(true);
             self.check();

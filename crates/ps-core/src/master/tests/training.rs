@@ -169,7 +169,7 @@ fn a_lost_server_fails_the_job_by_name() {
     let (mut job, workers) = Job::started(2, 1, 1);
     job.lease(workers[0], 1);
     let others = [job.servers(1)[0], workers[0]];
-    job.pass_time(10, &others);
+    job.pass_time(30, &others);
     let leave = job.beat(workers[0]).map(|word| word.leave);
     assert!(leave.is_err() || job.finished.is_some() || leave.unwrap().is_some());
     let reason = job.reports[0].outcome.reason.clone().unwrap();
@@ -188,8 +188,7 @@ fn regression_a_call_counts_from_its_arrival() {
     job.machine.tick(job.now);
     // What arrived before is handled late, and is as old as it is.
     for caller in everybody {
-        let beat = Heartbeat { caller, clock: 0, waiting: false, counters: None, leaving: false };
-        job.machine.heartbeat(beat, arrived).unwrap();
+        job.machine.heartbeat(heartbeat_of(caller), arrived).unwrap();
     }
     job.pass_time(5, &[]);
     assert!(job.logs.iter().all(|line| !line.contains("is lost")), "{:?}", job.logs);

@@ -2,8 +2,9 @@
 
 use crate::data_description::DataDescription;
 use crate::gate::Member;
-use crate::ids::{Clock, Epoch, Incarnation, Life};
+use crate::ids::{Clock, Epoch, Incarnation, Life, ShardId};
 use crate::report::WorkerCounters;
+use std::time::Duration;
 
 /// What a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +66,10 @@ pub struct Registration {
     pub data: DataDescription,
     /// The highest life, epoch or incarnation that a server has heard of.
     pub highest: Life,
+    /// The job's life that a server was last told of; 0 when it was told of none.
+    pub life: Life,
+    /// Whether a server holds a model.
+    pub holds_weights: bool,
 }
 
 /// The answer to a registration.
@@ -98,13 +103,15 @@ pub struct Heartbeat {
     pub counters: Option<WorkerCounters>,
     /// It received a signal and leaves when it may.
     pub leaving: bool,
+    /// Of the shard map that it knows; 0 when it knows none.
+    pub map_revision: u64,
 }
 
 /// The answer to a sign of life.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeartbeatReply {
-    /// Where the shards are, once every server is there.
-    pub shard_map: Option<ShardMap>,
+    /// Where the shards are, once every server is there, if the member does not know it.
+    pub shard_map: Option<ShardMapUpdate>,
     /// How far the job is.
     pub progress: JobProgress,
     /// The member may leave.
@@ -124,6 +131,28 @@ pub struct ShardMap {
     pub addresses: Vec<String>,
     /// Elements of a chunk, where the servers go on from a checkpoint.
     pub chunk_elements: Option<u32>,
+}
+
+/// The shard map as members are told it, when it changed or another server is away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardMapUpdate {
+    /// Grows with every change; 0 where nothing is known.
+    pub revision: u64,
+    /// Where the shards are.
+    pub map: ShardMap,
+    /// Servers that are silent, and waited for.
+    pub away: Vec<AwayServer>,
+}
+
+/// A server that is silent and may come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AwayServer {
+    /// What it holds.
+    pub shard: ShardId,
+    /// How long nothing was heard of it.
+    pub silent: Duration,
+    /// How much longer it is waited for.
+    pub left: Duration,
 }
 
 /// Samples done of the whole job.

@@ -1,7 +1,7 @@
 //! Why a call is refused.
 
 use super::{DataMismatch, MemberId};
-use crate::ids::Incarnation;
+use crate::ids::{Incarnation, Life};
 
 /// Why a call is refused.
 #[allow(missing_docs)]
@@ -36,6 +36,12 @@ pub enum Rejection {
     /// The caller's lease expired, or it never registered.
     #[error("{member} incarnation {found} is over, the next is {current}: register anew")]
     Stale { member: MemberId, found: Incarnation, current: Incarnation },
+    /// A server holds what another life of the job left there.
+    #[error(
+        "{member} at {asker} holds weights of life {found} of the job, and this is life {current}: \
+         start it anew, with nothing in it"
+    )]
+    OtherLife { member: MemberId, asker: String, found: Life, current: Life },
     /// Nobody joins any more.
     #[error("the job is over: {reason}")]
     JobOver { reason: String },

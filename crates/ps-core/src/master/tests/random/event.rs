@@ -1,6 +1,6 @@
 //! What may happen to a job.
 
-use super::WORKERS;
+use super::{SERVERS, WORKERS};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -15,6 +15,10 @@ pub(super) enum Event {
     Register(usize),
     Die(usize),
     Evaluator,
+    /// A server is silent for so many seconds, maybe longer than its lease, and comes back.
+    Silence(u32, u64),
+    /// A server is elsewhere.
+    Move(u32),
     /// The checkpoint that is being written is complete, or failed.
     Written(bool),
 }
@@ -29,6 +33,8 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         1 => worker.clone().prop_map(Event::Register),
         1 => worker.prop_map(Event::Die),
         1 => Just(Event::Evaluator),
+        1 => (0..SERVERS, 1_u64..29).prop_map(|(shard, seconds)| Event::Silence(shard, seconds)),
+        1 => (0..SERVERS).prop_map(Event::Move),
         2 => prop::bool::weighted(0.8).prop_map(Event::Written),
     ]
 }

@@ -1,17 +1,17 @@
 //! The master and the server, as whole programs in processes of their own.
 
+use super::peer::Peer;
 use anyhow::Context;
-use ps_tests::bench::peer::Peer;
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 /// What `ps-master` does with this command line.
-pub(crate) fn master(args: &[&str]) -> ExitCode {
+pub fn master(args: &[&str]) -> ExitCode {
     ps_master::main_with(command_line("ps-master", args))
 }
 
 /// What `ps-server` does with this command line.
-pub(crate) fn server(args: &[&str]) -> ExitCode {
+pub fn server(args: &[&str]) -> ExitCode {
     ps_server::main_with(command_line("ps-server", args))
 }
 
@@ -20,14 +20,19 @@ fn command_line(program: &str, args: &[&str]) -> Vec<OsString> {
 }
 
 /// A program that ends with this process, and the address at which it says that it listens.
-pub(crate) struct Program {
-    pub(crate) peer: Peer,
-    pub(crate) address: String,
+pub struct Program {
+    /// Its process.
+    pub peer: Peer,
+    /// Where it listens.
+    pub address: String,
 }
 
 impl Program {
-    /// Starts the program of this role.
-    pub(crate) fn start(role: &str, args: &[&str]) -> anyhow::Result<Self> {
+    /// Starts the program of this role: of this build, or of the `psrun` that `PS_BENCH_PSRUN` names.
+    ///
+    /// # Errors
+    /// It does not start, or says no address.
+    pub fn start(role: &str, args: &[&str]) -> anyhow::Result<Self> {
         let mut command = match std::env::var_os("PS_BENCH_PSRUN") {
             Some(psrun) => {
                 let mut command = Command::new(psrun);

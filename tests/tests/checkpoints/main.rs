@@ -3,23 +3,25 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
+mod disk;
+
 use ps_core::TensorSpec;
 use ps_core::checkpoint::names;
 use ps_core::model_spec::ModelSpec;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::{PROTOCOL, v1};
-use ps_runtime::files::{FileStore, Memory};
+use ps_runtime::files::{FileStore, SimulatedDisk};
 use ps_tests::loopback::{JOB, Server, bytes, model, model_of, push};
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 
 const CHUNK: usize = 50_000;
 const CHUNKS: usize = 3;
 const PUSHES: u64 = 40;
 const WORKERS: u32 = 2;
 
-async fn server(shard: u32, files: &Memory) -> Server {
+async fn server(shard: u32, files: &SimulatedDisk) -> Server {
     Server::start_with(shard, Some(Arc::new(files.clone()))).await.unwrap()
 }
 
@@ -32,7 +34,8 @@ async fn snapshot(
 ) -> Result<v1::CheckpointFile, Status> {
     let keep = keep.to_vec();
     let request = v1::SnapshotRequest { job: JOB.into(), shard, epoch, number, keep };
-    Ok(server.control().snapshot(request).await?.into_inner().file.unwrap())
+    let replies = server.control().snapshot(request).await?.into_inner();
+    Ok(last(replies).await?.file.unwrap())
 }
 
 /// Restores at epoch 1.
@@ -54,7 +57,17 @@ fn restore(
 }
 
 async fn send(server: &Server, request: &v1::RestoreRequest) -> Result<(), Status> {
-    server.control().restore(request.clone()).await.map(|_| ())
+    let replies = server.control().restore(request.clone()).await?.into_inner();
+    assert!(last(replies).await?.done);
+    Ok(())
+}
+
+async fn last<R>(mut replies: Streaming<R>) -> Result<R, Status> {
+    let mut last = None;
+    while let Some(reply) = replies.message().await? {
+        last = Some(reply);
+    }
+    Ok(last.unwrap())
 }
 
 fn large() -> ModelSpec {
@@ -84,7 +97,7 @@ fn large_push(worker: u32, seq: u64, epoch: u64) -> Vec<v1::PushMessage> {
 /// server that goes on from it, each of them is in every weight exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_checkpoint_under_load_holds_each_push_whole_or_remembers_its_parts() {
-    let files = Memory::default();
+    let files = SimulatedDisk::default();
     let first = Arc::new(server(0, &files).await);
     first.init_model(&large()).await.unwrap();
     let pushing = (0..WORKERS).map(|worker| {
@@ -135,7 +148,7 @@ async fn a_checkpoint_under_load_holds_each_push_whole_or_remembers_its_parts() 
 /// that was verified is not read again.
 #[tokio::test]
 async fn any_number_of_servers_goes_on() {
-    let files = Memory::default();
+    let files = SimulatedDisk::default();
     let first = server(0, &files).await;
     let tensors = vec![TensorSpec::trainable("a", [200]), TensorSpec::trainable("b", [56])];
     let model = model_of(tensors).on_grid(Some(64));
@@ -203,7 +216,7 @@ async fn pulled(server: &Server, request: v1::PullRequest) -> Vec<f32> {
 
 #[tokio::test]
 async fn a_repeated_snapshot_gets_the_same_answer_and_old_files_go() {
-    let files = Memory::default();
+    let files = SimulatedDisk::default();
     files.write("model.safetensors", b"somebody's").unwrap();
     // Of another shard of today, and of one that there is no server for any more.
     let (other, orphan) = (names::shard_file(1, 1, 2), names::shard_file(1, 2, 3));
@@ -240,7 +253,7 @@ async fn what_cannot_be_saved_is_said_in_words() {
     let none = snapshot(&without, 0, 0, 1, &[]).await.unwrap_err();
     assert_eq!(none.code(), Code::FailedPrecondition);
     assert!(none.message().contains("--checkpoints"), "{none}");
-    let empty = server(0, &Memory::default()).await;
+    let empty = server(0, &SimulatedDisk::default()).await;
     let nothing = snapshot(&empty, 0, 0, 1, &[]).await.unwrap_err();
     assert_eq!(nothing.code(), Code::FailedPrecondition);
     assert!(nothing.message().contains("no model"), "{nothing}");
@@ -255,7 +268,7 @@ async fn what_cannot_be_saved_is_said_in_words() {
 
 #[tokio::test]
 async fn what_cannot_be_restored_is_said_in_words() {
-    let files = Memory::default();
+    let files = SimulatedDisk::default();
     let first = server(0, &files).await;
     first.init().await.unwrap();
     let file = snapshot(&first, 0, 0, 1, &[]).await.unwrap();
@@ -265,7 +278,7 @@ async fn what_cannot_be_restored_is_said_in_words() {
     assert!(held.message().contains("holds a model already"), "{held}");
 
     let second = server(0, &files).await;
-    let whole = FileStore::read(&files, &file.name).unwrap();
+    let whole = files.read(&file.name).unwrap();
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 1;
     let damages: [(&[u8], &str); 2] = [(&flipped, "CRC-32"), (&whole[..9], "bytes: found 9")];
@@ -294,7 +307,7 @@ async fn what_cannot_be_restored_is_said_in_words() {
 /// model does not.
 #[tokio::test]
 async fn a_restored_shard_takes_any_start() {
-    let files = Memory::default();
+    let files = SimulatedDisk::default();
     let first = server(0, &files).await;
     first.init().await.unwrap();
     first.push(vec![push(0, &[1.0; 5])]).await.unwrap();

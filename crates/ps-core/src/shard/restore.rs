@@ -1,22 +1,12 @@
-//! A shard's copy for a checkpoint, and a shard that goes on from one.
+//! A shard that goes on from a checkpoint.
 
 use super::{ModelShard, Origin, Session, Shard};
-use crate::checkpoint::{RestoredShard, ShardSnapshot};
+use crate::checkpoint::RestoredShard;
 use crate::fence;
 use crate::ids::{Epoch, Life, ShardId};
 use crate::model_spec::ModelSpec;
 use parking_lot::Mutex;
 use std::sync::Arc;
-
-/// Why there is no copy.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum SnapshotError {
-    #[error(transparent)]
-    Fenced(#[from] fence::Error),
-    #[error("shard {0} holds no model yet: there is nothing to save")]
-    Empty(ShardId),
-}
 
 /// Why a restored part is not put in place.
 #[derive(Debug, thiserror::Error)]
@@ -30,30 +20,6 @@ pub enum InstallError {
 }
 
 impl Shard {
-    /// A copy of all that the shard is, at one moment: while the fence is held for writing, no
-    /// chunk is being changed, so that the weights and what is remembered of pushes fit together.
-    ///
-    /// # Errors
-    /// The epoch is over, or nothing is held.
-    pub fn snapshot(&self, epoch: Epoch) -> Result<ShardSnapshot, SnapshotError> {
-        let mut fence = self.fence.write();
-        fence.enter(epoch, 0)?;
-        let model = self.model().ok_or(SnapshotError::Empty(self.index))?;
-        let session = |entry: dashmap::mapref::multiple::RefMulti<'_, _, Arc<Mutex<Session>>>| {
-            let session = entry.value().lock();
-            (*entry.key(), (session.incarnation, session.window.to_snapshot()))
-        };
-        Ok(ShardSnapshot {
-            shard: self.index,
-            shards: model.spec.shards,
-            start: model.spec.partition().range(self.index).start,
-            slots: model.spec.optimizer.slots(),
-            epoch,
-            chunks: model.chunks().iter().map(|chunk| chunk.lock().to_snapshot()).collect(),
-            sessions: self.sessions.iter().map(session).collect(),
-        })
-    }
-
     /// Whether a checkpoint can be put in place: `true` when it is there already.
     ///
     /// # Errors
@@ -70,7 +36,8 @@ impl Shard {
 
     /// Goes on from a checkpoint: its weights, and what it remembers of pushes of this life of the job.
     /// Whoever is of an earlier life is fenced before anybody is admitted; what it left unfinished is
-    /// torn.
+    /// torn. So is who is of this life, where the servers that wrote the checkpoint were another number: of
+    /// its pushes nobody knows how many chunks of this shard they touch.
     ///
     /// # Errors
     /// The epoch is over, or something else is there.
@@ -87,14 +54,21 @@ impl Shard {
         if self.is_restored(number, &spec)? {
             return Ok(());
         }
+        self.counters.pushes_torn.add(restored.torn);
         for (worker, (incarnation, window)) in restored.sessions {
-            if fence.is_over(incarnation) {
-                self.counters.pushes_torn.add(window.unfinished());
-                continue;
+            match window {
+                _ if fence.is_over(incarnation) => {
+                    self.counters.pushes_torn.add(window.map_or(0, |window| window.unfinished()));
+                }
+                Some(window) => {
+                    fence.raise(worker, incarnation);
+                    let session = Session { incarnation, window };
+                    self.sessions.insert(worker, Arc::new(Mutex::new(session)));
+                }
+                None => {
+                    fence.raise(worker, incarnation + 1);
+                }
             }
-            fence.raise(worker, incarnation);
-            let session = Session { incarnation, window };
-            self.sessions.insert(worker, Arc::new(Mutex::new(session)));
         }
         let origin = Origin::Checkpoint(number);
         // While the fence is held: nobody must push before what was pushed is known again.

@@ -1,0 +1,136 @@
+//! Files in a directory.
+
+use super::{FileReader, FileStore, FileWriter};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Files in a directory.
+#[derive(Clone, Debug)]
+pub struct Directory(PathBuf);
+
+impl Directory {
+    /// Creates the directory if need be and proves that it can be written, so that a long job does
+    /// not find out at its end.
+    ///
+    /// # Errors
+    /// It cannot be created or written; the message names it and what to do.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::open_for("--out", path)
+    }
+
+    /// The same for a directory that is chosen with this option.
+    ///
+    /// # Errors
+    /// It cannot be created or written; the message names it and what to do.
+    pub fn open_for(option: &str, path: &Path) -> io::Result<Self> {
+        let named = |error: io::Error| {
+            let path = path.display();
+            let message = format!("directory {path}: {error}; choose another with {option}");
+            io::Error::new(error.kind(), message)
+        };
+        std::fs::create_dir_all(path).map_err(named)?;
+        let probe = path.join(format!(".probe-{}", std::process::id()));
+        std::fs::write(&probe, b"probe").map_err(named)?;
+        std::fs::remove_file(&probe).map_err(named)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    fn done<T>(&self, doing: &'static str, name: &str, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| named(doing, &self.0.join(name), &error))
+    }
+}
+
+/// An error that names the file.
+fn named(doing: &'static str, path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{doing} {}: {error}", path.display()))
+}
+
+impl FileStore for Directory {
+    fn create(&self, name: &str) -> io::Result<Box<dyn FileWriter>> {
+        let path = self.0.join(name);
+        let file = self.done("creating", name, File::create(&path))?;
+        Ok(Box::new(OpenFile { file, path, bytes: 0 }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn FileReader>> {
+        let path = self.0.join(name);
+        let opened = || {
+            let file = File::open(&path)?;
+            let bytes = file.metadata()?.len();
+            Ok((file, bytes))
+        };
+        let (file, bytes) = self.done("reading", name, opened())?;
+        Ok(Box::new(OpenFile { file, path, bytes }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.done("writing", to, std::fs::rename(self.0.join(from), self.0.join(to)))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let synced = || File::open(&self.0)?.sync_all();
+        self.done("syncing", "", synced())
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let listed = || {
+            let mut names = Vec::new();
+            for entry in std::fs::read_dir(&self.0)? {
+                let entry = entry?;
+                // A name that is not UTF-8 is none of ours.
+                let name = entry.file_name().into_string().unwrap_or_default();
+                if !name.is_empty() && entry.path().is_file() {
+                    names.push(name);
+                }
+            }
+            names.sort_unstable();
+            Ok(names)
+        };
+        self.done("listing", "", listed())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.0.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => self.done("removing", name, removed),
+        }
+    }
+
+    fn location(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+struct OpenFile {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl OpenFile {
+    fn done<T>(&self, doing: &'static str, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| named(doing, &self.path, &error))
+    }
+}
+
+impl FileWriter for OpenFile {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.done("writing", self.file.write_all_at(bytes, offset))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.done("syncing", self.file.sync_all())
+    }
+}
+
+impl FileReader for OpenFile {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.done("reading", self.file.read_exact_at(into, offset))
+    }
+}

@@ -1,0 +1,169 @@
+//! A server with a master: it registers, stays alive, comes back after a silence, and leaves when the master
+//! lets it.
+
+use crate::config::Config;
+use crate::error::Error;
+use ps_core::shard::Shard;
+use ps_proto::{PROTOCOL, v1};
+use ps_runtime::advertise::advertised;
+use ps_runtime::health::{Health, ServingStatus};
+use ps_runtime::member::{self, Member};
+use ps_runtime::{Outside, Shutdown, Signal};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// After a signal a server serves on until the master has saved, at most this long.
+pub(crate) const SERVE_AFTER_SIGNAL: Duration = Duration::from_secs(8);
+
+/// Stays registered until the master says leave; the exit code.
+pub(crate) async fn run(
+    config: &Config,
+    master: String,
+    bound: String,
+    shard: &Shard,
+    outside: &Outside,
+    shutdown: Shutdown,
+    health: &Health,
+) -> Result<u8, Error> {
+    let advertise = config.advertise.clone();
+    let mut member =
+        ManagedServer { config, master, bound, advertise, shard, outside, shutdown, end: None };
+    loop {
+        let registered = match member.register().await {
+            Some(registered) => registered.map_err(|error| member.failed(error))?,
+            None => return Ok(member.exit_code()),
+        };
+        // For good: also after a signal it serves until the master has saved.
+        health.set(ServingStatus::Serving).await;
+        if let Some(code) = member.beat(&registered).await? {
+            return Ok(code);
+        }
+    }
+}
+
+/// What a server is to its master.
+struct ManagedServer<'a> {
+    config: &'a Config,
+    master: String,
+    /// Where it listens.
+    bound: String,
+    advertise: Option<watch::Receiver<String>>,
+    shard: &'a Shard,
+    outside: &'a Outside,
+    shutdown: Shutdown,
+    /// The signal that it was given, and until when it serves.
+    end: Option<(Signal, Duration)>,
+}
+
+impl ManagedServer<'_> {
+    fn failed(&self, error: member::Error) -> Error {
+        Error::Master { shard: self.config.shard, error }
+    }
+
+    fn exit_code(&self) -> u8 {
+        let signal = self.end.map(|(signal, _)| signal).or(self.shutdown.signal());
+        signal.map_or(0, Signal::exit_code)
+    }
+
+    /// Registers, with what it holds if it was here before; `None` when a signal came, or its time is over.
+    async fn register(&mut self) -> Option<Result<Member, member::Error>> {
+        let request = self.registration();
+        let register = Member::register(self.outside, &self.master, request);
+        match self.end {
+            Some((_, deadline)) => {
+                let left = deadline.saturating_sub(self.outside.clock.now());
+                tokio::time::timeout(left, register).await.ok()
+            }
+            None => tokio::select! {
+                biased;
+                registered = register => Some(registered),
+                _ = self.shutdown.wait() => None,
+            },
+        }
+    }
+
+    fn registration(&mut self) -> v1::RegisterRequest {
+        let advertise = self.advertise.as_mut().map(|address| address.borrow_and_update().clone());
+        v1::RegisterRequest {
+            job: self.config.job.clone(),
+            role: v1::Role::Server.into(),
+            token: self.outside.seed,
+            index: Some(self.config.shard),
+            address: advertised(advertise.as_deref(), &self.bound),
+            highest: self.shard.highest(),
+            protocol: PROTOCOL,
+            life: self.shard.life(),
+            holds_weights: self.shard.model().is_some(),
+            ..v1::RegisterRequest::default()
+        }
+    }
+
+    /// Beats until it may leave, with what; `None`: it is to register anew.
+    async fn beat(&mut self, member: &Member) -> Result<Option<u8>, Error> {
+        loop {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(member.heartbeat_interval()) => (),
+                () = moved(&mut self.advertise) => return Ok(None),
+                signal = self.shutdown.wait(), if self.end.is_none() => self.signalled(signal),
+            }
+            let leaving = self.end.is_some();
+            let beat = v1::HeartbeatRequest { leaving, ..v1::HeartbeatRequest::default() };
+            let answer = tokio::select! {
+                biased;
+                answer = member.heartbeat(beat) => answer,
+                () = moved(&mut self.advertise) => return Ok(None),
+                () = until(self.outside, self.end) => return Ok(Some(self.exit_code())),
+                signal = self.shutdown.wait(), if self.end.is_none() => {
+                    self.signalled(signal);
+                    continue;
+                }
+            };
+            match answer {
+                Ok(v1::HeartbeatReply { leave: Some(leave), .. }) => {
+                    return left(self.config.shard, leave).map(Some);
+                }
+                Ok(_) => (),
+                Err(_) if leaving => return Ok(Some(self.exit_code())),
+                Err(member::Error::Expired) => {
+                    let shard = self.config.shard;
+                    tracing::info!("shard {shard} is no member any more: it registers anew");
+                    return Ok(None);
+                }
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+    }
+
+    fn signalled(&mut self, signal: Signal) {
+        self.end = Some((signal, self.outside.clock.now() + SERVE_AFTER_SIGNAL));
+    }
+}
+
+/// Waits until others reach the server at another address.
+async fn moved(advertise: &mut Option<watch::Receiver<String>>) {
+    if let Some(address) = advertise
+        && address.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+/// Waits until the time after a signal is over.
+async fn until(outside: &Outside, end: Option<(Signal, Duration)>) {
+    match end {
+        Some((_, deadline)) => {
+            tokio::time::sleep(deadline.saturating_sub(outside.clock.now())).await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn left(shard: u32, leave: v1::Leave) -> Result<u8, Error> {
+    let code = u8::try_from(leave.exit_code).unwrap_or(1);
+    if code == 1 {
+        return Err(Error::JobFailed { shard, reason: leave.reason });
+    }
+    Ok(code)
+}

@@ -1,0 +1,45 @@
+//! What a checkpoint costs those who train meanwhile, and what going on from one needs.
+//!
+//! `cargo bench -p ps-tests --bench checkpoint [-- --rounds N] [-- --mib N] [-- only write|restore]`
+//!
+//! Servers are whole programs in processes of their own; `PS_BENCH_PSRUN` names a `psrun` whose
+//! `ps-server` is measured instead. A worker pushes 64 KiB at a time, at a steady rate, while its server
+//! writes its part of a checkpoint, and while it does not, in turn. Lines with `=` are for machines.
+//! docs/performance.md explains the figures.
+
+mod pushes;
+mod restore;
+mod server;
+mod write;
+
+use ps_tests::bench::{self, programs, report};
+use std::process::ExitCode;
+
+/// That of the programs which are measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = bench::arguments();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    bench::ended(match words.as_slice() {
+        ["role", "ps-server", args @ ..] => return programs::server(args),
+        ["role", "pushes", address, mib] => pushes::run(address, mib),
+        _ => run(&words),
+    })
+}
+
+fn run(words: &[&str]) -> anyhow::Result<()> {
+    let rounds = bench::option(words, "--rounds", 7)?;
+    let mib: usize = bench::option(words, "--mib", 1024)?;
+    let only = words.iter().position(|word| *word == "only").map(|at| &words[at + 1..]);
+    let wanted = |name: &str| only.is_none_or(|names| names.contains(&name));
+    report::machine();
+    if wanted("write") {
+        write::measure(rounds, mib)?;
+    }
+    if wanted("restore") {
+        restore::measure(4 * mib)?;
+    }
+    Ok(())
+}

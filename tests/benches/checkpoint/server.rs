@@ -1,0 +1,83 @@
+//! A server with a shard of a size, and the master's calls to it.
+
+use anyhow::Context;
+use ps_core::correction::Correction;
+use ps_core::model_spec::ModelSpec;
+use ps_core::partition::chunk_elements;
+use ps_core::{Layout, TensorSpec};
+use ps_kernels::optimizer::Optimizer;
+use ps_proto::v1;
+use ps_proto::v1::shard_control_client::ShardControlClient;
+use ps_tests::bench::programs::Program;
+use std::path::Path;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+pub(crate) const JOB: &str = "checkpoint";
+
+/// Elements of a push: 64 KiB.
+pub(crate) const PUSH_ELEMENTS: usize = 16 * 1024;
+
+/// A model whose weights and momentum are so large together, and whose last tensor is one push.
+pub(crate) fn model(mib: usize, shards: u32) -> anyhow::Result<ModelSpec> {
+    let elements = (mib << 20) / (2 * size_of::<f32>());
+    let tensor = |name, elements| TensorSpec::trainable(name, [elements]);
+    let tensors = vec![tensor("a", elements - PUSH_ELEMENTS), tensor("b", PUSH_ELEMENTS)];
+    Ok(ModelSpec {
+        layout: Layout::new(tensors)?,
+        optimizer: Optimizer::parse("momentum", None, None)?,
+        correction: Correction::Auto,
+        bound: None,
+        chunk_elements: chunk_elements(elements, 1),
+        shards,
+    })
+}
+
+/// A server that keeps its checkpoints in this folder.
+pub(crate) fn start(shard: u32, folder: &Path) -> anyhow::Result<Program> {
+    let (shard, folder) = (shard.to_string(), folder.display().to_string());
+    Program::start("ps-server", &["--shard", &shard, "--job-id", JOB, "--checkpoints", &folder])
+}
+
+/// Has a server write its part; what the manifest would list of it.
+pub(crate) async fn snapshot(address: &str, number: u64) -> anyhow::Result<v1::CheckpointFile> {
+    let request =
+        v1::SnapshotRequest { job: JOB.to_owned(), number, ..v1::SnapshotRequest::default() };
+    let replies = control(address).await?.snapshot(request).await?.into_inner();
+    last(replies).await?.file.context("no file was named")
+}
+
+/// Has a server go on from a checkpoint of one file.
+pub(crate) async fn restore(
+    address: &str,
+    model: &ModelSpec,
+    shard: u32,
+    file: &v1::CheckpointFile,
+) -> anyhow::Result<()> {
+    let request = v1::RestoreRequest {
+        job: JOB.to_owned(),
+        shard,
+        number: 1,
+        model: Some(model.into()),
+        files: vec![file.clone()],
+        ..v1::RestoreRequest::default()
+    };
+    for verify_only in [true, false] {
+        let request = v1::RestoreRequest { verify_only, ..request.clone() };
+        let replies = control(address).await?.restore(request).await?.into_inner();
+        anyhow::ensure!(last(replies).await?.done, "it was not restored");
+    }
+    Ok(())
+}
+
+async fn control(address: &str) -> anyhow::Result<ShardControlClient<Channel>> {
+    Ok(ShardControlClient::connect(format!("http://{address}")).await?)
+}
+
+async fn last<R>(mut replies: Streaming<R>) -> anyhow::Result<R> {
+    let mut last = None;
+    while let Some(reply) = replies.message().await? {
+        last = Some(reply);
+    }
+    last.context("no answer came")
+}
