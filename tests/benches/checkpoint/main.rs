@@ -2,8 +2,7 @@
 //!
 //! `cargo bench -p ps-tests --bench checkpoint [-- --rounds N] [-- --mib N] [-- only write|restore]`
 //!
-//! Servers are whole programs in processes of their own; `PS_BENCH_PSRUN` names a `psrun` whose
-//! `ps-server` is measured instead. A worker pushes 64 KiB at a time, at a steady rate, while its server
+//! Servers and the worker are processes of their own; the benchmark calls as a master does. The worker pushes 64 KiB at a time, at a steady rate, while its server
 //! writes its part of a checkpoint, and while it does not, in turn. Lines with `=` are for machines.
 //! docs/performance.md explains the figures.
 
@@ -12,7 +11,7 @@ mod restore;
 mod server;
 mod write;
 
-use ps_tests::bench::{self, programs, report};
+use ps_tests::bench::{self, report};
 use std::process::ExitCode;
 
 /// That of the programs which are measured.
@@ -23,7 +22,7 @@ fn main() -> ExitCode {
     let arguments = bench::arguments();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     bench::ended(match words.as_slice() {
-        ["role", "ps-server", args @ ..] => return programs::server(args),
+        ["role", "server", shard, folder] => server::serve(shard, folder),
         ["role", "pushes", address, mib] => pushes::run(address, mib),
         _ => run(&words),
     })

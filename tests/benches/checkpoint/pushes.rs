@@ -1,9 +1,10 @@
 //! A worker that creates the model, and pushes a little of it at a steady rate when it is told to.
 
-use super::server::{JOB, model};
+use super::server::model;
 use ps_client::{Client, ClientConfig, Gradient, ShardMapWatch, Weights};
 use ps_core::settings::Wire;
-use ps_runtime::{Connector, Outside, SystemClock};
+use ps_runtime::Connector;
+use ps_tests::bench::server;
 use ps_tests::loopback;
 use std::io::BufRead;
 use std::sync::Arc;
@@ -19,15 +20,12 @@ pub(crate) fn run(address: &str, mib: &str) -> anyhow::Result<()> {
         let model = model(mib.parse()?, 1)?;
         let longest = Duration::from_secs(120);
         let config = ClientConfig {
-            job: JOB.to_owned(),
             shard_map: ShardMapWatch::fixed([address]),
             patience: longest,
             attempt: longest,
             ..loopback::client_config("", 1, Wire::default())
         };
-        let (connector, clock) = (Connector::tcp(), SystemClock::start());
-        let outside = Outside { connector, clock, seed: 1, metrics: Arc::new(|_| ()) };
-        let client = Client::new(config, &outside)?;
+        let client = Client::new(config, &server::outside(Connector::tcp()))?;
         let elements = model.layout.elements();
         client.init(&model, vec![0.0; elements]).await?;
         let layout = Arc::new(model.layout.clone());

@@ -8,12 +8,14 @@ use ps_core::{Layout, TensorSpec};
 use ps_kernels::optimizer::Optimizer;
 use ps_proto::v1;
 use ps_proto::v1::shard_control_client::ShardControlClient;
-use ps_tests::bench::programs::Program;
+use ps_runtime::files::{Directory, Files};
+use ps_tests::bench::peer::Peer;
+use ps_tests::bench::server;
+use ps_tests::loopback::JOB;
 use std::path::Path;
+use std::sync::Arc;
 use tonic::Streaming;
 use tonic::transport::Channel;
-
-pub(crate) const JOB: &str = "checkpoint";
 
 /// Elements of a push: 64 KiB.
 pub(crate) const PUSH_ELEMENTS: usize = 16 * 1024;
@@ -33,10 +35,23 @@ pub(crate) fn model(mib: usize, shards: u32) -> anyhow::Result<ModelSpec> {
     })
 }
 
-/// A server that keeps its checkpoints in this folder.
-pub(crate) fn start(shard: u32, folder: &Path) -> anyhow::Result<Program> {
+/// Serves a shard that keeps its checkpoints in this folder, until it is killed.
+pub(crate) fn serve(shard: &str, folder: &str) -> anyhow::Result<()> {
+    let files: Files = Arc::new(Directory::open(Path::new(folder))?);
+    server::serve(shard.parse()?, "127.0.0.1", Some(files))
+}
+
+/// A server in a process of its own.
+pub(crate) struct Server {
+    pub(crate) peer: Peer,
+    pub(crate) address: String,
+}
+
+/// Starts one.
+pub(crate) fn start(shard: u32, folder: &Path) -> anyhow::Result<Server> {
     let (shard, folder) = (shard.to_string(), folder.display().to_string());
-    Program::start("ps-server", &["--shard", &shard, "--job-id", JOB, "--checkpoints", &folder])
+    let mut peer = Peer::start(&["server", &shard, &folder])?;
+    Ok(Server { address: peer.line()?, peer })
 }
 
 /// Has a server write its part; what the manifest would list of it.

@@ -9,42 +9,15 @@ use ps_core::partition::chunk_elements;
 use ps_core::settings::Wire;
 use ps_core::{Layout, TensorSpec};
 use ps_kernels::optimizer::Optimizer;
-use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
-use ps_server::config::{Bounds, Config};
+use ps_runtime::Connector;
+use ps_tests::bench::server;
 use ps_tests::loopback;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a process gets from outside.
-pub(crate) fn outside(connector: Connector) -> Outside {
-    Outside { connector, clock: SystemClock::start(), seed: 1, metrics: Arc::new(|_| ()) }
-}
-
 /// Serves one shard on a free port of this address, printed, until it is killed.
 pub(crate) fn serve(shard: &str, listen: &str) -> anyhow::Result<()> {
-    let shard = shard.parse()?;
-    // As `ps_cli::process::run` makes it.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let (incoming, address) = transport::listen(&format!("{listen}:0")).await?;
-        let address = address.to_string();
-        println!("{address}");
-        let lease = Duration::from_secs(3600);
-        let config = Config { lease, ..loopback::config(shard, Bounds::default()) };
-        let (_trigger, shutdown) = Shutdown::new();
-        let outside = outside(Connector::tcp());
-        ps_server::serve::run(
-            config,
-            incoming,
-            Lanes::per_core(),
-            address,
-            outside,
-            shutdown,
-            None,
-        )
-        .await?;
-        Ok(())
-    })
+    server::serve(shard.parse()?, listen, None)
 }
 
 /// Elements of a small push: 4 KiB.
@@ -64,7 +37,7 @@ fn client(
         attempt: longest,
         ..loopback::client_config("", 1, wire)
     };
-    Ok(Client::new(config, &outside(connector))?)
+    Ok(Client::new(config, &server::outside(connector))?)
 }
 
 /// A worker's client with a model of two tensors, its gradients and its weights.

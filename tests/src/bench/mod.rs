@@ -3,6 +3,7 @@
 pub mod peer;
 pub mod programs;
 pub mod report;
+pub mod server;
 pub mod usage;
 
 use std::process::ExitCode;
