@@ -259,8 +259,11 @@ fn small_pushes_go_on_at_the_new_address() {
             tokio::time::sleep(Duration::from_secs(3)).await;
             updates.send_replace(map(SERVER[0]));
         };
+        let begun = Instant::now();
         let (pushed, ()) = tokio::join!(client.push(&gradient, 1.0, &weights), told);
         pushed?;
+        // No keepalive has found the connection dead by then.
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
         client.read(&mut weights).await?;
         assert_eq!(weights.values(), [-3.0; 8]);
         Ok(())
