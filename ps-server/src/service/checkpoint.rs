@@ -1,7 +1,6 @@
 //! Writes the shard's part of a checkpoint, and goes on from one.
 
 use super::checkpoint_files::{CheckpointFiles, Error};
-use super::told::BytesDone;
 use super::{Service, status};
 use ps_core::checkpoint::File;
 use ps_core::ids::{Epoch, Life, ShardId};
@@ -16,7 +15,6 @@ impl Service {
     pub(super) async fn write_snapshot(
         &self,
         request: v1::SnapshotRequest,
-        done: &BytesDone,
     ) -> Result<v1::SnapshotReply, Status> {
         let epoch = request.epoch;
         let SnapshotRequest { number, keep } = (&request).try_into()?;
@@ -37,9 +35,11 @@ impl Service {
         let file = blocking(|| {
             let copy = self.shard.begin_copy(epoch).map_err(|error| self.no_copy(&error))?;
             let file =
-                checkpoints.write(copy, (number, epoch), done).map_err(|error| match error {
-                    Error::Copy(error) => self.no_copy(&error),
-                    error => Status::failed_precondition(self.in_words(number, &error)),
+                checkpoints.write(copy, (number, epoch), &self.disk_bytes).map_err(|error| {
+                    match error {
+                        Error::Copy(error) => self.no_copy(&error),
+                        error => Status::failed_precondition(self.in_words(number, &error)),
+                    }
                 })?;
             let is_old = |found: u64| found < number && !keep.contains(&found);
             checkpoints.remove_older(self.shard.index(), &file, is_old);
@@ -60,7 +60,6 @@ impl Service {
     pub(super) async fn restore_checkpoint(
         &self,
         request: v1::RestoreRequest,
-        done: &BytesDone,
     ) -> Result<v1::RestoreReply, Status> {
         let (epoch, life) = (request.epoch, request.life);
         let (job, shard) = (request.job.clone(), request.shard);
@@ -85,7 +84,7 @@ impl Service {
             let restored = match verified {
                 Some((_, restored)) => restored,
                 None => checkpoints
-                    .read(shard, &wanted, done)
+                    .read(shard, &wanted, &self.disk_bytes)
                     .map_err(|error| Status::data_loss(self.in_words(number, &error)))?,
             };
             if verify_only {

@@ -31,13 +31,9 @@ impl ShardControl for Service {
         request: Request<v1::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
         let (service, request) = (self.clone(), request.into_inner());
-        let done = self.disk_bytes.clone();
-        let written = {
-            let done = done.clone();
-            async move { service.write_snapshot(request, &done).await }
-        };
+        let written = async move { service.write_snapshot(request).await };
         let news = |bytes| v1::SnapshotReply { file: None, bytes };
-        Ok(Response::new(self.told(written, done, news)))
+        Ok(Response::new(self.told(written, news)))
     }
 
     type RestoreStream = Replies<v1::RestoreReply>;
@@ -47,12 +43,8 @@ impl ShardControl for Service {
         request: Request<v1::RestoreRequest>,
     ) -> Result<Response<Self::RestoreStream>, Status> {
         let (service, request) = (self.clone(), request.into_inner());
-        let done = self.disk_bytes.clone();
-        let restored = {
-            let done = done.clone();
-            async move { service.restore_checkpoint(request, &done).await }
-        };
+        let restored = async move { service.restore_checkpoint(request).await };
         let news = |bytes| v1::RestoreReply { bytes, done: false };
-        Ok(Response::new(self.told(restored, done, news)))
+        Ok(Response::new(self.told(restored, news)))
     }
 }

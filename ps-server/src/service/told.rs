@@ -33,10 +33,9 @@ impl Service {
     pub(super) fn told<R: Send + 'static>(
         &self,
         call: impl Future<Output = Result<R, Status>> + Send + 'static,
-        done: BytesDone,
         news: fn(u64) -> R,
     ) -> Replies<R> {
-        let call = self.at_home(call);
+        let (call, done) = (self.at_home(call), self.disk_bytes.clone());
         Box::pin(stream::unfold(Some(call), move |call| {
             let done = done.clone();
             async move {

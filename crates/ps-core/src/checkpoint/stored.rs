@@ -5,7 +5,7 @@ use super::places::{HEADER_BYTES, Places};
 use super::tail::{Remembered, Tail};
 use super::{File, FileError};
 use crate::chunk::ChunkSnapshot;
-use crate::ids::{ChunkId, Epoch};
+use crate::ids::ChunkId;
 use crate::model_spec::ModelSpec;
 use crate::unexpected::Unexpected;
 use std::ops::Range;
@@ -15,7 +15,6 @@ use std::ops::Range;
 pub struct StoredShard {
     name: String,
     places: Places,
-    epoch: Epoch,
     tail: Tail,
     remembered: Remembered,
 }
@@ -53,22 +52,12 @@ impl StoredShard {
             .and_then(|()| Tail::decode(&tail, &places.chunks()));
         let (tail, remembered) = decoded.map_err(&error)?;
         let name = file.name.clone();
-        Ok(Self { name, places, epoch: metadata.epoch, tail, remembered })
-    }
-
-    /// The file's name.
-    pub fn name(&self) -> &str {
-        &self.name
+        Ok(Self { name, places, tail, remembered })
     }
 
     /// The chunks that it holds.
     pub fn chunks(&self) -> Range<ChunkId> {
         self.places.chunks()
-    }
-
-    /// The epoch that the shard was in.
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
     }
 
     /// What the shard remembered of pushes.
