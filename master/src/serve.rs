@@ -9,6 +9,7 @@ use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use ps_proto::v1::master_server::{MasterServer, SERVICE_NAME};
 use ps_runtime::files::Files;
 use ps_runtime::health::{Health, ServingStatus};
+use ps_runtime::requests::RequestBudget;
 use ps_runtime::transport::opened;
 use ps_runtime::{Incoming, Outside, Shutdown};
 use std::time::Duration;
@@ -48,12 +49,15 @@ pub fn run(
             files.location()
         );
         let (service, calls) = Service::new(&config.job, machine, outside.clock.clone());
+        let budget = RequestBudget::default();
         let service =
             MasterServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+        let service = budget.bounded(service, CONTROL_MESSAGE_BYTES_MAX);
         let (done, is_done) = oneshot::channel::<()>();
         let health = Health::new(&[SERVICE_NAME], ServingStatus::Serving).await;
-        let serving =
-            ps_runtime::transport::server().add_service(service).add_service(health.service());
+        let serving = ps_runtime::transport::server()
+            .add_service(service)
+            .add_service(health.service(&budget));
         let mut serving =
             Box::pin(serving.serve_with_incoming_shutdown(opened(incoming), async move {
                 let _ = is_done.await;

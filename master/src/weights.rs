@@ -18,12 +18,12 @@ use tonic::transport::Channel;
 
 /// A shard answers the question what it holds at once.
 const DESCRIBE: Patience =
-    Patience { attempt: Duration::from_secs(2), total: Duration::from_secs(6), waits: false };
+    Patience { attempt: Duration::from_secs(2), total: Duration::from_secs(6) };
 
 /// A shard may be gigabytes: while it is sent, a pull may take any time. Less for an attempt than for all, so
 /// that another connection is tried.
 const PULL: Patience =
-    Patience { attempt: Duration::from_secs(3), total: Duration::from_secs(6), waits: false };
+    Patience { attempt: Duration::from_secs(3), total: Duration::from_secs(6) };
 
 /// What the servers say that they hold.
 pub(crate) struct Described {

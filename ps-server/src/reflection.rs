@@ -1,5 +1,6 @@
 //! Server reflection: what the calls and their messages are, for clients without generated code.
 
+use ps_core::limits::BULK_HEADER_BYTES_MAX;
 use ps_proto::FILE_DESCRIPTOR_SET;
 use ps_proto::v1::data_plane_server::SERVICE_NAME as DATA_PLANE;
 use ps_proto::v1::shard_control_server::SERVICE_NAME as SHARD_CONTROL;
@@ -17,7 +18,10 @@ pub(crate) fn services() -> Result<
     ),
     Error,
 > {
-    Ok((builder().build_v1()?, builder().build_v1alpha()?))
+    Ok((
+        builder().build_v1()?.max_decoding_message_size(BULK_HEADER_BYTES_MAX),
+        builder().build_v1alpha()?.max_decoding_message_size(BULK_HEADER_BYTES_MAX),
+    ))
 }
 
 /// Knows all of our messages and those of the health protocol, and names the services that a server has.

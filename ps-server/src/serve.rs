@@ -12,6 +12,7 @@ use ps_proto::v1::data_plane_server::SERVICE_NAME as DATA_PLANE;
 use ps_proto::v1::shard_control_server::{SERVICE_NAME as SHARD_CONTROL, ShardControlServer};
 use ps_runtime::files::Files;
 use ps_runtime::health::{Health, ServingStatus};
+use ps_runtime::requests::RequestBudget;
 use ps_runtime::transport::limited;
 use ps_runtime::{Incoming, Lanes, Outside, Shutdown};
 use std::sync::Arc;
@@ -49,9 +50,11 @@ pub fn run(
         let shard = Arc::new(Shard::new(shard_index, lease, config.guards, notify_gate));
         let (clock, home) = (outside.clock.clone(), lanes.home());
         let service = Service::new(&config, shard.clone(), gate_changes, clock, checkpoints, home);
-        let data = DataPlaneCalls::new(service.clone());
-        let control =
-            ShardControlServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+        let budget = RequestBudget::default();
+        let data = DataPlaneCalls::new(service.clone(), &budget);
+        let control = ShardControlServer::new(service);
+        let control = control.max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+        let control = budget.bounded(control, CONTROL_MESSAGE_BYTES_MAX);
         // Nobody is told of a shard before its master knows it.
         let health = match config.master {
             Some(_) => ServingStatus::NotServing,
@@ -62,7 +65,7 @@ pub fn run(
         let routes = ps_runtime::transport::server()
             .add_service(data)
             .add_service(control)
-            .add_service(health.service())
+            .add_service(health.service(&budget))
             .add_service(reflection)
             .add_service(reflection_alpha);
         let serving = lanes

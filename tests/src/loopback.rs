@@ -24,15 +24,19 @@ use tonic::transport::Channel;
 /// The job of every server here.
 pub const JOB: &str = "loopback";
 
-/// A server without a master that is gone when this is dropped.
+/// A server without a master; one of this process is gone when this is dropped.
 pub struct Server {
     /// `host:port`.
     pub address: String,
+    _own: Option<Own>,
+}
+
+struct Own {
     _trigger: ShutdownTrigger,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Drop for Server {
+impl Drop for Own {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -83,7 +87,12 @@ impl Server {
             );
             let _ = served.await;
         });
-        Ok(Self { address, _trigger: trigger, task })
+        Ok(Self { address, _own: Some(Own { _trigger: trigger, task }) })
+    }
+
+    /// A server of another process.
+    pub fn at(address: &str) -> Self {
+        Self { address: address.to_owned(), _own: None }
     }
 
     /// A connection of its own.

@@ -66,15 +66,18 @@ fn script(seed: u64, servers: u32) -> Vec<(Duration, Event)> {
         events.push((at, Event::Partition(link.0.clone(), link.1.clone())));
         events.push((whole, Event::Repair(link.0, link.1)));
     }
-    // Its servers die with it, or leave it when they hear that their life is over.
+    // Its servers die with it, or leave when they hear that their life is over, and are started again. One
+    // that this life never heard of enters the next one, and stays.
     let together = random.random_bool(0.6);
     for server in (0..servers).map(|shard| format!("server{shard}")) {
-        let (dies, back) = match together {
-            true => (at, back.mul_f64(random.random_range(0.99..1.05)).max(at)),
-            false => (back + LEASE, back + LEASE.mul_f64(random.random_range(1.0..1.3))),
-        };
-        events.push((dies, Event::Crash(server.clone())));
-        events.push((back, Event::Restart(server)));
+        if together {
+            let back = back.mul_f64(random.random_range(0.99..1.05)).max(at);
+            events.push((at, Event::Crash(server.clone())));
+            events.push((back, Event::Restart(server)));
+        } else {
+            let from = back + LEASE.mul_f64(random.random_range(0.0..1.3));
+            events.push((from, Event::Supervise(server)));
+        }
     }
     events
 }

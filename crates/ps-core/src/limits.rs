@@ -19,8 +19,28 @@ pub const MESSAGE_PAYLOAD_BYTES: usize = 1024 * 1024;
 /// Bytes a peer may send as one message: a payload, one chunk that overshoots it, and headers.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Bytes of a control message: settings, a shard map and a histogram fit many times over.
-pub const CONTROL_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a control message: it may name every tensor of the largest model.
+pub const CONTROL_MESSAGE_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// Bytes of a request that is read beside all others: settings, a heartbeat with its histogram. Of larger
+/// ones few are read at once.
+pub const SMALL_REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// Larger requests that a process reads at once; others wait for them.
+pub const LARGE_REQUESTS_MAX: usize = 8;
+
+/// Bytes that requests may take, decoded, in all of a process.
+pub const DECODED_REQUESTS_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Bytes that a byte of a request may take, decoded: an empty tensor is two bytes on the wire and 56 in
+/// memory, and a list that grows has up to twice what it holds.
+pub const DECODED_BYTES_PER_BYTE: usize = 64;
+
+/// Milliseconds that a request of one message may take to arrive, or to find room.
+pub const REQUEST_WAIT_MS_MAX: u64 = 10_000;
+
+/// And so many bytes of it may take a second more: a large one crosses a slow link, a trickle is cut off.
+pub const REQUEST_BYTES_PER_S_MIN: u64 = 100_000;
 
 /// Pushes a shard remembers per worker. Retries fall inside it; what is older is refused as stale.
 pub const DEDUP_WINDOW: u64 = 1024;
@@ -87,9 +107,6 @@ pub const WAIT_TOLD_MS: u64 = 1_000;
 /// Bytes of a push's or pull's header, and of a request to pull: a job id and a dozen numbers fit
 /// many times over.
 pub const BULK_HEADER_BYTES_MAX: usize = 4 * 1024;
-
-/// Largest header of a start: it names every tensor of the model.
-pub const INIT_HEADER_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// Headers of starts that are read at once; others wait for them.
 pub const INIT_HEADERS_MAX: usize = 4;

@@ -1,7 +1,8 @@
 //! The standard health protocol (`grpc.health.v1`), by which orchestrators ask whether a process can
 //! do its work.
 
-use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
+use crate::requests::{Bounded, RequestBudget};
+use ps_core::limits::BULK_HEADER_BYTES_MAX;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
@@ -35,8 +36,8 @@ impl Health {
     }
 
     /// The service that says it; a listener has it beside the others.
-    pub fn service(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
-            .max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX)
+    pub fn service(&self, budget: &RequestBudget) -> Bounded<HealthServer<HealthService>> {
+        let service = HealthService::from_health_reporter(self.reporter.clone());
+        budget.bounded(HealthServer::new(service), BULK_HEADER_BYTES_MAX)
     }
 }

@@ -17,6 +17,7 @@ mod local;
 pub mod member;
 pub mod progress;
 pub mod pull;
+pub mod requests;
 pub mod shutdown;
 pub mod transport;
 

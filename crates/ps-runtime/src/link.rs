@@ -21,9 +21,6 @@ pub struct Patience {
     /// All attempts of one call, from where the first failed on, or from the last time that something
     /// moved that stays.
     pub total: Duration,
-    /// Whether an attempt may rightly take long without a word before it fails: a restore. Then only
-    /// the time since the last such attempt counts.
-    pub waits: bool,
 }
 
 /// A connection to one peer that is replaced when it does not answer.
@@ -123,11 +120,9 @@ impl Link {
                 self.reconnect();
             }
             let now = self.clock.now();
-            let waited = patience.waits && now.saturating_sub(begun) > patience.total;
             // What moved before it broke off does not count as failing.
             let broken_at = begun.max(now.saturating_sub(progress.idle()));
             let since = *failing_since.get_or_insert(broken_at);
-            let since = if waited { now } else { since };
             let since = since.max(now.saturating_sub(progress.stalled()));
             failing_since = Some(since);
             let spent = now.saturating_sub(since);

@@ -60,7 +60,7 @@ impl Member {
         // A master has many members: what each saves it, it saves a thousand times.
         let connector = outside.connector.gathering();
         let link = Link::new(&connector, address, &outside.clock, outside.seed)?;
-        let patience = Patience { attempt: ATTEMPT, total: REGISTER_PATIENCE, waits: false };
+        let patience = Patience { attempt: ATTEMPT, total: REGISTER_PATIENCE };
         let start = outside.clock.now();
         let mut waits = backoff::Backoff::new(ATTEMPT / 4, ATTEMPT, outside.seed);
         let registered = loop {
@@ -169,7 +169,7 @@ impl Member {
         F: Future<Output = Result<T, Status>>,
     {
         let (address, total) = (self.link.address(), self.patience());
-        let patience = Patience { attempt: ATTEMPT.min(self.lease() / 5), total, waits: false };
+        let patience = Patience { attempt: ATTEMPT.min(self.lease() / 5), total };
         let mut failed = 0;
         let retried = |status: &Status| {
             // One that is lost is nothing to talk about.
@@ -197,7 +197,7 @@ pub async fn report_failure(
     reason: &str,
 ) -> Result<(), Error> {
     let link = Link::new(&outside.connector, address, &outside.clock, outside.seed)?;
-    let patience = Patience { attempt: ATTEMPT, total: ATTEMPT, waits: false };
+    let patience = Patience { attempt: ATTEMPT, total: ATTEMPT };
     let attempt = |channel| {
         let report = v1::FailureReport { job: job.to_owned(), reason: reason.to_owned() };
         async move { client(channel).report_failure(report).await.map(drop) }

@@ -144,7 +144,7 @@ impl Cluster {
 
     fn patience(&self) -> Patience {
         // A server says every second that it is at it: one that is silent has lost the connection, or more.
-        Patience { attempt: self.lease, total: self.lease * PATIENCE_LEASES, waits: false }
+        Patience { attempt: self.lease, total: self.lease * PATIENCE_LEASES }
     }
 }
 

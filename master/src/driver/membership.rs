@@ -107,7 +107,7 @@ impl MembershipSender {
                 Ok(reply.into_inner().revision)
             }
         };
-        let patience = Patience { attempt: ATTEMPT, total: ROUND, waits: false };
+        let patience = Patience { attempt: ATTEMPT, total: ROUND };
         let (shard, address) = (self.shard, self.link.address());
         let event = match self.link.call(patience, attempt, |_| ()).await {
             Ok(revision) => {

@@ -1,6 +1,7 @@
 //! HTTP requests and responses whose bodies are pieces.
 
-use bytes::{Bytes, BytesMut};
+use super::reader::PREFIX_BYTES;
+use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE};
 use http_body::Frame;
 use std::convert::Infallible;
@@ -25,9 +26,25 @@ pub fn request<P>(path: &'static str, pieces: P) -> http::Request<Body>
 where
     P: IntoIterator<Item = Bytes, IntoIter: Send + Unpin + 'static>,
 {
+    with_body(path, body(pieces))
+}
+
+/// A body of these pieces.
+fn body<P>(pieces: P) -> Body
+where
+    P: IntoIterator<Item = Bytes, IntoIter: Send + Unpin + 'static>,
+{
     let mut pieces = pieces.into_iter();
     let next = pieces.next();
-    with_body(path, Body::new(PiecesBody { next, pieces }))
+    Body::new(PiecesBody { next, pieces })
+}
+
+/// A body of one message.
+pub fn message_body(message: Bytes) -> Body {
+    let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
+    prefix.put_u8(0);
+    prefix.put_u32(message.len() as u32);
+    body([prefix.freeze(), message])
 }
 
 /// A request of messages in pieces that go on as long as the stream does. They are small: those that

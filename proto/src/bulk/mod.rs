@@ -13,7 +13,7 @@ mod pieces;
 mod reader;
 mod values;
 
-pub use body::{flowing_request, open_request, request, response};
+pub use body::{flowing_request, message_body, open_request, request, response};
 pub use chunk::{Chunk, ChunkBuffer, ChunkBytes};
 pub use pieces::Pieces;
 pub use reader::MessageReader;

@@ -8,7 +8,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 /// Compressed flag and length, ahead of every message.
-const PREFIX_BYTES: usize = 5;
+pub(super) const PREFIX_BYTES: usize = 5;
 
 /// Reads the messages of one call as its frames arrive.
 ///
@@ -83,6 +83,19 @@ impl MessageReader {
     pub async fn message<M: Message + Default>(&mut self) -> Result<M, Status> {
         let bytes = self.bytes(self.left - self.floor).await?;
         M::decode(bytes).map_err(|error| malformed(&error.to_string()))
+    }
+
+    /// How many bytes of the current message are not read yet.
+    pub fn bytes_left(&self) -> usize {
+        self.left
+    }
+
+    /// The rest of the current message as it came.
+    ///
+    /// # Errors
+    /// As for [`Self::next_message`].
+    pub async fn rest(&mut self) -> Result<Bytes, Status> {
+        self.bytes(self.left).await
     }
 
     /// The one message of a call that has one, and the end of the call.

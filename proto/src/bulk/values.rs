@@ -8,7 +8,7 @@ use crate::convert::init::check_tensors;
 use crate::v1;
 use bytes::Bytes;
 use prost::Message;
-use ps_core::limits::{BULK_HEADER_BYTES_MAX, INIT_HEADER_BYTES_MAX, SPANS_PER_CHUNK_MAX};
+use ps_core::limits::{BULK_HEADER_BYTES_MAX, CONTROL_MESSAGE_BYTES_MAX, SPANS_PER_CHUNK_MAX};
 use ps_core::span::Span;
 use std::marker::PhantomData;
 use tonic::Status;
@@ -55,7 +55,7 @@ pub trait BulkMessage {
 
 impl BulkMessage for v1::InitMessage {
     type Header = v1::InitHeader;
-    const HEADER_BYTES_MAX: usize = INIT_HEADER_BYTES_MAX;
+    const HEADER_BYTES_MAX: usize = CONTROL_MESSAGE_BYTES_MAX;
     const NAME: &'static str = "InitMessage";
     const CHUNK: &'static str = "ChunkPayload";
     const VERSION: u32 = 4;

@@ -95,7 +95,9 @@ impl TryFrom<v1::RestoreRequest> for RestoreRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use prost::Message as _;
     use ps_core::checkpoint::names;
+    use ps_core::limits::{CONTROL_MESSAGE_BYTES_MAX, DIMENSIONS_MAX, NAME_BYTES_MAX, TENSORS_MAX};
 
     fn file() -> File {
         let name = names::shard_file(7, 1, 3);
@@ -109,6 +111,19 @@ mod tests {
         let outside = v1::CheckpointFile { name: format!("/etc/{}", wire.name), ..wire };
         let error = File::try_from(outside).unwrap_err().to_string();
         assert!(error.contains("`name`") && error.contains("/etc/"), "{error}");
+    }
+
+    /// What could be saved can be restored: the most tensors with the longest names, of the most servers.
+    #[test]
+    fn regression_the_largest_layout_fits_into_a_restore() {
+        let name = "n".repeat(NAME_BYTES_MAX);
+        let tensor = v1::Tensor { name, shape: vec![u64::from(u32::MAX); DIMENSIONS_MAX], kind: 2 };
+        let model =
+            Some(v1::ModelSpec { tensors: vec![tensor; TENSORS_MAX], ..Default::default() });
+        let files = vec![v1::CheckpointFile::from(&file()); SHARDS_MAX as usize];
+        let request = v1::RestoreRequest { model, files, ..Default::default() };
+        let bytes = request.encoded_len();
+        assert!(bytes < CONTROL_MESSAGE_BYTES_MAX * 9 / 10, "{bytes} bytes");
     }
 
     #[test]

@@ -7,13 +7,14 @@ use super::weights::{Disconnected, Weights, bare, wrapped};
 use futures_util::stream;
 use http::{Request, Response};
 use ps_core::ids::Clock;
-use ps_core::limits::{BULK_HEADER_BYTES_MAX, MESSAGE_BYTES_MAX};
+use ps_core::limits::BULK_HEADER_BYTES_MAX;
 use ps_core::shard::{Puller, PushHeader};
 use ps_proto::bulk::{self, MessageReader, Pieces};
 use ps_proto::convert::data::PullRequest;
 use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlaneServer;
 use ps_proto::v1::push_pull_message::Kind;
+use ps_runtime::requests::{Bounded, RequestBudget};
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 use tonic::Status;
@@ -27,13 +28,13 @@ type Answer = Result<Response<Body>, Status>;
 #[derive(Clone)]
 pub(crate) struct DataPlaneCalls {
     service: Service,
-    others: DataPlaneServer<Service>,
+    others: Bounded<DataPlaneServer<Service>>,
 }
 
 impl DataPlaneCalls {
-    pub(crate) fn new(service: Service) -> Self {
+    pub(crate) fn new(service: Service, budget: &RequestBudget) -> Self {
         let others = DataPlaneServer::new(service.clone());
-        Self { service, others: others.max_decoding_message_size(MESSAGE_BYTES_MAX) }
+        Self { service, others: budget.bounded(others, BULK_HEADER_BYTES_MAX) }
     }
 }
 

@@ -59,12 +59,11 @@ impl Service {
     /// Goes on from a checkpoint, or says whether it could.
     pub(super) async fn restore_checkpoint(
         &self,
-        request: v1::RestoreRequest,
+        epoch: Epoch,
+        life: Life,
+        restore: RestoreRequest,
     ) -> Result<v1::RestoreReply, Status> {
-        let (epoch, life) = (request.epoch, request.life);
-        let (job, shard) = (request.job.clone(), request.shard);
-        let restore = RestoreRequest::try_from(request)?;
-        self.admit_master(&job, shard, epoch, life)?;
+        let shard = self.shard.index();
         let checkpoints = self.checkpoints()?;
         // Not while a worker sends a start; and two calls must not read the same files.
         let _turn = self.initialising.lock().await;
@@ -102,7 +101,7 @@ impl Service {
     }
 
     /// Checks that the call is this job's master's, for this shard, and enters its epoch and life.
-    fn admit_master(
+    pub(super) fn admit_master(
         &self,
         job: &str,
         shard: ShardId,

@@ -2,6 +2,7 @@
 
 use super::told::Replies;
 use super::{Service, status};
+use ps_proto::convert::checkpoint::RestoreRequest;
 use ps_proto::convert::membership::MembershipUpdate;
 use ps_proto::v1;
 use ps_proto::v1::shard_control_server::ShardControl;
@@ -42,8 +43,14 @@ impl ShardControl for Service {
         &self,
         request: Request<v1::RestoreRequest>,
     ) -> Result<Response<Self::RestoreStream>, Status> {
-        let (service, request) = (self.clone(), request.into_inner());
-        let restored = async move { service.restore_checkpoint(request).await };
+        let request = request.into_inner();
+        let (epoch, life) = (request.epoch, request.life);
+        let (job, shard) = (request.job.clone(), request.shard);
+        // At once: as it was decoded, it may take much more than what it means.
+        let restore = RestoreRequest::try_from(request)?;
+        self.admit_master(&job, shard, epoch, life)?;
+        let service = self.clone();
+        let restored = async move { service.restore_checkpoint(epoch, life, restore).await };
         let news = |bytes| v1::RestoreReply { bytes, done: false };
         Ok(Response::new(self.told(restored, news)))
     }

@@ -125,7 +125,7 @@ mod tests {
         let client = SampleClient {
             job: "ours".into(),
             link: Arc::new(link),
-            patience: Patience { attempt: whole, total: whole, waits: false },
+            patience: Patience { attempt: whole, total: whole },
             inputs: 4,
             classes: 3,
             shift: Some(shift),

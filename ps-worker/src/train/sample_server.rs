@@ -3,17 +3,22 @@
 use super::error::Error;
 use bytes::Bytes;
 use futures_util::stream;
-use ps_core::limits::{CONTROL_MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES, SAMPLES_PER_READ_MAX};
+use ps_core::limits::{MESSAGE_PAYLOAD_BYTES, SAMPLES_PER_READ_MAX};
 use ps_data::SampleSet;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::samples_server::{SERVICE_NAME, Samples, SamplesServer};
 use ps_runtime::Incoming;
 use ps_runtime::health::{Health, ServingStatus};
+use ps_runtime::requests::RequestBudget;
 use ps_runtime::transport::opened;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
+
+/// Bytes of a request for as many samples as one may name: each up to ten bytes.
+const READ_BYTES_MAX: usize = 1024 * 1024;
+const _: () = assert!(10 * SAMPLES_PER_READ_MAX < READ_BYTES_MAX);
 
 /// Samples of this process that others train on.
 pub struct ServedSamples {
@@ -26,11 +31,12 @@ pub struct ServedSamples {
 /// Serves samples until the listener breaks.
 pub(super) async fn serve(job: &str, served: ServedSamples) -> Error {
     let service = SampleService { job: job.to_owned(), samples: served.samples };
-    let service = SamplesServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+    let budget = RequestBudget::default();
+    let service = budget.bounded(SamplesServer::new(service), READ_BYTES_MAX);
     let health = Health::new(&[SERVICE_NAME], ServingStatus::Serving).await;
     let ended = ps_runtime::transport::server()
         .add_service(service)
-        .add_service(health.service())
+        .add_service(health.service(&budget))
         .serve_with_incoming(opened(served.incoming))
         .await;
     let message = ended.map_or_else(

@@ -1,10 +1,11 @@
 //! Servers and workers of one topology, and what every way of moving bytes makes of them.
 
+use super::layouts;
 use super::peer::Peer;
 use super::report::{self, Samples};
 use std::collections::BTreeMap;
 
-/// Processes that move so many bytes a step and worker.
+/// Processes that move a model's bytes each step and worker.
 pub(crate) struct Cluster {
     bytes: usize,
     servers: Vec<Peer>,
@@ -31,8 +32,15 @@ impl Measured {
 pub(crate) type Ways = BTreeMap<&'static str, Measured>;
 
 impl Cluster {
-    /// So many servers and raw peers, and workers that are connected to all of them.
+    /// So many servers and raw peers, and workers that are connected to all of them, for a model of two
+    /// tensors of so many bytes.
     pub(crate) fn start(servers: usize, workers: usize, bytes: usize) -> anyhow::Result<Self> {
+        Self::start_for(servers, workers, &bytes.to_string())
+    }
+
+    /// The same for a model of [`layouts::parse`].
+    fn start_for(servers: usize, workers: usize, model: &str) -> anyhow::Result<Self> {
+        let bytes = layouts::elements(&layouts::parse(model)?) * size_of::<f32>();
         let sockets = tempfile::tempdir()?;
         let (mut ours, mut raw) = (Vec::new(), Vec::new());
         let (mut our_places, mut raw_places, mut paths) = (vec![], vec![], vec![]);
@@ -53,9 +61,9 @@ impl Cluster {
         ];
         let mut crew = Vec::new();
         for worker in 0..workers {
-            let (worker, size) = (worker.to_string(), bytes.to_string());
+            let worker = worker.to_string();
             let [raw, unix, ours] = places.each_ref();
-            let mut worker = Peer::start(&["worker", &worker, &size, raw, unix, ours])?;
+            let mut worker = Peer::start(&["worker", &worker, model, raw, unix, ours])?;
             anyhow::ensure!(worker.line()? == "ready", "a worker did not start");
             crew.push(worker);
         }
@@ -164,6 +172,7 @@ pub(crate) fn one(rounds: usize) -> anyhow::Result<()> {
     report::figure("push_over_raw", &over("push", "raw-push"));
     report::figure("push_over_best_raw", &over("push", "greedy-push"));
     report::figure("pull_over_raw", &over("pull", "raw-pull"));
+    report::figure("pull_over_best_raw", &over("pull", "greedy-pull"));
     report::figure("push_pull_over_raw", &over("both", "raw-both"));
     // Goodput counts what the values are worth as f32: the ratio is that of steps a second.
     report::figure("bf16_over_f32", &over("bf16-both", "both"));
@@ -173,6 +182,31 @@ pub(crate) fn one(rounds: usize) -> anyhow::Result<()> {
     report::figure("uds_pull_over_tcp", &over("unix-pull", "pull"));
     report::single("push_cpu_s_per_gb", ways["push"].cpu_s_per_gb());
     Ok(())
+}
+
+/// One worker that pushes ResNet-50's gradient, beside peers that apply it, too: to one server and over three,
+/// of which the smaller ratio counts.
+pub(crate) fn applied(rounds: usize) -> anyhow::Result<()> {
+    const WAYS: [&str; 4] = ["apply-push", "push", "apply-unix-push", "unix-push"];
+    let [mut tcp, mut unix] = [(); 2].map(|()| Samples(vec![f64::INFINITY]));
+    for servers in [1, 3] {
+        let mut cluster = Cluster::start_for(servers, 1, "resnet50")?;
+        cluster.step("open-unix")?;
+        let ways = cluster.measure(&WAYS, rounds)?;
+        cluster.check()?;
+        show(&format!("1 worker, {servers} servers, ResNet-50, all apply SGD"), &WAYS, &ways);
+        let over = |ours: &str, raw: &str| ways[ours].goodput.over(&ways[raw].goodput);
+        tcp = smaller(tcp, over("push", "apply-push"));
+        unix = smaller(unix, over("unix-push", "apply-unix-push"));
+    }
+    report::figure("push_over_raw_apply", &tcp);
+    report::figure("uds_over_raw_apply", &unix);
+    Ok(())
+}
+
+/// That of the smaller median.
+fn smaller(one: Samples, other: Samples) -> Samples {
+    if other.median() < one.median() { other } else { one }
 }
 
 /// Two workers, two servers.

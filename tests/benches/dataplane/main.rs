@@ -10,9 +10,12 @@
 mod apply;
 mod cluster;
 mod flood;
+mod layouts;
 mod memory;
 mod ours;
+mod plain;
 mod raw;
+mod shaped;
 mod slow_link;
 mod small;
 mod worker;
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         ["role", "raw", sockets @ ..] => raw::serve(sockets),
         ["role", "server", shard, listen] => ours::serve(shard, listen),
         ["role", "worker", rest @ ..] => worker::run(rest),
+        ["role", "crowd", rest @ ..] => shaped::crowd(rest),
         _ => run(&words),
     })
 }
@@ -50,6 +54,9 @@ fn run(words: &[&str]) -> anyhow::Result<()> {
     if wanted("one") {
         cluster::one(rounds)?;
     }
+    if wanted("applied") {
+        cluster::applied(rounds)?;
+    }
     if wanted("many") {
         cluster::many(rounds)?;
     }
@@ -64,6 +71,9 @@ fn run(words: &[&str]) -> anyhow::Result<()> {
     }
     if is_full {
         cluster::full(rounds)?;
+        shaped::measure()?;
+    } else if only.is_some() && wanted("shaped") {
+        shaped::measure()?;
     }
     Ok(())
 }

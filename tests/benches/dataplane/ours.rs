@@ -1,5 +1,6 @@
 //! A server and a client of the product, as its programs make them.
 
+use super::layouts;
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ps_client::{Client, ClientConfig, Gradient, ShardMapWatch, Weights};
@@ -20,9 +21,6 @@ pub(crate) fn serve(shard: &str, listen: &str) -> anyhow::Result<()> {
     server::serve(shard.parse()?, listen, None)
 }
 
-/// Elements of a small push: 4 KiB.
-const SMALL_ELEMENTS: usize = 1024;
-
 fn client(
     worker: u32,
     addresses: &[String],
@@ -40,11 +38,11 @@ fn client(
     Ok(Client::new(config, &server::outside(connector))?)
 }
 
-/// A worker's client with a model of two tensors, its gradients and its weights.
+/// A worker's client with a model, its gradients and its weights.
 pub(crate) struct Ours {
     client: Client,
     gradient: Gradient,
-    /// Covers nothing but the last few elements.
+    /// Covers nothing but the last tensor.
     small: Gradient,
     weights: Weights,
     model: ModelSpec,
@@ -62,15 +60,12 @@ impl Ours {
     pub(crate) async fn start(
         worker: u32,
         addresses: &[String],
-        bytes: usize,
+        tensors: Vec<TensorSpec>,
         connector: Connector,
         wire: Wire,
     ) -> anyhow::Result<Self> {
-        let elements = bytes / size_of::<f32>();
+        let elements = layouts::elements(&tensors);
         let client = client(worker, addresses, connector, wire)?;
-        let tensor = |name, elements| TensorSpec::trainable(name, [elements]);
-        let small = SMALL_ELEMENTS.min(elements / 2);
-        let tensors = vec![tensor("a", elements - small), tensor("b", small)];
         let model = ModelSpec {
             layout: Layout::new(tensors)?,
             optimizer: Optimizer::parse("sgd", None, None)?,
@@ -82,8 +77,10 @@ impl Ours {
         client.init(&model, vec![0.0; elements]).await?;
         let layout = Arc::new(model.layout.clone());
         let values: Vec<f32> = (0..elements).map(value).collect();
-        let small = Gradient::new(layout.clone(), values.clone(), vec![false, true], 0.0);
-        let gradient = Gradient::new(layout, values, vec![true, true], 0.0);
+        let tensors = layout.tensors().len();
+        let last = (0..tensors).map(|tensor| tensor + 1 == tensors).collect();
+        let small = Gradient::new(layout.clone(), values.clone(), last, 0.0);
+        let gradient = Gradient::new(layout, values, vec![true; tensors], 0.0);
         let weights = Weights::new(&model);
         Ok(Self { client, gradient, small, weights, model, clock: 0, pushes: 0 })
     }

@@ -3,7 +3,9 @@
 //! A request is an operation, bytes in all and bytes of a message; pushed bytes land in memory that
 //! stays, pulled ones come from there, as on a server.
 
+use super::plain;
 use anyhow::{Context, bail};
+use ps_core::limits::CHUNK_ELEMENTS_MAX;
 use std::io;
 use std::sync::OnceLock;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -21,12 +23,23 @@ pub(crate) enum Operation {
     Both = 2,
     /// As push, with reads until the socket would block.
     GreedyPush = 3,
+    /// As greedy push, and a step of plain SGD with every 256 KiB that came.
+    ApplyPush = 4,
     /// Say whether what was pushed last is what should have come.
-    Check = 4,
+    Check = 5,
 }
 
-const OPERATIONS: [Operation; 5] =
-    [Operation::Push, Operation::Pull, Operation::Both, Operation::GreedyPush, Operation::Check];
+const OPERATIONS: [Operation; 6] = [
+    Operation::Push,
+    Operation::Pull,
+    Operation::Both,
+    Operation::GreedyPush,
+    Operation::ApplyPush,
+    Operation::Check,
+];
+
+/// Bytes that are applied at once: a full chunk of ours.
+const APPLIED_BYTES: usize = CHUNK_ELEMENTS_MAX * size_of::<f32>();
 
 /// Socket buffers of Unix sockets, whose default makes them unsteady.
 pub(crate) const UNIX_BUFFER_BYTES: usize = 4 << 20;
@@ -126,6 +139,7 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
 {
     let mut memory = Vec::new();
+    let mut weights = Vec::new();
     let mut pushed = 0;
     loop {
         let mut request = [0; 17];
@@ -146,6 +160,11 @@ where
                 let greedily = operation == Operation::GreedyPush;
                 receive(&mut reader, memory, message, greedily).await?;
                 pushed = total;
+                writer.write_all(&[1]).await?;
+            }
+            Operation::ApplyPush => {
+                weights.resize(total / size_of::<f32>(), 0.0);
+                apply(&mut reader, &mut weights).await?;
                 writer.write_all(&[1]).await?;
             }
             Operation::Pull => send(&mut writer, memory, message).await?,
@@ -172,6 +191,17 @@ pub(crate) async fn receive(
             true => read_greedily(reader, part).await?,
             false => drop(reader.read_exact(part).await?),
         }
+    }
+    Ok(())
+}
+
+/// Receives a gradient for these weights into memory that stays in the cache, and applies it.
+async fn apply(reader: &mut impl Greedy, weights: &mut [f32]) -> io::Result<()> {
+    let mut gradient = vec![0_f32; APPLIED_BYTES / size_of::<f32>()];
+    for weights in weights.chunks_mut(gradient.len()) {
+        let gradient = &mut gradient[..weights.len()];
+        read_greedily(reader, bytemuck::cast_slice_mut(gradient)).await?;
+        plain::sgd(weights, &mut [], &mut [], gradient);
     }
     Ok(())
 }

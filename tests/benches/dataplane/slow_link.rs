@@ -6,17 +6,17 @@ use std::process::Command;
 
 /// Bytes of the model: a step takes an eighth of a second for each direction.
 const BYTES: usize = 16 << 20;
-const SERVER: &str = "10.213.7.1";
+pub(crate) const SERVER: &str = "10.213.7.1";
 const WORKER: &str = "10.213.7.2";
 
 /// Two namespaces with a shaped link between them, gone when this is dropped.
-struct Link {
-    server: String,
-    worker: String,
+pub(crate) struct Link {
+    pub(crate) server: String,
+    pub(crate) worker: String,
 }
 
 impl Link {
-    fn start() -> anyhow::Result<Self> {
+    pub(crate) fn start(rate: &str) -> anyhow::Result<Self> {
         let id = std::process::id();
         let link = Self { server: format!("psb{id}s"), worker: format!("psb{id}w") };
         let (server, worker) = (&link.server, &link.worker);
@@ -30,7 +30,7 @@ impl Link {
             ip(&format!("-n {name} link set {name} up"))?;
             ip(&format!("-n {name} link set lo up"))?;
             let shape = format!(
-                "netns exec {name} tc qdisc add dev {name} root tbf rate 1gbit burst 256kb latency 20ms"
+                "netns exec {name} tc qdisc add dev {name} root tbf rate {rate} burst 256kb latency 20ms"
             );
             ip(&shape)?;
         }
@@ -54,7 +54,7 @@ fn ip(words: &str) -> anyhow::Result<()> {
 /// Steps a second with bf16 over those with f32; what each way took, in turn.
 pub(crate) fn measure(rounds: usize) -> anyhow::Result<()> {
     println!();
-    let link = match Link::start() {
+    let link = match Link::start("1gbit") {
         Ok(link) => link,
         Err(error) => {
             println!("the slow link is skipped: {error:#}");

@@ -2,9 +2,11 @@
 //!
 //! Words: `OPERATION BYTES`, answered by `NANOSECONDS` or, for a check, `ok`.
 
+use super::layouts;
 use super::ours::Ours;
 use super::raw::{self, Greedy, Operation, pattern};
 use anyhow::{Context, bail, ensure};
+use ps_core::TensorSpec;
 use ps_core::settings::Wire;
 use ps_kernels::encoding::Encoding;
 use ps_runtime::Connector;
@@ -22,22 +24,26 @@ const BF16: Wire = Wire { push: Encoding::Bf16, pull: Encoding::Bf16, top_k: Non
 /// Where everybody is.
 struct Places {
     worker: u32,
+    tensors: Vec<TensorSpec>,
     bytes: usize,
     raw: Vec<String>,
     raw_unix: Vec<String>,
     ours: Vec<String>,
 }
 
-/// `WORKER BYTES raw=ADDRESS,... unix=PATH,... ours=ADDRESS,...`
+/// `WORKER MODEL raw=ADDRESS,... unix=PATH,... ours=ADDRESS,...`
 pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
-    let [worker, bytes, raw, raw_unix, ours] = words else { bail!("unexpected {words:?}") };
+    let [worker, model, raw, raw_unix, ours] = words else { bail!("unexpected {words:?}") };
     let list = |text: &str| -> Vec<String> {
         let list = text.split_once('=').map_or("", |(_, list)| list);
         list.split(',').filter(|one| !one.is_empty()).map(str::to_owned).collect()
     };
+    let tensors = layouts::parse(model)?;
+    let bytes = layouts::elements(&tensors) * size_of::<f32>();
     let places = Places {
         worker: worker.parse()?,
-        bytes: bytes.parse()?,
+        tensors,
+        bytes,
         raw: list(raw),
         raw_unix: list(raw_unix),
         ours: list(ours),
@@ -103,6 +109,8 @@ impl Sockets {
             "raw-both" => all(&mut self.tcp, Operation::Both).await?,
             "greedy-push" => all(&mut self.tcp, Operation::GreedyPush).await?,
             "greedy-pull" => all_greedily(&mut self.tcp).await?,
+            "apply-push" => all(&mut self.tcp, Operation::ApplyPush).await?,
+            "apply-unix-push" => all(&mut self.unix, Operation::ApplyPush).await?,
             "raw-unix-push" => all(&mut self.unix, Operation::Push).await?,
             "raw-unix-pull" => all(&mut self.unix, Operation::Pull).await?,
             "greedy-unix-push" => all(&mut self.unix, Operation::GreedyPush).await?,
@@ -131,8 +139,8 @@ impl<'a> Clients<'a> {
     }
 
     async fn open(&self, number: u32, connector: Connector, wire: Wire) -> anyhow::Result<Ours> {
-        let Places { worker, bytes, ours, .. } = self.places;
-        Ours::start(4 * worker + number, ours, *bytes, connector, wire).await
+        let Places { worker, tensors, ours, .. } = self.places;
+        Ours::start(4 * worker + number, ours, tensors.clone(), connector, wire).await
     }
 
     fn pushes(&self) -> u64 {
@@ -198,7 +206,7 @@ impl<R: Greedy, W: AsyncWrite + Unpin + Send + 'static> ByHand<R, W> {
         request.extend((message as u64).to_le_bytes());
         writer.write_all(&request).await?;
         match operation {
-            Operation::Push | Operation::GreedyPush => {
+            Operation::Push | Operation::GreedyPush | Operation::ApplyPush => {
                 raw::send(&mut writer, &self.sent, message).await?;
                 ensure!(self.reader.read_u8().await? == 1);
             }

@@ -10,7 +10,7 @@ use ps_core::settings::Wire;
 use ps_core::shard::Guards;
 use ps_kernels::optimizer::Optimizer;
 use ps_server::config::{Bounds, Config as ServerConfig};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -156,6 +156,18 @@ impl Books {
         lock(&self.hosts).insert(name.to_owned(), host);
     }
 
+    /// Starts a process again that ended by itself and not well; whether it did.
+    fn revive(&self, sim: &mut turmoil::Sim<'_>, name: &str) -> bool {
+        let failed = |host: &&mut Host| host.result.as_ref().is_some_and(|result| *result != Ok(0));
+        let mut hosts = lock(&self.hosts);
+        let Some(host) = hosts.get_mut(name).filter(failed) else { return false };
+        *host = Host { running: true, ..Host::default() };
+        drop(hosts);
+        lock(&self.trace).push(format!("{} {name} again", sim.elapsed().as_micros()));
+        faults::apply(sim, &Event::Restart(name.to_owned()));
+        true
+    }
+
     /// Counts a step, and how far it is ahead of the slowest worker that has not ended.
     pub fn stepped(&self, name: &str) {
         let mut steps = lock(&self.steps);
@@ -289,6 +301,7 @@ impl Scenario {
         events.extend(self.script.iter().cloned());
         events.sort_by_key(|(at, _)| *at);
         let mut events = events.iter().peekable();
+        let mut supervised = BTreeSet::new();
         loop {
             while let Some((_, event)) = events.next_if(|(at, _)| *at <= sim.elapsed()) {
                 lock(&books.trace).push(format!("{} {event:?}", sim.elapsed().as_micros()));
@@ -298,11 +311,13 @@ impl Scenario {
                     Event::Restart(name) => hosts.entry(name.clone()).or_default().running = true,
                     Event::LifeEnds => life_ends(),
                     Event::Move(name, port) => books.move_to(name, *port),
+                    Event::Supervise(name) => _ = supervised.insert(name.clone()),
                     _ => (),
                 }
                 drop(hosts);
                 faults::apply(sim, event);
             }
+            supervised.retain(|name| !books.revive(sim, name));
             let running = lock(&books.hosts).values().any(|host| host.running);
             if (events.peek().is_none() && !running) || sim.elapsed() >= end {
                 return;

@@ -22,6 +22,8 @@ pub enum Event {
     Crash(String),
     /// It is started again.
     Restart(String),
+    /// From now on it is started again, once, if it ended by itself and not well.
+    Supervise(String),
     /// Everything between two hosts takes this long from now on.
     Slow(String, String, Duration),
     /// A server goes to another port of its host, alive, with what it holds.
@@ -124,7 +126,7 @@ pub fn apply(sim: &mut turmoil::Sim<'_>, event: &Event) {
         Event::Release(a, b) => sim.release(a.as_str(), b.as_str()),
         Event::Crash(host) => sim.crash(host.as_str()),
         Event::Restart(host) => sim.bounce(host.as_str()),
-        Event::LifeEnds | Event::Move(..) => (),
+        Event::LifeEnds | Event::Move(..) | Event::Supervise(_) => (),
         Event::Slow(a, b, latency) => sim.set_link_latency(a.as_str(), b.as_str(), *latency),
     }
 }

@@ -24,7 +24,7 @@ impl ShardClient {
     {
         let total = self.state.config.patience;
         let attempt_longest = self.state.config.attempt.min(total);
-        let patience = Patience { attempt: attempt_longest, total, waits: false };
+        let patience = Patience { attempt: attempt_longest, total };
         loop {
             let (mut way, epoch) = (self.way(), self.state.epoch());
             let link = way.link.clone();

@@ -137,7 +137,6 @@ impl JobMember {
                 attempt: self.config.attempt,
                 // By then the master knows whether the evaluator lives.
                 total: self.config.patience.min(self.membership.member().lease()),
-                waits: false,
             },
             inputs: shape.iter().fold(1, |inputs: usize, size| inputs.saturating_mul(*size)),
             // Who serves them does not move them: it knows nothing of passes.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // The helpers are tests, too.
 
+mod memory;
+
 use bytes::Bytes;
 use prost::Message as _;
 use ps_core::limits::MESSAGE_BYTES_MAX;

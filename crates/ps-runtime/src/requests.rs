@@ -1,0 +1,146 @@
+//! Calls whose request is one message, within a budget of memory.
+//!
+//! What the libraries generate reads a message as long as its sender says, from as many senders as there are
+//! calls, waits for it as long as the connection lives, and decodes it into many times its bytes: an empty
+//! field is two of them. [`Bounded`] stands ahead of such a service. It reads the message itself, in a limit
+//! of time and few large ones at once, and hands it on when there is room for what it may become.
+
+use http::{Request, Response};
+use ps_core::limits::{
+    DECODED_BYTES_PER_BYTE, DECODED_REQUESTS_BYTES_MAX, LARGE_REQUESTS_MAX, REQUEST_BYTES_PER_S_MIN,
+    REQUEST_WAIT_MS_MAX, SMALL_REQUEST_BYTES_MAX,
+};
+use ps_proto::bulk::{self, MessageReader};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service};
+use tonic::server::NamedService;
+
+/// What one request may take of the room for all: half, so that one that waits for its room never waits for
+/// all others to end.
+const DECODED_REQUEST_BYTES_MAX: usize = DECODED_REQUESTS_BYTES_MAX / 2;
+
+/// The memory for all requests of a process.
+#[derive(Clone, Debug)]
+pub struct RequestBudget {
+    /// To read a large one.
+    large: Arc<Semaphore>,
+    /// To have it decoded, in bytes.
+    decoded: Arc<Semaphore>,
+}
+
+impl Default for RequestBudget {
+    fn default() -> Self {
+        let large = Arc::new(Semaphore::new(LARGE_REQUESTS_MAX));
+        Self { large, decoded: Arc::new(Semaphore::new(DECODED_REQUESTS_BYTES_MAX)) }
+    }
+}
+
+impl RequestBudget {
+    /// This service within the budget; its requests have at most so many bytes.
+    pub fn bounded<S>(&self, service: S, message_bytes_max: usize) -> Bounded<S> {
+        Bounded { service, budget: self.clone(), message_bytes_max }
+    }
+
+    /// The same request, when all of it is here and there is room for what it is decoded into.
+    async fn read(
+        &self,
+        request: Request<Body>,
+        message_bytes_max: usize,
+    ) -> Result<(Request<Body>, SemaphorePermit<'_>), Status> {
+        let (parts, body) = request.into_parts();
+        let whole = Request::from_parts(parts.clone(), body);
+        let mut reader = MessageReader::of_request(whole, message_bytes_max)?;
+        if !in_time(0, "the beginning of the request", reader.next_message()).await? {
+            return Err(Status::internal("the call ended before its request"));
+        }
+        let bytes = reader.bytes_left();
+        let turn = async {
+            match bytes {
+                0..=SMALL_REQUEST_BYTES_MAX => Ok(None),
+                _ => self.large.acquire().await.map(Some).map_err(closed),
+            }
+        };
+        let turn = in_time(0, "other large requests", turn).await?;
+        let message = async {
+            let message = reader.rest().await?;
+            match reader.next_message().await? {
+                true => Err(Status::internal("a second message, expected the end of the call")),
+                false => Ok(message),
+            }
+        };
+        let message = in_time(bytes, "the rest of the request", message).await?;
+        let room = (bytes * DECODED_BYTES_PER_BYTE).min(DECODED_REQUEST_BYTES_MAX);
+        let room = async { self.decoded.acquire_many(room as u32).await.map_err(closed) };
+        let room = in_time(0, "room beside other requests", room).await?;
+        drop(turn);
+        Ok((Request::from_parts(parts, bulk::message_body(message)), room))
+    }
+}
+
+/// Waits so long as so many bytes may take.
+async fn in_time<T>(
+    bytes: usize,
+    what: &str,
+    waited: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let longest = Duration::from_millis(
+        REQUEST_WAIT_MS_MAX + (bytes as u64).saturating_mul(1000) / REQUEST_BYTES_PER_S_MIN,
+    );
+    let late = || Status::resource_exhausted(format!("waited {longest:?} for {what}"));
+    tokio::time::timeout(longest, waited).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Nobody closes them.
+fn closed(error: tokio::sync::AcquireError) -> Status {
+    Status::internal(error.to_string())
+}
+
+/// A service of calls whose requests are one message, ahead of which those are read and counted.
+#[derive(Clone, Debug)]
+pub struct Bounded<S> {
+    service: S,
+    budget: RequestBudget,
+    message_bytes_max: usize,
+}
+
+impl<S: NamedService> NamedService for Bounded<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<Request<Body>> for Bounded<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Response<Body>, Infallible>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // What was asked whether it is ready is what is called.
+        let next = self.service.clone();
+        let mut service = std::mem::replace(&mut self.service, next);
+        let (budget, message_bytes_max) = (self.budget.clone(), self.message_bytes_max);
+        Box::pin(async move {
+            match budget.read(request, message_bytes_max).await {
+                // The room is held until the call is answered.
+                Ok((request, _room)) => service.call(request).await,
+                Err(status) => Ok(status.into_http()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

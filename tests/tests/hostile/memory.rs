@@ -1,0 +1,154 @@
+//! What callers make a process hold: bounded by its limits, not by what they send or claim.
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+use prost::Message;
+use ps_core::limits::{CHUNK_ELEMENTS_MAX, SPANS_PER_CHUNK_MAX};
+use ps_core::TensorSpec;
+use ps_proto::{PROTOCOL, bulk, v1};
+use ps_runtime::Connector;
+use ps_tests::bench::usage;
+use ps_tests::loopback::{JOB, Server, model_of, push};
+use ps_tests::process::Process;
+use std::time::Duration;
+use tonic::transport::Channel;
+use tower::ServiceExt as _;
+
+const MIB: u64 = 1 << 20;
+
+/// How long callers that stop in the middle stay.
+const STAY: Duration = Duration::from_secs(3);
+
+/// A program that listens, and the most memory that it had when nobody called.
+struct Victim {
+    process: Process,
+    address: String,
+    before: u64,
+}
+
+impl Victim {
+    fn start(args: &[&str]) -> Self {
+        let args = [args, &["--listen=127.0.0.1:0", "--job-id", JOB]].concat();
+        let process = Process::start("", &args);
+        process.wait_for_stdout("listening=", Duration::from_secs(30));
+        let address = process.stdout().split("listening=").nth(1).unwrap().to_owned();
+        let address = address.split(';').next().unwrap().to_owned();
+        let before = usage::memory_peak_bytes(process.pid()).unwrap();
+        Self { process, address, before }
+    }
+
+    fn server() -> Self {
+        Self::start(&["ps-server", "--shard=0", "--buffer-mib=32"])
+    }
+
+    fn channel(&self) -> Channel {
+        Connector::tcp().channel(&self.address).unwrap()
+    }
+
+    /// Fails where it had more than so many MiB above what it had at first.
+    #[track_caller]
+    fn check(&self, allowed_mib: u64) {
+        let peak = usage::memory_peak_bytes(self.process.pid()).unwrap();
+        let grown = (peak - self.before) / MIB;
+        println!("{grown} MiB more than {} MiB", self.before / MIB);
+        assert!(grown <= allowed_mib, "grew by {grown} MiB, {allowed_mib} allowed");
+    }
+}
+
+/// A message with its prefix.
+fn framed(message: &impl Message) -> Vec<Bytes> {
+    let bytes = message.encode_to_vec();
+    let prefix = [[0].as_slice(), &u32::try_from(bytes.len()).unwrap().to_be_bytes()].concat();
+    vec![prefix.into(), bytes.into()]
+}
+
+/// Each of these connections makes so many calls at once; those that wait stay for a while.
+async fn flood(victim: &Victim, connections: usize, calls: usize, call: Call<'_>) {
+    let channels: Vec<_> = (0..connections).map(|_| victim.channel()).collect();
+    let all = channels.iter().flat_map(|channel| (0..calls).map(|_| channel.clone()));
+    let all = all.map(|channel| async move {
+        let request = match call.ends {
+            true => bulk::request(call.path, call.pieces.to_vec()),
+            false => {
+                let pieces = stream::iter([call.pieces.to_vec()]);
+                bulk::flowing_request(call.path, pieces.chain(stream::pending()))
+            }
+        };
+        let _ = tokio::time::timeout(STAY, channel.oneshot(request)).await;
+    });
+    join_all(all).await;
+}
+
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    path: &'static str,
+    pieces: &'a [Bytes],
+    ends: bool,
+}
+
+const MEMBERSHIP: &str = "/ps.v1.ShardControl/SetMembership";
+
+/// 512 calls of 2 MiB that stop before their last byte: 1 GiB.
+#[tokio::test]
+async fn large_requests_that_stop_in_the_middle_are_few_at_once() {
+    let victim = Victim::server();
+    let mut pieces = framed(&v1::MembershipRequest { job: "j".repeat(2 << 20), ..Default::default() });
+    pieces[1].truncate(pieces[1].len() - 1);
+    flood(&victim, 8, 64, Call { path: MEMBERSHIP, pieces: &pieces, ends: false }).await;
+    // Windows of 8 connections, and what is read at once.
+    victim.check(8 * 4 + 8 * 3 + 48);
+}
+
+/// 256 calls of a million empty members each, which are 2 MB on the wire and 24 MB decoded.
+#[tokio::test]
+async fn a_server_decodes_few_large_requests_at_once() {
+    let victim = Victim::server();
+    let workers = vec![v1::Member::default(); 1_000_000];
+    let pieces = framed(&v1::MembershipRequest { workers, ..Default::default() });
+    flood(&victim, 8, 32, Call { path: MEMBERSHIP, pieces: &pieces, ends: true }).await;
+    victim.check(8 * 4 + 8 * 3 + 128);
+}
+
+/// The same with heartbeats, which wait for the master's one task.
+#[tokio::test]
+async fn a_master_decodes_few_large_requests_at_once() {
+    let out = tempfile::tempdir().unwrap();
+    let out = format!("--out={}", out.path().display());
+    let victim = Victim::start(&["ps-master", "--servers=1", "--workers=1", &out]);
+    let staleness = vec![v1::StalenessCount::default(); 1_000_000];
+    let counters = Some(v1::WorkerCounters { staleness, ..Default::default() });
+    let pieces = framed(&v1::HeartbeatRequest { counters, ..Default::default() });
+    let path = "/ps.v1.Master/Heartbeat";
+    flood(&victim, 8, 32, Call { path, pieces: &pieces, ends: true }).await;
+    victim.check(8 * 4 + 8 * 3 + 128);
+}
+
+/// 256 starts whose headers are empty tensors.
+#[tokio::test]
+async fn starts_of_empty_tensors_are_not_decoded() {
+    let victim = Victim::server();
+    let tensors = vec![v1::Tensor::default(); 1_000_000];
+    let model = Some(v1::ModelSpec { tensors, ..Default::default() });
+    let header = v1::InitHeader { job: JOB.into(), protocol: PROTOCOL, model, ..Default::default() };
+    let pieces = framed(&v1::InitMessage { header: Some(header), chunks: Vec::new() });
+    flood(&victim, 8, 32, Call { path: bulk::INIT, pieces: &pieces, ends: true }).await;
+    victim.check(8 * 4 + 4 * 3 + 48);
+}
+
+/// 512 pushes whose chunks are many empty spans, and nothing after them.
+#[tokio::test]
+async fn spans_take_a_buffer() {
+    let victim = Victim::server();
+    let elements = CHUNK_ELEMENTS_MAX;
+    let server = Server::at(&victim.address);
+    server.init_model(&model_of(vec![TensorSpec::trainable("a", [elements])])).await.unwrap();
+    let spans = vec![v1::Span::default(); SPANS_PER_CHUNK_MAX - 1];
+    let mut message = push(0, &[1.0]);
+    message.chunks[0].spans = spans;
+    let mut pieces = framed(&message);
+    pieces[1].truncate(pieces[1].len() - 1);
+    flood(&victim, 8, 64, Call { path: bulk::PUSH, pieces: &pieces, ends: false }).await;
+    // Half of the buffers are for pushes.
+    victim.check(8 * 4 + 16 + 48);
+}
