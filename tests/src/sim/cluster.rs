@@ -156,11 +156,13 @@ impl Books {
         lock(&self.hosts).insert(name.to_owned(), host);
     }
 
-    /// Starts a process again that ended by itself and not well; whether it did.
-    fn revive(&self, sim: &mut turmoil::Sim<'_>, name: &str) -> bool {
-        let failed = |host: &&mut Host| host.result.as_ref().is_some_and(|result| *result != Ok(0));
+    /// Starts a process again that ended by itself, however or not well; whether it did.
+    fn revive(&self, sim: &mut turmoil::Sim<'_>, name: &str, however: bool) -> bool {
+        let has_ended = |host: &&mut Host| {
+            host.result.as_ref().is_some_and(|result| however || *result != Ok(0))
+        };
         let mut hosts = lock(&self.hosts);
-        let Some(host) = hosts.get_mut(name).filter(failed) else { return false };
+        let Some(host) = hosts.get_mut(name).filter(has_ended) else { return false };
         *host = Host { running: true, ..Host::default() };
         drop(hosts);
         lock(&self.trace).push(format!("{} {name} again", sim.elapsed().as_micros()));
@@ -311,13 +313,16 @@ impl Scenario {
                     Event::Restart(name) => hosts.entry(name.clone()).or_default().running = true,
                     Event::LifeEnds => life_ends(),
                     Event::Move(name, port) => books.move_to(name, *port),
-                    Event::Supervise(name) => _ = supervised.insert(name.clone()),
+                    Event::Supervise(name) => {
+                        let has_ended = hosts.get(name).is_some_and(|host| host.ended.is_some());
+                        supervised.insert((name.clone(), has_ended));
+                    }
                     _ => (),
                 }
                 drop(hosts);
                 faults::apply(sim, event);
             }
-            supervised.retain(|name| !books.revive(sim, name));
+            supervised.retain(|(name, however)| !books.revive(sim, name, *however));
             let running = lock(&books.hosts).values().any(|host| host.running);
             if (events.peek().is_none() && !running) || sim.elapsed() >= end {
                 return;

@@ -22,7 +22,7 @@ pub enum Event {
     Crash(String),
     /// It is started again.
     Restart(String),
-    /// From now on it is started again, once, if it ended by itself and not well.
+    /// It is started again, once, if it has ended by itself, or ends later and not well.
     Supervise(String),
     /// Everything between two hosts takes this long from now on.
     Slow(String, String, Duration),
