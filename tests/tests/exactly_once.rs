@@ -150,3 +150,26 @@ fn without_dedup_the_simulation_finds_doubled_pushes() {
         }
     }
 }
+
+/// Jobs whose workers replace running statistics in each step, and read their own.
+fn with_statistics(seed: u64) -> Scenario {
+    let bare = scenario(seed);
+    Scenario { shape: Shape { state: 5, ..bare.shape }, ..bare }
+}
+
+/// A step's statistics are pushed ahead of its gradient, and the step ends when both are applied. With that
+/// switched off, weights that lack them are found.
+#[test]
+fn without_the_order_of_a_steps_pushes_the_simulation_finds_weights_without_its_statistics() {
+    const AT_ONCE: u64 = 10;
+    let guards = Guards { steps: false, ..Guards::ALL };
+    let off = |seed| managed::run(&Scenario { guards, ..with_statistics(seed) });
+    let is_caught = |first: &u64| {
+        let outcomes = seeds::run_all(*first..*first + AT_ONCE, off);
+        let caught = outcomes.iter().find_map(|outcome| outcome.violation.as_ref());
+        caught.inspect(|violation| println!("seeds from {first}: {violation}")).is_some()
+    };
+    let caught = (0..500).step_by(AT_ONCE as usize).find(is_caught).expect("it was not caught");
+    let whole = |seed| managed::run(&with_statistics(seed));
+    seeds::assert_none_violated("exactly_once", &seeds::run_all(caught..caught + AT_ONCE, whole));
+}
