@@ -195,6 +195,8 @@ struct ByHand<R, W> {
 
 impl<R: Greedy, W: AsyncWrite + Unpin + Send + 'static> ByHand<R, W> {
     fn new(reader: R, writer: W, bytes: usize) -> Self {
+        // As many as whole numbers have.
+        let bytes = bytes.next_multiple_of(size_of::<f32>());
         Self { reader, writer: Some(writer), sent: pattern(bytes), received: vec![0; bytes] }
     }
 

@@ -1,6 +1,7 @@
 //! Pushes to one shard.
 
-use super::retry::{Failure, left};
+use super::retry::Failure;
+use super::small::SmallCall;
 use super::{PushCall, ShardClient, client, grouped};
 use crate::error::Error;
 use crate::report::PushReport;
@@ -11,7 +12,6 @@ use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, MessageReader, Pieces};
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::bulk::{call, flow};
-use ps_runtime::link::Link;
 use ps_runtime::progress::Progress;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,20 +23,10 @@ impl ShardClient {
         let mut again = true;
         if push.chunks.bytes() <= SMALL_PUSH_BYTES_MAX {
             push.chunks.complete().await;
-            let mut way = self.way();
-            let link = way.link.clone();
-            let small = async { Ok(self.push_small(&link, &push).await) };
-            let answered = self.small.progress.limit(self.state.config.attempt, small);
-            match way.unless_left(answered).await {
-                Some(Ok(Some(report))) => return Ok(report),
-                Some(Ok(None)) => (),
-                Some(Err(status)) => {
-                    self.retried(&link, &status);
-                    // A server that is silent on this connection may answer on another.
-                    link.reconnect();
-                }
-                None => self.retried(&link, &left()),
+            if let Some(report) = self.push_small(&push).await {
+                return Ok(report);
             }
+            self.state.traffic.retries.fetch_add(1, Ordering::Relaxed);
         } else if push.chunks.is_complete() {
             again = false;
         } else {
@@ -113,9 +103,10 @@ impl ShardClient {
     }
 
     /// Pushes on the shared call; `None` when that failed.
-    async fn push_small(&self, link: &Link, push: &PushCall) -> Option<PushReport> {
+    async fn push_small(&self, push: &PushCall) -> Option<PushReport> {
         let message = self.messages(push).next()?;
-        self.small.push(link.channel(), push.id.seq, message).await
+        let open = || SmallCall::start(self.way(), self.state.config.attempt);
+        self.small.push(push.id.seq, message, open).await
     }
 
     /// Waits for the answer to a push as long as something moves; while it is still computed, nothing

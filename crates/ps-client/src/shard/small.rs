@@ -4,16 +4,19 @@
 //! for all that wait on it; each is then tried again on a call of its own, which says what is wrong
 //! with it.
 
+use super::retry::left;
+use super::route::Way;
 use crate::report::PushReport;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use ps_core::ids::Seq;
-use ps_proto::bulk::{self, MessageReader, Pieces};
+use ps_proto::bulk::{self, Pieces};
 use ps_proto::v1;
 use ps_runtime::bulk::open;
 use ps_runtime::progress::Progress;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
@@ -22,30 +25,31 @@ use tonic::transport::Channel;
 /// The open call to one shard, if there is one.
 #[derive(Default)]
 pub(super) struct SmallPushes {
-    call: Mutex<Option<Call>>,
-    /// Whether anything on it moves.
-    pub(super) progress: Progress,
+    call: Mutex<Option<SmallCall>>,
 }
 
-/// An open call; it ends when this is dropped.
-struct Call {
+/// An open call; it ends when this is dropped, when its server is said to be elsewhere, and when nothing
+/// moves on it though a push waits: watched once for all of its pushes, of which there may be
+/// hundreds of thousands a second.
+pub(super) struct SmallCall {
     sender: mpsc::UnboundedSender<Vec<Bytes>>,
     unanswered: Arc<Unanswered>,
+    progress: Progress,
 }
 
 /// The pushes that are not answered, in the order they were sent in; `None` when the call is over.
 type Unanswered = Mutex<Option<VecDeque<(Seq, oneshot::Sender<PushReport>)>>>;
 
 impl SmallPushes {
-    /// Pushes on the open call, or on a new one over this channel; `None` when the call failed, and
-    /// with it maybe this push.
+    /// Pushes on the open call, or on a new one; `None` when the call failed, and with it maybe this
+    /// push.
     pub(super) async fn push(
         &self,
-        channel: Channel,
         seq: Seq,
         message: v1::PushMessage,
+        open: impl FnOnce() -> SmallCall,
     ) -> Option<PushReport> {
-        let (answer, unanswered) = self.send(channel, seq, message)?;
+        let (answer, unanswered) = self.send(seq, message, open)?;
         let mut guard = CallGuard { pushes: self, unanswered, answered: false };
         let report = answer.await.ok();
         guard.answered = report.is_some();
@@ -59,16 +63,33 @@ impl SmallPushes {
 
     fn send(
         &self,
-        channel: Channel,
         seq: Seq,
         message: v1::PushMessage,
+        open: impl FnOnce() -> SmallCall,
     ) -> Option<(oneshot::Receiver<PushReport>, Arc<Unanswered>)> {
-        let mut open = lock(&self.call);
-        let call = open.take().filter(|call| lock(&call.unanswered).is_some());
-        let call = open.insert(call.unwrap_or_else(|| Call::start(channel, &self.progress)));
+        let mut current = lock(&self.call);
+        let is_over = |call: &SmallCall| lock(&call.unanswered).is_none();
+        if current.as_ref().is_none_or(is_over) {
+            *current = None;
+            drop(current);
+            // Whoever opens it may have to end the one before.
+            let fresh = open();
+            current = lock(&self.call);
+            if current.as_ref().is_none_or(is_over) {
+                *current = Some(fresh);
+            }
+        }
+        let call = current.as_ref()?;
         let (sender, answer) = oneshot::channel();
         // Under one lock: answers come in the order of the messages.
-        lock(&call.unanswered).as_mut()?.push_back((seq, sender));
+        let mut unanswered = lock(&call.unanswered);
+        let waiting = unanswered.as_mut()?;
+        if waiting.is_empty() {
+            // From now on something has to.
+            call.progress.moved();
+        }
+        waiting.push_back((seq, sender));
+        drop(unanswered);
         call.sender.send(message.pieces()).ok()?;
         Some((answer, call.unanswered.clone()))
     }
@@ -91,34 +112,61 @@ impl Drop for CallGuard<'_> {
     }
 }
 
-impl Call {
-    fn start(channel: Channel, progress: &Progress) -> Self {
+impl SmallCall {
+    /// Opens a call this way; it is given up when nothing moves for so long.
+    pub(super) fn start(mut way: Way, attempt: Duration) -> Self {
         let (sender, pieces) = mpsc::unbounded_channel();
         let unanswered = Arc::new(Mutex::new(Some(VecDeque::new())));
-        let (read, progress) = (unanswered.clone(), progress.clone());
+        let progress = Progress::default();
+        let (read, moving) = (unanswered.clone(), progress.clone());
         tokio::spawn(async move {
-            let moving = progress.clone();
-            let pieces = UnboundedReceiverStream::new(pieces).inspect(move |_| moving.moved());
-            let answers = open(channel, bulk::PUSH_MANY, pieces).await;
-            let ended = match answers {
-                Ok(answers) => answer_all(answers, &read, &progress).await,
-                Err(status) => Err(status),
-            };
-            if let Err(status) = ended {
+            let link = way.link.clone();
+            let answered = answer_all(link.channel(), pieces, &read, &moving);
+            let ended = way.unless_left(async {
+                tokio::select! {
+                    biased;
+                    ended = answered => ended,
+                    stalled = stalled(&read, &moving, attempt) => {
+                        // A server that is silent on this connection may answer on another.
+                        link.reconnect();
+                        Err(stalled)
+                    }
+                }
+            });
+            if let Err(status) = ended.await.unwrap_or_else(|| Err(left())) {
                 tracing::debug!("the call for small pushes is over: {}", status.message());
             }
             *lock(&read) = None;
         });
-        Self { sender, unanswered }
+        Self { sender, unanswered, progress }
     }
 }
 
-/// Tells everybody whose push was applied, until the call ends.
+/// Waits until nothing has moved for so long though a push waits.
+async fn stalled(unanswered: &Unanswered, progress: &Progress, longest: Duration) -> Status {
+    loop {
+        let idle = progress.idle();
+        if idle < longest {
+            tokio::time::sleep(longest - idle).await;
+        } else if lock(unanswered).as_ref().is_none_or(VecDeque::is_empty) {
+            tokio::time::sleep(longest).await;
+        } else {
+            let message = format!("no answer within {longest:?}, and nothing moved");
+            return Status::deadline_exceeded(message);
+        }
+    }
+}
+
+/// Sends the pushes, and tells everybody whose push was applied, until the call ends.
 async fn answer_all(
-    mut answers: MessageReader,
+    channel: Channel,
+    pieces: mpsc::UnboundedReceiver<Vec<Bytes>>,
     unanswered: &Unanswered,
     progress: &Progress,
 ) -> Result<(), Status> {
+    let moving = progress.clone();
+    let pieces = UnboundedReceiverStream::new(pieces).inspect(move |_| moving.moved());
+    let mut answers = open(channel, bulk::PUSH_MANY, pieces).await?;
     let mut applied = 0;
     while answers.next_message().await? {
         let reply: v1::PushManyReply = answers.message().await?;
