@@ -35,7 +35,6 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
     if let Err(message) = args.check() {
         return Unparsed::Other(message).print();
     }
-    ps_cli::process::refuse_huge_pages();
     let process = args.process.clone();
     ps_cli::process::run(
         "ps-server",

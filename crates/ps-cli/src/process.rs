@@ -119,15 +119,6 @@ where
     }
 }
 
-/// Has this process use no transparent huge pages: for one that holds very many blocks of one size, which an
-/// allocator rounds up. Where what nobody uses lies in a huge page, it is resident all the same: a third
-/// of the memory of a shard, for a hundredth of the time of an update (docs/performance.md).
-pub fn refuse_huge_pages() {
-    // A system that does not know them has none; one that forbids it costs memory, nothing else.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
-}
-
 /// An error with its causes, each said once: many errors already name their cause themselves.
 pub fn causes(error: &anyhow::Error) -> String {
     error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |text, cause| {

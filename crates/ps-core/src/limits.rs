@@ -7,6 +7,11 @@
 /// the apply, small enough that weights, gradient and state of one chunk stay in the L2 cache.
 pub const CHUNK_ELEMENTS_MAX: usize = 64 * 1024;
 
+/// Elements of a chunk of a large model: just below the most. Allocators put memory of exactly 256 KiB and
+/// their own bytes beside it into their next class of sizes, 320 KiB; where pages are huge, all of that is
+/// resident, a third more than a shard holds (docs/adr/0021-full-chunks.md).
+pub const CHUNK_ELEMENTS_FULL: usize = CHUNK_ELEMENTS_MAX - 16;
+
 /// Elements of a chunk of a small model: 256 bytes, which a chunk's own header should not outweigh.
 pub const CHUNK_ELEMENTS_MIN: usize = 64;
 

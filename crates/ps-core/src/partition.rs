@@ -8,7 +8,7 @@
 
 use crate::Layout;
 use crate::ids::{ChunkId, ShardId};
-use crate::limits::{CHUNK_ELEMENTS_MAX, CHUNK_ELEMENTS_MIN};
+use crate::limits::{CHUNK_ELEMENTS_FULL, CHUNK_ELEMENTS_MIN};
 use std::ops::Range;
 
 /// Servers over which a model is cut evenly, however few hold it when it is initialised.
@@ -21,7 +21,7 @@ const CHUNKS_PER_SERVER: usize = 20;
 /// the mean are at most 1.05 on this number of servers, and on up to 8, where each has at least 5 KiB.
 pub fn chunk_elements(elements: usize, servers: u32) -> u32 {
     let chunks = CHUNKS_PER_SERVER * servers.max(SERVERS_MIN) as usize;
-    (elements / chunks).clamp(CHUNK_ELEMENTS_MIN, CHUNK_ELEMENTS_MAX) as u32
+    (elements / chunks).clamp(CHUNK_ELEMENTS_MIN, CHUNK_ELEMENTS_FULL) as u32
 }
 
 /// The cut of one model over a number of servers.
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn the_grid_is_that_of_the_design() {
         let sizes =
-            [(1, 1, 64), (159_010, 3, 993), (25_600_000, 4, 65_536), (2_000_000, 100, 1000)];
+            [(1, 1, 64), (159_010, 3, 993), (25_600_000, 4, 65_520), (2_000_000, 100, 1000)];
         for (elements, servers, expected) in sizes {
             assert_eq!(chunk_elements(elements, servers), expected);
         }
@@ -178,7 +178,7 @@ mod tests {
             let mut next = 0;
             for chunk in (0..shards).flat_map(|shard| partition.chunks(shard)) {
                 prop_assert_eq!(chunk.start, next);
-                prop_assert!(!chunk.is_empty() && chunk.len() <= CHUNK_ELEMENTS_MAX);
+                prop_assert!(!chunk.is_empty() && chunk.len() <= CHUNK_ELEMENTS_FULL);
                 next = chunk.end;
             }
             prop_assert_eq!(next, layout.elements());

@@ -18,7 +18,6 @@ pub fn outside(connector: Connector) -> Outside {
 /// # Errors
 /// It cannot listen, or a connection's thread failed.
 pub fn serve(shard: ShardId, listen: &str, checkpoints: Option<Files>) -> anyhow::Result<()> {
-    ps_cli::process::refuse_huge_pages();
     // As `ps_cli::process::run` makes it.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
