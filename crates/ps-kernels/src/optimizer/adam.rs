@@ -1,13 +1,13 @@
 //! Adam; AdamW is the same step with another default decay, since decay is always decoupled here.
 
-use super::kernel::{Factor, Rule};
+use super::kernel::{Decay, Factor, Rule};
 
 /// Running means of the gradient and of its square, both corrected for their start at zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Adam {
     /// The learning rate over the first mean's bias correction.
     rate: Factor,
-    decay: Factor,
+    decay: Decay,
     beta1: Factor,
     one_minus_beta1: Factor,
     beta2: Factor,
@@ -27,7 +27,7 @@ pub(super) struct Constants {
 
 impl Adam {
     /// The step number `count` (from 1) at a learning rate.
-    pub(super) fn new(constants: Constants, rate: f64, decay: Factor, count: u64) -> Self {
+    pub(super) fn new(constants: Constants, rate: f64, decay: Decay, count: u64) -> Self {
         let Constants { beta1, beta2, epsilon } = constants;
         let second_correction = 1.0 - power(beta2, count);
         Self {
@@ -44,13 +44,15 @@ impl Adam {
 }
 
 impl Rule<2> for Adam {
+    const SHOWN_BY_WEIGHT: usize = 1;
+
     #[inline(always)]
     fn step(self, weight: f32, [first, second]: [f32; 2], gradient: f32) -> (f32, [f32; 2]) {
         let first = self.beta1.times(first) + self.one_minus_beta1.times(gradient);
         let second = self.beta2.times(second) + self.one_minus_beta2.times_square(gradient);
         let denominator = second.sqrt() * self.second_scale + self.epsilon;
         let step = self.rate.times_quotient(first, denominator);
-        (self.decay.times(weight) - step, [first, second])
+        (self.decay.of(weight) - step, [first, second])
     }
 }
 

@@ -9,7 +9,7 @@
 //!   gradient that fades to zero produces such products for hours. Magnitudes below [`FLOOR`]
 //!   therefore count as zero before they are multiplied. The terms of a sum are then zero or at
 //!   least 2^-100, so the sum is zero or at least 2^-123: never denormal, and no mode of the
-//!   processor has to be changed.
+//!   processor has to be changed. A weight without decay is in no product, and taken as it is.
 
 use multiversion::multiversion;
 
@@ -87,8 +87,33 @@ impl Factor {
     }
 }
 
+/// What weight decay leaves of a weight.
+#[derive(Clone, Copy, Debug)]
+pub struct Decay(Option<Factor>);
+
+impl Decay {
+    /// Leaves this share of it; where that is all, the weight as it is: without decay, as most train, a step
+    /// has one product and one floor less, which is a third of its time where the chunk is in the cache.
+    pub fn new(exact: f64) -> Self {
+        Self((exact != 1.0).then(|| Factor::new(exact)))
+    }
+
+    /// What is left.
+    #[inline(always)]
+    pub fn of(self, weight: f32) -> f32 {
+        match self.0 {
+            Some(factor) => factor.times(weight),
+            None => weight,
+        }
+    }
+}
+
 /// How one element changes: what an optimizer's file defines.
 pub trait Rule<const SLOTS: usize>: Copy {
+    /// How many of the numbers, the first ones, are finite wherever the weight after the step is: they need no
+    /// check of their own. What the weight is divided by never is.
+    const SHOWN_BY_WEIGHT: usize;
+
     /// The weight and its state after one gradient.
     fn step(self, weight: f32, slots: [f32; SLOTS], gradient: f32) -> (f32, [f32; SLOTS]);
 }
@@ -137,7 +162,10 @@ pub fn one_slot<R: Rule<1>>(
     let after = weights_after.iter_mut().zip(slots_after);
     for (((&weight, &slot), &value), (weight_after, slot_after)) in before.zip(values).zip(after) {
         (*weight_after, [*slot_after]) = rule.step(weight, [slot], f32::from_le_bytes(value));
-        largest = largest.max(magnitude_bits(*weight_after)).max(magnitude_bits(*slot_after));
+        largest = largest.max(magnitude_bits(*weight_after));
+        if R::SHOWN_BY_WEIGHT == 0 {
+            largest = largest.max(magnitude_bits(*slot_after));
+        }
     }
     is_finite(largest)
 }
@@ -160,8 +188,13 @@ pub fn two_slots<R: Rule<2>>(
         let gradient = f32::from_le_bytes(value);
         (*weight_after, [*first_after, *second_after]) =
             rule.step(weight, [first, second], gradient);
-        let slots = magnitude_bits(*first_after).max(magnitude_bits(*second_after));
-        largest = largest.max(magnitude_bits(*weight_after)).max(slots);
+        largest = largest.max(magnitude_bits(*weight_after));
+        if R::SHOWN_BY_WEIGHT == 0 {
+            largest = largest.max(magnitude_bits(*first_after));
+        }
+        if R::SHOWN_BY_WEIGHT <= 1 {
+            largest = largest.max(magnitude_bits(*second_after));
+        }
     }
     is_finite(largest)
 }

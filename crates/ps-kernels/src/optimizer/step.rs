@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::adagrad::Adagrad;
 use super::adam::{Adam, Constants};
-use super::kernel::{self, Factor};
+use super::kernel::{self, Decay, Factor};
 use super::momentum::{Momentum, Nesterov};
 use super::rmsprop::RmsProp;
 use super::sgd::Sgd;
@@ -38,7 +38,7 @@ impl Step {
     fn new(optimizer: &Optimizer, learning_rate: f32, count: u64) -> Self {
         let exact = f64::from(learning_rate);
         let rate = Factor::new(exact);
-        let decay = Factor::new(1.0 - exact * f64::from(optimizer.weight_decay));
+        let decay = Decay::new(1.0 - exact * f64::from(optimizer.weight_decay));
         match optimizer.kind {
             OptimizerKind::Sgd => Self::Sgd(Sgd { rate, decay }),
             OptimizerKind::Momentum { momentum } => {

@@ -52,7 +52,8 @@ pub(super) fn step(
     gradient: f32,
 ) -> (f32, [f32; 2]) {
     let rate = f64::from(learning_rate);
-    let weight = scaled(1.0 - rate * f64::from(optimizer.weight_decay), weight);
+    let left = 1.0 - rate * f64::from(optimizer.weight_decay);
+    let weight = if left == 1.0 { weight } else { scaled(left, weight) };
     let (step, slots) = match optimizer.kind {
         OptimizerKind::Sgd => (scaled(rate, gradient), slots),
         OptimizerKind::Momentum { momentum } => {
@@ -85,5 +86,7 @@ pub(super) fn step(
             (divided(rate / (1.0 - power(beta1)), first, denominator), [first, second])
         }
     };
-    (normal(weight - step), slots)
+    // A weight that is denormal from the start stays so where it does not move.
+    let after = if weight.is_subnormal() { weight - step } else { normal(weight - step) };
+    (after, slots)
 }
