@@ -121,13 +121,17 @@ fn a_server_that_stays_away_fails_the_job_when_its_time_is_over() {
 fn a_server_moves_in_the_middle_of_pushes_and_they_go_on_there() {
     let outcomes = seeds::run_all(seeds::wanted(SEEDS), |seed| {
         let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x3077e);
+        // So slow that many pushes are under way at each move: those that come after it are of an older epoch.
         let mut script = Vec::new();
+        for link in (0..6).map(|link| (format!("worker{}", link / 2), format!("server{}", link % 2))) {
+            script.push((Duration::ZERO, Event::Slow(link.0, link.1, Duration::from_millis(25))));
+        }
         for port in 2224..2224 + 3 {
             let at = Duration::from_millis(random.random_range(300..2000));
             script.push((at, Event::Move(format!("server{}", random.random_range(0..2)), port)));
         }
         script.sort_by_key(|(at, _)| *at);
-        let last = script[2].0;
+        let last = script[script.len() - 1].0;
         let outcome = managed::run(&scenario(seed, script));
         assert_went_on(&outcome);
         assert!(outcome.ended("master") > last, "seed {seed}: over before the last move");
@@ -137,7 +141,7 @@ fn a_server_moves_in_the_middle_of_pushes_and_they_go_on_there() {
     let (pushes, fenced): (usize, u64) =
         outcomes.iter().fold((0, 0), |(p, f), o| (p + o.pushes, f + o.fenced));
     println!("{pushes} pushes, {duplicates} came again when applied, {fenced} of an older epoch");
-    assert!(outcomes.len() < SEEDS as usize || duplicates > 0, "nobody moved within a push");
+    assert!(outcomes.len() < SEEDS as usize || fenced > 0, "nobody moved within a push");
 }
 
 #[test]
