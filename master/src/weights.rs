@@ -22,8 +22,7 @@ const DESCRIBE: Patience =
 
 /// A shard may be gigabytes: while it is sent, a pull may take any time. Less for an attempt than for all, so
 /// that another connection is tried.
-const PULL: Patience =
-    Patience { attempt: Duration::from_secs(3), total: Duration::from_secs(6) };
+const PULL: Patience = Patience { attempt: Duration::from_secs(3), total: Duration::from_secs(6) };
 
 /// What the servers say that they hold.
 pub(crate) struct Described {

@@ -123,7 +123,9 @@ fn a_server_moves_in_the_middle_of_pushes_and_they_go_on_there() {
         let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x3077e);
         // So slow that many pushes are under way at each move: those that come after it are of an older epoch.
         let mut script = Vec::new();
-        for link in (0..6).map(|link| (format!("worker{}", link / 2), format!("server{}", link % 2))) {
+        for link in
+            (0..6).map(|link| (format!("worker{}", link / 2), format!("server{}", link % 2)))
+        {
             script.push((Duration::ZERO, Event::Slow(link.0, link.1, Duration::from_millis(25))));
         }
         for port in 2224..2224 + 3 {

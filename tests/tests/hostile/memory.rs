@@ -4,8 +4,8 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use prost::Message;
-use ps_core::limits::{CHUNK_ELEMENTS_MAX, SPANS_PER_CHUNK_MAX};
 use ps_core::TensorSpec;
+use ps_core::limits::{CHUNK_ELEMENTS_MAX, SPANS_PER_CHUNK_MAX};
 use ps_proto::{PROTOCOL, bulk, v1};
 use ps_runtime::Connector;
 use ps_tests::bench::usage;
@@ -139,7 +139,8 @@ async fn starts_of_empty_tensors_are_not_decoded() {
     let victim = Victim::server();
     let tensors = vec![v1::Tensor::default(); 1_000_000];
     let model = Some(v1::ModelSpec { tensors, ..Default::default() });
-    let header = v1::InitHeader { job: JOB.into(), protocol: PROTOCOL, model, ..Default::default() };
+    let header =
+        v1::InitHeader { job: JOB.into(), protocol: PROTOCOL, model, ..Default::default() };
     let pieces = framed(&v1::InitMessage { header: Some(header), chunks: Vec::new() });
     flood(&victim, 8, 32, Call { path: bulk::INIT, pieces: &pieces, ends: true }).await;
     victim.check(8 * 4 + 4 * 3 + 48);

@@ -110,7 +110,11 @@ async fn few_large_requests_are_decoded_at_once() {
                 Ok::<_, Infallible>(Response::new(Body::empty()))
             }
         });
-        tokio::spawn(budget.bounded(service, LARGE).oneshot(request(length, &vec![0; length], true)))
+        tokio::spawn(budget.bounded(service, LARGE).oneshot(request(
+            length,
+            &vec![0; length],
+            true,
+        )))
     };
     let calls: Vec<_> = (0..6).map(|_| call(LARGE)).collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
