@@ -231,6 +231,7 @@ impl Scenario {
             seed: self.seed,
             wire: self.wire,
             pipeline_depth: self.depth,
+            divergence: ps_core::learning::DivergenceAction::default(),
         }
     }
 

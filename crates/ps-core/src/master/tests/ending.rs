@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::harness::*;
-use crate::learning::Losses;
+use crate::learning::{DivergenceAction, LearningStatus, Losses};
 
 /// One worker has finished all it can, the other holds the last lease and stays silent on it.
 fn almost_done() -> (Job, Vec<Caller>) {
@@ -102,12 +102,14 @@ fn a_signal_after_the_barrier_exits_0() {
     assert_eq!(job.finished, Some((0, None)));
 }
 
-#[test]
-fn divergence_ends_the_job_with_advice() {
-    let (mut job, workers) = Job::started(1, 1, 20);
+/// One worker's job whose loss is not a number from its second pass on, up to its end.
+fn without_finite_losses(action: DivergenceAction) -> Job {
+    let mut config = config(1, 1, 20);
+    config.settings.divergence = action;
+    let (mut job, workers) = Job::new(config).start(1, 1);
     let mut request =
         TaskRequest { caller: workers[0], number: 0, finished: None, evaluated: None };
-    while job.saves == 0 {
+    while job.finished.is_none() && job.reports.is_empty() {
         request.number += 1;
         let task = job.request(request.clone()).unwrap();
         (request.finished, request.evaluated) = (None, None);
@@ -124,9 +126,33 @@ fn divergence_ends_the_job_with_advice() {
             Task::Wait(_) => (),
         }
     }
-    let leave = job.beat(workers[0]).unwrap().leave.unwrap();
-    assert_eq!(leave.exit_code, 1);
-    assert!(leave.reason.contains("--lr"), "{}", leave.reason);
+    let everybody = [job.servers(1)[0], workers[0]];
+    everybody.iter().for_each(|member| drop(job.beat(*member)));
+    job
+}
+
+#[test]
+fn divergence_ends_the_job_with_advice() {
+    let job = without_finite_losses(DivergenceAction::Stop);
+    let (code, reason) = job.finished.unwrap();
+    let reason = reason.unwrap();
+    assert_eq!((code, job.saves), (1, 1));
+    assert!(reason.contains("50 steps") && reason.contains("--lr"), "{reason}");
+    let report = &job.reports[0];
+    assert_eq!(report.learning, LearningStatus::Diverged);
+    assert!(report.passes.len() < 10, "{} passes", report.passes.len());
+}
+
+#[test]
+fn divergence_is_only_said_where_that_is_wanted() {
+    let said = |job: &Job| job.logs.iter().filter(|line| line.contains("infinite")).count();
+    let job = without_finite_losses(DivergenceAction::Warn);
+    assert_eq!((job.finished.clone(), job.reports[0].passes.len()), (Some((0, None)), 20));
+    // One sign of a pass, one of fifty steps: neither comes again while it lasts.
+    assert_eq!(said(&job), 2, "{:?}", job.logs);
+    let job = without_finite_losses(DivergenceAction::Off);
+    assert_eq!((job.finished.clone(), job.reports[0].passes.len()), (Some((0, None)), 20));
+    assert_eq!(said(&job), 0, "{:?}", job.logs);
 }
 
 #[test]

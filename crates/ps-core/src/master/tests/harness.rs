@@ -26,6 +26,7 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
             seed: 1,
             wire: crate::settings::Wire::default(),
             pipeline_depth: 0,
+            divergence: crate::learning::DivergenceAction::default(),
         },
         lease: Duration::from_secs(10),
         server_away: Duration::from_secs(30),
