@@ -260,6 +260,7 @@ impl Scenario {
             master,
             lease: LEASE,
             bounds: Bounds::default(),
+            serve_after_signal: ps_core::stop::StopTimes::default().left,
             guards: self.guards,
         }
     }

@@ -131,6 +131,7 @@ impl Machine {
         }
         if let Some(error) = &result.error {
             let pass = result.task.pass + 1;
+            let member = self.registry.describe(member);
             let line = format!("the evaluation after pass {pass} by {member} failed: {error}");
             return self.log(Level::Warn, line);
         }

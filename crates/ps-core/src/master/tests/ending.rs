@@ -224,3 +224,63 @@ fn a_model_that_cannot_be_written_fails_the_job() {
     let leave = job.beat(workers[0]).unwrap().leave.unwrap();
     assert_eq!((leave.exit_code, leave.reason.as_str()), (1, "disk full"));
 }
+
+/// Found by review: a host that was killed ended its job as if somebody had wished it, with 143.
+#[test]
+fn regression_a_host_that_is_killed_fails_the_job_and_what_there_is_is_saved() {
+    let (mut job, workers) = Job::started(2, 1, 5);
+    let task = job.lease(workers[0], 1);
+    let servers = job.servers(2);
+    let gone = |beat: &mut Heartbeat| (beat.leaving, beat.parent_gone) = (true, true);
+    job.beat_with(servers[1], gone).unwrap();
+    job.ask(workers[0], 2, Some(done(&task))).unwrap();
+    assert_eq!(job.saves, 1);
+    let everybody = [servers[0], servers[1], workers[0]];
+    job.pass_time(3, &everybody);
+    let (code, reason) = job.finished.unwrap();
+    let reason = reason.unwrap();
+    assert_eq!(code, 1);
+    assert!(reason.contains("server shard 1 at host1:2223") && reason.contains("gone"), "{reason}");
+}
+
+/// It leaves a second later than the master must have saved: there is no time for a whole barrier.
+#[test]
+fn a_killed_hosts_server_is_read_while_it_still_serves() {
+    let (mut job, workers) = Job::started(1, 1, 5);
+    job.lease(workers[0], 1);
+    let server = job.servers(1)[0];
+    let gone = |beat: &mut Heartbeat| (beat.leaving, beat.parent_gone) = (true, true);
+    job.beat_with(server, gone).unwrap();
+    job.pass_time(3, &[server, workers[0]]);
+    assert_eq!(job.saves, 0, "a worker still has its step to finish");
+    job.pass_time(1, &[server, workers[0]]);
+    assert_eq!(job.saves, 1);
+}
+
+#[test]
+fn a_master_whose_psrun_is_gone_saves_and_fails() {
+    let (mut job, workers) = almost_done();
+    job.machine.parent_gone(job.now);
+    job.ask(workers[1], 2, None).unwrap();
+    assert_eq!(job.saves, 1);
+    let everybody = [job.servers(1)[0], workers[0], workers[1]];
+    job.pass_time(3, &everybody);
+    let (code, reason) = job.finished.unwrap();
+    assert!(code == 1 && reason.unwrap().contains("the master"), "{code}");
+}
+
+#[test]
+fn more_time_to_stop_is_more_time_for_the_barrier() {
+    let mut config = config(1, 1, 5);
+    config.stop_times = crate::stop::StopTimes::of(Duration::from_secs(60));
+    let (mut job, workers) = Job::new(config).start(1, 1);
+    job.lease(workers[0], 1);
+    job.machine.signal(143, job.now);
+    let everybody = [job.servers(1)[0], workers[0]];
+    job.pass_time(20, &everybody);
+    assert_eq!(job.saves, 0);
+    job.pass_time(4, &everybody);
+    assert_eq!(job.saves, 1);
+    // The model's size decides whether that is worth a try.
+    assert_eq!(job.saves_within, [Some(Duration::from_millis(57_500 - 24_000))]);
+}
