@@ -61,7 +61,7 @@ pub struct DataArgs {
     /// Seconds that the data may take to be read, and the next samples of a stream to come. Nobody
     /// takes a worker that waits for its data for stuck or missing before.
     #[arg(long, env = "PS_LOAD_TIMEOUT_S", default_value_t = 3600, value_name = "S",
-        value_parser = clap::value_parser!(u64).range(1..))]
+        value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub load_timeout_s: u64,
 }
 
