@@ -50,7 +50,7 @@ pub fn model_name(models: &Models, name: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// The data is not there or damaged, the model cannot be built for it, or the device cannot be used.
-pub fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
+pub async fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
     let model = &args.job.model;
     if let Some(folder) = &model.data
         && !folder.is_dir()
@@ -61,5 +61,5 @@ pub fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
     model.device.open().map(drop)?;
     // Building needs no speed, and the workers may need all of a GPU's memory.
     let on_cpu = ModelArgs { device: DeviceChoice::Cpu, ..model.clone() };
-    ps_worker::process::model(models, &on_cpu).map(drop)
+    ps_worker::process::model(models, &on_cpu).await.map(drop)
 }

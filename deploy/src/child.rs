@@ -4,10 +4,10 @@ use crate::exit::Exit;
 use crate::last_error::LastError;
 use crate::logs::LogDestination;
 use crate::name::{Name, Role};
-use crate::orphans::Children;
 use crate::process::Process;
 use crate::streams::{self, StdoutContent};
 use anyhow::Context;
+use ps_cli::orphans::Children;
 use ps_runtime::Signal;
 use rustix::process::{Pid, Signal as UnixSignal, kill_process};
 use std::path::Path;
@@ -70,7 +70,7 @@ impl ProcessHandle {
         let mut command = command(program, process, &log);
         let mut child = job
             .children
-            .spawn(&mut command)
+            .spawn(|| command.spawn(), Child::id)
             .with_context(|| format!("starting {name} with {}", program.display()))?;
         let stdin = child.stdin.take();
         let last_error = LastError::default();
@@ -85,7 +85,7 @@ impl ProcessHandle {
     pub fn pass(&self, signal: Signal) {
         let _ = self.signals.send(match signal {
             Signal::Interrupt => UnixSignal::INT,
-            Signal::Terminate => UnixSignal::TERM,
+            Signal::Terminate | Signal::ParentGone => UnixSignal::TERM,
         });
     }
 

@@ -5,12 +5,12 @@ use crate::exit::Exit;
 use crate::last_error::LastError;
 use crate::logs::{LogDestination, Logs};
 use crate::name::{Name, Role};
-use crate::orphans::Children;
 use crate::outcome::Outcome;
 use crate::plan::{Lead, Plan};
 use crate::process::Process;
 use crate::signals::Signals;
 use crate::supervision::{Action, Supervision};
+use ps_cli::orphans::{Children, Orphans};
 use ps_runtime::member::report_failure;
 use ps_runtime::{Outside, Shutdown};
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> anyhow::Result<u8> {
     let children = Children::default();
-    let adopting = tokio::spawn(children.clone().adopt_orphans());
+    let adopting = tokio::spawn(children.clone().adopt_orphans(Orphans::Kill));
     let ended = run_part(program, plan, logs, outside, shutdown, children).await;
     adopting.abort();
     ended?.verdict
@@ -217,6 +217,9 @@ impl Job<'_> {
             return name.to_string();
         };
         let mut about = format!("pid {}", running.pid);
+        if !self.plan.host.is_empty() {
+            about = format!("host {}, {about}", self.plan.host);
+        }
         if let Some(address) = &running.address {
             about = format!("{about}, {address}");
         }

@@ -7,8 +7,7 @@
 //! - [`plan`]: from a number of instances to a list of processes with their arguments; pure.
 //! - [`name`] and [`exit`]: who a process is, and how it ended.
 //! - [`supervision`]: what follows from a process that ends or a signal that comes; pure.
-//! - [`job`], [`child`], [`orphans`] and `signals`: the processes themselves; [`outcome`]: how all
-//!   of it ended.
+//! - [`job`], [`child`] and `signals`: the processes themselves; [`outcome`]: how all of it ended.
 //! - [`streams`], [`log_line`], [`last_error`], [`logs`] and [`terminal`]: what processes say.
 //! - [`contract`] and [`host`]: a SageMaker container, or one of Kubeflow, as one host of a job.
 //! - [`roles`]: how this one binary is every role.
@@ -26,7 +25,6 @@ pub mod last_error;
 pub mod log_line;
 pub mod logs;
 pub mod name;
-pub mod orphans;
 pub mod outcome;
 pub mod output;
 pub mod plan;
@@ -92,13 +90,18 @@ fn local(
         return Unparsed::Other(message).print();
     }
     let process = args.job.process.clone();
-    ps_cli::process::run(
+    ps_cli::process::supervise(
         "psrun",
         &process,
         ps_cli::process::Tasks::ThreadPerCore,
         |outside, shutdown| async move {
             if args.program.is_empty() {
-                check::environment(models, &args)?;
+                let mut stop = shutdown.clone();
+                tokio::select! {
+                    biased;
+                    signal = stop.wait() => return Ok(signal.exit_code()),
+                    checked = check::environment(models, &args) => checked?,
+                }
             }
             let output = output::Output::create(args.out.as_deref())?;
             let id = plan::job_id(&args.job.process.job_id);

@@ -45,7 +45,9 @@ impl Plan {
         let servers = args.instances;
         let workers = (args.instances - 1).max(1);
         let threads = args.job.model.threads.unwrap_or_else(|| fair_share(workers));
-        let common = Common { job: &job, log: &args.job.process.log.to_string(), threads };
+        let process = &args.job.process;
+        let stop_timeout_s = process.stop_timeout_s;
+        let common = Common { job: &job, log: &process.log.to_string(), threads, stop_timeout_s };
         // Where they lie is said as it is; a file of options has nothing but text.
         let checkpoints = args.checkpoints.as_ref().map(|folder| option("checkpoints", folder));
         let mut master = vec![
@@ -75,7 +77,11 @@ impl Plan {
                 output.folder().display()
             ),
             lead: Lead::Here(common.process(Role::Master, 0, master)),
-            rules: Rules { has_program: !args.program.is_empty(), ..Rules::LOCAL },
+            rules: Rules {
+                has_program: !args.program.is_empty(),
+                after_signal: process.stop_times().all,
+                ..Rules::LOCAL
+            },
             members: servers_here.chain(evaluator).chain(workers_here).collect(),
             host: String::new(),
             options: JobOptions::default(),
@@ -171,12 +177,18 @@ pub(crate) struct Common<'a> {
     pub(crate) log: &'a str,
     /// For each process that computes.
     pub(crate) threads: usize,
+    /// Seconds in which all is over after a signal.
+    pub(crate) stop_timeout_s: u64,
 }
 
 impl Common<'_> {
     pub(crate) fn process(&self, role: Role, index: u32, own: Vec<OsString>) -> Process {
         let mut args = vec![role.command().into(), option("job-id", self.job)];
-        args.extend([option("log", self.log), "--exit-with-parent".into()]);
+        args.extend([
+            option("log", self.log),
+            option("stop-timeout-s", self.stop_timeout_s.to_string()),
+            "--exit-with-parent".into(),
+        ]);
         let computes = matches!(role, Role::Worker | Role::Evaluator);
         args.extend(computes.then(|| option("threads", self.threads.to_string())));
         args.extend(own);

@@ -19,6 +19,8 @@ const AFTER_LOSS: Duration = Duration::from_secs(2);
 
 /// What is wrong with a worker that has not got its data and model.
 const UNFIT: &str = " before it could train";
+/// What is wrong with a server that does not listen.
+const NOT_SERVING: &str = "before it could serve";
 const WEIGHTS_LOST: &str = "its part of the weights is lost";
 const NO_WORKER: &str = "no worker is left";
 
@@ -57,6 +59,8 @@ pub struct Supervision {
     unexplained: Option<String>,
     /// The signal that we were given.
     signal: Option<Signal>,
+    /// Whether everybody was told to end: told twice, they would end at once.
+    passed: bool,
     master: Option<Exit>,
     /// Without a master: how the process ended that the master, elsewhere, lets leave.
     member: Option<Exit>,
@@ -75,6 +79,7 @@ impl Supervision {
             failure: None,
             unexplained: None,
             signal: None,
+            passed: false,
             master: None,
             member: None,
         }
@@ -129,6 +134,15 @@ impl Supervision {
             (Role::Worker, Exit::Code(code @ 1..)) if is_unfit && !matches!(code, 130 | 143) => {
                 let what = if self.rules.has_program { ": its program failed" } else { UNFIT };
                 let why = format!("{who} {exit}{what}");
+                let mut actions = vec![Action::Report(name, why.clone())];
+                actions.extend(self.fail(why, AFTER_LOSS));
+                actions
+            }
+            (Role::Server, Exit::Code(code @ 1..))
+                if !self.ready.contains(&name) && !matches!(code, 130 | 143) =>
+            {
+                // The master does not know it yet, and would wait for it.
+                let why = format!("{who} {exit} {NOT_SERVING}");
                 let mut actions = vec![Action::Report(name, why.clone())];
                 actions.extend(self.fail(why, AFTER_LOSS));
                 actions
@@ -242,7 +256,15 @@ impl Supervision {
 
     fn end(&mut self, time: Duration) -> Vec<Action> {
         self.ending = true;
-        vec![Action::Pass(Signal::Terminate), Action::Deadline(time)]
+        let mut actions = self.pass(Signal::Terminate);
+        actions.push(Action::Deadline(time));
+        actions
+    }
+
+    /// Passes a signal on, unless one was.
+    fn pass(&mut self, signal: Signal) -> Vec<Action> {
+        let is_first = !std::mem::replace(&mut self.passed, true);
+        Vec::from_iter(is_first.then_some(Action::Pass(signal)))
     }
 
     /// Somebody wants the job to end: the first time in order, the second time at once.
@@ -253,15 +275,14 @@ impl Supervision {
         self.signal = Some(signal);
         if self.ending {
             // The time to leave is set already.
-            return vec![Action::Pass(signal)];
+            return self.pass(signal);
         }
         self.ending = true;
         let saving = "signal received: saving the model and leaving; a second signal kills";
-        vec![
-            Action::Say(saving.to_owned()),
-            Action::Pass(signal),
-            Action::Deadline(self.rules.after_signal),
-        ]
+        let mut actions = vec![Action::Say(saving.to_owned())];
+        actions.extend(self.pass(signal));
+        actions.push(Action::Deadline(self.rules.after_signal));
+        actions
     }
 
     /// The time set by [`Action::Deadline`] has passed.

@@ -7,6 +7,7 @@ use ps_cli::process::ProcessArgs;
 use ps_cli::{ShapeArgs, TrainingArgs};
 use ps_core::limits::{SHARDS_MAX, WORKERS_MAX};
 use ps_core::settings::{self, TrainingSettings};
+use ps_core::stop::StopTimes;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -118,6 +119,7 @@ impl JobTimeoutArgs {
             start_timeout: Duration::from_secs(self.start_timeout_s),
             barrier_timeout: Duration::from_secs(self.barrier_timeout_s),
             evaluation_timeout: Duration::from_secs(self.evaluation_timeout_s),
+            stop_times: StopTimes::default(),
             checkpoints: false,
         }
     }
@@ -150,9 +152,11 @@ impl TryFrom<Args> for Config {
     fn try_from(args: Args) -> Result<Self, settings::Error> {
         let settings = args.training.settings()?;
         let machine = args.timeouts.machine(args.servers, args.workers, settings);
+        let stop_times = args.process.stop_times();
+        let checkpoints = args.checkpoints.is_some();
         Ok(Self {
             job: args.process.job_id,
-            machine: ps_core::master::Config { checkpoints: args.checkpoints.is_some(), ..machine },
+            machine: ps_core::master::Config { checkpoints, stop_times, ..machine },
             about: About {
                 model: args.model,
                 options: values(&args.shape).into_iter().collect(),

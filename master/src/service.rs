@@ -32,6 +32,9 @@ impl Call {
 /// Characters of a reported reason that are kept: about as many as a failure file has.
 const REASON_CHARACTERS_MAX: usize = 1024;
 
+/// Characters of the address of who loads its data that are shown.
+const ADDRESS_CHARACTERS_MAX: usize = 256;
+
 /// The master's side of the control plane.
 pub(crate) struct Service {
     job: String,
@@ -147,5 +150,20 @@ impl Master for Service {
         })
         .await?;
         Ok(Response::new(v1::FailureReply {}))
+    }
+
+    async fn report_loading(
+        &self,
+        request: Request<v1::LoadingReport>,
+    ) -> Result<Response<v1::LoadingReply>, Status> {
+        let v1::LoadingReport { job, address } = request.into_inner();
+        self.check_job(&job)?;
+        let address: String = address.chars().take(ADDRESS_CHARACTERS_MAX).collect();
+        self.ask(move |machine, now| {
+            machine.loading(&address, now);
+            Ok(())
+        })
+        .await?;
+        Ok(Response::new(v1::LoadingReply {}))
     }
 }

@@ -103,6 +103,9 @@ pub struct Config {
     pub master: Option<String>,
     /// Without a master: how long a silent worker counts as active.
     pub lease: Duration,
+    /// After a signal a server serves on until the master has saved, or the workers are gone, at most
+    /// this long.
+    pub serve_after_signal: Duration,
     /// What callers may make the server hold.
     pub bounds: Bounds,
     /// What the shard checks: only tests that prove the simulation's worth leave something out.
@@ -112,6 +115,7 @@ pub struct Config {
 impl From<Args> for Config {
     fn from(args: Args) -> Self {
         Self {
+            serve_after_signal: args.process.stop_times().left,
             job: args.process.job_id,
             shard: args.shard,
             listen: args.listen,

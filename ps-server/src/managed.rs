@@ -12,9 +12,6 @@ use ps_runtime::{Outside, Shutdown, Signal};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// After a signal a server serves on until the master has saved, at most this long.
-pub(crate) const SERVE_AFTER_SIGNAL: Duration = Duration::from_secs(8);
-
 /// Stays registered until the master says leave; the exit code.
 pub(crate) async fn run(
     config: &Config,
@@ -108,7 +105,8 @@ impl ManagedServer<'_> {
                 signal = self.shutdown.wait(), if self.end.is_none() => self.signalled(signal),
             }
             let leaving = self.end.is_some();
-            let beat = v1::HeartbeatRequest { leaving, ..v1::HeartbeatRequest::default() };
+            let parent_gone = matches!(self.end, Some((Signal::ParentGone, _)));
+            let beat = v1::HeartbeatRequest { leaving, parent_gone, ..Default::default() };
             let answer = tokio::select! {
                 biased;
                 answer = member.heartbeat(beat) => answer,
@@ -136,7 +134,8 @@ impl ManagedServer<'_> {
     }
 
     fn signalled(&mut self, signal: Signal) {
-        self.end = Some((signal, self.outside.clock.now() + SERVE_AFTER_SIGNAL));
+        // Until the master has saved it serves on, at most this long.
+        self.end = Some((signal, self.outside.clock.now() + self.config.serve_after_signal));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::managed::{self, SERVE_AFTER_SIGNAL};
+use crate::managed;
 use crate::reflection;
 use crate::service::{DataPlaneCalls, Service};
 use futures_util::future::BoxFuture;
@@ -78,7 +78,7 @@ pub fn run(
                     let (master, bound) = (master.clone(), address.clone());
                     managed::run(&config, master, bound, &shard, &outside, shutdown, &health).await
                 }
-                None => Ok(alone(&shard, &outside, shutdown).await),
+                None => Ok(alone(&config, &shard, &outside, shutdown).await),
             }
         };
         tokio::select! {
@@ -93,9 +93,9 @@ pub fn run(
 }
 
 /// Without a master: serve until a signal, and then while workers are still active.
-async fn alone(shard: &Shard, outside: &Outside, mut shutdown: Shutdown) -> u8 {
+async fn alone(config: &Config, shard: &Shard, outside: &Outside, mut shutdown: Shutdown) -> u8 {
     let signal = shutdown.wait().await;
-    let deadline = outside.clock.now() + SERVE_AFTER_SIGNAL;
+    let deadline = outside.clock.now() + config.serve_after_signal;
     while shard.has_active_workers(outside.clock.now()) && outside.clock.now() < deadline {
         tokio::time::sleep(LOOK).await;
     }

@@ -70,6 +70,9 @@ pub struct Args {
     /// Where workers reach --serve-samples [default: the address that it listens on].
     #[arg(long, env = "PS_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,
+    /// What this machine is called in messages to people [default: its host name].
+    #[arg(long, env = "PS_HOST_NAME", value_name = "NAME")]
+    pub host_name: Option<String>,
     /// Without a master: which share of the data this worker trains on. With one: the rank it asks
     /// for.
     #[arg(long, env = "PS_WORKER_INDEX", value_name = "I")]

@@ -1,7 +1,13 @@
 //! The program `ps-worker`: from the command line to a running worker.
 
 mod alone;
+mod on_thread;
+mod preparation;
+mod program;
 mod workload;
+
+use on_thread::on_thread;
+use preparation::{Part, late};
 
 use crate::compute::{Compute, ComputeOn};
 use crate::config::{Args, ModelArgs, Role};
@@ -58,39 +64,37 @@ async fn run(
 ) -> anyhow::Result<u8> {
     let counters = Arc::new(Counters::default());
     if let Some(master) = args.master.clone().filter(|_| !args.program.is_empty()) {
-        let (config, workload) = (with_master(&args, master), workload::program(&args));
-        return Ok(train::run(config, workload, counters, outside, shutdown).await?);
+        return program::run(&args, master, counters, outside, shutdown).await;
     }
-    let mut source = ModelSource::new(models, &args.model)?;
-    let streams = tokio::select! {
+    let preparing = preparation::with_deadline(models, &args, &outside);
+    let prepared = tokio::select! {
         biased;
         signal = shutdown.wait() => return Ok(signal.exit_code()),
-        streams = workload::streams(&args, &mut source) => streams?,
+        prepared = preparing => prepared?,
     };
-    let role = if args.role == Role::Worker { "worker" } else { "evaluator" };
-    let ready = format!("role={role}; train_samples={};", source.data().train.len());
     // Whoever starts us takes this line for the word that we can work: it comes when we can.
-    match args.master.clone() {
-        Some(master) => {
+    (outside.metrics)(&prepared.ready);
+    match prepared.part {
+        Part::Member(master, workload) => {
             let config = with_master(&args, master);
-            let workload = workload::model(&args, source, streams, &outside).await?;
-            (outside.metrics)(&ready);
             Ok(train::run(config, workload, counters, outside, shutdown).await?)
         }
-        None => {
-            let (compute, loader) = (Box::new(source.model()?), source.loader());
-            (outside.metrics)(&ready);
-            alone::run(args, compute, loader, outside, shutdown).await
-        }
+        Part::Alone(compute, loader) => alone::run(args, compute, loader, outside, shutdown).await,
     }
 }
 
 /// The model on its data, as the options name them.
 ///
 /// # Errors
-/// Data, device or model cannot be had; the message says what to do.
-pub fn model(models: &Models, args: &ModelArgs) -> anyhow::Result<Box<dyn Compute>> {
-    Ok(Box::new(ModelSource::new(models, args)?.model()?))
+/// Data, device or model cannot be had, or not in time; the message says what to do.
+pub async fn model(models: &Models, args: &ModelArgs) -> anyhow::Result<Box<dyn Compute>> {
+    let (models, own) = (models.clone(), args.clone());
+    let made = on_thread(move || {
+        let model = ModelSource::new(&models, &own)?.model()?;
+        Ok(Box::new(model) as Box<dyn Compute>)
+    });
+    let made = tokio::time::timeout(args.read.load_timeout(), made).await;
+    made.unwrap_or_else(|_| Err(late(args)))
 }
 
 fn with_master(args: &Args, master: String) -> WorkerConfig {
@@ -103,9 +107,20 @@ fn with_master(args: &Args, master: String) -> WorkerConfig {
         role,
         master,
         index: args.worker_index,
-        address: format!("pid {}", std::process::id()),
+        address: address(args),
         attempt: Duration::from_millis(args.calls.attempt_ms.max(1)),
         patience: Duration::from_millis(args.calls.patience_ms),
         compute_on: ComputeOn::Thread,
+        leave_after_signal: args.process.stop_times().left,
     }
+}
+
+/// Where this process is, for messages to people.
+fn address(args: &Args) -> String {
+    let host = args.host_name.clone().unwrap_or_else(machine_name);
+    format!("{host} (pid {})", std::process::id())
+}
+
+fn machine_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -6,14 +6,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessGroup};
 use ps_cli::TrainingArgs;
+use ps_cli::orphans::{Children, end_with_thread};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::process::Command;
-
-/// How long a program may take to end once it was told to.
-const GRACE: Duration = Duration::from_secs(6);
 
 const SIGTERM: i32 = 15;
 
@@ -24,12 +22,21 @@ pub struct UserProgram {
     command: Vec<OsString>,
     /// More variables: where the data are.
     variables: Vec<(OsString, OsString)>,
+    /// How long it may take to end once it was told to.
+    grace: Duration,
+    /// Who waits for which process.
+    children: Children,
 }
 
 impl UserProgram {
     /// The program named by the first word, with the rest as its arguments.
-    pub fn new(command: Vec<OsString>, variables: Vec<(OsString, OsString)>) -> Self {
-        Self { command, variables }
+    pub fn new(
+        command: Vec<OsString>,
+        variables: Vec<(OsString, OsString)>,
+        grace: Duration,
+        children: Children,
+    ) -> Self {
+        Self { command, variables, grace, children }
     }
 
     fn start(&self, run: &ProgramRun) -> Result<Running, ComputeError> {
@@ -50,12 +57,16 @@ impl UserProgram {
         command.envs(TrainingArgs::from(&run.settings).to_variables());
         command.envs(self.variables.iter().cloned());
         let name = program.to_string_lossy().into_owned();
+        end_with_thread(&mut command);
         let mut command = CommandWrap::from(command);
-        let child = command.wrap(ProcessGroup::leader()).spawn().map_err(|error| {
+        let command = command.wrap(ProcessGroup::leader());
+        let child = self.children.spawn(|| command.spawn(), |child| child.id());
+        let child = child.map_err(|error| {
             ComputeError(format!("starting the program {name}: {error}; is it there, with x set?"))
         })?;
-        tracing::info!("started the program {name} (pid {})", child.id().unwrap_or_default());
-        Ok(Running { child, name })
+        let pid = child.id();
+        tracing::info!("started the program {name} (pid {})", pid.unwrap_or_default());
+        Ok(Running { child, name, pid, children: self.children.clone() })
     }
 }
 
@@ -71,10 +82,11 @@ impl Program for UserProgram {
                 () = run.stop => {
                     // It may have ended just now.
                     let _ = running.child.signal(SIGTERM);
-                    match tokio::time::timeout(GRACE, running.child.inner_mut().wait()).await {
+                    let grace = self.grace;
+                    match tokio::time::timeout(grace, running.child.inner_mut().wait()).await {
                         Ok(status) => status.map_err(waited)?,
                         Err(_) => {
-                            tracing::warn!("the program {} did not end in {GRACE:?}", running.name);
+                            tracing::warn!("the program {} did not end in {grace:?}", running.name);
                             let _ = running.child.start_kill();
                             running.child.inner_mut().wait().await.map_err(waited)?
                         }
@@ -99,11 +111,15 @@ fn exit_code(status: ExitStatus) -> u8 {
 struct Running {
     child: Box<dyn ChildWrapper>,
     name: String,
+    pid: Option<u32>,
+    children: Children,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.start_kill();
+        // Whoever waits for orphans waits for it, too, if we have not.
+        self.children.waited_for(self.pid);
     }
 }
 
@@ -129,7 +145,8 @@ mod tests {
     async fn shell(script: &str, stop: BoxFuture<'static, ()>) -> Result<u8, ComputeError> {
         let command = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
         let variables = vec![("PS_DATA".into(), "/data".into())];
-        UserProgram::new(command, variables).run(run_of(stop)).await
+        let grace = Duration::from_secs(6);
+        UserProgram::new(command, variables, grace, Children::default()).run(run_of(stop)).await
     }
 
     fn never() -> BoxFuture<'static, ()> {
@@ -173,7 +190,12 @@ $PS_EPOCH $PS_DATA $PS_LR" = "a:1,b:2 1/2 7 3 /data 0.1" || exit 9; exit 3"#;
 
     #[tokio::test]
     async fn what_is_not_there_is_named() {
-        let mut program = UserProgram::new(vec!["/no/such/program".into()], Vec::new());
+        let mut program = UserProgram::new(
+            vec!["/no/such/program".into()],
+            Vec::new(),
+            Duration::ZERO,
+            Children::default(),
+        );
         let error = program.run(run_of(never())).await.unwrap_err().to_string();
         assert!(error.contains("/no/such/program"), "{error}");
     }

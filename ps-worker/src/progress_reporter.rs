@@ -4,7 +4,9 @@ use crate::compute::Evaluation;
 use crate::train::alone::Observer;
 use indicatif::{ProgressBar, ProgressStyle};
 use ps_client::{Counters, StepOutcome};
-use ps_core::learning::{LearningMonitor, LearningStatus, Losses};
+use ps_core::learning::{
+    DivergenceAction, DivergenceSign, LearningMonitor, LearningStatus, Losses, Verdict,
+};
 use ps_core::progress::{Meter, ProgressSnapshot};
 use ps_core::settings::TrainingSettings;
 use ps_core::staleness::Staleness;
@@ -24,6 +26,7 @@ pub(crate) struct ProgressReporter {
     meter: Meter,
     snapshot: ProgressSnapshot,
     watch: LearningMonitor,
+    divergence: DivergenceAction,
     pass: Losses,
     staleness: Staleness,
     shown: Duration,
@@ -49,6 +52,7 @@ impl ProgressReporter {
             bar,
             meter: Meter::default(),
             watch: LearningMonitor::new(samples.div_ceil(settings.batch_size)),
+            divergence: settings.divergence,
             snapshot,
             pass: Losses::default(),
             staleness: Staleness::default(),
@@ -87,6 +91,19 @@ impl ProgressReporter {
         lines
     }
 
+    /// Does about a sign of divergence what the settings say.
+    fn judge(&self, sign: Option<&DivergenceSign>) -> Result<(), String> {
+        match sign.and_then(|sign| self.divergence.verdict(sign)) {
+            Some(Verdict::Stop(reason)) => return Err(reason),
+            Some(Verdict::Warn(line)) => match &self.bar {
+                Some(bar) => bar.suspend(|| tracing::warn!("{line}")),
+                None => tracing::warn!("{line}"),
+            },
+            None => (),
+        }
+        Ok(())
+    }
+
     fn draw(&mut self) {
         let now = self.clock.now();
         let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };
@@ -119,7 +136,8 @@ impl Observer for ProgressReporter {
         snapshot.staleness_p50 = self.staleness.p50();
         snapshot.staleness_max = self.staleness.max();
         self.draw();
-        self.watch.observe(&losses).map_err(|divergence| divergence.to_string())
+        let sign = self.watch.observe(&losses);
+        self.judge(sign.as_ref())
     }
 
     fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String> {
@@ -140,8 +158,8 @@ impl Observer for ProgressReporter {
         }
         self.snapshot.pass = pass + 1;
         let losses = std::mem::take(&mut self.pass);
-        let judged = self.watch.pass_ended(pass - 1, &losses);
-        judged.map_err(|divergence| divergence.to_string())
+        let sign = self.watch.pass_ended(pass - 1, &losses);
+        self.judge(sign.as_ref())
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ps_core::{DataDescription, DataKind};
 use ps_data::{Draw, OpenStream, Shift, Shuffle, StreamBatches, StreamPlan, StreamSource};
+use std::time::Duration;
 
 /// Who takes which records of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct StreamOptions {
     pub shift: usize,
     /// Samples that wait for their turn, so that their order changes; `None` where it is kept.
     pub shuffle: Option<usize>,
+    /// How long the next samples may take to come.
+    pub patience: Duration,
 }
 
 /// The streams of one worker.
@@ -72,7 +75,8 @@ impl PassStreams for DataStreams {
                 Some(begun) => begun,
                 None => self.streams.open()?,
             };
-            Ok(Box::new(PassBatches(stream.start(plan))) as Box<dyn BatchStream>)
+            let (batches, patience) = (stream.start(plan), self.options.patience);
+            Ok(Box::new(PassBatches { batches, patience }) as Box<dyn BatchStream>)
         }
         .boxed()
     }
@@ -104,12 +108,28 @@ fn plan(options: &StreamOptions, pass: &StreamPass) -> Result<StreamPlan, Comput
 }
 
 /// One pass.
-struct PassBatches(StreamBatches);
+struct PassBatches {
+    batches: StreamBatches,
+    patience: Duration,
+}
+
+/// Who reads a FIFO has the same time, and knows better what is missing: it speaks first.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+fn late(patience: Duration) -> ComputeError {
+    ComputeError(format!(
+        "the next samples of the stream did not come within {} s; look whether it is still written, \
+         and give it more time with --load-timeout-s",
+        patience.as_secs()
+    ))
+}
 
 impl BatchStream for PassBatches {
     fn next_batch(&mut self) -> BoxFuture<'_, Result<Option<SampleBatch>, ComputeError>> {
         async {
-            let batch = self.0.next_batch().await?;
+            let next =
+                tokio::time::timeout(self.patience + LAST_WORD, self.batches.next_batch()).await;
+            let batch = next.map_err(|_| late(self.patience))??;
             Ok(batch.map(|batch| SampleBatch::Values {
                 features: batch.features,
                 labels: batch.labels,

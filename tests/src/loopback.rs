@@ -191,6 +191,7 @@ pub fn config(shard: u32, bounds: Bounds) -> Config {
         master: None,
         lease: Duration::from_secs(10),
         bounds,
+        serve_after_signal: ps_core::stop::StopTimes::default().left,
         guards: Guards::ALL,
     }
 }

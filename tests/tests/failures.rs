@@ -129,7 +129,7 @@ fn a_dead_master_ends_the_job_by_name() {
 fn a_dead_psrun_leaves_no_orphans() {
     let mut job = Job::under_way("psrun-dies", LONG);
     signal(job.psrun.pid(), Signal::KILL);
-    // They leave as on SIGTERM: the master saves first.
+    // They leave as on SIGTERM, but for their code: the master saves first.
     job.psrun.expect_nobody_left(SOON);
     assert!(job.is_saved());
     assert_eq!(job.psrun.wait(SOON).status.code(), None);

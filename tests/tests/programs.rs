@@ -110,3 +110,38 @@ fn regression_a_program_that_ignores_signals_does_not_outlive_the_job() {
         process.expect_nobody_left(Duration::ZERO);
     }
 }
+
+/// Found by review: what a program had left its group with, or had started before it was killed, lived on.
+#[test]
+fn regression_nothing_that_a_program_started_outlives_the_job() {
+    let _alone = alone();
+    for killed in ["psrun", "ps-worker"] {
+        let out = tempfile::tempdir().unwrap();
+        let pids = out.path().join("pids");
+        let script = format!(
+            "sleep 600 & echo $! >> {pids}; setsid sleep 600 & echo $! >> {pids}; \
+             echo $$ >> {pids}; wait",
+            pids = pids.display()
+        );
+        let job = job_id("program-forks");
+        let mut process = start(&job, &out.path().join("run"), &script);
+        let started = || std::fs::read_to_string(&pids).unwrap_or_default();
+        assert!(ps_tests::process::wait_until(PATIENCE, || started().lines().count() == 3));
+        let pid = match killed {
+            "psrun" => process.pid(),
+            role => {
+                let is_role = |words: &[String]| words.iter().any(|word| word == role);
+                processes(&job).into_iter().find(|(_, words)| is_role(words)).unwrap().0
+            }
+        };
+        ps_tests::process::signal(pid, Signal::KILL);
+        process.wait(PATIENCE);
+        let is_gone = |pid: &str| {
+            // A zombie, if nobody waits for it, has no command line.
+            let line = Path::new("/proc").join(pid).join("cmdline");
+            std::fs::read(line).unwrap_or_default().is_empty()
+        };
+        let are_gone = || started().lines().all(is_gone);
+        assert!(ps_tests::process::wait_until(Duration::from_secs(20), are_gone), "{killed}");
+    }
+}

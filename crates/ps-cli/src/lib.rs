@@ -3,6 +3,7 @@
 mod choice;
 pub mod given;
 pub mod layers;
+pub mod orphans;
 pub mod process;
 mod shape_args;
 mod training_args;

@@ -3,13 +3,20 @@
 use crate::layers;
 pub use crate::unparsed::{EXIT_USAGE, Unparsed};
 use clap::{ArgMatches, Args, Parser};
+use ps_core::stop::StopTimes;
 use ps_runtime::{Connector, Outside, Shutdown, Signal, SystemClock};
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Signals within this time are one wish: a terminal, a script that passes them on and a process group
+/// may each bring it.
+const ONE_WISH: Duration = Duration::from_millis(500);
 
 /// Options that every role has.
 #[derive(Args, Clone, Debug)]
@@ -23,6 +30,11 @@ pub struct ProcessArgs {
     /// TOML file with options by their long names; flags and PS_* variables win over it.
     #[arg(long, env = "PS_CONFIG", value_name = "FILE")]
     pub config: Option<std::path::PathBuf>,
+    /// Seconds in which all is over after a signal: what is not saved by then is lost. A second signal
+    /// ends at once.
+    #[arg(long, env = "PS_STOP_TIMEOUT_S", value_name = "S", default_value_t = 9,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub stop_timeout_s: u64,
     /// Leave when standard input ends: set by a parent that must not leave orphans.
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
@@ -30,6 +42,13 @@ pub struct ProcessArgs {
     /// sees.
     #[arg(skip)]
     pub plain: bool,
+}
+
+impl ProcessArgs {
+    /// What of the time after a signal is for what.
+    pub fn stop_times(&self) -> StopTimes {
+        StopTimes::of(Duration::from_secs(self.stop_timeout_s))
+    }
 }
 
 /// A command line that was understood.
@@ -79,7 +98,8 @@ pub enum Tasks {
     ThreadPerCore,
 }
 
-/// Runs a role in a tokio runtime with logging, signals and the real outside.
+/// Runs a role in a tokio runtime with logging, signals and the real outside. A second signal ends it
+/// where it is.
 ///
 /// The role gets an [`Outside`] and a [`Shutdown`], and returns what the process exits with.
 pub fn run<F, R>(name: &str, process: &ProcessArgs, tasks: Tasks, role: F) -> ExitCode
@@ -87,6 +107,37 @@ where
     F: FnOnce(Outside, Shutdown) -> R,
     R: Future<Output = anyhow::Result<u8>>,
 {
+    block_on(name, process, tasks, async {
+        let (shutdown, again) = signals(process.exit_with_parent)?;
+        tokio::select! {
+            biased;
+            signal = again => {
+                tracing::warn!("a second signal: leaving at once, whatever is not saved");
+                Ok(signal.exit_code())
+            }
+            ended = role(outside(), shutdown) => ended,
+        }
+    })
+}
+
+/// As [`run`], for who has processes to end before itself, and listens for a second signal.
+pub fn supervise<F, R>(name: &str, process: &ProcessArgs, tasks: Tasks, supervisor: F) -> ExitCode
+where
+    F: FnOnce(Outside, Shutdown) -> R,
+    R: Future<Output = anyhow::Result<u8>>,
+{
+    block_on(name, process, tasks, async {
+        let (shutdown, _) = signals(process.exit_with_parent)?;
+        supervisor(outside(), shutdown).await
+    })
+}
+
+fn block_on(
+    name: &str,
+    process: &ProcessArgs,
+    tasks: Tasks,
+    work: impl Future<Output = anyhow::Result<u8>>,
+) -> ExitCode {
     start_logging(process.log, process.plain);
     let mut builder = match tasks {
         Tasks::OneThread => tokio::runtime::Builder::new_current_thread(),
@@ -104,10 +155,7 @@ where
             return ExitCode::FAILURE;
         }
     };
-    let result = runtime.block_on(async {
-        let shutdown = signals(process.exit_with_parent)?;
-        role(outside(), shutdown).await
-    });
+    let result = runtime.block_on(work);
     // Nothing that still runs in the background may hold the process.
     runtime.shutdown_background();
     match result {
@@ -139,20 +187,31 @@ fn outside() -> Outside {
     }
 }
 
-/// Listens for Ctrl-C and SIGTERM, and for the parent's end when asked to.
-fn signals(exit_with_parent: bool) -> anyhow::Result<Shutdown> {
+/// Listens for Ctrl-C and SIGTERM, and for the parent's end when asked to. The second signal is told
+/// by the future: never, if there is none.
+fn signals(exit_with_parent: bool) -> anyhow::Result<(Shutdown, impl Future<Output = Signal>)> {
     use tokio::signal::unix::{SignalKind, signal};
     let (trigger, shutdown) = Shutdown::new();
     let trigger = Arc::new(trigger);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let (second, again) = oneshot::channel();
     let on_signal = trigger.clone();
     tokio::spawn(async move {
-        loop {
+        let mut next = async || {
             tokio::select! {
                 biased;
-                _ = interrupt.recv() => on_signal.trigger(Signal::Interrupt),
-                _ = terminate.recv() => on_signal.trigger(Signal::Terminate),
+                _ = interrupt.recv() => Signal::Interrupt,
+                _ = terminate.recv() => Signal::Terminate,
+            }
+        };
+        on_signal.trigger(next().await);
+        let first = Instant::now();
+        loop {
+            let signal = next().await;
+            if first.elapsed() >= ONE_WISH {
+                let _ = second.send(signal);
+                return;
             }
         }
     });
@@ -160,10 +219,16 @@ fn signals(exit_with_parent: bool) -> anyhow::Result<Shutdown> {
         // A thread of its own: it blocks until the parent is gone, and must not hold the runtime.
         std::thread::spawn(move || {
             let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-            trigger.trigger(Signal::Terminate);
+            trigger.trigger(Signal::ParentGone);
         });
     }
-    Ok(shutdown)
+    let again = async {
+        match again.await {
+            Ok(signal) => signal,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    Ok((shutdown, again))
 }
 
 /// Logs to stderr: plain lines, coloured on a terminal unless they must not be.

@@ -4,6 +4,7 @@ use crate::choice;
 use crate::given::{values, variable};
 use clap::{Args, FromArgMatches};
 use ps_core::correction::Correction;
+use ps_core::learning::DivergenceAction;
 use ps_core::schedule::{LearningRate, Schedule};
 use ps_core::settings::Wire;
 use ps_core::settings::{Error, TrainingSettings};
@@ -75,6 +76,12 @@ pub struct TrainingArgs {
     /// makes gradients a step staler; at most the staleness bound [default: 0].
     #[arg(long, env = "PS_PIPELINE_DEPTH", value_name = "STEPS")]
     pub pipeline_depth: Option<u64>,
+    /// When the loss is not finite, or stays above ten times its start (and at least 9 above it) for
+    /// 200 steps and a quarter of a pass: stop the job, warn, or off. Lesser signs are warnings
+    /// [default: stop].
+    #[arg(long, env = "PS_DIVERGENCE", value_name = "stop|warn|off",
+        value_parser = choice::<DivergenceAction>())]
+    pub divergence: Option<DivergenceAction>,
 }
 
 impl TrainingArgs {
@@ -112,6 +119,7 @@ impl TrainingArgs {
                 top_k: self.top_k,
             },
             pipeline_depth: self.pipeline_depth.unwrap_or(default.pipeline_depth),
+            divergence: self.divergence.unwrap_or_default(),
         };
         settings.validate()?;
         Ok(settings)
@@ -173,6 +181,7 @@ impl From<&TrainingSettings> for TrainingArgs {
             wire_pull: Some(settings.wire.pull),
             top_k: settings.wire.top_k,
             pipeline_depth: Some(settings.pipeline_depth),
+            divergence: Some(settings.divergence),
         }
     }
 }
@@ -237,6 +246,8 @@ mod tests {
         assert!(error.contains("--wire-pull") && error.contains("bf16"), "{error}");
         let error = parse("--staleness-correction=off").unwrap_err().to_string();
         assert!(error.contains("none, auto, lr"), "{error}");
+        let error = parse("--divergence=ignore").unwrap_err().to_string();
+        assert!(error.contains("stop, warn, off"), "{error}");
         for share in [0.0, -0.1, 1.1, f64::NAN] {
             let bad = TrainingArgs { top_k: Some(share), ..Default::default() };
             assert!(bad.settings().unwrap_err().to_string().contains("--top-k"), "{share}");
@@ -261,6 +272,7 @@ mod tests {
             wire_pull: Some(Encoding::Bf16),
             top_k: Some(0.01),
             pipeline_depth: Some(2),
+            divergence: Some(DivergenceAction::Warn),
             ..TrainingArgs::default()
         };
         let waves = TrainingArgs {

@@ -29,6 +29,7 @@ pub mod settings;
 pub mod shard;
 pub mod span;
 pub mod staleness;
+pub mod stop;
 pub mod unexpected;
 pub mod window;
 

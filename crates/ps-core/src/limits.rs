@@ -77,6 +77,9 @@ pub const SHARDS_MAX: u32 = 1024;
 /// Workers of one job; each costs every shard one dedup window.
 pub const WORKERS_MAX: u32 = 4096;
 
+/// Evaluators of a job: one measures, the others stand by, and more than a few are a mistake.
+pub const EVALUATORS_MAX: u32 = 16;
+
 /// Concurrent HTTP/2 streams of one connection: pushes, pulls waiting at the gate, control.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 1100;
 

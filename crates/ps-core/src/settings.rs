@@ -2,6 +2,7 @@
 
 use crate::Layout;
 use crate::correction::Correction;
+use crate::learning::DivergenceAction;
 use crate::limits::PIPELINE_DEPTH_MAX;
 use crate::model_spec::ModelSpec;
 use crate::partition::chunk_elements;
@@ -35,6 +36,9 @@ pub struct TrainingSettings {
     /// Exchanges that a worker has under way while it computes; 0: it waits for each.
     #[serde(default)]
     pub pipeline_depth: u64,
+    /// What is done when the run seems to diverge.
+    #[serde(default)]
+    pub divergence: DivergenceAction,
 }
 
 /// Why settings cannot be trained with.
@@ -72,6 +76,7 @@ impl Default for TrainingSettings {
             // On the machines that it was measured on, more costs more than it hides
             // (docs/performance.md).
             pipeline_depth: 0,
+            divergence: DivergenceAction::default(),
         }
     }
 }

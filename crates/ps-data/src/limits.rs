@@ -47,7 +47,3 @@ pub const FOLDER_DEPTH_MAX: usize = 16;
 
 /// Batches that are made before the step that needs them: one is there, the next is being made.
 pub const BATCHES_AHEAD_MAX: usize = 2;
-
-/// Seconds until a stream's FIFO must be there and its first byte must have come: SageMaker makes
-/// the FIFO of a pass only after the one before, and fetches from S3 before it writes.
-pub const STREAM_PATIENCE_S: u64 = 900;

@@ -205,6 +205,34 @@ pub async fn report_failure(
     link.call(patience, attempt, |_| ()).await.map_err(|status| error(address, &status))
 }
 
+/// How often the master hears that data are being loaded: it takes who is silent for a start's time-out
+/// for missing.
+const LOADING_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Tells the master at this address that a process that `caller` names has not read its data yet, again
+/// and again until this is dropped. A master that does not answer is not there yet, or no more: who has
+/// read its data finds out.
+pub async fn report_loading(
+    outside: &Outside,
+    address: &str,
+    job: &str,
+    caller: &str,
+) -> std::convert::Infallible {
+    let link = Link::new(&outside.connector, address, &outside.clock, outside.seed);
+    let patience = Patience { attempt: ATTEMPT, total: ATTEMPT, waits: false };
+    loop {
+        let attempt = |channel| {
+            let report = v1::LoadingReport { job: job.to_owned(), address: caller.to_owned() };
+            async move { client(channel).report_loading(report).await.map(drop) }
+        };
+        // A malformed address is named when the process registers.
+        if let Ok(link) = &link {
+            let _ = link.call(patience, attempt, |_| ()).await;
+        }
+        tokio::time::sleep(LOADING_INTERVAL).await;
+    }
+}
+
 fn client(channel: Channel) -> MasterClient<Channel> {
     MasterClient::new(channel).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX)
 }

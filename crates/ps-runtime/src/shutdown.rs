@@ -9,14 +9,18 @@ pub enum Signal {
     Interrupt,
     /// `kill`, `docker stop`, an orchestrator.
     Terminate,
+    /// The process that started this one is gone and has not said why: it was killed.
+    ParentGone,
 }
 
 impl Signal {
-    /// What a process exits with after it saved: 128 + the signal's number.
+    /// What a process exits with after it saved: 128 + the signal's number. That a parent was killed is
+    /// nobody's wish.
     pub fn exit_code(self) -> u8 {
         match self {
             Signal::Interrupt => 130,
             Signal::Terminate => 143,
+            Signal::ParentGone => 1,
         }
     }
 }

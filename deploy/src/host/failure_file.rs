@@ -9,6 +9,18 @@ const FAILURE_FILE: &str = "failure";
 /// Bytes of it that anybody reads.
 const BYTES_MAX: usize = 1024;
 
+/// Removes what an earlier start of this host has left on a volume that was kept: it would be taken for
+/// this one's.
+///
+/// # Errors
+/// It is there and cannot be removed.
+pub fn clear(output: &Path) -> io::Result<()> {
+    match std::fs::remove_file(output.join(FAILURE_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Writes the file unless there is one already: the first to fail knows best. One line, cut to what
 /// is read.
 ///
@@ -48,6 +60,17 @@ mod tests {
         write(&output, "first\nreason").unwrap();
         write(&output, "second").unwrap();
         assert_eq!(std::fs::read_to_string(output.join("failure")).unwrap(), "first reason");
+    }
+
+    #[test]
+    fn what_an_earlier_start_left_is_not_this_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        clear(folder.path()).unwrap();
+        clear(&folder.path().join("missing")).unwrap();
+        write(folder.path(), "yesterday").unwrap();
+        clear(folder.path()).unwrap();
+        write(folder.path(), "today").unwrap();
+        assert_eq!(std::fs::read_to_string(folder.path().join("failure")).unwrap(), "today");
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use crate::job_args::JobArgs;
 use clap::Args;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The part of one host in a job that a launcher has started on several.
@@ -31,9 +32,9 @@ pub struct HostArgs {
     /// Where the master listens on its host.
     #[arg(long, env = "PS_MASTER_PORT", default_value_t = 2222, value_name = "PORT")]
     pub master_port: u16,
-    /// Where servers listen; any free port where it is taken.
-    #[arg(long, env = "PS_SERVER_PORT", default_value_t = 2223, value_name = "PORT")]
-    pub server_port: u16,
+    /// Where servers listen, and nowhere else [default: the launcher's port, or any free one].
+    #[arg(long, env = "PS_SERVER_PORT", value_name = "PORT")]
+    pub server_port: Option<u16>,
     /// Seconds that the other hosts' names may take to resolve, and then the master to answer.
     #[arg(long, env = "PS_RESOLVE_TIMEOUT_S", default_value_t = 900, value_name = "S")]
     pub resolve_timeout_s: u64,
@@ -43,9 +44,10 @@ pub struct HostArgs {
     /// Folder for checkpoints [default: the launcher's].
     #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
-    /// Address of this host to listen on, for several hosts on one machine.
-    #[arg(long, env = "PS_LISTEN_HOST", hide = true, default_value = "0.0.0.0")]
-    pub listen_host: String,
+    /// Address of this host to listen on, for several hosts on one machine [default: all, of IPv6, too,
+    /// where there is such].
+    #[arg(long, env = "PS_LISTEN_HOST", hide = true)]
+    pub listen_host: Option<IpAddr>,
     /// Print what was understood and what would be started, and start nothing.
     #[arg(long)]
     pub dry_run: bool,

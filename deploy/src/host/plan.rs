@@ -1,5 +1,6 @@
 //! From a host's part of a job to processes with their arguments; pure.
 
+use super::address;
 use super::options::TrainArgs;
 use super::setting::Site;
 use crate::contract::program::Program;
@@ -9,6 +10,7 @@ use crate::supervision::Rules;
 use clap::ArgMatches;
 use ps_worker::threads::fair_share;
 use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// What the job's workers do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,29 +23,28 @@ pub enum Work {
     Program(Program),
 }
 
-/// The processes of this host, for options that the matches are too; `server_port` is 0 where the
-/// usual one is taken.
+/// The processes of this host, for options that the matches are too.
 pub fn plan(
     site: &Site,
     args: &TrainArgs,
     matches: &ArgMatches,
     job: &str,
-    server_port: u16,
     program: &Work,
 ) -> Plan {
     let layout = &site.layout;
     let threads = args.job.model.threads.unwrap_or_else(|| fair_share(1));
     let log = args.job.process.log.to_string();
-    let common = Common { job, log: &log, threads };
+    let process = &args.job.process;
+    let common = Common { job, log: &log, threads, stop_timeout_s: process.stop_timeout_s };
     let place = Place::new(site, args);
     let mut members = Vec::new();
     if let Some(shard) = layout.shard {
-        let own = server(site, &place, shard, server_port);
+        let own = server(site, &place, shard);
         members.push(common.process(Role::Server, shard, own));
     }
     // Nobody but the program knows what its model is and how to measure it.
     if layout.has_evaluator && *program == Work::Model {
-        let mut own = vec![option("role", "evaluator")];
+        let mut own = vec![option("role", "evaluator"), option("host-name", &layout.host)];
         if args.job.model.read.sharded {
             // What this host has is trained on by workers that have done theirs.
             own.push(option("serve-samples", place.any_port()));
@@ -52,7 +53,7 @@ pub fn plan(
         members.push(common.process(Role::Evaluator, 0, own));
     }
     if let Some(rank) = layout.rank {
-        let own = vec![option("worker-index", rank.to_string())];
+        let own = vec![option("worker-index", rank.to_string()), option("host-name", &layout.host)];
         let mut worker = common.process(Role::Worker, rank, own);
         if let Work::Program(program) = program {
             worker.runs(&program.command());
@@ -62,13 +63,14 @@ pub fn plan(
     let lead = if layout.has_master {
         Lead::Here(common.process(Role::Master, 0, master(site, &place)))
     } else {
-        Lead::At(format!("{}:{}", layout.master_host, site.master_port))
+        Lead::At(site.master())
     };
     let here = u32::from(layout.rank.is_some());
     let rules = Rules {
         has_master: layout.has_master,
         workers_elsewhere: layout.workers > here,
         has_program: *program != Work::Model,
+        after_signal: process.stop_times().all,
         ..Rules::HOST
     };
     let (host, job, summary) = (layout.host.clone(), job.to_owned(), layout.describe());
@@ -77,7 +79,7 @@ pub fn plan(
 
 /// Where processes of this host listen, and what others are told.
 struct Place<'a> {
-    listen: &'a str,
+    listen: IpAddr,
     host: Option<&'a str>,
 }
 
@@ -85,15 +87,16 @@ impl<'a> Place<'a> {
     fn new(site: &'a Site, args: &'a TrainArgs) -> Self {
         if site.layout.is_alone {
             // Nobody else is to reach them, and no name needs to resolve.
-            return Self { listen: "127.0.0.1", host: None };
+            return Self { listen: Ipv4Addr::LOCALHOST.into(), host: None };
         }
-        Self { listen: &args.host.listen_host, host: Some(&site.layout.host) }
+        let listen = args.host.listen_host.unwrap_or_else(address::everywhere);
+        Self { listen, host: Some(&site.layout.host) }
     }
 
     fn at(&self, port: u16) -> String {
         // Alone, nobody needs to know the port before.
         let port = if self.host.is_none() { 0 } else { port };
-        format!("{}:{port}", self.listen)
+        SocketAddr::new(self.listen, port).to_string()
     }
 
     fn any_port(&self) -> String {
@@ -101,12 +104,14 @@ impl<'a> Place<'a> {
     }
 
     fn advertise(&self) -> Option<OsString> {
-        self.host.map(|host| option("advertise", format!("{host}:0")))
+        self.host.map(|host| option("advertise", address::join(host, 0)))
     }
 }
 
-fn server(site: &Site, place: &Place<'_>, shard: u32, port: u16) -> Vec<OsString> {
-    let mut own = vec![option("shard", shard.to_string()), option("listen", place.at(port))];
+fn server(site: &Site, place: &Place<'_>, shard: u32) -> Vec<OsString> {
+    // Others learn the port from the master: any will do, unless somebody counts on this one.
+    let listen = place.at(site.server_port.unwrap_or(0));
+    let mut own = vec![option("shard", shard.to_string()), option("listen", listen)];
     own.extend(place.advertise());
     own.extend(checkpoints(site));
     own
@@ -154,7 +159,7 @@ mod tests {
             out: "/m".into(),
             checkpoints: Some("/c".into()),
         };
-        let plan = plan(&site, &args, &matches, "job-1", site.server_port, &Work::Model);
+        let plan = plan(&site, &args, &matches, "job-1", &Work::Model);
         let master =
             if let Lead::At(address) = &plan.lead { address.clone() } else { "a:1".into() };
         let members = plan.members(&master);
@@ -168,7 +173,8 @@ mod tests {
 
     #[test]
     fn the_first_host_leads_and_measures() {
-        let (plan, members) = processes(3, 0, "--lr=0.5 --hidden=64 --lease-ms=700");
+        let options = "--lr=0.5 --hidden=64 --lease-ms=700 --listen-host=0.0.0.0";
+        let (plan, members) = processes(3, 0, options);
         let Lead::Here(master) = &plan.lead else { panic!("{plan:?}") };
         for argument in [
             "--listen=0.0.0.0:2222",
@@ -187,7 +193,7 @@ mod tests {
         let names: Vec<String> = members.iter().map(|it| it.name.to_string()).collect();
         assert_eq!(names, ["server 0", "evaluator"]);
         assert!(
-            has(&plan, &members[0], "--listen=0.0.0.0:2223")
+            has(&plan, &members[0], "--listen=0.0.0.0:0")
                 && has(&plan, &members[0], "--advertise=a:0")
         );
         assert!(
@@ -209,6 +215,16 @@ mod tests {
         );
         assert!(has(&plan, &members[1], "--patience-ms=900"));
         assert!(!plan.rules.has_master);
+    }
+
+    #[test]
+    fn a_server_listens_where_somebody_counts_on_it() {
+        let (plan, members) = processes(3, 1, "--server-port=2223 --listen-host=::1");
+        assert!(has(&plan, &members[0], "--listen=[::1]:2223"), "{members:?}");
+        assert!(has(&plan, &members[0], "--stop-timeout-s=9"));
+        assert!(has(&plan, &members[1], "--host-name=b"));
+        let (plan, _) = processes(3, 1, "--stop-timeout-s=110");
+        assert_eq!(plan.rules.after_signal, std::time::Duration::from_secs(110));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Who launched us, and what that makes of this host: SageMaker's way of saying it, or TensorFlow's.
 
-use super::code;
 use super::layout::{Layout, Wishes};
 use super::options::HostArgs;
+use super::{address, code};
 use crate::contract::channels::ChannelOptions;
 use crate::contract::environment::{self, Contract, Variables};
 use crate::contract::hyperparameters::PARAMETER_SERVER_SWITCH;
@@ -27,14 +27,21 @@ pub struct Site {
     pub layout: Layout,
     /// Where the master listens.
     pub master_port: u16,
-    /// Where a server here listens if it can.
-    pub server_port: u16,
+    /// Where a server here listens, where somebody says so; else at any free port.
+    pub server_port: Option<u16>,
     /// Hosts whose names must resolve before anybody is started.
     pub wait_for: Vec<String>,
     /// Where the model goes.
     pub out: PathBuf,
     /// Where checkpoints go, if anywhere.
     pub checkpoints: Option<PathBuf>,
+}
+
+impl Site {
+    /// Where the master is.
+    pub fn master(&self) -> String {
+        address::join(&self.layout.master_host, self.master_port)
+    }
 }
 
 /// The variables of this process that are text.
@@ -55,7 +62,11 @@ impl Setting {
             return Ok(Some(Self::SageMaker(Box::new(contract), options)));
         }
         match variables.get("TF_CONFIG").filter(|text| !text.trim().is_empty()) {
-            Some(text) => Ok(Some(Self::TensorFlow(Cluster::read(text)?))),
+            Some(text) => {
+                let machine = rustix::system::uname();
+                let machine = machine.nodename().to_string_lossy();
+                Ok(Some(Self::TensorFlow(Cluster::read(text, &machine)?)))
+            }
             None => Ok(None),
         }
     }
@@ -165,7 +176,7 @@ impl Setting {
                     wait_for: master.into_iter().collect(),
                     layout,
                     master_port: cluster.master_port(),
-                    server_port: cluster.server_port(args.server_port),
+                    server_port: args.server_port.or(cluster.server_port()),
                     out: args.out.clone().unwrap_or_else(|| PathBuf::from("out")),
                     checkpoints: args.checkpoints.clone(),
                 })

@@ -11,19 +11,18 @@ use crate::contract::program::is_about_the_program;
 use crate::host::options::TrainArgs;
 use crate::job;
 use crate::logs::Logs;
-use crate::orphans::Children;
 use crate::outcome::Outcome;
 use crate::plan::{DEFAULT_JOB, Plan};
 use crate::{check, terminal};
 use anyhow::Context;
 use clap::{ArgMatches, Args as _};
 use ps_cli::layers::{self, Layer};
+use ps_cli::orphans::{Children, Orphans};
 use ps_cli::process::{EXIT_USAGE, Parsed, Tasks, Unparsed, parse_with};
 use ps_runtime::member::report_failure;
 use ps_runtime::{Outside, Shutdown};
 use ps_worker::model::Models;
 use std::ffi::OsString;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -73,8 +72,17 @@ impl StartError {
             return unparsed.print();
         }
         terminal::print(&format!("error: psrun train: {}", self.sentence));
+        clear_failure(self.output.as_deref());
         write_failure(self.output.as_deref(), &self.sentence);
         ExitCode::from(self.code)
+    }
+}
+
+fn clear_failure(output: Option<&Path>) {
+    let Some(output) = output else { return };
+    if let Err(error) = failure_file::clear(output) {
+        let line = format!("removing the failure file of an earlier start: {error}");
+        terminal::print(&format!("error: psrun train: {line}"));
     }
 }
 
@@ -181,8 +189,7 @@ fn train_args(parsed: Parsed<Cli>) -> Result<(TrainArgs, ArgMatches), Unparsed> 
 
 impl Host {
     fn plan(&self, work: &Work) -> Plan {
-        let port = free_or_any(&self.args.host.listen_host, self.site.server_port);
-        plan::plan(&self.site, &self.args, &self.matches, &self.job, port, work)
+        plan::plan(&self.site, &self.args, &self.matches, &self.job, work)
     }
 
     /// What the workers do; finding a program may wait for a network.
@@ -219,9 +226,10 @@ impl Host {
     }
 
     fn run(self) -> ExitCode {
+        clear_failure(self.output.as_deref());
         let process = self.args.job.process.clone();
         let this = Arc::new(self);
-        ps_cli::process::run(
+        ps_cli::process::supervise(
             "psrun train",
             &process,
             Tasks::ThreadPerCore,
@@ -248,7 +256,7 @@ impl Host {
             tracing::warn!("{note}");
         }
         let children = Children::default();
-        let adopting = tokio::spawn(children.clone().adopt_orphans());
+        let adopting = tokio::spawn(children.clone().adopt_orphans(Orphans::Kill));
         let mut stop = shutdown.clone();
         let work = tokio::select! {
             biased;
@@ -285,7 +293,7 @@ impl Host {
         };
         if !self.site.layout.has_master {
             let reason = format!("{}: {error}", self.setting.host());
-            let told = report_failure(outside, &self.master(), &self.job, &reason).await;
+            let told = report_failure(outside, &self.site.master(), &self.job, &reason).await;
             if let Err(error) = told {
                 tracing::warn!("the master could not be told why this host fails: {error}");
             }
@@ -298,17 +306,8 @@ impl Host {
         names::resolve(&self.site.wait_for, timeout).await?;
         let layout = &self.site.layout;
         if !layout.has_master {
-            names::reach(&self.master(), timeout).await?;
+            names::reach(&self.site.master(), timeout).await?;
         }
         Ok(())
     }
-
-    fn master(&self) -> String {
-        format!("{}:{}", self.site.layout.master_host, self.site.master_port)
-    }
-}
-
-/// The port if it can be listened on, else any.
-fn free_or_any(host: &str, port: u16) -> u16 {
-    if TcpListener::bind((host, port)).is_ok() { port } else { 0 }
 }

@@ -14,7 +14,7 @@ pub struct Rules {
     pub is_unchecked: bool,
     /// Workers run a program of the user's: what fails on one of them would fail on the others.
     pub has_program: bool,
-    /// Time to save the model and leave after a signal: the roles give up by themselves after 8 s.
+    /// Time to save the model and leave after a signal: the roles give up by themselves a second before.
     pub after_signal: Duration,
     /// Time for who was killed to be gone.
     pub after_kill: Duration,
@@ -27,11 +27,11 @@ impl Rules {
         workers_elsewhere: false,
         is_unchecked: false,
         has_program: false,
-        after_signal: Duration::from_secs(15),
+        after_signal: Duration::from_secs(9),
         after_kill: Duration::from_secs(5),
     };
 
-    /// A host of a job. Everything is over 10 s after a signal, when `docker stop` kills.
+    /// A host of a job. By default everything is over 10 s after a signal, when `docker stop` kills.
     pub const HOST: Self = Self {
         has_master: false,
         workers_elsewhere: true,

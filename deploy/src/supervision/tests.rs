@@ -8,13 +8,13 @@ fn name(role: Role, index: u32) -> Name {
 
 const MASTER: Name = Name { role: Role::Master, index: 0 };
 
-/// One master, two servers, two workers.
+/// One master, two servers, two workers, all at work.
 fn job() -> Supervision {
     let mut job = Supervision::new(Rules::LOCAL);
-    job.started(MASTER);
-    for index in 0..2 {
-        job.started(name(Role::Server, index));
-        job.started(name(Role::Worker, index));
+    let members = [(Role::Server, 0), (Role::Server, 1), (Role::Worker, 0), (Role::Worker, 1)];
+    for name in members.map(|(role, index)| name(role, index)).into_iter().chain([MASTER]) {
+        job.started(name);
+        job.is_ready(name);
     }
     job
 }
@@ -169,6 +169,41 @@ fn a_worker_that_cannot_begin_fails_its_host() {
     host.exited(SERVER, Exit::Code(143), "server 1");
     let why = host.verdict().unwrap_err().to_string();
     assert!(why.contains("worker 0") && why.contains("before it could train"), "{why}");
+}
+
+/// The master does not know it yet and would wait for it, with everybody else.
+#[test]
+fn a_server_that_does_not_listen_fails_the_job_with_its_reason() {
+    for has_master in [true, false] {
+        let mut host = Supervision::new(Rules { has_master, ..Rules::HOST });
+        if has_master {
+            host.started(MASTER);
+            host.is_ready(MASTER);
+        }
+        host.started(SERVER);
+        let actions = host.exited(SERVER, Exit::Code(1), "server 1 (pid 9)");
+        let is_first = matches!(&actions[0], Action::Report(SERVER, why) if why.contains("serve"));
+        assert!(is_first && actions[1] == Action::Pass(Signal::Terminate), "{actions:?}");
+        host.exited(MASTER, Exit::Code(1), "master");
+        let why = host.verdict().unwrap_err().to_string();
+        assert!(why.contains("server 1 (pid 9)") && why.contains("before it could"), "{why}");
+    }
+    // One that was stopped has no reason of its own.
+    let mut host = Supervision::new(Rules::HOST);
+    host.started(SERVER);
+    let actions = host.exited(SERVER, Exit::Code(143), "server 1");
+    assert!(!actions.iter().any(|action| matches!(action, Action::Report(..))), "{actions:?}");
+}
+
+/// Told twice, a process ends where it is.
+#[test]
+fn everybody_is_told_once_to_end() {
+    let mut job = job();
+    job.exited(name(Role::Worker, 0), Exit::Signal(9), "");
+    let ending = job.exited(name(Role::Worker, 1), Exit::Signal(9), "");
+    assert!(ending.contains(&Action::Pass(Signal::Terminate)), "{ending:?}");
+    assert_eq!(job.signal(Signal::Interrupt), []);
+    assert!(job.signal(Signal::Interrupt).contains(&Action::Kill));
 }
 
 #[test]

@@ -25,7 +25,7 @@ use ps_core::model_file::MODEL_FILE;
 use ps_core::report::Report;
 use ps_core::settings::TrainingSettings;
 use ps_runtime::files::Files;
-use ps_runtime::{Outside, Shutdown, blocking};
+use ps_runtime::{Outside, Shutdown, Signal, blocking};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -112,7 +112,11 @@ impl Driver {
                 biased;
                 signal = shutdown.wait(), if !is_signalled => {
                     is_signalled = true;
-                    self.machine.signal(signal.exit_code(), self.outside.clock.now());
+                    let now = self.outside.clock.now();
+                    match signal {
+                        Signal::ParentGone => self.machine.parent_gone(now),
+                        signal => self.machine.signal(signal.exit_code(), now),
+                    }
                 }
                 _ = ticks.tick() => self.tick(&mut calls),
                 Some(event) = self.events.recv() => {
@@ -165,7 +169,7 @@ impl Driver {
                     self.machine.others_failed(format!("a server's {error}"), now);
                 }
             }
-            Action::SaveModel => self.save_model(),
+            Action::SaveModel { within } => self.save_model(within),
             Action::WriteCheckpoint(request) => self.write_checkpoint(*request),
             Action::Restore(shard_map, life) => self.restore(shard_map.epoch, life),
             Action::WriteReport(report) => self.write_report(&report),
@@ -176,10 +180,11 @@ impl Driver {
         None
     }
 
-    fn save_model(&mut self) {
+    fn save_model(&mut self, within: Option<Duration>) {
         let (cluster, files) = (self.membership.cluster(), self.files.clone());
         let (about, data) = (self.about.clone(), self.machine.data());
-        let save = async move { model::save(&cluster, files.as_ref(), &about, &data).await };
+        let save =
+            async move { model::save(&cluster, files.as_ref(), &about, &data, within).await };
         spawn(&mut self.saving, &self.sender, save);
     }
 

@@ -9,6 +9,27 @@ use ps_core::master::{Machine, ModelWritten};
 use ps_core::model_file::{MODEL_FILE, header};
 use ps_runtime::blocking;
 use ps_runtime::files::{FileStore, Replacement};
+use std::time::Duration;
+
+/// Bytes of a model that are read from the servers and written in a second, at the most: what takes longer
+/// even so is not begun.
+const BYTES_PER_SECOND_MAX: u64 = 2 << 30;
+
+/// What the time that a signal leaves is too short for is not tried: it would only take the disk from the
+/// last checkpoint, of which every server writes its own part.
+fn check_time(elements: u64, within: Option<Duration>) -> Result<(), String> {
+    let bytes = elements.saturating_mul(size_of::<f32>() as u64);
+    let needed = Duration::from_secs(bytes / BYTES_PER_SECOND_MAX);
+    match within.filter(|within| needed > *within) {
+        Some(within) => Err(format!(
+            "the model was not written: {:.1} GB take more than the {within:.1?} that a signal left; give \
+             --stop-timeout-s {} or more, if whoever stops the job waits as long",
+            bytes as f64 / 1e9,
+            needed.as_secs() * 2 + 5
+        )),
+        None => Ok(()),
+    }
+}
 
 /// Reads the weights and writes them, with what the master was told of the model.
 pub(super) async fn save(
@@ -16,9 +37,13 @@ pub(super) async fn save(
     files: &dyn FileStore,
     about: &About,
     data: &DataDescription,
+    within: Option<Duration>,
 ) -> Event {
     let written = match cluster.describe_all().await {
-        Ok(described) => write(cluster, described, files, about, data).await,
+        Ok(described) => match check_time(described.spec.layout.elements() as u64, within) {
+            Ok(()) => write(cluster, described, files, about, data).await,
+            Err(hopeless) => Err(hopeless),
+        },
         Err(Error::NoModel) => return event(Machine::no_model),
         Err(error) => Err(error.to_string()),
     };
@@ -57,4 +82,19 @@ async fn write(
     }
     blocking(|| file.commit()).map_err(|error| error.to_string())?;
     Ok(ModelWritten { digest: digest.finalize(), servers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_in_time_is_not_begun() {
+        let gigabytes = |count: u64| count << 28;
+        let seconds = |count| Some(Duration::from_secs(count));
+        assert_eq!(check_time(gigabytes(10), seconds(6)), Ok(()));
+        assert_eq!(check_time(gigabytes(1000), None), Ok(()));
+        let error = check_time(gigabytes(40), seconds(6)).unwrap_err();
+        assert!(error.contains("42.9 GB") && error.contains("--stop-timeout-s 45"), "{error}");
+    }
 }

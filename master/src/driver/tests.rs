@@ -44,6 +44,7 @@ fn settings() -> TrainingSettings {
         seed: 1,
         wire: Wire::default(),
         pipeline_depth: 0,
+        divergence: ps_core::learning::DivergenceAction::default(),
     }
 }
 

@@ -7,7 +7,8 @@ use ps_core::DataDescription;
 use ps_core::gate::Member;
 use ps_core::learning::Losses;
 use ps_core::limits::{
-    ADDRESS_BYTES_MAX, MESSAGE_TEXT_BYTES_MAX, SHARDS_MAX, STALENESS_COUNTS_MAX, WORKERS_MAX,
+    ADDRESS_BYTES_MAX, EVALUATORS_MAX, MESSAGE_TEXT_BYTES_MAX, SHARDS_MAX, STALENESS_COUNTS_MAX,
+    WORKERS_MAX,
 };
 use ps_core::master::{
     Caller, EvaluateTask, EvaluationResult, Heartbeat, HeartbeatReply, JobProgress, LeaseResult,
@@ -30,7 +31,7 @@ fn member_id(message: &'static str, role: Role, index: u32) -> Result<MemberId, 
     let count = match role {
         Role::Server => SHARDS_MAX,
         Role::Worker => WORKERS_MAX,
-        Role::Evaluator => 1,
+        Role::Evaluator => EVALUATORS_MAX,
     };
     if index >= count {
         return Err(Error::invalid(message, "index", index, format!("less than {count}")));
@@ -98,6 +99,7 @@ impl TryFrom<v1::HeartbeatRequest> for Heartbeat {
             waiting: request.waiting,
             counters: request.counters.map(WorkerCounters::try_from).transpose()?,
             leaving: request.leaving,
+            parent_gone: request.parent_gone,
             map_revision: request.map_revision,
         })
     }

@@ -48,6 +48,7 @@ mod tests {
             seed: u64::MAX,
             wire: Wire { push: Encoding::Int8, pull: Encoding::Bf16, top_k: Some(0.25) },
             pipeline_depth: 2,
+            divergence: ps_core::learning::DivergenceAction::default(),
         }
     }
 

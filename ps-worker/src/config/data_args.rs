@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 
-use ps_data::limits::STREAM_PATIENCE_S;
 use ps_data::{
     CONTEXT, DataSource, Format, LabelColumn, SHUFFLE_BUFFER, StreamInput, StreamSource, Wrapper,
 };
@@ -59,12 +58,22 @@ pub struct DataArgs {
     /// --test is the stem of a FIFO, TEST_0: read once, by the process that evaluates.
     #[arg(long, env = "PS_TEST_PIPE", value_parser = BoolishValueParser::new())]
     pub test_pipe: bool,
+    /// Seconds that the data may take to be read, and the next samples of a stream to come. Nobody
+    /// takes a worker that waits for its data for stuck or missing before.
+    #[arg(long, env = "PS_LOAD_TIMEOUT_S", default_value_t = 3600, value_name = "S",
+        value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    pub load_timeout_s: u64,
 }
 
 impl DataArgs {
     /// Whether the training samples are read while they are trained on.
     pub fn is_streamed(&self) -> bool {
         self.pipe || self.stream
+    }
+
+    /// How long data may take to come.
+    pub fn load_timeout(&self) -> Duration {
+        Duration::from_secs(self.load_timeout_s)
     }
 
     /// How many samples of a stream wait for their turn; `None` where its order is kept.
@@ -96,10 +105,7 @@ impl DataArgs {
     /// Streams with this stem.
     pub fn stream(&self, stem: &Path) -> StreamSource {
         StreamSource {
-            from: StreamInput::Fifos {
-                stem: stem.to_owned(),
-                patience: Duration::from_secs(STREAM_PATIENCE_S),
-            },
+            from: StreamInput::Fifos { stem: stem.to_owned(), patience: self.load_timeout() },
             format: self.format,
             wrapper: self.wrapper,
             label: self.label.clone(),

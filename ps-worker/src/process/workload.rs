@@ -1,10 +1,12 @@
 //! What the options make of this process's part in a job: a model on data, or a program.
 
+use super::on_thread::on_thread;
 use crate::config::{Args, Role};
 use crate::model_source::ModelSource;
 use crate::program::UserProgram;
 use crate::streams::{DataStreams, Records, StreamOptions};
 use crate::train::{ModelWorkload, PassStreams, ServedSamples, Workload, WorkloadKind};
+use ps_cli::orphans::Children;
 use ps_core::{DataDescription, DataKind};
 use ps_data::{load_stream, stream_files};
 use ps_runtime::Outside;
@@ -13,8 +15,10 @@ use ps_runtime::transport;
 use std::sync::Arc;
 
 /// A program of the user's that does the work, told of model and data what we were told.
-pub(super) fn program(args: &Args) -> Workload {
-    let program = UserProgram::new(args.program.clone(), args.variables.clone());
+pub(super) fn program(args: &Args, children: Children) -> Workload {
+    let (command, variables) = (args.program.clone(), args.variables.clone());
+    let grace = args.process.stop_times().program;
+    let program = UserProgram::new(command, variables, grace, children);
     let data = DataDescription { kind: DataKind::Program, ..DataDescription::default() };
     Workload { data, kind: WorkloadKind::Program(Box::new(program)) }
 }
@@ -47,7 +51,8 @@ pub(super) async fn streams(
         false => stream_files(&read.source(Some(data)))?,
     };
     let (shift, shuffle) = (read.augment_shift, read.shuffle_samples());
-    let options = StreamOptions { records, classes, shift, shuffle };
+    let patience = read.load_timeout();
+    let options = StreamOptions { records, classes, shift, shuffle, patience };
     Ok(Some(DataStreams::open(files, options).await?))
 }
 
@@ -71,7 +76,11 @@ pub(super) async fn model(
         served = Some(ServedSamples { incoming, samples: source.data().clone() });
     }
     if kind == DataKind::Replicated {
-        source.prepare()?;
+        source = on_thread(move || {
+            source.prepare()?;
+            Ok(source)
+        })
+        .await?;
     }
     let loader = source.loader();
     let mut model = built_from(source);

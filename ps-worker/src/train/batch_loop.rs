@@ -24,11 +24,11 @@ pub(super) async fn train_batches(
     batches: &mut Batches,
     control: &mut impl StepControl,
 ) -> Result<bool, Error> {
-    let mut next = batches.next().await;
+    let mut next = trainer.next_batch(batches).await;
     while let Some(batch) = next? {
         let Some(progress) = control.progress() else { return Ok(false) };
         // What is wrong with the next batch does not cost the step on this one.
-        next = batches.next().await;
+        next = trainer.next_batch(batches).await;
         let following = match next {
             Ok(Some(_)) => batches.left().map_or(u64::MAX, |left| left + 1),
             Ok(None) | Err(_) => 0,

@@ -26,6 +26,11 @@ impl Batches {
         }
     }
 
+    /// Whether others decide when they come.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
     /// The next one; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<SampleBatch>, Error> {
         match self {

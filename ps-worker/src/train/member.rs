@@ -19,9 +19,6 @@ use ps_runtime::{Outside, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// After a signal a worker waits for the master to save and let it go, at most this long.
-const WAIT_AFTER_SIGNAL: Duration = Duration::from_secs(8);
-
 /// What a worker or evaluator is told.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
@@ -41,6 +38,8 @@ pub struct WorkerConfig {
     pub patience: Duration,
     /// Where gradients are computed.
     pub compute_on: ComputeOn,
+    /// After a signal it waits for the master to save and let it go, at most this long.
+    pub leave_after_signal: Duration,
 }
 
 /// A member of a job, from registration to the end of the membership.
@@ -113,9 +112,10 @@ impl JobMember {
     /// Works until the membership ends; the exit code, or `None` to register anew.
     pub(super) async fn work(&mut self, shutdown: &mut Shutdown) -> Result<Option<u8>, Error> {
         let job = self.membership.watch();
+        let leave_after_signal = self.config.leave_after_signal;
         let signalled = async {
             let signal = shutdown.wait().await;
-            tokio::time::sleep(WAIT_AFTER_SIGNAL).await;
+            tokio::time::sleep(leave_after_signal).await;
             signal.exit_code()
         };
         let mut signalled = std::pin::pin!(signalled);
@@ -186,7 +186,10 @@ impl JobMember {
             return Err(ComputeError(message.to_owned()).into());
         };
         let WorkerConfig { attempt, patience, compute_on, role, .. } = self.config;
-        let compute = model.model(&self.data, compute_on).await?;
+        let compute = match model.model(&self.data, compute_on).await {
+            Ok(compute) => compute,
+            Err(error) => return Err(self.cannot_build(error).await),
+        };
         let calls = CallOptions { attempt, patience, wire: self.settings.wire };
         let session = Session::of_member(&self.membership, calls).await?;
         let trainer = Trainer::new(session, compute, self.settings.clone(), compute_on);
@@ -195,6 +198,18 @@ impl JobMember {
             v1::Role::Worker => trainer.init().await,
             _ => Ok(()),
         }
+    }
+
+    /// The model cannot be built for the data of the job: no other worker can do it either, and the
+    /// master is told before one after the other leaves without a word.
+    async fn cannot_build(&self, error: Error) -> Error {
+        let WorkerConfig { job, role, master, address, .. } = &self.config;
+        let who = if *role == v1::Role::Evaluator { "the evaluator" } else { "a worker" };
+        let reason = format!("{who} at {address} cannot build the model: {error}");
+        if let Err(untold) = member::report_failure(&self.outside, master, job, &reason).await {
+            tracing::warn!("the master could not be told why this process fails: {untold}");
+        }
+        error
     }
 
     async fn evaluate(&mut self, task: v1::EvaluateTask) -> Result<v1::EvaluationResult, Error> {

@@ -3,10 +3,11 @@
 mod exchange;
 mod gradient_writer;
 
+use super::batches::Batches;
 use super::error::Error;
 use crate::compute::{Compute, ComputeError, ComputeOn, Evaluation, SampleBatch};
 use gradient_writer::GradientWriter;
-use ps_client::{BufferPool, Pipeline, Session, StepOutcome, Weights, WeightsPool};
+use ps_client::{BufferPool, Pipeline, Session, StepOutcome, Waiting, Weights, WeightsPool};
 use ps_core::Layout;
 use ps_core::ids::Clock;
 use ps_core::limits::PIPELINE_DEPTH_MAX;
@@ -100,6 +101,15 @@ impl Trainer {
             self.clock = clock;
             self.fresh_until = 0;
         }
+    }
+
+    /// The next batch. Who waits for a stream waits for others, not for itself: it is not stuck.
+    pub(super) async fn next_batch(
+        &self,
+        batches: &mut Batches,
+    ) -> Result<Option<SampleBatch>, Error> {
+        let _waiting = batches.is_stream().then(|| Waiting::new(self.session.counters()));
+        batches.next().await
     }
 
     /// Trains on one batch. `progress` is the share of the job that is done; `following` is how many

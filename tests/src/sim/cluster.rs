@@ -245,6 +245,7 @@ impl Scenario {
             seed: self.seed,
             wire: self.wire,
             pipeline_depth: self.depth,
+            divergence: ps_core::learning::DivergenceAction::default(),
         }
     }
 
@@ -273,6 +274,7 @@ impl Scenario {
             master,
             lease: LEASE,
             bounds: Bounds::default(),
+            serve_after_signal: ps_core::stop::StopTimes::default().left,
             guards: self.guards,
         }
     }

@@ -227,6 +227,7 @@ async fn work(member: Member) -> turmoil::Result {
         attempt: Duration::from_millis(700),
         patience: LEASE * 4,
         compute_on: ComputeOn::Task,
+        leave_after_signal: LEASE * 4,
     };
     let (_trigger, shutdown) = Shutdown::new();
     // Another life of the same host is another process: its token must differ.

@@ -10,6 +10,10 @@ use std::time::Duration;
 /// What a member that leaves because it alone was signalled exits with: 128 + SIGTERM.
 const EXIT_TERMINATED: u8 = 143;
 
+/// Why a host is lost, though some of its processes still live.
+pub(super) const PARENT_GONE: &str = "the process that started it is gone, and said not why: it was \
+                                      killed, or its host is ending";
+
 /// A member that alone was signalled is let go after this long: a signal to the whole job reaches
 /// the master, too, within it, and then it is the job that ends.
 const LEAVE_ALONE_AFTER: Duration = Duration::from_millis(1500);
@@ -89,7 +93,8 @@ impl Machine {
         let lease = self.leases.give_back(rank)?;
         if lease.source == SHARED {
             let (pass, samples) = (lease.positions.pass + 1, lease.positions.count());
-            let line = format!("{samples} samples of pass {pass} go from worker {rank} to others");
+            let worker = self.registry.describe(MemberId::worker(rank));
+            let line = format!("{samples} samples of pass {pass} go from {worker} to others");
             self.log(Level::Info, line);
         }
         Some(lease)
@@ -121,13 +126,22 @@ impl Machine {
         }
     }
 
-    /// One member received a signal, which the master may not have.
-    pub(super) fn member_is_leaving(&mut self, member: MemberId, now: Duration) {
-        self.log(Level::Info, format!("{member} was told to end by a signal"));
+    /// One member received a signal, which the master may not have; or who started it is gone.
+    pub(super) fn member_is_leaving(&mut self, member: MemberId, parent_gone: bool, now: Duration) {
+        let who = self.registry.describe(member);
+        let line = match parent_gone {
+            true => format!("{who}: {PARENT_GONE}"),
+            false => format!("{who} was told to end by a signal"),
+        };
+        self.log(if parent_gone { Level::Warn } else { Level::Info }, line.clone());
         match member.role {
             // Its weights go with it: save them while it still serves.
             Role::Server if !self.lifecycle.is_over() => {
-                self.stop(StopReason::Signal(EXIT_TERMINATED), now);
+                let stop = match parent_gone {
+                    true => StopReason::HostLost(line),
+                    false => StopReason::Signal(EXIT_TERMINATED),
+                };
+                self.stop(stop, now);
             }
             Role::Evaluator => self.evaluations.give_back(member),
             Role::Server | Role::Worker => (),
@@ -167,6 +181,7 @@ impl Machine {
         let source = self.agreement.source_of(member);
         let source = source.filter(|_| !self.lifecycle.is_over());
         if source.is_some_and(|source| self.leases.suspend(source)) {
+            let member = self.registry.describe(member);
             let line =
                 format!("the rest of the samples of {member} waits for it, and holds no pass");
             self.log(Level::Info, line);

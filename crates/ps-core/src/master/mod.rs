@@ -70,7 +70,7 @@ impl Machine {
     /// A life of a job that starts now; its number is above all that earlier lives have used.
     pub fn new(config: Config, life: Life, now: Duration) -> Self {
         Self {
-            lifecycle: Lifecycle::new(now),
+            lifecycle: Lifecycle::new(config.stop_times, now),
             registry: Registry::new(config.lease, life, now),
             away: AwayServers::default(),
             agreement: DataAgreement::default(),
@@ -154,7 +154,8 @@ impl Machine {
         heartbeat: Heartbeat,
         now: Duration,
     ) -> Result<(Option<Leave>, Option<ShardMapUpdate>), Rejection> {
-        let Heartbeat { caller, clock, waiting, counters, leaving, map_revision } = heartbeat;
+        let Heartbeat { caller, clock, waiting, counters, leaving, parent_gone, map_revision } =
+            heartbeat;
         let process = self.registry.admit(caller, now)?;
         if clock > process.clock || waiting {
             process.progressed = process.progressed.max(now);
@@ -168,7 +169,7 @@ impl Machine {
             self.server_is_heard(caller.member, now);
         }
         if begins_leaving {
-            self.member_is_leaving(caller.member, now);
+            self.member_is_leaving(caller.member, parent_gone, now);
         }
         if caller.member.role == Role::Worker
             && let Some(counters) = counters

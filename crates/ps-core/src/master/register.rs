@@ -5,6 +5,7 @@ use super::agreement::{check_data, check_share};
 use super::registry::Process;
 use super::types::{Level, MemberId, RegisterReply, Registration, Rejection, Role};
 use crate::ids::{LIFE_DISTANCE, Life};
+use crate::limits::EVALUATORS_MAX;
 use std::time::Duration;
 
 impl Machine {
@@ -38,7 +39,7 @@ impl Machine {
         let member = match role {
             Role::Server => self.shard_for(&registration)?,
             Role::Worker => self.rank_for(&registration, now)?,
-            Role::Evaluator => MemberId::EVALUATOR,
+            Role::Evaluator => self.evaluator_for(&registration, now),
         };
         check_share(member, &registration, &self.leases)?;
         self.make_room(member, &registration, now)?;
@@ -86,6 +87,17 @@ impl Machine {
             let holders: Vec<&str> = live.map(|(_, process)| process.address.as_str()).collect();
             Rejection::Full { workers, holders: holders.join(", "), asker }
         })
+    }
+
+    /// The first free place: one measures, the others stand by. Who serves samples takes the first or
+    /// none: workers ask there.
+    fn evaluator_for(&self, registration: &Registration, now: Duration) -> MemberId {
+        let places = (0..EVALUATORS_MAX).map(MemberId::evaluator);
+        let mut free = places.filter(|place| !self.registry.is_held(*place, now));
+        match registration.data.served_at {
+            Some(_) => MemberId::EVALUATOR,
+            None => free.next().unwrap_or(MemberId::EVALUATOR),
+        }
     }
 
     /// Refuses a place that is held by a live process; expires a holder whose lease is over.

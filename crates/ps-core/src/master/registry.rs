@@ -42,6 +42,8 @@ impl Process {
 struct Slot {
     /// Of the process that holds it, or else of the next one; anything below is fenced.
     incarnation: Incarnation,
+    /// Where the last process that held it was.
+    address: String,
     process: Option<Process>,
 }
 
@@ -88,6 +90,14 @@ impl Registry {
 
     pub(super) fn process(&self, member: MemberId) -> Option<&Process> {
         self.slots.get(&member)?.process.as_ref()
+    }
+
+    /// A member and where it is, or was, for people: a rank says nothing of which machine to look at.
+    pub(super) fn describe(&self, member: MemberId) -> String {
+        match self.slots.get(&member) {
+            Some(slot) => format!("{member} at {}", slot.address),
+            None => member.to_string(),
+        }
     }
 
     pub(super) fn process_mut(&mut self, member: MemberId) -> Option<&mut Process> {
@@ -139,7 +149,10 @@ impl Registry {
             self.without_workers = None;
         }
         let incarnation = self.incarnation(member);
-        self.slots.insert(member, Slot { incarnation, process: Some(process) });
+        self.slots.insert(
+            member,
+            Slot { incarnation, address: process.address.clone(), process: Some(process) },
+        );
         incarnation
     }
 

@@ -7,7 +7,7 @@ use super::types::{
     EvaluationResult, LeaseResult, Level, MemberId, Rejection, Role, Task, TaskRequest, TrainTask,
 };
 use crate::data_description::DataKind;
-use crate::learning::Divergence;
+use crate::learning::{DivergenceSign, Verdict};
 use std::time::Duration;
 
 /// How long a member without work waits before it asks again: short, because a lease may come
@@ -93,8 +93,8 @@ impl Machine {
     fn take_lease_result(&mut self, rank: u32, result: &LeaseResult, now: Duration) {
         let LeaseResult { lease, samples, losses } = result;
         if self.leases.finish(rank, *lease, *samples, losses) {
-            let observed = self.record.lease_done(losses);
-            self.stop_if_diverged(observed, now);
+            let sign = self.record.lease_done(losses);
+            self.judge(sign.as_ref(), now);
         }
     }
 
@@ -106,16 +106,19 @@ impl Machine {
             if self.agreement.kind() != Some(DataKind::Program) {
                 self.evaluations.want(end.pass);
             }
-            let observed = self.record.pass_ended(&end, now);
-            self.stop_if_diverged(observed, now);
+            let sign = self.record.pass_ended(&end, now);
+            self.judge(sign.as_ref(), now);
         }
     }
 
-    fn stop_if_diverged(&mut self, observed: Result<(), Divergence>, now: Duration) {
-        if let Err(divergence) = observed
-            && self.lifecycle.phase() == Phase::Running
-        {
-            self.stop(StopReason::Diverged(divergence.to_string()), now);
+    /// Does about a sign of divergence what the job's settings say.
+    fn judge(&mut self, sign: Option<&DivergenceSign>, now: Duration) {
+        match sign.and_then(|sign| self.config.settings.divergence.verdict(sign)) {
+            Some(Verdict::Stop(reason)) if self.lifecycle.phase() == Phase::Running => {
+                self.stop(StopReason::Diverged(reason), now);
+            }
+            Some(Verdict::Warn(line)) => self.log(Level::Warn, line),
+            _ => (),
         }
     }
 
@@ -128,6 +131,7 @@ impl Machine {
         }
         if let Some(error) = &result.error {
             let pass = result.task.pass + 1;
+            let member = self.registry.describe(member);
             let line = format!("the evaluation after pass {pass} by {member} failed: {error}");
             return self.log(Level::Warn, line);
         }

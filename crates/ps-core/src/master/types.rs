@@ -13,6 +13,7 @@ pub use rejection::*;
 pub use tasks::*;
 
 use crate::settings::TrainingSettings;
+use crate::stop::StopTimes;
 use std::time::Duration;
 
 /// What the machine is told at its start.
@@ -36,6 +37,8 @@ pub struct Config {
     pub barrier_timeout: Duration,
     /// How long the final evaluation may take.
     pub evaluation_timeout: Duration,
+    /// What of the time after a signal is for what.
+    pub stop_times: StopTimes,
     /// Whether checkpoints are written.
     pub checkpoints: bool,
 }

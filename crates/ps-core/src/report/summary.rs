@@ -153,6 +153,7 @@ mod tests {
                 seed: 1,
                 wire: crate::settings::Wire::default(),
                 pipeline_depth: 0,
+                divergence: crate::learning::DivergenceAction::default(),
             },
             train_samples: 100,
             passes: vec![PassReport { train_loss: Some(2.3), ..PassReport::default() }],

@@ -88,8 +88,10 @@ impl Fifo {
                 Err(error) => return Err(error.into()),
             }
             if !self.started && self.patience.is_over() {
-                let problem =
-                    format!("nobody wrote to it within {} s", self.patience.whole.as_secs());
+                let problem = format!(
+                    "nobody wrote to it within {} s (--load-timeout-s)",
+                    self.patience.whole.as_secs()
+                );
                 return Err(io::Error::new(ErrorKind::TimedOut, problem));
             }
         }

@@ -21,6 +21,7 @@ fn settings(optimizer: &str) -> TrainingSettings {
         seed: 3,
         wire: crate::settings::Wire::default(),
         pipeline_depth: 0,
+        divergence: crate::learning::DivergenceAction::default(),
     }
 }
 
@@ -37,7 +38,7 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
         chunks: partition.run(shard as u32),
     };
     let mut watch = LearningMonitor::new(10);
-    watch.observe(&Losses::of_step(f64::from(losses) / 8.0, 32)).unwrap();
+    assert_eq!(watch.observe(&Losses::of_step(f64::from(losses) / 8.0, 32)), None);
     let source = SourceCursor {
         samples: Some(100),
         next_pass: 3,

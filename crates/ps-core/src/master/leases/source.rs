@@ -22,7 +22,8 @@ pub(in crate::master) fn source_of(member: MemberId, kind: DataKind) -> Option<S
     match (member.role, kind) {
         (Role::Worker, DataKind::Replicated) => None,
         (Role::Worker, _) => Some(own(member.index)),
-        (Role::Evaluator, DataKind::Sharded) => Some(SHARED),
+        // Those that stand by serve nothing.
+        (Role::Evaluator, DataKind::Sharded) if member.index == 0 => Some(SHARED),
         (Role::Evaluator | Role::Server, _) => None,
     }
 }

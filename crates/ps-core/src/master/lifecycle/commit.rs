@@ -48,7 +48,8 @@ impl Machine {
     fn ask_model(&mut self, now: Duration) {
         if self.lifecycle.saving_in.is_none() && !self.is_any_server_quiet(now) {
             self.lifecycle.saving_in = Some(self.membership.epoch());
-            self.actions.push(Action::SaveModel);
+            let within = self.lifecycle.saving_time(now);
+            self.actions.push(Action::SaveModel { within });
         }
     }
 
@@ -195,6 +196,7 @@ impl Machine {
     pub(in crate::master) fn commit_without(&mut self, server: MemberId, now: Duration) -> bool {
         if self.lifecycle.phase == Phase::Saving && matches!(self.lifecycle.written, Some(Ok(_))) {
             self.checkpoints.give_up();
+            let server = self.registry.describe(server);
             let line = format!("{server} is gone before the last checkpoint was complete");
             self.log(Level::Error, line);
             self.model_is_saved(now);

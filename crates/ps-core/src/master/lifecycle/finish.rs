@@ -2,9 +2,13 @@
 
 use super::{Phase, StopReason};
 use crate::master::Machine;
+use crate::master::departures::PARENT_GONE;
 use crate::master::types::{Action, Level, MemberId, Role};
 use crate::report::Outcome;
 use std::time::Duration;
+
+/// How long a master whose job failed before it began is there for who has not come yet.
+const LATECOMERS: Duration = Duration::from_secs(3);
 
 impl Machine {
     /// Whether everybody was told, or is not waited for.
@@ -20,6 +24,27 @@ impl Machine {
                 if !machine.lifecycle.is_over() {
                     machine.stop(StopReason::Signal(exit_code), now);
                 }
+            }
+        });
+    }
+
+    /// Who started this process is gone: save what there is and end soon, for nobody wished it.
+    pub fn parent_gone(&mut self, now: Duration) {
+        self.event(now, |machine| {
+            if machine.lifecycle.signal(1, now) && !machine.lifecycle.is_over() {
+                machine.stop(StopReason::HostLost(format!("the master: {PARENT_GONE}")), now);
+            }
+        });
+    }
+
+    /// Somebody who will be a member is loading its data: the start waits for it.
+    pub fn loading(&mut self, address: &str, now: Duration) {
+        self.event(now, |machine| {
+            if machine.lifecycle.loading.replace(now).is_none()
+                && machine.lifecycle.phase == Phase::Starting
+            {
+                let line = format!("the start waits for data that are being loaded, at {address}");
+                machine.log(Level::Info, line);
             }
         });
     }
@@ -46,7 +71,24 @@ impl Machine {
 
     /// Ends the job because somebody beside its members, the driver or a host, cannot do its part.
     pub fn others_failed(&mut self, reason: String, now: Duration) {
-        self.event(now, |machine| machine.fail(reason, now));
+        self.event(now, |machine| {
+            if machine.lifecycle.phase == Phase::Starting {
+                machine.lifecycle.latecomers_until = Some(now + LATECOMERS);
+            }
+            machine.fail(reason, now);
+        });
+    }
+
+    /// Hosts start within seconds of each other: whoever has not come is told why the job failed, and
+    /// would look for a master for minutes.
+    fn awaits_latecomers(&self, now: Duration) -> bool {
+        let is_time = self.lifecycle.latecomers_until.is_some_and(|until| now < until);
+        let (servers, workers) = (self.config.servers, self.config.workers);
+        let mut missing = (0..servers)
+            .map(MemberId::server)
+            .chain((0..workers).map(MemberId::worker))
+            .filter(|member| self.registry.process(*member).is_none());
+        is_time && missing.next().is_some()
     }
 
     pub(in crate::master) fn leave(&mut self, outcome: Outcome, now: Duration) {
@@ -85,7 +127,11 @@ impl Machine {
             return true;
         }
         let since = self.agreement.settled_late().unwrap_or(self.lifecycle.started);
-        let waited = now.saturating_sub(since.max(self.checkpoints.restored_at()));
+        // Who loads its data is not missing; how long that may take is for itself to say.
+        let since = since
+            .max(self.checkpoints.restored_at())
+            .max(self.lifecycle.loading.unwrap_or_default());
+        let waited = now.saturating_sub(since);
         if self.is_restoring() || waited < self.config.start_timeout {
             return false;
         }
@@ -126,7 +172,8 @@ impl Machine {
 
     fn advance_leaving(&mut self, deadline: Duration, now: Duration) -> bool {
         let mut roles = [Role::Server, Role::Worker, Role::Evaluator].into_iter();
-        let is_over = now >= deadline || !roles.any(|role| self.registry.has(role));
+        let is_anybody_here = roles.any(|role| self.registry.has(role));
+        let is_over = now >= deadline || !(is_anybody_here || self.awaits_latecomers(now));
         if is_over && let Some(Outcome { exit_code, reason }) = self.lifecycle.outcome.clone() {
             self.actions.push(Action::Finished { exit_code, reason });
             self.lifecycle.phase = Phase::Finished;

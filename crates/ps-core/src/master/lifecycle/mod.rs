@@ -9,13 +9,8 @@ mod finish;
 use super::types::ModelWritten;
 use crate::ids::Epoch;
 use crate::report::Outcome;
+use crate::stop::StopTimes;
 use std::time::Duration;
-
-/// After a signal everything must be over within 8 s: the barrier, writing the model, and telling
-/// everybody.
-const BARRIER_AFTER_SIGNAL: Duration = Duration::from_millis(3500);
-const SAVED_AFTER_SIGNAL: Duration = Duration::from_millis(6500);
-const LEFT_AFTER_SIGNAL: Duration = Duration::from_millis(7500);
 
 /// Why no more leases are given out.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +21,8 @@ pub(super) enum StopReason {
     Signal(u8),
     /// The run diverged.
     Diverged(String),
+    /// A host is lost, and what it has of the model with it, soon.
+    HostLost(String),
     /// No worker is left.
     Abandoned(String),
 }
@@ -36,7 +33,7 @@ impl StopReason {
         match self {
             Self::Completed => Outcome::default(),
             Self::Signal(exit_code) => Outcome { exit_code: *exit_code, reason: None },
-            Self::Diverged(reason) | Self::Abandoned(reason) => {
+            Self::Diverged(reason) | Self::HostLost(reason) | Self::Abandoned(reason) => {
                 Outcome { exit_code: 1, reason: Some(reason.clone()) }
             }
         }
@@ -69,6 +66,12 @@ pub(super) enum Phase {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lifecycle {
     started: Duration,
+    /// What of the time after a signal is for what.
+    stop_times: StopTimes,
+    /// When somebody who is no member yet said last that it loads its data.
+    loading: Option<Duration>,
+    /// Until when who has not come is waited for, to be told that the job failed.
+    latecomers_until: Option<Duration>,
     phase: Phase,
     /// From the barrier on.
     stop: Option<StopReason>,
@@ -84,8 +87,8 @@ pub(super) struct Lifecycle {
 
 impl Lifecycle {
     /// A job that starts now.
-    pub(super) fn new(now: Duration) -> Self {
-        Self { started: now, ..Self::default() }
+    pub(super) fn new(stop_times: StopTimes, now: Duration) -> Self {
+        Self { started: now, stop_times, ..Self::default() }
     }
 
     pub(super) fn started(&self) -> Duration {
@@ -131,7 +134,12 @@ impl Lifecycle {
 
     /// Whether the time that a signal leaves for saving is over.
     fn is_saving_late(&self, now: Duration) -> bool {
-        self.signalled.is_some_and(|at| now >= at + SAVED_AFTER_SIGNAL)
+        self.signalled.is_some_and(|at| now >= at + self.stop_times.saved)
+    }
+
+    /// How much of that time is left; without a signal there is no limit.
+    fn saving_time(&self, now: Duration) -> Option<Duration> {
+        self.signalled.map(|at| (at + self.stop_times.saved).saturating_sub(now))
     }
 
     /// A signal came; whether it is the first one.
@@ -146,9 +154,9 @@ impl Lifecycle {
         self.signalled = Some(now);
         match &mut self.phase {
             Phase::Stopping { deadline } | Phase::Evaluating { deadline, .. } => {
-                *deadline = (*deadline).min(now + BARRIER_AFTER_SIGNAL);
+                *deadline = (*deadline).min(now + self.stop_times.barrier);
             }
-            Phase::Leaving { deadline } => *deadline = (*deadline).min(now + LEFT_AFTER_SIGNAL),
+            Phase::Leaving { deadline } => *deadline = (*deadline).min(now + self.stop_times.told),
             _ => (),
         }
         true
@@ -157,9 +165,10 @@ impl Lifecycle {
     /// Goes to the barrier, which may take this long.
     fn stop(&mut self, stop: StopReason, timeout: Duration, now: Duration) {
         let mut deadline = now + timeout;
-        if matches!(stop, StopReason::Signal(_)) {
+        // Who told of it leaves as after a signal.
+        if matches!(stop, StopReason::Signal(_) | StopReason::HostLost(_)) {
             self.signalled.get_or_insert(now);
-            deadline = deadline.min(now + BARRIER_AFTER_SIGNAL);
+            deadline = deadline.min(now + self.stop_times.barrier);
         }
         self.stop = Some(stop);
         self.phase = Phase::Stopping { deadline };
@@ -179,7 +188,8 @@ impl Lifecycle {
 
     /// Tells everybody to leave; who has not heard it by then is not waited for.
     fn leave(&mut self, outcome: Outcome, timeout: Duration, now: Duration) {
-        let deadline = self.signalled.map_or(now + timeout, |at| now.max(at + LEFT_AFTER_SIGNAL));
+        let deadline =
+            self.signalled.map_or(now + timeout, |at| now.max(at + self.stop_times.told));
         self.phase = Phase::Leaving { deadline };
         self.outcome = Some(outcome);
     }

@@ -6,7 +6,7 @@ use super::leases::PassEnd;
 use super::types::{EvaluationResult, MemberId};
 use crate::checkpoint::JobState;
 use crate::ids::{ShardId, WorkerId};
-use crate::learning::{Divergence, LearningMonitor, Losses};
+use crate::learning::{DivergenceSign, LearningMonitor, Losses};
 use crate::report::{
     FinalReport, LostMember, PassReport, ServerReport, Timings, WorkerCounters, WorkerReport,
 };
@@ -117,7 +117,7 @@ impl Record {
         &self.monitor
     }
 
-    pub(super) fn lease_done(&mut self, losses: &Losses) -> Result<(), Divergence> {
+    pub(super) fn lease_done(&mut self, losses: &Losses) -> Option<DivergenceSign> {
         self.last_losses = *losses;
         self.monitor.observe(losses)
     }
@@ -140,7 +140,7 @@ impl Record {
         self.earlier_seconds + seconds_between(self.training_began, self.training_ended, now)
     }
 
-    pub(super) fn pass_ended(&mut self, end: &PassEnd, now: Duration) -> Result<(), Divergence> {
+    pub(super) fn pass_ended(&mut self, end: &PassEnd, now: Duration) -> Option<DivergenceSign> {
         let PassEnd { pass, losses, skipped } = end;
         let report = PassReport {
             pass: pass + 1,

@@ -3,6 +3,7 @@
 use crate::learning::LearningStatus;
 use crate::master::Machine;
 use crate::master::leases::owner_of;
+use crate::master::lifecycle::StopReason;
 use crate::master::types::{Action, EvaluationResult, JobProgress, Level, Role};
 use crate::progress::ProgressSnapshot;
 use crate::report::{Outcome, Report, SkippedShare};
@@ -34,7 +35,11 @@ impl Machine {
     /// The report as things stand.
     pub(in crate::master) fn report(&mut self, outcome: Outcome, now: Duration) -> Report {
         let record = &self.record;
-        let learning = record.monitor.status();
+        // What comes in after the verdict does not change it.
+        let learning = match self.lifecycle.stop_reason() {
+            Some(StopReason::Diverged(_)) => LearningStatus::Diverged,
+            _ => record.monitor.status(),
+        };
         let skipped: Vec<SkippedShare> = self
             .leases
             .skipped()
@@ -59,7 +64,14 @@ impl Machine {
             timings: record.timings(self.lifecycle.started(), now),
         };
         if learning == LearningStatus::DidNotImprove {
-            self.log(Level::Warn, "the loss did not fall: this run did not learn");
+            let loss = |loss: Option<f64>| loss.map_or("-".to_owned(), |loss| format!("{loss:.4}"));
+            let start = loss(report.start_loss);
+            let last = loss(report.passes.last().and_then(|pass| pass.train_loss));
+            let line = format!(
+                "the loss did not fall: {start} in the first steps, {last} in the last pass; this \
+                 run did not learn"
+            );
+            self.log(Level::Warn, line);
         }
         report
     }

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::harness::*;
-use crate::learning::Losses;
+use crate::learning::{DivergenceAction, LearningStatus, Losses};
 
 /// One worker has finished all it can, the other holds the last lease and stays silent on it.
 fn almost_done() -> (Job, Vec<Caller>) {
@@ -102,12 +102,14 @@ fn a_signal_after_the_barrier_exits_0() {
     assert_eq!(job.finished, Some((0, None)));
 }
 
-#[test]
-fn divergence_ends_the_job_with_advice() {
-    let (mut job, workers) = Job::started(1, 1, 20);
+/// One worker's job whose loss is not a number from its second pass on, up to its end.
+fn without_finite_losses(action: DivergenceAction) -> Job {
+    let mut config = config(1, 1, 20);
+    config.settings.divergence = action;
+    let (mut job, workers) = Job::new(config).start(1, 1);
     let mut request =
         TaskRequest { caller: workers[0], number: 0, finished: None, evaluated: None };
-    while job.saves == 0 {
+    while job.finished.is_none() && job.reports.is_empty() {
         request.number += 1;
         let task = job.request(request.clone()).unwrap();
         (request.finished, request.evaluated) = (None, None);
@@ -124,9 +126,33 @@ fn divergence_ends_the_job_with_advice() {
             Task::Wait(_) => (),
         }
     }
-    let leave = job.beat(workers[0]).unwrap().leave.unwrap();
-    assert_eq!(leave.exit_code, 1);
-    assert!(leave.reason.contains("--lr"), "{}", leave.reason);
+    let everybody = [job.servers(1)[0], workers[0]];
+    everybody.iter().for_each(|member| drop(job.beat(*member)));
+    job
+}
+
+#[test]
+fn divergence_ends_the_job_with_advice() {
+    let job = without_finite_losses(DivergenceAction::Stop);
+    let (code, reason) = job.finished.unwrap();
+    let reason = reason.unwrap();
+    assert_eq!((code, job.saves), (1, 1));
+    assert!(reason.contains("50 steps") && reason.contains("--lr"), "{reason}");
+    let report = &job.reports[0];
+    assert_eq!(report.learning, LearningStatus::Diverged);
+    assert!(report.passes.len() < 10, "{} passes", report.passes.len());
+}
+
+#[test]
+fn divergence_is_only_said_where_that_is_wanted() {
+    let said = |job: &Job| job.logs.iter().filter(|line| line.contains("infinite")).count();
+    let job = without_finite_losses(DivergenceAction::Warn);
+    assert_eq!((job.finished.clone(), job.reports[0].passes.len()), (Some((0, None)), 20));
+    // One sign of a pass, one of fifty steps: neither comes again while it lasts.
+    assert_eq!(said(&job), 2, "{:?}", job.logs);
+    let job = without_finite_losses(DivergenceAction::Off);
+    assert_eq!((job.finished.clone(), job.reports[0].passes.len()), (Some((0, None)), 20));
+    assert_eq!(said(&job), 0, "{:?}", job.logs);
 }
 
 #[test]
@@ -197,4 +223,64 @@ fn a_model_that_cannot_be_written_fails_the_job() {
     job.machine.model_written(Err("disk full".into()), job.now);
     let leave = job.beat(workers[0]).unwrap().leave.unwrap();
     assert_eq!((leave.exit_code, leave.reason.as_str()), (1, "disk full"));
+}
+
+/// Found by review: a host that was killed ended its job as if somebody had wished it, with 143.
+#[test]
+fn regression_a_host_that_is_killed_fails_the_job_and_what_there_is_is_saved() {
+    let (mut job, workers) = Job::started(2, 1, 5);
+    let task = job.lease(workers[0], 1);
+    let servers = job.servers(2);
+    let gone = |beat: &mut Heartbeat| (beat.leaving, beat.parent_gone) = (true, true);
+    job.beat_with(servers[1], gone).unwrap();
+    job.ask(workers[0], 2, Some(done(&task))).unwrap();
+    assert_eq!(job.saves, 1);
+    let everybody = [servers[0], servers[1], workers[0]];
+    job.pass_time(3, &everybody);
+    let (code, reason) = job.finished.unwrap();
+    let reason = reason.unwrap();
+    assert_eq!(code, 1);
+    assert!(reason.contains("server shard 1 at host1:2223") && reason.contains("gone"), "{reason}");
+}
+
+/// It leaves a second later than the master must have saved: there is no time for a whole barrier.
+#[test]
+fn a_killed_hosts_server_is_read_while_it_still_serves() {
+    let (mut job, workers) = Job::started(1, 1, 5);
+    job.lease(workers[0], 1);
+    let server = job.servers(1)[0];
+    let gone = |beat: &mut Heartbeat| (beat.leaving, beat.parent_gone) = (true, true);
+    job.beat_with(server, gone).unwrap();
+    job.pass_time(3, &[server, workers[0]]);
+    assert_eq!(job.saves, 0, "a worker still has its step to finish");
+    job.pass_time(1, &[server, workers[0]]);
+    assert_eq!(job.saves, 1);
+}
+
+#[test]
+fn a_master_whose_psrun_is_gone_saves_and_fails() {
+    let (mut job, workers) = almost_done();
+    job.machine.parent_gone(job.now);
+    job.ask(workers[1], 2, None).unwrap();
+    assert_eq!(job.saves, 1);
+    let everybody = [job.servers(1)[0], workers[0], workers[1]];
+    job.pass_time(3, &everybody);
+    let (code, reason) = job.finished.unwrap();
+    assert!(code == 1 && reason.unwrap().contains("the master"), "{code}");
+}
+
+#[test]
+fn more_time_to_stop_is_more_time_for_the_barrier() {
+    let mut config = config(1, 1, 5);
+    config.stop_times = crate::stop::StopTimes::of(Duration::from_secs(60));
+    let (mut job, workers) = Job::new(config).start(1, 1);
+    job.lease(workers[0], 1);
+    job.machine.signal(143, job.now);
+    let everybody = [job.servers(1)[0], workers[0]];
+    job.pass_time(20, &everybody);
+    assert_eq!(job.saves, 0);
+    job.pass_time(4, &everybody);
+    assert_eq!(job.saves, 1);
+    // The model's size decides whether that is worth a try.
+    assert_eq!(job.saves_within, [Some(Duration::from_millis(57_500 - 24_000))]);
 }

@@ -26,6 +26,7 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
             seed: 1,
             wire: crate::settings::Wire::default(),
             pipeline_depth: 0,
+            divergence: crate::learning::DivergenceAction::default(),
         },
         lease: Duration::from_secs(10),
         server_away: Duration::from_secs(30),
@@ -33,6 +34,7 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
         start_timeout: Duration::from_secs(100),
         barrier_timeout: Duration::from_secs(30),
         evaluation_timeout: Duration::from_secs(600),
+        stop_times: crate::stop::StopTimes::default(),
         checkpoints: false,
     }
 }
@@ -46,6 +48,8 @@ pub(super) struct Job {
     pub(super) memberships: Vec<Membership>,
     pub(super) reports: Vec<Report>,
     pub(super) saves: usize,
+    /// How long each could take.
+    pub(super) saves_within: Vec<Option<Duration>>,
     pub(super) checkpoints: Vec<CheckpointRequest>,
     pub(super) restores: Vec<ShardMap>,
     /// Whether checkpoints are written at once.
@@ -80,6 +84,7 @@ impl Job {
             memberships: Vec::new(),
             reports: Vec::new(),
             saves: 0,
+            saves_within: Vec::new(),
             checkpoints: Vec::new(),
             restores: Vec::new(),
             writes_checkpoints: true,
@@ -234,7 +239,8 @@ impl Job {
                 }
                 self.memberships.push(membership);
             }
-            Action::SaveModel => {
+            Action::SaveModel { within } => {
+                self.saves_within.push(within);
                 self.saves += 1;
                 if !self.has_model {
                     return self.machine.no_model(self.now);
@@ -263,7 +269,15 @@ impl Job {
 
 /// A sign of life, and no more.
 pub(super) fn heartbeat_of(caller: Caller) -> Heartbeat {
-    Heartbeat { caller, clock: 0, waiting: false, counters: None, leaving: false, map_revision: 0 }
+    Heartbeat {
+        caller,
+        clock: 0,
+        waiting: false,
+        counters: None,
+        leaving: false,
+        parent_gone: false,
+        map_revision: 0,
+    }
 }
 
 /// A lease done with a loss that falls from pass to pass.

@@ -133,3 +133,61 @@ fn an_expired_member_is_refused_and_returns_with_a_higher_incarnation() {
     let lost = &job.memberships.last().unwrap().workers[1];
     assert_eq!((lost.incarnation, lost.active), (2, false));
 }
+
+/// Modelled on kubeflow/trainer#1633: the chief has an evaluator, and the job one of its own.
+#[test]
+fn a_second_evaluator_stands_by_and_takes_over() {
+    let (mut job, workers) = Job::started(1, 1, 3);
+    let first = job.join(Role::Evaluator, 300, None).unwrap();
+    let second = job.join(Role::Evaluator, 301, None).unwrap();
+    assert_eq!([first, second].map(|it| it.member.to_string()), ["the evaluator", "evaluator 1"]);
+    for evaluator in [first, second] {
+        assert!(matches!(job.ask(evaluator, 1, None), Ok(Task::Wait(_))));
+    }
+    let mut result = None;
+    for number in 1..=6 {
+        if let Task::Train(task) = job.ask(workers[0], number, result).unwrap() {
+            result = Some(done(&task));
+        }
+    }
+    assert!(matches!(job.ask(second, 2, None), Ok(Task::Wait(_))), "one of them measures");
+    assert!(matches!(job.ask(first, 2, None), Ok(Task::Evaluate(_))));
+    let others = [job.servers(1)[0], workers[0], second];
+    job.pass_time(11, &others);
+    assert!(matches!(job.ask(second, 3, None), Ok(Task::Evaluate(_))), "the first is lost");
+}
+
+/// Found by review: data that take longer to read than a start may take failed the job.
+#[test]
+fn regression_who_loads_its_data_is_not_missing() {
+    let mut job = Job::new(config(1, 1, 1));
+    let server = job.join(Role::Server, 0, Some(0)).unwrap();
+    for _ in 0..400 {
+        job.machine.loading("b (pid 7)", job.now);
+        job.pass_time(1, &[server]);
+    }
+    assert_eq!(job.finished, None);
+    assert_eq!(job.logs.iter().filter(|line| line.contains("b (pid 7)")).count(), 1);
+    // Then it is silent: it has failed, or will come.
+    job.pass_time(98, &[server]);
+    assert_eq!(job.reports.len(), 0);
+    job.pass_time(2, &[server]);
+    let reason = job.reports[0].outcome.reason.clone().unwrap();
+    assert!(reason.contains("any worker"), "{reason}");
+}
+
+/// Found by review: hosts that came a moment later looked for a master that was gone, for minutes.
+#[test]
+fn regression_who_has_not_come_is_told_why_the_job_failed() {
+    let mut job = Job::new(config(2, 1, 1));
+    let server = job.join(Role::Server, 0, Some(0)).unwrap();
+    job.machine.others_failed("host b: its port is taken".to_owned(), job.now);
+    assert!(job.beat(server).unwrap().leave.is_some());
+    job.obey();
+    assert_eq!(job.finished, None, "shard 1 and the worker may be on their way");
+    let refused = job.join(Role::Server, 1, Some(1)).unwrap_err();
+    let is_told = matches!(&refused, Rejection::JobOver { reason } if reason.contains("host b"));
+    assert!(is_told, "{refused:?}");
+    job.pass_time(3, &[]);
+    assert_eq!(job.finished.unwrap().0, 1);
+}

@@ -5,6 +5,7 @@ use crate::checkpoint::JobState;
 use crate::ids::{Life, ShardId};
 use crate::report::{Report, ServerReport};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The weights are on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +66,10 @@ pub enum Action {
     /// Tell every shard, again and again until each has acknowledged it or there is a newer one.
     SetMembership(Membership),
     /// Read the weights and write them; then call [`crate::master::Machine::model_written`].
-    SaveModel,
+    SaveModel {
+        /// After a signal: how long it may take.
+        within: Option<Duration>,
+    },
     /// Have every shard write its part, then write the manifest; then call
     /// [`crate::master::Machine::checkpoint_written`].
     WriteCheckpoint(Box<CheckpointRequest>),

@@ -22,17 +22,22 @@ pub enum Role {
 pub struct MemberId {
     /// What the member is.
     pub role: Role,
-    /// Shard or rank; 0 for the evaluator.
+    /// Shard, rank, or 0 for the evaluator that measures.
     pub index: u32,
 }
 
 impl MemberId {
-    /// The only evaluator that there may be.
+    /// The evaluator that measures, and serves what samples it has; others stand by.
     pub const EVALUATOR: Self = Self { role: Role::Evaluator, index: 0 };
 
     /// The server of a shard.
     pub fn server(shard: u32) -> Self {
         Self { role: Role::Server, index: shard }
+    }
+
+    /// The evaluator of a place.
+    pub fn evaluator(index: u32) -> Self {
+        Self { role: Role::Evaluator, index }
     }
 
     /// The worker of a rank.
@@ -46,7 +51,8 @@ impl std::fmt::Display for MemberId {
         match self.role {
             Role::Server => write!(f, "server shard {}", self.index),
             Role::Worker => write!(f, "worker {}", self.index),
-            Role::Evaluator => write!(f, "the evaluator"),
+            Role::Evaluator if self.index == 0 => write!(f, "the evaluator"),
+            Role::Evaluator => write!(f, "evaluator {}", self.index),
         }
     }
 }
@@ -103,6 +109,8 @@ pub struct Heartbeat {
     pub counters: Option<WorkerCounters>,
     /// It received a signal and leaves when it may.
     pub leaving: bool,
+    /// With `leaving`: it was no signal, the process that started it is gone.
+    pub parent_gone: bool,
     /// Of the shard map that it knows; 0 when it knows none.
     pub map_revision: u64,
 }

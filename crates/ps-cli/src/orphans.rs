@@ -5,30 +5,38 @@
 //! the children of the others alone, and what is below them; what a dead child has left is anybody's.
 
 use rustix::process::{
-    Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid,
+    Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_child_subreaper,
+    set_parent_process_death_signal, waitpid,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Signals of several ends may come as one: now and then we look without one.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long whoever was killed may take to be gone.
-const END: Duration = Duration::from_secs(1);
-
-/// How often we look whether it is.
+/// How often, and how many times, we look whether whoever was killed is gone.
 const LOOK_AFTER_KILL: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 50;
 
 /// The children that somebody waits for, and the job that each is of.
 static KNOWN: Mutex<BTreeMap<u32, u64>> = Mutex::new(BTreeMap::new());
 
 /// The job that begins next.
 static NEXT_JOB: AtomicU64 = AtomicU64::new(0);
+
+/// What becomes of a process whose parent, one of our children or below it, has ended before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphans {
+    /// It is killed: what its parent did is over, and so is what it does.
+    Kill,
+    /// It goes on: it may be a part of a program of the user's that still runs.
+    Keep,
+}
 
 /// The children of one job that somebody waits for, so that nobody takes their status from them.
 #[derive(Clone, Debug)]
@@ -43,15 +51,19 @@ impl Default for Children {
 }
 
 impl Children {
-    /// Starts a process that is waited for by whoever asked.
+    /// Starts a process that is waited for by whoever asked, and whose id `id` tells.
     ///
     /// # Errors
     /// The system refuses to start it.
-    pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+    pub fn spawn<C>(
+        &self,
+        start: impl FnOnce() -> io::Result<C>,
+        id: impl FnOnce(&C) -> Option<u32>,
+    ) -> io::Result<C> {
         // Held over the start: a child that dies at once is known before anybody looks.
         let mut known = known();
-        let child = command.spawn()?;
-        known.extend(child.id().map(|pid| (pid, self.job)));
+        let child = start()?;
+        known.extend(id(&child).map(|pid| (pid, self.job)));
         Ok(child)
     }
 
@@ -63,7 +75,7 @@ impl Children {
     }
 
     /// Becomes the parent of orphans below us, and waits for them as long as this is polled.
-    pub async fn adopt_orphans(self) {
+    pub async fn adopt_orphans(self, orphans: Orphans) {
         // A container's first process is it anyway; elsewhere nothing is left to others.
         let _ = set_child_subreaper(Some(getpid()));
         let mut ends = match signal(SignalKind::child()) {
@@ -74,7 +86,7 @@ impl Children {
             }
         };
         loop {
-            reap();
+            reap(orphans);
             tokio::select! {
                 biased;
                 _ = ends.recv() => {}
@@ -86,18 +98,33 @@ impl Children {
     /// Kills whatever still runs below us and is of no other job: a worker that was killed could not end
     /// what it had started.
     pub async fn end_descendants(&self) {
-        let end = tokio::time::Instant::now() + END;
-        loop {
-            let descendants = self.descendants();
-            for pid in &descendants {
-                let _ = Pid::from_raw(*pid).map(|pid| kill_process(pid, Signal::KILL));
-            }
-            reap();
-            if descendants.is_empty() || tokio::time::Instant::now() >= end {
+        for _ in 0..LOOKS {
+            if self.kill_descendants() {
                 return;
             }
             tokio::time::sleep(LOOK_AFTER_KILL).await;
         }
+    }
+
+    /// As [`Children::end_descendants`], for a process that is about to end: nobody else runs on this
+    /// thread meanwhile.
+    pub fn end_descendants_blocking(&self) {
+        for _ in 0..LOOKS {
+            if self.kill_descendants() {
+                return;
+            }
+            std::thread::sleep(LOOK_AFTER_KILL);
+        }
+    }
+
+    /// Kills once; whether there was nobody. Who is killed may just have started somebody.
+    fn kill_descendants(&self) -> bool {
+        let descendants = self.descendants();
+        for pid in &descendants {
+            kill(*pid);
+        }
+        reap(Orphans::Keep);
+        descendants.is_empty()
     }
 
     /// Whatever runs below us, at any depth, but for the children of other jobs and what is below them.
@@ -129,22 +156,27 @@ fn known() -> MutexGuard<'static, BTreeMap<u32, u64>> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for every child that has ended and that nobody else waits for.
-fn reap() {
-    let known = known();
-    for pid in ended_children() {
-        if !known.contains_key(&pid) {
-            let _ = waitpid(Pid::from_raw(pid.cast_signed()), WaitOptions::NOHANG);
-        }
-    }
+fn kill(pid: i32) {
+    let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::KILL));
 }
 
-/// Children that have ended and were not waited for. `waitid` would name them one at a time and
-/// always the same one first, also one that is not ours to take.
-fn ended_children() -> Vec<u32> {
+/// Waits for every child that has ended and that nobody else waits for, and kills the orphans that
+/// run, if that is what becomes of them. `waitid` would name one at a time and always the same one
+/// first, also one that is not ours to take.
+fn reap(orphans: Orphans) {
+    // Held over the look: a child is known before it is seen.
+    let known = known();
     let me = getpid().as_raw_nonzero().get();
-    let ended = processes().into_iter().filter(|(_, found)| *found == ('Z', me));
-    ended.map(|(pid, _)| pid.cast_unsigned()).collect()
+    for (pid, (state, parent)) in processes() {
+        if parent != me || known.contains_key(&pid.cast_unsigned()) {
+            continue;
+        }
+        match state {
+            'Z' => drop(waitpid(Pid::from_raw(pid), WaitOptions::NOHANG)),
+            _ if orphans == Orphans::Kill => kill(pid),
+            _ => (),
+        }
+    }
 }
 
 /// State and parent of every process there is.
@@ -165,6 +197,23 @@ fn state_and_parent(stat: &str) -> Option<(char, i32)> {
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?.chars().next()?;
     Some((state, fields.next()?.parse().ok()?))
+}
+
+/// Has the system kill the process that this command starts when the thread that starts it ends: also
+/// when we are killed, and whoever would have ended it with us.
+#[allow(unsafe_code)]
+pub fn end_with_thread(command: &mut Command) {
+    let parent = getpid();
+    let ask = move || -> io::Result<()> {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // We may have ended before it was asked for.
+        if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+    };
+    // SAFETY: between `fork` and `exec` these are two system calls, which take no lock and allocate
+    // nothing, in the child as in the parent.
+    unsafe {
+        command.pre_exec(ask);
+    }
 }
 
 #[cfg(test)]
