@@ -219,7 +219,7 @@ pub async fn report_loading(
     caller: &str,
 ) -> std::convert::Infallible {
     let link = Link::new(&outside.connector, address, &outside.clock, outside.seed);
-    let patience = Patience { attempt: ATTEMPT, total: ATTEMPT, waits: false };
+    let patience = Patience { attempt: ATTEMPT, total: ATTEMPT };
     loop {
         let attempt = |channel| {
             let report = v1::LoadingReport { job: job.to_owned(), address: caller.to_owned() };
