@@ -34,7 +34,7 @@ pub const SMALL_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Larger requests that a process reads at once; others wait for them.
 pub const LARGE_REQUESTS_MAX: usize = 8;
 
-/// Bytes that requests may take, decoded, in all of a process.
+/// Bytes that small requests may take, decoded, in all of a process; large ones are decoded one after another.
 pub const DECODED_REQUESTS_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Bytes that a byte of a request may take, decoded: an empty tensor is two bytes on the wire and 56 in

@@ -21,23 +21,24 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::NamedService;
 
-/// What one request may take of the room for all: half, so that one that waits for its room never waits for
-/// all others to end.
-const DECODED_REQUEST_BYTES_MAX: usize = DECODED_REQUESTS_BYTES_MAX / 2;
-
 /// The memory for all requests of a process.
 #[derive(Clone, Debug)]
 pub struct RequestBudget {
     /// To read a large one.
     large: Arc<Semaphore>,
-    /// To have it decoded, in bytes.
-    decoded: Arc<Semaphore>,
+    /// To have a large one decoded: one after another.
+    large_decoded: Arc<Semaphore>,
+    /// To have small ones decoded, in bytes: they never wait for a large one.
+    small_decoded: Arc<Semaphore>,
 }
 
 impl Default for RequestBudget {
     fn default() -> Self {
-        let large = Arc::new(Semaphore::new(LARGE_REQUESTS_MAX));
-        Self { large, decoded: Arc::new(Semaphore::new(DECODED_REQUESTS_BYTES_MAX)) }
+        Self {
+            large: Arc::new(Semaphore::new(LARGE_REQUESTS_MAX)),
+            large_decoded: Arc::new(Semaphore::new(1)),
+            small_decoded: Arc::new(Semaphore::new(DECODED_REQUESTS_BYTES_MAX)),
+        }
     }
 }
 
@@ -70,13 +71,23 @@ impl RequestBudget {
         let message = async {
             let message = reader.rest().await?;
             match reader.next_message().await? {
-                true => Err(Status::internal("a second message, expected the end of the call")),
+                true => {
+                    Err(Status::invalid_argument("a second message, expected the end of the call"))
+                }
                 false => Ok(message),
             }
         };
         let message = in_time(bytes, "the rest of the request", message).await?;
-        let room = (bytes * DECODED_BYTES_PER_BYTE).min(DECODED_REQUEST_BYTES_MAX);
-        let room = async { self.decoded.acquire_many(room as u32).await.map_err(closed) };
+        let room = async {
+            let room = match bytes {
+                0..=SMALL_REQUEST_BYTES_MAX => {
+                    let room = bytes * DECODED_BYTES_PER_BYTE;
+                    self.small_decoded.acquire_many(room as u32).await
+                }
+                _ => self.large_decoded.acquire().await,
+            };
+            room.map_err(closed)
+        };
         let room = in_time(0, "room beside other requests", room).await?;
         drop(turn);
         Ok((Request::from_parts(parts, bulk::message_body(message)), room))

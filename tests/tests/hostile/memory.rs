@@ -119,6 +119,18 @@ async fn a_server_decodes_few_large_requests_at_once() {
     victim.check(8 * 4 + 8 * 3 + 128);
 }
 
+/// The largest restores, of empty tensors: one is 90 MB decoded, and a list that grows has twice that and more.
+#[tokio::test]
+async fn a_server_decodes_one_large_restore_at_once() {
+    let victim = Victim::server();
+    let tensors = vec![v1::Tensor::default(); 1_500_000];
+    let model = Some(v1::ModelSpec { tensors, ..Default::default() });
+    let pieces = framed(&v1::RestoreRequest { model, ..Default::default() });
+    let path = "/ps.v1.ShardControl/Restore";
+    flood(&victim, 8, 8, Call { path, pieces: &pieces, ends: true }).await;
+    victim.check(8 * 4 + 8 * 3 + 320);
+}
+
 /// The same with heartbeats, which wait for the master's one task.
 #[tokio::test]
 async fn a_master_decodes_few_large_requests_at_once() {

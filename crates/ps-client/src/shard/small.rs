@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 /// The open call to one shard, if there is one.
 #[derive(Default)]
@@ -119,40 +119,60 @@ impl SmallCall {
         let unanswered = Arc::new(Mutex::new(Some(VecDeque::new())));
         let progress = Progress::default();
         let (read, moving) = (unanswered.clone(), progress.clone());
+        // However the task ends: whoever waits is told by it.
+        let over = Over(unanswered.clone());
         tokio::spawn(async move {
+            let _over = over;
             let link = way.link.clone();
             let answered = answer_all(link.channel(), pieces, &read, &moving);
             let ended = way.unless_left(async {
                 tokio::select! {
                     biased;
                     ended = answered => ended,
-                    stalled = stalled(&read, &moving, attempt) => {
-                        // A server that is silent on this connection may answer on another.
-                        link.reconnect();
-                        Err(stalled)
+                    status = stalled(&read, &moving, attempt) => {
+                        if status.code() == Code::DeadlineExceeded {
+                            // A server that is silent on this connection may answer on another.
+                            link.reconnect();
+                        }
+                        Err(status)
                     }
                 }
             });
             if let Err(status) = ended.await.unwrap_or_else(|| Err(left())) {
                 tracing::debug!("the call for small pushes is over: {}", status.message());
             }
-            *lock(&read) = None;
         });
         Self { sender, unanswered, progress }
     }
 }
 
-/// Waits until nothing has moved for so long though a push waits.
+/// Ends a call for all that wait on it.
+struct Over(Arc<Unanswered>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        *lock(&self.0) = None;
+    }
+}
+
+/// Waits until nothing has moved for so long though a push waits, or the call is given up.
 async fn stalled(unanswered: &Unanswered, progress: &Progress, longest: Duration) -> Status {
     loop {
         let idle = progress.idle();
         if idle < longest {
             tokio::time::sleep(longest - idle).await;
-        } else if lock(unanswered).as_ref().is_none_or(VecDeque::is_empty) {
-            tokio::time::sleep(longest).await;
-        } else {
-            let message = format!("no answer within {longest:?}, and nothing moved");
-            return Status::deadline_exceeded(message);
+            continue;
+        }
+        let waits = lock(unanswered).as_ref().map(|waiting| !waiting.is_empty());
+        match waits {
+            None => return Status::aborted("given up"),
+            Some(false) => tokio::time::sleep(longest).await,
+            // A push that came since says that it did, ahead of waiting.
+            Some(true) if progress.idle() < longest => (),
+            Some(true) => {
+                let message = format!("no answer within {longest:?}, and nothing moved");
+                return Status::deadline_exceeded(message);
+            }
         }
     }
 }
@@ -189,4 +209,43 @@ async fn answer_all(
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::route::Route;
+    use super::*;
+    use crate::shard_map::ShardMapWatch;
+    use ps_runtime::{Connector, Outside, SystemClock};
+    use std::pin::pin;
+    use tokio::runtime::{Builder, Runtime};
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    /// A way to a server that no connection reaches.
+    fn way() -> Way {
+        let connector = Connector::new(|_| Box::pin(std::future::pending()));
+        let (clock, metrics) = (SystemClock::start(), Arc::new(|_: &str| ()));
+        let outside = Outside { connector, clock, seed: 1, metrics };
+        let address = "127.0.0.1:1";
+        Route::new(0, address, ShardMapWatch::fixed([address]), &outside).unwrap().way().0
+    }
+
+    /// A task may end before its last line: it panicked, or its runtime is gone.
+    #[test]
+    fn regression_no_push_waits_for_a_call_whose_task_is_gone() {
+        let (here, gone) = (runtime(), runtime());
+        let call = gone.block_on(async { SmallCall::start(way(), Duration::from_secs(3600)) });
+        let pushes = SmallPushes::default();
+        here.block_on(async {
+            let mut push = pin!(pushes.push(0, v1::PushMessage::default(), || call));
+            assert!(futures_util::poll!(push.as_mut()).is_pending());
+            gone.shutdown_background();
+            let answer = tokio::time::timeout(Duration::from_secs(60), push).await;
+            assert!(answer.unwrap().is_none());
+        });
+    }
 }

@@ -55,7 +55,7 @@ async fn what_is_no_single_message_is_refused() {
     };
     assert_eq!(code(LARGE + 1, &[]).await, Code::OutOfRange);
     assert_eq!(code(9, &[1; 8]).await, Code::Internal, "too short");
-    assert_eq!(code(3, &[0; 8]).await, Code::Internal, "a second message");
+    assert_eq!(code(3, &[0; 8]).await, Code::InvalidArgument, "a second message");
     let nothing = bulk::flowing_request(PATH, stream::iter([]));
     assert_eq!(outcome(&budget, nothing).await.unwrap_err().code(), Code::Internal);
 }
@@ -95,7 +95,7 @@ async fn half_large_requests_hold_up_large_ones_alone() {
 
 /// Calls that wait for something hold the room of what they were decoded into; others wait for it.
 #[tokio::test(start_paused = true)]
-async fn few_large_requests_are_decoded_at_once() {
+async fn large_requests_are_decoded_one_after_another_and_small_ones_beside_them() {
     let budget = RequestBudget::default();
     let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let go_on = Arc::new(Notify::new());
@@ -116,7 +116,10 @@ async fn few_large_requests_are_decoded_at_once() {
             true,
         )))
     };
-    let calls: Vec<_> = (0..6).map(|_| call(LARGE)).collect();
+    let mut calls: Vec<_> = (0..6).map(|_| call(LARGE)).collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(inside.load(Ordering::SeqCst), 1);
+    calls.push(call(100));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(inside.load(Ordering::SeqCst), 2);
     while inside.load(Ordering::SeqCst) > 0 {
