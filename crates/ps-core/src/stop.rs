@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The time after a signal until something must be over. Shares of a short time; of a long one what
-/// comes after saving needs no more than [`Self::TELLING`] and so on, and the rest is for saving.
+/// comes after saving needs no more than `TELLING` and so on, and the rest is for saving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopTimes {
     /// All of it: then whoever supervises kills.
