@@ -11,7 +11,7 @@ use crate::chunk::NonFinite;
 use crate::chunk_set::ChunkSet;
 use crate::ids::{Clock, Seq};
 use crate::limits::DEDUP_WINDOW;
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 /// Why a push is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +72,8 @@ pub struct Window {
     contiguous: Seq,
     /// Steps whose pushes are applied here, counted without gaps.
     clock: Clock,
-    entries: BTreeMap<Seq, Entry>,
+    /// From the floor on, one place for each number; empty where no push was begun.
+    entries: VecDeque<Option<Entry>>,
     /// Pushes that the worker gave up when a part of them was applied, and that nobody was told of yet.
     given_up: u64,
 }
@@ -98,7 +99,7 @@ impl Window {
         if seq - floor >= DEDUP_WINDOW {
             return Err(Error::Full { seq, floor });
         }
-        let entry = self.entries.entry(seq).or_insert_with(|| Entry {
+        let entry = self.place(seq).get_or_insert_with(|| Entry {
             clock_after,
             chunks_total,
             chunks_done: 0,
@@ -115,12 +116,12 @@ impl Window {
 
     /// Whether the push was begun, and is not forgotten yet.
     pub fn is_begun(&self, seq: Seq) -> bool {
-        self.entries.contains_key(&seq)
+        self.entry(seq).is_some()
     }
 
     /// Whether this chunk of the push is applied or refused already, or the push is forgotten.
     pub fn is_done(&self, seq: Seq, chunk: u32) -> bool {
-        let Some(entry) = self.entries.get(&seq) else {
+        let Some(entry) = self.entry(seq) else {
             return true;
         };
         entry.is_finished() || entry.done.contains(chunk as usize)
@@ -128,7 +129,8 @@ impl Window {
 
     /// Records that a chunk was applied with this staleness, or refused.
     pub fn mark(&mut self, seq: Seq, chunk: u32, outcome: Result<u64, NonFinite>) {
-        let Some(entry) = self.entries.get_mut(&seq) else {
+        let index = self.index(seq);
+        let Some(Some(entry)) = index.and_then(|index| self.entries.get_mut(index)) else {
             return;
         };
         if !entry.done.insert(chunk as usize) {
@@ -150,7 +152,7 @@ impl Window {
 
     /// The acknowledgement of a finished push; `None` while chunks are missing.
     pub fn acknowledgement(&self, seq: Seq) -> Option<&Acknowledgement> {
-        let entry = self.entries.get(&seq)?;
+        let entry = self.entry(seq)?;
         entry.is_finished().then_some(&entry.acknowledgement)
     }
 
@@ -171,13 +173,13 @@ impl Window {
 
     /// The pushes that are begun and not finished, with what is done of them.
     pub(crate) fn in_work(&self) -> impl Iterator<Item = (Seq, &ChunkSet)> {
-        let in_work = self.entries.iter().filter(|(_, entry)| !entry.is_finished());
-        in_work.map(|(&seq, entry)| (seq, &entry.done))
+        let in_work = self.begun().filter(|(_, entry)| !entry.is_finished());
+        in_work.map(|(seq, entry)| (seq, &entry.done))
     }
 
     /// Pushes that are begun and not finished: torn when their worker is gone.
     pub fn unfinished(&self) -> u64 {
-        self.entries.values().filter(|entry| entry.is_torn()).count() as u64
+        self.begun().filter(|(_, entry)| entry.is_torn()).count() as u64
     }
 
     /// Pushes that the worker gave up since the last call, when a part of them was applied: they are torn.
@@ -190,8 +192,8 @@ impl Window {
             return;
         }
         // What the worker no longer retries counts as done for its clock, even if given up.
-        let kept = self.entries.split_off(&oldest);
-        for entry in std::mem::replace(&mut self.entries, kept).into_values() {
+        let count = self.index(oldest).map_or(0, |count| count.min(self.entries.len()));
+        for entry in self.entries.drain(..count).flatten() {
             self.given_up += u64::from(entry.is_torn());
             self.clock = self.clock.max(entry.clock_after);
         }
@@ -201,10 +203,34 @@ impl Window {
     }
 
     fn advance(&mut self) {
-        while let Some(entry) = self.entries.get(&self.contiguous).filter(|e| e.is_finished()) {
+        while let Some(entry) = self.entry(self.contiguous).filter(|entry| entry.is_finished()) {
             self.clock = self.clock.max(entry.clock_after);
             self.contiguous += 1;
         }
+    }
+
+    /// Where a push is remembered; `None` below the window.
+    fn index(&self, seq: Seq) -> Option<usize> {
+        seq.checked_sub(self.floor).and_then(|index| usize::try_from(index).ok())
+    }
+
+    fn entry(&self, seq: Seq) -> Option<&Entry> {
+        self.entries.get(self.index(seq)?)?.as_ref()
+    }
+
+    /// The place of a push that is within the window.
+    fn place(&mut self, seq: Seq) -> &mut Option<Entry> {
+        let index = (seq - self.floor) as usize;
+        if index >= self.entries.len() {
+            self.entries.resize_with(index + 1, || None);
+        }
+        &mut self.entries[index]
+    }
+
+    /// The pushes that are remembered, by rising number.
+    fn begun(&self) -> impl Iterator<Item = (Seq, &Entry)> {
+        let numbered = (self.floor..).zip(&self.entries);
+        numbered.filter_map(|(seq, entry)| entry.as_ref().map(|entry| (seq, entry)))
     }
 }
 

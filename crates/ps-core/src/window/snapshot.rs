@@ -64,7 +64,7 @@ impl Window {
     /// A copy of all that the window is, in a shard whose first chunk is this one.
     pub fn to_snapshot(&self, first: ChunkId) -> WindowSnapshot {
         let global = |&(index, reason): &(u32, NonFinite)| (first + index, reason);
-        let push = |(&seq, entry): (&Seq, &Entry)| PushSnapshot {
+        let push = |(seq, entry): (Seq, &Entry)| PushSnapshot {
             seq,
             clock_after: entry.clock_after,
             chunks: entry.chunks_total,
@@ -76,7 +76,7 @@ impl Window {
             floor: self.floor,
             contiguous: self.contiguous,
             clock: self.clock,
-            pushes: self.entries.iter().map(push).collect(),
+            pushes: self.begun().map(push).collect(),
         }
     }
 
@@ -108,11 +108,11 @@ impl Window {
                 format!("{next} to {end}, rising"),
             )?;
             next = seq + 1;
-            window.entries.insert(seq, entry(push, run)?);
+            *window.place(seq) = Some(entry(push, run)?);
         }
         // Else a push that is still missing something would count as finished.
-        let unfinished = window.entries.range(..contiguous).find(|(_, entry)| !entry.is_finished());
-        let found = unfinished.map_or(contiguous, |(&seq, _)| seq);
+        let unfinished = window.in_work().next().filter(|&(seq, _)| seq < contiguous);
+        let found = unfinished.map_or(contiguous, |(seq, _)| seq);
         Unexpected::unless(
             unfinished.is_none(),
             "unfinished push",

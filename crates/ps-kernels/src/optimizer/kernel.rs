@@ -9,7 +9,8 @@
 //!   gradient that fades to zero produces such products for hours. Magnitudes below [`FLOOR`]
 //!   therefore count as zero before they are multiplied. The terms of a sum are then zero or at
 //!   least 2^-100, so the sum is zero or at least 2^-123: never denormal, and no mode of the
-//!   processor has to be changed. A weight without decay is in no product, and taken as it is.
+//!   processor has to be changed. A weight without decay is in no product, and taken as it is. State that is
+//!   floored when it is stored ([`STATE_FLOOR`]) needs no floor in the products that it is in.
 
 use multiversion::multiversion;
 
@@ -21,6 +22,12 @@ pub const FLOOR: f32 = f32::from_bits((127 - 100) << 23);
 
 /// Smallest magnitude whose square is not below [`FLOOR`]: 2^-50.
 const SQUARE_FLOOR: f32 = f32::from_bits((127 - 50) << 23);
+
+/// Smallest magnitude of state that is floored when it is stored: 2^-60, about 8.7e-19.
+pub const STATE_FLOOR: f32 = f32::from_bits((127 - 60) << 23);
+
+/// Smallest constant that such state is multiplied by: 2^-40, about 9.1e-13.
+const STATE_FACTOR_FLOOR: f32 = f32::from_bits((127 - 40) << 23);
 
 /// Smallest quotient that is not counted as zero: 2^-60, far below what moves a weight.
 const QUOTIENT_FLOOR: f32 = f32::from_bits((127 - 60) << 23);
@@ -84,6 +91,26 @@ impl Factor {
     pub fn times_quotient(self, numerator: f32, denominator: f32) -> f32 {
         let smallest = denominator * self.floor.max(QUOTIENT_FLOOR);
         keep(numerator, smallest) / denominator * self.value
+    }
+}
+
+/// A constant to multiply state by that is zero or at least [`STATE_FLOOR`].
+///
+/// The floor is taken once, when the state is stored, instead of in every product: where a chunk is in the cache,
+/// floors are most of what a step with momentum takes.
+#[derive(Clone, Copy, Debug)]
+pub struct StateFactor(f32);
+
+impl StateFactor {
+    /// A factor from its exact value, rounded once; zero if it is below 2^-40.
+    pub fn new(exact: f64) -> Self {
+        Self(keep(exact as f32, STATE_FACTOR_FLOOR))
+    }
+
+    /// The product: zero or at least [`FLOOR`] in magnitude.
+    #[inline(always)]
+    pub fn times(self, state: f32) -> f32 {
+        self.0 * state
     }
 }
 

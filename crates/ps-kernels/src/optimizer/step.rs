@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::adagrad::Adagrad;
 use super::adam::{Adam, Constants};
-use super::kernel::{self, Decay, Factor};
+use super::kernel::{self, Decay, Factor, StateFactor};
 use super::momentum::{Momentum, Nesterov};
 use super::rmsprop::RmsProp;
 use super::sgd::Sgd;
@@ -42,12 +42,12 @@ impl Step {
         match optimizer.kind {
             OptimizerKind::Sgd => Self::Sgd(Sgd { rate, decay }),
             OptimizerKind::Momentum { momentum } => {
-                let momentum = Factor::new(momentum.into());
+                let [rate, momentum] = [exact, momentum.into()].map(StateFactor::new);
                 Self::Momentum(Momentum { rate, decay, momentum })
             }
             OptimizerKind::Nesterov { momentum } => {
-                let momentum = Factor::new(momentum.into());
-                Self::Nesterov(Nesterov(Momentum { rate, decay, momentum }))
+                let momentum = StateFactor::new(momentum.into());
+                Self::Nesterov(Nesterov { rate, decay, momentum })
             }
             OptimizerKind::Adagrad { epsilon } => {
                 Self::Adagrad(Adagrad { rate, decay, epsilon: epsilon as f32 })

@@ -20,6 +20,19 @@ fn floored(value: f32) -> f32 {
     if value.abs() < FLOOR { 0.0 } else { value }
 }
 
+/// A product with state that was floored when it was stored.
+fn state_scaled(constant: f64, state: f32) -> f32 {
+    let constant = constant as f32;
+    let constant = if constant.abs() < 2.0_f32.powi(-40) { 0.0 } else { constant };
+    constant * state
+}
+
+/// The buffer of momentum after a gradient; what it was may be any number, as it may be restored.
+fn moved(momentum: f32, buffer: f32, gradient: f32) -> f32 {
+    let sum = state_scaled(momentum.into(), buffer) + gradient;
+    if sum.abs() < 2.0_f32.powi(-60) { 0.0 } else { sum }
+}
+
 fn squared(value: f32) -> f32 {
     if value.abs() < 2.0_f32.powi(-50) { 0.0 } else { normal(value * value) }
 }
@@ -57,12 +70,13 @@ pub(super) fn step(
     let (step, slots) = match optimizer.kind {
         OptimizerKind::Sgd => (scaled(rate, gradient), slots),
         OptimizerKind::Momentum { momentum } => {
-            let buffer = normal(scaled(momentum.into(), slots[0]) + floored(gradient));
-            (scaled(rate, buffer), [buffer, slots[1]])
+            let buffer = moved(momentum, slots[0], gradient);
+            (normal(state_scaled(rate, buffer)), [buffer, slots[1]])
         }
         OptimizerKind::Nesterov { momentum } => {
-            let buffer = normal(scaled(momentum.into(), slots[0]) + floored(gradient));
-            let direction = normal(floored(gradient) + scaled(momentum.into(), buffer));
+            let buffer = moved(momentum, slots[0], gradient);
+            let further = normal(state_scaled(momentum.into(), buffer));
+            let direction = gradient + further;
             (scaled(rate, direction), [buffer, slots[1]])
         }
         OptimizerKind::Adagrad { epsilon } => {
