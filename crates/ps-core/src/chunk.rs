@@ -1,14 +1,17 @@
 //! A chunk: the unit of lock, version and update.
 
+mod shared_weights;
 mod update;
 mod update_buffer;
 
+pub use shared_weights::SharedWeights;
 pub use update::{Error, NonFinite, Outcome, Update};
 pub use update_buffer::UpdateBuffer;
 
 use crate::TensorKind;
 use crate::correction::Correction;
 use ps_kernels::optimizer::{Optimizer, Step, kernel};
+use std::sync::Arc;
 
 pub use crate::limits::CHUNK_ELEMENTS_MAX as ELEMENTS_MAX;
 
@@ -18,7 +21,8 @@ const _: () = assert!(cfg!(target_endian = "little"), "weights are sent as they 
 /// A run of a shard's weights with what the optimizer remembers about them.
 #[derive(Clone, Debug)]
 pub struct Chunk {
-    weights: Vec<f32>,
+    /// Shared with whoever sends them: an update that finds them in use leaves them as they are.
+    weights: Arc<Vec<f32>>,
     slots: Vec<Vec<f32>>,
     version: u64,
     updates: u64,
@@ -80,7 +84,7 @@ impl Chunk {
         if !finite(&weights) || !slots.iter().all(finite) {
             return Err(Error::NotFinite);
         }
-        Ok(Self { weights, slots, version, updates })
+        Ok(Self { weights: Arc::new(weights), slots, version, updates })
     }
 
     /// Copies all that the chunk is into memory of an earlier copy.
@@ -111,9 +115,9 @@ impl Chunk {
         self.updates
     }
 
-    /// The weights as the wire carries them: little-endian `f32`.
-    pub fn bytes(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.weights)
+    /// The weights as they are now, to be read when the chunk's lock is given back.
+    pub fn shared_weights(&self) -> SharedWeights {
+        SharedWeights::new(self.weights.clone())
     }
 
     /// Applies an update to the elements that it covers: all of it or, when it is malformed or
@@ -155,7 +159,8 @@ impl Chunk {
             return Err(NonFinite::Gradient);
         }
         update.for_each_span(self.weights.len(), |range, values| {
-            bytemuck::cast_slice_mut(&mut self.weights[range]).copy_from_slice(values);
+            let weights = Arc::make_mut(&mut self.weights);
+            bytemuck::cast_slice_mut(&mut weights[range]).copy_from_slice(values);
         });
         Ok(())
     }
@@ -182,8 +187,7 @@ impl Chunk {
                 NonFinite::Gradient
             });
         }
-        let values = std::iter::once(&mut self.weights).chain(&mut self.slots);
-        buffer.commit(update.spans, values);
+        buffer.commit(update.spans, &mut self.weights, &mut self.slots);
         self.updates += 1;
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use ps_core::chunk::SharedWeights;
 use ps_core::limits;
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::ChunkBuffer;
@@ -52,9 +53,7 @@ impl Buffers {
     }
 
     fn buffer(&self, permit: Option<OwnedSemaphorePermit>) -> Buffer {
-        let bytes = self.free.lock().pop();
-        let bytes = bytes.unwrap_or_else(|| vec![0; CHUNK_BYTES].into());
-        Buffer { bytes, filled: 0, free: self.free.clone(), _permit: permit }
+        Buffer { bytes: Box::default(), filled: 0, free: self.free.clone(), _permit: permit }
     }
 }
 
@@ -86,12 +85,13 @@ impl ChunkBuffer for ReceiveBuffer<'_> {
                 Status::resource_exhausted(message)
             })?,
         };
-        Ok(&mut self.taken.insert(buffer).bytes)
+        Ok(self.taken.insert(buffer).memory())
     }
 }
 
-/// Memory for one chunk of the largest size, or several smaller ones; given back when it is dropped.
+/// Room for one chunk of the largest size, or several smaller ones; given back when it is dropped.
 pub(crate) struct Buffer {
+    /// Empty until something is written into it.
     bytes: Box<[u8]>,
     filled: usize,
     free: Arc<Mutex<Vec<Box<[u8]>>>>,
@@ -101,20 +101,47 @@ pub(crate) struct Buffer {
 impl Buffer {
     /// Whether so many bytes more have room.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        self.filled + bytes <= self.bytes.len()
+        self.filled + bytes <= CHUNK_BYTES
+    }
+
+    fn memory(&mut self) -> &mut [u8] {
+        if self.bytes.is_empty() {
+            let used = self.free.lock().pop();
+            self.bytes = used.unwrap_or_else(|| vec![0; CHUNK_BYTES].into());
+        }
+        &mut self.bytes
     }
 
     /// Adds these weights as they are sent; where they are. They must have room.
     pub(crate) fn add(&mut self, weights: &[f32], encoding: Encoding) -> Range<usize> {
         let start = self.filled;
         self.filled += encoding.encoded_bytes(weights.len());
-        encoding.encode(weights, &mut self.bytes[start..self.filled]);
-        start..self.filled
+        let filled = start..self.filled;
+        encoding.encode(weights, &mut self.memory()[filled.clone()]);
+        filled
+    }
+
+    /// These weights where they lie: what is counted is that they are held, so that an update of their chunk
+    /// takes other memory.
+    pub(crate) fn hold(self, weights: SharedWeights) -> Bytes {
+        Bytes::from_owner(Held { weights, _room: self })
     }
 
     /// What was added, which gives the memory back when all of it is dropped.
     pub(crate) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
+    }
+}
+
+/// Weights that are sent from where they lie, and the room that they count for.
+struct Held {
+    weights: SharedWeights,
+    _room: Buffer,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        self.weights.as_ref()
     }
 }
 
@@ -128,7 +155,7 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         let mut free = self.free.lock();
         // A burst of callers leaves no more behind than everyday traffic uses.
-        if free.len() < limits::BUFFERS_KEPT_MAX {
+        if !self.bytes.is_empty() && free.len() < limits::BUFFERS_KEPT_MAX {
             free.push(std::mem::take(&mut self.bytes));
         }
     }
@@ -137,6 +164,8 @@ impl Drop for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ps_core::chunk::Chunk;
+    use ps_kernels::optimizer::Optimizer;
 
     fn one(mut buffer: Buffer) -> Bytes {
         buffer.add(&[1.0], Encoding::F32);
@@ -148,13 +177,23 @@ mod tests {
         let buffers = Buffers::new(2 * CHUNK_BYTES);
         let first = one(buffers.take().await);
         assert_eq!(first, [0, 0, 0x80, 0x3f][..]);
-        let second = buffers.take().await;
+        let mut second = buffers.take().await;
         assert!(buffers.take_now().is_none());
         let wait = Duration::from_millis(20);
         assert!(tokio::time::timeout(wait, buffers.take()).await.is_err());
         drop(first);
-        assert_eq!(buffers.take().await.bytes[3], 0x3f);
-        assert_eq!(second.bytes.len(), CHUNK_BYTES);
+        let mut again = buffers.take().await;
+        assert_eq!(again.memory()[3], 0x3f);
+        assert_eq!(second.memory().len(), CHUNK_BYTES);
+        drop(again);
+        // What is sent from where it lies counts as well, and takes no memory.
+        let chunk = Chunk::new(vec![1.0], &Optimizer::parse("sgd", None, None).unwrap()).unwrap();
+        let held = buffers.take().await.hold(chunk.shared_weights());
+        assert_eq!(held, [0, 0, 0x80, 0x3f][..]);
+        assert!(buffers.take_now().is_none());
+        assert_eq!(buffers.free.lock().len(), 1);
+        drop(held);
+        assert!(buffers.take_now().is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,11 @@
 //! Weights on their way out, one chunk after another.
 //!
-//! A chunk is copied under its lock when there is room for it, never before: what a caller that does
-//! not read makes the server hold is bounded, and it loses its connection.
+//! A large chunk is sent from where it lies; an update that comes meanwhile goes to other memory. Small ones are
+//! copied under their locks, many to a message. Both when there is room for them, never before: what a caller that
+//! does not read makes the server hold is bounded, and it loses its connection.
 
 use super::Service;
-use super::buffers::Buffer;
+use super::buffers::{Buffer, CHUNK_BYTES};
 use super::sent_run::SentRun;
 use http::{Extensions, Response};
 use ps_core::limits::{PULL_CHUNKS_AHEAD_MAX, WAIT_TOLD_MS};
@@ -122,6 +123,11 @@ impl Weights {
         self.encoding.encoded_bytes(model.elements(index))
     }
 
+    /// Whether a chunk is sent from where it lies: it fills most of a message, and needs no encoding.
+    fn is_held(&self, model: &ModelShard, index: usize) -> bool {
+        self.encoding == Encoding::F32 && 2 * self.bytes(model, index) > CHUNK_BYTES
+    }
+
     /// The first of these chunks, as many as the buffer takes, and those that are left.
     fn message<'i>(
         &self,
@@ -131,8 +137,13 @@ impl Weights {
         mut buffer: Buffer,
     ) -> (Vec<Bytes>, &'i [usize]) {
         let (mut runs, mut taken) = (Vec::<SentRun>::new(), 0);
+        if let Some((&first, rest)) = indices.split_first()
+            && self.is_held(model, first)
+        {
+            return (self.held(service, model, first, buffer), rest);
+        }
         for &index in indices {
-            if !buffer.has_room(self.bytes(model, index)) {
+            if self.is_held(model, index) || !buffer.has_room(self.bytes(model, index)) {
                 break;
             }
             let chunk = model.chunks()[index].lock();
@@ -149,6 +160,23 @@ impl Weights {
         service.shard.counters().bytes_sent.add(values.len() as u64);
         let chunks = runs.into_iter().map(|run| run.into_values(model, &values)).collect();
         ((self.wrap)(v1::PullMessage { header: None, chunks }), &indices[taken..])
+    }
+
+    /// One chunk from where it lies.
+    fn held(
+        &self,
+        service: &Service,
+        model: &ModelShard,
+        index: usize,
+        buffer: Buffer,
+    ) -> Vec<Bytes> {
+        let chunk = model.chunks()[index].lock();
+        let (version, weights) = (chunk.version(), chunk.shared_weights());
+        drop(chunk);
+        let values = buffer.hold(weights);
+        service.shard.counters().bytes_sent.add(values.len() as u64);
+        let chunk = v1::ChunkValues { index: model.id(index), chunks: 1, version, values };
+        (self.wrap)(v1::PullMessage { header: None, chunks: vec![chunk] })
     }
 
     async fn slot(&self) -> Result<Permit<'_, Result<Vec<Bytes>, Status>>, Disconnected> {

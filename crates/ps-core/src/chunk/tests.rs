@@ -243,7 +243,36 @@ fn chunks_start_finite_and_within_their_size() {
 #[test]
 fn weights_are_read_as_the_wire_carries_them() {
     let chunk = chunk("sgd");
-    assert_eq!(chunk.bytes(), bytes(chunk.weights()));
+    assert_eq!(chunk.shared_weights().as_ref(), bytes(chunk.weights()));
+}
+
+/// Whoever sends weights has them as they were, whatever is pushed meanwhile, whole chunks, spans and state alike.
+#[test]
+fn weights_that_are_held_stay_what_they_are() {
+    let (optimizer, mut buffer) = (optimizer("momentum"), UpdateBuffer::default());
+    let mut chunk = chunk("momentum");
+    let mut alone = chunk.clone();
+    let (whole, two) = (bytes(&[0.5; LENGTH]), bytes(&[7.0, -7.0]));
+    let spans = [Span::new(3, 1), Span::new(9, 1)];
+    let mut held = Vec::new();
+    for round in 0..12 {
+        held.push((chunk.shared_weights(), bytes(chunk.weights())));
+        let push = |chunk: &mut Chunk, buffer: &mut UpdateBuffer| {
+            let update = match round % 3 {
+                0 => gradient(chunk, &[], &whole),
+                1 => gradient(chunk, &spans, &two),
+                _ => Update { kind: TensorKind::State, ..gradient(chunk, &spans, &two) },
+            };
+            chunk.apply(&optimizer, Correction::Auto, &update, buffer).unwrap();
+        };
+        push(&mut chunk, &mut buffer);
+        push(&mut alone, &mut UpdateBuffer::default());
+        assert_eq!(bits(&chunk), bits(&alone));
+        if round % 4 == 3 {
+            held.remove(0);
+        }
+        assert!(held.iter().all(|(shared, before)| shared.as_ref() == before));
+    }
 }
 
 /// Spans that rise without overlap: gaps and lengths, cut off at the chunk's end.

@@ -3,6 +3,7 @@
 use crate::span::Span;
 use ps_kernels::optimizer::SLOTS_MAX;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Room for what an update makes of one chunk's weights and of the optimizer's state vectors.
 ///
@@ -11,9 +12,11 @@ use std::ops::Range;
 /// and what it leaves is still in the processor's cache for the next one.
 #[derive(Debug, Default)]
 pub struct UpdateBuffer {
-    /// Each empty until it is needed, then as long as the chunk: those of a shard are, but for the last
+    /// Empty until they are needed, then as long as the chunk: those of a shard are, but for the last
     /// ones, all of one length.
-    values: [Vec<f32>; 1 + SLOTS_MAX],
+    weights: Arc<Vec<f32>>,
+    /// As the weights; one for each of the optimizer's state vectors.
+    slots: [Vec<f32>; SLOTS_MAX],
 }
 
 impl UpdateBuffer {
@@ -25,30 +28,36 @@ impl UpdateBuffer {
         slots: usize,
         range: Range<usize>,
     ) -> [&mut [f32]; 1 + SLOTS_MAX] {
-        let mut needed = 1 + slots;
-        self.values.each_mut().map(|values| {
-            if needed == 0 {
+        if Arc::get_mut(&mut self.weights).is_none() {
+            // A chunk's weights of before, which are still being sent.
+            self.weights = Arc::default();
+        }
+        let [first, second] = &mut self.slots;
+        let all = [(0, Arc::make_mut(&mut self.weights)), (1, first), (2, second)];
+        all.map(|(number, values)| {
+            if number > slots {
                 return &mut [][..];
             }
-            needed -= 1;
             values.resize(length, 0.0);
             &mut values[range.clone()]
         })
     }
 
-    /// Moves what was computed into `all`, the weights and then the state vectors of one chunk:
-    /// one result after another for the elements that the spans cover.
-    pub(super) fn commit<'a>(
+    /// Moves what was computed into one chunk's weights and state vectors: one result after another for
+    /// the elements that the spans cover.
+    pub(super) fn commit(
         &mut self,
         spans: &[Span],
-        all: impl Iterator<Item = &'a mut Vec<f32>>,
+        weights: &mut Arc<Vec<f32>>,
+        slots: &mut [Vec<f32>],
     ) {
-        for (values, results) in all.zip(&mut self.values) {
-            match spans {
-                [] => std::mem::swap(values, results),
-                spans => scatter(spans, results, values),
-            }
+        if spans.is_empty() {
+            std::mem::swap(weights, &mut self.weights);
+            slots.iter_mut().zip(&mut self.slots).for_each(|(slot, after)| std::mem::swap(slot, after));
+            return;
         }
+        scatter(spans, &self.weights, Arc::make_mut(weights).as_mut_slice());
+        slots.iter_mut().zip(&self.slots).for_each(|(slot, after)| scatter(spans, after, slot));
     }
 }
 
