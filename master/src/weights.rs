@@ -65,6 +65,7 @@ impl Cluster {
             first: partition.run(shard).start,
             chunks: &chunks,
             versions: &mut versions,
+            held_as: &mut None,
         };
         self.pull(shard, link, part).await
     }
@@ -125,6 +126,7 @@ impl Cluster {
                 puller: None,
                 encoding: v1::Encoding::F32.into(),
                 protocol: PROTOCOL,
+                has_start: false,
             };
             let (part, progress) = (&part, &progress);
             async move {

@@ -60,6 +60,12 @@ pub trait Compute: Send + 'static {
     /// Names and shapes of the model's tensors.
     fn layout(&self) -> &Layout;
 
+    /// Says which tensors of the layout get no gradient, beside those that the model itself says so of.
+    ///
+    /// # Errors
+    /// Nothing is left to train.
+    fn freeze(&mut self, tensors: &[bool]) -> Result<(), ComputeError>;
+
     /// The weights training starts from, in layout order: a function of the job's seed alone, or the
     /// same for every worker for another reason.
     ///

@@ -112,7 +112,9 @@ impl Optimizer for AsyncOptimizer {
     /// this one, takes the weights that the servers hold.
     fn new(vars: Vec<Var>, config: Self::Config) -> Result<Self> {
         refuse_schedule(&config.settings.learning_rate)?;
-        let flat = FlatVars::new(&config.vars).map_err(candle_core::Error::wrap)?;
+        let mut flat = FlatVars::new(&config.vars).map_err(candle_core::Error::wrap)?;
+        let frozen = config.settings.frozen(flat.layout()).map_err(candle_core::Error::wrap)?;
+        flat.freeze(&frozen).map_err(candle_core::Error::wrap)?;
         let trained = trained(&flat, &vars)?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -227,7 +229,7 @@ fn trained(flat: &FlatVars, vars: &[Var]) -> Result<Vec<bool>> {
                  on the servers; build the model from the VarMap of the configuration"
             );
         };
-        trained[position] = true;
+        trained[position] = !flat.is_frozen(position);
     }
     Ok(trained)
 }

@@ -219,6 +219,7 @@ pub fn model_of(tensors: Vec<TensorSpec>) -> ModelSpec {
     ModelSpec {
         layout: Layout::new(tensors).unwrap_or_else(|error| panic!("{error}")),
         optimizer: Optimizer::parse("sgd", None, None).unwrap_or_else(|error| panic!("{error}")),
+        rules: Vec::new(),
         correction: Correction::Auto,
         bound: None,
         chunk_elements: CHUNK_ELEMENTS_MAX as u32,

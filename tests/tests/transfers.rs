@@ -260,6 +260,34 @@ async fn answers(
     }
 }
 
+/// Large chunks are sent from where they lie, while pushes go on changing them.
+#[tokio::test]
+async fn weights_under_way_are_those_of_the_version_that_they_say() {
+    let (server, model) = server(Bounds::default(), LARGE).await;
+    let mut weights = server.data().pull(pull()).await.unwrap().into_inner();
+    let mut versions = std::collections::BTreeSet::new();
+    let (mut elements, mut seq) = (0, 0);
+    while let Some(part) = weights.message().await.unwrap() {
+        for chunk in part.chunks {
+            let expected = bytes(&vec![-(chunk.version as f32); chunk.values.len() / 4]);
+            assert_eq!(
+                chunk.values, expected,
+                "chunk {} of version {}",
+                chunk.index, chunk.version
+            );
+            elements += chunk.values.len() / 4;
+            versions.insert(chunk.version);
+        }
+        if seq < 3 {
+            // What is under way by now was there before.
+            server.push(large_push(&model, seq)).await.unwrap();
+            seq += 1;
+        }
+    }
+    assert_eq!(elements, LARGE);
+    assert!(versions.len() > 1, "{versions:?}");
+}
+
 #[tokio::test]
 async fn a_caller_that_does_not_read_loses_its_connection_and_nobody_else_does() {
     let bounds = Bounds { unread: Duration::from_millis(300), ..Bounds::default() };

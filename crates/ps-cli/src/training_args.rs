@@ -82,6 +82,14 @@ pub struct TrainingArgs {
     #[arg(long, env = "PS_DIVERGENCE", value_name = "stop|warn|off",
         value_parser = choice::<DivergenceAction>())]
     pub divergence: Option<DivergenceAction>,
+    /// Parameters that are not trained, by patterns of their names: `*` stands for any characters, for example
+    /// 'embedding.*,*.bias' [default: none].
+    #[arg(long, env = "PS_FREEZE", value_name = "PATTERN,..")]
+    pub freeze: Option<String>,
+    /// Parameters whose rate is multiplied by something, or that have a weight decay of their own; the first group
+    /// that matches a name counts: '*.bias:weight-decay=0;encoder.*:lr-scale=0.1' [default: none].
+    #[arg(long, env = "PS_PARAMETER_GROUPS", value_name = "PATTERN:SETTINGS;..")]
+    pub parameter_groups: Option<String>,
 }
 
 impl TrainingArgs {
@@ -120,6 +128,10 @@ impl TrainingArgs {
             },
             pipeline_depth: self.pipeline_depth.unwrap_or(default.pipeline_depth),
             divergence: self.divergence.unwrap_or_default(),
+            freeze: parts(self.freeze.as_deref(), ',').map(str::to_owned).collect(),
+            parameter_groups: parts(self.parameter_groups.as_deref(), ';')
+                .map(str::parse)
+                .collect::<Result<_, _>>()?,
         };
         settings.validate()?;
         Ok(settings)
@@ -182,8 +194,21 @@ impl From<&TrainingSettings> for TrainingArgs {
             top_k: settings.wire.top_k,
             pipeline_depth: Some(settings.pipeline_depth),
             divergence: Some(settings.divergence),
+            freeze: joined(&settings.freeze, ","),
+            parameter_groups: joined(&settings.parameter_groups, ";"),
         }
     }
+}
+
+/// The parts of a list.
+fn parts(list: Option<&str>, separator: char) -> impl Iterator<Item = &str> {
+    list.into_iter().flat_map(move |list| list.split(separator)).map(str::trim)
+}
+
+/// A list of these; `None` for an empty one.
+fn joined(parts: &[impl ToString], separator: &str) -> Option<String> {
+    let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+    (!parts.is_empty()).then(|| parts.join(separator))
 }
 
 /// The optimizer's default, without the digits that `f32` has too many of.
@@ -248,6 +273,20 @@ mod tests {
         assert!(error.contains("none, auto, lr"), "{error}");
         let error = parse("--divergence=ignore").unwrap_err().to_string();
         assert!(error.contains("stop, warn, off"), "{error}");
+        for (freeze, groups, expected) in [
+            ("", "a:lr-scale=1", "--freeze: the pattern `` cannot be read"),
+            ("a,[b", "a:lr-scale=1", "--freeze: the pattern `[b` cannot be read"),
+            ("a", "a:lr-scale=1;", "--parameter-groups: ``: no `:`"),
+            ("a", "a:lr-scale=-1", "below 0"),
+        ] {
+            let bad = TrainingArgs {
+                freeze: Some(freeze.into()),
+                parameter_groups: Some(groups.into()),
+                ..Default::default()
+            };
+            let error = bad.settings().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
         for share in [0.0, -0.1, 1.1, f64::NAN] {
             let bad = TrainingArgs { top_k: Some(share), ..Default::default() };
             assert!(bad.settings().unwrap_err().to_string().contains("--top-k"), "{share}");
@@ -273,6 +312,8 @@ mod tests {
             top_k: Some(0.01),
             pipeline_depth: Some(2),
             divergence: Some(DivergenceAction::Warn),
+            freeze: Some("a.*,b".into()),
+            parameter_groups: Some("*.bias:weight-decay=0; c:lr-scale=0.5".into()),
             ..TrainingArgs::default()
         };
         let waves = TrainingArgs {

@@ -110,6 +110,7 @@ mod tests {
         ModelSpec {
             layout: Layout::new(tensors).unwrap(),
             optimizer: Optimizer::parse("sgd", None, None).unwrap(),
+            rules: Vec::new(),
             correction: Correction::None,
             bound: None,
             chunk_elements: 64,

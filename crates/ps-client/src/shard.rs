@@ -48,6 +48,8 @@ pub(crate) struct PushCall {
     pub(crate) chunks_total: u32,
     /// Steps between this one and the next whose weights a pull with it brings.
     pub(crate) pull_ahead: u32,
+    /// Of such a pull: whether chunks that are what they were at the start may be left out.
+    pub(crate) has_start: bool,
 }
 
 /// The connection to one shard.

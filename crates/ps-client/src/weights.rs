@@ -2,6 +2,7 @@
 
 use ps_core::ids::{ChunkId, Clock, ShardId, Version};
 use ps_core::model_spec::ModelSpec;
+use ps_kernels::encoding::Encoding;
 use ps_runtime::pull::PartMut;
 use std::ops::Range;
 
@@ -20,6 +21,7 @@ struct ShardWeights {
     first: ChunkId,
     chunks: Vec<Range<usize>>,
     versions: Vec<Version>,
+    held_as: Option<Encoding>,
 }
 
 impl Weights {
@@ -30,7 +32,7 @@ impl Weights {
             let chunks = partition.chunks(shard);
             let versions = vec![0; chunks.len()];
             let (range, first) = (partition.range(shard), partition.run(shard).start);
-            ShardWeights { range, first, chunks, versions }
+            ShardWeights { range, first, chunks, versions, held_as: None }
         };
         Self {
             values: vec![0.0; spec.layout.elements()],
@@ -92,6 +94,7 @@ impl Weights {
                 first: part.first,
                 chunks: &part.chunks,
                 versions: &mut part.versions,
+                held_as: &mut part.held_as,
             });
         }
         parts

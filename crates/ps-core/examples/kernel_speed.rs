@@ -57,6 +57,7 @@ fn updates(optimizer: &Optimizer, chunks: usize, gradient: &[u8]) -> Result<f64,
             pulled_version: chunk.version(),
             learning_rate: RATE,
             kind: TensorKind::Trainable,
+            rules: &[],
         };
         let applied = chunk.apply(optimizer, Correction::Auto, &update, &mut spare);
         failure = applied.err().or(failure.take());

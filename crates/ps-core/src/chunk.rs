@@ -10,6 +10,7 @@ pub use update_buffer::UpdateBuffer;
 
 use crate::TensorKind;
 use crate::correction::Correction;
+use crate::parameters::UpdateRule;
 use ps_kernels::optimizer::{Optimizer, Step, kernel};
 use std::sync::Arc;
 
@@ -143,8 +144,11 @@ impl Chunk {
             TensorKind::State => self.replace(update).err(),
             TensorKind::Trainable => {
                 let rate = correction.rate(&optimizer.kind, update.learning_rate, staleness);
-                let step = optimizer.step(rate, self.updates + 1);
-                self.train(&step, update, buffer).err()
+                let count = self.updates + 1;
+                let step = |rule: UpdateRule| {
+                    rule.optimizer(optimizer).step(rate * rule.learning_rate_scale, count)
+                };
+                self.train(step, update, buffer).err()
             }
         };
         if let Some(refusal) = refused {
@@ -168,17 +172,17 @@ impl Chunk {
     /// Takes the step, unless a result would not be finite.
     fn train(
         &mut self,
-        step: &Step,
+        step: impl Fn(UpdateRule) -> Step,
         update: &Update<'_>,
         buffer: &mut UpdateBuffer,
     ) -> Result<(), NonFinite> {
         let (mut finite, mut done) = (true, 0);
         let length = self.weights.len();
-        update.for_each_span(length, |range, values| {
+        update.for_each_rule(length, |range, rule, values| {
             let part = done..done + range.len();
             done = part.end;
             let after = buffer.part(length, self.slots.len(), part);
-            finite &= step.compute(&self.weights, &self.slots, range, values, after);
+            finite &= step(rule).compute(&self.weights, &self.slots, range, values, after);
         });
         if !finite {
             return Err(if kernel::all_finite(update.values) {

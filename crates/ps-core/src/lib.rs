@@ -18,6 +18,7 @@ pub mod limits;
 pub mod master;
 pub mod model_file;
 pub mod model_spec;
+pub mod parameters;
 pub mod partition;
 pub mod permutation;
 pub mod progress;

@@ -2,6 +2,7 @@
 
 use crate::Layout;
 use crate::correction::Correction;
+use crate::parameters::UpdateRule;
 use crate::partition::Partition;
 use ps_kernels::optimizer::Optimizer;
 
@@ -12,6 +13,8 @@ pub struct ModelSpec {
     pub layout: Layout,
     /// What applies gradients.
     pub optimizer: Optimizer,
+    /// By tensor of the layout: what is different about it; empty: nothing is about any.
+    pub rules: Vec<UpdateRule>,
     /// What is done about stale gradients.
     pub correction: Correction,
     /// Steps a worker may be ahead of the slowest active one; `None` for no bound.
@@ -39,6 +42,17 @@ impl ModelSpec {
     pub fn difference(&self, held: &Self) -> Option<String> {
         if let Some(difference) = self.layout.difference(&held.layout) {
             return Some(difference);
+        }
+        let rule =
+            |spec: &Self, position: usize| spec.rules.get(position).copied().unwrap_or_default();
+        let tensors = self.layout.tensors().iter().enumerate();
+        let mut rules =
+            tensors.map(|(place, tensor)| (tensor, rule(self, place), rule(held, place)));
+        if let Some((tensor, here, there)) = rules.find(|(_, here, there)| here != there) {
+            let name = &tensor.name;
+            return Some(format!(
+                "the group of `{name}` is {here} here and {there} on the servers"
+            ));
         }
         let bound = |bound: Option<u64>| bound.map_or("none".to_owned(), |b| b.to_string());
         let pairs = [

@@ -5,6 +5,7 @@ use crate::correction::Correction;
 use crate::learning::DivergenceAction;
 use crate::limits::PIPELINE_DEPTH_MAX;
 use crate::model_spec::ModelSpec;
+use crate::parameters::{self, ParameterGroup};
 use crate::partition::chunk_elements;
 use crate::schedule::LearningRate;
 use ps_kernels::encoding::Encoding;
@@ -39,6 +40,12 @@ pub struct TrainingSettings {
     /// What is done when the run seems to diverge.
     #[serde(default)]
     pub divergence: DivergenceAction,
+    /// Patterns of the names of parameters that are not trained.
+    #[serde(default)]
+    pub freeze: Vec<String>,
+    /// Parameters with a rate or decay of their own; the first that matches counts.
+    #[serde(default)]
+    pub parameter_groups: Vec<ParameterGroup>,
 }
 
 /// Why settings cannot be trained with.
@@ -49,6 +56,8 @@ pub enum Error {
     Optimizer(#[from] ps_kernels::optimizer::Error),
     #[error(transparent)]
     LearningRate(#[from] crate::schedule::Error),
+    #[error(transparent)]
+    Parameters(#[from] parameters::Error),
     #[error("--{option}: found {found}, expected {expected}")]
     Range { option: &'static str, found: String, expected: &'static str },
     /// Weights that no gate could let through.
@@ -77,6 +86,8 @@ impl Default for TrainingSettings {
             // (docs/performance.md).
             pipeline_depth: 0,
             divergence: DivergenceAction::default(),
+            freeze: Vec::new(),
+            parameter_groups: Vec::new(),
         }
     }
 }
@@ -103,7 +114,18 @@ impl TrainingSettings {
             let (found, expected) = (share.to_string(), "a share above 0, at most 1");
             return Err(Error::Range { option: "top-k", found, expected });
         }
+        self.parameter_groups.iter().try_for_each(ParameterGroup::validate)?;
+        self.freeze.iter().try_for_each(|pattern| parameters::validate_frozen(pattern))?;
         self.validate_pipeline()
+    }
+
+    /// Which tensors of a model are not trained, by their places in the layout.
+    ///
+    /// # Errors
+    /// A pattern, of these or of the groups, matches no tensor.
+    pub fn frozen(&self, layout: &Layout) -> Result<Vec<bool>, parameters::Error> {
+        parameters::rules(&self.parameter_groups, layout)?;
+        parameters::frozen(parameters::FREEZE_OPTION, &self.freeze, layout)
     }
 
     fn validate_pipeline(&self) -> Result<(), Error> {
@@ -123,6 +145,8 @@ impl TrainingSettings {
         ModelSpec {
             layout: layout.clone(),
             optimizer: self.optimizer,
+            // A pattern that matches nothing is an error where the model is made.
+            rules: parameters::rules(&self.parameter_groups, layout).unwrap_or_default(),
             correction: self.staleness_correction,
             bound: self.staleness_bound,
             chunk_elements: chunk_elements(layout.elements(), shards),

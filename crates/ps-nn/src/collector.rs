@@ -63,7 +63,9 @@ impl GradientCollector {
         host_copies: HostCopies,
     ) -> Self {
         let mut parameters: Vec<ParameterState> = Vec::new();
-        parameters.resize_with(positions.len(), ParameterState::default);
+        // Some have a place and no gradient: they are frozen.
+        let places = positions.values().max().map_or(0, |last| last + 1);
+        parameters.resize_with(places, ParameterState::default);
         let is_deferred = shared.is_none();
         let mut collector = Self { positions, parameters, is_deferred, sink, host_copies };
         collector.set_shared(shared.unwrap_or_default());

@@ -24,9 +24,16 @@ pub struct PartMut<'a> {
     pub chunks: &'a [Range<usize>],
     /// Their versions.
     pub versions: &'a mut [Version],
+    /// How all of it was written when it was received once; `None` before.
+    pub held_as: &'a mut Option<Encoding>,
 }
 
 impl PartMut<'_> {
+    /// Whether chunks that are what they were at the start need not be sent.
+    pub fn has_start(&self, encoding: Encoding) -> bool {
+        *self.held_as == Some(encoding)
+    }
+
     /// The places of chunks of the model among those of the shard, which may have none such.
     fn indices(&self, run: &Range<ChunkId>) -> Option<Range<usize>> {
         let first = run.start.checked_sub(self.first)? as usize;
@@ -75,7 +82,8 @@ pub async fn header(
     }
 }
 
-/// Receives the weights, written like this: every chunk once, whole, in runs of any order. `received` is
+/// Receives the weights, written like this: every chunk once, whole, in runs of any order; but those that are what
+/// they were at the start, where the part has that. `received` is
 /// told the bytes of each run, `acknowledged` what comes in between.
 ///
 /// # Errors
@@ -100,11 +108,20 @@ pub async fn values(
             bulk::Item::Header(_) | bulk::Item::End => (),
         }
     }
+    if part.has_start(encoding) {
+        // What was received at version 0 and did not come is at version 0.
+        missing
+            .iter_mut()
+            .zip(&*part.versions)
+            .for_each(|(missing, version)| *missing &= *version > 0);
+    }
     let (expected, found) = (missing.len(), missing.iter().filter(|missing| !**missing).count());
     if found != expected {
-        // The stream was cut: a new attempt brings the rest.
+        // The stream was cut, or what is at version 0 there is not here: a new attempt brings all of it.
+        *part.held_as = None;
         return Err(Status::aborted(format!("{found} of {expected} chunks came")));
     }
+    *part.held_as = Some(encoding);
     Ok(())
 }
 

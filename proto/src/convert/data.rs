@@ -72,6 +72,7 @@ impl TryFrom<v1::PushHeader> for PushHeader {
             encoding,
             pull_encoding,
             pull_ahead: header.pull_ahead,
+            has_start: header.has_start,
         })
     }
 }
@@ -193,6 +194,8 @@ pub struct PullRequest {
     pub puller: Option<Puller>,
     /// How the weights are to be written.
     pub encoding: Encoding,
+    /// Whether chunks that are what they were at the start are left out: the caller has them.
+    pub has_start: bool,
 }
 
 impl TryFrom<v1::PullRequest> for PullRequest {
@@ -204,7 +207,7 @@ impl TryFrom<v1::PullRequest> for PullRequest {
         check_counts(NAME, [("epoch", request.epoch)])?;
         let puller = request.puller.map(Puller::try_from).transpose()?;
         let encoding = encoding(NAME, "encoding", request.encoding)?;
-        Ok(Self { epoch: request.epoch, puller, encoding })
+        Ok(Self { epoch: request.epoch, puller, encoding, has_start: request.has_start })
     }
 }
 

@@ -7,14 +7,16 @@ use ps_core::limits::{
     CHUNK_ELEMENTS_MAX, DIMENSIONS_MAX, MODEL_ELEMENTS_MAX, NAME_BYTES_MAX, SHARDS_MAX, TENSORS_MAX,
 };
 use ps_core::model_spec::ModelSpec;
+use ps_core::parameters::UpdateRule;
 use ps_core::partition::chunk_elements;
 use ps_core::{Layout, TensorKind, TensorSpec};
 use ps_kernels::optimizer::{Optimizer, OptimizerKind};
+use std::collections::BTreeMap;
 
 impl From<&ModelSpec> for v1::ModelSpec {
     fn from(spec: &ModelSpec) -> Self {
         Self {
-            tensors: spec.layout.tensors().iter().map(v1::Tensor::from).collect(),
+            tensors: tensors(spec),
             optimizer: Some((&spec.optimizer).into()),
             correction: correction_to_wire(spec.correction).into(),
             staleness_bound: spec.bound,
@@ -22,6 +24,39 @@ impl From<&ModelSpec> for v1::ModelSpec {
             shards: spec.shards,
         }
     }
+}
+
+/// The tensors with their rules.
+fn tensors(spec: &ModelSpec) -> Vec<v1::Tensor> {
+    let mut tensors: Vec<_> = spec.layout.tensors().iter().map(v1::Tensor::from).collect();
+    for (tensor, rule) in tensors.iter_mut().zip(&spec.rules) {
+        if *rule != UpdateRule::default() {
+            tensor.learning_rate_scale = Some(rule.learning_rate_scale);
+            tensor.weight_decay = rule.weight_decay;
+        }
+    }
+    tensors
+}
+
+/// The rules of these tensors, in the order of the layout; empty where none has one of its own.
+fn rules(layout: &Layout, of: &BTreeMap<String, UpdateRule>) -> Vec<UpdateRule> {
+    if of.is_empty() {
+        return Vec::new();
+    }
+    let rule = |tensor: &TensorSpec| of.get(&tensor.name).copied().unwrap_or_default();
+    layout.tensors().iter().map(rule).collect()
+}
+
+/// What a tensor says of its rule; `None`: the optimizer's.
+fn rule(tensor: &v1::Tensor) -> Result<Option<UpdateRule>, Error> {
+    let plain = UpdateRule::default();
+    let learning_rate_scale = tensor.learning_rate_scale.unwrap_or(plain.learning_rate_scale);
+    let rule = UpdateRule { learning_rate_scale, weight_decay: tensor.weight_decay };
+    if rule.is_valid() {
+        return Ok((rule != plain).then_some(rule));
+    }
+    let expected = "numbers that are finite and not negative";
+    Err(Error::invalid("Tensor", "learning_rate_scale", rule, expected))
 }
 
 impl TryFrom<v1::ModelSpec> for ModelSpec {
@@ -32,6 +67,12 @@ impl TryFrom<v1::ModelSpec> for ModelSpec {
         let correction = correction_from_wire(NAME, spec.correction())?;
         Error::check(NAME, "shards", spec.shards, 1..=SHARDS_MAX)?;
         Error::check(NAME, "tensors", spec.tensors.len(), 0..=TENSORS_MAX)?;
+        let mut own = BTreeMap::new();
+        for tensor in &spec.tensors {
+            if let Some(rule) = rule(tensor)? {
+                own.insert(tensor.name.clone(), rule);
+            }
+        }
         let tensors: Result<Vec<_>, _> =
             spec.tensors.into_iter().map(TensorSpec::try_from).collect();
         let layout = Layout::new(tensors?)
@@ -47,9 +88,11 @@ impl TryFrom<v1::ModelSpec> for ModelSpec {
         Error::check(NAME, "chunk_elements", spec.chunk_elements, range)?;
         let optimizer =
             spec.optimizer.ok_or(Error::Missing { message: NAME, field: "optimizer" })?;
+        let rules = rules(&layout, &own);
         Ok(Self {
             layout,
             optimizer: Optimizer::try_from(optimizer)?,
+            rules,
             correction,
             bound: spec.staleness_bound,
             chunk_elements: spec.chunk_elements,
@@ -68,6 +111,8 @@ impl From<&TensorSpec> for v1::Tensor {
             name: tensor.name.clone(),
             shape: tensor.shape.iter().map(|&dim| dim as u64).collect(),
             kind: kind.into(),
+            learning_rate_scale: None,
+            weight_decay: None,
         }
     }
 }
@@ -181,6 +226,10 @@ mod tests {
         let spec = ModelSpec {
             layout: layout.unwrap(),
             optimizer: Optimizer::parse("adam", None, Some(0.5)).unwrap(),
+            rules: vec![
+                UpdateRule { learning_rate_scale: 0.5, weight_decay: Some(0.0) },
+                UpdateRule::default(),
+            ],
             correction: Correction::LearningRate,
             bound: Some(4),
             chunk_elements: 64,
@@ -191,6 +240,10 @@ mod tests {
         let tiny_chunks = v1::ModelSpec { chunk_elements: 1, ..wire.clone() };
         let error = ModelSpec::try_from(tiny_chunks).unwrap_err().to_string();
         assert!(error.contains("`chunk_elements`: found 1"), "{error}");
+        let mut wild = wire.clone();
+        wild.tensors[0].learning_rate_scale = Some(f32::NAN);
+        let error = ModelSpec::try_from(wild).unwrap_err().to_string();
+        assert!(error.contains("learning_rate_scale") && error.contains("NaN"), "{error}");
         wire.tensors[0].shape = vec![u64::MAX, u64::MAX];
         assert!(ModelSpec::try_from(wire).is_err());
     }

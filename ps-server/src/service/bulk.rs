@@ -82,7 +82,7 @@ impl Service {
         let request: v1::PullRequest = in_time(messages.only_message()).await?;
         self.check_job(&request.job)?;
         self.check_shard(request.shard)?;
-        let PullRequest { epoch, puller, encoding } = request.try_into()?;
+        let PullRequest { epoch, puller, encoding, has_start } = request.try_into()?;
         let service = self.clone();
         // The answer begins at once, so that the caller knows that it waits at the gate and not
         // for a server that died.
@@ -91,7 +91,7 @@ impl Service {
                 None => Ok(0),
                 Some(puller) => weights.while_waiting(service.wait_for_gate(epoch, puller)).await,
             };
-            let _ = service.send_weights(&weights, clock).await;
+            let _ = service.send_weights(&weights, clock, has_start).await;
         }))
     }
 
@@ -118,6 +118,7 @@ impl Service {
     ) -> Result<(), Status> {
         let (worker, incarnation, epoch) = (header.id.worker, header.id.incarnation, header.epoch);
         let (clock, ahead) = (header.clock.saturating_add(1), header.pull_ahead);
+        let has_start = header.has_start;
         // What of this worker is applied here, the push itself has told.
         let puller = Puller { worker, incarnation, clock, finished_clock: 0, ahead };
         let mut push = self.begin(header)?;
@@ -140,11 +141,11 @@ impl Service {
             return Ok(());
         }
         if open.is_some() {
-            let _ = self.send_chunks(weights, &applied.into_sent()).await;
+            let _ = self.send_chunks(weights, &applied.into_sent(), has_start).await;
             return Ok(());
         }
         let clock = weights.while_waiting(self.wait_for_gate(epoch, puller)).await;
-        let _ = self.send_weights(weights, clock).await;
+        let _ = self.send_weights(weights, clock, has_start).await;
         Ok(())
     }
 
@@ -153,20 +154,29 @@ impl Service {
         &self,
         weights: &Weights,
         clock: Result<Clock, Status>,
+        has_start: bool,
     ) -> Result<(), Disconnected> {
         match clock.and_then(|clock| Ok((clock, self.model()?.chunks().len()))) {
             Ok((clock, chunks)) => {
                 weights.header(self.pull_header(clock, chunks)).await?;
-                self.send_chunks(weights, &vec![false; chunks]).await
+                self.send_chunks(weights, &vec![false; chunks], has_start).await
             }
             Err(status) => weights.send(Err(status)).await,
         }
     }
 
-    /// Sends the chunks that are not sent yet.
-    async fn send_chunks(&self, weights: &Weights, is_sent: &[bool]) -> Result<(), Disconnected> {
+    /// Sends the chunks that are not sent yet; not those that no push has changed, where the caller has what they
+    /// were at the start. The gate is open: what it let through is in the versions.
+    async fn send_chunks(
+        &self,
+        weights: &Weights,
+        is_sent: &[bool],
+        has_start: bool,
+    ) -> Result<(), Disconnected> {
         let Ok(model) = self.model() else { return Ok(()) };
-        let left: Vec<usize> = (0..is_sent.len()).filter(|&index| !is_sent[index]).collect();
+        let is_held = |index: usize| has_start && model.chunks()[index].lock().version() == 0;
+        let left = (0..is_sent.len()).filter(|&index| !is_sent[index] && !is_held(index));
+        let left: Vec<usize> = left.collect();
         let mut left = left.as_slice();
         while !left.is_empty() {
             left = weights.chunks(self, &model, left).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use candle_nn::VarMap;
 use ps_core::Layout;
+use ps_core::parameters;
 
 use super::passes::Passes;
 use super::{Batch, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, SeededStart};
@@ -87,7 +88,8 @@ impl CandleCompute {
         // Training begins with weights from the servers: the values made here are never used.
         let start = SeededStart::new(0, map.clone());
         let model = models.build(&name, start.builder(&device), shape, options)?;
-        let vars = FlatVars::new(&map)?;
+        let mut vars = FlatVars::new(&map)?;
+        vars.freeze(&parameters::frozen("Model::frozen", &model.frozen(), vars.layout())?)?;
         let shape = shape.clone();
         let (initial, passes) = (None, Passes::default());
         Ok(Self { model, vars, start, initial, device, data, shape, passes })
@@ -175,6 +177,10 @@ impl CandleCompute {
 impl Compute for CandleCompute {
     fn layout(&self) -> &Layout {
         self.vars.layout()
+    }
+
+    fn freeze(&mut self, tensors: &[bool]) -> Result<(), ComputeError> {
+        Ok(self.vars.freeze(tensors)?)
     }
 
     fn start_weights(&mut self, seed: u64) -> Result<Vec<f32>, ComputeError> {

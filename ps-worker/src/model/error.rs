@@ -41,6 +41,14 @@ pub enum ModelError {
          that twice in the model"
     )]
     Shared { first: String, second: String },
+    /// Patterns that leave nothing.
+    #[error(
+        "every parameter of the model is frozen: there is nothing to train; leave some out of --freeze"
+    )]
+    AllFrozen,
+    /// Patterns of the model's own that do not fit it.
+    #[error(transparent)]
+    Parameters(#[from] ps_core::parameters::Error),
     /// A flat vector of another length.
     #[error("{found} weights for a model of {expected}; do all processes build the same model?")]
     Length { found: usize, expected: usize },
@@ -54,7 +62,8 @@ pub enum ModelError {
     #[error(
         "no gradient for the variable `{0}` in the first step: it would never be trained. Does the \
          loss depend on it? Some of candle's layers (LayerNorm with bias, RmsNorm, \
-         softmax_last_dim, rope) cut the gradient off; use those of ps_nn"
+         softmax_last_dim, rope) cut the gradient off; use those of ps_nn. If it shall stay as it is, say so: \
+         --freeze, or `Model::frozen`"
     )]
     NoGradient(String),
     /// A model that uses its variables otherwise than in its first step.

@@ -31,7 +31,11 @@ pub struct FlatGradient {
 pub struct FlatVars {
     layout: Layout,
     vars: Vec<Var>,
-    positions: Arc<HashMap<TensorId, usize>>,
+    positions: HashMap<TensorId, usize>,
+    /// By position.
+    frozen: Vec<bool>,
+    /// The places of those that are not frozen.
+    trained: Arc<HashMap<TensorId, usize>>,
 }
 
 impl FlatVars {
@@ -59,7 +63,31 @@ impl FlatVars {
             }
             vars.push(var.clone());
         }
-        Ok(Self { layout, vars, positions: Arc::new(positions) })
+        let frozen = vec![false; vars.len()];
+        Ok(Self { layout, vars, trained: Arc::new(positions.clone()), positions, frozen })
+    }
+
+    /// Freezes these variables, by position, beside those that are frozen already: they get no gradient.
+    ///
+    /// # Errors
+    /// Nothing is left to train.
+    pub fn freeze(&mut self, tensors: &[bool]) -> std::result::Result<(), ModelError> {
+        for (frozen, freeze) in self.frozen.iter_mut().zip(tensors) {
+            *frozen |= freeze;
+        }
+        let is_trained = |position: &usize| !self.is_frozen(*position) && !self.is_state(*position);
+        if !(0..self.vars.len()).any(|position| is_trained(&position)) {
+            return Err(ModelError::AllFrozen);
+        }
+        let mut trained = self.positions.clone();
+        trained.retain(|_, position| !self.frozen[*position]);
+        self.trained = Arc::new(trained);
+        Ok(())
+    }
+
+    /// Whether the tensor of a place is not trained.
+    pub fn is_frozen(&self, position: usize) -> bool {
+        self.frozen[position]
     }
 
     /// Names, shapes and places of the variables.
@@ -72,9 +100,9 @@ impl FlatVars {
         self.positions.get(&var.id()).copied()
     }
 
-    /// The places of all variables.
-    pub(super) fn positions(&self) -> Arc<HashMap<TensorId, usize>> {
-        self.positions.clone()
+    /// The places of the variables that get a gradient, or are state.
+    pub(super) fn trained(&self) -> Arc<HashMap<TensorId, usize>> {
+        self.trained.clone()
     }
 
     /// Whether the tensor of a place is one that the model itself changes, as a batch norm its running
@@ -128,6 +156,7 @@ impl FlatVars {
         for (position, var) in self.vars.iter().enumerate() {
             let state = self.is_state(position).then_some(var.as_tensor());
             let gradient = state.or_else(|| gradients.get(var));
+            let gradient = gradient.filter(|_| !self.is_frozen(position));
             present.push(gradient.is_some());
             if let Some(gradient) = gradient {
                 append(&mut values, gradient)

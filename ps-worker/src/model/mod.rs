@@ -130,13 +130,19 @@ pub struct BatchScore {
 /// first step unless they are called `running_mean` or `running_var`: those are state, see
 /// [`ps_nn::BatchNorm`].
 pub trait Model: Send + 'static {
-    /// Builds the model; every variable it asks `vars` for, by name, is trained.
+    /// Builds the model; every variable it asks `vars` for, by name, is trained, unless it is frozen.
     ///
     /// # Errors
     /// Shapes or options that the model cannot be built for.
     fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self>
     where
         Self: Sized;
+
+    /// Patterns of the names of variables that are not trained, as of `--freeze`: they stay what they are at the
+    /// start. None unless the model says so.
+    fn frozen(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The mean loss over the batch, a scalar.
     ///

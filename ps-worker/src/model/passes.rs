@@ -33,7 +33,7 @@ impl Passes {
         let before = if self.shared.is_none() { Some(vars.digests()?) } else { None };
         let host_copies = std::mem::take(&mut self.host_copies);
         let collector =
-            GradientCollector::new(vars.positions(), self.shared.as_deref(), into, host_copies);
+            GradientCollector::new(vars.trained(), self.shared.as_deref(), into, host_copies);
         let (collector, passed) = collector.run(|| self.passes(model, vars, batch));
         let (step, gradients) = passed?;
         let mut collector = collector.ok_or(ModelError::NoCollector)?;
@@ -86,7 +86,7 @@ struct Forward {
 impl Forward {
     fn new(vars: &FlatVars, loss: &Tensor, samples: usize) -> Result<Self, ModelError> {
         let value = scalar(loss).map_err(ModelError::candle("reading the loss"))?;
-        let (positions, mut reached) = (vars.positions(), vec![false; vars.vars().len()]);
+        let (positions, mut reached) = (vars.trained(), vec![false; vars.vars().len()]);
         for node in loss.sorted_nodes() {
             if let Some(&position) = positions.get(&node.id()) {
                 reached[position] = true;
@@ -97,6 +97,7 @@ impl Forward {
 
     fn begun(&self, vars: &FlatVars, collector: &GradientCollector) -> StepStart {
         let coverage = |position: usize| match vars.is_state(position) {
+            _ if vars.is_frozen(position) => Coverage::Absent,
             true => Coverage::Whole,
             false if !self.reached[position] => Coverage::Absent,
             false => collector.coverage(position),
@@ -112,7 +113,7 @@ impl Forward {
         collector: &mut GradientCollector,
     ) -> Result<(), ModelError> {
         for (position, var) in vars.vars().iter().enumerate() {
-            if vars.is_state(position) {
+            if vars.is_state(position) && !vars.is_frozen(position) {
                 let handed = collector.emit(position, var);
                 handed.map_err(|source| vars.failed("reading", position, source))?;
             }
@@ -129,7 +130,7 @@ fn hand_over_rest(
     collector: &mut GradientCollector,
 ) -> Result<(), ModelError> {
     for (position, var) in vars.vars().iter().enumerate() {
-        if vars.is_state(position) {
+        if vars.is_state(position) || vars.is_frozen(position) {
             continue;
         }
         let failed = |source| vars.failed("reading the gradient of", position, source);
@@ -159,7 +160,8 @@ fn check_first_step(
         return Err(ModelError::ChangedByModel(name(vars, position)));
     }
     let without = |position: &usize| {
-        !vars.is_state(*position) && !shared[*position] && !collector.has(*position)
+        let is_trained = !vars.is_state(*position) && !vars.is_frozen(*position);
+        is_trained && !shared[*position] && !collector.has(*position)
     };
     let without = (0..shared.len()).filter(without);
     let without: Vec<String> = without.map(|position| name(vars, position)).collect();

@@ -10,6 +10,9 @@ pub enum Error {
     /// The model or its data.
     #[error(transparent)]
     Compute(#[from] ComputeError),
+    /// Frozen parameters, or groups.
+    #[error(transparent)]
+    Parameters(#[from] ps_core::parameters::Error),
     /// The servers.
     #[error(transparent)]
     Client(#[from] ps_client::Error),

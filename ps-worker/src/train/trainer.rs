@@ -76,8 +76,10 @@ impl Trainer {
     /// Creates the model on the servers, or checks that they hold the same.
     ///
     /// # Errors
-    /// The servers hold another model, or are away.
+    /// The settings name parameters that the model has not, the servers hold another model, or are away.
     pub async fn init(&mut self) -> Result<(), Error> {
+        let frozen = self.settings.frozen(&self.layout)?;
+        self.compute(move |compute| compute.freeze(&frozen)).await?;
         let seed = self.settings.seed;
         let start = self.compute(move |compute| compute.start_weights(seed)).await?;
         let spec = self.session.model_spec(&self.settings, &self.layout);

@@ -28,6 +28,7 @@ pub(crate) fn model(mib: usize, shards: u32) -> anyhow::Result<ModelSpec> {
     Ok(ModelSpec {
         layout: Layout::new(tensors)?,
         optimizer: Optimizer::parse("momentum", None, None)?,
+        rules: Vec::new(),
         correction: Correction::Auto,
         bound: None,
         chunk_elements: chunk_elements(elements, 1),

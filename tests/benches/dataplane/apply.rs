@@ -47,6 +47,7 @@ fn update(chunks: &mut [Chunk], optimizer: &Optimizer, gradient: &[u8]) -> anyho
             pulled_version: chunk.version(),
             learning_rate: RATE,
             kind: TensorKind::Trainable,
+            rules: &[],
         };
         chunk.apply(optimizer, Correction::Auto, &update, &mut buffer)?;
     }

@@ -69,6 +69,7 @@ impl Ours {
         let model = ModelSpec {
             layout: Layout::new(tensors)?,
             optimizer: Optimizer::parse("sgd", None, None)?,
+            rules: Vec::new(),
             correction: Correction::Auto,
             bound: None,
             chunk_elements: chunk_elements(elements, u32::try_from(addresses.len())?),

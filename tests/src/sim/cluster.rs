@@ -245,7 +245,7 @@ impl Scenario {
             seed: self.seed,
             wire: self.wire,
             pipeline_depth: self.depth,
-            divergence: ps_core::learning::DivergenceAction::default(),
+            ..TrainingSettings::default()
         }
     }
 

@@ -182,6 +182,10 @@ impl Compute for RecordingModel {
         self.compute.layout()
     }
 
+    fn freeze(&mut self, tensors: &[bool]) -> Result<(), ComputeError> {
+        self.compute.freeze(tensors)
+    }
+
     fn start_weights(&mut self, seed: u64) -> Result<Vec<f32>, ComputeError> {
         self.compute.start_weights(seed)
     }

@@ -146,6 +146,7 @@ impl Client {
                 chunks_total: chunks.count(),
                 chunks,
                 pull_ahead: 0,
+                has_start: false,
             }
         };
         ((0..self.shards.len() as u32).map(call).collect(), ticket)

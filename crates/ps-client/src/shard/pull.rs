@@ -38,14 +38,16 @@ impl ShardClient {
                 puller,
                 encoding: v1::Encoding::from(encoding).into(),
                 protocol: PROTOCOL,
+                has_start: false,
             };
             let (part, progress) = (&part, &progress);
             async move {
+                let part = &mut *part.lock().await;
+                let request = v1::PullRequest { has_start: part.has_start(encoding), ..request };
                 let messages = call(channel, bulk::PULL, [request], progress).await?;
                 progress.moved();
                 let mut messages = BulkReader::new(messages);
                 let header = pull::header(&mut messages, progress).await?;
-                let part = &mut *part.lock().await;
                 self.receive(&mut messages, part, encoding, progress, |_| ()).await?;
                 Ok(header.clock)
             }
@@ -61,6 +63,7 @@ impl ShardClient {
     ) -> Result<(PushReport, Clock), Error> {
         let mut pushed = None;
         let encoding = self.state.config.wire.pull;
+        let push = PushCall { has_start: part.has_start(encoding), ..push };
         // What of this push is applied there, the shard knows by itself.
         let next = Step { clock: push.clock + 1, finished: 0, ahead: push.pull_ahead };
         let both = self

@@ -191,6 +191,7 @@ impl ShardClient {
             // Numbered before the gradient's, which is the last of a step.
             more_in_step: push.kind == TensorKind::State,
             protocol: PROTOCOL,
+            has_start: push.has_start,
         }
     }
 }

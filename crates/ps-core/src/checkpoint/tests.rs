@@ -23,6 +23,7 @@ fn spec(sizes: &[usize], optimizer: &str, shards: u32) -> ModelSpec {
         chunk_elements: chunk_elements(layout.elements(), 4),
         layout,
         optimizer: Optimizer::parse(optimizer, None, None).unwrap(),
+        rules: Vec::new(),
         correction: Correction::None,
         bound: None,
         shards,

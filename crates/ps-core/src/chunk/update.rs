@@ -1,7 +1,9 @@
 //! What is asked of a chunk, and what it answers.
 
 use crate::TensorKind;
+use crate::parameters::{RuleSpan, UpdateRule};
 use crate::span::{self, Span};
+use std::ops::Range;
 
 /// One push's part that falls on one chunk.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +18,8 @@ pub struct Update<'a> {
     pub learning_rate: f32,
     /// Trainable: gradients for the optimizer. State: values that replace the old ones.
     pub kind: TensorKind,
+    /// The rules of all elements of the chunk; empty: the optimizer's for all.
+    pub rules: &'a [RuleSpan],
 }
 
 /// What became of a well-formed update.
@@ -103,11 +107,32 @@ impl Update<'_> {
         Ok(())
     }
 
+    /// Calls `apply` with each covered range of indices that has one rule, the rule, and the values for it.
+    pub(super) fn for_each_rule(
+        &self,
+        elements: usize,
+        mut apply: impl FnMut(Range<usize>, UpdateRule, &[u8]),
+    ) {
+        self.for_each_span(elements, |range, mut values| {
+            if self.rules.is_empty() {
+                return apply(range, UpdateRule::default(), values);
+            }
+            for RuleSpan { elements, rule } in self.rules {
+                let part = elements.start.max(range.start)..elements.end.min(range.end);
+                if part.start < part.end {
+                    let (here, rest) = values.split_at(part.len() * size_of::<f32>());
+                    apply(part, *rule, here);
+                    values = rest;
+                }
+            }
+        });
+    }
+
     /// Calls `apply` with each covered range of indices and the values for it.
     pub(super) fn for_each_span(
         &self,
         elements: usize,
-        mut apply: impl FnMut(std::ops::Range<usize>, &[u8]),
+        mut apply: impl FnMut(Range<usize>, &[u8]),
     ) {
         if self.spans.is_empty() {
             return apply(0..elements, self.values);

@@ -53,7 +53,10 @@ impl UpdateBuffer {
     ) {
         if spans.is_empty() {
             std::mem::swap(weights, &mut self.weights);
-            slots.iter_mut().zip(&mut self.slots).for_each(|(slot, after)| std::mem::swap(slot, after));
+            slots
+                .iter_mut()
+                .zip(&mut self.slots)
+                .for_each(|(slot, after)| std::mem::swap(slot, after));
             return;
         }
         scatter(spans, &self.weights, Arc::make_mut(weights).as_mut_slice());

@@ -31,6 +31,8 @@ pub struct PushHeader {
     pub pull_encoding: Encoding,
     /// Steps between the push and the one that a pull with it is for.
     pub pull_ahead: u32,
+    /// Whether such a pull leaves out chunks that are what they were at the start: the caller has them.
+    pub has_start: bool,
 }
 
 /// The part of a push that belongs to a run of chunks, as it came.

@@ -4,6 +4,7 @@ use crate::TensorKind;
 use crate::chunk::Chunk;
 use crate::ids::{ChunkId, ShardId};
 use crate::model_spec::ModelSpec;
+use crate::parameters::{self, RuleSpan};
 use parking_lot::Mutex;
 use std::ops::Range;
 
@@ -27,6 +28,8 @@ pub struct ModelShard {
     chunks: Vec<Mutex<Chunk>>,
     kinds: Vec<TensorKind>,
     elements: Vec<usize>,
+    /// Empty where the optimizer's rule is that of all elements.
+    rules: Vec<Vec<RuleSpan>>,
 }
 
 impl ModelShard {
@@ -39,9 +42,15 @@ impl ModelShard {
         };
         let first = partition.run(shard).start;
         let kinds = partition.chunks(shard).iter().map(kind).collect();
+        let ranges = partition.chunks(shard);
+        let spans = |range: &Range<usize>| parameters::spans(&spec.layout, &spec.rules, range);
+        let rules = match spec.rules.is_empty() {
+            true => Vec::new(),
+            false => ranges.iter().map(spans).collect(),
+        };
         let elements = chunks.iter().map(|chunk| chunk.weights().len()).collect();
         let chunks = chunks.into_iter().map(Mutex::new).collect();
-        Self { spec, origin, first, chunks, kinds, elements }
+        Self { spec, origin, first, chunks, kinds, elements, rules }
     }
 
     /// The number in the whole model of a chunk of this shard.
@@ -58,6 +67,11 @@ impl ModelShard {
     /// What kind of tensors a chunk holds; none holds both.
     pub fn kind(&self, index: usize) -> TensorKind {
         self.kinds.get(index).copied().unwrap_or_default()
+    }
+
+    /// The rules of a chunk's elements; empty: the optimizer's for all.
+    pub fn rules(&self, index: usize) -> &[RuleSpan] {
+        self.rules.get(index).map_or(&[], Vec::as_slice)
     }
 
     /// Elements of a chunk, which need no lock.

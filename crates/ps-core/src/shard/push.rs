@@ -165,6 +165,7 @@ impl Push<'_> {
             pulled_version: sent.pulled_version,
             learning_rate: header.learning_rate,
             kind: header.kind,
+            rules: self.model.rules(index),
         };
         let spec = &self.model.spec;
         let outcome = chunk

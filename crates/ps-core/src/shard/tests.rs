@@ -22,6 +22,7 @@ pub(super) fn spec(bound: Option<u64>) -> ModelSpec {
     ModelSpec {
         layout: Layout::new(tensors).unwrap(),
         optimizer: Optimizer::parse("sgd", None, None).unwrap(),
+        rules: Vec::new(),
         correction: Correction::None,
         bound,
         chunk_elements: 64,
@@ -61,6 +62,7 @@ pub(super) fn header(worker: WorkerId, incarnation: Incarnation, seq: u64) -> Pu
         encoding: Encoding::F32,
         pull_encoding: Encoding::F32,
         pull_ahead: 0,
+        has_start: false,
     }
 }
 

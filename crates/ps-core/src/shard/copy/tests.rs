@@ -17,6 +17,7 @@ fn spec() -> ModelSpec {
     ModelSpec {
         layout: Layout::new(vec![TensorSpec::trainable("w", [CHUNKS * ELEMENTS])]).unwrap(),
         optimizer: Optimizer::parse("sgd", None, None).unwrap(),
+        rules: Vec::new(),
         correction: Correction::None,
         bound: None,
         chunk_elements: ELEMENTS as u32,

@@ -1,0 +1,307 @@
+//! Parameters that are trained otherwise than the rest, chosen by patterns of their names: groups with a rate or decay of
+//! their own, and frozen ones.
+//!
+//! In a pattern `*` stands for any characters, `?` for one, `[ab]` for one of these; case counts.
+
+use crate::Layout;
+use glob::Pattern;
+use ps_kernels::optimizer::Optimizer;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+/// Names that an error lists.
+const NAMES_SHOWN_MAX: usize = 12;
+
+/// Parameters with a rate or decay of their own: those whose names match.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterGroup {
+    /// Of their names.
+    pub pattern: String,
+    /// What is different about them.
+    pub rule: UpdateRule,
+}
+
+/// How a parameter's gradients are applied, beside what the optimizer says for all.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateRule {
+    /// The learning rate is multiplied by it.
+    pub learning_rate_scale: f32,
+    /// Instead of the optimizer's.
+    pub weight_decay: Option<f32>,
+}
+
+impl Default for UpdateRule {
+    /// As the optimizer says.
+    fn default() -> Self {
+        Self { learning_rate_scale: 1.0, weight_decay: None }
+    }
+}
+
+impl UpdateRule {
+    /// The optimizer for these parameters.
+    pub fn optimizer(self, all: &Optimizer) -> Optimizer {
+        Optimizer { weight_decay: self.weight_decay.unwrap_or(all.weight_decay), ..*all }
+    }
+
+    /// Whether both numbers are such that a step can be made with them.
+    pub fn is_valid(self) -> bool {
+        let is_valid = |number: f32| number.is_finite() && number >= 0.0;
+        is_valid(self.learning_rate_scale) && self.weight_decay.is_none_or(is_valid)
+    }
+}
+
+impl fmt::Display for UpdateRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lr-scale={}", self.learning_rate_scale)?;
+        self.weight_decay.map_or(Ok(()), |decay| write!(f, ",weight-decay={decay}"))
+    }
+}
+
+/// Elements that follow each other and have one rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleSpan {
+    /// The elements.
+    pub elements: Range<usize>,
+    /// Their rule.
+    pub rule: UpdateRule,
+}
+
+/// Why parameters cannot be told apart so.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[error("{option}: `{found}`: {reason}; {EXPECTED}")]
+    Group { option: &'static str, found: String, reason: String },
+    #[error("{option}: the pattern `{pattern}` cannot be read: {reason}")]
+    Pattern { option: &'static str, pattern: String, reason: String },
+    #[error(
+        "{option}: no parameter's name matches `{pattern}`; `*` stands for any characters. The model's parameters: {names}"
+    )]
+    NoMatch { option: &'static str, pattern: String, names: String },
+}
+
+const EXPECTED: &str = "expected PATTERN:lr-scale=NUMBER,weight-decay=NUMBER with one or both, groups separated by `;`, \
+     for example `*.bias:weight-decay=0`";
+
+/// The option of groups.
+const GROUPS_OPTION: &str = "--parameter-groups";
+
+/// The option of frozen parameters.
+pub const FREEZE_OPTION: &str = "--freeze";
+
+impl FromStr for ParameterGroup {
+    type Err = Error;
+
+    /// Reads `PATTERN:lr-scale=NUMBER,weight-decay=NUMBER`.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let failed = |reason: &str| Error::Group {
+            option: GROUPS_OPTION,
+            found: text.to_owned(),
+            reason: reason.to_owned(),
+        };
+        // A name may have a colon in it; what follows the last one is what is different.
+        let (pattern, settings) = text.rsplit_once(':').ok_or_else(|| failed("no `:`"))?;
+        let mut rule = UpdateRule::default();
+        for setting in settings.split(',') {
+            let (name, value) = setting.split_once('=').ok_or_else(|| failed("no `=`"))?;
+            let number: f32 = value.trim().parse().map_err(|_| failed("not a number"))?;
+            match name.trim() {
+                "lr-scale" => rule.learning_rate_scale = number,
+                "weight-decay" => rule.weight_decay = Some(number),
+                other => return Err(failed(&format!("`{other}` is no setting of a group"))),
+            }
+        }
+        let group = Self { pattern: pattern.trim().to_owned(), rule };
+        group.validate()?;
+        Ok(group)
+    }
+}
+
+impl fmt::Display for ParameterGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.pattern, self.rule)
+    }
+}
+
+impl ParameterGroup {
+    /// Checks pattern and numbers.
+    ///
+    /// # Errors
+    /// One of them is not what it must be.
+    pub fn validate(&self) -> Result<(), Error> {
+        compiled(GROUPS_OPTION, &self.pattern)?;
+        if self.rule.is_valid() {
+            return Ok(());
+        }
+        let reason = "a number that is not finite, or below 0".to_owned();
+        Err(Error::Group { option: GROUPS_OPTION, found: self.to_string(), reason })
+    }
+}
+
+/// Checks a pattern of frozen parameters.
+///
+/// # Errors
+/// It cannot be read.
+pub fn validate_frozen(pattern: &str) -> Result<(), Error> {
+    compiled(FREEZE_OPTION, pattern).map(|_| ())
+}
+
+fn compiled(option: &'static str, pattern: &str) -> Result<Pattern, Error> {
+    let failed = |reason: String| Error::Pattern { option, pattern: pattern.to_owned(), reason };
+    if pattern.is_empty() {
+        return Err(failed("it is empty".to_owned()));
+    }
+    Pattern::new(pattern).map_err(|error| failed(error.msg.to_owned()))
+}
+
+/// By tensor of the layout: whether its name matches one of these patterns.
+///
+/// # Errors
+/// A pattern that cannot be read, or that no name matches: it would change nothing, silently.
+pub fn frozen(
+    option: &'static str,
+    patterns: &[String],
+    layout: &Layout,
+) -> Result<Vec<bool>, Error> {
+    let found = matches(option, patterns.iter().map(String::as_str), layout)?;
+    Ok(found.iter().map(Option::is_some).collect())
+}
+
+/// By tensor of the layout: the place of the first pattern that its name matches.
+fn matches<'p>(
+    option: &'static str,
+    patterns: impl IntoIterator<Item = &'p str>,
+    layout: &Layout,
+) -> Result<Vec<Option<usize>>, Error> {
+    let mut found = vec![None; layout.tensors().len()];
+    for (number, text) in patterns.into_iter().enumerate() {
+        let (pattern, mut any) = (compiled(option, text)?, false);
+        for (place, tensor) in found.iter_mut().zip(layout.tensors()) {
+            if pattern.matches(&tensor.name) {
+                any = true;
+                place.get_or_insert(number);
+            }
+        }
+        if !any {
+            let pattern = text.to_owned();
+            return Err(Error::NoMatch { option, pattern, names: names(layout) });
+        }
+    }
+    Ok(found)
+}
+
+fn names(layout: &Layout) -> String {
+    let tensors = layout.tensors();
+    let shown = tensors.iter().take(NAMES_SHOWN_MAX).map(|tensor| format!("`{}`", tensor.name));
+    let mut names = shown.collect::<Vec<_>>().join(", ");
+    if tensors.len() > NAMES_SHOWN_MAX {
+        names += &format!(" and {} more", tensors.len() - NAMES_SHOWN_MAX);
+    }
+    names
+}
+
+/// By tensor of the layout: its rule; empty where all have the optimizer's.
+///
+/// # Errors
+/// As of [`frozen`].
+pub fn rules(groups: &[ParameterGroup], layout: &Layout) -> Result<Vec<UpdateRule>, Error> {
+    if groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    let patterns = groups.iter().map(|group| group.pattern.as_str());
+    let found = matches(GROUPS_OPTION, patterns, layout)?;
+    let rule = |place: Option<usize>| place.map_or_else(UpdateRule::default, |it| groups[it].rule);
+    Ok(found.into_iter().map(rule).collect())
+}
+
+/// A range of the model by its rules, as ranges within it; empty where all of it has the optimizer's.
+pub fn spans(layout: &Layout, rules: &[UpdateRule], range: &Range<usize>) -> Vec<RuleSpan> {
+    let mut spans: Vec<RuleSpan> = Vec::new();
+    for position in layout.tensors_in(range) {
+        let tensor = layout.range(position);
+        let elements = tensor.start.max(range.start)..tensor.end.min(range.end);
+        let elements = elements.start - range.start..elements.end - range.start;
+        let rule = rules.get(position).copied().unwrap_or_default();
+        match spans.last_mut().filter(|last| last.rule == rule) {
+            Some(last) => last.elements.end = elements.end,
+            None => spans.push(RuleSpan { elements, rule }),
+        }
+    }
+    let is_plain = spans.iter().all(|span| span.rule == UpdateRule::default());
+    if is_plain { Vec::new() } else { spans }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TensorSpec;
+
+    fn layout() -> Layout {
+        let tensor = |(name, elements): (&str, usize)| TensorSpec::trainable(name, [elements]);
+        let tensors = [("a.bias", 2), ("a.weight", 6), ("b.bias", 3), ("b.weight", 5)];
+        Layout::new(tensors.map(tensor).to_vec()).unwrap()
+    }
+
+    fn groups(texts: &[&str]) -> Vec<ParameterGroup> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn groups_are_read_and_written() {
+        for text in
+            ["*.bias:lr-scale=1,weight-decay=0", "enc?der.*:lr-scale=0.25", "a:b:lr-scale=0"]
+        {
+            let group: ParameterGroup = text.parse().unwrap();
+            assert_eq!(group.to_string(), text);
+            let json = serde_json::to_string(&group).unwrap();
+            assert_eq!(serde_json::from_str::<ParameterGroup>(&json).unwrap(), group);
+        }
+        for (text, expected) in [
+            ("*.bias", "no `:`"),
+            ("*.bias:0.1", "no `=`"),
+            ("*.bias:lr-scale=fast", "not a number"),
+            ("*.bias:lr=0.1", "`lr` is no setting of a group"),
+            ("*.bias:lr-scale=-1", "below 0"),
+            ("*.bias:weight-decay=inf", "not finite"),
+            (":lr-scale=1", "empty"),
+            ("[a:lr-scale=1", "cannot be read"),
+        ] {
+            let error = text.parse::<ParameterGroup>().unwrap_err().to_string();
+            assert!(error.contains(expected) && error.starts_with("--parameter-groups"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_first_group_that_matches_counts() {
+        let rules =
+            rules(&groups(&["a.*:lr-scale=0", "*.bias:weight-decay=0"]), &layout()).unwrap();
+        let scales: Vec<f32> = rules.iter().map(|rule| rule.learning_rate_scale).collect();
+        assert_eq!(scales, [0.0, 0.0, 1.0, 1.0]);
+        let decays: Vec<_> = rules.iter().map(|rule| rule.weight_decay).collect();
+        assert_eq!(decays, [None, None, Some(0.0), None]);
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_is_an_error_that_names_what_there_is() {
+        let error = rules(&groups(&["bias:lr-scale=2"]), &layout()).unwrap_err().to_string();
+        assert!(error.contains("`bias`") && error.contains("`a.bias`, `a.weight`"), "{error}");
+    }
+
+    #[test]
+    fn ranges_are_cut_where_the_rule_changes() {
+        let layout = layout();
+        let rules = rules(&groups(&["*.bias:lr-scale=2"]), &layout).unwrap();
+        let cut = |range: Range<usize>| -> Vec<_> {
+            let spans = spans(&layout, &rules, &range).into_iter();
+            spans.map(|span| (span.elements, span.rule.learning_rate_scale)).collect()
+        };
+        assert_eq!(cut(0..16), [(0..2, 2.0), (2..8, 1.0), (8..11, 2.0), (11..16, 1.0)]);
+        assert_eq!(cut(1..9), [(0..1, 2.0), (1..7, 1.0), (7..8, 2.0)]);
+        assert_eq!(cut(2..8), [], "the optimizer's for all of it");
+        assert_eq!(cut(8..10), [(0..2, 2.0)]);
+    }
+}
