@@ -45,6 +45,8 @@ fn settings() -> TrainingSettings {
         wire: Wire::default(),
         pipeline_depth: 0,
         divergence: ps_core::learning::DivergenceAction::default(),
+        freeze: Vec::new(),
+        parameter_groups: Vec::new(),
     }
 }
 

@@ -49,6 +49,8 @@ mod tests {
             wire: Wire { push: Encoding::Int8, pull: Encoding::Bf16, top_k: Some(0.25) },
             pipeline_depth: 2,
             divergence: ps_core::learning::DivergenceAction::default(),
+            freeze: vec!["a.*".into()],
+            parameter_groups: vec!["*.bias:lr-scale=0.3,weight-decay=0.1".parse().unwrap()],
         }
     }
 

@@ -154,6 +154,8 @@ mod tests {
                 wire: crate::settings::Wire::default(),
                 pipeline_depth: 0,
                 divergence: crate::learning::DivergenceAction::default(),
+                freeze: Vec::new(),
+                parameter_groups: Vec::new(),
             },
             train_samples: 100,
             passes: vec![PassReport { train_loss: Some(2.3), ..PassReport::default() }],

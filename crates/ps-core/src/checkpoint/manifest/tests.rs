@@ -22,6 +22,8 @@ fn settings(optimizer: &str) -> TrainingSettings {
         wire: crate::settings::Wire::default(),
         pipeline_depth: 0,
         divergence: crate::learning::DivergenceAction::default(),
+        freeze: Vec::new(),
+        parameter_groups: Vec::new(),
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
             wire: crate::settings::Wire::default(),
             pipeline_depth: 0,
             divergence: crate::learning::DivergenceAction::default(),
+            freeze: Vec::new(),
+            parameter_groups: Vec::new(),
         },
         lease: Duration::from_secs(10),
         server_away: Duration::from_secs(30),
