@@ -19,9 +19,8 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn of_request(request: http::Request<Body>) -> Result<Self, Status> {
-        check_encoding(request.headers())?;
-        let body = request.into_body();
+    pub(super) fn of_request(headers: &HeaderMap, body: Body) -> Result<Self, Status> {
+        check_encoding(headers)?;
         Ok(Self { body, frame: Bytes::new(), response: None, trailers: None, ended: false })
     }
 
@@ -35,6 +34,11 @@ impl Frames {
         }
         let (response, trailers) = (Some(parts.status), status.map(|_| parts.headers));
         Ok(Self { body, frame: Bytes::new(), response, trailers, ended: false })
+    }
+
+    /// Whether they are a client's.
+    pub(super) fn are_of_request(&self) -> bool {
+        self.response.is_none()
     }
 
     /// Fills this room.
