@@ -1,6 +1,7 @@
 //! Files in a directory.
 
 use super::{FileReader, FileStore, FileWriter};
+use ps_core::checkpoint::names::parse_number;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -25,21 +26,50 @@ impl Directory {
     /// # Errors
     /// It cannot be created or written; the message names it and what to do.
     pub fn open_for(option: &str, path: &Path) -> io::Result<Self> {
+        Self::open_probed(option, path, |path| {
+            let probe = path.join(format!(".probe-{}", std::process::id()));
+            let written = std::fs::write(&probe, b"probe");
+            // Also where nothing of it could be written.
+            std::fs::remove_file(&probe).and(written)
+        })
+    }
+
+    pub(super) fn open_probed(
+        option: &str,
+        path: &Path,
+        probe: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let named = |error: io::Error| {
             let path = path.display();
             let message = format!("directory {path}: {error}; choose another with {option}");
             io::Error::new(error.kind(), message)
         };
         std::fs::create_dir_all(path).map_err(named)?;
-        let probe = path.join(format!(".probe-{}", std::process::id()));
-        std::fs::write(&probe, b"probe").map_err(named)?;
-        std::fs::remove_file(&probe).map_err(named)?;
-        Ok(Self(path.to_owned()))
+        let directory = Self(path.to_owned());
+        match probe(path) {
+            Err(error) if is_full(&error) && directory.holds_checkpoint() => {
+                tracing::warn!(
+                    "{}: going on from what is there; nothing can be written before there is room",
+                    named(error)
+                );
+            }
+            probed => probed.map_err(named)?,
+        }
+        Ok(directory)
+    }
+
+    fn holds_checkpoint(&self) -> bool {
+        self.list().is_ok_and(|names| names.iter().any(|name| parse_number(name).is_some()))
     }
 
     fn done<T>(&self, doing: &'static str, name: &str, result: io::Result<T>) -> io::Result<T> {
         result.map_err(|error| named(doing, &self.0.join(name), &error))
     }
+}
+
+/// Whether there is no room for more.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// An error that names the file.
