@@ -2,7 +2,7 @@
 
 use ps_core::limits::CONTROL_CALLS_MAX;
 use ps_core::master::{Config, Heartbeat, Machine, Registration, Rejection, TaskRequest};
-use ps_proto::convert::control::refused;
+use ps_proto::convert::control::{one_line, refused};
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::convert::settings::settings_to_wire;
 use ps_proto::v1::master_server::Master;
@@ -152,7 +152,7 @@ impl Master for Service {
         let arrived = self.arrival(&request);
         let v1::FailureReport { job, reason } = request.into_inner();
         self.check_job(&job)?;
-        let reason = reason.chars().take(REASON_CHARACTERS_MAX).collect();
+        let reason = one_line(&reason, REASON_CHARACTERS_MAX);
         self.ask(arrived, |machine, now| {
             machine.others_failed(reason, now);
             Ok(())
@@ -168,7 +168,7 @@ impl Master for Service {
         let arrived = self.arrival(&request);
         let v1::LoadingReport { job, address } = request.into_inner();
         self.check_job(&job)?;
-        let address: String = address.chars().take(ADDRESS_CHARACTERS_MAX).collect();
+        let address = one_line(&address, ADDRESS_CHARACTERS_MAX);
         self.ask(arrived, move |machine, now| {
             machine.loading(&address, now);
             Ok(())

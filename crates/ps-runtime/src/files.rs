@@ -10,7 +10,7 @@ mod directory;
 mod replacement;
 mod simulated;
 
-pub use directory::{Directory, is_full};
+pub use directory::{Directory, DirectoryLock, is_full};
 pub use replacement::{Replacement, whole_name};
 pub use simulated::SimulatedDisk;
 

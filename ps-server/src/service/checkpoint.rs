@@ -51,14 +51,11 @@ impl Service {
             checkpoints.remove(shard, shards, |found| found < number && !keep.contains(&found));
             Ok::<_, Status>(file)
         })?;
-        tracing::info!(
-            "checkpoint {number}: wrote {}/{} ({} bytes)",
-            checkpoints.location(),
-            file.name,
-            file.bytes
-        );
         let reply = reply(&file);
+        let line = format!("{}/{} ({} bytes)", checkpoints.location(), file.name, file.bytes);
         *written = Some(((epoch, number), file));
+        drop(written);
+        tracing::info!("checkpoint {number}: wrote {line}");
         Ok(reply)
     }
 
@@ -88,7 +85,7 @@ impl Service {
         let shard = self.shard.index();
         let checkpoints = self.checkpoints()?;
         // Not while a worker sends a start; and two calls must not read the same files.
-        let _turn = self.initialising.lock().await;
+        let turn = self.initialising.lock().await;
         let (number, model) = (restore.number, restore.model.clone());
         let installed = |error: InstallError| match error {
             InstallError::Fenced(error) => status::fenced(&error, self.shard.epoch()),
@@ -112,13 +109,13 @@ impl Service {
                 checkpoints.keep_verified(wanted, restored);
                 return Ok(());
             }
-            self.shard.restore(epoch, life, number, model, restored).map_err(installed)?;
-            tracing::info!(
-                "shard {shard} goes on from checkpoint {number} in {}",
-                checkpoints.location()
-            );
-            Ok::<_, Status>(())
+            self.shard.restore(epoch, life, number, model, restored).map_err(installed)
         })?;
+        drop(turn);
+        if !verify_only {
+            let location = checkpoints.location();
+            tracing::info!("shard {shard} goes on from checkpoint {number} in {location}");
+        }
         Ok(restored())
     }
 

@@ -262,7 +262,7 @@ async fn regression_a_call_never_removes_what_a_manifest_lists() {
     for number in [3 + CHECKPOINTS_MISSED_MAX, 1 << 62, u64::MAX] {
         let refused = snapshot(&server, 0, 0, number, &[]).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
-        assert!(refused.message().contains("the highest"), "{refused}");
+        assert!(refused.message().contains("expected"), "{refused}");
     }
     assert_eq!(files.list().unwrap(), before);
     let near = snapshot(&server, 0, 0, 3, &[]).await.unwrap();
@@ -281,14 +281,14 @@ async fn regression_far_clocks_and_numbers_spoil_no_checkpoint() {
     let files = SimulatedDisk::default();
     let first = server(0, &files).await;
     first.init().await.unwrap();
-    let mut far = push(COUNT_MAX, &[1.0; 5]);
+    let mut far = push(COUNT_MAX - 1, &[1.0; 5]);
     first.push(vec![far.clone()]).await.unwrap();
     let file = snapshot(&first, 0, 0, 1, &[]).await.unwrap();
     let second = server(0, &files).await;
     send(&second, &restore(1, 0, &model(), &[file])).await.unwrap();
     assert_eq!(second.weights().await.unwrap(), [-1.0; 5]);
     let header = far.header.as_mut().unwrap();
-    header.clock = COUNT_MAX + 1;
+    header.clock = COUNT_MAX;
     assert_eq!(first.push(vec![far]).await.unwrap_err().code(), Code::InvalidArgument);
 }
 

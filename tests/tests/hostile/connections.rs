@@ -24,13 +24,12 @@ async fn connect(victim: &Victim, count: usize) -> Vec<TcpStream> {
 
 /// Waits until the other side has closed all of them.
 async fn all_closed(connections: Vec<TcpStream>) {
+    let longest = Duration::from_millis(GREETING_WAIT_MS_MAX) + MARGIN;
     for mut connection in connections {
-        // The end, or a reset.
-        let read = tokio::time::timeout(
-            Duration::from_millis(GREETING_WAIT_MS_MAX) + MARGIN,
-            connection.read_u8(),
-        );
-        assert!(read.await.expect("it is still open").is_err());
+        // Settings, then the end, or a reset.
+        let mut greeting = Vec::new();
+        let read = tokio::time::timeout(longest, connection.read_to_end(&mut greeting));
+        let _ = read.await.expect("it is still open");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{FileReader, FileStore, FileWriter};
 use ps_core::checkpoint::names::parse_number;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,20 @@ impl Directory {
         Ok(directory)
     }
 
+    /// Keeps every other process out that asks for the same, as long as this is kept; `None` where another one has it.
+    /// A file system that knows no locks lets everybody in.
+    ///
+    /// # Errors
+    /// It cannot be opened; the message names it.
+    pub fn lock(&self) -> io::Result<Option<DirectoryLock>> {
+        // The directory itself: a file for it would lie among the results.
+        let directory = self.done("locking", "", File::open(&self.0))?;
+        match directory.try_lock() {
+            Err(TryLockError::WouldBlock) => Ok(None),
+            _ => Ok(Some(DirectoryLock(directory))),
+        }
+    }
+
     fn holds_checkpoint(&self) -> bool {
         self.list().is_ok_and(|names| names.iter().any(|name| parse_number(name).is_some()))
     }
@@ -66,6 +80,10 @@ impl Directory {
         result.map_err(|error| named(doing, &self.0.join(name), &error))
     }
 }
+
+/// A directory that is locked until this is dropped, or its process ends.
+#[derive(Debug)]
+pub struct DirectoryLock(#[allow(dead_code)] File);
 
 /// Whether there is no room for more.
 pub fn is_full(error: &io::Error) -> bool {

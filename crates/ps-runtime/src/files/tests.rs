@@ -75,6 +75,17 @@ fn older_checkpoints_go_also_where_they_were_never_finished() {
     assert_eq!(files.list().unwrap(), ["new", "new.partial"]);
 }
 
+#[test]
+fn a_directory_is_locked_by_one_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let [first, second] = [(); 2].map(|()| Directory::open(directory.path()).unwrap());
+    let lock = first.lock().unwrap();
+    assert!(lock.is_some() && second.lock().unwrap().is_none());
+    drop(lock);
+    assert!(second.lock().unwrap().is_some());
+    assert!(first.list().unwrap().is_empty(), "nothing lies there for it");
+}
+
 /// What checkpoints that failed had left stayed for ever, and filled the disk.
 #[test]
 fn regression_what_was_never_finished_goes_and_what_is_whole_stays() {
