@@ -79,6 +79,7 @@ impl Buffers {
             return buffer;
         }
         let places = tokio::select! {
+            biased;
             places = places(&share.first, &self.first) => places,
             places = places(&share.more, &self.more) => places,
         };

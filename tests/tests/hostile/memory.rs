@@ -97,7 +97,8 @@ async fn a_master_decodes_few_large_requests_at_once() {
     let out = tempfile::tempdir().unwrap();
     let out = format!("--out={}", out.path().display());
     let victim = Victim::start(&["ps-master", "--servers=1", "--workers=1", &out]);
-    let staleness = vec![v1::StalenessCount::default(); 500_000];
+    // As large as a request to the master may be.
+    let staleness = vec![v1::StalenessCount::default(); 120_000];
     let counters = Some(v1::WorkerCounters { staleness, ..Default::default() });
     let pieces = framed(&v1::HeartbeatRequest { counters, ..Default::default() });
     let path = "/ps.v1.Master/Heartbeat";

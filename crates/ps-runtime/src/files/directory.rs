@@ -29,8 +29,9 @@ impl Directory {
         Self::open_probed(option, path, |path| {
             let probe = path.join(format!(".probe-{}", std::process::id()));
             let written = std::fs::write(&probe, b"probe");
-            // Also where nothing of it could be written.
-            std::fs::remove_file(&probe).and(written)
+            // Also where there was room for its name alone.
+            let removed = std::fs::remove_file(&probe);
+            written.and(removed)
         })
     }
 
