@@ -30,11 +30,17 @@ pub use error::Error;
 pub use serve::run;
 
 use ps_cli::process::{Tasks, Unparsed};
-use ps_runtime::files::{Directory, Files};
+use ps_runtime::files::{Directory, DirectoryLock, FileStore, Files};
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a folder is tried that another job has: longer than a job takes that was told to end.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(300);
 
 /// The whole program `ps-master`, given its command line.
 pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -59,13 +65,40 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
         Tasks::OneThreadAtATime,
         |outside, shutdown| async move {
             // Before anything else: a long job must not find out at its end.
-            let files = Arc::new(Directory::open(&out)?);
-            let open = |folder: PathBuf| Directory::open_for("--checkpoints", &folder);
-            let checkpoints = checkpoints.map(open).transpose()?;
-            let checkpoints = checkpoints.map(|folder| Arc::new(folder) as Files);
+            let files = Directory::open(&out)?;
+            let mut locks = vec![locked(&files, "--out").await?];
+            let open = |folder: &PathBuf| Directory::open_for("--checkpoints", folder);
+            let kept = checkpoints.as_ref().map(open).transpose()?;
+            if let (Some(folder), Some(kept)) = (&checkpoints, &kept)
+                && folder.canonicalize()? != out.canonicalize()?
+            {
+                locks.push(locked(kept, "--checkpoints").await?);
+            }
+            let checkpoints = kept.map(|folder| Arc::new(folder) as Files);
             let (incoming, address) = ps_runtime::transport::listen(&listen).await?;
             let address = address.to_string();
-            Ok(run(config, incoming, address, outside, shutdown, files, checkpoints).await?)
+            let files = Arc::new(files);
+            let ended = run(config, incoming, address, outside, shutdown, files, checkpoints).await;
+            drop(locks);
+            Ok(ended?)
         },
     )
+}
+
+/// A folder for this job alone: two that write to one overwrite each other. One that is ending has its time.
+async fn locked(folder: &Directory, option: &str) -> io::Result<DirectoryLock> {
+    for attempt in 0..LOCK_ATTEMPTS {
+        if let Some(lock) = folder.lock()? {
+            return Ok(lock);
+        }
+        if attempt == 0 {
+            let location = folder.location();
+            tracing::info!("{option} {location}: another job writes there; waiting for its end");
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+    let location = folder.location();
+    let message =
+        format!("{option} {location}: another job writes there; choose another folder, or end it");
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
 }

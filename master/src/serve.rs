@@ -5,12 +5,16 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::service::Service;
 use futures_util::future::BoxFuture;
-use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
+use ps_core::limits::{
+    EVALUATORS_MAX, MASTER_CONNECTIONS_OTHERS, MASTER_CONNECTIONS_PER_MEMBER,
+    MASTER_REQUEST_BYTES_MAX,
+};
 use ps_proto::v1::master_server::{MasterServer, SERVICE_NAME};
+use ps_runtime::descriptors::connections_within_limit;
 use ps_runtime::files::Files;
 use ps_runtime::health::{Health, ServingStatus};
 use ps_runtime::requests::RequestBudget;
-use ps_runtime::transport::opened;
+use ps_runtime::transport::{limited, opened};
 use ps_runtime::{Incoming, Outside, Shutdown};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -18,6 +22,12 @@ use tokio::task::JoinSet;
 
 /// How long the last answers have to reach their members.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Connections at once: what this job's members need, and some more.
+fn connections_max(job: &ps_core::master::Config) -> usize {
+    let members = job.servers as usize + job.workers as usize + EVALUATORS_MAX as usize;
+    members * MASTER_CONNECTIONS_PER_MEMBER + MASTER_CONNECTIONS_OTHERS
+}
 
 /// Leads one job to its end; returns the exit code.
 ///
@@ -49,13 +59,14 @@ pub fn run(
             files.location()
         );
         let (service, calls) = Service::new(&config.job, machine, outside.clock.clone());
-        let budget = RequestBudget::default();
+        let budget = RequestBudget::new(outside.clock.clone());
         let service =
-            MasterServer::new(service).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
-        let service = budget.bounded(service, CONTROL_MESSAGE_BYTES_MAX);
+            MasterServer::new(service).max_decoding_message_size(MASTER_REQUEST_BYTES_MAX);
+        let service = budget.bounded(service, MASTER_REQUEST_BYTES_MAX);
+        let incoming = limited(incoming, connections_within_limit(connections_max(machine)));
         let (done, is_done) = oneshot::channel::<()>();
         let health = Health::new(&[SERVICE_NAME], ServingStatus::Serving).await;
-        let serving = ps_runtime::transport::server()
+        let serving = ps_runtime::transport::server_of_small_calls()
             .add_service(service)
             .add_service(health.service(&budget));
         let mut serving =

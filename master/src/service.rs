@@ -2,12 +2,13 @@
 
 use ps_core::limits::CONTROL_CALLS_MAX;
 use ps_core::master::{Config, Heartbeat, Machine, Registration, Rejection, TaskRequest};
-use ps_proto::convert::control::refused;
+use ps_proto::convert::control::{one_line, refused};
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::convert::settings::settings_to_wire;
 use ps_proto::v1::master_server::Master;
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::clock::Clock;
+use ps_runtime::requests::Arrival;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
@@ -74,12 +75,18 @@ impl Service {
         Err(refusal::status(Reason::OtherJob, 0, 0, message))
     }
 
+    /// When this call came: ahead of what it waited for since.
+    fn arrival<T>(&self, request: &Request<T>) -> Duration {
+        let stamped = request.extensions().get::<Arrival>();
+        stamped.map_or_else(|| self.clock.now(), |arrival| arrival.0)
+    }
+
     /// Has the driver's machine asked.
     async fn ask<T: Send + 'static>(
         &self,
+        arrived: Duration,
         question: impl FnOnce(&mut Machine, Duration) -> Result<T, Rejection> + Send + 'static,
     ) -> Result<T, Status> {
-        let arrived = self.clock.now();
         let (reply, answered) = oneshot::channel();
         let answer = Box::new(|machine: &mut Machine, arrived: Duration| {
             let _ = reply.send(question(machine, arrived));
@@ -100,10 +107,11 @@ impl Master for Service {
         &self,
         request: Request<v1::RegisterRequest>,
     ) -> Result<Response<v1::RegisterReply>, Status> {
-        let request = request.into_inner();
+        let (arrived, request) = (self.arrival(&request), request.into_inner());
         self.check_job(&request.job)?;
         let registration = Registration::try_from(request)?;
-        let registered = self.ask(|machine, now| machine.register(registration, now)).await?;
+        let registered =
+            self.ask(arrived, |machine, now| machine.register(registration, now)).await?;
         Ok(Response::new(v1::RegisterReply {
             index: registered.index,
             incarnation: registered.incarnation,
@@ -119,10 +127,10 @@ impl Master for Service {
         &self,
         request: Request<v1::HeartbeatRequest>,
     ) -> Result<Response<v1::HeartbeatReply>, Status> {
-        let request = request.into_inner();
+        let (arrived, request) = (self.arrival(&request), request.into_inner());
         self.check_job(&request.job)?;
         let beat = Heartbeat::try_from(request)?;
-        let reply = self.ask(|machine, now| machine.heartbeat(beat, now)).await?;
+        let reply = self.ask(arrived, |machine, now| machine.heartbeat(beat, now)).await?;
         Ok(Response::new(reply.into()))
     }
 
@@ -130,10 +138,10 @@ impl Master for Service {
         &self,
         request: Request<v1::NextTaskRequest>,
     ) -> Result<Response<v1::NextTaskReply>, Status> {
-        let request = request.into_inner();
+        let (arrived, request) = (self.arrival(&request), request.into_inner());
         self.check_job(&request.job)?;
         let request = TaskRequest::try_from(request)?;
-        let task = self.ask(|machine, now| machine.next_task(request, now)).await?;
+        let task = self.ask(arrived, |machine, now| machine.next_task(request, now)).await?;
         Ok(Response::new(task.into()))
     }
 
@@ -141,10 +149,11 @@ impl Master for Service {
         &self,
         request: Request<v1::FailureReport>,
     ) -> Result<Response<v1::FailureReply>, Status> {
+        let arrived = self.arrival(&request);
         let v1::FailureReport { job, reason } = request.into_inner();
         self.check_job(&job)?;
-        let reason = reason.chars().take(REASON_CHARACTERS_MAX).collect();
-        self.ask(|machine, now| {
+        let reason = one_line(&reason, REASON_CHARACTERS_MAX);
+        self.ask(arrived, |machine, now| {
             machine.others_failed(reason, now);
             Ok(())
         })
@@ -156,10 +165,11 @@ impl Master for Service {
         &self,
         request: Request<v1::LoadingReport>,
     ) -> Result<Response<v1::LoadingReply>, Status> {
+        let arrived = self.arrival(&request);
         let v1::LoadingReport { job, address } = request.into_inner();
         self.check_job(&job)?;
-        let address: String = address.chars().take(ADDRESS_CHARACTERS_MAX).collect();
-        self.ask(move |machine, now| {
+        let address = one_line(&address, ADDRESS_CHARACTERS_MAX);
+        self.ask(arrived, move |machine, now| {
             machine.loading(&address, now);
             Ok(())
         })

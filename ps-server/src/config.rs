@@ -56,7 +56,8 @@ pub struct ServerLimitArgs {
     #[arg(long, env = "PS_BUFFER_MIB", default_value_t = DEFAULTS.buffer_mib, value_name = "MIB",
         value_parser = clap::value_parser!(u64).range(1..=1024 * 1024))]
     pub buffer_mib: u64,
-    /// Connections at once, each with a window of 4 MiB that its peer may fill.
+    /// Connections at once, each with a window of 4 MiB that its peer may fill; fewer where the process may not
+    /// have as many files open (ulimit -Hn).
     #[arg(long, env = "PS_CONNECTIONS", default_value_t = DEFAULTS.connections, value_name = "C",
         value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub connections: u32,

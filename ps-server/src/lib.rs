@@ -16,6 +16,7 @@ pub use error::Error;
 
 use ps_cli::process::{Tasks, Unparsed};
 use ps_runtime::Lanes;
+use ps_runtime::descriptors::connections_within_limit;
 use ps_runtime::files::{Directory, Files};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -45,7 +46,8 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
             let open = |path| Directory::open_for("--checkpoints", path);
             let checkpoints = args.checkpoints.as_deref().map(open).transpose()?;
             let checkpoints = checkpoints.map(|directory| Arc::new(directory) as Files);
-            let config = config::Config::from(args);
+            let mut config = config::Config::from(args);
+            config.bounds.connections = connections_within_limit(config.bounds.connections);
             let (incoming, address) = ps_runtime::transport::listen(&config.listen).await?;
             let (address, lanes) = (address.to_string(), Lanes::per_core());
             Ok(serve::run(config, incoming, lanes, address, outside, shutdown, checkpoints).await?)

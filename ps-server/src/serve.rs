@@ -50,7 +50,7 @@ pub fn run(
         let shard = Arc::new(Shard::new(shard_index, lease, config.guards, notify_gate));
         let (clock, home) = (outside.clock.clone(), lanes.home());
         let service = Service::new(&config, shard.clone(), gate_changes, clock, checkpoints, home);
-        let budget = RequestBudget::default();
+        let budget = RequestBudget::new(outside.clock.clone());
         let data = DataPlaneCalls::new(service.clone(), &budget);
         let control = ShardControlServer::new(service);
         let control = control.max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
@@ -82,12 +82,13 @@ pub fn run(
             }
         };
         tokio::select! {
+            // Heartbeats come ahead of accepting, which may use up all that a task may do in one turn.
             biased;
+            code = end => code,
             served = serving => match served {
                 Ok(()) => Ok(0),
                 Err(error) => Err(Error::Serve { shard: shard_index, address, error }),
             },
-            code = end => code,
         }
     })
 }

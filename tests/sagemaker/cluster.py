@@ -39,6 +39,8 @@ class Cluster:
         self.checkpoints = checkpoints
         self.environment = {"TRAINING_JOB_NAME": self.name, **(environment or {})}
         self.resources = resources or {}
+        # Hosts that share another container's network, and its name.
+        self.networks = {}
         self.model = self.folder / "model"
         docker("network", "create", self.name)
 
@@ -86,8 +88,11 @@ class Cluster:
             volumes = [word for volume in self._volumes(host) for word in ("--volume", volume)]
             variables = [word for name, value in self.environment.items()
                          for word in ("--env", f"{name}={value}")]
-            docker("run", "--detach", "--name", self.container(host), "--network", self.name,
-                   "--network-alias", host, *volumes, *variables, self.image, *self.command)
+            network = [self.name, "--network-alias", host]
+            if host in self.networks:
+                network = [self.networks[host]]
+            docker("run", "--detach", "--name", self.container(host), "--network", *network,
+                   *volumes, *variables, self.image, *self.command)
         return self
 
     def wait(self, timeout_s=120, hosts=None):

@@ -127,6 +127,19 @@ impl Killed {
     }
 }
 
+/// Found by kills on a full disk: the job did not start, though there was a checkpoint to go on from.
+#[test]
+fn regression_a_full_disk_that_holds_a_checkpoint_is_gone_on_from() {
+    let killed = Killed::at(scenario(4, 2), Duration::from_millis(6500));
+    let newest = killed.manifests().last().copied();
+    assert!(newest.is_some(), "no checkpoint was taken in time");
+    let names = killed.folder.list().unwrap();
+    let used: usize = names.iter().map(|name| killed.folder.read(name).unwrap().len()).sum();
+    killed.folder.set_room(Some(used as u64));
+    let ran = killed.again(2);
+    killed.check(ran, newest);
+}
+
 #[test]
 fn a_cluster_that_dies_goes_on_from_its_newest_checkpoint() {
     let (resumed, unfinished) = (AtomicU64::new(0), AtomicU64::new(0));

@@ -59,6 +59,23 @@ fn stopped_by_a_signal_and_started_again_a_job_goes_on() {
     goes_on("stopped", folder.path(), "3", 4);
 }
 
+/// Two jobs with one folder overwrote each other's model and checkpoints without a word.
+#[test]
+fn regression_a_folder_is_one_jobs_at_a_time() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = start("first", folder.path(), "2");
+    wait_for_pass(&first, 1);
+    let mut second = start("second", folder.path(), "2");
+    second.wait_for_stderr("another job writes there", PATIENCE);
+    // It waits, and has its turn.
+    signal(first.pid(), Signal::TERM);
+    first.wait(Duration::from_secs(15)).expect_code(143);
+    second.wait_for_stderr("resumed from checkpoint", PATIENCE);
+    signal(second.pid(), Signal::TERM);
+    second.wait(Duration::from_secs(15)).expect_code(143);
+}
+
 #[test]
 fn killed_at_once_and_started_again_on_other_servers_a_job_goes_on() {
     let _alone = alone();

@@ -139,6 +139,7 @@ fn block_on(
     work: impl Future<Output = anyhow::Result<u8>>,
 ) -> ExitCode {
     start_logging(process.log, process.plain);
+    ps_runtime::descriptors::raise_limit();
     let mut builder = match tasks {
         Tasks::OneThread => tokio::runtime::Builder::new_current_thread(),
         Tasks::OneThreadAtATime | Tasks::ThreadPerCore => {

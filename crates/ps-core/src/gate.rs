@@ -5,6 +5,7 @@
 //! active and holds nobody.
 
 use crate::ids::{Clock, Incarnation, WorkerId};
+use crate::limits::UNACKNOWLEDGED_PUSHES_MAX;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -26,11 +27,21 @@ pub enum GateDecision {
 #[derive(Clone, Debug)]
 struct Worker {
     incarnation: Incarnation,
+    /// As its pushes and the master have it.
     clock: Clock,
+    /// As its pulls say, which may be beyond what came here: for who was lifted by another shard.
+    told: Clock,
     /// The clock that it will have when the push is applied which its weights came with.
     expected: Clock,
     active: bool,
     last_heard: Duration,
+}
+
+impl Worker {
+    /// Up to which step it waits for nothing here, and nobody for it.
+    fn reached(&self) -> Clock {
+        self.clock.max(self.told)
+    }
 }
 
 /// One worker in the master's word about who is in the job.
@@ -53,17 +64,19 @@ pub struct Gate {
     lease: Option<Duration>,
     bound: Option<u64>,
     workers: BTreeMap<WorkerId, Worker>,
+    /// The highest clock that a push or the master's word has brought anybody here.
+    seen: Clock,
 }
 
 impl Gate {
     /// A gate with a master, who says who is active.
     pub fn managed() -> Self {
-        Self { lease: None, bound: None, workers: BTreeMap::new() }
+        Self { lease: None, bound: None, workers: BTreeMap::new(), seen: 0 }
     }
 
     /// A gate without a master: active is who was heard of within the lease.
     pub fn unmanaged(lease: Duration) -> Self {
-        Self { lease: Some(lease), bound: None, workers: BTreeMap::new() }
+        Self { lease: Some(lease), bound: None, workers: BTreeMap::new(), seen: 0 }
     }
 
     /// Sets the bound: how many steps a worker may be ahead of the slowest; `None` for no bound.
@@ -74,6 +87,7 @@ impl Gate {
     /// Takes the master's word; a worker that becomes active starts no lower than the others are.
     pub fn set_members(&mut self, members: &[Member], now: Duration) {
         for member in members {
+            self.seen = self.seen.max(member.start_clock);
             let known = self.workers.get(&member.worker);
             let stays = known.is_some_and(|w| w.active && w.incarnation == member.incarnation);
             if stays && member.active {
@@ -123,6 +137,22 @@ impl Gate {
         match self.workers.get_mut(&id) {
             Some(worker) if worker.incarnation == incarnation && worker.clock < clock => {
                 worker.clock = clock;
+                self.seen = self.seen.max(clock);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The worker says that nothing of the steps below `clock` is missing, as one does that another shard has lifted:
+    /// it is believed as far as shards may differ in what has come to them. Whether that is news.
+    ///
+    /// Nobody is lifted by it. A call that claims more, in whosever name, moves no clock beyond what can be so.
+    pub fn finished(&mut self, id: WorkerId, incarnation: Incarnation, clock: Clock) -> bool {
+        let clock = clock.min(self.seen.saturating_add(UNACKNOWLEDGED_PUSHES_MAX));
+        match self.workers.get_mut(&id) {
+            Some(worker) if worker.incarnation == incarnation && worker.reached() < clock => {
+                worker.told = clock;
                 true
             }
             _ => false,
@@ -147,13 +177,14 @@ impl Gate {
             // With a master: its word that this worker is active is still on its way.
             return GateDecision::Wait { until: None };
         }
-        let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
-        if own < step {
+        let (own, reached) =
+            self.workers.get(&id).map_or((0, 0), |worker| (worker.clock, worker.reached()));
+        if reached < step {
             return GateDecision::Wait { until: None };
         }
         let last = step.saturating_add(ahead);
         let behind: Vec<&Worker> =
-            self.active(now).filter(|worker| !self.lets_pass(worker.clock, last)).collect();
+            self.active(now).filter(|worker| !self.lets_pass(worker.reached(), last)).collect();
         if behind.is_empty() {
             return GateDecision::Open { clock: step.max(own) };
         }
@@ -183,7 +214,8 @@ impl Gate {
         active: bool,
         now: Duration,
     ) {
-        let worker = Worker { incarnation, clock, expected: clock, active, last_heard: now };
+        let worker =
+            Worker { incarnation, clock, told: 0, expected: clock, active, last_heard: now };
         self.workers.insert(id, worker);
     }
 
@@ -202,14 +234,15 @@ impl Gate {
         if !self.is_active(id, incarnation, now) {
             return None;
         }
-        let own = self.workers.get(&id).map_or(0, |worker| worker.clock);
+        let (own, reached) =
+            self.workers.get(&id).map_or((0, 0), |worker| (worker.clock, worker.reached()));
         let after = own.max(pushed.saturating_add(1));
-        if own < pushed || after < step {
+        if reached < pushed || after < step {
             return None;
         }
         let clock = |(other, worker): (&WorkerId, &Worker)| match *other == id {
             true => after,
-            false => worker.clock,
+            false => worker.reached(),
         };
         let last = step.saturating_add(ahead);
         let fresh = self.workers.iter().filter(|(_, w)| w.active && self.is_fresh(w, now));

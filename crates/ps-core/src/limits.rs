@@ -47,6 +47,24 @@ pub const REQUEST_WAIT_MS_MAX: u64 = 10_000;
 /// And so many bytes of it may take a second more: a large one crosses a slow link, a trickle is cut off.
 pub const REQUEST_BYTES_PER_S_MIN: u64 = 100_000;
 
+/// Bytes of a request to the master: counts, an address, a reason in words, a histogram, a description of data.
+pub const MASTER_REQUEST_BYTES_MAX: usize = 256 * 1024;
+
+/// HTTP/2 windows of a connection whose calls are small, and of one call on it: a master has as many connections as
+/// its job has members.
+pub const SMALL_CALLS_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// See [`SMALL_CALLS_CONNECTION_WINDOW_BYTES`].
+pub const SMALL_CALLS_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+
+/// Concurrent HTTP/2 streams of a connection whose calls are small: a member has two calls at once.
+pub const SMALL_CALLS_STREAMS_PER_CONNECTION_MAX: u32 = 128;
+
+/// Connections to the master for each member of the job: a member has one, and while it connects anew another.
+pub const MASTER_CONNECTIONS_PER_MEMBER: usize = 3;
+
+/// Connections to the master beside those of members: who looks after its health, strays, processes that are loading.
+pub const MASTER_CONNECTIONS_OTHERS: usize = 128;
+
 /// Pushes a shard remembers per worker. Retries fall inside it; what is older is refused as stale.
 pub const DEDUP_WINDOW: u64 = 1024;
 
@@ -79,6 +97,10 @@ pub const WORKERS_MAX: u32 = 4096;
 
 /// Evaluators of a job: one measures, the others stand by, and more than a few are a mistake.
 pub const EVALUATORS_MAX: u32 = 16;
+
+/// Milliseconds that a peer that has connected may take to begin to speak: until then its connection is one that others
+/// could have.
+pub const GREETING_WAIT_MS_MAX: u64 = 10_000;
 
 /// Concurrent HTTP/2 streams of one connection: pushes, pulls waiting at the gate, control.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 1100;
@@ -118,6 +140,13 @@ pub const BULK_HEADER_BYTES_MAX: usize = 4 * 1024;
 
 /// Headers of starts that are read at once; others wait for them.
 pub const INIT_HEADERS_MAX: usize = 4;
+
+/// Milliseconds that a start may have its turn before its weights come, and how many of their bytes it has to send for each
+/// second more: as many as a full chunk in its time.
+pub const INIT_TURN_MS_MAX: u64 = 30_000;
+/// See [`INIT_TURN_MS_MAX`].
+pub const INIT_BYTES_PER_S_MIN: u64 =
+    (CHUNK_ELEMENTS_MAX * 4) as u64 * 1000 / PUSH_CHUNK_WAIT_MS_MAX;
 
 /// Spans of one chunk's payload: one for each element would cover nothing less.
 pub const SPANS_PER_CHUNK_MAX: usize = CHUNK_ELEMENTS_MAX;
@@ -159,6 +188,10 @@ pub const SAMPLES_MAX: u64 = u32::MAX as u64;
 
 /// Complete checkpoints that a snapshot call may name as staying: more than anybody keeps.
 pub const CHECKPOINTS_KEPT_MAX: usize = 64;
+
+/// Checkpoints of a job that a server's folder may know nothing of, one after another, because they failed before it was
+/// told.
+pub const CHECKPOINTS_MISSED_MAX: u64 = 1000;
 
 /// Bytes of a checkpoint's shard file: weights and two state vectors of the largest model, and the
 /// rest many times over.

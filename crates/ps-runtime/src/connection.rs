@@ -1,20 +1,33 @@
 //! A connection, as the protocol above it sees it.
 
+use crate::repeated::Repeated;
 use futures_util::task::AtomicWaker;
+use http::Extensions;
+use parking_lot::Mutex;
 use ps_core::limits;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
 use tonic::transport::server::Connected;
+
+/// What an HTTP/2 peer sends first: 24 bytes that say so, and the head of its settings.
+const GREETING_BYTES: usize = 24 + 9;
+
+/// How long it may take for that.
+const GREETING_WAIT: Duration = Duration::from_millis(limits::GREETING_WAIT_MS_MAX);
 
 /// A byte stream of any origin.
 pub struct Connection {
     stream: Pin<Box<dyn ByteStream>>,
-    hangup: Hangup,
+    handle: ConnectionHandle,
+    /// What it has not heard of its peer's greeting, on the side that is called.
+    greeting: Option<Greeting>,
     /// Read since the connection last let others go first.
     burst_bytes: usize,
     /// Whether others go first before anything is written.
@@ -25,23 +38,59 @@ pub struct Connection {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Cuts a connection from outside, with all calls on it.
+/// A connection for those who answer its calls. Clones are of the same connection.
 #[derive(Clone, Debug, Default)]
-pub struct Hangup(Arc<(AtomicBool, AtomicWaker)>);
+pub struct ConnectionHandle(Arc<Handle>);
 
-impl Hangup {
-    /// Cuts it.
+#[derive(Debug, Default)]
+struct Handle {
+    is_cut: AtomicBool,
+    waker: AtomicWaker,
+    remembered: Mutex<Extensions>,
+}
+
+impl ConnectionHandle {
+    /// Cuts it, with all calls on it.
     pub fn hang_up(&self) {
-        self.0.0.store(true, Ordering::Release);
-        self.0.1.wake();
+        self.0.is_cut.store(true, Ordering::Release);
+        self.0.waker.wake();
+    }
+
+    /// What a service remembers of it, as long as it is open or somebody else has the same: made when it is first
+    /// asked for.
+    pub fn remembered<T: Clone + Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> T {
+        self.0.remembered.lock().get_or_insert_with(make).clone()
     }
 
     fn check(&self, cx: &Context<'_>) -> io::Result<()> {
-        self.0.1.register(cx.waker());
-        match self.0.0.load(Ordering::Acquire) {
+        self.0.waker.register(cx.waker());
+        match self.0.is_cut.load(Ordering::Acquire) {
             true => Err(io::ErrorKind::ConnectionAborted.into()),
             false => Ok(()),
         }
+    }
+}
+
+/// The first bytes of a connection, which its peer owes.
+struct Greeting {
+    deadline: Pin<Box<Sleep>>,
+    bytes_left: usize,
+    silent: Repeated,
+}
+
+impl Greeting {
+    /// # Errors
+    /// The peer took too long.
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.deadline.as_mut().poll(cx).is_pending() {
+            return Ok(());
+        }
+        self.silent.happened(|times| {
+            tracing::warn!(
+                "{times} connections said nothing for {GREETING_WAIT:?}: they are closed"
+            );
+        });
+        Err(io::ErrorKind::TimedOut.into())
     }
 }
 
@@ -53,7 +102,8 @@ impl Connection {
     pub fn new(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self {
             stream: Box::pin(stream),
-            hangup: Hangup::default(),
+            handle: ConnectionHandle::default(),
+            greeting: None,
             burst_bytes: 0,
             gathers: false,
             has_gathered: false,
@@ -77,6 +127,14 @@ impl Connection {
         Poll::Pending
     }
 
+    /// Ends when its peer does not begin to speak HTTP/2 in time: it takes the place of another one. To be called on
+    /// the runtime that serves it.
+    pub(crate) fn greeted(self, silent: Repeated) -> Self {
+        let deadline = Box::pin(tokio::time::sleep(GREETING_WAIT));
+        let greeting = Greeting { deadline, bytes_left: GREETING_BYTES, silent };
+        Self { greeting: Some(greeting), ..self }
+    }
+
     /// Counts as one of those that a listener may have, as long as it is open.
     pub(crate) fn with_permit(self, permit: OwnedSemaphorePermit) -> Self {
         Self { _permit: Some(permit), ..self }
@@ -84,10 +142,10 @@ impl Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Hangup;
+    type ConnectInfo = ConnectionHandle;
 
-    fn connect_info(&self) -> Hangup {
-        self.hangup.clone()
+    fn connect_info(&self) -> ConnectionHandle {
+        self.handle.clone()
     }
 }
 
@@ -98,7 +156,10 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.hangup.check(cx)?;
+        this.handle.check(cx)?;
+        if let Some(greeting) = &mut this.greeting {
+            greeting.check(cx)?;
+        }
         if this.burst_bytes >= limits::READ_BURST_BYTES_MAX {
             this.burst_bytes = 0;
             std::thread::yield_now();
@@ -107,10 +168,15 @@ impl AsyncRead for Connection {
         }
         let before = buf.filled().len();
         let read = this.stream.as_mut().poll_read(cx, buf);
+        let bytes = buf.filled().len() - before;
         this.burst_bytes = match read {
-            Poll::Ready(_) => this.burst_bytes + (buf.filled().len() - before),
+            Poll::Ready(_) => this.burst_bytes + bytes,
             Poll::Pending => 0,
         };
+        if let Some(greeting) = &mut this.greeting {
+            greeting.bytes_left = greeting.bytes_left.saturating_sub(bytes);
+            this.greeting.take_if(|greeting| greeting.bytes_left == 0);
+        }
         read
     }
 }
@@ -170,18 +236,58 @@ impl AcceptedConnection {
 mod tests {
     use super::*;
     use std::task::Waker;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn a_connection_that_is_hung_up_ends_whoever_reads_it() {
         let (stream, _peer) = tokio::io::duplex(64);
         let mut connection = Connection::new(stream);
-        let hangup = connection.connect_info();
+        let handle = connection.connect_info();
         let reading = tokio::spawn(async move { connection.read_u8().await });
         tokio::task::yield_now().await;
-        hangup.hang_up();
+        handle.hang_up();
         let error = reading.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    /// Silent connections kept their places: as many as a server may have locked everybody else out.
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_connection_that_says_nothing_or_little_ends() {
+        for said in [0, 1, GREETING_BYTES - 1] {
+            let (stream, mut peer) = tokio::io::duplex(64);
+            let mut connection = Connection::new(stream).greeted(Repeated::default());
+            let start = tokio::time::Instant::now();
+            let talking = tokio::spawn(async move {
+                for _ in 0..said {
+                    tokio::time::sleep(GREETING_WAIT / 64).await;
+                    peer.write_u8(1).await.unwrap();
+                }
+                std::future::pending::<()>().await;
+            });
+            let error = connection.read_exact(&mut [0; 64]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{said} bytes");
+            let waited = start.elapsed();
+            assert!(waited >= GREETING_WAIT && waited < 2 * GREETING_WAIT, "{waited:?}");
+            talking.abort();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_greeted_may_be_idle() {
+        let (stream, mut peer) = tokio::io::duplex(64);
+        let mut connection = Connection::new(stream).greeted(Repeated::default());
+        peer.write_all(&[1; GREETING_BYTES]).await.unwrap();
+        connection.read_exact(&mut [0; GREETING_BYTES]).await.unwrap();
+        let idle = tokio::time::timeout(100 * GREETING_WAIT, connection.read_u8()).await;
+        assert!(idle.is_err(), "{idle:?}");
+    }
+
+    #[test]
+    fn what_is_remembered_is_the_connections_own() {
+        let handle = ConnectionHandle::default();
+        assert_eq!(handle.remembered(|| 1), 1);
+        assert_eq!(handle.clone().remembered(|| 2), 1);
+        assert_eq!(ConnectionHandle::default().remembered(|| 2), 2);
     }
 
     #[tokio::test]

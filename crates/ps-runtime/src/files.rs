@@ -10,11 +10,11 @@ mod directory;
 mod replacement;
 mod simulated;
 
-pub use directory::Directory;
+pub use directory::{Directory, DirectoryLock, is_full};
 pub use replacement::{Replacement, whole_name};
 pub use simulated::SimulatedDisk;
 
-use ps_core::checkpoint::names::parse_manifest_file;
+use ps_core::checkpoint::names::{parse_manifest_file, parse_number};
 use std::io;
 use std::sync::Arc;
 
@@ -111,20 +111,52 @@ pub trait FileReader: Send + Sync {
 /// A shared [`FileStore`].
 pub type Files = Arc<dyn FileStore>;
 
-/// Removes the files of older checkpoints, manifests first: a checkpoint without its manifest is not
-/// complete. Those that were never finished count by the name that they were to have. What fails is tried
-/// again after the next checkpoint.
-pub fn remove_older_checkpoints(files: &dyn FileStore, is_old: impl Fn(&str) -> bool) {
-    let (mut names, failure) = match files.list() {
-        Ok(names) => (names, None),
-        Err(error) => (Vec::new(), Some(error)),
-    };
-    names.retain(|name| is_old(whole_name(name)));
-    names.sort_by_key(|name| parse_manifest_file(name).is_none());
-    let removed = names.iter().map(|name| files.remove(name));
-    for error in removed.filter_map(Result::err).chain(failure) {
-        tracing::warn!("removing older checkpoints: {error}");
+/// Removes those of these files of checkpoints that are out of use, manifests first: a checkpoint without its manifest is
+/// not complete. Those that were never finished count by the name that they were to have. What fails is tried
+/// again with the next checkpoint.
+pub fn remove_checkpoints(
+    files: &dyn FileStore,
+    names: &[String],
+    is_unused: impl Fn(&str) -> bool,
+) {
+    let unused = names.iter().filter(|name| is_unused(whole_name(name)));
+    let mut unused: Vec<&String> = unused.collect();
+    unused.sort_by_key(|name| parse_manifest_file(name).is_none());
+    for error in unused.into_iter().filter_map(|name| files.remove(name).err()) {
+        tracing::warn!("removing a checkpoint that is out of use: {error}");
     }
+}
+
+/// The same, given the numbers that are out of use.
+pub fn remove_numbers(files: &dyn FileStore, is_unused: impl Fn(u64) -> bool) {
+    match files.list() {
+        Ok(names) => {
+            remove_checkpoints(files, &names, |name| parse_number(name).is_some_and(&is_unused))
+        }
+        Err(error) => tracing::warn!("removing checkpoints that are out of use: {error}"),
+    }
+}
+
+/// Removes what checkpoints left that were never finished: files that are not whole, and those of a higher number
+/// than the newest manifest's. Nobody goes on from them, and they take the room of the next one. Whole files without any
+/// manifest stay: perhaps that is elsewhere.
+pub fn remove_unfinished(files: &dyn FileStore) {
+    let names = match files.list() {
+        Ok(names) => names,
+        Err(error) => return tracing::warn!("removing unfinished checkpoints: {error}"),
+    };
+    let newest = names.iter().filter_map(|name| parse_manifest_file(name)).max();
+    let is_unfinished = |name: &String| {
+        let whole = whole_name(name);
+        let is_after = |number| newest.is_some_and(|newest| number > newest);
+        parse_number(whole).is_some_and(|number| whole != name || is_after(number))
+    };
+    let unfinished: Vec<String> = names.into_iter().filter(is_unfinished).collect();
+    if !unfinished.is_empty() {
+        let location = files.location();
+        tracing::info!("{location}: removing what was never finished: {}", unfinished.join(", "));
+    }
+    remove_checkpoints(files, &unfinished, |_| true);
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 //! field is two of them. [`Bounded`] stands ahead of such a service. It reads the message itself, in a limit
 //! of time and few large ones at once, and hands it on when there is room for what it may become.
 
+use crate::clock::Clock;
 use http::{Request, Response};
 use ps_core::limits::{
     DECODED_BYTES_PER_BYTE, DECODED_REQUESTS_BYTES_MAX, LARGE_REQUESTS_MAX,
     REQUEST_BYTES_PER_S_MIN, REQUEST_WAIT_MS_MAX, SMALL_REQUEST_BYTES_MAX,
 };
-use ps_proto::bulk::{self, MessageReader};
+use ps_proto::bulk::{self, MessageReader, number_of_messages};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,9 +22,14 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::NamedService;
 
+/// When a request came, as [`Bounded`] says to the service behind it: it may have waited for room since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival(pub Duration);
+
 /// The memory for all requests of a process.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestBudget {
+    clock: Clock,
     /// To read a large one.
     large: Arc<Semaphore>,
     /// To have a large one decoded: one after another.
@@ -32,17 +38,17 @@ pub struct RequestBudget {
     small_decoded: Arc<Semaphore>,
 }
 
-impl Default for RequestBudget {
-    fn default() -> Self {
+impl RequestBudget {
+    /// A budget of which nothing is taken; what comes is stamped by this clock.
+    pub fn new(clock: Clock) -> Self {
         Self {
+            clock,
             large: Arc::new(Semaphore::new(LARGE_REQUESTS_MAX)),
             large_decoded: Arc::new(Semaphore::new(1)),
             small_decoded: Arc::new(Semaphore::new(DECODED_REQUESTS_BYTES_MAX)),
         }
     }
-}
 
-impl RequestBudget {
     /// This service within the budget; its requests have at most so many bytes.
     pub fn bounded<S>(&self, service: S, message_bytes_max: usize) -> Bounded<S> {
         Bounded { service, budget: self.clone(), message_bytes_max }
@@ -55,10 +61,9 @@ impl RequestBudget {
         message_bytes_max: usize,
     ) -> Result<(Request<Body>, SemaphorePermit<'_>), Status> {
         let (parts, body) = request.into_parts();
-        let whole = Request::from_parts(parts.clone(), body);
-        let mut reader = MessageReader::of_request(whole, message_bytes_max)?;
+        let mut reader = MessageReader::of_body(&parts.headers, body, message_bytes_max)?;
         if !in_time(0, "the beginning of the request", reader.next_message()).await? {
-            return Err(Status::internal("the call ended before its request"));
+            return Err(number_of_messages("none"));
         }
         let bytes = reader.bytes_left();
         let turn = async {
@@ -71,9 +76,7 @@ impl RequestBudget {
         let message = async {
             let message = reader.rest().await?;
             match reader.next_message().await? {
-                true => {
-                    Err(Status::invalid_argument("a second message, expected the end of the call"))
-                }
+                true => Err(number_of_messages("a second one")),
                 false => Ok(message),
             }
         };
@@ -113,7 +116,7 @@ fn closed(error: tokio::sync::AcquireError) -> Status {
 }
 
 /// A service of calls whose requests are one message, ahead of which those are read and counted.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Bounded<S> {
     service: S,
     budget: RequestBudget,
@@ -138,7 +141,8 @@ where
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        request.extensions_mut().insert(Arrival(self.budget.clock.now()));
         // What was asked whether it is ready is what is called.
         let next = self.service.clone();
         let mut service = std::mem::replace(&mut self.service, next);

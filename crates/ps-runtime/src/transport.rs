@@ -3,21 +3,21 @@
 //! No part of the product binds or connects by itself: it is given an [`Incoming`] and a
 //! [`Connector`], so that the simulation runs the same code over a simulated network.
 
+use crate::incoming::patient;
 use crate::local;
-use futures_util::{Stream, StreamExt, future::BoxFuture};
+use futures_util::{StreamExt, future::BoxFuture};
 use hyper_util::rt::TokioIo;
 use ps_core::limits;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::Semaphore;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::{Channel, Endpoint, Server};
 
-pub use crate::connection::{AcceptedConnection, Connection, Hangup};
+pub use crate::connection::{AcceptedConnection, Connection, ConnectionHandle};
+pub use crate::incoming::{Connections, Incoming, limited, opened};
 
 /// How long a connection attempt may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,37 +25,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A silent peer is asked for a sign of life this often, and dropped when none comes in time.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Accepted connections, one by one.
-pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<AcceptedConnection>> + Send>>;
-
-/// At most so many connections at once; more are closed as soon as they are accepted.
-pub fn limited(incoming: Incoming, connections_max: usize) -> Incoming {
-    let permits = Arc::new(Semaphore::new(connections_max));
-    Box::pin(incoming.filter_map(move |accepted| {
-        let permit = permits.clone().try_acquire_owned();
-        std::future::ready(match (accepted, permit) {
-            (Ok(accepted), Ok(permit)) => Some(Ok(AcceptedConnection::new(move || {
-                Ok(accepted.open()?.with_permit(permit))
-            }))),
-            (Err(error), _) => Some(Err(error)),
-            (Ok(_), Err(_)) => {
-                tracing::warn!(
-                    "a connection is refused: there are {connections_max} already; see --connections"
-                );
-                None
-            }
-        })
-    }))
-}
-
-/// Connections to be served by this runtime.
-pub type Connections = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
-
-/// Opens accepted connections on this runtime.
-pub fn opened(incoming: Incoming) -> Connections {
-    Box::pin(incoming.map(|accepted| accepted?.open()))
-}
 
 /// Binds a TCP address, and the Unix socket of that address for peers on this machine; the address
 /// bound is returned, because port 0 means any free one.
@@ -73,14 +42,15 @@ pub async fn listen(address: &str) -> io::Result<(Incoming, SocketAddr)> {
         stream.set_nodelay(true)?;
         Ok(AcceptedConnection::new(|| Ok(Connection::new(TcpStream::from_std(stream)?))))
     });
-    let Some(unix) = local::listen(address) else { return Ok((Box::pin(tcp), address)) };
+    let Some(unix) = local::listen(address) else { return Ok((patient(tcp), address)) };
     let unix = UnixListenerStream::new(unix).map(|accepted| {
         let stream = accepted?;
         local::set_buffers(&stream)?;
         let stream = stream.into_std()?;
         Ok(AcceptedConnection::new(|| Ok(Connection::new(UnixStream::from_std(stream)?))))
     });
-    Ok((Box::pin(futures_util::stream::select(tcp, unix)), address))
+    // Each makes its own pauses: both may fail at once.
+    Ok((Box::pin(futures_util::stream::select(patient(tcp), patient(unix))), address))
 }
 
 /// Opens connections to `host:port`.
@@ -180,13 +150,25 @@ async fn connect_tcp(address: String) -> io::Result<Connection> {
 #[error("address `{0}`: expected HOST:PORT, for example 127.0.0.1:2223")]
 pub struct BadAddress(pub String);
 
-/// A gRPC server with our limits, ready for services.
+/// A gRPC server with our limits, ready for services that take and send much.
 pub fn server() -> Server {
-    Server::builder()
+    alive_server()
         .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
         .max_frame_size(limits::FRAME_BYTES_MAX)
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION_MAX)
+}
+
+/// The same for services whose calls are small: what a connection may make it hold is little.
+pub fn server_of_small_calls() -> Server {
+    alive_server()
+        .initial_stream_window_size(limits::SMALL_CALLS_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::SMALL_CALLS_CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(limits::SMALL_CALLS_STREAMS_PER_CONNECTION_MAX)
+}
+
+fn alive_server() -> Server {
+    Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }

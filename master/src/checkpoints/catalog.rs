@@ -1,13 +1,13 @@
 //! The manifests that a master finds when it starts.
 
-use super::{number_of, write_manifest};
+use super::write_manifest;
 use crate::cluster::Cluster;
 use ps_core::checkpoint::{Manifest, names};
 use ps_core::ids::Life;
 use ps_core::master::{CheckpointHistory, RestoredCheckpoint};
 use ps_core::settings::TrainingSettings;
 use ps_runtime::blocking;
-use ps_runtime::files::{FileStore, Files};
+use ps_runtime::files::{FileStore, Files, is_full, remove_unfinished};
 use std::io;
 
 /// The manifests that were there when the master started, newest first.
@@ -18,8 +18,9 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// Reads all manifests of a folder.
+    /// Reads all manifests of a folder, and removes what was never finished.
     pub(crate) fn read(files: Files) -> io::Result<Self> {
+        remove_unfinished(&*files);
         let names = files.list()?;
         let mut manifests: Vec<_> = names
             .iter()
@@ -32,8 +33,8 @@ impl Catalog {
             })
             .collect();
         manifests.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-        let highest = names.iter().filter_map(|name| number_of(name)).max().unwrap_or(0);
-        Ok(Self { files, manifests, next_number: highest + 1 })
+        let highest = names.iter().filter_map(|name| names::parse_number(name)).max().unwrap_or(0);
+        Ok(Self { files, manifests, next_number: highest.saturating_add(1) })
     }
 
     /// The folder.
@@ -78,7 +79,13 @@ impl Catalog {
                     // From now on another life that goes on from here is above this one, even if this
                     // one ends before its first checkpoint.
                     manifest.state.highest = manifest.state.highest.max(cluster.epoch);
-                    blocking(|| write_manifest(&manifest, self.files()))?;
+                    match blocking(|| write_manifest(&manifest, self.files())) {
+                        // The time will tell the lives apart, as long as it does not go backwards.
+                        Err(error) if is_full(&error) => tracing::warn!(
+                            "{error}: going on from checkpoint {number} without a note that it was"
+                        ),
+                        written => written.map_err(|error| error.to_string())?,
+                    }
                     let older = self.readable().map(|manifest| manifest.number);
                     let older = older.filter(|older| older < number).collect();
                     return Ok(RestoredCheckpoint {

@@ -9,24 +9,17 @@ mod shards;
 pub(crate) use catalog::Catalog;
 
 use ps_core::checkpoint::{Manifest, names};
-use ps_runtime::files::{FileStore, remove_older_checkpoints};
+use ps_runtime::files::{FileStore, remove_numbers};
+use std::io;
 
-/// The number in the name of any file of ours.
-fn number_of(name: &str) -> Option<u64> {
-    let of_shard = || names::parse_shard_file(name).map(|file| file.number);
-    names::parse_manifest_file(name).or_else(of_shard)
-}
-
-fn write_manifest(manifest: &Manifest, files: &dyn FileStore) -> Result<(), String> {
-    let text = manifest.encode().map_err(|error| error.to_string())?;
+fn write_manifest(manifest: &Manifest, files: &dyn FileStore) -> io::Result<()> {
+    let text = manifest.encode().map_err(io::Error::other)?;
     let name = names::manifest_file(manifest.number);
-    files.write(&name, text.as_bytes()).map_err(|error| error.to_string())
+    files.write(&name, text.as_bytes())
 }
 
 /// Removes what is left of older checkpoints where the master can see it. Servers with folders of
 /// their own do the same when they write the next one.
 fn remove_older(number: u64, before: Option<u64>, files: &dyn FileStore) {
-    remove_older_checkpoints(files, |name| {
-        number_of(name).is_some_and(|found| found < number && Some(found) != before)
-    });
+    remove_numbers(files, |found| found < number && Some(found) != before);
 }

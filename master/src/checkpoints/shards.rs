@@ -8,7 +8,7 @@ use ps_core::master::CheckpointRequest;
 use ps_core::settings::TrainingSettings;
 use ps_proto::v1;
 use ps_runtime::blocking;
-use ps_runtime::files::FileStore;
+use ps_runtime::files::{FileStore, remove_unfinished};
 use ps_runtime::link::{Link, Patience, is_retryable};
 use ps_runtime::progress::Progress;
 use std::time::Duration;
@@ -30,6 +30,19 @@ impl Cluster {
         request: CheckpointRequest,
         files: &dyn FileStore,
     ) -> Result<(), String> {
+        let written = self.write_parts(request, files).await;
+        if written.is_err() {
+            // What other shards have written of it nobody goes on from.
+            blocking(|| remove_unfinished(files));
+        }
+        written
+    }
+
+    async fn write_parts(
+        &self,
+        request: CheckpointRequest,
+        files: &dyn FileStore,
+    ) -> Result<(), String> {
         let CheckpointRequest { number, keep, state } = request;
         let spec = self.spec().await.map_err(|error| error.to_string())?;
         let files_written =
@@ -45,7 +58,7 @@ impl Cluster {
             state,
         };
         blocking(|| {
-            write_manifest(&manifest, files)?;
+            write_manifest(&manifest, files).map_err(|error| error.to_string())?;
             remove_older(number, keep.first().copied(), files);
             Ok(())
         })

@@ -16,13 +16,14 @@ pub(super) struct Frames {
     response: Option<StatusCode>,
     trailers: Option<HeaderMap>,
     ended: bool,
+    /// Why nothing more comes, to be said however often it is asked: who only looks must not be the only one to hear.
+    failure: Option<Status>,
 }
 
 impl Frames {
-    pub(super) fn of_request(request: http::Request<Body>) -> Result<Self, Status> {
-        check_encoding(request.headers())?;
-        let body = request.into_body();
-        Ok(Self { body, frame: Bytes::new(), response: None, trailers: None, ended: false })
+    pub(super) fn of_request(headers: &HeaderMap, body: Body) -> Result<Self, Status> {
+        check_encoding(headers)?;
+        Ok(Self::new(body, None, None))
     }
 
     pub(super) fn of_response(response: http::Response<Body>) -> Result<Self, Status> {
@@ -34,7 +35,16 @@ impl Frames {
             return Err(failed.clone());
         }
         let (response, trailers) = (Some(parts.status), status.map(|_| parts.headers));
-        Ok(Self { body, frame: Bytes::new(), response, trailers, ended: false })
+        Ok(Self::new(body, response, trailers))
+    }
+
+    fn new(body: Body, response: Option<StatusCode>, trailers: Option<HeaderMap>) -> Self {
+        Self { body, frame: Bytes::new(), response, trailers, ended: false, failure: None }
+    }
+
+    /// Whether they are a client's.
+    pub(super) fn are_of_request(&self) -> bool {
+        self.response.is_none()
     }
 
     /// Fills this room.
@@ -95,16 +105,23 @@ impl Frames {
             // The frame that was read is let go before the wait for another.
             self.frame = Bytes::new();
             let next = std::future::poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await;
-            match next.transpose()?.map(http_body::Frame::into_data) {
-                Some(Ok(data)) => self.frame = data,
-                Some(Err(frame)) => {
+            match next.transpose().map(|frame| frame.map(http_body::Frame::into_data)) {
+                Ok(Some(Ok(data))) => self.frame = data,
+                Ok(Some(Err(frame))) => {
                     self.trailers = frame.into_trailers().ok();
                     self.ended = true;
                 }
-                None => self.ended = true,
+                Ok(None) => self.ended = true,
+                Err(error) => {
+                    self.failure = Some(error);
+                    self.ended = true;
+                }
             }
         }
-        Ok(!self.frame.is_empty())
+        match &self.failure {
+            Some(failure) if self.frame.is_empty() => Err(failure.clone()),
+            _ => Ok(!self.frame.is_empty()),
+        }
     }
 
     /// What the end of the body says about the call.

@@ -16,7 +16,7 @@ mod values;
 pub use body::{flowing_request, message_body, open_request, request, response};
 pub use chunk::{Chunk, ChunkBuffer, ChunkBytes};
 pub use pieces::Pieces;
-pub use reader::MessageReader;
+pub use reader::{MessageReader, number_of_messages};
 pub use values::{BulkMessage, BulkReader, Item, missing_header};
 
 /// Path of `DataPlane.Init`.

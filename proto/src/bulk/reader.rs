@@ -33,7 +33,20 @@ impl MessageReader {
         request: http::Request<Body>,
         message_bytes_max: usize,
     ) -> Result<Self, Status> {
-        Ok(Self::new(Frames::of_request(request)?, message_bytes_max))
+        let (parts, body) = request.into_parts();
+        Self::of_body(&parts.headers, body, message_bytes_max)
+    }
+
+    /// The same of a request whose head others need.
+    ///
+    /// # Errors
+    /// As for [`Self::of_request`].
+    pub fn of_body(
+        headers: &http::HeaderMap,
+        body: Body,
+        message_bytes_max: usize,
+    ) -> Result<Self, Status> {
+        Ok(Self::new(Frames::of_request(headers, body)?, message_bytes_max))
     }
 
     /// Reads what a server answers, in messages of at most so many bytes.
@@ -104,7 +117,11 @@ impl MessageReader {
     /// As for [`Self::message`], or there is none.
     pub async fn only_message<M: Message + Default>(&mut self) -> Result<M, Status> {
         if !self.next_message().await? {
-            return Err(Status::internal("the call ended before its message"));
+            return Err(match self.frames.are_of_request() {
+                true => number_of_messages("none"),
+                // An answer that was lost: whoever asked may ask again.
+                false => Status::internal("the call ended before its message"),
+            });
         }
         let message = self.message().await?;
         while self.next_message().await? {}
@@ -161,6 +178,12 @@ impl MessageReader {
         }
         Ok(length)
     }
+}
+
+/// A request of so many messages, where it has to be one; the code is gRPC's own for that, which nobody
+/// takes for a broken connection.
+pub fn number_of_messages(found: &str) -> Status {
+    Status::unimplemented(format!("messages of this request: found {found}, expected one"))
 }
 
 /// Bytes that are not the protobuf that they should be; the code is the generated code's.

@@ -39,6 +39,13 @@ fn member_id(message: &'static str, role: Role, index: u32) -> Result<MemberId, 
     Ok(MemberId { role, index })
 }
 
+/// So many characters of what somebody says in words, as one line: what it holds of line ends would look like lines of
+/// our own in a log.
+pub fn one_line(text: &str, characters_max: usize) -> String {
+    let characters = text.chars().take(characters_max);
+    characters.map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
 fn at_most(
     message: &'static str,
     field: &'static str,
@@ -61,6 +68,10 @@ impl TryFrom<v1::RegisterRequest> for Registration {
         let role = role(NAME, request.role())?;
         member_id(NAME, role, request.index.unwrap_or(0))?;
         at_most(NAME, "address", request.address.len(), ADDRESS_BYTES_MAX)?;
+        if request.address.contains(char::is_control) {
+            let found = format!("{:?}", request.address);
+            return Err(Error::invalid(NAME, "address", found, "HOST:PORT in one line"));
+        }
         let port = request.address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
         if role == Role::Server && !matches!(port, Some(Ok(_))) {
             let (field, expected) = ("address", "HOST:PORT, where workers reach the server");
@@ -191,6 +202,7 @@ impl TryFrom<v1::EvaluationResult> for EvaluationResult {
     fn try_from(wire: v1::EvaluationResult) -> Result<Self, Error> {
         const NAME: &str = "EvaluationResult";
         at_most(NAME, "error", wire.error.len(), MESSAGE_TEXT_BYTES_MAX)?;
+        let error = one_line(&wire.error, MESSAGE_TEXT_BYTES_MAX);
         if let Some(accuracy) = wire.accuracy.filter(|share| !(0.0..=1.0).contains(share)) {
             return Err(Error::invalid(NAME, "accuracy", accuracy, "a share from 0 to 1"));
         }
@@ -200,7 +212,7 @@ impl TryFrom<v1::EvaluationResult> for EvaluationResult {
             accuracy: wire.accuracy,
             samples: wire.samples,
             weights_digest: wire.weights_digest,
-            error: (!wire.error.is_empty()).then_some(wire.error),
+            error: (!error.is_empty()).then_some(error),
         })
     }
 }
@@ -307,6 +319,12 @@ mod tests {
         }
     }
 
+    /// What strangers said forged lines of the master's log.
+    #[test]
+    fn regression_words_of_others_are_one_line() {
+        assert_eq!(one_line("lost\n0 INFO\u{1b}[2K all is well", 14), "lost 0 INFO [2");
+    }
+
     #[test]
     fn bad_registrations_are_named() {
         assert!(Registration::try_from(register()).is_ok());
@@ -316,6 +334,10 @@ mod tests {
             (v1::RegisterRequest { highest: u64::MAX, ..register() }, "`highest`"),
             (v1::RegisterRequest { index: Some(SHARDS_MAX), ..register() }, "`index`"),
             (v1::RegisterRequest { address: "x".repeat(1000), ..register() }, "`address`"),
+            (
+                v1::RegisterRequest { address: "0 INFO all is well\nhost:1".into(), ..register() },
+                "one line",
+            ),
             (v1::RegisterRequest { address: "host".into(), ..register() }, "HOST:PORT"),
             (v1::RegisterRequest { role: v1::Role::Worker.into(), ..register() }, "`data`"),
         ];

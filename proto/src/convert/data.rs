@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ps_core::TensorKind;
 use ps_core::chunk::NonFinite;
 use ps_core::ids::{Epoch, PushId, Version, WorkerId};
-use ps_core::limits::{PIPELINE_DEPTH_MAX, WORKERS_MAX};
+use ps_core::limits::{COUNT_MAX, PIPELINE_DEPTH_MAX, WORKERS_MAX};
 use ps_core::shard::{Counters, Puller, PushHeader};
 use ps_core::span::Span;
 use ps_core::window::Acknowledgement;
@@ -49,10 +49,9 @@ impl TryFrom<v1::PushHeader> for PushHeader {
         check_worker(NAME, id.worker)?;
         let (incarnation, seq) = (id.incarnation, id.seq);
         let (epoch, clock) = (header.epoch, header.clock);
-        check_counts(
-            NAME,
-            [("incarnation", incarnation), ("seq", seq), ("epoch", epoch), ("clock", clock)],
-        )?;
+        check_counts(NAME, [("incarnation", incarnation), ("seq", seq), ("epoch", epoch)])?;
+        // The clock after it must be a count, too: a shard writes that down.
+        Error::check(NAME, "clock", clock, 0..=COUNT_MAX - 1)?;
         let rate = header.learning_rate;
         if !rate.is_finite() || rate < 0.0 {
             return Err(Error::invalid(NAME, "learning_rate", rate, "a finite rate of 0 or more"));
@@ -247,7 +246,6 @@ pub fn shard_counters(counters: &Counters, weight_bytes: u64) -> v1::ShardCounte
 mod tests {
     use super::*;
     use crate::PROTOCOL;
-    use ps_core::limits::COUNT_MAX;
 
     fn header() -> v1::PushHeader {
         v1::PushHeader {
@@ -285,6 +283,7 @@ mod tests {
             (v1::PushHeader { oldest_unacknowledged_seq: 4, ..header() }, "`oldest"),
             (v1::PushHeader { pull_ahead: 17, ..header() }, "`pull_ahead`"),
             (v1::PushHeader { clock: u64::MAX, ..header() }, "`clock`"),
+            (v1::PushHeader { clock: COUNT_MAX, ..header() }, "`clock`"),
             (v1::PushHeader { epoch: COUNT_MAX + 1, ..header() }, "`epoch`"),
             (v1::PushHeader { protocol: 1, ..header() }, "protocol 1, this process protocol 2"),
         ];

@@ -2,7 +2,7 @@
 
 use super::Service;
 use super::applied::Applied;
-use super::pushes::{in_time, pushes};
+use super::pushes::{Pushes, in_time};
 use super::weights::{Disconnected, Weights, bare, wrapped};
 use futures_util::stream;
 use http::{Request, Response};
@@ -72,12 +72,12 @@ fn answered(
 
 impl Service {
     async fn answer_push(&self, request: Request<Body>) -> Answer {
-        let reply = self.take_push(pushes(request)?).await?.pieces();
+        let reply = self.take_push(self.pushes(request)?).await?.pieces();
         Ok(bulk::response(Box::pin(stream::iter([Ok(reply)]))))
     }
 
-    async fn answer_pull(&self, mut request: Request<Body>) -> Answer {
-        let connection = std::mem::take(request.extensions_mut());
+    async fn answer_pull(&self, request: Request<Body>) -> Answer {
+        let connection = request.extensions().get().cloned();
         let mut messages = MessageReader::of_request(request, BULK_HEADER_BYTES_MAX)?;
         let request: v1::PullRequest = in_time(messages.only_message()).await?;
         self.check_job(&request.job)?;
@@ -86,7 +86,8 @@ impl Service {
         let service = self.clone();
         // The answer begins at once, so that the caller knows that it waits at the gate and not
         // for a server that died.
-        Ok(Weights::answer(&connection, bare, encoding, self.unread_max, |weights| async move {
+        let reader = self.reader(connection, bare, encoding);
+        Ok(Weights::answer(reader, |weights| async move {
             let clock = match puller {
                 None => Ok(0),
                 Some(puller) => weights.while_waiting(service.wait_for_gate(epoch, puller)).await,
@@ -95,14 +96,14 @@ impl Service {
         }))
     }
 
-    async fn answer_push_pull(&self, mut request: Request<Body>) -> Answer {
-        let connection = std::mem::take(request.extensions_mut());
-        let mut messages = pushes(request)?;
-        let header = self.push_header(&mut messages).await?;
+    async fn answer_push_pull(&self, request: Request<Body>) -> Answer {
+        let connection = request.extensions().get().cloned();
+        let mut pushes = self.pushes(request)?;
+        let header = self.push_header(&mut pushes).await?;
         let service = self.clone();
-        let (encoding, unread) = (header.pull_encoding, self.unread_max);
-        Ok(Weights::answer(&connection, wrapped, encoding, unread, |weights| async move {
-            if let Err(status) = service.push_and_pull(messages, header, &weights).await {
+        let reader = self.reader(connection, wrapped, header.pull_encoding);
+        Ok(Weights::answer(reader, |weights| async move {
+            if let Err(status) = service.push_and_pull(pushes, header, &weights).await {
                 let _ = weights.send(Err(status)).await;
             }
         }))
@@ -112,7 +113,7 @@ impl Service {
     /// applied, while it is hot in the cache, where the gate is open already.
     async fn push_and_pull(
         &self,
-        mut messages: super::pushes::Pushes,
+        mut pushes: Pushes,
         header: PushHeader,
         weights: &Weights,
     ) -> Result<(), Status> {
@@ -130,7 +131,7 @@ impl Service {
             is_behind = weights.header(header).await.is_err();
         }
         let mut applied = Applied::new(self, weights, model);
-        while let Some(run) = self.take_run(&mut messages, &mut push).await? {
+        while let Some(run) = self.take_run(&mut pushes, &mut push).await? {
             if !is_behind {
                 applied.add(run);
             }

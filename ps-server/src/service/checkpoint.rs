@@ -4,6 +4,7 @@ use super::checkpoint_files::{CheckpointFiles, Error};
 use super::{Service, status};
 use ps_core::checkpoint::File;
 use ps_core::ids::{Epoch, Life, ShardId};
+use ps_core::limits::CHECKPOINTS_MISSED_MAX;
 use ps_core::shard::{CopyError, InstallError};
 use ps_proto::convert::checkpoint::{RestoreRequest, SnapshotRequest};
 use ps_proto::v1;
@@ -33,7 +34,13 @@ impl Service {
             _ => (),
         }
         let file = blocking(|| {
+            let shard = self.shard.index();
             let copy = self.shard.begin_copy(epoch).map_err(|error| self.no_copy(&error))?;
+            let shards = copy.spec().shards;
+            self.check_number(checkpoints, number)?;
+            // What is not complete will never be, and may have the room that is needed now.
+            let newest = keep.iter().copied().max().unwrap_or(0);
+            checkpoints.remove(shard, shards, |found| newest < found && found < number);
             let file =
                 checkpoints.write(copy, (number, epoch), &self.disk_bytes).map_err(|error| {
                     match error {
@@ -41,19 +48,31 @@ impl Service {
                         error => Status::failed_precondition(self.in_words(number, &error)),
                     }
                 })?;
-            let is_old = |found: u64| found < number && !keep.contains(&found);
-            checkpoints.remove_older(self.shard.index(), &file, is_old);
+            checkpoints.remove(shard, shards, |found| found < number && !keep.contains(&found));
             Ok::<_, Status>(file)
         })?;
-        tracing::info!(
-            "checkpoint {number}: wrote {}/{} ({} bytes)",
-            checkpoints.location(),
-            file.name,
-            file.bytes
-        );
         let reply = reply(&file);
+        let line = format!("{}/{} ({} bytes)", checkpoints.location(), file.name, file.bytes);
         *written = Some(((epoch, number), file));
+        drop(written);
+        tracing::info!("checkpoint {number}: wrote {line}");
         Ok(reply)
+    }
+
+    /// Whether this may be the next checkpoint: one that nothing here is near to would be the last.
+    fn check_number(&self, checkpoints: &CheckpointFiles, number: u64) -> Result<(), Status> {
+        let highest = checkpoints.highest().map_err(|error| {
+            Status::failed_precondition(self.in_words(number, &Error::Io(error)))
+        })?;
+        if number <= highest.saturating_add(CHECKPOINTS_MISSED_MAX) {
+            return Ok(());
+        }
+        Err(Status::invalid_argument(format!(
+            "checkpoint {number} of shard {}: the highest in {} is {highest}, expected one of the next \
+             {CHECKPOINTS_MISSED_MAX}",
+            self.shard.index(),
+            checkpoints.location()
+        )))
     }
 
     /// Goes on from a checkpoint, or says whether it could.
@@ -66,7 +85,7 @@ impl Service {
         let shard = self.shard.index();
         let checkpoints = self.checkpoints()?;
         // Not while a worker sends a start; and two calls must not read the same files.
-        let _turn = self.initialising.lock().await;
+        let turn = self.initialising.lock().await;
         let (number, model) = (restore.number, restore.model.clone());
         let installed = |error: InstallError| match error {
             InstallError::Fenced(error) => status::fenced(&error, self.shard.epoch()),
@@ -90,13 +109,13 @@ impl Service {
                 checkpoints.keep_verified(wanted, restored);
                 return Ok(());
             }
-            self.shard.restore(epoch, life, number, model, restored).map_err(installed)?;
-            tracing::info!(
-                "shard {shard} goes on from checkpoint {number} in {}",
-                checkpoints.location()
-            );
-            Ok::<_, Status>(())
+            self.shard.restore(epoch, life, number, model, restored).map_err(installed)
         })?;
+        drop(turn);
+        if !verify_only {
+            let location = checkpoints.location();
+            tracing::info!("shard {shard} goes on from checkpoint {number} in {location}");
+        }
         Ok(restored())
     }
 

@@ -9,7 +9,8 @@ use ps_core::chunk::ChunkSnapshot;
 use ps_core::ids::{Epoch, ShardId};
 use ps_core::shard::{CopyError, ShardCopy};
 use ps_proto::convert::checkpoint::RestoreRequest;
-use ps_runtime::files::{Files, Replacement, remove_older_checkpoints};
+use ps_runtime::files::{Files, Replacement, remove_checkpoints, whole_name};
+use std::collections::BTreeSet;
 use std::io;
 use tokio::sync::Mutex;
 
@@ -75,13 +76,28 @@ impl CheckpointFiles {
         Ok(ends.file)
     }
 
-    /// Removes the older files of this shard, and of shards that today's cut has no server for.
-    pub(super) fn remove_older(&self, shard: ShardId, newest: &File, is_old: impl Fn(u64) -> bool) {
-        let shards = names::parse_shard_file(&newest.name).map_or(1, |newest| newest.shards);
-        remove_older_checkpoints(&*self.files, |name| {
-            let parsed = names::parse_shard_file(name);
-            parsed.is_some_and(|file| file.shard % shards == shard && is_old(file.number))
+    /// Removes the files of this shard, and of shards that a cut into so many has no server for, whose numbers are out of
+    /// use. Never those of a checkpoint whose manifest lies beside them, whatever the caller says: it is whole, and its
+    /// manifest has to go first.
+    pub(super) fn remove(&self, shard: ShardId, shards: u32, is_unused: impl Fn(u64) -> bool) {
+        let names = match self.files.list() {
+            Ok(names) => names,
+            Err(error) => return tracing::warn!("removing checkpoints: {error}"),
+        };
+        let whole: BTreeSet<u64> =
+            names.iter().filter_map(|name| names::parse_manifest_file(name)).collect();
+        remove_checkpoints(&*self.files, &names, |name| {
+            names::parse_shard_file(name).is_some_and(|file| {
+                let is_own = file.shard % shards.max(1) == shard;
+                is_own && is_unused(file.number) && !whole.contains(&file.number)
+            })
         });
+    }
+
+    /// The highest number of a checkpoint that the folder tells of.
+    pub(super) fn highest(&self) -> io::Result<u64> {
+        let names = self.files.list()?;
+        Ok(names.iter().filter_map(|name| names::parse_number(whole_name(name))).max().unwrap_or(0))
     }
 
     /// Reads a shard's part, chunk by chunk into the memory that it stays in.

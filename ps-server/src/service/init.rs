@@ -3,12 +3,13 @@
 //! One start is taken at a time, so that many workers at once do not each make the server hold one. The
 //! others wait, for which nothing is held, and are told that they do.
 
+use super::buffers::Share;
 use super::pushes::in_time;
 use super::{Service, status};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Request, Response};
-use ps_core::limits::{MESSAGE_BYTES_MAX, WAIT_TOLD_MS};
+use ps_core::limits::{INIT_BYTES_PER_S_MIN, INIT_TURN_MS_MAX, MESSAGE_BYTES_MAX, WAIT_TOLD_MS};
 use ps_core::model_spec::ModelSpec;
 use ps_core::shard::{InitError, InitialWeights};
 use ps_proto::bulk::{self, BulkReader, Item, MessageReader, Pieces};
@@ -17,6 +18,7 @@ use ps_proto::convert::init::{InitHeader, check_chunk};
 use ps_proto::v1;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::body::Body;
@@ -24,9 +26,37 @@ use tonic::body::Body;
 /// Answers that a caller has not read yet.
 const REPLIES_MAX: usize = 4;
 
-type Messages = BulkReader<v1::InitMessage>;
+/// The messages of a start.
+struct Messages {
+    reader: BulkReader<v1::InitMessage>,
+    /// What its connection may have of the memory that they are received into.
+    share: Share,
+}
 
 type Replies = mpsc::Sender<Result<Vec<Bytes>, Status>>;
+
+/// A start that is being taken: others wait for it, and so do checkpoints that are to be restored.
+struct Turn {
+    begun: Instant,
+    /// What of the weights has come.
+    bytes: u64,
+}
+
+impl Turn {
+    /// Waits for the next step as long as the turn may take, given what has come: a caller that sends a little now and
+    /// then must not have it for ever.
+    async fn within<T>(&self, step: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        let for_bytes = self.bytes.saturating_mul(1000) / INIT_BYTES_PER_S_MIN;
+        let longest = Duration::from_millis(INIT_TURN_MS_MAX.saturating_add(for_bytes));
+        let late = |_| {
+            Status::deadline_exceeded(format!(
+                "{} bytes of a start came in {longest:?}, and others wait for it",
+                self.bytes
+            ))
+        };
+        tokio::time::timeout_at(self.begun + longest, step).await.map_err(late)?
+    }
+}
 
 impl Service {
     /// Answers `Init`.
@@ -34,8 +64,10 @@ impl Service {
         &self,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let mut messages = BulkReader::new(MessageReader::of_request(request, MESSAGE_BYTES_MAX)?);
-        let header = self.init_header(&mut messages).await?;
+        let share = self.shares(request.extensions().get()).received;
+        let reader = BulkReader::new(MessageReader::of_request(request, MESSAGE_BYTES_MAX)?);
+        let mut messages = Messages { reader, share };
+        let header = self.init_header(&mut messages.reader).await?;
         self.check_start(&header)?;
         if let Some(reply) = self.already_initialised(&header)? {
             return Ok(bulk::response(Box::pin(stream::iter([Ok(reply.pieces())]))));
@@ -55,7 +87,10 @@ impl Service {
     }
 
     /// The header, whose decoding takes memory: few at once.
-    async fn init_header(&self, messages: &mut Messages) -> Result<InitHeader, Status> {
+    async fn init_header(
+        &self,
+        messages: &mut BulkReader<v1::InitMessage>,
+    ) -> Result<InitHeader, Status> {
         // Nobody closes it.
         let _permit = self.init_headers.acquire().await;
         let header = in_time(messages.header()).await?;
@@ -102,9 +137,10 @@ impl Service {
         let shard = self.shard.index();
         let description = describe(&header.model, shard);
         let mut initial = InitialWeights::new(shard, header.model.clone(), header.start_digest);
-        while let Some(item) = in_time(messages.next()).await? {
+        let mut turn = Turn { begun: Instant::now(), bytes: 0 };
+        while let Some(item) = turn.within(in_time(messages.reader.next())).await? {
             if item == Item::Chunk {
-                self.add_chunk(&mut messages, &mut initial).await?;
+                turn.bytes += turn.within(self.add_chunk(&mut messages, &mut initial)).await?;
             }
         }
         // Its life may have ended while it sent.
@@ -118,12 +154,15 @@ impl Service {
         &self,
         messages: &mut Messages,
         initial: &mut InitialWeights,
-    ) -> Result<(), Status> {
-        let mut buffer = self.buffers.receive_buffer();
-        let chunk = in_time(messages.chunk(&mut buffer)).await?;
+    ) -> Result<u64, Status> {
+        let Messages { reader, share } = messages;
+        let mut buffer = self.buffers.receive_buffer(share);
+        let chunk = in_time(reader.chunk(&mut buffer)).await?;
         check_chunk(&chunk)?;
-        self.shard.counters().bytes_received.add(chunk.bytes() as u64);
-        initial.add(chunk.index, chunk.values.bytes(buffer.bytes())).map_err(invalid)
+        let bytes = chunk.bytes() as u64;
+        self.shard.counters().bytes_received.add(bytes);
+        initial.add(chunk.index, chunk.values.bytes(buffer.bytes())).map_err(invalid)?;
+        Ok(bytes)
     }
 
     fn check_start(&self, header: &InitHeader) -> Result<(), Status> {
@@ -155,3 +194,6 @@ fn describe(spec: &ModelSpec, shard: u32) -> String {
     let mib = (elements * ELEMENT_BYTES) as f64 / (1 << 20) as f64;
     format!("{elements} of {} weights ({mib:.2} MiB)", spec.layout.elements())
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,12 +18,13 @@ mod weights;
 pub(crate) use bulk::DataPlaneCalls;
 
 use crate::config::Config;
-use buffers::Buffers;
+use buffers::{Buffers, ConnectionShares};
 use ps_core::limits::INIT_HEADERS_MAX;
 use ps_core::shard::Shard;
 use ps_proto::convert::refusal::{self, Reason};
-use ps_runtime::Clock;
 use ps_runtime::files::Files;
+use ps_runtime::transport::ConnectionHandle;
+use ps_runtime::{Clock, Repeated};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -51,6 +52,8 @@ pub(crate) struct Service {
     /// Of all calls about checkpoints: one may wait for another.
     disk_bytes: told::BytesDone,
     checkpoints: Option<Arc<checkpoint_files::CheckpointFiles>>,
+    /// Pushes of which chunks were refused.
+    refused: Repeated,
     /// Where calls run that wait for a disk: whoever serves the connection must not.
     home: Option<Handle>,
 }
@@ -76,9 +79,16 @@ impl Service {
             initialising: Arc::default(),
             init_headers: Arc::new(Semaphore::new(INIT_HEADERS_MAX)),
             checkpoints: checkpoints.map(checkpoint_files::CheckpointFiles::new).map(Arc::new),
+            refused: Repeated::default(),
             home,
             disk_bytes: told::BytesDone::default(),
         }
+    }
+
+    /// What the connection of a call may have; a call without one has it for itself.
+    fn shares(&self, connection: Option<&ConnectionHandle>) -> ConnectionShares {
+        let new = || ConnectionShares { received: self.buffers.share(), sent: self.sent.share() };
+        connection.map_or_else(new, |connection| connection.remembered(new))
     }
 
     fn check_job(&self, job: &str) -> Result<(), Status> {

@@ -13,7 +13,7 @@ use tonic::body::Body;
 /// One call: its pushes, one after another, and what the caller was not told yet.
 struct PushManyCall {
     service: Service,
-    messages: Pushes,
+    pushes: Pushes,
     /// Of the next push, when the one before it ended with it.
     header: Option<v1::PushHeader>,
     reply: v1::PushManyReply,
@@ -30,7 +30,7 @@ impl Service {
     ) -> Result<Response<Body>, Status> {
         let call = PushManyCall {
             service: self.clone(),
-            messages: super::pushes::pushes(request)?,
+            pushes: self.pushes(request)?,
             header: None,
             reply: v1::PushManyReply::default(),
             untold: 0,
@@ -48,7 +48,7 @@ impl PushManyCall {
         loop {
             let is_time = self.untold >= PUSHES_PER_ANSWER_MAX
                 || self.end.is_some()
-                || !self.messages.is_ready();
+                || !self.pushes.messages.is_ready();
             if self.untold > 0 && is_time {
                 self.untold = 0;
                 let applied = self.reply.applied;
@@ -74,9 +74,9 @@ impl PushManyCall {
         let seq = header.id.seq;
         let mut push = self.service.begin(header)?;
         while !push.is_complete() {
-            match in_time(self.messages.next()).await? {
+            match in_time(self.pushes.messages.next()).await? {
                 Some(Item::Chunk) => {
-                    self.service.apply(&mut self.messages, &mut push).await?;
+                    self.service.apply(&mut self.pushes, &mut push).await?;
                 }
                 Some(Item::Header(next)) => {
                     self.header = Some(next);
@@ -100,7 +100,7 @@ impl PushManyCall {
             return Ok(Some(header));
         }
         loop {
-            match self.messages.next().await? {
+            match self.pushes.messages.next().await? {
                 Some(Item::Header(header)) => return Ok(Some(header)),
                 Some(Item::Chunk) if self.reply.applied == 0 => {
                     return Err(bulk::missing_header::<v1::PushMessage>());

@@ -1,5 +1,6 @@
 //! Pushes as they arrive, chunk by chunk.
 
+use super::buffers::Share;
 use super::{Service, status};
 use http::Request;
 use ps_core::limits::{MESSAGE_BYTES_MAX, PUSH_CHUNK_WAIT_MS_MAX};
@@ -13,28 +14,34 @@ use tonic::Status;
 use tonic::body::Body;
 
 /// The messages of a call that pushes.
-pub(super) type Pushes = BulkReader<v1::PushMessage>;
-
-/// The messages of this call.
-///
-/// # Errors
-/// They are compressed.
-pub(super) fn pushes(request: Request<Body>) -> Result<Pushes, Status> {
-    Ok(BulkReader::new(MessageReader::of_request(request, MESSAGE_BYTES_MAX)?))
+pub(super) struct Pushes {
+    pub(super) messages: BulkReader<v1::PushMessage>,
+    /// What its connection may have of the memory that they are received into.
+    share: Share,
 }
 
 impl Service {
+    /// The messages of this call.
+    ///
+    /// # Errors
+    /// They are compressed.
+    pub(super) fn pushes(&self, request: Request<Body>) -> Result<Pushes, Status> {
+        let share = self.shares(request.extensions().get()).received;
+        let messages = BulkReader::new(MessageReader::of_request(request, MESSAGE_BYTES_MAX)?);
+        Ok(Pushes { messages, share })
+    }
+
     /// Takes the whole push of a call that has one.
-    pub(super) async fn take_push(&self, mut messages: Pushes) -> Result<v1::PushReply, Status> {
-        let header = self.push_header(&mut messages).await?;
+    pub(super) async fn take_push(&self, mut pushes: Pushes) -> Result<v1::PushReply, Status> {
+        let header = self.push_header(&mut pushes).await?;
         let mut push = self.begin(header)?;
-        while self.take_run(&mut messages, &mut push).await?.is_some() {}
+        while self.take_run(&mut pushes, &mut push).await?.is_some() {}
         self.finish(push)
     }
 
     /// The header that a call that pushes begins with.
-    pub(super) async fn push_header(&self, messages: &mut Pushes) -> Result<PushHeader, Status> {
-        self.check_push(in_time(messages.header()).await?)
+    pub(super) async fn push_header(&self, pushes: &mut Pushes) -> Result<PushHeader, Status> {
+        self.check_push(in_time(pushes.messages.header()).await?)
     }
 
     /// What a push's header says, if it is meant for this server.
@@ -52,15 +59,15 @@ impl Service {
     /// Applies the next run of chunks, unless the push is complete: which, `None` at the end.
     pub(super) async fn take_run(
         &self,
-        messages: &mut Pushes,
+        pushes: &mut Pushes,
         push: &mut Push<'_>,
     ) -> Result<Option<Range<u32>>, Status> {
         while !push.was_finished() {
-            match in_time(messages.next()).await? {
+            match in_time(pushes.messages.next()).await? {
                 None => break,
                 // Only the first message's header counts.
                 Some(Item::Header(_) | Item::End | Item::Acknowledged(_)) => (),
-                Some(Item::Chunk) => return self.apply(messages, push).await.map(Some),
+                Some(Item::Chunk) => return self.apply(pushes, push).await.map(Some),
             }
         }
         Ok(None)
@@ -69,11 +76,11 @@ impl Service {
     /// Receives the run of chunks that was announced, and applies it.
     pub(super) async fn apply(
         &self,
-        messages: &mut Pushes,
+        pushes: &mut Pushes,
         push: &mut Push<'_>,
     ) -> Result<Range<u32>, Status> {
-        let mut buffer = self.buffers.receive_buffer();
-        let chunk = in_time(messages.chunk(&mut buffer)).await?;
+        let mut buffer = self.buffers.receive_buffer(&pushes.share);
+        let chunk = in_time(pushes.messages.chunk(&mut buffer)).await?;
         self.shard.counters().bytes_received.add(chunk.bytes() as u64);
         let encoded = EncodedRun {
             first: chunk.index,
@@ -92,8 +99,14 @@ impl Service {
         let (id, chunks) = (push.header().id, push.header().chunks_total);
         let (acknowledgement, duplicate) = push.finish().map_err(|error| self.refused(&error))?;
         if let Some((index, reason)) = acknowledgement.refused.first().filter(|_| !duplicate) {
-            let refused = acknowledgement.refused.len();
-            tracing::warn!("{id}: {refused} of {chunks} chunks refused; chunk {index}: {reason}");
+            let (refused, index, reason) = (acknowledgement.refused.len(), *index, *reason);
+            // A gradient that is not finite is seldom the only one.
+            self.refused.happened(move |times| {
+                tracing::warn!(
+                    "{id}: {refused} of {chunks} chunks refused; chunk {index}: {reason} ({times} such \
+                     pushes)"
+                );
+            });
         }
         Ok(push_reply(&acknowledgement, duplicate))
     }

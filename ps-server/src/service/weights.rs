@@ -5,16 +5,16 @@
 //! does not read makes the server hold is bounded, and it loses its connection.
 
 use super::Service;
-use super::buffers::{Buffer, CHUNK_BYTES};
+use super::buffers::{Buffer, CHUNK_BYTES, Share};
 use super::sent_run::SentRun;
-use http::{Extensions, Response};
+use http::Response;
 use ps_core::limits::{PULL_CHUNKS_AHEAD_MAX, WAIT_TOLD_MS};
 use ps_core::shard::ModelShard;
 use ps_kernels::encoding::Encoding;
 use ps_proto::bulk::{self, Pieces};
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
-use ps_runtime::transport::Hangup;
+use ps_runtime::transport::ConnectionHandle;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, Permit};
@@ -24,35 +24,35 @@ use tonic::body::Body;
 use tonic::codegen::Bytes;
 
 /// How a call wraps a part of a pull: as it is, or in another message.
-type Wrap = fn(v1::PullMessage) -> Vec<Bytes>;
+pub(super) type Wrap = fn(v1::PullMessage) -> Vec<Bytes>;
 
-/// An answer of weights that is being sent.
-pub(super) struct Weights {
-    sender: mpsc::Sender<Result<Vec<Bytes>, Status>>,
-    hangup: Option<Hangup>,
+/// Who weights are sent to, and how.
+pub(super) struct Reader {
+    connection: Option<ConnectionHandle>,
+    /// What its connection may have of the memory that they are sent from.
+    share: Share,
     wrap: Wrap,
     encoding: Encoding,
     unread_max: Duration,
 }
 
-/// Why sending ended early: nobody is there to be told.
+/// An answer of weights that is being sent.
+pub(super) struct Weights {
+    sender: mpsc::Sender<Result<Vec<Bytes>, Status>>,
+    reader: Reader,
+}
+
+/// Why sending ended early: nobody is there to be told, or was told.
 pub(super) struct Disconnected;
 
 impl Weights {
     /// An answer that `produce` sends, while the caller may still be sending itself.
-    pub(super) fn answer<F>(
-        connection: &Extensions,
-        wrap: Wrap,
-        encoding: Encoding,
-        unread_max: Duration,
-        produce: impl FnOnce(Self) -> F,
-    ) -> Response<Body>
+    pub(super) fn answer<F>(reader: Reader, produce: impl FnOnce(Self) -> F) -> Response<Body>
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel(PULL_CHUNKS_AHEAD_MAX);
-        let hangup = connection.get::<Hangup>().cloned();
-        tokio::spawn(produce(Self { sender, hangup, wrap, encoding, unread_max }));
+        tokio::spawn(produce(Self { sender, reader }));
         bulk::response(Box::pin(ReceiverStream::new(receiver)))
     }
 
@@ -75,7 +75,7 @@ impl Weights {
                 () = tokio::time::sleep(Duration::from_millis(WAIT_TOLD_MS)) => {
                     // Who does not read has enough to read.
                     if let Ok(slot) = self.sender.try_reserve() {
-                        slot.send(Ok((self.wrap)(v1::PullMessage::default())));
+                        slot.send(Ok((self.reader.wrap)(v1::PullMessage::default())));
                     }
                 }
             }
@@ -85,7 +85,7 @@ impl Weights {
     /// Sends what comes before the weights.
     pub(super) async fn header(&self, header: v1::PullHeader) -> Result<(), Disconnected> {
         let message = v1::PullMessage { header: Some(header), chunks: Vec::new() };
-        self.send(Ok((self.wrap)(message))).await
+        self.send(Ok((self.reader.wrap)(message))).await
     }
 
     /// Sends the first of these chunks as they are now, as many as one message takes; those that are
@@ -97,7 +97,13 @@ impl Weights {
         indices: &'i [usize],
     ) -> Result<&'i [usize], Disconnected> {
         let slot = self.slot().await?;
-        let buffer = self.in_time(service.sent.take()).await?;
+        let buffer = service.sent.take(&self.reader.share);
+        // Others have what there is: that is no fault of this one's.
+        let Ok(buffer) = tokio::time::timeout(self.reader.unread_max, buffer).await else {
+            let message = "the server sends as much as it may hold: pull again later";
+            slot.send(Err(Status::resource_exhausted(message)));
+            return Err(Disconnected);
+        };
         let (message, rest) = self.message(service, model, indices, buffer);
         slot.send(Ok(message));
         Ok(rest)
@@ -110,9 +116,8 @@ impl Weights {
         model: &ModelShard,
         indices: &'i [usize],
     ) -> &'i [usize] {
-        let (Ok(slot), Some(buffer)) = (self.sender.try_reserve(), service.sent.take_now()) else {
-            return indices;
-        };
+        let Ok(slot) = self.sender.try_reserve() else { return indices };
+        let Some(buffer) = service.sent.take_now(&self.reader.share) else { return indices };
         let (message, rest) = self.message(service, model, indices, buffer);
         slot.send(Ok(message));
         rest
@@ -120,12 +125,12 @@ impl Weights {
 
     /// Bytes of a chunk as it is sent.
     pub(super) fn bytes(&self, model: &ModelShard, index: usize) -> usize {
-        self.encoding.encoded_bytes(model.elements(index))
+        self.reader.encoding.encoded_bytes(model.elements(index))
     }
 
     /// Whether a chunk is sent from where it lies: it fills most of a message, and needs no encoding.
     fn is_held(&self, model: &ModelShard, index: usize) -> bool {
-        self.encoding == Encoding::F32 && 2 * self.bytes(model, index) > CHUNK_BYTES
+        self.reader.encoding == Encoding::F32 && 2 * self.bytes(model, index) > CHUNK_BYTES
     }
 
     /// The first of these chunks, as many as the buffer takes, and those that are left.
@@ -147,11 +152,12 @@ impl Weights {
                 break;
             }
             let chunk = model.chunks()[index].lock();
-            let bytes = buffer.add(chunk.weights(), self.encoding);
+            let bytes = buffer.add(chunk.weights(), self.reader.encoding);
             let next = SentRun::new(index, &chunk, bytes);
             drop(chunk);
             taken += 1;
-            match runs.last_mut().filter(|run| run.goes_on_with(&next, model, self.encoding)) {
+            match runs.last_mut().filter(|run| run.goes_on_with(&next, model, self.reader.encoding))
+            {
                 Some(run) => run.add(next),
                 None => runs.push(next),
             }
@@ -159,7 +165,7 @@ impl Weights {
         let values = buffer.into_bytes();
         service.shard.counters().bytes_sent.add(values.len() as u64);
         let chunks = runs.into_iter().map(|run| run.into_values(model, &values)).collect();
-        ((self.wrap)(v1::PullMessage { header: None, chunks }), &indices[taken..])
+        ((self.reader.wrap)(v1::PullMessage { header: None, chunks }), &indices[taken..])
     }
 
     /// One chunk from where it lies.
@@ -176,7 +182,7 @@ impl Weights {
         let values = buffer.hold(weights);
         service.shard.counters().bytes_sent.add(values.len() as u64);
         let chunk = v1::ChunkValues { index: model.id(index), chunks: 1, version, values };
-        (self.wrap)(v1::PullMessage { header: None, chunks: vec![chunk] })
+        (self.reader.wrap)(v1::PullMessage { header: None, chunks: vec![chunk] })
     }
 
     async fn slot(&self) -> Result<Permit<'_, Result<Vec<Bytes>, Status>>, Disconnected> {
@@ -184,12 +190,12 @@ impl Weights {
     }
 
     async fn in_time<T>(&self, step: impl Future<Output = T>) -> Result<T, Disconnected> {
-        match tokio::time::timeout(self.unread_max, step).await {
+        match tokio::time::timeout(self.reader.unread_max, step).await {
             Ok(done) => Ok(done),
             Err(_) => {
-                let longest = self.unread_max;
+                let longest = self.reader.unread_max;
                 tracing::warn!("a caller has read nothing for {longest:?}: its connection is cut");
-                self.hangup.iter().for_each(Hangup::hang_up);
+                self.reader.connection.iter().for_each(ConnectionHandle::hang_up);
                 Err(Disconnected)
             }
         }
@@ -208,6 +214,17 @@ pub(super) fn wrapped(message: v1::PullMessage) -> Vec<Bytes> {
 }
 
 impl Service {
+    /// Who a call's weights are sent to.
+    pub(super) fn reader(
+        &self,
+        connection: Option<ConnectionHandle>,
+        wrap: Wrap,
+        encoding: Encoding,
+    ) -> Reader {
+        let share = self.shares(connection.as_ref()).sent;
+        Reader { connection, share, wrap, encoding, unread_max: self.unread_max }
+    }
+
     /// The model part that weights are sent from.
     pub(super) fn model(&self) -> Result<Arc<ModelShard>, Status> {
         self.shard.model().cloned().ok_or_else(|| {

@@ -28,17 +28,18 @@ pub fn run(
             WorkloadKind::Model(model) => model.served.take(),
             WorkloadKind::Program(_) => None,
         };
-        let job = config.job.clone();
+        let (job, clock) = (config.job.clone(), outside.clock.clone());
         let serving = async {
             match samples {
-                Some(samples) => sample_server::serve(&job, samples).await,
+                Some(samples) => sample_server::serve(&job, samples, clock).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
+            // Its own work comes ahead of accepting, which may use up all that a task may do in one turn.
             biased;
-            error = serving => Err(error),
             ended = work(config, workload, counters, outside, shutdown) => ended,
+            error = serving => Err(error),
         }
     })
 }

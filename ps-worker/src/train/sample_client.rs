@@ -116,8 +116,8 @@ mod tests {
     #[tokio::test]
     async fn samples_that_are_served_are_moved_as_own_ones_are() {
         let (incoming, address) = transport::listen("127.0.0.1:0").await.unwrap();
-        let serving =
-            sample_server::serve("ours", ServedSamples { incoming, samples: Arc::new(Images) });
+        let served = ServedSamples { incoming, samples: Arc::new(Images) };
+        let serving = sample_server::serve("ours", served, SystemClock::start());
         let connector = Connector::tcp();
         let link = Link::new(&connector, &address.to_string(), &SystemClock::start(), 1).unwrap();
         let whole = Duration::from_secs(20);

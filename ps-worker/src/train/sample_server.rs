@@ -3,15 +3,16 @@
 use super::error::Error;
 use bytes::Bytes;
 use futures_util::stream;
-use ps_core::limits::{MESSAGE_PAYLOAD_BYTES, SAMPLES_PER_READ_MAX};
+use ps_core::limits::{MESSAGE_PAYLOAD_BYTES, SAMPLES_PER_READ_MAX, WORKERS_MAX};
 use ps_data::SampleSet;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::samples_server::{SERVICE_NAME, Samples, SamplesServer};
-use ps_runtime::Incoming;
+use ps_runtime::descriptors::connections_within_limit;
 use ps_runtime::health::{Health, ServingStatus};
 use ps_runtime::requests::RequestBudget;
-use ps_runtime::transport::opened;
+use ps_runtime::transport::{limited, opened};
+use ps_runtime::{Clock, Incoming};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -29,15 +30,16 @@ pub struct ServedSamples {
 }
 
 /// Serves samples until the listener breaks.
-pub(super) async fn serve(job: &str, served: ServedSamples) -> Error {
+pub(super) async fn serve(job: &str, served: ServedSamples, clock: Clock) -> Error {
     let service = SampleService { job: job.to_owned(), samples: served.samples };
-    let budget = RequestBudget::default();
+    let budget = RequestBudget::new(clock);
     let service = budget.bounded(SamplesServer::new(service), READ_BYTES_MAX);
     let health = Health::new(&[SERVICE_NAME], ServingStatus::Serving).await;
+    let connections = connections_within_limit(WORKERS_MAX as usize);
     let ended = ps_runtime::transport::server()
         .add_service(service)
         .add_service(health.service(&budget))
-        .serve_with_incoming(opened(served.incoming))
+        .serve_with_incoming(opened(limited(served.incoming, connections)))
         .await;
     let message = ended.map_or_else(
         |error| error.to_string(),

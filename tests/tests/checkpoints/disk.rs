@@ -1,6 +1,7 @@
 //! Checkpoints on a disk that loses its power, or is full.
 
 use super::{CHUNKS, large, large_push, restore, send, server, snapshot};
+use ps_core::checkpoint::names;
 use ps_proto::v1;
 use ps_runtime::files::{FileStore, SimulatedDisk};
 use tonic::Code;
@@ -59,5 +60,23 @@ async fn a_full_disk_is_said_and_the_next_checkpoint_is_written() {
     first.push(large_push(0, 0, 0)).await.unwrap();
     files.set_room(None);
     let after = snapshot(&first, 0, 0, 3, &[1]).await.unwrap();
+    assert_eq!(files.list().unwrap(), [before.name, after.name]);
+}
+
+/// Parts of checkpoints that failed stayed, until nothing had room any more.
+#[tokio::test]
+async fn regression_what_failed_checkpoints_left_makes_room_for_the_next() {
+    let files = SimulatedDisk::default();
+    let first = server(0, &files).await;
+    first.init_model(&large()).await.unwrap();
+    let before = snapshot(&first, 0, 0, 1, &[]).await.unwrap();
+    // This shard wrote its parts of 2 and 3, another one could not; and a process was killed while it wrote 4.
+    for number in [2, 3] {
+        snapshot(&first, 0, 0, number, &[1]).await.unwrap();
+    }
+    let killed = format!("{}.partial", names::shard_file(4, 0, 1));
+    files.write(&killed, &[0; 1000]).unwrap();
+    files.set_room(Some(2 * before.bytes + before.bytes / 2));
+    let after = snapshot(&first, 0, 0, 5, &[1]).await.unwrap();
     assert_eq!(files.list().unwrap(), [before.name, after.name]);
 }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // The helpers are tests, too.
 
+mod connections;
 mod memory;
+mod victim;
 
 use bytes::Bytes;
 use prost::Message as _;

@@ -1,5 +1,6 @@
 //! What callers make a process hold: bounded by its limits, not by what they send or claim.
 
+use super::victim::{Victim, cores};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
@@ -7,61 +8,12 @@ use prost::Message;
 use ps_core::TensorSpec;
 use ps_core::limits::{CHUNK_ELEMENTS_MAX, SPANS_PER_CHUNK_MAX};
 use ps_proto::{PROTOCOL, bulk, v1};
-use ps_runtime::Connector;
-use ps_tests::bench::usage;
 use ps_tests::loopback::{JOB, Server, model_of, push};
-use ps_tests::process::Process;
 use std::time::Duration;
-use tonic::transport::Channel;
 use tower::ServiceExt as _;
-
-const MIB: u64 = 1 << 20;
 
 /// How long callers that stop in the middle stay.
 const STAY: Duration = Duration::from_secs(3);
-
-/// A program that listens, and the most memory that it had when nobody called.
-struct Victim {
-    process: Process,
-    address: String,
-    before: u64,
-}
-
-impl Victim {
-    fn start(args: &[&str]) -> Self {
-        let args = [args, &["--listen=127.0.0.1:0", "--job-id", JOB]].concat();
-        let process = Process::start("", &args);
-        process.wait_for_stdout("listening=", Duration::from_secs(30));
-        let address = process.stdout().split("listening=").nth(1).unwrap().to_owned();
-        let address = address.split(';').next().unwrap().to_owned();
-        let before = usage::memory_peak_bytes(process.pid()).unwrap();
-        Self { process, address, before }
-    }
-
-    fn server() -> Self {
-        Self::start(&["ps-server", "--shard=0", "--buffer-mib=32"])
-    }
-
-    fn channel(&self) -> Channel {
-        Connector::tcp().channel(&self.address).unwrap()
-    }
-
-    /// Fails where it had more than so many MiB above what it had at first, and than what the allocator keeps
-    /// for each of its threads.
-    #[track_caller]
-    fn check(&self, bounded_mib: u64) {
-        let allowed_mib = bounded_mib + 32 + 16 * cores();
-        let peak = usage::memory_peak_bytes(self.process.pid()).unwrap();
-        let grown = (peak - self.before) / MIB;
-        println!("{grown} MiB more than {} MiB", self.before / MIB);
-        assert!(grown <= allowed_mib, "grew by {grown} MiB, {allowed_mib} allowed");
-    }
-}
-
-/// Threads that serve connections: each may keep what it has decoded last.
-fn cores() -> u64 {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
-}
 
 /// A message with its prefix.
 fn framed(message: &impl Message) -> Vec<Bytes> {
@@ -145,7 +97,8 @@ async fn a_master_decodes_few_large_requests_at_once() {
     let out = tempfile::tempdir().unwrap();
     let out = format!("--out={}", out.path().display());
     let victim = Victim::start(&["ps-master", "--servers=1", "--workers=1", &out]);
-    let staleness = vec![v1::StalenessCount::default(); 500_000];
+    // As large as a request to the master may be.
+    let staleness = vec![v1::StalenessCount::default(); 120_000];
     let counters = Some(v1::WorkerCounters { staleness, ..Default::default() });
     let pieces = framed(&v1::HeartbeatRequest { counters, ..Default::default() });
     let path = "/ps.v1.Master/Heartbeat";

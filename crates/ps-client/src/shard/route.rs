@@ -32,7 +32,7 @@ impl Route {
         outside: &Outside,
     ) -> Result<Self, BadAddress> {
         let outside = outside.clone();
-        let link = Mutex::new(Arc::new(link(shard, address, &outside)?));
+        let link = Mutex::new(Arc::new(new_link(shard, address, &outside)?));
         Ok(Self { shard, outside, map, link })
     }
 
@@ -42,19 +42,26 @@ impl Route {
         // Looked at under the lock, so that no older place replaces a newer one.
         let (shard, place) = (self.shard, self.map.place(self.shard));
         let moved = place.as_ref().filter(|place| place.address != current.address());
-        let mut is_new = false;
-        if let Some(Place { address, .. }) = moved {
-            match link(shard, address, &self.outside) {
-                Ok(fresh) => {
-                    let before = current.address();
-                    tracing::info!("server {shard} moved from {before} to {address}");
-                    *current = Arc::new(fresh);
-                    is_new = true;
-                }
-                Err(error) => tracing::warn!("server {shard} cannot be followed: {error}"),
+        let followed = moved.map(|place| {
+            let fresh = new_link(shard, &place.address, &self.outside)?;
+            Ok::<_, BadAddress>((std::mem::replace(&mut *current, Arc::new(fresh)), &place.address))
+        });
+        let link = current.clone();
+        // Said without the lock: whoever reads the log may be slow.
+        drop(current);
+        let is_new = match followed {
+            Some(Ok((before, address))) => {
+                let before = before.address();
+                tracing::info!("server {shard} moved from {before} to {address}");
+                true
             }
-        }
-        (Way { link: current.clone(), shard, map: self.map.clone(), place }, is_new)
+            Some(Err(error)) => {
+                tracing::warn!("server {shard} cannot be followed: {error}");
+                false
+            }
+            None => false,
+        };
+        (Way { link, shard, map: self.map.clone(), place }, is_new)
     }
 }
 
@@ -77,7 +84,7 @@ impl Way {
 }
 
 /// Shards must not retry in step with each other.
-fn link(shard: ShardId, address: &str, outside: &Outside) -> Result<Link, BadAddress> {
+fn new_link(shard: ShardId, address: &str, outside: &Outside) -> Result<Link, BadAddress> {
     let seed = outside.seed.wrapping_add(u64::from(shard));
     Link::new(&outside.connector, address, &outside.clock, seed)
 }

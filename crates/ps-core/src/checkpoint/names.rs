@@ -47,6 +47,12 @@ pub fn parse_manifest_file(name: &str) -> Option<u64> {
     (manifest_file(number) == name).then_some(number)
 }
 
+/// The number in the name of any file of a checkpoint.
+pub fn parse_number(name: &str) -> Option<u64> {
+    let of_shard = || parse_shard_file(name).map(|file| file.number);
+    parse_manifest_file(name).or_else(of_shard)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

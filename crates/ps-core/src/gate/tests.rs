@@ -67,6 +67,39 @@ fn an_idle_or_fenced_worker_holds_nobody() {
     assert!(opens(&gate, 0, 5));
 }
 
+/// A pull in a worker's name that claimed a far clock lifted that worker out of the job: it waited for its own pushes on the
+/// other shards, and no pass ended any more.
+#[test]
+fn regression_a_pull_moves_no_clock_past_what_the_shard_saw() {
+    let mut gate = managed(Some(1), 2);
+    gate.advance(0, 1, 5);
+    gate.advance(1, 1, 5);
+    gate.finished(0, 1, u64::MAX);
+    assert_eq!(gate.check(0, 1, 5, 0, T0), GateDecision::Open { clock: 5 }, "nobody is lifted");
+    assert_eq!(gate.check_within_push(0, 1, 5, 6, 0, T0), Some(6));
+    let furthest = 5 + UNACKNOWLEDGED_PUSHES_MAX;
+    assert!(!opens(&gate, 0, furthest + 1), "its own pushes are still to come");
+    // However often it is said.
+    (0..9).for_each(|_| assert!(!gate.finished(0, 1, u64::MAX)));
+    gate.advance(1, 1, furthest + 2);
+    assert!(!opens(&gate, 1, furthest + 2), "the other one is still waited for");
+    // Who joins starts where the others are.
+    gate.set_members(&[member(2, true, 0)], T0);
+    assert_eq!(gate.check(2, 1, 0, 0, T0), GateDecision::Open { clock: 6 });
+}
+
+/// A shard that is behind another one lets through whom that one has lifted.
+#[test]
+fn who_was_lifted_elsewhere_waits_for_nothing_here() {
+    let mut gate = managed(Some(0), 2);
+    gate.advance(0, 1, 9);
+    assert!(!opens(&gate, 1, 10));
+    assert!(gate.finished(1, 1, 10) && !gate.finished(1, 1, 10));
+    assert!(!opens(&gate, 1, 10), "worker 0 is at 9");
+    gate.advance(0, 1, 10);
+    assert!(opens(&gate, 1, 10) && opens(&gate, 0, 10));
+}
+
 #[test]
 fn a_joiner_starts_at_the_smallest_active_clock() {
     let mut gate = managed(Some(1), 2);
@@ -97,7 +130,7 @@ fn regression_a_lifted_joiner_does_not_wait_for_itself() {
     gate.set_members(&[member(1, true, 0)], T0);
     gate.advance(0, 1, 8);
     assert!(!opens(&gate, 1, 8), "this shard has the joiner at 7");
-    gate.advance(1, 1, 8); // it says that it has no push below 8
+    gate.finished(1, 1, 8); // it says that it has no push below 8
     assert!(opens(&gate, 1, 8) && opens(&gate, 0, 8));
 }
 

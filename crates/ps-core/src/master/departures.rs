@@ -26,6 +26,7 @@ impl Machine {
         };
         self.membership.extend(gap);
         self.away.extend(gap);
+        self.lifecycle.extend(gap);
         self.log(Level::Warn, format!("the master was away for {gap:.1?}; leases are extended"));
     }
 

@@ -149,7 +149,7 @@ impl Shard {
             }
         }
         let mut gate = self.gate.lock();
-        let moved = gate.advance(worker, incarnation, finished_clock);
+        let moved = gate.finished(worker, incarnation, finished_clock);
         let decision = gate.check(worker, incarnation, clock, u64::from(ahead), now);
         drop(gate);
         if moved {

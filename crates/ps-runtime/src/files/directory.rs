@@ -1,7 +1,8 @@
 //! Files in a directory.
 
 use super::{FileReader, FileStore, FileWriter};
-use std::fs::File;
+use ps_core::checkpoint::names::parse_number;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -25,21 +26,69 @@ impl Directory {
     /// # Errors
     /// It cannot be created or written; the message names it and what to do.
     pub fn open_for(option: &str, path: &Path) -> io::Result<Self> {
+        Self::open_probed(option, path, |path| {
+            let probe = path.join(format!(".probe-{}", std::process::id()));
+            let written = std::fs::write(&probe, b"probe");
+            // Also where there was room for its name alone.
+            let removed = std::fs::remove_file(&probe);
+            written.and(removed)
+        })
+    }
+
+    pub(super) fn open_probed(
+        option: &str,
+        path: &Path,
+        probe: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let named = |error: io::Error| {
             let path = path.display();
             let message = format!("directory {path}: {error}; choose another with {option}");
             io::Error::new(error.kind(), message)
         };
         std::fs::create_dir_all(path).map_err(named)?;
-        let probe = path.join(format!(".probe-{}", std::process::id()));
-        std::fs::write(&probe, b"probe").map_err(named)?;
-        std::fs::remove_file(&probe).map_err(named)?;
-        Ok(Self(path.to_owned()))
+        let directory = Self(path.to_owned());
+        match probe(path) {
+            Err(error) if is_full(&error) && directory.holds_checkpoint() => {
+                tracing::warn!(
+                    "{}: going on from what is there; nothing can be written before there is room",
+                    named(error)
+                );
+            }
+            probed => probed.map_err(named)?,
+        }
+        Ok(directory)
+    }
+
+    /// Keeps every other process out that asks for the same, as long as this is kept; `None` where another one has it.
+    /// A file system that knows no locks lets everybody in.
+    ///
+    /// # Errors
+    /// It cannot be opened; the message names it.
+    pub fn lock(&self) -> io::Result<Option<DirectoryLock>> {
+        // The directory itself: a file for it would lie among the results.
+        let directory = self.done("locking", "", File::open(&self.0))?;
+        match directory.try_lock() {
+            Err(TryLockError::WouldBlock) => Ok(None),
+            _ => Ok(Some(DirectoryLock(directory))),
+        }
+    }
+
+    fn holds_checkpoint(&self) -> bool {
+        self.list().is_ok_and(|names| names.iter().any(|name| parse_number(name).is_some()))
     }
 
     fn done<T>(&self, doing: &'static str, name: &str, result: io::Result<T>) -> io::Result<T> {
         result.map_err(|error| named(doing, &self.0.join(name), &error))
     }
+}
+
+/// A directory that is locked until this is dropped, or its process ends.
+#[derive(Debug)]
+pub struct DirectoryLock(#[allow(dead_code)] File);
+
+/// Whether there is no room for more.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// An error that names the file.

@@ -1,4 +1,5 @@
 use super::*;
+use ps_core::checkpoint::names;
 use std::io::ErrorKind;
 
 fn stores(directory: &std::path::Path) -> [Files; 2] {
@@ -70,8 +71,53 @@ fn older_checkpoints_go_also_where_they_were_never_finished() {
     for name in ["old", "new", "old.partial", "new.partial"] {
         files.create(name).unwrap();
     }
-    remove_older_checkpoints(&files, |name| name == "old");
+    remove_checkpoints(&files, &files.list().unwrap(), |name| name == "old");
     assert_eq!(files.list().unwrap(), ["new", "new.partial"]);
+}
+
+#[test]
+fn a_directory_is_locked_by_one_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let [first, second] = [(); 2].map(|()| Directory::open(directory.path()).unwrap());
+    let lock = first.lock().unwrap();
+    assert!(lock.is_some() && second.lock().unwrap().is_none());
+    drop(lock);
+    assert!(second.lock().unwrap().is_some());
+    assert!(first.list().unwrap().is_empty(), "nothing lies there for it");
+}
+
+/// What checkpoints that failed had left stayed for ever, and filled the disk.
+#[test]
+fn regression_what_was_never_finished_goes_and_what_is_whole_stays() {
+    let files = SimulatedDisk::default();
+    let shard = |number| names::shard_file(number, 0, 2);
+    let partial = |name: String| format!("{name}.partial");
+    let stay = [names::manifest_file(2), shard(2), shard(1), "notes.partial".to_owned()];
+    let go = [shard(3), partial(shard(2)), partial(shard(4)), partial(names::manifest_file(3))];
+    for name in stay.iter().chain(&go) {
+        files.create(name).unwrap();
+    }
+    remove_unfinished(&files);
+    let mut stay = stay.to_vec();
+    stay.sort();
+    assert_eq!(files.list().unwrap(), stay);
+}
+
+/// A full disk that holds a checkpoint is one to go on from.
+#[test]
+fn regression_a_full_disk_that_holds_a_checkpoint_is_no_reason_to_refuse_a_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = |kind: ErrorKind| {
+        Directory::open_probed("--checkpoints", directory.path(), |_| Err(kind.into()))
+    };
+    let error = full(ErrorKind::StorageFull).unwrap_err().to_string();
+    assert!(error.contains("--checkpoints"), "{error}");
+    std::fs::write(directory.path().join("notes"), b"").unwrap();
+    assert!(full(ErrorKind::StorageFull).is_err(), "nothing to go on from");
+    std::fs::write(directory.path().join(names::shard_file(1, 0, 2)), b"").unwrap();
+    assert!(full(ErrorKind::StorageFull).is_ok());
+    assert!(full(ErrorKind::QuotaExceeded).is_ok());
+    assert!(full(ErrorKind::PermissionDenied).is_err());
 }
 
 /// Wherever the power fails while a file is replaced, the old or the new one is there, whole.

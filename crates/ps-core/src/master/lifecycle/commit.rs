@@ -57,9 +57,18 @@ impl Machine {
         let is_late = self.lifecycle.is_saving_late(now);
         if is_late {
             let reason = "the model could not be saved within the time that a signal leaves";
-            self.fail(reason.into(), now);
+            self.fail_saving(reason.into(), now);
         }
         is_late
+    }
+
+    /// The model is lost. Where that follows from what ended the job, that is the cause.
+    fn fail_saving(&mut self, reason: String, now: Duration) {
+        let reason = match self.stop_outcome().reason {
+            Some(cause) => format!("{cause}; {reason}"),
+            None => reason,
+        };
+        self.fail(reason, now);
     }
 
     /// The model and the last checkpoint are written side by side. A checkpoint that is late or
@@ -95,7 +104,7 @@ impl Machine {
                 self.log(Level::Warn, format!("nothing was saved: {reason}"));
                 self.leave(outcome, now);
             }
-            Some(Err(reason)) => self.fail(reason, now),
+            Some(Err(reason)) => self.fail_saving(reason, now),
             None => (),
         }
     }

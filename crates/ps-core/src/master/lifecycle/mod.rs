@@ -174,6 +174,19 @@ impl Lifecycle {
         self.phase = Phase::Stopping { deadline };
     }
 
+    /// The master was away itself: nobody could do in that time what it waits for. What a signal leaves of time goes on.
+    pub(super) fn extend(&mut self, by: Duration) {
+        if self.signalled.is_some() {
+            return;
+        }
+        if let Phase::Stopping { deadline }
+        | Phase::Evaluating { deadline, .. }
+        | Phase::Leaving { deadline } = &mut self.phase
+        {
+            *deadline += by;
+        }
+    }
+
     /// Why the job stops, once it does.
     pub(super) fn stop_reason(&self) -> Option<&StopReason> {
         self.stop.as_ref()

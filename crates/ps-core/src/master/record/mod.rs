@@ -21,6 +21,8 @@ const LOST_MAX: usize = 1000;
 struct Rank {
     address: String,
     registrations: u64,
+    /// Whether nothing was counted since the last registration, which may be another process's.
+    is_new: bool,
     /// Of processes that are gone.
     past: WorkerCounters,
     present: WorkerCounters,
@@ -69,12 +71,18 @@ impl Record {
         let rank = self.ranks.entry(rank).or_default();
         rank.address = address;
         rank.registrations += 1;
+        rank.is_new = true;
     }
 
-    /// Takes a worker's newest counters; lower ones than before are those of another process.
+    /// Takes a worker's newest counters. Lower ones than before are those of another process, if one has registered
+    /// since, and else of a heartbeat that was overtaken by a later one.
     pub(super) fn count(&mut self, rank: WorkerId, counters: WorkerCounters) {
         let rank = self.ranks.entry(rank).or_default();
+        let is_new = std::mem::take(&mut rank.is_new);
         if counters.steps < rank.present.steps {
+            if !is_new {
+                return;
+            }
             rank.past.add(&rank.present);
         }
         rank.present = counters;
@@ -224,4 +232,28 @@ fn seconds_between(from: Option<Duration>, to: Option<Duration>, now: Duration) 
 
 fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A heartbeat that came late was taken for another process's: all that its worker had counted was counted twice.
+    #[test]
+    fn regression_a_heartbeat_that_was_overtaken_counts_nothing_twice() {
+        let mut record = Record::default();
+        let mut count = |record: &mut Record, steps| {
+            record.count(0, WorkerCounters { steps, ..WorkerCounters::default() });
+            record.ranks[&0].counters().steps
+        };
+        record.joined(0, "here:1".into());
+        let counted = [10, 9, 12].map(|steps| count(&mut record, steps));
+        assert_eq!(counted, [10, 10, 12]);
+        // Another process begins anew; the same one, which was expired, goes on.
+        record.joined(0, "there:1".into());
+        let counted = [3, 2, 5].map(|steps| count(&mut record, steps));
+        assert_eq!(counted, [15, 15, 17]);
+        record.joined(0, "there:1".into());
+        assert_eq!(count(&mut record, 6), 18);
+    }
 }

@@ -36,6 +36,52 @@ fn a_signal_saves_what_there_is_without_the_missing() {
     assert!(job.now < Duration::from_secs(9));
 }
 
+/// Found with a container that was killed: its psrun and its server were gone in one instant, and all that the others said was
+/// that the model was not saved.
+#[test]
+fn regression_a_host_that_is_lost_is_the_cause_also_where_nothing_can_be_saved() {
+    let (mut job, workers) = almost_done();
+    let server = job.servers(1)[0];
+    job.shards_answer = false;
+    job.beat_with(server, |beat| (beat.leaving, beat.parent_gone) = (true, true)).unwrap();
+    job.pass_time(15, &workers);
+    let (code, reason) = job.finished.clone().unwrap();
+    let reason = reason.unwrap();
+    assert_eq!(code, 1);
+    assert!(reason.starts_with("server shard 0") && reason.contains("is gone"), "{reason}");
+    assert!(
+        reason.ends_with("could not be saved within the time that a signal leaves"),
+        "{reason}"
+    );
+}
+
+/// A master that was paused in the barrier found it over, and threw out the worker that had the last samples.
+#[test]
+fn regression_a_master_that_was_away_in_the_barrier_waits_for_whom_it_waited() {
+    let (mut job, workers) = Job::started(1, 2, 1);
+    let last = job.lease(workers[1], 1);
+    let mut result = None;
+    for number in 1..50 {
+        match job.ask(workers[0], number, result).unwrap() {
+            Task::Train(task) => result = Some(done(&task)),
+            Task::Wait(_) | Task::Evaluate(_) => break,
+        }
+    }
+    job.pass_time(1, &workers);
+    assert_eq!(job.machine.lifecycle.name(), "waiting for workers to finish");
+    job.now += 2 * config(1, 2, 1).barrier_timeout;
+    job.machine.tick(job.now);
+    job.obey();
+    assert_eq!(job.saves, 0, "the barrier was passed without the worker");
+    job.ask(workers[1], 2, Some(done(&last))).unwrap();
+    job.pass_time(1, &workers);
+    assert_eq!(job.saves, 1);
+    // Where nobody comes it is passed as before.
+    let (mut job, workers) = almost_done();
+    job.pass_time(40, &workers);
+    assert_eq!(job.saves, 1);
+}
+
 #[test]
 fn a_lease_that_is_given_up_after_a_signal_opens_the_barrier() {
     let (mut job, workers) = almost_done();

@@ -1,0 +1,146 @@
+//! Connections that say nothing, or take what others need: they cost the others nothing.
+
+use super::victim::Victim;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use ps_core::TensorSpec;
+use ps_core::limits::{CHUNK_ELEMENTS_MAX, GREETING_WAIT_MS_MAX};
+use ps_proto::{PROTOCOL, v1};
+use ps_server::config::Bounds;
+use ps_tests::bench::usage;
+use ps_tests::loopback::{JOB, Server, model_of};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tonic::Status;
+
+/// What a loaded machine needs beside a limit of time.
+const MARGIN: Duration = Duration::from_secs(10);
+
+async fn connect(victim: &Victim, count: usize) -> Vec<TcpStream> {
+    let all = (0..count).map(|_| TcpStream::connect(&victim.address));
+    join_all(all).await.into_iter().map(Result::unwrap).collect()
+}
+
+/// Waits until the other side has closed all of them.
+async fn all_closed(connections: Vec<TcpStream>) {
+    let longest = Duration::from_millis(GREETING_WAIT_MS_MAX) + MARGIN;
+    for mut connection in connections {
+        // Settings, then the end, or a reset.
+        let mut greeting = Vec::new();
+        let read = tokio::time::timeout(longest, connection.read_to_end(&mut greeting));
+        let _ = read.await.expect("it is still open");
+    }
+}
+
+async fn describe(victim: &Victim) -> Result<(), Status> {
+    let request = v1::DescribeRequest { job: JOB.into(), protocol: PROTOCOL };
+    Server::at(&victim.address).data().describe(request).await.map(|_| ())
+}
+
+/// Connections that said nothing stayed as long as they liked: as many as a server may have locked out everybody else, and a
+/// master had no limit at all.
+#[tokio::test]
+async fn regression_connections_that_say_nothing_are_closed_on_servers_and_masters() {
+    let out = tempfile::tempdir().unwrap();
+    let out = format!("--out={}", out.path().display());
+    let master = Victim::start(&["ps-master", "--servers=1", "--workers=1", &out]);
+    let server = Victim::start(&["ps-server", "--shard=0", "--connections=20"]);
+    let silent = [connect(&server, 20).await, connect(&master, 300).await];
+    describe(&server).await.unwrap_err();
+    let more = connect(&server, 50).await;
+    // Too many are closed at once, and said in one line.
+    all_closed(more).await;
+    let longest = Duration::from_secs(20);
+    server.process.wait_for_stderr("connections are refused: there are 20 already", longest);
+    // A master has places for its members, and some more.
+    master.process.wait_for_stderr("connections are refused: there are", longest);
+    join_all(silent.map(all_closed)).await;
+    describe(&server).await.unwrap();
+    for victim in [&server, &master] {
+        victim.process.wait_for_stderr("said nothing for 10s", longest);
+        let lines = victim.process.stderr().lines().count();
+        assert!(lines < 12, "{}", victim.process.stderr());
+    }
+}
+
+/// A server without descriptors accepted in a loop, as fast as it could, and its heartbeats were never sent.
+#[tokio::test]
+async fn regression_a_limit_of_descriptors_is_known_and_costs_no_processor() {
+    let server = Victim::limited("ulimit -n 128", &["ps-server", "--shard=0"]);
+    server.process.wait_for_stderr("at most 64 connections at once, not 1024", MARGIN);
+    // As many again as the process may have files.
+    let (begun, before) = (Instant::now(), usage::cpu_s(server.process.pid()).unwrap());
+    let silent = connect(&server, 256).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let used = usage::cpu_s(server.process.pid()).unwrap() - before;
+    assert!(used < 0.5, "{used} s of processor in {:?}", begun.elapsed());
+    drop(silent);
+    for attempt in 0.. {
+        match describe(&server).await {
+            Ok(()) => break,
+            Err(error) => assert!(attempt < 100, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!server.process.stderr().contains("accepting a connection"), "it met the limit");
+}
+
+/// The soft limit alone is none.
+#[tokio::test]
+async fn the_soft_limit_of_descriptors_is_raised() {
+    let server = Victim::limited("ulimit -Sn 64", &["ps-server", "--shard=0"]);
+    let silent = connect(&server, 200).await;
+    describe(&server).await.unwrap();
+    drop(silent);
+    assert!(!server.process.stderr().contains("connections"), "{}", server.process.stderr());
+}
+
+/// Weights that nobody reads took all buffers, and one who reads waited until it was cut off as well.
+#[tokio::test]
+async fn regression_callers_that_do_not_read_leave_buffers_for_those_who_do() {
+    let bounds = Bounds { buffer_bytes: 32 << 20, ..Bounds::default() };
+    let server = Server::start_bounded(0, bounds).await.unwrap();
+    let elements = 48 * CHUNK_ELEMENTS_MAX;
+    server.init_model(&model_of(vec![TensorSpec::trainable("a", [elements])])).await.unwrap();
+    let request = v1::PullRequest {
+        job: JOB.into(),
+        protocol: PROTOCOL,
+        encoding: v1::Encoding::F32.into(),
+        ..v1::PullRequest::default()
+    };
+    // Each may have four messages ahead, eight calls on each of 16 connections: 512 of 64 buffers.
+    let channels: Vec<_> = (0..16).map(|_| server.data()).collect();
+    let calls = channels.iter().flat_map(|channel| (0..8).map(move |_| channel.clone()));
+    let calls = calls.map(|mut channel| {
+        let request = request.clone();
+        async move { channel.pull(request).await.unwrap().into_inner() }
+    });
+    let mut unread = join_all(calls).await;
+    for call in &mut unread {
+        call.next().await.unwrap().unwrap();
+    }
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let weights = tokio::time::timeout(Duration::from_secs(5), server.weights()).await;
+        assert_eq!(weights.expect("it waits for the others").unwrap().len(), elements);
+        println!("{:?}", begun.elapsed());
+    }
+    drop(unread);
+}
+
+/// Each push that was not finite was a line of the log, as fast as they came.
+#[tokio::test]
+async fn regression_refused_pushes_are_a_line_with_a_count() {
+    let victim = Victim::server();
+    let server = Server::at(&victim.address);
+    server.init().await.unwrap();
+    let pushes = (0..500).map(|seq| ps_tests::loopback::push(seq, &[f32::NAN; 5]));
+    let pushes: Vec<_> = pushes.collect();
+    let mut answers =
+        server.data().push_many(tokio_stream::iter(pushes)).await.unwrap().into_inner();
+    while answers.message().await.unwrap().is_some() {}
+    victim.process.wait_for_stderr("(499 such pushes)", Duration::from_secs(20));
+    let log = victim.process.stderr();
+    assert_eq!(log.lines().filter(|line| line.contains("chunks refused")).count(), 2, "{log}");
+}
