@@ -52,10 +52,10 @@ pub fn model_name(models: &Models, name: &str) -> Result<(), String> {
 /// The data is not there or damaged, the model cannot be built for it, or the device cannot be used.
 pub async fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
     let model = &args.job.model;
-    if let Some(folder) = &model.data
-        && !folder.is_dir()
+    if let Some(data) = &model.data
+        && !data.exists()
     {
-        bail!("--data {}: there is no such folder", folder.display());
+        bail!("--data {}: there is no such folder or file", data.display());
     }
     // Says which device the workers take: their own lines are in files.
     model.device.open().map(drop)?;

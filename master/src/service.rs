@@ -141,11 +141,14 @@ impl Master for Service {
         &self,
         request: Request<v1::FailureReport>,
     ) -> Result<Response<v1::FailureReply>, Status> {
-        let v1::FailureReport { job, reason } = request.into_inner();
+        let v1::FailureReport { job, reason, ended_workers } = request.into_inner();
         self.check_job(&job)?;
         let reason = reason.chars().take(REASON_CHARACTERS_MAX).collect();
-        self.ask(|machine, now| {
-            machine.others_failed(reason, now);
+        self.ask(move |machine, now| {
+            match ended_workers.as_slice() {
+                [] => machine.others_failed(reason, now),
+                ended => machine.workers_ended(ended, reason, now),
+            }
             Ok(())
         })
         .await?;

@@ -15,6 +15,7 @@ pub mod lanes;
 pub mod link;
 mod local;
 pub mod member;
+pub mod now_and_then;
 pub mod progress;
 pub mod pull;
 pub mod requests;

@@ -4,6 +4,7 @@
 //! [`Connector`], so that the simulation runs the same code over a simulated network.
 
 use crate::local;
+use crate::now_and_then::{NowAndThen, with_others};
 use futures_util::{Stream, StreamExt, future::BoxFuture};
 use hyper_util::rt::TokioIo;
 use ps_core::limits;
@@ -32,17 +33,21 @@ pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<AcceptedConnection>> + 
 /// At most so many connections at once; more are closed as soon as they are accepted.
 pub fn limited(incoming: Incoming, connections_max: usize) -> Incoming {
     let permits = Arc::new(Semaphore::new(connections_max));
+    let refusals = NowAndThen::default();
     Box::pin(incoming.filter_map(move |accepted| {
         let permit = permits.clone().try_acquire_owned();
         std::future::ready(match (accepted, permit) {
-            (Ok(accepted), Ok(permit)) => Some(Ok(AcceptedConnection::new(move || {
-                Ok(accepted.open()?.with_permit(permit))
-            }))),
+            (Ok(accepted), Ok(permit)) => {
+                Some(Ok(AcceptedConnection::new(move || Ok(accepted.open()?.with_permit(permit)))))
+            }
             (Err(error), _) => Some(Err(error)),
             (Ok(_), Err(_)) => {
-                tracing::warn!(
-                    "a connection is refused: there are {connections_max} already; see --connections"
-                );
+                if let Some(others) = refusals.is_due().map(with_others) {
+                    tracing::warn!(
+                        "a connection is refused: there are {connections_max} already; see \
+                         --connections{others}"
+                    );
+                }
                 None
             }
         })

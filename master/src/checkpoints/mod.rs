@@ -25,8 +25,8 @@ fn write_manifest(manifest: &Manifest, files: &dyn FileStore) -> Result<(), Stri
 
 /// Removes what is left of older checkpoints where the master can see it. Servers with folders of
 /// their own do the same when they write the next one.
-fn remove_older(number: u64, before: Option<u64>, files: &dyn FileStore) {
+fn remove_older(number: u64, keep: &[u64], files: &dyn FileStore) {
     remove_older_checkpoints(files, |name| {
-        number_of(name).is_some_and(|found| found < number && Some(found) != before)
+        number_of(name).is_some_and(|found| found < number && !keep.contains(&found))
     });
 }

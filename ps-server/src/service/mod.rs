@@ -24,6 +24,7 @@ use ps_core::shard::Shard;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_runtime::Clock;
 use ps_runtime::files::Files;
+use ps_runtime::now_and_then::NowAndThen;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -51,6 +52,8 @@ pub(crate) struct Service {
     /// Of all calls about checkpoints: one may wait for another.
     disk_bytes: told::BytesDone,
     checkpoints: Option<Arc<checkpoint_files::CheckpointFiles>>,
+    /// Pushes with chunks that were refused.
+    refusals: Arc<NowAndThen>,
     /// Where calls run that wait for a disk: whoever serves the connection must not.
     home: Option<Handle>,
 }
@@ -76,6 +79,7 @@ impl Service {
             initialising: Arc::default(),
             init_headers: Arc::new(Semaphore::new(INIT_HEADERS_MAX)),
             checkpoints: checkpoints.map(checkpoint_files::CheckpointFiles::new).map(Arc::new),
+            refusals: Arc::default(),
             home,
             disk_bytes: told::BytesDone::default(),
         }

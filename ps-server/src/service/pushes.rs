@@ -7,6 +7,7 @@ use ps_core::shard::{EncodedRun, Error, Push, PushHeader};
 use ps_proto::bulk::{BulkReader, Item, MessageReader};
 use ps_proto::convert::data::push_reply;
 use ps_proto::v1;
+use ps_runtime::now_and_then::with_others;
 use std::ops::Range;
 use std::time::Duration;
 use tonic::Status;
@@ -92,8 +93,13 @@ impl Service {
         let (id, chunks) = (push.header().id, push.header().chunks_total);
         let (acknowledgement, duplicate) = push.finish().map_err(|error| self.refused(&error))?;
         if let Some((index, reason)) = acknowledgement.refused.first().filter(|_| !duplicate) {
-            let refused = acknowledgement.refused.len();
-            tracing::warn!("{id}: {refused} of {chunks} chunks refused; chunk {index}: {reason}");
+            // A loss that is not finite makes every push such a one.
+            if let Some(count) = self.refusals.is_due() {
+                let (refused, others) = (acknowledgement.refused.len(), with_others(count));
+                tracing::warn!(
+                    "{id}: {refused} of {chunks} chunks refused; chunk {index}: {reason}{others}"
+                );
+            }
         }
         Ok(push_reply(&acknowledgement, duplicate))
     }
