@@ -2,18 +2,18 @@
 //! of the job by starting itself.
 //!
 //! ```text
-//! cargo run --release -p psrun --example own_model -- local --model two-layers --passes 10
+//! cargo run --release -p psrun --example own_model -- local --model two-layers --model-option width=128 --passes 10
 //! ```
 
-use candle_core::{D, Result, Tensor};
-use candle_nn::{Linear, Module, VarBuilder, linear};
-use ps_worker::model::{Batch, BatchScore, DataShape, Model, ModelOptions, Models, classified};
+use psrun::candle_core::{D, Result, Tensor};
+use psrun::candle_nn::{Linear, Module, VarBuilder, linear, loss};
+use psrun::model::{Batch, BatchScore, DataShape, Model, ModelOptions, Models, classified};
 
-/// What every program of the product has: exchanges are up to a third faster with it than with the C library's
-/// (docs/adr/0010-connections.md). Libraries set none, so that a program may have another.
+/// Exchanges with the servers are up to a third faster with it than with the C library's.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: psrun::mimalloc::MiMalloc = psrun::mimalloc::MiMalloc;
 
+/// Two fully connected layers; `--model-option width=128` says how wide.
 struct TwoLayers {
     first: Linear,
     second: Linear,
@@ -21,7 +21,7 @@ struct TwoLayers {
 
 impl Model for TwoLayers {
     fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self> {
-        let width = options.take("hidden", 64)?;
+        let width = options.take("width", 64)?;
         Ok(Self {
             first: linear(shape.inputs(), width, vars.pp("first"))?,
             second: linear(width, shape.classes, vars.pp("second"))?,
@@ -29,7 +29,7 @@ impl Model for TwoLayers {
     }
 
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        candle_nn::loss::cross_entropy(&self.logits(batch)?, &batch.labels)
+        loss::cross_entropy(&self.logits(batch)?, &batch.labels)
     }
 
     fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {

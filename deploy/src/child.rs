@@ -1,11 +1,11 @@
 //! One process of the job: started, fed with signals, waited for, heard.
 
 use crate::exit::Exit;
-use crate::last_error::LastError;
+use crate::last_words::LastWords;
 use crate::logs::LogDestination;
 use crate::name::{Name, Role};
 use crate::process::Process;
-use crate::streams::{self, StdoutContent};
+use crate::streams::{self, Said, StdoutContent};
 use anyhow::Context;
 use ps_cli::orphans::Children;
 use ps_runtime::Signal;
@@ -14,15 +14,21 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+/// How often it is looked whether all of a process's output was read.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What happens to processes.
 #[derive(Debug)]
 pub enum Event {
     /// It has what it needs, and listens here if it listens.
     Ready(Name, Option<String>),
+    /// So much of the job is done, from 0 to 1, and more of it in words.
+    Progress(f64, String),
     /// It ended, and was waited for.
     Exited(Name, Exit),
 }
@@ -45,8 +51,8 @@ pub struct ProcessHandle {
     pub pid: u32,
     /// Where its log goes.
     pub log: LogDestination,
-    /// The last error that it wrote.
-    pub last_error: LastError,
+    /// What it wrote last.
+    pub last_words: LastWords,
     /// Where it listens, once it has said so.
     pub address: Option<String>,
     signals: mpsc::UnboundedSender<UnixSignal>,
@@ -67,18 +73,18 @@ impl ProcessHandle {
         job: &JobContext,
     ) -> anyhow::Result<Self> {
         let name = process.name;
-        let mut command = command(program, process, &log);
+        let mut command = command(program, process);
         let mut child = job
             .children
             .spawn(|| command.spawn(), Child::id)
             .with_context(|| format!("starting {name} with {}", program.display()))?;
         let stdin = child.stdin.take();
-        let last_error = LastError::default();
-        let readers = read_output(&mut child, process, &log, job, &last_error);
+        let last_words = LastWords::default();
+        let readers = read_output(&mut child, process, &log, job, &last_words);
         let (signals, inbox) = mpsc::unbounded_channel();
         let pid = child.id().unwrap_or_default();
         tokio::spawn(wait(child, name, inbox, job.clone()));
-        Ok(Self { pid, log, last_error, address: None, signals, readers, _stdin: stdin })
+        Ok(Self { pid, log, last_words, address: None, signals, readers, _stdin: stdin })
     }
 
     /// Passes a signal on; a process that is gone already does not mind.
@@ -94,6 +100,16 @@ impl ProcessHandle {
         let _ = self.signals.send(UnixSignal::KILL);
     }
 
+    /// What a process that has ended said last; what it wrote may take so long to arrive.
+    pub async fn last_message(&self, patience: Duration) -> Option<String> {
+        let end = tokio::time::Instant::now() + patience;
+        let has_all = || self.readers.iter().all(JoinHandle::is_finished);
+        while !has_all() && tokio::time::Instant::now() < end {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        self.last_words.message()
+    }
+
     /// What still reads its output, once it has ended; its standard input is closed.
     pub fn into_readers(self) -> Vec<JoinHandle<()>> {
         self.readers
@@ -101,7 +117,7 @@ impl ProcessHandle {
 }
 
 /// The program as the role that the process is.
-fn command(program: &Path, process: &Process, log: &LogDestination) -> Command {
+fn command(program: &Path, process: &Process) -> Command {
     let mut command = Command::new(program);
     command.args(&process.args);
     // Ours: what they say is among the job's options.
@@ -113,9 +129,7 @@ fn command(program: &Path, process: &Process, log: &LogDestination) -> Command {
     if let Some(threads) = process.threads {
         command.envs(ps_worker::threads::environment(threads));
     }
-    let is_ours = *log == LogDestination::Inherit;
-    let stderr = if is_ours { Stdio::inherit() } else { Stdio::piped() };
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A group of its own: a terminal's Ctrl-C goes to our group only, and each process gets it
     // from us, exactly once, whether it came from a terminal, from `kill` or from `docker stop`.
     command.process_group(0).kill_on_drop(true);
@@ -137,23 +151,26 @@ fn read_output(
     process: &Process,
     log: &LogDestination,
     job: &JobContext,
-    last_error: &LastError,
+    last_words: &LastWords,
 ) -> Vec<JoinHandle<()>> {
     let (name, content) = (process.name, stdout_content(process));
     let stdout = child.stdout.take().map(|stdout| {
         let events = job.events.clone();
         tokio::spawn(async move {
-            let ready = |address| {
-                let _ = events.send(Event::Ready(name, address));
+            let said = |said| {
+                let _ = events.send(match said {
+                    Said::Ready(address) => Event::Ready(name, address),
+                    Said::Progress(share, text) => Event::Progress(share, text),
+                });
             };
-            streams::read_stdout(stdout, content, ready).await;
+            streams::read_stdout(stdout, content, &format!("[{name}]"), said).await;
         })
     });
     let stderr = child.stderr.take().map(|stderr| {
-        let (log, is_ending, last_error) = (log.clone(), job.is_ending.clone(), last_error.clone());
+        let (log, is_ending, last_words) = (log.clone(), job.is_ending.clone(), last_words.clone());
         tokio::spawn(async move {
             let prefix = format!("[{name}]");
-            streams::read_stderr(stderr, &log, &prefix, &is_ending, &last_error).await;
+            streams::read_stderr(stderr, &log, &prefix, &is_ending, &last_words).await;
         })
     });
     stdout.into_iter().chain(stderr).collect()

@@ -2,6 +2,7 @@
 
 use crate::host::options::TrainArgs;
 use crate::job_args::JobArgs;
+use crate::new::NewArgs;
 use clap::{Args, Parser, Subcommand};
 use ps_core::limits::SHARDS_MAX;
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ const EXAMPLES: &str = "Examples:
   psrun local --instances 5 --passes 10 --optimizer momentum --lr 0.05
   psrun local --data mnist/ --model mlp --hidden 512,512 --batch-size 128 --out out/wide
   psrun train                                        # one host of a SageMaker or Kubeflow job
+  psrun new my-model                                 # a crate with a model of your own
   psrun ps-server --shard 0 --listen 0.0.0.0:2223    # one role alone; --help after it says more
 
 An option without a command belongs to `local`: `psrun --passes 3` is `psrun local --passes 3`.";
@@ -64,6 +66,8 @@ pub enum Command {
     /// Be one host of a job that SageMaker or Kubeflow has started; `train` is the same.
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(Box<TrainArgs>),
+    /// Write a crate with a model of your own: a program that is psrun with one more model.
+    New(NewArgs),
     #[command(flatten)]
     #[allow(missing_docs)]
     Role(RoleCommand),

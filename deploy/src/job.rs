@@ -2,15 +2,17 @@
 
 use crate::child::{Event, JobContext, ProcessHandle};
 use crate::exit::Exit;
-use crate::last_error::LastError;
-use crate::logs::{LogDestination, Logs};
+use crate::last_words::LastWords;
+use crate::logs::Logs;
 use crate::name::{Name, Role};
 use crate::outcome::Outcome;
 use crate::plan::{Lead, Plan};
 use crate::process::Process;
 use crate::signals::Signals;
 use crate::supervision::{Action, Supervision};
+use crate::terminal;
 use ps_cli::orphans::{Children, Orphans};
+use ps_cli::terminal::Bar;
 use ps_runtime::member::report_failure;
 use ps_runtime::{Outside, Shutdown};
 use std::collections::BTreeMap;
@@ -24,8 +26,8 @@ use tokio::time::Instant;
 /// How long the master may take to say where it listens.
 const MASTER_START: Duration = Duration::from_secs(30);
 
-/// How long the last line of a process that ended may take to arrive.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How long the last line of a process that ended may take to arrive, where others hold its pipe.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How long the master may take to hear why a host fails.
 const REPORT: Duration = Duration::from_secs(3);
@@ -48,7 +50,12 @@ pub async fn run(
     let adopting = tokio::spawn(children.clone().adopt_orphans(Orphans::Kill));
     let ended = run_part(program, plan, logs, outside, shutdown, children).await;
     adopting.abort();
-    ended?.verdict
+    let ended = ended?;
+    match ended.verdict {
+        // Its own last line is far above.
+        Ok(1) => Err(anyhow::anyhow!(ended.master_words())),
+        verdict => verdict,
+    }
 }
 
 /// Runs the processes of a plan, which may be one host's part of a job.
@@ -70,6 +77,7 @@ pub async fn run_part(
         plan,
         logs,
         processes: BTreeMap::new(),
+        bar: Some(logs).filter(|logs| logs.has_bar()).and_then(|_| Bar::on_terminal()),
         supervision: Supervision::new(plan.rules),
         context: JobContext { events, is_ending: Arc::default(), children },
         deadline: None,
@@ -107,6 +115,8 @@ struct Job<'a> {
     plan: &'a Plan,
     logs: &'a Logs,
     processes: BTreeMap<Name, ProcessHandle>,
+    /// How far the job is, on a terminal; the master says it.
+    bar: Option<Bar>,
     supervision: Supervision,
     context: JobContext,
     deadline: Option<Instant>,
@@ -119,7 +129,11 @@ impl Job<'_> {
     fn start(&mut self, process: &Process) {
         let name = process.name;
         let log = self.logs.destination(name);
-        match ProcessHandle::start(self.program, process, log, &self.context) {
+        let mut process = process.clone();
+        if name.role == Role::Master && self.bar.is_some() {
+            process.args.insert(1, "--progress-to-parent".into());
+        }
+        match ProcessHandle::start(self.program, &process, log, &self.context) {
             Ok(handle) => {
                 self.supervision.started(name);
                 self.processes.insert(name, handle);
@@ -145,7 +159,16 @@ impl Job<'_> {
                 self.ready(name, address);
                 Vec::new()
             }
+            Event::Progress(share, text) => {
+                if let Some(bar) = &self.bar {
+                    bar.show(share, text);
+                }
+                Vec::new()
+            }
             Event::Exited(name, exit) => {
+                if name.role == Role::Master {
+                    self.bar = None;
+                }
                 // What fails while the job is being ended is a consequence; the master's words count.
                 let is_cause = !self.supervision.is_ending() || name.role == Role::Master;
                 if is_cause && exit != Exit::Code(0) {
@@ -173,21 +196,28 @@ impl Job<'_> {
     /// Tells the master what it cannot see: it would take our leaving for a wish to stop in order.
     async fn report(&self, actions: &[Action]) {
         for action in actions {
-            let Action::Report(name, why) = action else { continue };
+            let (name, why, lost) = match action {
+                Action::Report(name, why) => (name, why, Vec::new()),
+                Action::ReportWorkers(name, why) => {
+                    (name, why, self.supervision.lost_workers().collect())
+                }
+                _ => continue,
+            };
             let master = match &self.plan.lead {
                 Lead::At(address) => Some(address),
                 Lead::Here(process) => {
                     self.processes.get(&process.name).and_then(|it| it.address.as_ref())
                 }
             };
-            // Its last words may still be on their way.
-            tokio::time::sleep(LAST_WORDS).await;
-            let words = self.processes.get(name).and_then(|it| it.last_error.message());
+            let words = match self.processes.get(name) {
+                Some(process) => process.last_message(LAST_WORDS).await,
+                None => None,
+            };
             let verdict = Err(anyhow::anyhow!(why.clone()));
             let outcome = Outcome { verdict, failed: vec![(*name, words)] };
             if let (Some(master), Some(reason)) = (master, outcome.failure_reason(&self.plan.host))
             {
-                let told = report_failure(&self.outside, master, &self.plan.job, &reason);
+                let told = report_failure(&self.outside, master, &self.plan.job, &reason, lost);
                 let told = tokio::time::timeout(REPORT, told).await;
                 if !matches!(told, Ok(Ok(()))) {
                     self.logs.say("the master could not be told why this host fails");
@@ -204,7 +234,7 @@ impl Job<'_> {
                 Action::Kill => self.processes.values().for_each(ProcessHandle::kill),
                 Action::Deadline(time) => self.deadline = Some(Instant::now() + time),
                 // Before: see `report`.
-                Action::Report(..) => (),
+                Action::Report(..) | Action::ReportWorkers(..) => (),
                 Action::Say(text) => self.logs.say(&text),
                 Action::Abandon => self.abandoned = true,
             }
@@ -223,7 +253,7 @@ impl Job<'_> {
         if let Some(address) = &running.address {
             about = format!("{about}, {address}");
         }
-        if let LogDestination::File(log) = &running.log
+        if let Some(log) = running.log.file()
             && exit != Exit::Code(0)
         {
             about = format!("{about}, log {}", log.display());
@@ -232,9 +262,9 @@ impl Job<'_> {
     }
 
     async fn finish(self) -> Outcome {
-        let (mut last_errors, mut readers) = (BTreeMap::new(), Vec::new());
+        let (mut last_words, mut readers) = (BTreeMap::new(), Vec::new());
         for (name, process) in self.processes {
-            last_errors.insert(name, process.last_error.clone());
+            last_words.insert(name, process.last_words.clone());
             readers.extend(process.into_readers());
         }
         self.context.children.end_descendants().await;
@@ -247,9 +277,26 @@ impl Job<'_> {
         let is_hurried = self.supervision.is_hurried();
         let timeout = if is_hurried { READ_TO_END / 10 } else { READ_TO_END };
         let _ = tokio::time::timeout(timeout, read_to_end).await;
-        let failed = self.failed.into_iter();
-        let failed = failed.map(|name| (name, last_errors.get(&name).and_then(LastError::message)));
+        let words = |name: &Name| last_words.get(name).cloned().unwrap_or_default();
+        let failed: Vec<_> = self.failed.into_iter().map(|name| (name, words(&name))).collect();
+        for (name, words) in &failed {
+            say_again(self.logs, *name, words);
+        }
+        let failed = failed.into_iter().map(|(name, words)| (name, words.message()));
         Outcome { verdict: self.supervision.verdict(), failed: failed.collect() }
+    }
+}
+
+/// What a failed process printed last stands where people look last: the others' lines lie between.
+fn say_again(logs: &Logs, name: Name, words: &LastWords) {
+    let is_told = words.message().is_some_and(|message| Outcome::is_told(&message));
+    let printed = words.printed();
+    if printed.is_empty() || is_told {
+        return;
+    }
+    logs.say(&format!("what {name} printed last:"));
+    for line in printed {
+        terminal::print(&format!("[{name}] {line}"));
     }
 }
 

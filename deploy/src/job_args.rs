@@ -1,5 +1,6 @@
 //! The options that every job has.
 
+use crate::workers_per_instance::WorkersPerInstanceArgs;
 use clap::Args;
 use ps_cli::TrainingArgs;
 use ps_cli::process::ProcessArgs;
@@ -11,6 +12,8 @@ use ps_worker::config::{CallTimeoutArgs, ModelArgs};
 #[derive(Args, Clone, Debug)]
 #[allow(missing_docs)]
 pub struct JobArgs {
+    #[command(flatten)]
+    pub workers: WorkersPerInstanceArgs,
     #[command(flatten)]
     pub model: ModelArgs,
     #[command(flatten)]

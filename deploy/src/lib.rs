@@ -1,15 +1,45 @@
-//! One command that runs a whole job: what becomes a process where.
+//! One command that runs a whole job, and the one crate that a program with a model of its own depends on.
+//!
+//! `psrun new NAME` writes such a program. It implements [`model::Model`] and calls [`main_with`]:
+//!
+//! ```no_run
+//! use psrun::candle_core::{Result, Tensor};
+//! use psrun::candle_nn::VarBuilder;
+//! use psrun::model::{Batch, DataShape, Model, ModelOptions, Models};
+//! use psrun::nn::{Linear, cross_entropy};
+//!
+//! struct OneLayer(Linear);
+//!
+//! impl Model for OneLayer {
+//!     fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
+//!         Ok(Self(Linear::new(shape.inputs(), shape.classes, vars.pp("layer"))?))
+//!     }
+//!
+//!     fn loss(&self, batch: &Batch) -> Result<Tensor> {
+//!         cross_entropy(&self.0.forward(&batch.features.flatten_from(1)?)?, &batch.labels)
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     psrun::main_with(Models::built_in().with::<OneLayer>("one-layer"), std::env::args_os())
+//! }
+//! ```
+//!
+//! Or it keeps its candle loop and swaps the optimizer: [`optimizer::AsyncOptimizer`], with [`settings`]. The rest of this crate is what
+//! becomes a process where:
 //!
 //! - [`cli`]: the command line.
 //! - [`check`] and [`output`]: everything that can be found wrong before a process is started.
 //! - [`job_options`]: what of the options goes to which role, and the file that it goes by.
 //! - [`job_args`]: the options of every job; [`process`]: a process to start.
+//! - [`workers_per_instance`]: how many workers an instance has, on which GPUs.
 //! - [`plan`]: from a number of instances to a list of processes with their arguments; pure.
 //! - [`name`] and [`exit`]: who a process is, and how it ended.
 //! - [`supervision`]: what follows from a process that ends or a signal that comes; pure.
 //! - [`job`], [`child`] and `signals`: the processes themselves; [`outcome`]: how all of it ended.
-//! - [`streams`], [`log_line`], [`last_error`], [`logs`] and [`terminal`]: what processes say.
+//! - [`streams`], [`log_line`], [`last_words`], [`logs`] and [`terminal`]: what processes say.
 //! - [`contract`] and [`host`]: a SageMaker container, or one of Kubeflow, as one host of a job.
+//! - [`new`]: a crate of one's own.
 //! - [`roles`]: how this one binary is every role.
 
 pub mod check;
@@ -21,10 +51,11 @@ pub mod host;
 pub mod job;
 pub mod job_args;
 pub mod job_options;
-pub mod last_error;
+pub mod last_words;
 pub mod log_line;
 pub mod logs;
 pub mod name;
+pub mod new;
 pub mod outcome;
 pub mod output;
 pub mod plan;
@@ -35,6 +66,12 @@ mod signals;
 pub mod streams;
 pub mod supervision;
 pub mod terminal;
+pub mod workers_per_instance;
+
+pub use mimalloc;
+pub use ps_data as data;
+pub use ps_nn as nn;
+pub use ps_worker::{candle_core, candle_nn, model, optimizer, settings};
 
 use anyhow::Context;
 use clap::ArgMatches;
@@ -70,6 +107,16 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
     };
     match parsed.args.command {
         cli::Command::Local(args) => local(&models, *args, &parsed.matches),
+        cli::Command::New(args) => match new::run(&args) {
+            Ok(next) => {
+                terminal::print(&next);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                terminal::print(&format!("error: psrun new: {}", ps_cli::process::causes(&error)));
+                ExitCode::FAILURE
+            }
+        },
         // Taken above: with what a launcher says, and before clap looks at options that are not ours.
         cli::Command::Train(_) | cli::Command::Role(_) => {
             ExitCode::from(ps_cli::process::EXIT_USAGE)

@@ -6,28 +6,55 @@ pub fn value<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
 }
 
-/// Whether a log line is a warning, an error or a panic.
-pub fn is_warning_or_worse(line: &str) -> bool {
-    let text = without_time(line);
-    ["WARN", "ERROR", "error:"].iter().any(|level| text.starts_with(level)) || starts_panic(line)
+/// A line of a process's standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// Of our log.
+    Log {
+        /// Its level, in capitals.
+        level: &'a str,
+        /// What it says.
+        text: &'a str,
+    },
+    /// `error: ps-worker: ..`, the last words of a program of ours; without its name.
+    Error(&'a str),
+    /// The first of a panic: it says where, the next one says what.
+    Panic,
+    /// Anything else: what a model or a program of the user's printed.
+    Printed,
 }
 
-/// Whether a line is the first of a panic: it says where, the next one says what.
-pub fn starts_panic(line: &str) -> bool {
-    line.contains("panicked at")
-}
-
-/// A log line without the seconds that it starts with: they count from another process's start.
-pub fn without_time(line: &str) -> &str {
-    let rest = line.trim_start();
-    match rest.split_once(' ') {
-        Some((time, rest))
-            if time.ends_with('s') && time.starts_with(|c: char| c.is_ascii_digit()) =>
-        {
-            rest.trim_start()
+impl<'a> Line<'a> {
+    /// What this line is.
+    pub fn of(line: &'a str) -> Self {
+        if let Some((_, level, text)) = logged(line) {
+            return Self::Log { level, text };
         }
-        _ => rest,
+        let ours = line.strip_prefix("error: ").and_then(|error| error.split_once(": "));
+        match ours {
+            Some(("ps-master" | "ps-server" | "ps-worker", error)) => Self::Error(error),
+            _ if line.contains("panicked at") => Self::Panic,
+            _ => Self::Printed,
+        }
     }
+
+    /// Whether it is a warning, an error or a panic.
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::Log { level, .. } => ["WARN", "ERROR"].contains(level),
+            Self::Error(_) | Self::Panic => true,
+            Self::Printed => false,
+        }
+    }
+}
+
+/// The time, level and text of a line of our log.
+pub fn logged(line: &str) -> Option<(&str, &str, &str)> {
+    let (time, rest) = line.split_once(' ')?;
+    let is_time = time.len() > 20 && time.ends_with('Z') && time.as_bytes()[10] == b'T';
+    let (level, text) = rest.trim_start().split_once(' ')?;
+    let is_level = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"].contains(&level);
+    (is_time && is_level).then_some((time, level, text))
 }
 
 #[cfg(test)]
@@ -44,11 +71,22 @@ mod tests {
 
     #[test]
     fn trouble_is_told_from_the_rest() {
-        assert!(is_warning_or_worse("   0.004518031s  WARN the master is lost"));
-        assert!(is_warning_or_worse("  12.004518031s ERROR no"));
-        assert!(is_warning_or_worse("error: ps-worker: no such folder"));
-        assert!(is_warning_or_worse("thread 'main' (1) panicked at src/main.rs:3:5:"));
-        assert!(!is_warning_or_worse("   0.004518031s  INFO an ERROR was seen elsewhere"));
-        assert_eq!(without_time("   0.004518031s  WARN lost"), "WARN lost");
+        let log = |rest: &str| format!("2026-11-29T05:41:00.123456Z {rest}");
+        let is_trouble = |line: &str| Line::of(line).is_trouble();
+        assert!(is_trouble(&log(" WARN the master is lost")));
+        assert!(is_trouble(&log("ERROR no")));
+        assert!(is_trouble("error: ps-worker: no such folder"));
+        assert!(is_trouble("thread 'main' (1) panicked at src/main.rs:3:5:"));
+        assert!(!is_trouble(&log(" INFO an ERROR was seen elsewhere")));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_printed() {
+        for line in ["", "hello", "error: my own: no", "05:41:00 WARN mine", "2026 INFO"] {
+            assert_eq!(Line::of(line), Line::Printed, "{line}");
+        }
+        // Bytes of several in a character are no time either.
+        assert_eq!(Line::of("ééééééééééééZ WARN x"), Line::Printed);
+        assert_eq!(Line::of("error: ps-worker: a: b"), Line::Error("a: b"));
     }
 }

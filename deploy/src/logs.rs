@@ -3,13 +3,13 @@
 use crate::name::{Name, Role};
 use crate::output::Output;
 use crate::terminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the logs of a job's processes go.
 #[derive(Clone, Debug)]
 pub enum Logs {
-    /// Each to a file of its own, warnings and errors to the terminal as well; the master, which
-    /// draws a progress bar, has the terminal.
+    /// Each to a file of its own; to the terminal go the master's, and of the others warnings, errors and what is not
+    /// of our log: what a model or a program of the user's prints.
     Files(Output),
     /// All to our standard error, each line with its process's name: a container's log.
     Forward,
@@ -18,28 +18,45 @@ pub enum Logs {
 /// Where one process's standard error goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogDestination {
-    /// It is ours.
-    Inherit,
-    /// To this file.
+    /// To this file, and to the terminal as our own words.
+    Terminal(PathBuf),
+    /// To this file, and what people should see of it to the terminal, with its process's name.
     File(PathBuf),
-    /// Line by line to ours.
+    /// Line by line to our standard error.
     Forward,
+}
+
+impl LogDestination {
+    /// The file that has all of it.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            LogDestination::Terminal(file) | LogDestination::File(file) => Some(file),
+            LogDestination::Forward => None,
+        }
+    }
 }
 
 impl Logs {
     /// Where this process's goes.
     pub fn destination(&self, name: Name) -> LogDestination {
         match self {
-            Logs::Files(_) if name.role == Role::Master => LogDestination::Inherit,
+            Logs::Files(output) if name.role == Role::Master => {
+                LogDestination::Terminal(output.log(name))
+            }
             Logs::Files(output) => LogDestination::File(output.log(name)),
             Logs::Forward => LogDestination::Forward,
         }
     }
 
+    /// Whether people are shown how far the job is in one row of a terminal.
+    pub fn has_bar(&self) -> bool {
+        matches!(self, Logs::Files(_))
+    }
+
     /// Says something to people in our own name.
     pub fn say(&self, line: &str) {
         match self {
-            Logs::Files(_) => terminal::print_over_progress(&format!("psrun: {line}")),
+            Logs::Files(_) => terminal::print(&format!("psrun: {line}")),
             Logs::Forward => terminal::print(&format!("[psrun] {line}")),
         }
     }

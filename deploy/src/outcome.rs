@@ -21,6 +21,18 @@ impl Outcome {
         Self { verdict: Ok(signal.exit_code()), failed: Vec::new() }
     }
 
+    /// What the master said of a job that failed.
+    pub fn master_words(&self) -> String {
+        let masters = self.failed.iter().filter(|(name, _)| name.role == Role::Master);
+        let words = masters.filter_map(|(_, words)| words.clone()).next_back();
+        words.unwrap_or_else(|| "the master failed and did not say why".to_owned())
+    }
+
+    /// Whether what a process said last is of another's failure, which the master told it.
+    pub fn is_told(words: &str) -> bool {
+        words.contains(TOLD)
+    }
+
     /// Why a host's part of the job failed, in a sentence; nothing if it ended well, or because it was
     /// told to by a signal.
     pub fn failure_reason(&self, host: &str) -> Option<String> {
@@ -43,7 +55,9 @@ impl Outcome {
         }
         let is_said = self.verdict.is_ok() && !(here.is_empty() && told.is_none());
         let parts = (!is_said).then_some(heading).into_iter().chain(here).chain(told);
-        Some(format!("{host}: {}", parts.collect::<Vec<_>>().join("; ")))
+        let why = parts.collect::<Vec<_>>().join("; ");
+        // All of a job on one machine has no host.
+        Some(if host.is_empty() { why } else { format!("{host}: {why}") })
     }
 }
 

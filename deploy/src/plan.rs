@@ -6,6 +6,7 @@ use crate::name::{Name, Role};
 use crate::output::Output;
 use crate::process::Process;
 use crate::supervision::Rules;
+use crate::workers_per_instance::{local_workers, usable_gpus};
 use clap::ArgMatches;
 use ps_worker::threads::fair_share;
 use std::ffi::{OsStr, OsString};
@@ -43,7 +44,9 @@ impl Plan {
     /// The job on this machine that these options, which the matches are too, ask for.
     pub fn new(args: &LocalArgs, matches: &ArgMatches, job: String, output: &Output) -> Self {
         let servers = args.instances;
-        let workers = (args.instances - 1).max(1);
+        let each = args.job.workers.workers_per_instance;
+        let gpus = usable_gpus(args.job.model.device, !args.program.is_empty());
+        let workers = local_workers(args.instances, each, gpus);
         let threads = args.job.model.threads.unwrap_or_else(|| fair_share(workers));
         let process = &args.job.process;
         let stop_timeout_s = process.stop_timeout_s;
@@ -63,7 +66,8 @@ impl Plan {
             common.process(Role::Server, shard, own)
         });
         let workers_here = (0..workers).map(|rank| {
-            let own = vec![option("worker-index", rank.to_string())];
+            let mut own = vec![option("worker-index", rank.to_string())];
+            own.extend(local_place(rank, workers));
             let mut process = common.process(Role::Worker, rank, own);
             process.runs(&args.program);
             process
@@ -196,6 +200,13 @@ impl Common<'_> {
     }
 }
 
+/// Which of its machine's workers a worker is, where there are several.
+pub(crate) fn local_place(index: u32, workers: u32) -> Vec<OsString> {
+    let options = [("local-index", index), ("local-workers", workers)];
+    let said = options.into_iter().filter(|_| workers > 1);
+    said.map(|(name, value)| option(name, value.to_string())).collect()
+}
+
 /// Any free port of this machine; the process says which on its standard output.
 const ANY_PORT: &str = "127.0.0.1:0";
 
@@ -247,6 +258,31 @@ mod tests {
             assert_eq!(count(&members, Role::Worker), workers);
             assert_eq!(count(&members, Role::Evaluator), 1);
             assert_eq!(count(&members, Role::Master), 0);
+        }
+    }
+
+    #[test]
+    fn instances_may_have_several_workers() {
+        for (options, servers, workers) in [
+            ("--instances 1 --workers-per-instance 3", 1, 3),
+            ("--instances 2 --workers-per-instance 2", 2, 2),
+            ("--instances 3 --workers-per-instance 4", 3, 8),
+            ("--instances 3 --workers-per-instance auto --device cpu", 3, 2),
+        ] {
+            let plan = plan(options);
+            let members = plan.members("127.0.0.1:5");
+            assert_eq!(count(&members, Role::Server), servers, "{options}");
+            assert_eq!(count(&members, Role::Worker), workers, "{options}");
+            let Lead::Here(master) = &plan.lead else { panic!("{plan:?}") };
+            assert!(master.args.contains(&option("workers", workers.to_string())), "{master:?}");
+            // Each has its share of the cores, and of the GPUs the one of its number.
+            let cores = std::thread::available_parallelism().unwrap().get();
+            let of_role = members.iter().filter(|it| it.name.role == Role::Worker);
+            for (rank, worker) in of_role.enumerate() {
+                assert_eq!(worker.threads, Some((cores / workers).max(1)));
+                assert!(worker.args.contains(&option("worker-index", rank.to_string())));
+                assert!(worker.args.contains(&option("local-index", rank.to_string())));
+            }
         }
     }
 

@@ -24,6 +24,9 @@ const NOT_SERVING: &str = "before it could serve";
 const WEIGHTS_LOST: &str = "its part of the weights is lost";
 const NO_WORKER: &str = "no worker is left";
 
+/// Why a job ends whose program failed.
+const PROGRAM_FAILED: &str = "its program failed";
+
 /// Time for the master to end after a member that it told to leave.
 const MASTER_SAYS_WHY: Duration = Duration::from_secs(5);
 
@@ -38,6 +41,8 @@ pub enum Action {
     Deadline(Duration),
     /// Tell the master why this host cannot do its part, before anything else is done.
     Report(Name, String),
+    /// Tell the master at once that the workers here have ended, this one last: it would wait for their leases.
+    ReportWorkers(Name, String),
     /// Tell people.
     Say(String),
     /// Wait for nobody any more.
@@ -50,6 +55,8 @@ pub struct Supervision {
     rules: Rules,
     running: BTreeSet<Name>,
     ready: BTreeSet<Name>,
+    /// Workers that ended before they were told to.
+    lost_workers: BTreeSet<u32>,
     /// A worker was told to leave, so that the job is coming to its end.
     worker_done: bool,
     ending: bool,
@@ -73,6 +80,7 @@ impl Supervision {
             rules,
             running: BTreeSet::new(),
             ready: BTreeSet::new(),
+            lost_workers: BTreeSet::new(),
             worker_done: false,
             ending: false,
             killed: false,
@@ -105,6 +113,11 @@ impl Supervision {
         self.running.is_empty()
     }
 
+    /// The ranks of workers that ended before they were told to.
+    pub fn lost_workers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.lost_workers.iter().copied()
+    }
+
     /// Whether somebody wants us gone, or nobody is left to wait for.
     pub fn is_hurried(&self) -> bool {
         self.signal.is_some() || self.killed
@@ -121,8 +134,9 @@ impl Supervision {
         if name.role == Role::Master {
             self.master = Some(exit);
         }
-        // A host's server hears from the master what becomes of the job; without one, its worker.
-        let decides = name.role == Role::Server || !self.runs(Role::Server);
+        // A host's server hears from the master what becomes of the job; without one, its last worker.
+        let nobody_else = !self.runs(Role::Server) && !self.runs(Role::Worker);
+        let decides = name.role == Role::Server || nobody_else;
         if !self.rules.has_master && decides {
             self.member.get_or_insert(exit);
         }
@@ -130,17 +144,24 @@ impl Supervision {
             return self.exited_while_ending(name, exit, who);
         }
         let is_unfit = self.rules.is_unchecked && !self.ready.contains(&name);
+        let is_told = matches!(exit, Exit::Code(0 | 130 | 143));
+        if name.role == Role::Worker && !is_told {
+            self.lost_workers.insert(name.index);
+        }
+        if let Some(loss) = self.loss_of_workers(name, exit).filter(|_| !is_told) {
+            return self.workers_lost(name, format!("{who} {exit}: {loss}"));
+        }
         match (name.role, exit) {
-            (Role::Worker, Exit::Code(code @ 1..)) if is_unfit && !matches!(code, 130 | 143) => {
-                let what = if self.rules.has_program { ": its program failed" } else { UNFIT };
-                let why = format!("{who} {exit}{what}");
+            (Role::Worker, Exit::Code(_)) if is_unfit && !is_told => {
+                let why = match self.rules.has_program {
+                    true => format!("{who} {exit}: {PROGRAM_FAILED}"),
+                    false => format!("{who} {exit}{UNFIT}"),
+                };
                 let mut actions = vec![Action::Report(name, why.clone())];
                 actions.extend(self.fail(why, AFTER_LOSS));
                 actions
             }
-            (Role::Server, Exit::Code(code @ 1..))
-                if !self.ready.contains(&name) && !matches!(code, 130 | 143) =>
-            {
+            (Role::Server, Exit::Code(_)) if !self.ready.contains(&name) && !is_told => {
                 // The master does not know it yet, and would wait for it.
                 let why = format!("{who} {exit} {NOT_SERVING}");
                 let mut actions = vec![Action::Report(name, why.clone())];
@@ -154,38 +175,52 @@ impl Supervision {
                 Vec::new()
             }
             (_, Exit::Code(0)) => Vec::new(),
-            (Role::Server | Role::Worker, Exit::Code(_)) if self.runs(Role::Master) => {
-                self.failed_beside_master(name.role, exit, who)
+            (Role::Server, Exit::Code(_)) if self.runs(Role::Master) => {
+                self.failed_beside_master(exit, who)
             }
             (Role::Server, _) => {
-                self.fail(format!("{who} {exit}: {WEIGHTS_LOST}, the job is ended"), AFTER_LOSS)
+                let why = format!("{who} {exit}: {WEIGHTS_LOST}, the job is ended");
+                // The master would take what we pass on for a wish to stop.
+                let mut actions =
+                    vec![Action::Report(name, format!("{who} {exit}: {WEIGHTS_LOST}"))];
+                actions.extend(self.fail(why, AFTER_LOSS));
+                actions
             }
             (Role::Evaluator, _) => vec![Action::Say(format!("{who} {exit}; training goes on"))],
-            (Role::Worker, _) if self.trains() => {
-                vec![Action::Say(format!("{who} {exit}; the others go on"))]
-            }
-            (Role::Worker, _) => self.fail(
-                format!("{who} {exit}: {NO_WORKER}, the job is ended"),
-                self.rules.after_signal,
-            ),
+            (Role::Worker, _) if self.unexplained.is_some() => Vec::new(),
+            (Role::Worker, _) if !self.trains() => vec![Action::Say(format!("{who} {exit}"))],
+            (Role::Worker, _) => vec![Action::Say(format!("{who} {exit}; the others go on"))],
         }
     }
 
-    /// A member that exits with a code was told to, or has lost something itself: the master knows
-    /// why and says so with its own code, soon.
-    fn failed_beside_master(&mut self, role: Role, exit: Exit, who: &str) -> Vec<Action> {
-        let loss = match role {
-            Role::Server => Some(WEIGHTS_LOST),
-            _ if self.rules.has_program => Some("its program failed"),
-            _ if !self.trains() => Some(NO_WORKER),
-            _ => None,
-        };
-        let mut actions = vec![Action::Say(format!("{who} {exit}"))];
-        if let Some(loss) = loss {
-            self.unexplained.get_or_insert(format!("{who} {exit}: {loss}"));
-            actions.push(Action::Deadline(MASTER_SAYS_WHY));
+    /// Why the job ends with a worker that has ended, if it does: nobody is left to train, or a program failed, which
+    /// would fail elsewhere, too.
+    fn loss_of_workers(&self, name: Name, exit: Exit) -> Option<&'static str> {
+        if name.role != Role::Worker || !self.runs(Role::Master) || self.unexplained.is_some() {
+            return None;
         }
-        actions
+        match exit {
+            Exit::Code(_) if self.rules.has_program => Some(PROGRAM_FAILED),
+            _ => (!self.trains()).then_some(NO_WORKER),
+        }
+    }
+
+    /// The master, told of it, saves what was trained and ends by itself.
+    fn workers_lost(&mut self, name: Name, why: String) -> Vec<Action> {
+        self.unexplained = Some(why.clone());
+        let say = Action::Say(why.clone());
+        let patience = Action::Deadline(self.rules.after_signal);
+        vec![say, Action::ReportWorkers(name, why), patience]
+    }
+
+    /// A server that exits with a code was told to, or has lost something itself: the master knows
+    /// why and says so with its own code, soon.
+    fn failed_beside_master(&mut self, exit: Exit, who: &str) -> Vec<Action> {
+        if self.unexplained.is_some() {
+            return Vec::new();
+        }
+        self.unexplained = Some(format!("{who} {exit}: {WEIGHTS_LOST}"));
+        vec![Action::Say(format!("{who} {exit}")), Action::Deadline(MASTER_SAYS_WHY)]
     }
 
     /// Whether the job has a worker still, or needs none any more.

@@ -1,15 +1,32 @@
 //! Our own standard error, which people read.
 
-use std::io::{IsTerminal, Write};
+use crate::log_line::logged;
+use std::io::IsTerminal;
 
-/// Writes a line over a progress bar, if there is one.
-pub fn print_over_progress(line: &str) {
-    let mut stderr = std::io::stderr().lock();
-    let over = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
-    let _ = writeln!(stderr, "{over}{line}");
+/// Writes a line as it is, over the bar if there is one.
+pub fn print(line: &str) {
+    ps_cli::terminal::print_error(line);
 }
 
-/// Writes a line as it is: a container's terminal is a file in the end.
-pub fn print(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+/// Writes a line of a process's log, in colours where there may be some.
+pub fn print_log(prefix: &str, line: &str) {
+    match logged(line).filter(|_| std::io::stderr().is_terminal()) {
+        Some((time, level, text)) => {
+            print(&format!(
+                "{prefix}\x1b[2m{time}\x1b[0m {}{level:>5}\x1b[0m {text}",
+                colour(level)
+            ));
+        }
+        None => print(&format!("{prefix}{line}")),
+    }
+}
+
+/// As in the logs that processes write to a terminal themselves.
+fn colour(level: &str) -> &'static str {
+    match level {
+        "ERROR" => "\x1b[31m",
+        "WARN" => "\x1b[33m",
+        "INFO" => "\x1b[32m",
+        _ => "\x1b[34m",
+    }
 }

@@ -1,7 +1,7 @@
 //! The file beside the model that says what it is, so that the weights can be used again.
 
-use ps_core::DataDescription;
 use ps_core::model_spec::ModelSpec;
+use ps_core::{DataDescription, DataKind};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -57,12 +57,15 @@ impl About {
         data: &DataDescription,
     ) -> Result<Vec<u8>, serde_json::Error> {
         let tensors = spec.layout.tensors().iter();
+        // What a program of the user's trains, nobody here was told.
+        let nothing = Self::default();
+        let known = if data.kind == DataKind::Program { &nothing } else { self };
         serde_json::to_vec_pretty(&Config {
             version: VERSION,
-            model: self.model.as_deref(),
-            options: &self.options,
+            model: known.model.as_deref(),
+            options: &known.options,
             data: Data {
-                format: self.data_format.as_deref(),
+                format: known.data_format.as_deref(),
                 shape: &data.shape,
                 classes: data.classes,
                 train_samples: data.samples,

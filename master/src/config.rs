@@ -2,11 +2,10 @@
 
 use crate::about::About;
 use clap::Parser;
-use ps_cli::given::values;
 use ps_cli::process::ProcessArgs;
 use ps_cli::{ShapeArgs, TrainingArgs};
 use ps_core::limits::{SHARDS_MAX, WORKERS_MAX};
-use ps_core::settings::{self, TrainingSettings};
+use ps_core::settings::TrainingSettings;
 use ps_core::stop::StopTimes;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -134,35 +133,54 @@ pub struct Config {
     pub machine: ps_core::master::Config,
     /// What it is told about the model, for the file beside it.
     pub about: About,
-    /// Whether a bar is drawn on a terminal; a log gets lines either way.
-    pub show_bar: bool,
+    /// Where people see how far the job is.
+    pub display: ProgressDisplay,
+}
+
+/// Where people see how far the job is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProgressDisplay {
+    /// In the log, a line now and then.
+    #[default]
+    Log,
+    /// On standard error, a bar if that is a terminal.
+    Terminal,
+    /// Whoever started this process draws it, from lines on standard output.
+    Parent,
 }
 
 impl Config {
     /// The defaults of the options for so many servers and workers.
     pub fn new(job: &str, servers: u32, workers: u32, settings: TrainingSettings) -> Self {
         let machine = DEFAULTS.machine(servers, workers, settings);
-        Self { job: job.to_owned(), machine, about: About::default(), show_bar: false }
+        Self {
+            job: job.to_owned(),
+            machine,
+            about: About::default(),
+            display: ProgressDisplay::Log,
+        }
     }
 }
 
 impl TryFrom<Args> for Config {
-    type Error = settings::Error;
+    /// What is wrong, for people.
+    type Error = String;
 
-    fn try_from(args: Args) -> Result<Self, settings::Error> {
-        let settings = args.training.settings()?;
+    fn try_from(args: Args) -> Result<Self, String> {
+        let settings = args.training.settings().map_err(|error| error.to_string())?;
+        let options = args.shape.options()?;
         let machine = args.timeouts.machine(args.servers, args.workers, settings);
         let stop_times = args.process.stop_times();
         let checkpoints = args.checkpoints.is_some();
+        let display = match args.process.progress_to_parent {
+            true => ProgressDisplay::Parent,
+            false => ProgressDisplay::Terminal,
+        };
         Ok(Self {
             job: args.process.job_id,
             machine: ps_core::master::Config { checkpoints, stop_times, ..machine },
-            about: About {
-                model: args.model,
-                options: values(&args.shape).into_iter().collect(),
-                data_format: args.format,
-            },
-            show_bar: true,
+            about: About { model: args.model, options, data_format: args.format },
+            display,
         })
     }
 }

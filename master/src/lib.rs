@@ -57,7 +57,7 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
     let checkpoints = args.checkpoints.clone();
     let config = match Config::try_from(args) {
         Ok(config) => config,
-        Err(error) => return Unparsed::Other(error.to_string()).print(),
+        Err(error) => return Unparsed::Other(error).print(),
     };
     ps_cli::process::run(
         "ps-master",

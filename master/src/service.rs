@@ -150,11 +150,14 @@ impl Master for Service {
         request: Request<v1::FailureReport>,
     ) -> Result<Response<v1::FailureReply>, Status> {
         let arrived = self.arrival(&request);
-        let v1::FailureReport { job, reason } = request.into_inner();
+        let v1::FailureReport { job, reason, ended_workers } = request.into_inner();
         self.check_job(&job)?;
         let reason = one_line(&reason, REASON_CHARACTERS_MAX);
-        self.ask(arrived, |machine, now| {
-            machine.others_failed(reason, now);
+        self.ask(arrived, move |machine, now| {
+            match ended_workers.as_slice() {
+                [] => machine.others_failed(reason, now),
+                ended => machine.workers_ended(ended, reason, now),
+            }
             Ok(())
         })
         .await?;

@@ -30,6 +30,13 @@ pub(crate) struct Described {
     pub(crate) servers: BTreeMap<u32, ServerReport>,
 }
 
+impl Described {
+    /// Whether any push has changed the weights since the servers started.
+    pub(crate) fn is_trained(&self) -> bool {
+        self.servers.values().any(|server| server.pushes_applied > 0)
+    }
+}
+
 /// Why the model cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -86,7 +93,9 @@ impl Cluster {
         let mut spec: Option<ModelSpec> = None;
         for (shard, (link, reply)) in (0..).zip(self.links.iter().zip(described)) {
             let failed = |message: String| error(shard, link, message);
-            servers.insert(shard, server_report(link.address(), reply.counters));
+            let steps = reply.workers.iter().map(|count| (count.worker, count.steps)).collect();
+            let report = server_report(link.address(), reply.counters);
+            servers.insert(shard, ServerReport { worker_steps: steps, ..report });
             let held = reply.model.ok_or(Error::NoModel)?;
             let held = ModelSpec::try_from(held).map_err(|error| failed(error.to_string()))?;
             let (cut, count) = (held.shards, self.links.len());
@@ -158,6 +167,7 @@ fn server_report(address: &str, counters: Option<v1::ShardCounters>) -> ServerRe
         calls_fenced: counters.calls_fenced,
         bytes_received: counters.bytes_received,
         bytes_sent: counters.bytes_sent,
+        worker_steps: BTreeMap::new(),
     }
 }
 

@@ -106,7 +106,8 @@ impl ManagedServer<'_> {
             }
             let leaving = self.end.is_some();
             let parent_gone = matches!(self.end, Some((Signal::ParentGone, _)));
-            let beat = v1::HeartbeatRequest { leaving, parent_gone, ..Default::default() };
+            let clock = self.shard.worker_counts().iter().map(|(_, counts)| counts.steps).sum();
+            let beat = v1::HeartbeatRequest { leaving, parent_gone, clock, ..Default::default() };
             let answer = tokio::select! {
                 biased;
                 answer = member.heartbeat(beat) => answer,

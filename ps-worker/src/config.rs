@@ -4,6 +4,7 @@ mod data_args;
 mod data_check;
 
 use crate::device::DeviceChoice;
+use crate::place::PlaceArgs;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args as _, Command, Parser, ValueEnum};
 use ps_cli::given::{given, values};
@@ -73,6 +74,9 @@ pub struct Args {
     /// What this machine is called in messages to people [default: its host name].
     #[arg(long, env = "PS_HOST_NAME", value_name = "NAME")]
     pub host_name: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: PlaceArgs,
     /// Without a master: which share of the data this worker trains on. With one: the rank it asks
     /// for.
     #[arg(long, env = "PS_WORKER_INDEX", value_name = "I")]
@@ -142,6 +146,7 @@ impl ModelArgs {
     /// # Errors
     /// Options that do not go together.
     pub fn check(&self) -> Result<(), String> {
+        self.shape.options()?;
         self.read.check(self.data.as_deref())
     }
 }
@@ -179,6 +184,13 @@ impl Args {
             // Only one process can read a FIFO: the evaluator.
             variables.retain(|name, _| name != "PS_TEST" && name != "PS_TEST_PIPE");
         }
+        // It chooses its own GPU.
+        let place = &args.place;
+        for (name, value) in
+            [("PS_LOCAL_INDEX", place.local_index), ("PS_LOCAL_WORKERS", place.local_workers)]
+        {
+            variables.insert(name.into(), value.to_string().into());
+        }
         args.variables = variables.into_iter().collect();
         Ok(args)
     }
@@ -189,6 +201,13 @@ impl Args {
     /// Options that do not go together.
     pub fn check(&self) -> Result<(), String> {
         self.model.check()?;
+        let place = self.place.place()?;
+        if place.workers > 1 && self.model.read.pipe {
+            return Err(
+                "--pipe with --local-workers: a FIFO has one reader, so its machine has one worker"
+                    .into(),
+            );
+        }
         if self.master.is_none() && self.servers.is_empty() {
             return Err(
                 "nobody to work with: name the servers with --ps HOST:PORT, or the master \

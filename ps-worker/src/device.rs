@@ -3,6 +3,7 @@
 //! GPUs need the cargo feature `cuda`. `deploy/gpu/build` makes a program with it, which runs on
 //! machines without a GPU or its driver, too.
 
+use crate::place::Place;
 use std::fmt::{self, Display};
 use std::panic::{self, UnwindSafe};
 use std::path::Path;
@@ -15,7 +16,8 @@ use candle_core::{DType, Tensor};
 /// What `--device` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first GPU if the program can use one and the machine has one, else the CPU.
+    /// A GPU if the program can use one and the machine has one, else the CPU: the first, or of several workers of a
+    /// machine each its own.
     #[default]
     Auto,
     /// The CPU.
@@ -52,6 +54,14 @@ impl DeviceChoice {
     /// # Errors
     /// A GPU that was asked for by number and cannot be used.
     pub fn open(self) -> Result<Device, DeviceError> {
+        self.open_at(Place::default())
+    }
+
+    /// As [`DeviceChoice::open`], for one of several workers of a machine.
+    ///
+    /// # Errors
+    /// A GPU that was asked for by number and cannot be used.
+    pub fn open_at(self, place: Place) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(ordinal) if !cfg!(feature = "cuda") => Err(DeviceError::NotBuiltIn(ordinal)),
@@ -61,12 +71,45 @@ impl DeviceChoice {
                 tracing::info!("computing on the CPU: this machine has no NVIDIA driver");
                 Ok(Device::Cpu)
             }
-            Self::Auto => Ok(open_gpu(0).unwrap_or_else(|error| {
+            Self::Auto => Ok(open_gpu(place.gpu(visible_gpus())).unwrap_or_else(|error| {
                 tracing::warn!(%error, "computing on the CPU");
                 Device::Cpu
             })),
         }
     }
+}
+
+/// Whether this program can compute on a GPU at all.
+pub fn has_gpu_support() -> bool {
+    cfg!(feature = "cuda")
+}
+
+/// The NVIDIA GPUs that a program here may use: the devices of the machine, or of the container, as far as
+/// `CUDA_VISIBLE_DEVICES` leaves them. Not asked of the driver, which a program without GPU support does not load.
+pub fn visible_gpus() -> u32 {
+    let names = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let allowed = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    gpus_among(names, allowed.as_deref())
+}
+
+/// `nvidia0`, `nvidia1`, ..; a container may have any of them.
+fn gpus_among(devices: impl Iterator<Item = String>, allowed: Option<&str>) -> u32 {
+    let is_gpu = |name: &String| {
+        let number = name.strip_prefix("nvidia").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let there = devices.filter(is_gpu).count();
+    let usable = match allowed {
+        // As CUDA reads it: up to the first that is none; a GPU may be cut into several.
+        Some(list) => {
+            let named = list.split(',').map(str::trim);
+            let named = named.take_while(|name| !name.is_empty() && !name.starts_with('-')).count();
+            if list.contains("MIG") { named } else { named.min(there) }
+        }
+        None => there,
+    };
+    u32::try_from(usable).unwrap_or(u32::MAX)
 }
 
 /// Whether the NVIDIA driver is there. Where it is not, there is nothing to warn of.
@@ -154,6 +197,21 @@ mod tests {
         let error = without_panic(|| panic!("no \"{}\" - searched for: a, b", "cublas"));
         assert_eq!(error.map(|(): ()| ()).unwrap_err(), "no \"cublas\"");
         assert_eq!(without_panic(|| 1), Ok(1));
+    }
+
+    #[test]
+    fn gpus_are_counted_as_cuda_sees_them() {
+        let devices =
+            ["nvidia0", "nvidia1", "nvidia3", "nvidiactl", "nvidia-uvm", "nvidia", "tty0"];
+        let count = |allowed| gpus_among(devices.iter().map(|it| (*it).to_owned()), allowed);
+        assert_eq!(count(None), 3);
+        for (allowed, expected) in
+            [("0,1", 2), ("", 0), ("-1", 0), ("0,-1,1", 1), ("0,1,2,3,4", 3), ("GPU-8932f937", 1)]
+        {
+            assert_eq!(count(Some(allowed)), expected, "{allowed}");
+        }
+        assert_eq!(count(Some("MIG-a,MIG-b,MIG-c,MIG-d")), 4);
+        assert_eq!(gpus_among(std::iter::empty(), None), 0);
     }
 
     #[cfg(not(feature = "cuda"))]

@@ -10,11 +10,15 @@ pub mod device;
 pub mod model;
 mod model_source;
 pub mod optimizer;
+pub mod place;
 pub mod process;
 pub mod program;
 mod progress_reporter;
+pub mod settings;
 pub mod streams;
 pub mod threads;
 pub mod train;
 
 pub use process::main_with;
+// In the version that models are made of: a program with another would have other tensors.
+pub use {candle_core, candle_nn};

@@ -5,8 +5,8 @@ use crate::config::ModelArgs;
 use crate::model::{
     CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, initial_weights,
 };
+use crate::place::Place;
 use crate::train::DataLoader;
-use ps_cli::given::values;
 use ps_core::{DataDescription, DataKind};
 use ps_data::{Dataset, Draw, Samples, Shift};
 use std::path::PathBuf;
@@ -30,12 +30,17 @@ impl ModelSource {
     ///
     /// # Errors
     /// One of them cannot be had; the message says what to do.
-    pub(crate) fn new(models: &Models, args: &ModelArgs) -> anyhow::Result<Self> {
-        let data = ps_data::load(&args.read.source(args.data.as_deref()))?;
+    pub(crate) fn new(models: &Models, args: &ModelArgs, place: Place) -> anyhow::Result<Self> {
+        let mut data = ps_data::load(&args.read.source(args.data.as_deref()))?;
+        if args.read.sharded {
+            // What is here is all of its workers'.
+            data.train = data.train.every(place.workers as usize, place.index as usize);
+        }
         let shift = args.read.augment_shift;
         ps_data::check_shift(shift, &data.train)?;
-        let device = args.device.open()?;
-        let options: ModelOptions = values(&args.shape).into_iter().collect();
+        let device = args.device.open_at(place)?;
+        let options = args.shape.options().map_err(anyhow::Error::msg)?;
+        let options: ModelOptions = options.into_iter().collect();
         let options = ComputeOptions { model: args.model.clone(), options, device };
         let (data, models, initial) = (Arc::new(data), models.clone(), args.initial_model.clone());
         let ready = Mutex::new(None);

@@ -13,6 +13,7 @@ use crate::compute::{Compute, ComputeOn};
 use crate::config::{Args, ModelArgs, Role};
 use crate::model::Models;
 use crate::model_source::ModelSource;
+use crate::place::Place;
 use crate::threads;
 use crate::train::{self, WorkerConfig};
 use ps_cli::process::{EXIT_USAGE, Tasks};
@@ -90,7 +91,7 @@ async fn run(
 pub async fn model(models: &Models, args: &ModelArgs) -> anyhow::Result<Box<dyn Compute>> {
     let (models, own) = (models.clone(), args.clone());
     let made = on_thread(move || {
-        let model = ModelSource::new(&models, &own)?.model()?;
+        let model = ModelSource::new(&models, &own, Place::default())?.model()?;
         Ok(Box::new(model) as Box<dyn Compute>)
     });
     let made = tokio::time::timeout(args.read.load_timeout(), made).await;

@@ -2,7 +2,7 @@
 
 use crate::compute::Evaluation;
 use crate::train::alone::Observer;
-use indicatif::{ProgressBar, ProgressStyle};
+use ps_cli::terminal::Bar;
 use ps_client::{Counters, StepOutcome};
 use ps_core::learning::{
     DivergenceAction, DivergenceSign, LearningMonitor, LearningStatus, Losses, Verdict,
@@ -11,7 +11,6 @@ use ps_core::progress::{Meter, ProgressSnapshot};
 use ps_core::settings::TrainingSettings;
 use ps_core::staleness::Staleness;
 use ps_runtime::{Clock, MetricSink, Outside};
-use std::io::IsTerminal;
 use std::time::Duration;
 
 /// How often a log gets a line, and a terminal a fresh bar.
@@ -22,7 +21,7 @@ const BAR_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct ProgressReporter {
     clock: Clock,
     metrics: MetricSink,
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
     meter: Meter,
     snapshot: ProgressSnapshot,
     watch: LearningMonitor,
@@ -45,11 +44,10 @@ impl ProgressReporter {
             ..ProgressSnapshot::default()
         };
         let now = outside.clock.now();
-        let bar = std::io::stderr().is_terminal().then(|| bar(snapshot.samples_total));
         Self {
             clock: outside.clock.clone(),
             metrics: outside.metrics.clone(),
-            bar,
+            bar: Bar::on_terminal(),
             meter: Meter::default(),
             watch: LearningMonitor::new(samples.div_ceil(settings.batch_size)),
             divergence: settings.divergence,
@@ -63,9 +61,7 @@ impl ProgressReporter {
 
     /// Removes the bar, so that what follows stands on lines of its own.
     pub(crate) fn close(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.bar = None;
     }
 
     /// What to say at the end.
@@ -95,10 +91,7 @@ impl ProgressReporter {
     fn judge(&self, sign: Option<&DivergenceSign>) -> Result<(), String> {
         match sign.and_then(|sign| self.divergence.verdict(sign)) {
             Some(Verdict::Stop(reason)) => return Err(reason),
-            Some(Verdict::Warn(line)) => match &self.bar {
-                Some(bar) => bar.suspend(|| tracing::warn!("{line}")),
-                None => tracing::warn!("{line}"),
-            },
+            Some(Verdict::Warn(line)) => tracing::warn!("{line}"),
             None => (),
         }
         Ok(())
@@ -112,12 +105,9 @@ impl ProgressReporter {
         }
         self.shown = now;
         let rates = self.meter.take(now, &self.snapshot);
-        let line = self.snapshot.line(&rates);
+        let (share, line) = (self.snapshot.share(&rates), self.snapshot.line(&rates));
         match &self.bar {
-            Some(bar) => {
-                bar.set_position(self.snapshot.samples_done);
-                bar.set_message(line);
-            }
+            Some(bar) => bar.show(share, line),
             None => tracing::info!("{line}"),
         }
     }
@@ -130,6 +120,7 @@ impl Observer for ProgressReporter {
         self.staleness.add(outcome.report.staleness, 1);
         let snapshot = &mut self.snapshot;
         snapshot.samples_done = done;
+        snapshot.samples_trained = done;
         snapshot.samples_total = total;
         snapshot.steps += 1;
         snapshot.loss = Some(outcome.loss);
@@ -152,21 +143,10 @@ impl Observer for ProgressReporter {
         if evaluation.samples > 0 {
             line.push_str(&format!(" test_loss={:.4};", evaluation.loss));
         }
-        match &self.bar {
-            Some(bar) => bar.suspend(|| (self.metrics)(&line)),
-            None => (self.metrics)(&line),
-        }
+        (self.metrics)(&line);
         self.snapshot.pass = pass + 1;
         let losses = std::mem::take(&mut self.pass);
         let sign = self.watch.pass_ended(pass - 1, &losses);
         self.judge(sign.as_ref())
     }
-}
-
-fn bar(total: u64) -> ProgressBar {
-    let bar = ProgressBar::new(total);
-    if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {msg}") {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar
 }

@@ -2,6 +2,7 @@
 //! streams and leases meet.
 
 use crate::compute::{ComputeError, SampleBatch};
+use crate::place::Place;
 use crate::train::{BatchStream, PassStreams, StreamPass};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -14,8 +15,8 @@ use std::time::Duration;
 pub enum Records {
     /// Every host's stream has the same records: a worker takes those of its rank.
     Shared,
-    /// Every host's stream has records of its own: a worker takes all.
-    Own,
+    /// Every host's stream has records of its own: its workers take all of them, each its part.
+    OfMachine(Place),
 }
 
 /// What a worker makes of its streams.
@@ -91,7 +92,9 @@ fn plan(options: &StreamOptions, pass: &StreamPass) -> Result<StreamPlan, Comput
     }
     let (workers, rank, source) = match options.records {
         Records::Shared => (u64::from(pass.workers), u64::from(pass.rank), 0),
-        Records::Own => (1, 0, 1 + pass.rank),
+        Records::OfMachine(place) => {
+            (u64::from(place.workers), u64::from(place.index), 1 + pass.rank)
+        }
     };
     let draw = Draw { seed: pass.seed, pass: pass.pass, source };
     let shape: Vec<usize> = pass.data.shape.iter().map(|&size| size as usize).collect();

@@ -39,7 +39,7 @@ pub(crate) fn apply(
     args: &[OsString],
     layers: &[Layer],
 ) -> Result<Command, String> {
-    let mut file = file(command.get_name(), args)?;
+    let mut file = file(&command, args)?;
     if !command.has_subcommands() {
         let mut all = file.iter().chain(layers);
         return all.try_fold(command, |command, layer| layer.apply(command));
@@ -64,7 +64,7 @@ impl Layer {
     /// Errors: every name that is no option, with the nearest one, and every value that its option
     /// refuses.
     fn apply(&self, mut command: Command) -> Result<Command, String> {
-        let mut wrong = Vec::new();
+        let mut wrong = contradictions(&self.values);
         for (name, value) in &self.values {
             let long = name.replace('_', "-");
             match find(&command, &long).and_then(|option| checked(option, &long, value)) {
@@ -81,9 +81,31 @@ impl Layer {
     }
 }
 
+/// Options that are given in two spellings, with two values: nobody knows which is meant.
+fn contradictions(values: &[(String, String)]) -> Vec<String> {
+    let pairs = values.iter().enumerate().flat_map(|(position, (name, value))| {
+        values[..position].iter().filter_map(move |(other, its)| {
+            let is_same = name != other && name.replace('_', "-") == other.replace('_', "-");
+            (is_same && value != its).then(|| {
+                format!(
+                    "`{other}` and `{name}` are the same option, set to {its} and {value}: give one"
+                )
+            })
+        })
+    });
+    pairs.collect()
+}
+
 /// Whether a layer may set an option of this name; `_` is read as `-`.
 pub fn has(command: &Command, name: &str) -> bool {
     find(command, &name.replace('_', "-")).is_ok()
+}
+
+/// Whether a table may be the value of the option of this name.
+fn takes_pairs(command: &Command, name: &str) -> bool {
+    let found = find(command, &name.replace('_', "-")).ok();
+    let names = found.and_then(|option| option.get_value_names()).unwrap_or_default();
+    names.iter().any(|name| name.as_str() == "NAME=VALUE")
 }
 
 fn find<'a>(command: &'a Command, long: &str) -> Result<&'a Arg, String> {
@@ -122,24 +144,42 @@ fn checked(option: &Arg, long: &str, value: &str) -> Result<(String, String), St
         .value_parser(option.get_value_parser().clone())
         .value_names(option.get_value_names().unwrap_or_default().to_vec())
         .value_delimiter(option.get_value_delimiter());
-    let line = [String::new(), format!("--{long}={value}")];
-    match Command::new("").arg(alone).try_get_matches_from(line) {
-        Ok(_) => Ok((id, value.to_owned())),
-        Err(error) => Err(crate::unparsed::Unparsed::Clap(Box::new(error)).to_string()),
+    let parse = |value: &str| {
+        let line = [String::new(), format!("--{long}={value}")];
+        Command::new("").arg(alone.clone()).try_get_matches_from(line)
+    };
+    match (parse(value), whole_number(value)) {
+        (Ok(_), _) => Ok((id, value.to_owned())),
+        // Tuning jobs, and Python, write whole numbers so.
+        (Err(_), Some(whole)) if parse(&whole).is_ok() => Ok((id, whole)),
+        (Err(error), _) => Err(crate::unparsed::Unparsed::Clap(Box::new(error)).to_string()),
     }
 }
 
+/// `10.0` or `1e3` as the whole number that it is.
+fn whole_number(text: &str) -> Option<String> {
+    let number: f64 = text.trim().parse().ok()?;
+    // Above, not every whole number is a number of this kind.
+    let is_whole = number.fract() == 0.0 && number.abs() < 2_f64.powi(53);
+    is_whole.then(|| format!("{number:.0}"))
+}
+
 /// What the file has for every program, and then what it has for this one.
-fn file(program: &str, args: &[OsString]) -> Result<Option<Layer>, String> {
+fn file(command: &Command, args: &[OsString]) -> Result<Option<Layer>, String> {
     let Some(path) = path(args) else {
         return Ok(None);
     };
+    let program = command.get_name();
     let source = format!("configuration file {}", path.to_string_lossy());
     let text = std::fs::read_to_string(&path)
         .map_err(|error| format!("{source}: it cannot be read: {error}"))?;
     let table: toml::Table = text.parse().map_err(|error| format!("{source}: {error}"))?;
+    let takes_pairs = |name: &str| {
+        let mut all = std::iter::once(command).chain(command.get_subcommands());
+        all.any(|command| takes_pairs(command, name))
+    };
     let (sections, common): (Vec<_>, Vec<_>) =
-        table.into_iter().partition(|(_, value)| value.is_table());
+        table.into_iter().partition(|(name, value)| value.is_table() && !takes_pairs(name));
     let names: Vec<&str> = sections.iter().map(|(name, _)| name.as_str()).collect();
     let is_known = |name: &str| name == program || PROGRAMS.contains(&name);
     if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
@@ -154,16 +194,28 @@ fn file(program: &str, args: &[OsString]) -> Result<Option<Layer>, String> {
     }
     let own = sections.into_iter().filter(|(name, _)| name == program);
     let own = own.flat_map(|(_, section)| section.as_table().cloned().unwrap_or_default());
+    let texts = |table: Vec<(String, toml::Value)>| -> Vec<(String, String)> {
+        table.into_iter().map(|(name, value)| (name, plain(&value))).collect()
+    };
+    let (common, own) = (texts(common), texts(own.collect()));
+    // A section may say otherwise than what stands above it, however it spells the name.
+    if let Some(wrong) = contradictions(&common).into_iter().chain(contradictions(&own)).next() {
+        return Err(format!("{source}: {wrong}"));
+    }
     let values = common.into_iter().chain(own);
-    let values = values.map(|(name, value)| (name, plain(&value))).collect();
+    let values = values.map(|(name, value)| (name.replace('_', "-"), value)).collect();
     Ok(Some(Layer { source, values }))
 }
 
-/// A value as it would stand on the command line; lists are joined by commas.
+/// A value as it would stand on the command line; lists and pairs are joined by commas.
 fn plain(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        toml::Value::Table(pairs) => {
+            let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", plain(value)));
+            pairs.collect::<Vec<_>>().join(",")
+        }
         other => other.to_string(),
     }
 }

@@ -6,6 +6,7 @@ pub mod layers;
 pub mod orphans;
 pub mod process;
 mod shape_args;
+pub mod terminal;
 mod training_args;
 mod unparsed;
 

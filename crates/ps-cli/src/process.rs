@@ -1,12 +1,12 @@
 //! What every `main` does: parse, log, run, exit with the right code.
 
 use crate::layers;
+use crate::terminal::{self, LogWriter};
 pub use crate::unparsed::{EXIT_USAGE, Unparsed};
 use clap::{ArgMatches, Args, Parser};
 use ps_core::stop::StopTimes;
 use ps_runtime::{Connector, Outside, Shutdown, Signal, SystemClock};
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +38,9 @@ pub struct ProcessArgs {
     /// Leave when standard input ends: set by a parent that must not leave orphans.
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
+    /// Say how far the job is in lines on standard output, for the parent to show: one process draws on a terminal.
+    #[arg(long, hide = true)]
+    pub progress_to_parent: bool,
     /// Whether the log is never coloured, also on a terminal: a container's may be one that nobody
     /// sees.
     #[arg(skip)]
@@ -162,7 +165,7 @@ fn block_on(
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {name}: {}", causes(&error));
+            terminal::print_error(&format!("error: {name}: {}", causes(&error)));
             ExitCode::FAILURE
         }
     }
@@ -181,10 +184,7 @@ fn outside() -> Outside {
         connector: Connector::local_first(),
         clock: SystemClock::start(),
         seed: rand::random(),
-        // Whoever read them may be gone: that must not end training, as a panic would.
-        metrics: Arc::new(|line| {
-            let _ = writeln!(std::io::stdout(), "{line}");
-        }),
+        metrics: Arc::new(terminal::print),
     }
 }
 
@@ -232,16 +232,17 @@ fn signals(exit_with_parent: bool) -> anyhow::Result<(Shutdown, impl Future<Outp
     Ok((shutdown, again))
 }
 
-/// Logs to stderr: plain lines, coloured on a terminal unless they must not be.
+/// Logs to stderr: plain lines with the time of day, which several processes' lines can be ordered by,
+/// coloured on a terminal unless they must not be.
 fn start_logging(level: LevelFilter, plain: bool) {
     use std::io::IsTerminal;
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| LogWriter)
         .with_ansi(!plain && std::io::stderr().is_terminal())
         // Nobody may read them any more, and saying so there would be a panic.
         .log_internal_errors(false)
         .with_target(false)
-        .with_timer(tracing_subscriber::fmt::time::uptime())
+        .with_timer(tracing_subscriber::fmt::time::SystemTime)
         .with_filter(level);
     // A second call in one process (tests) keeps the first subscriber.
     let _ = tracing_subscriber::registry().with(layer).with(ours_only()).try_init();

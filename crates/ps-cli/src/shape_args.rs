@@ -1,4 +1,7 @@
-//! The options that say how wide and deep a built-in model is.
+//! The options that say how wide and deep a built-in model is, and those of models of one's own.
+
+use crate::given::values;
+use std::collections::BTreeMap;
 
 /// Widths and depths; a model refuses those that it does not have.
 #[derive(clap::Args, Clone, Debug, Default, serde::Serialize)]
@@ -26,12 +29,53 @@ pub struct ShapeArgs {
     /// transformer-tiny: share of the values that are dropped while training [default: 0].
     #[arg(long, env = "PS_DROPOUT", value_name = "SHARE")]
     pub dropout: Option<String>,
+    /// An option of a model of your own, which asks for it by this name; again, or after a comma, for more of them:
+    /// rows=200,widths=64,32. What follows a comma without a name belongs to the value before it.
+    #[arg(long, env = "PS_MODEL_OPTION", value_name = "NAME=VALUE")]
+    #[serde(skip)]
+    pub model_option: Vec<String>,
+}
+
+impl ShapeArgs {
+    /// All options of the model by name.
+    ///
+    /// # Errors
+    /// An option of a model of one's own without a name, or one that is given twice.
+    pub fn options(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut options: BTreeMap<String, String> = values(self).into_iter().collect();
+        for (name, value) in self.own_options()? {
+            if options.insert(name.clone(), value).is_some() {
+                return Err(format!("--model-option {name}: it is given twice; give it once"));
+            }
+        }
+        Ok(options)
+    }
+
+    fn own_options(&self) -> Result<Vec<(String, String)>, String> {
+        let mut options: Vec<(String, String)> = Vec::new();
+        for part in self.model_option.iter().flat_map(|text| text.split(',')) {
+            match (part.split_once('='), options.last_mut()) {
+                (Some((name, value)), _) if !name.trim().is_empty() => {
+                    options.push((name.trim().to_owned(), value.trim().to_owned()));
+                }
+                (None, Some((_, list))) => {
+                    list.push(',');
+                    list.push_str(part.trim());
+                }
+                _ => {
+                    return Err(format!(
+                        "--model-option: expected NAME=VALUE, such as rows=200, found `{part}`"
+                    ));
+                }
+            }
+        }
+        Ok(options)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::given::values;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -45,7 +89,43 @@ mod tests {
         let names = ["hidden", "channels", "blocks", "width", "layers", "heads", "dropout"];
         for name in names {
             let command = Command::parse_from(["", &format!("--{name}=3")]);
-            assert_eq!(values(&command.shape), [(name.to_owned(), "3".to_owned())]);
+            let expected = BTreeMap::from([(name.to_owned(), "3".to_owned())]);
+            assert_eq!(command.shape.options(), Ok(expected));
+        }
+    }
+
+    fn options(line: &[&str]) -> Result<Vec<(String, String)>, String> {
+        let line = std::iter::once("").chain(line.iter().copied());
+        Ok(Command::parse_from(line).shape.options()?.into_iter().collect())
+    }
+
+    #[test]
+    fn options_of_ones_own_are_given_one_by_one_or_together() {
+        let expected = [("hidden", "8"), ("rows", "200"), ("widths", "64,32")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        for line in [
+            &["--hidden=8", "--model-option", "rows=200", "--model-option", "widths=64,32"][..],
+            &["--model-option=rows=200,widths=64,32", "--hidden=8"],
+            &["--model-option", "rows = 200, widths = 64, 32, hidden=8"],
+        ] {
+            assert_eq!(options(line).unwrap(), expected, "{line:?}");
+        }
+        // A value may be anything, and nothing.
+        let odd = options(&["--model-option=a=b=c,d="]).unwrap();
+        assert_eq!(odd, [("a".into(), "b=c".into()), ("d".into(), String::new())]);
+    }
+
+    #[test]
+    fn what_is_no_option_is_refused_in_words() {
+        for (line, words) in [
+            (&["--model-option=rows"][..], "NAME=VALUE"),
+            (&["--model-option==3"], "found `=3`"),
+            (&["--model-option="], "NAME=VALUE"),
+            (&["--model-option=rows=1,rows=2"], "rows: it is given twice"),
+            (&["--hidden=8", "--model-option=hidden=9"], "hidden: it is given twice"),
+        ] {
+            let error = options(line).unwrap_err();
+            assert!(error.contains(words), "{line:?}: {error}");
         }
     }
 }

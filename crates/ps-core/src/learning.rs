@@ -151,6 +151,12 @@ impl LearningMonitor {
         is_risen.then_some(DivergenceSign::Rose { pass, steps, mean, start })
     }
 
+    /// Whether anything speaks for it that the run goes wrong just now, be it only a first sign.
+    pub fn is_in_doubt(&self) -> bool {
+        let has_signs = self.not_finite.reports > 0 || self.far.reports > 0;
+        has_signs || self.pass_warned || self.diverged
+    }
+
     /// What the losses say so far.
     pub fn status(&self) -> LearningStatus {
         if self.diverged {

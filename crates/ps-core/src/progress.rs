@@ -1,11 +1,11 @@
 //! How far a job is: a snapshot, rates over the last seconds, and both in words.
 
-use crate::ids::ShardId;
-use std::collections::VecDeque;
-use std::time::Duration;
+mod meter;
 
-/// Rates are taken over this much time: long enough to be steady, short enough to be current.
-const WINDOW: Duration = Duration::from_secs(15);
+pub use meter::{Meter, Rates};
+
+use crate::ids::ShardId;
+use std::time::Duration;
 
 /// Where a job is at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +20,12 @@ pub struct ProgressSnapshot {
     pub samples_done: u64,
     /// Samples to do, over all passes; 0 until a worker said how many there are.
     pub samples_total: u64,
+    /// Samples of the leases that are in work; 0 where nobody knows.
+    pub samples_leased: u64,
+    /// Samples of all steps so far, as workers count them.
+    pub samples_trained: u64,
+    /// Programs of the user's train: only the servers know how far they are.
+    pub is_program: bool,
     /// Steps finished by all workers.
     pub steps: u64,
     /// Mean loss of what was reported last.
@@ -34,56 +40,39 @@ pub struct ProgressSnapshot {
     pub away: Vec<ShardId>,
 }
 
-/// Steps and samples per second.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rates {
-    /// Over all workers.
-    pub steps_per_second: f64,
-    /// Over all workers.
-    pub samples_per_second: f64,
-}
-
-/// Measures rates from snapshots.
-#[derive(Clone, Debug, Default)]
-pub struct Meter {
-    seen: VecDeque<(Duration, u64, u64)>,
-}
-
-impl Meter {
-    /// Takes a snapshot; the rates over the last seconds.
-    pub fn take(&mut self, now: Duration, snapshot: &ProgressSnapshot) -> Rates {
-        self.seen.push_back((now, snapshot.steps, snapshot.samples_done));
-        while self.seen.len() > 2 && now.saturating_sub(self.seen[1].0) >= WINDOW {
-            self.seen.pop_front();
-        }
-        let Some(&(then, steps, samples)) = self.seen.front() else {
-            return Rates::default();
-        };
-        let seconds = now.saturating_sub(then).as_secs_f64();
-        if seconds <= 0.0 {
-            return Rates::default();
-        }
-        Rates {
-            steps_per_second: snapshot.steps.saturating_sub(steps) as f64 / seconds,
-            samples_per_second: snapshot.samples_done.saturating_sub(samples) as f64 / seconds,
-        }
-    }
-}
-
 impl ProgressSnapshot {
     /// Time left at this rate; `None` when nothing moves.
     pub fn time_left(&self, rates: &Rates) -> Option<Duration> {
-        let left = self.samples_total.saturating_sub(self.samples_done) as f64;
-        Duration::try_from_secs_f64(left / rates.samples_per_second).ok()
+        let left = (self.samples_total as f64 - rates.done).max(0.0);
+        Duration::try_from_secs_f64(left / rates.done_per_second).ok()
     }
 
-    /// One line for people.
+    /// The share of the job that is done, from 0 to 1.
+    pub fn share(&self, rates: &Rates) -> f64 {
+        if self.samples_total == 0 { 0.0 } else { rates.done / self.samples_total as f64 }
+    }
+
+    /// One line for people. What matters most comes first: a narrow terminal cuts the rest.
     pub fn line(&self, rates: &Rates) -> String {
         if self.samples_total == 0 {
             return format!("{}{}", self.phase, self.waits());
         }
-        let share = 100.0 * self.samples_done as f64 / self.samples_total as f64;
-        let mut line = format!("{}: pass {}/{} {share:.0} %", self.phase, self.pass, self.passes);
+        if self.is_program {
+            return format!(
+                "{}{}: {} steps, {:.0} steps/s, {} workers",
+                self.phase,
+                self.waits(),
+                self.steps,
+                rates.steps_per_second,
+                self.workers
+            );
+        }
+        let share = 100.0 * self.share(rates);
+        let mut line = format!("{}: {share:.0} %, pass {}/{}", self.phase, self.pass, self.passes);
+        if let Some(left) = self.time_left(rates) {
+            line.push_str(&format!(", {} left", clock_time(left)));
+        }
+        line.push_str(&self.waits());
         if let Some(loss) = self.loss {
             line.push_str(&format!(", loss {loss:.4}"));
         }
@@ -95,10 +84,7 @@ impl ProgressSnapshot {
             self.staleness_max,
             self.workers
         ));
-        if let Some(left) = self.time_left(rates) {
-            line.push_str(&format!(", {} left", clock_time(left)));
-        }
-        line + &self.waits()
+        line
     }
 
     /// Who holds up whoever needs it.
@@ -141,25 +127,22 @@ mod tests {
     }
 
     #[test]
-    fn rates_follow_the_last_seconds() {
-        let mut meter = Meter::default();
-        let second = Duration::from_secs;
-        assert_eq!(meter.take(second(0), &at(0)), Rates::default());
-        assert_eq!(meter.take(second(10), &at(1000)).samples_per_second, 100.0);
-        meter.take(second(20), &at(1000));
-        let rates = meter.take(second(30), &at(1000));
-        assert_eq!(rates.samples_per_second, 0.0);
-        assert_eq!(at(1000).time_left(&rates), None);
-    }
-
-    #[test]
     fn a_line_says_where_the_job_is() {
-        let rates = Rates { steps_per_second: 10.0, samples_per_second: 20.0 };
+        let rates = Rates {
+            steps_per_second: 10.0,
+            samples_per_second: 21.0,
+            done: 1500.0,
+            done_per_second: 20.0,
+        };
         let line = at(1500).line(&rates);
-        for part in ["pass 2/3", "50 %", "0.5000", "10 steps/s", "1 min 15 s left"] {
+        for part in
+            ["training: 50 %, pass 2/3, 1 min 15 s left", "0.5000", "10 steps/s", "21 samples/s"]
+        {
             assert!(line.contains(part), "{part} in {line}");
         }
         let line = ProgressSnapshot { away: vec![1], ..at(1500) }.line(&rates);
-        assert!(line.ends_with("left, server 1 is away"), "{line}");
+        assert!(line.contains("left, server 1 is away, loss"), "{line}");
+        let line = ProgressSnapshot { is_program: true, ..at(1500) }.line(&rates);
+        assert_eq!(line, "training: 150 steps, 10 steps/s, 2 workers");
     }
 }

@@ -110,7 +110,7 @@ pub struct WorkerReport {
     pub address: String,
     /// Processes that had the rank.
     pub registrations: u64,
-    /// What they counted.
+    /// What they counted; of a program of the user's, which counts for itself, what the servers did.
     pub counters: WorkerCounters,
     /// Half of its pushes were at most this stale.
     pub staleness_p50: u64,
@@ -183,6 +183,9 @@ pub struct ServerReport {
     pub bytes_received: u64,
     /// Bytes sent.
     pub bytes_sent: u64,
+    /// Steps of each worker that it applied, by rank: each step is on every server.
+    #[serde(default)]
+    pub worker_steps: BTreeMap<u32, u64>,
 }
 
 /// A member whose lease expired.

@@ -22,6 +22,19 @@ impl Features {
     }
 
     /// Takes the values from this place on away.
+    /// The features of the samples at these positions, `each` a sample.
+    fn pick(&self, each: usize, positions: impl Iterator<Item = usize>) -> Self {
+        fn of<T: Copy>(all: &[T], each: usize, positions: impl Iterator<Item = usize>) -> Vec<T> {
+            let sample = |position| &all[position * each..(position + 1) * each];
+            positions.flat_map(sample).copied().collect()
+        }
+        match self {
+            Self::Bytes(values) => Self::Bytes(of(values, each, positions)),
+            Self::Text(values) => Self::Text(of(values, each, positions)),
+            Self::Floats(values) => Self::Floats(of(values, each, positions)),
+        }
+    }
+
     fn split_off(&mut self, at: usize) -> Self {
         match self {
             Self::Bytes(values) => Self::Bytes(values.split_off(at)),
@@ -57,6 +70,20 @@ impl Samples {
         let at = self.len().saturating_sub(count);
         let features = self.features.split_off(at * self.features_per_sample());
         Self { features, shape: self.shape.clone(), labels: self.labels.split_off(at) }
+    }
+
+    /// Of every so many samples the one of this number: with all numbers each sample once. Nearly as many for each, also
+    /// of samples that are sorted by class.
+    #[must_use]
+    pub fn every(self, count: usize, number: usize) -> Self {
+        if count <= 1 {
+            return self;
+        }
+        let each = self.features_per_sample();
+        let chosen = || (number..self.len()).step_by(count);
+        let features = self.features.pick(each, chosen());
+        let labels = chosen().map(|position| self.labels[position]).collect();
+        Self { features, shape: self.shape, labels }
     }
 
     /// Number of samples.
@@ -152,6 +179,29 @@ mod tests {
         let samples = Samples::new(Features::Floats(vec![1.0]), vec![1], vec![0]).unwrap();
         let error = samples.gather(&[u64::MAX]).unwrap_err().to_string();
         assert!(error.contains("sample 18446744073709551615 of 1"), "{error}");
+    }
+
+    proptest::proptest! {
+        /// Several workers of a machine have each sample of its share once, whatever the numbers are.
+        #[test]
+        fn parts_have_each_sample_once(samples in 0..200_usize, parts in 1..9_usize) {
+            let features = (0..samples * 2).map(|value| value as f32).collect();
+            let labels: Vec<u32> = (0..samples as u32).collect();
+            let all = Samples::new(Features::Floats(features), vec![2], labels.clone()).unwrap();
+            let cut: Vec<Samples> =
+                (0..parts).map(|number| all.clone().every(parts, number)).collect();
+            let mut found: Vec<u32> = cut.iter().flat_map(|it| it.labels().to_vec()).collect();
+            found.sort_unstable();
+            proptest::prop_assert_eq!(found, labels);
+            for part in &cut {
+                proptest::prop_assert!(part.len().abs_diff(samples / parts) <= 1);
+                for (position, label) in part.labels().iter().enumerate() {
+                    let (features, _) = part.gather(&[position as u64]).unwrap();
+                    let first = *label as f32 * 2.0;
+                    proptest::prop_assert_eq!(features, vec![first, first + 1.0]);
+                }
+            }
+        }
     }
 
     #[test]

@@ -186,7 +186,8 @@ impl Member {
     }
 }
 
-/// Tells the master at this address why a host cannot do its part; the job fails with that reason.
+/// Tells the master at this address why a host cannot do its part, and which workers have ended for it; the job fails with
+/// that reason.
 ///
 /// # Errors
 /// The master does not answer, or refuses.
@@ -195,11 +196,13 @@ pub async fn report_failure(
     address: &str,
     job: &str,
     reason: &str,
+    ended_workers: Vec<u32>,
 ) -> Result<(), Error> {
     let link = Link::new(&outside.connector, address, &outside.clock, outside.seed)?;
     let patience = Patience { attempt: ATTEMPT, total: ATTEMPT };
     let attempt = |channel| {
-        let report = v1::FailureReport { job: job.to_owned(), reason: reason.to_owned() };
+        let (job, reason) = (job.to_owned(), reason.to_owned());
+        let report = v1::FailureReport { job, reason, ended_workers: ended_workers.clone() };
         async move { client(channel).report_failure(report).await.map(drop) }
     };
     link.call(patience, attempt, |_| ()).await.map_err(|status| error(address, &status))

@@ -80,6 +80,15 @@ pub struct ChannelOptions {
     pub options: Vec<(&'static str, String)>,
     /// Lines for the log.
     pub notes: Vec<String>,
+    /// Why nobody can say which channel is trained on: for a program to know, and a mistake where there is none.
+    pub ambiguity: Option<String>,
+}
+
+/// Channels that we know, those with data first.
+const KNOWN: [&str; 7] = ["training", "train", "test", "validation", "model", "code", "sm_drivers"];
+
+fn is_known(name: &str) -> bool {
+    KNOWN.contains(&name)
 }
 
 /// The channels by their role; those that are none of ours are named once.
@@ -87,9 +96,27 @@ pub struct ChannelOptions {
 /// # Errors
 /// Two channels for the same thing, or test data without training data.
 pub fn options(channels: &[Channel]) -> Result<ChannelOptions, Error> {
-    let train = one_of(channels, ["training", "train"])?;
+    let named = one_of(channels, ["training", "train"])?;
     let test = one_of(channels, ["test", "validation"])?;
     let mut options = ChannelOptions::default();
+    let others: Vec<&Channel> = channels.iter().filter(|it| !is_known(&it.name)).collect();
+    // Whatever it is called: the only one there is.
+    let only = Some(&others).filter(|others| named.is_none() && others.len() == 1).map(|it| it[0]);
+    if let Some(only) = only {
+        let name = &only.name;
+        options
+            .notes
+            .push(format!("channel {name}: taken for the training data; call it `training`"));
+    }
+    if named.is_none() && others.len() > 1 {
+        let names: Vec<&str> = others.iter().map(|channel| channel.name.as_str()).collect();
+        options.ambiguity = Some(format!(
+            "channels {}: none is called `training`, so nobody knows which is trained on: call one of them \
+             `training`, and test data `test`",
+            names.join(", ")
+        ));
+    }
+    let train = named.or(only);
     match (train, test) {
         (Some(train), test) => options.data(train, test),
         (None, Some(test)) => {
@@ -98,6 +125,7 @@ pub fn options(channels: &[Channel]) -> Result<ChannelOptions, Error> {
                 test.name
             )));
         }
+        (None, None) if options.ambiguity.is_some() => (),
         (None, None) => {
             let warning =
                 "no data channel: training on the bundled digits; add a channel `training`";
@@ -107,11 +135,9 @@ pub fn options(channels: &[Channel]) -> Result<ChannelOptions, Error> {
     if let Some(model) = find(channels, "model") {
         options.set("initial-model", model.path.display());
     }
-    let known = ["training", "train", "test", "validation", "model", "code", "sm_drivers"];
-    let foreign = channels.iter().map(|channel| channel.name.as_str());
-    let foreign: Vec<_> = foreign.filter(|name| !known.contains(name)).collect();
-    if !foreign.is_empty() {
-        let (foreign, known) = (foreign.join(", "), known[..5].join(", "));
+    let foreign: Vec<&str> = others.iter().map(|channel| channel.name.as_str()).collect();
+    if !foreign.is_empty() && train.is_some() && only.is_none() {
+        let (foreign, known) = (foreign.join(", "), KNOWN[..5].join(", "));
         options.notes.push(format!("channels that are not read: {foreign}; read are {known}"));
     }
     Ok(options)
@@ -240,6 +266,19 @@ mod tests {
         let more = options(&channels(r#"{"train":{},"sidekick":{},"code":{}}"#)).unwrap();
         assert_eq!(more.notes.len(), 1, "{more:?}");
         assert!(more.notes[0].contains("not read: sidekick"), "{more:?}");
+    }
+
+    /// Found by a user of SageMaker: a channel called `dataset` was left alone, and the bundled digits trained on.
+    #[test]
+    fn regression_the_only_channel_is_trained_on_and_of_several_nobody_knows() {
+        let only = options(&channels(r#"{"dataset":{},"test":{},"model":{}}"#)).unwrap();
+        assert!(only.options.contains(&("data", "/d/dataset".into())), "{only:?}");
+        assert!(only.notes[0].contains("dataset: taken for the training data"), "{only:?}");
+        assert_eq!(only.ambiguity, None);
+        let several = options(&channels(r#"{"dataset":{},"labels":{}}"#)).unwrap();
+        assert!(several.options.is_empty() && several.notes.is_empty(), "{several:?}");
+        let why = several.ambiguity.unwrap();
+        assert!(why.contains("channels dataset, labels") && why.contains("`training`"), "{why}");
     }
 
     #[test]

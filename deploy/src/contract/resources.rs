@@ -2,7 +2,7 @@
 
 use super::Error;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a host is called where nobody says so.
 const ONLY_HOST: &str = "localhost";
@@ -16,6 +16,8 @@ pub struct Resources {
     pub current_host: String,
     /// Hosts by instance group, sorted; none where the launcher knows no groups.
     pub groups: BTreeMap<String, Vec<String>>,
+    /// What kinds of machines the hosts are, where the launcher says it.
+    pub instance_types: BTreeSet<String>,
 }
 
 impl Default for Resources {
@@ -30,7 +32,7 @@ impl Resources {
         hosts.sort();
         hosts.dedup();
         let current_host = current_host.to_owned();
-        Self { hosts, current_host, groups: BTreeMap::new() }
+        Self { hosts, current_host, groups: BTreeMap::new(), instance_types: BTreeSet::new() }
     }
 
     /// From resourceconfig.json, or from a variable of the same content.
@@ -48,10 +50,12 @@ impl Resources {
             Some(hosts) => names(hosts)
                 .ok_or_else(|| wrong(format!("hosts: expected a list of names, found {hosts}")))?,
         };
-        let mut groups = BTreeMap::new();
+        let (mut groups, mut instance_types) = (BTreeMap::new(), BTreeSet::new());
         for group in object.get("instance_groups").and_then(Value::as_array).into_iter().flatten() {
             let name = group.get("instance_group_name").and_then(Value::as_str);
             let hosts = group.get("hosts").and_then(names);
+            let kind = group.get("instance_type").and_then(Value::as_str);
+            instance_types.extend(kind.map(str::to_owned));
             if let (Some(name), Some(mut hosts)) = (name, hosts) {
                 hosts.sort();
                 groups.insert(name.to_owned(), hosts);
@@ -60,7 +64,7 @@ impl Resources {
         let current = current.or(listed.first().map(String::as_str)).unwrap_or(ONLY_HOST);
         let current = current.to_owned();
         let listed = if listed.is_empty() { vec![current.clone()] } else { listed };
-        Self { groups, ..Self::of(listed, &current) }.check(what)
+        Self { groups, instance_types, ..Self::of(listed, &current) }.check(what)
     }
 
     /// The same with what single variables say: `SM_HOSTS` and `SM_CURRENT_HOST`.

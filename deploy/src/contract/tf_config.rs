@@ -166,6 +166,7 @@ impl Cluster {
             has_evaluator: self.task_type == TaskType::Evaluator || (is_chief && !has_evaluators),
             shard: self.shard(),
             rank,
+            workers_each: 1,
             is_alone: false,
         })
     }

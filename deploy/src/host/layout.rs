@@ -1,7 +1,9 @@
 //! From the hosts of a job to what this host does; pure.
 
 use crate::contract::resources::Resources;
+use ps_core::limits::WORKERS_MAX;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// What this host does in the job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +22,10 @@ pub struct Layout {
     pub has_evaluator: bool,
     /// The shard of the server that runs here.
     pub shard: Option<u32>,
-    /// The rank of the worker that runs here.
+    /// The rank of the worker that runs here, or of several the first.
     pub rank: Option<u32>,
+    /// How many workers each host has that has any.
+    pub workers_each: u32,
     /// Whether everything is on this host.
     pub is_alone: bool,
 }
@@ -69,6 +73,7 @@ impl Layout {
             has_evaluator: host == *master,
             shard: position(&servers),
             rank: position(&workers),
+            workers_each: 1,
             is_alone: resources.hosts.len() == 1,
         };
         match (layout.shard, layout.rank) {
@@ -80,15 +85,37 @@ impl Layout {
         }
     }
 
+    /// The same with so many workers on each host that has one.
+    ///
+    /// # Errors
+    /// More than a job may have, in words.
+    pub fn with_workers_each(self, each: u32) -> Result<Self, String> {
+        let workers = self.workers.checked_mul(each).filter(|workers| *workers <= WORKERS_MAX);
+        let workers = workers.ok_or_else(|| {
+            let hosts = self.workers;
+            format!("workers-per-instance {each}: on {hosts} hosts that is more than {WORKERS_MAX} workers")
+        })?;
+        let rank = self.rank.map(|host| host * each);
+        Ok(Self { workers, rank, workers_each: each, ..self })
+    }
+
+    /// The ranks of the workers that run here.
+    pub fn ranks(&self) -> Range<u32> {
+        match self.rank {
+            Some(first) => first..first + self.workers_each,
+            None => 0..0,
+        }
+    }
+
     /// For people: who does what.
     pub fn describe(&self) -> String {
         let here = [
             self.has_master.then(|| "the master".to_owned()),
             self.shard.map(|shard| format!("server {shard}")),
             self.has_evaluator.then(|| "the evaluator".to_owned()),
-            self.rank.map(|rank| format!("worker {rank}")),
         ];
-        let here: Vec<String> = here.into_iter().flatten().collect();
+        let ranks = self.ranks().map(|rank| Some(format!("worker {rank}")));
+        let here: Vec<String> = here.into_iter().chain(ranks).flatten().collect();
         let (servers, workers) = (plural(self.servers, "server"), plural(self.workers, "worker"));
         format!(
             "{servers}, {workers}; master on {}; here ({}): {}",
@@ -200,25 +227,39 @@ mod tests {
         assert!(Layout::new(&groups("h1"), &both).unwrap_err().contains("nothing to do"));
     }
 
+    #[test]
+    fn a_host_may_have_several_workers() {
+        let hosts = ["a", "b", "c"];
+        let of = |host| layout(&hosts, host, &Wishes::default()).with_workers_each(2).unwrap();
+        assert_eq!((of("a").ranks(), of("a").workers), (0..0, 4));
+        assert_eq!((of("b").ranks(), of("c").ranks()), (0..2, 2..4));
+        assert!(of("c").describe().contains("server 2, worker 2, worker 3"), "{:?}", of("c"));
+        let many = layout(&hosts, "a", &Wishes::default()).with_workers_each(WORKERS_MAX);
+        assert!(many.unwrap_err().contains("workers-per-instance"));
+    }
+
     proptest! {
         /// Whatever the hosts are called and in whatever order they are told: all agree on the
         /// master, shards and ranks are 0.. without holes, and each host has a server.
         #[test]
         fn all_hosts_agree(hosts in prop::collection::btree_set("[a-z0-9-]{1,12}", 1..9),
-                           master_trains: bool, turn in 0..9_usize) {
+                           master_trains: bool, turn in 0..9_usize, each in 1..9_u32) {
             let mut told: Vec<&str> = hosts.iter().map(String::as_str).collect();
             let turn = turn % told.len();
             told.rotate_left(turn);
             let wishes = Wishes { master_trains, ..Wishes::default() };
-            let layouts: Vec<Layout> = hosts.iter().map(|host| layout(&told, host, &wishes)).collect();
+            let layouts: Vec<Layout> = hosts
+                .iter()
+                .map(|host| layout(&told, host, &wishes).with_workers_each(each).unwrap())
+                .collect();
             let masters = layouts.iter().filter(|layout| layout.has_master).count();
             prop_assert_eq!(masters, 1);
             let shards: Vec<_> = layouts.iter().filter_map(|layout| layout.shard).collect();
             prop_assert_eq!(shards, (0..layouts[0].servers).collect::<Vec<_>>());
-            let ranks: Vec<_> = layouts.iter().filter_map(|layout| layout.rank).collect();
+            let ranks: Vec<_> = layouts.iter().flat_map(Layout::ranks).collect();
             prop_assert_eq!(ranks, (0..layouts[0].workers).collect::<Vec<_>>());
             let expected = if master_trains { hosts.len() } else { (hosts.len() - 1).max(1) };
-            prop_assert_eq!(layouts[0].workers as usize, expected);
+            prop_assert_eq!(layouts[0].workers as usize, expected * each as usize);
             for layout in &layouts {
                 prop_assert_eq!(&layout.master_host, hosts.first().unwrap());
             }

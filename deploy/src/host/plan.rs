@@ -5,7 +5,7 @@ use super::options::TrainArgs;
 use super::setting::Site;
 use crate::contract::program::Program;
 use crate::name::Role;
-use crate::plan::{Common, Lead, Plan, option};
+use crate::plan::{Common, Lead, Plan, local_place, option};
 use crate::supervision::Rules;
 use clap::ArgMatches;
 use ps_worker::threads::fair_share;
@@ -32,7 +32,8 @@ pub fn plan(
     program: &Work,
 ) -> Plan {
     let layout = &site.layout;
-    let threads = args.job.model.threads.unwrap_or_else(|| fair_share(1));
+    let workers_here = u32::try_from(layout.ranks().len()).unwrap_or(u32::MAX);
+    let threads = args.job.model.threads.unwrap_or_else(|| fair_share(workers_here));
     let log = args.job.process.log.to_string();
     let process = &args.job.process;
     let common = Common { job, log: &log, threads, stop_timeout_s: process.stop_timeout_s };
@@ -52,8 +53,10 @@ pub fn plan(
         }
         members.push(common.process(Role::Evaluator, 0, own));
     }
-    if let Some(rank) = layout.rank {
-        let own = vec![option("worker-index", rank.to_string()), option("host-name", &layout.host)];
+    for (index, rank) in (0..).zip(layout.ranks()) {
+        let mut own =
+            vec![option("worker-index", rank.to_string()), option("host-name", &layout.host)];
+        own.extend(local_place(index, workers_here));
         let mut worker = common.process(Role::Worker, rank, own);
         if let Work::Program(program) = program {
             worker.runs(&program.command());
@@ -65,10 +68,9 @@ pub fn plan(
     } else {
         Lead::At(site.master())
     };
-    let here = u32::from(layout.rank.is_some());
     let rules = Rules {
         has_master: layout.has_master,
-        workers_elsewhere: layout.workers > here,
+        workers_elsewhere: layout.workers > workers_here,
         has_program: *program != Work::Model,
         after_signal: process.stop_times().all,
         ..Rules::HOST
@@ -152,7 +154,9 @@ mod tests {
         };
         let resources = Resources::of(names.clone(), &names[position]);
         let site = Site {
-            layout: Layout::new(&resources, &Wishes::default()).unwrap(),
+            layout: Layout::new(&resources, &Wishes::default())
+                .and_then(|it| it.with_workers_each(args.job.workers.workers_per_instance.count(0)))
+                .unwrap(),
             master_port: args.host.master_port,
             server_port: args.host.server_port,
             wait_for: Vec::new(),
@@ -225,6 +229,25 @@ mod tests {
         assert!(has(&plan, &members[1], "--host-name=b"));
         let (plan, _) = processes(3, 1, "--stop-timeout-s=110");
         assert_eq!(plan.rules.after_signal, std::time::Duration::from_secs(110));
+    }
+
+    #[test]
+    fn a_host_may_have_several_workers() {
+        let (plan, members) = processes(3, 2, "--workers-per-instance=2 --data=/d --sharded");
+        let names: Vec<String> = members.iter().map(|it| it.name.to_string()).collect();
+        assert_eq!(names, ["server 2", "worker 2", "worker 3"]);
+        let cores = std::thread::available_parallelism().unwrap().get();
+        for (index, worker) in members[1..].iter().enumerate() {
+            assert!(has(&plan, worker, &format!("--worker-index={}", 2 + index)), "{worker:?}");
+            assert!(has(&plan, worker, &format!("--local-index={index}")), "{worker:?}");
+            assert!(has(&plan, worker, "--local-workers=2"), "{worker:?}");
+            assert_eq!(worker.threads, Some((cores / 2).max(1)));
+        }
+        let (plan, members) = processes(1, 0, "--workers-per-instance=2");
+        let Lead::Here(master) = &plan.lead else { panic!("{plan:?}") };
+        assert!(has(&plan, master, "--workers=2"), "{master:?}");
+        assert!(!plan.rules.workers_elsewhere);
+        assert_eq!(members.iter().filter(|it| it.name.role == Role::Worker).count(), 2);
     }
 
     #[test]

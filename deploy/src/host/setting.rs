@@ -9,6 +9,7 @@ use crate::contract::hyperparameters::PARAMETER_SERVER_SWITCH;
 use crate::contract::program::Program;
 use crate::contract::tf_config::Cluster;
 use crate::contract::{Error, channels};
+use crate::workers_per_instance::WorkersPerInstance;
 use std::path::PathBuf;
 
 /// What a launcher has left for us.
@@ -119,6 +120,17 @@ impl Setting {
         }
     }
 
+    /// A model of ours needs to know what it is trained on.
+    ///
+    /// # Errors
+    /// It could be one of several channels.
+    pub fn check_channels(&self) -> Result<(), String> {
+        match self {
+            Self::SageMaker(_, options) => options.ambiguity.clone().map_or(Ok(()), Err),
+            Self::TensorFlow(_) => Ok(()),
+        }
+    }
+
     /// A job of several hosts that was not launched with parameter servers would be as many jobs as
     /// it has hosts.
     ///
@@ -144,7 +156,42 @@ impl Setting {
     ///
     /// # Errors
     /// An option that names what is not there, or a host with nothing to do, in words.
-    pub fn site(&self, args: &HostArgs) -> Result<Site, String> {
+    pub fn site(
+        &self,
+        args: &HostArgs,
+        workers: WorkersPerInstance,
+        gpus: u32,
+    ) -> Result<Site, String> {
+        if workers == WorkersPerInstance::Auto {
+            self.check_alike()?;
+        }
+        let mut site = self.site_of_one_each(args)?;
+        site.layout = site.layout.with_workers_each(workers.count(gpus))?;
+        Ok(site)
+    }
+
+    /// All hosts must know how many workers each has: one that counts its own GPUs knows the others' if they
+    /// are like it.
+    fn check_alike(&self) -> Result<(), String> {
+        let unknown = match self {
+            Self::SageMaker(contract, _) => {
+                let types: Vec<&str> =
+                    contract.resources.instance_types.iter().map(String::as_str).collect();
+                (types.len() > 1)
+                    .then(|| format!("the hosts are of several types ({})", types.join(", ")))
+            }
+            Self::TensorFlow(_) => {
+                Some("TF_CONFIG does not say what GPUs other hosts have".to_owned())
+            }
+        };
+        let why = |why| {
+            format!("workers-per-instance auto: {why}; give the number of workers of each host")
+        };
+        unknown.map_or(Ok(()), |unknown| Err(why(unknown)))
+    }
+
+    /// This host's part with one worker on each host that has any.
+    fn site_of_one_each(&self, args: &HostArgs) -> Result<Site, String> {
         match self {
             Self::SageMaker(contract, _) => {
                 let wishes = Wishes {

@@ -13,6 +13,7 @@ use crate::job;
 use crate::logs::Logs;
 use crate::outcome::Outcome;
 use crate::plan::{DEFAULT_JOB, Plan};
+use crate::workers_per_instance::usable_gpus;
 use crate::{check, terminal};
 use anyhow::Context;
 use clap::{ArgMatches, Args as _};
@@ -130,9 +131,17 @@ fn prepare(
     let usage = |what| start_error(&host, EXIT_USAGE, what);
     check::usage(&args.job).map_err(usage)?;
     if program.is_none() {
+        setting.check_channels().map_err(|what| start_error(&host, 1, what))?;
         check::model_name(models, &args.job.model.model).map_err(usage)?;
     }
-    let site = setting.site(&args.host).map_err(usage)?;
+    let gpus = usable_gpus(args.job.model.device, program.is_some());
+    let each = args.job.workers.workers_per_instance;
+    let site = setting.site(&args.host, each, gpus).map_err(usage)?;
+    if site.layout.workers_each > 1 && args.job.model.read.pipe {
+        let what = "workers-per-instance: a pipe has one reader, so that a host has one worker; leave it out, or give \
+                    the channel the input mode File or FastFile";
+        return Err(usage(what.to_owned()));
+    }
     let asked = Some(args.job.process.job_id.as_str()).filter(|id| *id != DEFAULT_JOB);
     let job = asked.or_else(|| setting.job()).unwrap_or(DEFAULT_JOB).to_owned();
     let variables = variables.clone();
@@ -293,7 +302,8 @@ impl Host {
         };
         if !self.site.layout.has_master {
             let reason = format!("{}: {error}", self.setting.host());
-            let told = report_failure(outside, &self.site.master(), &self.job, &reason).await;
+            let master = self.site.master();
+            let told = report_failure(outside, &master, &self.job, &reason, Vec::new()).await;
             if let Err(error) = told {
                 tracing::warn!("the master could not be told why this host fails: {error}");
             }

@@ -42,9 +42,26 @@ fn one_worker_less_is_reported_and_no_worker_left_is_the_end() {
     let first = job.exited(name(Role::Worker, 0), Exit::Signal(9), "worker 0 (pid 7)");
     assert!(says(&first, "worker 0 (pid 7) was killed by signal 9; the others go on"), "{first:?}");
     let last = job.exited(name(Role::Worker, 1), Exit::Signal(9), "worker 1");
-    assert!(last.contains(&Action::Pass(Signal::Terminate)), "{last:?}");
+    let is_told = |action: &Action| matches!(action, Action::ReportWorkers(_, why) if why.contains("no worker is left"));
+    assert!(last.iter().any(is_told), "{last:?}");
+    // Nobody wished that it ends: the master saves what there is and says why.
+    assert!(!last.contains(&Action::Pass(Signal::Terminate)), "{last:?}");
+    assert_eq!(job.lost_workers().collect::<Vec<_>>(), [0, 1]);
+    // What follows from it is no news, and the master's word counts.
+    assert_eq!(job.exited(name(Role::Server, 0), Exit::Code(1), "server 0"), []);
+    job.exited(MASTER, Exit::Code(1), "master");
+    assert_eq!(job.verdict().unwrap(), 1);
+}
+
+#[test]
+fn a_master_that_does_not_hear_of_it_is_ended() {
+    let mut job = job();
+    for rank in [0, 1] {
+        job.exited(name(Role::Worker, rank), Exit::Code(1), "a worker");
+    }
+    assert!(job.deadline().contains(&Action::Pass(Signal::Terminate)));
     let why = job.verdict().unwrap_err().to_string();
-    assert!(why.contains("no worker is left"), "{why}");
+    assert!(why.contains("a worker") && why.contains("no worker is left"), "{why}");
 }
 
 /// What failed on one worker would fail on the others, whose work would be for nothing.
@@ -53,7 +70,8 @@ fn a_program_that_fails_ends_the_job_unless_the_master_knows_better() {
     let mut job = job();
     job.rules.has_program = true;
     let first = job.exited(name(Role::Worker, 0), Exit::Code(3), "worker 0");
-    assert!(first.contains(&Action::Deadline(MASTER_SAYS_WHY)), "{first:?}");
+    let is_told = |action: &Action| matches!(action, Action::ReportWorkers(_, why) if why.contains("worker 0"));
+    assert!(first.iter().any(is_told), "{first:?}");
     assert!(job.deadline().contains(&Action::Pass(Signal::Terminate)));
     let why = job.verdict().unwrap_err().to_string();
     assert!(why.contains("worker 0") && why.contains("its program failed"), "{why}");
@@ -199,8 +217,7 @@ fn a_server_that_does_not_listen_fails_the_job_with_its_reason() {
 #[test]
 fn everybody_is_told_once_to_end() {
     let mut job = job();
-    job.exited(name(Role::Worker, 0), Exit::Signal(9), "");
-    let ending = job.exited(name(Role::Worker, 1), Exit::Signal(9), "");
+    let ending = job.exited(name(Role::Server, 0), Exit::Signal(9), "");
     assert!(ending.contains(&Action::Pass(Signal::Terminate)), "{ending:?}");
     assert_eq!(job.signal(Signal::Interrupt), []);
     assert!(job.signal(Signal::Interrupt).contains(&Action::Kill));
@@ -265,6 +282,23 @@ fn a_host_with_a_worker_alone_ends_with_it() {
         host.is_ready(WORKER);
         host.exited(WORKER, end, "worker 0");
         assert!(host.is_over());
+        assert_eq!(host.verdict().ok(), code);
+    }
+}
+
+/// Of several workers on a host that has no server the last one speaks for it.
+#[test]
+fn a_host_goes_on_with_the_workers_that_it_has_left() {
+    const SECOND: Name = Name { role: Role::Worker, index: 1 };
+    for (end, code) in [(Exit::Code(0), Some(0)), (Exit::Signal(9), None)] {
+        let mut host = Supervision::new(Rules::HOST);
+        for worker in [WORKER, SECOND] {
+            host.started(worker);
+            host.is_ready(worker);
+        }
+        let first = host.exited(WORKER, Exit::Signal(9), "worker 0");
+        assert!(says(&first, "worker 0") && !host.is_ending(), "{first:?}");
+        host.exited(SECOND, end, "worker 1");
         assert_eq!(host.verdict().ok(), code);
     }
 }

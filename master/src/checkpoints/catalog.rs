@@ -4,7 +4,7 @@ use super::write_manifest;
 use crate::cluster::Cluster;
 use ps_core::checkpoint::{Manifest, names};
 use ps_core::ids::Life;
-use ps_core::master::{CheckpointHistory, RestoredCheckpoint};
+use ps_core::master::{CheckpointHistory, CompleteCheckpoint, RestoredCheckpoint};
 use ps_core::settings::TrainingSettings;
 use ps_runtime::blocking;
 use ps_runtime::files::{FileStore, Files, is_full, remove_unfinished};
@@ -86,8 +86,11 @@ impl Catalog {
                         ),
                         written => written.map_err(|error| error.to_string())?,
                     }
-                    let older = self.readable().map(|manifest| manifest.number);
-                    let older = older.filter(|older| older < number).collect();
+                    let older = self.readable().map(|manifest| CompleteCheckpoint {
+                        number: manifest.number,
+                        is_sound: !manifest.state.learning.is_in_doubt(),
+                    });
+                    let older = older.filter(|older| older.number < *number).collect();
                     return Ok(RestoredCheckpoint {
                         number: *number,
                         state: manifest.state,

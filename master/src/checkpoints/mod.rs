@@ -20,6 +20,6 @@ fn write_manifest(manifest: &Manifest, files: &dyn FileStore) -> io::Result<()> 
 
 /// Removes what is left of older checkpoints where the master can see it. Servers with folders of
 /// their own do the same when they write the next one.
-fn remove_older(number: u64, before: Option<u64>, files: &dyn FileStore) {
-    remove_numbers(files, |found| found < number && Some(found) != before);
+fn remove_older(number: u64, keep: &[u64], files: &dyn FileStore) {
+    remove_numbers(files, |found| found < number && !keep.contains(&found));
 }

@@ -43,7 +43,7 @@ impl Cluster {
         request: CheckpointRequest,
         files: &dyn FileStore,
     ) -> Result<(), String> {
-        let CheckpointRequest { number, keep, state } = request;
+        let CheckpointRequest { number, keep, keep_afterwards, state } = request;
         let spec = self.spec().await.map_err(|error| error.to_string())?;
         let files_written =
             self.on_all(|shard, link| self.snapshot(shard, link, number, &keep)).await?;
@@ -59,7 +59,7 @@ impl Cluster {
         };
         blocking(|| {
             write_manifest(&manifest, files).map_err(|error| error.to_string())?;
-            remove_older(number, keep.first().copied(), files);
+            remove_older(number, &keep_afterwards, files);
             Ok(())
         })
     }

@@ -92,7 +92,7 @@ impl Driver {
             about: config.about,
             events,
             sender,
-            reporter: Reporter::new(config.show_bar),
+            reporter: Reporter::new(config.display, outside.metrics.clone()),
             saving: JoinSet::new(),
             restoring: JoinSet::new(),
             report_error: None,
@@ -169,22 +169,22 @@ impl Driver {
                     self.machine.others_failed(format!("a server's {error}"), now);
                 }
             }
-            Action::SaveModel { within } => self.save_model(within),
+            Action::SaveModel { within, if_trained } => self.save_model(within, if_trained),
             Action::WriteCheckpoint(request) => self.write_checkpoint(*request),
             Action::Restore(shard_map, life) => self.restore(shard_map.epoch, life),
             Action::WriteReport(report) => self.write_report(&report),
             Action::Metric(line) => (self.outside.metrics)(&line),
-            Action::Log(level, line) => self.reporter.around(|| log(level, &line)),
+            Action::Log(level, line) => log(level, &line),
             Action::Finished { exit_code, reason } => return Some(self.end(exit_code, reason)),
         }
         None
     }
 
-    fn save_model(&mut self, within: Option<Duration>) {
+    fn save_model(&mut self, within: Option<Duration>, if_trained: bool) {
         let (cluster, files) = (self.membership.cluster(), self.files.clone());
         let (about, data) = (self.about.clone(), self.machine.data());
-        let save =
-            async move { model::save(&cluster, files.as_ref(), &about, &data, within).await };
+        let what = model::What { about, data, within, if_trained };
+        let save = async move { model::save(&cluster, files.as_ref(), what).await };
         spawn(&mut self.saving, &self.sender, save);
     }
 

@@ -31,17 +31,25 @@ fn check_time(elements: u64, within: Option<Duration>) -> Result<(), String> {
     }
 }
 
+/// What is to be saved.
+pub(super) struct What {
+    /// What the master was told of the model.
+    pub(super) about: About,
+    pub(super) data: DataDescription,
+    /// How long it may take.
+    pub(super) within: Option<Duration>,
+    /// Whether start weights, which no push has changed, are not worth it.
+    pub(super) if_trained: bool,
+}
+
 /// Reads the weights and writes them, with what the master was told of the model.
-pub(super) async fn save(
-    cluster: &Cluster,
-    files: &dyn FileStore,
-    about: &About,
-    data: &DataDescription,
-    within: Option<Duration>,
-) -> Event {
+pub(super) async fn save(cluster: &Cluster, files: &dyn FileStore, what: What) -> Event {
     let written = match cluster.describe_all().await {
-        Ok(described) => match check_time(described.spec.layout.elements() as u64, within) {
-            Ok(()) => write(cluster, described, files, about, data).await,
+        Ok(described) if what.if_trained && !described.is_trained() => {
+            return event(Machine::no_model);
+        }
+        Ok(described) => match check_time(described.spec.layout.elements() as u64, what.within) {
+            Ok(()) => write(cluster, described, files, &what.about, &what.data).await,
             Err(hopeless) => Err(hopeless),
         },
         Err(Error::NoModel) => return event(Machine::no_model),

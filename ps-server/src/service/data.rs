@@ -3,7 +3,7 @@
 use super::{Service, status};
 use ps_core::gate::GateDecision;
 use ps_core::ids::Clock;
-use ps_core::shard::Puller;
+use ps_core::shard::{Puller, WorkerCounts};
 use ps_proto::convert::check_protocol;
 use ps_proto::convert::data::shard_counters;
 use ps_proto::convert::membership::Alive;
@@ -53,6 +53,7 @@ impl DataPlane for Service {
             counters: Some(shard_counters(self.shard.counters(), weight_bytes)),
             version_sum: model.map_or(0, |model| model.version_sum()),
             has_master: self.shard.is_managed(),
+            workers: self.shard.worker_counts().into_iter().map(worker_count).collect(),
         }))
     }
 
@@ -131,4 +132,9 @@ impl Service {
 /// The bulk calls never come here: `bulk.rs` answers them ahead of the generated service.
 fn taken_before() -> Status {
     Status::internal("a bulk call that nobody took")
+}
+
+fn worker_count((worker, counts): (u32, WorkerCounts)) -> v1::WorkerCount {
+    let WorkerCounts { steps, chunks_refused } = counts;
+    v1::WorkerCount { worker, steps, chunks_refused }
 }

@@ -53,7 +53,9 @@ impl ModelOptions {
 }
 
 fn read<T: FromStr>(name: &str, text: &str) -> candle_core::Result<T> {
-    text.parse().map_err(|_| {
+    // Tuning jobs, and Python, write whole numbers so.
+    let whole = || text.strip_suffix(".0").and_then(|whole| whole.parse().ok());
+    text.parse().ok().or_else(whole).ok_or_else(|| {
         let expected = match std::any::type_name::<T>() {
             "f32" | "f64" => "a number",
             "bool" => "true or false",

@@ -67,7 +67,8 @@ pub(super) fn late(args: &ModelArgs) -> anyhow::Error {
 
 async fn prepare(models: &Models, args: &Args, outside: &Outside) -> anyhow::Result<Prepared> {
     let (models, model) = (models.clone(), args.model.clone());
-    let mut source = on_thread(move || ModelSource::new(&models, &model)).await?;
+    let place = args.place.place().map_err(anyhow::Error::msg)?;
+    let mut source = on_thread(move || ModelSource::new(&models, &model, place)).await?;
     let streams = workload::streams(args, &mut source).await?;
     let role = if args.role == Role::Worker { "worker" } else { "evaluator" };
     let ready = format!("role={role}; train_samples={};", source.data().train.len());

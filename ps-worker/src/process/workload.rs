@@ -44,7 +44,8 @@ pub(super) async fn streams(
     }
     // Nobody sees them in a stream before it has been read: then the evaluator's test data tell.
     let classes = read.classes.or_else(|| source.classes_seen()).unwrap_or(0);
-    let records = if read.sharded { Records::Own } else { Records::Shared };
+    let place = args.place.place().map_err(anyhow::Error::msg)?;
+    let records = if read.sharded { Records::OfMachine(place) } else { Records::Shared };
     let classes = u32::try_from(classes).unwrap_or(u32::MAX);
     let files = match read.pipe {
         true => read.stream(data),

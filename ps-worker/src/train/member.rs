@@ -206,7 +206,8 @@ impl JobMember {
         let WorkerConfig { job, role, master, address, .. } = &self.config;
         let who = if *role == v1::Role::Evaluator { "the evaluator" } else { "a worker" };
         let reason = format!("{who} at {address} cannot build the model: {error}");
-        if let Err(untold) = member::report_failure(&self.outside, master, job, &reason).await {
+        let told = member::report_failure(&self.outside, master, job, &reason, Vec::new()).await;
+        if let Err(untold) = told {
             tracing::warn!("the master could not be told why this process fails: {untold}");
         }
         error

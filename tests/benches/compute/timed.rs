@@ -137,6 +137,10 @@ impl<C: Compute> Compute for Timed<C> {
         self.compute.layout()
     }
 
+    fn freeze(&mut self, tensors: &[bool]) -> Result<(), ComputeError> {
+        self.compute.freeze(tensors)
+    }
+
     fn start_weights(&mut self, seed: u64) -> Result<Vec<f32>, ComputeError> {
         self.compute.start_weights(seed)
     }

@@ -6,11 +6,13 @@ mod binary;
 mod finished;
 mod hosts;
 mod table;
+mod terminal;
 
 pub use binary::psrun;
 pub use finished::{Finished, metrics};
 pub use hosts::Hosts;
 pub use table::{processes, signal};
+pub use terminal::Terminal;
 
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader, Read};

@@ -63,7 +63,7 @@ const MAY_USE: [(&str, &[&str], &str); 13] = [
             "mimalloc",
             "tokio",
         ],
-        "starts every role; knows no wire",
+        "starts every role, and is the one crate that a program with a model of its own needs; knows no wire",
     ),
     (
         "ps-tests",
@@ -101,10 +101,8 @@ const SERVICE: &[&str] = &[
 ];
 
 /// What a crate's tests and examples may use beside that.
-const TESTS_MAY_USE: [(&str, &[&str], &str); 2] = [
-    ("ps-proto", &["tokio"], "the codec is tested on streams"),
-    ("psrun", &["candle"], "the example of a model of one's own"),
-];
+const TESTS_MAY_USE: [(&str, &[&str], &str); 1] =
+    [("ps-proto", &["tokio"], "the codec is tested on streams")];
 
 /// Families of crates from elsewhere that not everybody may use: candle for models, clap and mimalloc
 /// for programs, tokio and tonic for what waits and talks. A name belongs to the family that it

@@ -22,6 +22,8 @@ struct Options {
     listen_host: Option<String>,
     #[arg(long)]
     dry_run: bool,
+    #[arg(long, env = "PS_UNIT_PAIRS", value_name = "NAME=VALUE")]
+    pairs: Vec<String>,
 }
 
 fn parse_all(args: Vec<OsString>, layers: &[Layer]) -> Result<Options, String> {
@@ -45,6 +47,44 @@ fn launched(values: &[(&str, &str)], flags: &[&str]) -> Result<Options, String> 
     let must = Layer { source: "channels".into(), values: vec![("must".into(), "x".into())] };
     let args = std::iter::once("program").chain(flags.iter().copied());
     parse_all(args.map(OsString::from).collect(), &[must, layer])
+}
+
+/// Found by users of SageMaker: tuning jobs write whole numbers as `10.0`.
+#[test]
+fn regression_a_whole_number_may_be_written_as_python_does() {
+    for text in ["10.0", "10", "1e1", "10."] {
+        assert_eq!(launched(&[("passes", text)], &[]).unwrap().passes, 10, "{text}");
+    }
+    assert_eq!(launched(&[("lr", "10.0")], &[]).unwrap().lr, Some(10.0));
+    for text in ["10.5", "1e300", "inf", "-10.0"] {
+        let error = launched(&[("passes", text)], &[]).unwrap_err();
+        assert!(error.contains(text), "{text}: {error}");
+    }
+}
+
+#[test]
+fn an_option_in_two_spellings_has_one_value() {
+    let two = |a, b| launched(&[("batch_size", a), ("batch-size", b)], &[]);
+    assert_eq!(two("16", "16").unwrap().batch_size, Some(16));
+    let error = two("16", "32").unwrap_err();
+    assert!(error.contains("`batch_size` and `batch-size` are the same option"), "{error}");
+    let error = parse("must = 'x'\nbatch_size = 1\nbatch-size = 2", &[]).unwrap_err();
+    assert!(error.contains("are the same option, set to"), "{error}");
+    let section = parse("must = 'x'\nbatch_size = 1\n[program]\nbatch-size = 2", &[]).unwrap();
+    assert_eq!(section.batch_size, Some(2));
+}
+
+/// Options of one's own model are pairs.
+#[test]
+fn a_table_may_be_the_value_of_an_option() {
+    for file in [
+        "must = 'x'\npairs = { a = 1, b = [2, 3] }",
+        "must = 'x'\npairs = ['a=1', 'b=2', 3]",
+        "must = 'x'\n[pairs]\na = 1\nb = '2,3'",
+    ] {
+        assert_eq!(parse(file, &[]).unwrap().pairs, ["a=1,b=2,3"], "{file}");
+    }
+    assert!(parse("must = 'x'\n[servers]\na = 1", &[]).unwrap_err().contains("[servers]"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::leases::{Lease, SHARED};
 use super::lifecycle::{Phase, StopReason};
 use super::types::{Leave, Level, MemberId, Role};
 use crate::data_description::DataKind;
+use crate::ids::WorkerId;
 use std::time::Duration;
 
 /// What a member that leaves because it alone was signalled exits with: 128 + SIGTERM.
@@ -119,12 +120,35 @@ impl Machine {
         }
         if let Some((waited, last)) = self.registry.without_workers(now) {
             let reason = format!("no worker is left and none came for {waited:.1?}: {last}");
-            // The servers still hold what was trained: it is saved, and the job fails all the same.
-            match self.leases.samples_done() {
-                0 => self.fail(reason, now),
-                _ => self.stop(StopReason::Abandoned(reason), now),
-            }
+            self.abandon(reason, now);
         }
+    }
+
+    /// The servers still hold what was trained: it is saved, and the job fails all the same.
+    fn abandon(&mut self, reason: String, now: Duration) {
+        // What a program pushed only the servers know.
+        let is_program = self.agreement.kind() == Some(DataKind::Program);
+        match is_program || self.record.has_steps() {
+            true => self.stop(StopReason::Abandoned(reason), now),
+            false => self.fail(reason, now),
+        }
+    }
+
+    /// Whoever started these workers knows that they have ended, and that the job cannot go on: they are not
+    /// waited for.
+    pub fn workers_ended(&mut self, ended: &[WorkerId], reason: String, now: Duration) {
+        if self.lifecycle.phase() != Phase::Running {
+            return self.others_failed(reason, now);
+        }
+        self.event(now, |machine| {
+            for rank in ended {
+                machine.expire(MemberId::worker(*rank), "has ended", now);
+            }
+            // Unless the last lease came in just before.
+            if machine.lifecycle.phase() == Phase::Running {
+                machine.abandon(reason, now);
+            }
+        });
     }
 
     /// One member received a signal, which the master may not have; or who started it is gone.

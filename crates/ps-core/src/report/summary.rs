@@ -12,10 +12,10 @@ impl Report {
         let workers = self.workers.iter();
         lines.extend(workers.flat_map(|(rank, worker)| {
             let histogram = worker.counters.staleness.line();
-            [
-                worker_line(*rank, worker),
-                format!("worker {rank}: staleness of its pushes {histogram}"),
-            ]
+            let staleness = format!("worker {rank}: staleness of its pushes {histogram}");
+            // Where only the servers counted, nobody knows.
+            let is_known = worker.counters.samples > 0 || worker.counters.steps == 0;
+            std::iter::once(worker_line(*rank, worker)).chain(is_known.then_some(staleness))
         }));
         for lost in &self.lost {
             lines.push(format!("lost: {} at {}: {}", lost.member, lost.address, lost.reason));
@@ -94,6 +94,9 @@ impl Report {
 
 fn worker_line(rank: u32, worker: &WorkerReport) -> String {
     let counters = &worker.counters;
+    if counters.samples == 0 && counters.steps > 0 {
+        return format!("worker {rank}: {} steps, as the servers counted them", counters.steps);
+    }
     format!(
         "worker {rank}: {} steps, {} samples, staleness p50 {} p99 {} max {}, {} pushed, {} pulled",
         counters.steps,

@@ -31,3 +31,12 @@ pub struct Counters {
     pub bytes_received: Count,
     pub bytes_sent: Count,
 }
+
+/// What one worker has done on a shard since that started, whoever computed it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerCounts {
+    /// Steps whose pushes are all applied here; each step is on every shard.
+    pub steps: u64,
+    /// Chunks that were refused.
+    pub chunks_refused: u64,
+}

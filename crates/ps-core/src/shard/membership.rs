@@ -168,7 +168,8 @@ impl Shard {
         let mut session = session.lock();
         if session.incarnation < incarnation {
             self.counters.pushes_torn.add(session.window.unfinished());
-            *session = Session { incarnation, window: Window::default() };
+            let counts = session.counts;
+            *session = Session { incarnation, window: Window::default(), counts };
         }
     }
 }

@@ -23,7 +23,7 @@ mod run;
 mod scratch;
 
 pub use copy::{CopyError, ShardCopy};
-pub use counters::{Count, Counters};
+pub use counters::{Count, Counters, WorkerCounts};
 pub use error::Error;
 pub use header::{EncodedRun, Puller, PushHeader};
 pub use initial::{Error as InitError, InitialWeights};
@@ -46,6 +46,8 @@ use std::time::Duration;
 struct Session {
     incarnation: Incarnation,
     window: Window,
+    /// Of all incarnations.
+    counts: WorkerCounts,
 }
 
 impl Session {
@@ -154,6 +156,15 @@ impl Shard {
             return Some(Err(OtherModel(message.to_owned())));
         }
         Some(Ok(()))
+    }
+
+    /// What each worker has done here since this process started.
+    pub fn worker_counts(&self) -> Vec<(WorkerId, WorkerCounts)> {
+        let sessions = self.all_sessions().into_iter();
+        let mut counts: Vec<_> =
+            sessions.map(|(id, session)| (id, session.lock().counts)).collect();
+        counts.sort_unstable_by_key(|(id, _)| *id);
+        counts
     }
 
     /// The sessions that there are, without a lock of any.

@@ -41,7 +41,8 @@ impl Shard {
         let was_finished = {
             let mut state = session.lock();
             if state.incarnation < id.incarnation {
-                *state = Session { incarnation: id.incarnation, window: Window::default() };
+                let (incarnation, counts) = (id.incarnation, state.counts);
+                *state = Session { incarnation, window: Window::default(), counts };
             }
             let window = &mut state.window;
             let ends_step = header.ends_step || !self.guards.steps;
@@ -191,9 +192,9 @@ impl Push<'_> {
     pub fn finish(self) -> Result<(Acknowledgement, bool), Error> {
         self.advance_clock();
         let expected = self.header.chunks_total;
-        let state = self.session.lock();
-        let acknowledgement = state.window.acknowledgement(self.header.id.seq);
-        let Some(acknowledgement) = acknowledgement else {
+        let mut state = self.session.lock();
+        let acknowledgement = state.window.acknowledgement(self.header.id.seq).cloned();
+        let Some(mut acknowledgement) = acknowledgement else {
             return Err(Error::Incomplete { found: self.seen, expected });
         };
         let counters = &self.shard.counters;
@@ -201,8 +202,9 @@ impl Push<'_> {
             counters.pushes_duplicate.add(1);
         } else {
             counters.pushes_applied.add(1);
+            state.counts.steps += u64::from(self.header.ends_step);
+            state.counts.chunks_refused += acknowledgement.refused.len() as u64;
         }
-        let mut acknowledgement = acknowledgement.clone();
         acknowledgement.refused.iter_mut().for_each(|(bit, _)| *bit = self.model.id(*bit as usize));
         Ok((acknowledgement, self.was_finished))
     }

@@ -62,7 +62,7 @@ impl Shard {
                 }
                 Some(window) => {
                     fence.raise(worker, incarnation);
-                    let session = Session { incarnation, window };
+                    let session = Session { incarnation, window, ..Session::default() };
                     self.sessions.insert(worker, Arc::new(Mutex::new(session)));
                 }
                 None => {

@@ -8,14 +8,27 @@ mod restore;
 
 use super::Machine;
 use super::lifecycle::{Phase, StopReason};
-use super::types::{Action, CheckpointRequest, Level};
+use super::types::{Action, CheckpointRequest, CompleteCheckpoint, Level};
 use crate::checkpoint::JobState;
 use crate::ids::Epoch;
 use crate::report::Resumed;
 use std::time::Duration;
 
-/// Complete checkpoints that are kept: the newest, and one for when the newest is damaged.
+/// Complete checkpoints that are kept: the newest, and one for when the newest is damaged. If the run went wrong in
+/// both, the newest from before is kept, too.
 const COMPLETE_MAX: usize = 2;
+
+/// Those that are kept of complete checkpoints, the newest first.
+fn kept(complete: impl Iterator<Item = CompleteCheckpoint>) -> Vec<CompleteCheckpoint> {
+    let (mut kept, mut has_sound) = (Vec::new(), false);
+    for checkpoint in complete {
+        if kept.len() < COMPLETE_MAX || (checkpoint.is_sound && !has_sound) {
+            kept.push(checkpoint);
+        }
+        has_sound |= checkpoint.is_sound;
+    }
+    kept
+}
 
 /// Where the job is on its way from the checkpoint of another life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,8 +49,8 @@ enum Restore {
 pub(super) struct Checkpoints {
     next_number: u64,
     /// The newest first.
-    complete: Vec<u64>,
-    writing: Option<u64>,
+    complete: Vec<CompleteCheckpoint>,
+    writing: Option<CompleteCheckpoint>,
     /// A pass ended since the last one.
     is_due: bool,
     /// The one after the last push: whether it was asked for, or given up.
@@ -56,7 +69,7 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     /// The newest complete one.
     pub(super) fn newest(&self) -> Option<u64> {
-        self.complete.first().copied()
+        self.complete.first().map(|newest| newest.number)
     }
 
     /// What this life went on from.
@@ -103,10 +116,10 @@ impl Checkpoints {
     /// What to say of a checkpoint that is complete, or could not be written; nothing of one that
     /// nobody waits for.
     fn written(&mut self, number: u64, written: Result<(), String>) -> Option<(Level, String)> {
-        self.writing.take_if(|writing| *writing == number)?;
+        let written_now = self.writing.take_if(|writing| writing.number == number)?;
         let Err(reason) = written else {
-            self.complete.insert(0, number);
-            self.complete.truncate(COMPLETE_MAX);
+            let older = std::mem::take(&mut self.complete);
+            self.complete = kept(std::iter::once(written_now).chain(older));
             return Some((Level::Info, format!("checkpoint {number} is written")));
         };
         let kept = match self.newest() {
@@ -149,10 +162,15 @@ impl Machine {
             && let Some(state) = self.job_state(now)
         {
             let checkpoints = &mut self.checkpoints;
-            let (number, keep) = (checkpoints.next_number, checkpoints.complete.clone());
+            let number = checkpoints.next_number;
+            let keep = checkpoints.complete.iter().map(|it| it.number).collect();
             checkpoints.next_number += 1;
-            checkpoints.writing = Some(number);
-            let request = CheckpointRequest { number, keep, state };
+            let next = CompleteCheckpoint { number, is_sound: !state.learning.is_in_doubt() };
+            checkpoints.writing = Some(next);
+            let afterwards =
+                kept(std::iter::once(next).chain(checkpoints.complete.iter().copied()));
+            let keep_afterwards = afterwards.iter().skip(1).map(|it| it.number).collect();
+            let request = CheckpointRequest { number, keep, keep_afterwards, state };
             self.actions.push(Action::WriteCheckpoint(Box::new(request)));
         }
     }
@@ -178,5 +196,39 @@ impl Machine {
                 machine.log(level, line);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(number: u64, is_sound: bool) -> CompleteCheckpoint {
+        CompleteCheckpoint { number, is_sound }
+    }
+
+    /// Found by a user: after two passes that went wrong no checkpoint was worth anything.
+    #[test]
+    fn regression_a_run_that_goes_wrong_does_not_push_out_the_last_sound_checkpoint() {
+        let mut checkpoints = Checkpoints::default();
+        let mut write = |number: u64, is_sound: bool| {
+            checkpoints.writing = Some(checkpoint(number, is_sound));
+            checkpoints.written(number, Ok(())).unwrap();
+            checkpoints.complete.iter().map(|it| it.number).collect::<Vec<_>>()
+        };
+        write(1, true);
+        write(2, true);
+        assert_eq!(write(3, false), [3, 2]);
+        assert_eq!(write(4, false), [4, 3, 2]);
+        assert_eq!(write(5, false), [5, 4, 2]);
+        // It has recovered.
+        assert_eq!(write(6, true), [6, 5]);
+        assert_eq!(write(7, true), [7, 6]);
+    }
+
+    #[test]
+    fn of_those_that_are_all_wrong_the_newest_are_kept() {
+        let all = (1..=5).rev().map(|number| checkpoint(number, false));
+        assert_eq!(kept(all).iter().map(|it| it.number).collect::<Vec<_>>(), [5, 4]);
     }
 }

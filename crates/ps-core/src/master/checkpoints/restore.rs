@@ -1,10 +1,12 @@
 //! How a job goes on from a checkpoint of an earlier life.
 
-use super::{COMPLETE_MAX, Restore};
+use super::{Restore, kept};
 use crate::ids::Epoch;
 use crate::master::Machine;
 use crate::master::lifecycle::Phase;
-use crate::master::types::{Action, CheckpointHistory, JobProgress, Level, RestoredCheckpoint};
+use crate::master::types::{
+    Action, CheckpointHistory, CompleteCheckpoint, JobProgress, Level, RestoredCheckpoint,
+};
 use crate::report::Resumed;
 use std::time::Duration;
 
@@ -57,7 +59,9 @@ impl Machine {
         let checkpoints = &mut self.checkpoints;
         checkpoints.restore = Restore::Done;
         checkpoints.restored_at = now;
-        checkpoints.complete = [number].into_iter().chain(older).take(COMPLETE_MAX).collect();
+        let restored = CompleteCheckpoint { number, is_sound: !state.learning.is_in_doubt() };
+        let before = older.iter().find(|older| older.is_sound).map(|older| older.number);
+        checkpoints.complete = kept(std::iter::once(restored).chain(older));
         match checkpoints.resumed {
             // A server was replaced before anybody trained: the same once more.
             Some(resumed) if resumed.checkpoint == number => return,
@@ -70,6 +74,13 @@ impl Machine {
                 return self.fail(reason, now);
             }
             None => (),
+        }
+        if let (false, Some(sound)) = (restored.is_sound, before) {
+            let line = format!(
+                "checkpoint {number} was written while the run went wrong, {sound} before: to go on from \
+                 that one, remove the files of {number} and start again"
+            );
+            self.log(Level::Warn, line);
         }
         if let Err(mismatch) = self.resume(state.cursor.clone()) {
             return self.fail(format!("checkpoint {number}: {mismatch}"), now);

@@ -163,6 +163,12 @@ impl Leases {
         (done, self.passes.saturating_mul(self.sources.len() as u64))
     }
 
+    /// Samples of the leases that are out, where it is known how many they are.
+    pub(super) fn samples_out(&self) -> u64 {
+        let counted = self.out.values().filter(|lease| !lease.is_whole);
+        counted.fold(0, |sum, lease| sum.saturating_add(lease.positions.count()))
+    }
+
     /// The oldest pass that is not over.
     pub(super) fn pass(&self) -> u64 {
         self.open.min(self.passes.saturating_sub(1))

@@ -49,7 +49,9 @@ impl Machine {
         if self.lifecycle.saving_in.is_none() && !self.is_any_server_quiet(now) {
             self.lifecycle.saving_in = Some(self.membership.epoch());
             let within = self.lifecycle.saving_time(now);
-            self.actions.push(Action::SaveModel { within });
+            let is_abandoned =
+                matches!(self.lifecycle.stop_reason(), Some(StopReason::Abandoned(_)));
+            self.actions.push(Action::SaveModel { within, if_trained: is_abandoned });
         }
     }
 
@@ -130,7 +132,7 @@ impl Machine {
         self.event(now, |machine| {
             let is_saving = machine.lifecycle.phase == Phase::Saving;
             if is_saving && machine.agreement.kind() == Some(DataKind::Program) {
-                let line = "the programs left no model on the servers: none is written";
+                let line = "the programs trained no model on the servers: none is written";
                 machine.log(Level::Warn, line);
                 return machine.leave(machine.stop_outcome(), now);
             }

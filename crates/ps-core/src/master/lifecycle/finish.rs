@@ -19,11 +19,10 @@ impl Machine {
     /// The process received a signal: save what there is and end soon.
     pub fn signal(&mut self, exit_code: u8, now: Duration) {
         self.event(now, |machine| {
-            if machine.lifecycle.signal(exit_code, now) {
+            // A job that is ending anyhow has a reason of its own.
+            if machine.lifecycle.signal(exit_code, now) && !machine.lifecycle.is_over() {
                 machine.log(Level::Info, "a signal: saving the model and ending");
-                if !machine.lifecycle.is_over() {
-                    machine.stop(StopReason::Signal(exit_code), now);
-                }
+                machine.stop(StopReason::Signal(exit_code), now);
             }
         });
     }

@@ -213,6 +213,11 @@ impl Record {
         }
     }
 
+    /// Whether any worker finished a step in this life of the job.
+    pub(super) fn has_steps(&self) -> bool {
+        self.counters().steps > 0
+    }
+
     /// What all workers counted together.
     fn counters(&self) -> WorkerCounters {
         let mut sum = WorkerCounters::default();
@@ -221,7 +226,16 @@ impl Record {
     }
 
     fn workers(&self) -> BTreeMap<WorkerId, WorkerReport> {
-        self.ranks.iter().map(|(&index, rank)| (index, rank.report())).collect()
+        let report = |(&index, rank): (&WorkerId, &Rank)| {
+            let mut report = rank.report();
+            // A program of the user's tells nobody what it has done: the servers know.
+            if report.counters.steps == 0 {
+                let seen = |server: &ServerReport| server.worker_steps.get(&index).copied();
+                report.counters.steps = self.servers.values().filter_map(seen).max().unwrap_or(0);
+            }
+            (index, report)
+        };
+        self.ranks.iter().map(report).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The job in words and numbers: metric lines, progress, the report.
 
+use crate::data_description::DataKind;
 use crate::learning::LearningStatus;
 use crate::master::Machine;
 use crate::master::leases::owner_of;
@@ -82,17 +83,27 @@ impl Machine {
         JobProgress { samples_done, samples_total }
     }
 
+    /// Steps that the servers have applied: each step is on every one of them.
+    fn steps_of_servers(&self) -> u64 {
+        let servers = self.registry.live(Role::Server);
+        servers.map(|(_, server)| server.clock).max().unwrap_or(0)
+    }
+
     /// How far the job is, for people.
     pub fn snapshot(&self) -> ProgressSnapshot {
         let JobProgress { samples_done, samples_total } = self.progress();
         let counters = self.record.counters();
+        let is_program = self.agreement.kind() == Some(DataKind::Program);
         ProgressSnapshot {
             phase: self.lifecycle.name(),
             pass: self.agreement.agreed().map_or(0, |_| self.leases.pass() + 1),
             passes: self.leases.passes(),
             samples_done,
             samples_total,
-            steps: counters.steps,
+            samples_leased: self.leases.samples_out(),
+            samples_trained: counters.samples,
+            is_program,
+            steps: if is_program { self.steps_of_servers() } else { counters.steps },
             loss: self.record.last_losses.mean(),
             staleness_p50: counters.staleness.p50(),
             staleness_max: counters.staleness.max(),

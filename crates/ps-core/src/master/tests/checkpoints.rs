@@ -63,7 +63,7 @@ fn restore(job: &mut Job, state: &JobState) {
         number: 7,
         state: state.clone(),
         chunk_elements: 64,
-        older: vec![5, 3],
+        older: [5, 3].map(|number| CompleteCheckpoint { number, is_sound: true }).into(),
     };
     job.machine.restored(epoch, Ok(Box::new(restored)), job.now);
     job.obey();

@@ -241,7 +241,7 @@ impl Job {
                 }
                 self.memberships.push(membership);
             }
-            Action::SaveModel { within } => {
+            Action::SaveModel { within, .. } => {
                 self.saves_within.push(within);
                 self.saves += 1;
                 if !self.has_model {

@@ -36,13 +36,24 @@ pub struct CheckpointHistory {
     pub next_number: u64,
 }
 
+/// A complete checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompleteCheckpoint {
+    /// Its number.
+    pub number: u64,
+    /// Whether nothing spoke for it that the run went wrong when it was written.
+    pub is_sound: bool,
+}
+
 /// A checkpoint to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckpointRequest {
     /// Its number.
     pub number: u64,
-    /// Complete ones that must stay, the newest first; older ones go.
+    /// Complete ones that must stay until this one is complete, the newest first; older ones go.
     pub keep: Vec<u64>,
+    /// Those of them that must stay afterwards.
+    pub keep_afterwards: Vec<u64>,
     /// What the manifest says of the job.
     pub state: JobState,
 }
@@ -57,7 +68,7 @@ pub struct RestoredCheckpoint {
     /// Elements of a chunk of its model.
     pub chunk_elements: u32,
     /// Older complete ones, the newest first.
-    pub older: Vec<u64>,
+    pub older: Vec<CompleteCheckpoint>,
 }
 
 /// What the driver has to do.
@@ -69,6 +80,8 @@ pub enum Action {
     SaveModel {
         /// After a signal: how long it may take.
         within: Option<Duration>,
+        /// Start weights that no push has changed are no model: [`crate::master::Machine::no_model`].
+        if_trained: bool,
     },
     /// Have every shard write its part, then write the manifest; then call
     /// [`crate::master::Machine::checkpoint_written`].

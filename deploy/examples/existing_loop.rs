@@ -2,21 +2,22 @@
 //!
 //! ```text
 //! ps-server --shard 0 &
-//! cargo run --release -p ps-worker --example existing_loop -- default 127.0.0.1:2223
+//! cargo run --release -p psrun --example existing_loop -- default 127.0.0.1:2223
 //! ```
 //!
 //! As a program of a job with a master, `ps-worker --master HOST:PORT -- existing_loop`, it takes its
 //! place from the environment.
 
-use candle_core::{D, DType, Device, Module, Result, Tensor};
-use candle_nn::{Optimizer, VarBuilder, VarMap};
-use ps_worker::optimizer::{AsyncOptimizer, AsyncOptimizerConfig};
+use psrun::candle_core::{self, D, DType, Device, Module, Result, Tensor};
+use psrun::candle_nn::{self, Optimizer, VarBuilder, VarMap};
+use psrun::data::{Samples, bundled_digits};
+use psrun::optimizer::{AsyncOptimizer, AsyncOptimizerConfig};
 
 const PASSES: usize = 10;
 const BATCH_SIZE: usize = 32;
 
 fn main() -> Result<()> {
-    let data = ps_data::bundled_digits().map_err(candle_core::Error::wrap)?;
+    let data = bundled_digits().map_err(candle_core::Error::wrap)?;
     let device = Device::Cpu;
     let inputs = data.train.features_per_sample();
 
@@ -36,7 +37,7 @@ fn main() -> Result<()> {
     });
     let mut optimizer = AsyncOptimizer::new(vars.all_vars(), config)?;
 
-    let batch = |samples: &ps_data::Samples, numbers: &[u64]| -> Result<(Tensor, Tensor)> {
+    let batch = |samples: &Samples, numbers: &[u64]| -> Result<(Tensor, Tensor)> {
         let (features, labels) = samples.gather(numbers).map_err(candle_core::Error::wrap)?;
         let features = Tensor::from_vec(features, (numbers.len(), inputs), &device)?;
         Ok((features, Tensor::new(labels, &device)?))
