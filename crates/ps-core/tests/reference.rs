@@ -59,6 +59,7 @@ fn optimizers_do_what_pytorchs_do() {
                 pulled_version: chunk.version(),
                 learning_rate: case.learning_rate,
                 kind: TensorKind::Trainable,
+                rules: &[],
             };
             let outcome = chunk.apply(&optimizer, Correction::Auto, &update, &mut spare);
             assert_eq!(outcome, Ok(Outcome::Applied { staleness: 0 }));
