@@ -117,7 +117,16 @@ mod tests {
     #[test]
     fn regression_the_largest_layout_fits_into_a_restore() {
         let name = "n".repeat(NAME_BYTES_MAX);
-        let tensor = v1::Tensor { name, shape: vec![u64::from(u32::MAX); DIMENSIONS_MAX], kind: 2 };
+        let shape = vec![u64::from(u32::MAX); DIMENSIONS_MAX];
+        // As large as it can be.
+        let rule = (Some(f32::MAX), Some(f32::MAX));
+        let tensor = v1::Tensor {
+            name,
+            shape,
+            kind: 2,
+            learning_rate_scale: rule.0,
+            weight_decay: rule.1,
+        };
         let model =
             Some(v1::ModelSpec { tensors: vec![tensor; TENSORS_MAX], ..Default::default() });
         let files = vec![v1::CheckpointFile::from(&file()); SHARDS_MAX as usize];
