@@ -271,7 +271,7 @@ async fn regression_a_call_never_removes_what_a_manifest_lists() {
     files.remove(&names::manifest_file(1)).unwrap();
     snapshot(&server, 0, 0, 4, &[2]).await.unwrap();
     let expected =
-        [names::manifest_file(2), names::shard_file(2, 0, 1), names::shard_file(4, 0, 1)];
+        [names::shard_file(2, 0, 1), names::manifest_file(2), names::shard_file(4, 0, 1)];
     assert_eq!(files.list().unwrap(), expected);
 }
 

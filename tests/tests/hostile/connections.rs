@@ -144,3 +144,26 @@ async fn regression_refused_pushes_are_a_line_with_a_count() {
     let log = victim.process.stderr();
     assert_eq!(log.lines().filter(|line| line.contains("chunks refused")).count(), 2, "{log}");
 }
+
+/// More connections than a server may have, silent and again and again, kept it from its own heartbeats: its master took it
+/// for dead, and the job was over.
+#[tokio::test]
+async fn regression_a_flood_of_connections_starves_no_heartbeat() {
+    let out = tempfile::tempdir().unwrap();
+    let out = format!("--out={}", out.path().display());
+    let lease = ["--lease-ms=1500", "--servers=1", "--workers=1", &out];
+    let master = Victim::start(&[&["ps-master"][..], &lease].concat());
+    let address = format!("--master={}", master.address);
+    let server = Victim::limited("ulimit -n 128", &["ps-server", "--shard=0", &address]);
+    master.process.wait_for_stderr("server shard 0 is at", MARGIN);
+    let _silent = connect(&server, 150).await;
+    let end = Instant::now() + Duration::from_secs(6);
+    let again = (0..64).map(|_| async {
+        while Instant::now() < end {
+            let _ = TcpStream::connect(&server.address).await;
+        }
+    });
+    join_all(again).await;
+    let log = master.process.stderr();
+    assert!(!log.contains("is away") && !log.contains("silent"), "{log}");
+}
