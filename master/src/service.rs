@@ -2,9 +2,10 @@
 
 use ps_core::limits::CONTROL_CALLS_MAX;
 use ps_core::master::{Config, Heartbeat, Machine, Registration, Rejection, TaskRequest};
-use ps_proto::convert::control::{one_line, refused};
+use ps_proto::convert::control::refused;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::convert::settings::settings_to_wire;
+use ps_proto::convert::words::one_line;
 use ps_proto::v1::master_server::Master;
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::clock::Clock;

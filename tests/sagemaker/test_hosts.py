@@ -44,7 +44,7 @@ def test_a_model_that_cannot_be_built_ends_all_hosts_with_its_reason(job, tmp_pa
     cluster.start()
     expect_failed(cluster, ["lenet"])
     print(f"unbuilt_s={took(cluster):.2f};")
-    assert took(cluster) < 10
+    assert took(cluster) < 20
 
 
 @pytest.mark.parametrize("host", ["algo-1", "algo-3"])

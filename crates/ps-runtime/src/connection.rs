@@ -1,5 +1,6 @@
 //! A connection, as the protocol above it sees it.
 
+use crate::pace::Pace;
 use crate::repeated::Repeated;
 use futures_util::task::AtomicWaker;
 use http::Extensions;
@@ -28,6 +29,8 @@ pub struct Connection {
     handle: ConnectionHandle,
     /// What it has not heard of its peer's greeting, on the side that is called.
     greeting: Option<Greeting>,
+    /// How fast it is read, on that side, until a call of it was taken.
+    pace: Option<Pace>,
     /// Read since the connection last let others go first.
     burst_bytes: usize,
     /// Whether others go first before anything is written.
@@ -45,6 +48,7 @@ pub struct ConnectionHandle(Arc<Handle>);
 #[derive(Debug, Default)]
 struct Handle {
     is_cut: AtomicBool,
+    is_known: AtomicBool,
     waker: AtomicWaker,
     remembered: Mutex<Extensions>,
 }
@@ -54,6 +58,14 @@ impl ConnectionHandle {
     pub fn hang_up(&self) {
         self.0.is_cut.store(true, Ordering::Release);
         self.0.waker.wake();
+    }
+
+    /// A call of it was taken: its peer belongs here, and is read as fast as it sends.
+    pub fn known(&self) {
+        if !self.0.is_known.swap(true, Ordering::AcqRel) {
+            // It may be making a pause.
+            self.0.waker.wake();
+        }
     }
 
     /// What a service remembers of it, as long as it is open or somebody else has the same: made when it is first
@@ -104,6 +116,7 @@ impl Connection {
             stream: Box::pin(stream),
             handle: ConnectionHandle::default(),
             greeting: None,
+            pace: None,
             burst_bytes: 0,
             gathers: false,
             has_gathered: false,
@@ -132,7 +145,7 @@ impl Connection {
     pub(crate) fn greeted(self, silent: Repeated) -> Self {
         let deadline = Box::pin(tokio::time::sleep(GREETING_WAIT));
         let greeting = Greeting { deadline, bytes_left: GREETING_BYTES, silent };
-        Self { greeting: Some(greeting), ..self }
+        Self { greeting: Some(greeting), pace: Some(Pace::new()), ..self }
     }
 
     /// Counts as one of those that a listener may have, as long as it is open.
@@ -160,6 +173,12 @@ impl AsyncRead for Connection {
         if let Some(greeting) = &mut this.greeting {
             greeting.check(cx)?;
         }
+        if this.pace.is_some() && this.handle.0.is_known.load(Ordering::Acquire) {
+            this.pace = None;
+        }
+        if let Some(pace) = &mut this.pace {
+            ready!(pace.poll_ready(cx));
+        }
         if this.burst_bytes >= limits::READ_BURST_BYTES_MAX {
             this.burst_bytes = 0;
             std::thread::yield_now();
@@ -173,6 +192,9 @@ impl AsyncRead for Connection {
             Poll::Ready(_) => this.burst_bytes + bytes,
             Poll::Pending => 0,
         };
+        if let Some(pace) = &mut this.pace {
+            pace.read(&buf.filled()[before..]);
+        }
         if let Some(greeting) = &mut this.greeting {
             greeting.bytes_left = greeting.bytes_left.saturating_sub(bytes);
             this.greeting.take_if(|greeting| greeting.bytes_left == 0);

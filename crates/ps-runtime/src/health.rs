@@ -38,6 +38,6 @@ impl Health {
     /// The service that says it; a listener has it beside the others.
     pub fn service(&self, budget: &RequestBudget) -> Bounded<HealthServer<HealthService>> {
         let service = HealthService::from_health_reporter(self.reporter.clone());
-        budget.bounded(HealthServer::new(service), BULK_HEADER_BYTES_MAX)
+        budget.bounded_for_strangers(HealthServer::new(service), BULK_HEADER_BYTES_MAX)
     }
 }

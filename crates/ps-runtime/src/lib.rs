@@ -17,6 +17,7 @@ pub mod lanes;
 pub mod link;
 mod local;
 pub mod member;
+mod pace;
 pub mod progress;
 pub mod pull;
 mod repeated;

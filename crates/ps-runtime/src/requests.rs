@@ -6,6 +6,7 @@
 //! of time and few large ones at once, and hands it on when there is room for what it may become.
 
 use crate::clock::Clock;
+use crate::connection::ConnectionHandle;
 use http::{Request, Response};
 use ps_core::limits::{
     DECODED_BYTES_PER_BYTE, DECODED_REQUESTS_BYTES_MAX, LARGE_REQUESTS_MAX,
@@ -51,7 +52,12 @@ impl RequestBudget {
 
     /// This service within the budget; its requests have at most so many bytes.
     pub fn bounded<S>(&self, service: S, message_bytes_max: usize) -> Bounded<S> {
-        Bounded { service, budget: self.clone(), message_bytes_max }
+        Bounded { service, budget: self.clone(), message_bytes_max, is_for_strangers: false }
+    }
+
+    /// The same of a service that answers whoever calls: its answers say nothing of who that is.
+    pub fn bounded_for_strangers<S>(&self, service: S, message_bytes_max: usize) -> Bounded<S> {
+        Bounded { is_for_strangers: true, ..self.bounded(service, message_bytes_max) }
     }
 
     /// The same request, when all of it is here and there is room for what it is decoded into.
@@ -121,6 +127,7 @@ pub struct Bounded<S> {
     service: S,
     budget: RequestBudget,
     message_bytes_max: usize,
+    is_for_strangers: bool,
 }
 
 impl<S: NamedService> NamedService for Bounded<S> {
@@ -147,12 +154,20 @@ where
         let next = self.service.clone();
         let mut service = std::mem::replace(&mut self.service, next);
         let (budget, message_bytes_max) = (self.budget.clone(), self.message_bytes_max);
+        let connection = request.extensions().get::<ConnectionHandle>().cloned();
+        let connection = connection.filter(|_| !self.is_for_strangers);
         Box::pin(async move {
-            match budget.read(request, message_bytes_max).await {
+            let (request, _room) = match budget.read(request, message_bytes_max).await {
                 // The room is held until the call is answered.
-                Ok((request, _room)) => service.call(request).await,
-                Err(status) => Ok(status.into_http()),
+                Ok(read) => read,
+                Err(status) => return Ok(status.into_http()),
+            };
+            let response = service.call(request).await?;
+            // A call that is refused is answered with its status alone.
+            if !response.headers().contains_key("grpc-status") {
+                connection.iter().for_each(ConnectionHandle::known);
             }
+            Ok(response)
         })
     }
 }

@@ -190,3 +190,45 @@ pub fn number_of_messages(found: &str) -> Status {
 pub(super) fn malformed(what: &str) -> Status {
     Status::internal(format!("malformed message: {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A body that gives one frame and breaks.
+    struct Broken(Option<Bytes>);
+
+    impl http_body::Body for Broken {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
+            std::task::Poll::Ready(Some(match self.0.take() {
+                Some(bytes) => Ok(http_body::Frame::data(bytes)),
+                None => Err(Status::unavailable("the connection broke")),
+            }))
+        }
+    }
+
+    /// Found by review: whoever looked whether there was more to read was the only one to hear why there was not, and a
+    /// broken call looked like one that had ended.
+    #[test]
+    fn regression_a_failure_that_was_only_looked_at_is_heard_by_who_reads() {
+        let whole = Bytes::from_static(&[0, 0, 0, 0, 2, 7, 7]);
+        let request = http::Request::new(tonic::body::Body::new(Broken(Some(whole))));
+        let mut reader = MessageReader::of_request(request, 100).unwrap();
+        let run = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        run.block_on(async {
+            assert!(reader.next_message().await.unwrap());
+            assert_eq!(reader.rest().await.unwrap(), [7, 7][..]);
+            assert!(reader.is_ready());
+            for _ in 0..2 {
+                let status = reader.next_message().await.unwrap_err();
+                assert_eq!(status.message(), "the connection broke");
+            }
+        });
+    }
+}

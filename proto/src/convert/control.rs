@@ -1,6 +1,7 @@
 //! The control plane's messages, as the master takes and gives them.
 
 use super::refusal::{self, Reason};
+use super::words::{at_most, check_line, one_line};
 use super::{Error, check_counts, check_protocol};
 use crate::v1;
 use ps_core::DataDescription;
@@ -39,25 +40,6 @@ fn member_id(message: &'static str, role: Role, index: u32) -> Result<MemberId, 
     Ok(MemberId { role, index })
 }
 
-/// So many characters of what somebody says in words, as one line: what it holds of line ends would look like lines of
-/// our own in a log.
-pub fn one_line(text: &str, characters_max: usize) -> String {
-    let characters = text.chars().take(characters_max);
-    characters.map(|character| if character.is_control() { ' ' } else { character }).collect()
-}
-
-fn at_most(
-    message: &'static str,
-    field: &'static str,
-    len: usize,
-    max: usize,
-) -> Result<(), Error> {
-    if len <= max {
-        return Ok(());
-    }
-    Err(Error::invalid(message, field, format!("{len} bytes or entries"), format!("at most {max}")))
-}
-
 impl TryFrom<v1::RegisterRequest> for Registration {
     type Error = Error;
 
@@ -67,11 +49,7 @@ impl TryFrom<v1::RegisterRequest> for Registration {
         check_counts(NAME, [("highest", request.highest), ("life", request.life)])?;
         let role = role(NAME, request.role())?;
         member_id(NAME, role, request.index.unwrap_or(0))?;
-        at_most(NAME, "address", request.address.len(), ADDRESS_BYTES_MAX)?;
-        if request.address.contains(char::is_control) {
-            let found = format!("{:?}", request.address);
-            return Err(Error::invalid(NAME, "address", found, "HOST:PORT in one line"));
-        }
+        check_line(NAME, "address", &request.address, ADDRESS_BYTES_MAX)?;
         let port = request.address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
         if role == Role::Server && !matches!(port, Some(Ok(_))) {
             let (field, expected) = ("address", "HOST:PORT, where workers reach the server");
@@ -317,12 +295,6 @@ mod tests {
             protocol: PROTOCOL,
             ..v1::RegisterRequest::default()
         }
-    }
-
-    /// What strangers said forged lines of the master's log.
-    #[test]
-    fn regression_words_of_others_are_one_line() {
-        assert_eq!(one_line("lost\n0 INFO\u{1b}[2K all is well", 14), "lost 0 INFO [2");
     }
 
     #[test]

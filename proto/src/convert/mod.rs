@@ -10,6 +10,7 @@ pub mod model;
 pub mod refusal;
 pub mod settings;
 pub mod shard_map;
+pub mod words;
 
 use crate::PROTOCOL;
 use ps_core::limits::COUNT_MAX;

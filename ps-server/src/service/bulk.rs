@@ -15,6 +15,7 @@ use ps_proto::v1;
 use ps_proto::v1::data_plane_server::DataPlaneServer;
 use ps_proto::v1::push_pull_message::Kind;
 use ps_runtime::requests::{Bounded, RequestBudget};
+use ps_runtime::transport::ConnectionHandle;
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 use tonic::Status;
@@ -82,6 +83,7 @@ impl Service {
         let request: v1::PullRequest = in_time(messages.only_message()).await?;
         self.check_job(&request.job)?;
         self.check_shard(request.shard)?;
+        connection.iter().for_each(ConnectionHandle::known);
         let PullRequest { epoch, puller, encoding, has_start } = request.try_into()?;
         let service = self.clone();
         // The answer begins at once, so that the caller knows that it waits at the gate and not

@@ -16,6 +16,7 @@ use ps_proto::bulk::{self, BulkReader, Item, MessageReader, Pieces};
 use ps_proto::convert::data::ELEMENT_BYTES;
 use ps_proto::convert::init::{InitHeader, check_chunk};
 use ps_proto::v1;
+use ps_runtime::transport::ConnectionHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -64,11 +65,13 @@ impl Service {
         &self,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let share = self.shares(request.extensions().get()).received;
+        let connection: Option<ConnectionHandle> = request.extensions().get().cloned();
+        let share = self.shares(connection.as_ref()).received;
         let reader = BulkReader::new(MessageReader::of_request(request, MESSAGE_BYTES_MAX)?);
         let mut messages = Messages { reader, share };
         let header = self.init_header(&mut messages.reader).await?;
         self.check_start(&header)?;
+        connection.iter().for_each(ConnectionHandle::known);
         if let Some(reply) = self.already_initialised(&header)? {
             return Ok(bulk::response(Box::pin(stream::iter([Ok(reply.pieces())]))));
         }

@@ -32,6 +32,7 @@ impl ShardControl for Service {
         request: Request<v1::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
         let (service, request) = (self.clone(), request.into_inner());
+        self.check_job(&request.job)?;
         let written = async move { service.write_snapshot(request).await };
         let news = |bytes| v1::SnapshotReply { file: None, bytes };
         Ok(Response::new(self.told(written, news)))

@@ -70,7 +70,7 @@ impl PushManyCall {
     /// Takes the next push, whole; false at the end of the call.
     async fn take_one(&mut self) -> Result<bool, Status> {
         let Some(header) = self.next_header().await? else { return Ok(false) };
-        let header = self.service.check_push(header)?;
+        let header = self.service.check_push(header, &self.pushes)?;
         let seq = header.id.seq;
         let mut push = self.service.begin(header)?;
         while !push.is_complete() {

@@ -8,6 +8,7 @@ use ps_core::shard::{EncodedRun, Error, Push, PushHeader};
 use ps_proto::bulk::{BulkReader, Item, MessageReader};
 use ps_proto::convert::data::push_reply;
 use ps_proto::v1;
+use ps_runtime::transport::ConnectionHandle;
 use std::ops::Range;
 use std::time::Duration;
 use tonic::Status;
@@ -18,6 +19,7 @@ pub(super) struct Pushes {
     pub(super) messages: BulkReader<v1::PushMessage>,
     /// What its connection may have of the memory that they are received into.
     share: Share,
+    connection: Option<ConnectionHandle>,
 }
 
 impl Service {
@@ -26,9 +28,10 @@ impl Service {
     /// # Errors
     /// They are compressed.
     pub(super) fn pushes(&self, request: Request<Body>) -> Result<Pushes, Status> {
-        let share = self.shares(request.extensions().get()).received;
+        let connection = request.extensions().get().cloned();
+        let share = self.shares(connection.as_ref()).received;
         let messages = BulkReader::new(MessageReader::of_request(request, MESSAGE_BYTES_MAX)?);
-        Ok(Pushes { messages, share })
+        Ok(Pushes { messages, share, connection })
     }
 
     /// Takes the whole push of a call that has one.
@@ -41,13 +44,19 @@ impl Service {
 
     /// The header that a call that pushes begins with.
     pub(super) async fn push_header(&self, pushes: &mut Pushes) -> Result<PushHeader, Status> {
-        self.check_push(in_time(pushes.messages.header()).await?)
+        let header = in_time(pushes.messages.header()).await?;
+        self.check_push(header, pushes)
     }
 
     /// What a push's header says, if it is meant for this server.
-    pub(super) fn check_push(&self, header: v1::PushHeader) -> Result<PushHeader, Status> {
+    pub(super) fn check_push(
+        &self,
+        header: v1::PushHeader,
+        pushes: &Pushes,
+    ) -> Result<PushHeader, Status> {
         self.check_job(&header.job)?;
         self.check_shard(header.shard)?;
+        pushes.connection.iter().for_each(ConnectionHandle::known);
         Ok(PushHeader::try_from(header)?)
     }
 

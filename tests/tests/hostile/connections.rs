@@ -10,7 +10,7 @@ use ps_server::config::Bounds;
 use ps_tests::bench::usage;
 use ps_tests::loopback::{JOB, Server, model_of};
 use std::time::{Duration, Instant};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Status;
 
@@ -129,6 +129,51 @@ async fn regression_callers_that_do_not_read_leave_buffers_for_those_who_do() {
     drop(unread);
 }
 
+/// Frames that cost their sender nothing cost the server as much of a processor as there was.
+#[tokio::test]
+async fn regression_a_flood_of_pings_costs_little_processor_and_holds_up_nobody() {
+    let server = Victim::server();
+    let before = usage::cpu_s(server.process.pid()).unwrap();
+    let greeting = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &[0, 0, 0, 4, 0, 0, 0, 0, 0]];
+    let pings = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8].repeat(1000);
+    let end = tokio::time::Instant::now() + Duration::from_secs(4);
+    let flood = connect(&server, 20).await.into_iter().map(|connection| {
+        let (greeting, pings) = (greeting.concat(), &pings);
+        async move {
+            let (mut answers, mut sending) = connection.into_split();
+            let send = async {
+                sending.write_all(&greeting).await?;
+                loop {
+                    sending.write_all(pings).await?;
+                }
+            };
+            let mut sink = tokio::io::sink();
+            let read = tokio::io::copy(&mut answers, &mut sink);
+            let both = async {
+                let _: (std::io::Result<()>, _) = tokio::join!(send, read);
+            };
+            let _ = tokio::time::timeout_at(end, both).await;
+        }
+    });
+    let calls = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        describe(&server).await.unwrap();
+        // Whoever belongs here is read as fast as it sends.
+        let known = Server::at(&server.address);
+        known.init().await.unwrap();
+        let pushes: Vec<_> =
+            (0..2000).map(|seq| ps_tests::loopback::push(seq, &[1.0; 5])).collect();
+        let begun = Instant::now();
+        let answers = known.data().push_many(tokio_stream::iter(pushes)).await.unwrap();
+        let mut answers = answers.into_inner();
+        while answers.message().await.unwrap().is_some() {}
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    };
+    tokio::join!(join_all(flood), calls);
+    let used = usage::cpu_s(server.process.pid()).unwrap() - before;
+    assert!(used < 1.0, "{used} s of processor");
+}
+
 /// Each push that was not finite was a line of the log, as fast as they came.
 #[tokio::test]
 async fn regression_refused_pushes_are_a_line_with_a_count() {
@@ -143,4 +188,27 @@ async fn regression_refused_pushes_are_a_line_with_a_count() {
     victim.process.wait_for_stderr("(499 such pushes)", Duration::from_secs(20));
     let log = victim.process.stderr();
     assert_eq!(log.lines().filter(|line| line.contains("chunks refused")).count(), 2, "{log}");
+}
+
+/// More connections than a server may have, silent and again and again, kept it from its own heartbeats: its master took it
+/// for dead, and the job was over.
+#[tokio::test]
+async fn regression_a_flood_of_connections_starves_no_heartbeat() {
+    let out = tempfile::tempdir().unwrap();
+    let out = format!("--out={}", out.path().display());
+    let lease = ["--lease-ms=1500", "--servers=1", "--workers=1", &out];
+    let master = Victim::start(&[&["ps-master"][..], &lease].concat());
+    let address = format!("--master={}", master.address);
+    let server = Victim::limited("ulimit -n 128", &["ps-server", "--shard=0", &address]);
+    master.process.wait_for_stderr("server shard 0 is at", MARGIN);
+    let _silent = connect(&server, 150).await;
+    let end = Instant::now() + Duration::from_secs(6);
+    let again = (0..64).map(|_| async {
+        while Instant::now() < end {
+            let _ = TcpStream::connect(&server.address).await;
+        }
+    });
+    join_all(again).await;
+    let log = master.process.stderr();
+    assert!(!log.contains("is away") && !log.contains("silent"), "{log}");
 }

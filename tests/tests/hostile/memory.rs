@@ -33,7 +33,8 @@ fn cut_short(message: &impl Message) -> Vec<Bytes> {
 
 /// Each of these connections makes so many calls at once; those that wait stay for a while.
 async fn flood(victim: &Victim, connections: usize, calls: usize, call: Call<'_>) {
-    let channels: Vec<_> = (0..connections).map(|_| victim.channel()).collect();
+    let channels = (0..connections).map(|_| victim.known_channel());
+    let channels = join_all(channels).await;
     let all = channels.iter().flat_map(|channel| (0..calls).map(|_| channel.clone()));
     let all = all.map(|channel| async move {
         let request = match call.ends {

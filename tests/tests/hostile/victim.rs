@@ -1,5 +1,6 @@
 //! A program that strangers call.
 
+use ps_proto::{PROTOCOL, v1};
 use ps_runtime::Connector;
 use ps_tests::bench::usage;
 use ps_tests::loopback::JOB;
@@ -50,6 +51,19 @@ impl Victim {
 
     pub(crate) fn channel(&self) -> Channel {
         Connector::tcp().channel(&self.address).unwrap()
+    }
+
+    /// A connection that is read as fast as it sends: of a peer that has made a call of this job.
+    pub(crate) async fn known_channel(&self) -> Channel {
+        let channel = self.channel();
+        let job = JOB.to_owned();
+        let describe = v1::DescribeRequest { job: job.clone(), protocol: PROTOCOL };
+        let report = v1::LoadingReport { job, address: "here:1".into() };
+        let mut server = v1::data_plane_client::DataPlaneClient::new(channel.clone());
+        let mut master = v1::master_client::MasterClient::new(channel.clone());
+        let is_server = server.describe(describe).await.is_ok();
+        assert!(is_server || master.report_loading(report).await.is_ok());
+        channel
     }
 
     /// Fails where it had more than so many MiB above what it had at first, and than what the allocator keeps

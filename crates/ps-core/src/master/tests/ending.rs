@@ -55,31 +55,33 @@ fn regression_a_host_that_is_lost_is_the_cause_also_where_nothing_can_be_saved()
     );
 }
 
-/// A master that was paused in the barrier found it over, and threw out the worker that had the last samples.
+/// A master that was paused while the model was measured found that it took too long.
 #[test]
-fn regression_a_master_that_was_away_in_the_barrier_waits_for_whom_it_waited() {
-    let (mut job, workers) = Job::started(1, 2, 1);
-    let last = job.lease(workers[1], 1);
-    let mut result = None;
-    for number in 1..50 {
-        match job.ask(workers[0], number, result).unwrap() {
-            Task::Train(task) => result = Some(done(&task)),
-            Task::Wait(_) | Task::Evaluate(_) => break,
+fn regression_a_master_that_was_away_in_the_last_evaluation_waits_for_it() {
+    let (mut job, workers) = Job::started(1, 1, 1);
+    let mut request =
+        TaskRequest { caller: workers[0], number: 0, finished: None, evaluated: None };
+    let mut is_final = false;
+    while !is_final {
+        request.number += 1;
+        let task = job.request(request.clone()).unwrap();
+        (request.finished, request.evaluated) = (None, None);
+        match task {
+            Task::Train(task) => request.finished = Some(done(&task)),
+            Task::Evaluate(task) => {
+                is_final = task.is_final;
+                request.evaluated = Some(measured(task));
+            }
+            Task::Wait(_) => (),
         }
     }
-    job.pass_time(1, &workers);
-    assert_eq!(job.machine.lifecycle.name(), "waiting for workers to finish");
-    job.now += 2 * config(1, 2, 1).barrier_timeout;
+    job.now += 2 * config(1, 1, 1).evaluation_timeout;
     job.machine.tick(job.now);
     job.obey();
-    assert_eq!(job.saves, 0, "the barrier was passed without the worker");
-    job.ask(workers[1], 2, Some(done(&last))).unwrap();
-    job.pass_time(1, &workers);
-    assert_eq!(job.saves, 1);
-    // Where nobody comes it is passed as before.
-    let (mut job, workers) = almost_done();
-    job.pass_time(40, &workers);
-    assert_eq!(job.saves, 1);
+    assert!(job.reports.is_empty(), "it was given up: {:?}", job.logs);
+    request.number += 1;
+    job.request(request).unwrap();
+    assert!(job.reports[0].final_metrics.is_some());
 }
 
 #[test]
