@@ -19,8 +19,8 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// How often it is looked whether all of a process's output was read.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How long the last line of a process that ended may take to arrive, where others hold its pipe.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What happens to processes.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub enum Event {
     Ready(Name, Option<String>),
     /// So much of the job is done, from 0 to 1, and more of it in words.
     Progress(f64, String),
-    /// It ended, and was waited for.
+    /// It ended, and was waited for; what it wrote has been read, unless others hold its pipe.
     Exited(Name, Exit),
 }
 
@@ -80,10 +80,11 @@ impl ProcessHandle {
             .with_context(|| format!("starting {name} with {}", program.display()))?;
         let stdin = child.stdin.take();
         let last_words = LastWords::default();
-        let readers = read_output(&mut child, process, &log, job, &last_words);
+        let (reading, read) = mpsc::channel(1);
+        let readers = read_output(&mut child, process, &log, job, &last_words, &reading);
         let (signals, inbox) = mpsc::unbounded_channel();
         let pid = child.id().unwrap_or_default();
-        tokio::spawn(wait(child, name, inbox, job.clone()));
+        tokio::spawn(wait(child, name, inbox, job.clone(), read));
         Ok(Self { pid, log, last_words, address: None, signals, readers, _stdin: stdin })
     }
 
@@ -98,16 +99,6 @@ impl ProcessHandle {
     /// Kills it.
     pub fn kill(&self) {
         let _ = self.signals.send(UnixSignal::KILL);
-    }
-
-    /// What a process that has ended said last; what it wrote may take so long to arrive.
-    pub async fn last_message(&self, patience: Duration) -> Option<String> {
-        let end = tokio::time::Instant::now() + patience;
-        let has_all = || self.readers.iter().all(JoinHandle::is_finished);
-        while !has_all() && tokio::time::Instant::now() < end {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        self.last_words.message()
     }
 
     /// What still reads its output, once it has ended; its standard input is closed.
@@ -152,11 +143,13 @@ fn read_output(
     log: &LogDestination,
     job: &JobContext,
     last_words: &LastWords,
+    reading: &mpsc::Sender<()>,
 ) -> Vec<JoinHandle<()>> {
     let (name, content) = (process.name, stdout_content(process));
     let stdout = child.stdout.take().map(|stdout| {
-        let events = job.events.clone();
+        let (events, reading) = (job.events.clone(), reading.clone());
         tokio::spawn(async move {
+            let _until_the_end = reading;
             let said = |said| {
                 let _ = events.send(match said {
                     Said::Ready(address) => Event::Ready(name, address),
@@ -168,7 +161,9 @@ fn read_output(
     });
     let stderr = child.stderr.take().map(|stderr| {
         let (log, is_ending, last_words) = (log.clone(), job.is_ending.clone(), last_words.clone());
+        let reading = reading.clone();
         tokio::spawn(async move {
+            let _until_the_end = reading;
             let prefix = format!("[{name}]");
             streams::read_stderr(stderr, &log, &prefix, &is_ending, &last_words).await;
         })
@@ -183,6 +178,7 @@ async fn wait(
     name: Name,
     mut signals: mpsc::UnboundedReceiver<UnixSignal>,
     job: JobContext,
+    mut read: mpsc::Receiver<()>,
 ) {
     let id = child.id();
     let exit = loop {
@@ -198,5 +194,7 @@ async fn wait(
         }
     };
     job.children.waited_for(id);
+    // Whoever hears of the end may ask why. Nothing is sent: it closes when all is read.
+    let _ = tokio::time::timeout(LAST_WORDS, read.recv()).await;
     let _ = job.events.send(Event::Exited(name, exit));
 }

@@ -26,9 +26,6 @@ use tokio::time::Instant;
 /// How long the master may take to say where it listens.
 const MASTER_START: Duration = Duration::from_secs(30);
 
-/// How long the last line of a process that ended may take to arrive, where others hold its pipe.
-const LAST_WORDS: Duration = Duration::from_millis(500);
-
 /// How long the master may take to hear why a host fails.
 const REPORT: Duration = Duration::from_secs(3);
 
@@ -175,6 +172,9 @@ impl Job<'_> {
                     self.failed.push(name);
                 }
                 let who = self.describe(name, exit);
+                if self.is_told(name) {
+                    self.supervision.obeyed(name);
+                }
                 self.supervision.exited(name, exit, &who)
             }
         }
@@ -209,10 +209,7 @@ impl Job<'_> {
                     self.processes.get(&process.name).and_then(|it| it.address.as_ref())
                 }
             };
-            let words = match self.processes.get(name) {
-                Some(process) => process.last_message(LAST_WORDS).await,
-                None => None,
-            };
+            let words = self.processes.get(name).and_then(|it| it.last_words.message());
             let verdict = Err(anyhow::anyhow!(why.clone()));
             let outcome = Outcome { verdict, failed: vec![(*name, words)] };
             if let (Some(master), Some(reason)) = (master, outcome.failure_reason(&self.plan.host))
@@ -239,6 +236,12 @@ impl Job<'_> {
                 Action::Abandon => self.abandoned = true,
             }
         }
+    }
+
+    /// Whether a process ended because the master told it that the job has failed.
+    fn is_told(&self, name: Name) -> bool {
+        let words = self.processes.get(&name).and_then(|it| it.last_words.message());
+        name.role != Role::Master && words.is_some_and(|words| Outcome::is_told(&words))
     }
 
     /// A process as people look for it: what it was, where it was, where its log is.
@@ -279,7 +282,9 @@ impl Job<'_> {
         let _ = tokio::time::timeout(timeout, read_to_end).await;
         let words = |name: &Name| last_words.get(name).cloned().unwrap_or_default();
         let failed: Vec<_> = self.failed.into_iter().map(|name| (name, words(&name))).collect();
-        for (name, words) in &failed {
+        // Of the others it may be much the same.
+        let printed = |(_, words): &&(Name, LastWords)| is_own_end(words);
+        if let Some((name, words)) = failed.iter().find(printed) {
             say_again(self.logs, *name, words);
         }
         let failed = failed.into_iter().map(|(name, words)| (name, words.message()));
@@ -287,15 +292,16 @@ impl Job<'_> {
     }
 }
 
+/// Whether the process has something of its own to say of its end.
+fn is_own_end(words: &LastWords) -> bool {
+    let is_told = words.message().is_some_and(|message| Outcome::is_told(&message));
+    !words.printed().is_empty() && !is_told
+}
+
 /// What a failed process printed last stands where people look last: the others' lines lie between.
 fn say_again(logs: &Logs, name: Name, words: &LastWords) {
-    let is_told = words.message().is_some_and(|message| Outcome::is_told(&message));
-    let printed = words.printed();
-    if printed.is_empty() || is_told {
-        return;
-    }
     logs.say(&format!("what {name} printed last:"));
-    for line in printed {
+    for line in words.printed() {
         terminal::print(&format!("[{name}] {line}"));
     }
 }

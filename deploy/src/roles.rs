@@ -16,7 +16,11 @@ pub fn named(args: &[OsString]) -> Option<(Role, Vec<OsString>)> {
         "ps-worker" => Role::Worker,
         _ => return None,
     };
-    let mut own = vec![program.clone()];
+    // As its help is to name it: `psrun ps-server`.
+    let mut name = program.clone();
+    name.push(" ");
+    name.push(command);
+    let mut own = vec![name];
     own.extend_from_slice(rest);
     Some((role, own))
 }
@@ -57,7 +61,10 @@ mod tests {
     fn a_role_gets_its_own_command_line() {
         let (role, own) = named(&words("/bin/psrun ps-server --shard 0")).unwrap();
         assert_eq!(role, Role::Server);
-        assert_eq!(own, words("/bin/psrun --shard 0"));
+        assert_eq!(own, ["/bin/psrun ps-server", "--shard", "0"].map(OsString::from));
+        let help =
+            ps_server::config::Args::command().try_get_matches_from([&own[0], &"--help".into()]);
+        assert!(help.unwrap_err().to_string().contains("Usage: psrun ps-server "));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::last_words::LastWords;
 use crate::log_line::{Line, value};
 use crate::logs::LogDestination;
+use crate::outcome::Outcome;
 use crate::terminal;
 use std::io::Write;
 use std::path::Path;
@@ -84,8 +85,10 @@ pub async fn read_stderr(
     each_line(stream, |line| {
         last_words.record(line, panicked);
         let is = Line::of(line);
-        // What is wrong while the job ends is a consequence.
-        let is_hushed = (panicked || is.is_trouble()) && is_ending.load(Ordering::Relaxed);
+        // What is wrong while the job ends is a consequence, and why it failed is for the master to say.
+        let is_told = matches!(is, Line::Error(error) if Outcome::is_told(error));
+        let is_late = (panicked || is.is_trouble()) && is_ending.load(Ordering::Relaxed);
+        let is_hushed = is_told || is_late;
         match destination {
             // We say it last, so that nothing stands below it.
             LogDestination::Terminal(_) if matches!(is, Line::Error(_)) => (),

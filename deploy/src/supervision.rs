@@ -2,6 +2,7 @@
 //!
 //! Pure: [`crate::job`] tells it what happened and does what it says.
 
+mod members;
 mod rules;
 
 pub use rules::Rules;
@@ -23,8 +24,6 @@ const UNFIT: &str = " before it could train";
 const NOT_SERVING: &str = "before it could serve";
 const WEIGHTS_LOST: &str = "its part of the weights is lost";
 const NO_WORKER: &str = "no worker is left";
-
-/// Why a job ends whose program failed.
 const PROGRAM_FAILED: &str = "its program failed";
 
 /// Time for the master to end after a member that it told to leave.
@@ -55,6 +54,8 @@ pub struct Supervision {
     rules: Rules,
     running: BTreeSet<Name>,
     ready: BTreeSet<Name>,
+    /// Who ended because the master told it that the job has failed: it says why itself.
+    obedient: BTreeSet<Name>,
     /// Workers that ended before they were told to.
     lost_workers: BTreeSet<u32>,
     /// A worker was told to leave, so that the job is coming to its end.
@@ -80,6 +81,7 @@ impl Supervision {
             rules,
             running: BTreeSet::new(),
             ready: BTreeSet::new(),
+            obedient: BTreeSet::new(),
             lost_workers: BTreeSet::new(),
             worker_done: false,
             ending: false,
@@ -113,11 +115,6 @@ impl Supervision {
         self.running.is_empty()
     }
 
-    /// The ranks of workers that ended before they were told to.
-    pub fn lost_workers(&self) -> impl Iterator<Item = u32> + '_ {
-        self.lost_workers.iter().copied()
-    }
-
     /// Whether somebody wants us gone, or nobody is left to wait for.
     pub fn is_hurried(&self) -> bool {
         self.signal.is_some() || self.killed
@@ -144,12 +141,16 @@ impl Supervision {
             return self.exited_while_ending(name, exit, who);
         }
         let is_unfit = self.rules.is_unchecked && !self.ready.contains(&name);
-        let is_told = matches!(exit, Exit::Code(0 | 130 | 143));
+        let is_told = self.obedient.contains(&name) || matches!(exit, Exit::Code(0 | 130 | 143));
         if name.role == Role::Worker && !is_told {
             self.lost_workers.insert(name.index);
         }
         if let Some(loss) = self.loss_of_workers(name, exit).filter(|_| !is_told) {
             return self.workers_lost(name, format!("{who} {exit}: {loss}"));
+        }
+        // The master ends soon, and its words and its code count.
+        if self.rules.has_master && self.runs(Role::Master) && self.obedient.contains(&name) {
+            return vec![Action::Deadline(MASTER_SAYS_WHY)];
         }
         match (name.role, exit) {
             (Role::Worker, Exit::Code(_)) if is_unfit && !is_told => {
@@ -157,16 +158,11 @@ impl Supervision {
                     true => format!("{who} {exit}: {PROGRAM_FAILED}"),
                     false => format!("{who} {exit}{UNFIT}"),
                 };
-                let mut actions = vec![Action::Report(name, why.clone())];
-                actions.extend(self.fail(why, AFTER_LOSS));
-                actions
+                self.report(name, why)
             }
             (Role::Server, Exit::Code(_)) if !self.ready.contains(&name) && !is_told => {
                 // The master does not know it yet, and would wait for it.
-                let why = format!("{who} {exit} {NOT_SERVING}");
-                let mut actions = vec![Action::Report(name, why.clone())];
-                actions.extend(self.fail(why, AFTER_LOSS));
-                actions
+                self.report(name, format!("{who} {exit} {NOT_SERVING}"))
             }
             _ if !self.rules.has_master && decides => self.released(name, exit, who),
             (Role::Master, _) => self.master_exited(exit, who),
@@ -178,54 +174,13 @@ impl Supervision {
             (Role::Server, Exit::Code(_)) if self.runs(Role::Master) => {
                 self.failed_beside_master(exit, who)
             }
-            (Role::Server, _) => {
-                let why = format!("{who} {exit}: {WEIGHTS_LOST}, the job is ended");
-                // The master would take what we pass on for a wish to stop.
-                let mut actions =
-                    vec![Action::Report(name, format!("{who} {exit}: {WEIGHTS_LOST}"))];
-                actions.extend(self.fail(why, AFTER_LOSS));
-                actions
-            }
+            // The master would take what we pass on for a wish to stop.
+            (Role::Server, _) => self.report(name, format!("{who} {exit}: {WEIGHTS_LOST}")),
             (Role::Evaluator, _) => vec![Action::Say(format!("{who} {exit}; training goes on"))],
             (Role::Worker, _) if self.unexplained.is_some() => Vec::new(),
             (Role::Worker, _) if !self.trains() => vec![Action::Say(format!("{who} {exit}"))],
             (Role::Worker, _) => vec![Action::Say(format!("{who} {exit}; the others go on"))],
         }
-    }
-
-    /// Why the job ends with a worker that has ended, if it does: nobody is left to train, or a program failed, which
-    /// would fail elsewhere, too.
-    fn loss_of_workers(&self, name: Name, exit: Exit) -> Option<&'static str> {
-        if name.role != Role::Worker || !self.runs(Role::Master) || self.unexplained.is_some() {
-            return None;
-        }
-        match exit {
-            Exit::Code(_) if self.rules.has_program => Some(PROGRAM_FAILED),
-            _ => (!self.trains()).then_some(NO_WORKER),
-        }
-    }
-
-    /// The master, told of it, saves what was trained and ends by itself.
-    fn workers_lost(&mut self, name: Name, why: String) -> Vec<Action> {
-        self.unexplained = Some(why.clone());
-        let say = Action::Say(why.clone());
-        let patience = Action::Deadline(self.rules.after_signal);
-        vec![say, Action::ReportWorkers(name, why), patience]
-    }
-
-    /// A server that exits with a code was told to, or has lost something itself: the master knows
-    /// why and says so with its own code, soon.
-    fn failed_beside_master(&mut self, exit: Exit, who: &str) -> Vec<Action> {
-        if self.unexplained.is_some() {
-            return Vec::new();
-        }
-        self.unexplained = Some(format!("{who} {exit}: {WEIGHTS_LOST}"));
-        vec![Action::Say(format!("{who} {exit}")), Action::Deadline(MASTER_SAYS_WHY)]
-    }
-
-    /// Whether the job has a worker still, or needs none any more.
-    fn trains(&self) -> bool {
-        self.rules.workers_elsewhere || self.worker_done || self.runs(Role::Worker)
     }
 
     /// The process ended that the master of another host lets leave: the host's part is over.
@@ -236,11 +191,8 @@ impl Supervision {
                 vec![Action::Deadline(AFTER_END)]
             }
             Exit::Signal(_) if name.role == Role::Server => {
-                let why = format!("{who} {exit}: {WEIGHTS_LOST}");
                 // The master would wait for it as for one that is only silent.
-                let mut actions = vec![Action::Report(name, why.clone())];
-                actions.extend(self.fail(why, AFTER_LOSS));
-                actions
+                self.report(name, format!("{who} {exit}: {WEIGHTS_LOST}"))
             }
             _ => self.fail(format!("{who} {exit}"), AFTER_LOSS),
         }
@@ -282,6 +234,13 @@ impl Supervision {
     /// A process could not be started, so that the job never begins.
     pub fn not_started(&mut self, why: String) -> Vec<Action> {
         self.fail(why, AFTER_LOSS)
+    }
+
+    /// Fails, and tells the master first.
+    fn report(&mut self, name: Name, why: String) -> Vec<Action> {
+        let mut actions = vec![Action::Report(name, why.clone())];
+        actions.extend(self.fail(why, AFTER_LOSS));
+        actions
     }
 
     fn fail(&mut self, why: String, time: Duration) -> Vec<Action> {

@@ -8,6 +8,7 @@
 
 import array
 import os
+import random
 import sys
 import time
 import zlib
@@ -45,7 +46,7 @@ class Servers:
         self.channels.sort(key=lambda channel: described(channel).shard)
         self.held = described(self.channels[0]).model
 
-    def message(self, kind, **fields):
+    def message(self, kind, /, **fields):
         return message_factory.GetMessageClass(self.pool.FindMessageTypeByName(f"ps.v1.{kind}"))(**fields)
 
     def call(self, channel, name, requests):
@@ -125,7 +126,7 @@ def main():
     servers.start({"weight": [inputs]}, array.array("f", bytes(4 * inputs)))
     for step in range(servers.me["worker"], 400, workers):
         weights = servers.pull()
-        ones = [(step * 7919 + k * 104729) % inputs for k in range(50)]
+        ones = random.Random(step).sample(range(inputs), 50)
         error = sum(weights[i] - truth[i] for i in ones) / len(ones)
         gradient = array.array("f", bytes(4 * inputs))
         for i in ones:

@@ -4,7 +4,7 @@
 
 use ps_tests::process::{Process, alone, job_id, signal, wait_until};
 use rustix::process::Signal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Longer than a job takes on two slow cores, even when it has to wait for a lease to end.
@@ -106,14 +106,54 @@ fn a_server_that_stands_still_for_too_long_ends_the_job_by_name() {
 }
 
 #[test]
-fn a_job_without_workers_ends() {
+fn a_job_without_workers_ends_at_once_and_its_last_line_says_why() {
     let mut job = Job::under_way("workers-die", LONG);
+    let start = Instant::now();
     for rank in 0..2 {
         signal(job.worker(rank), Signal::KILL);
     }
     let end = job.psrun.wait(SOON);
-    end.expect_code(1).expect_stderr(&["no worker is left"]);
+    assert!(start.elapsed() < SOON / 2, "{:?}\n{}", start.elapsed(), end.stderr);
+    end.expect_code(1);
+    let last = end.stderr.lines().last().unwrap();
+    for words in ["error: psrun: ", "no worker is left", "was killed by signal 9"] {
+        assert!(last.contains(words), "{}", end.stderr);
+    }
+    assert!(!end.stderr.contains("a signal: saving"), "{}", end.stderr);
+    // The servers had what was trained.
+    assert!(job.is_saved());
     job.psrun.expect_nobody_left(Duration::ZERO);
+}
+
+/// Found by a newcomer: a job whose workers had all failed went on for nine seconds, told of a signal that nobody had sent, and
+/// ended with another line than the cause.
+#[test]
+fn regression_workers_that_fail_end_the_job_with_their_reason() {
+    let alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let data = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let rows: String =
+        (0..400).map(|row| format!("{},{},{}\n", row % 7, row % 3, row % 2)).collect();
+    data("train.csv", &rows);
+    data("test.csv", &rows);
+    let (path, out) = (folder.path().to_str().unwrap(), folder.path().join("out"));
+    // Read anew in every pass: every worker finds it damaged. None waits at the bound for one that has already.
+    let args = ["local", "--instances", "3", "--passes", LONG, "--stream", "--classes", "2"];
+    let places = ["--staleness-bound", "none", "--data", path, "--out", out.to_str().unwrap()];
+    let mut psrun = Process::start(&job_id("workers-fail"), &[&args[..], &places].concat());
+    psrun.wait_for_stdout("pass=1;", START);
+    data("train.csv", "1,2,0\n1,nonsense,1\n");
+    let start = Instant::now();
+    let end = psrun.wait(SOON);
+    assert!(start.elapsed() < SOON / 2, "{:?}\n{}", start.elapsed(), end.stderr);
+    end.expect_code(1);
+    let last = end.stderr.lines().last().unwrap();
+    for words in ["error: psrun: ", "no worker is left", "exited with code 1", "nonsense"] {
+        assert!(last.contains(words), "no {words} at the end\n{}", end.stderr);
+    }
+    assert!(!end.stderr.contains("a signal: saving"), "{}", end.stderr);
+    psrun.expect_nobody_left(Duration::ZERO);
+    drop(alone);
 }
 
 #[test]

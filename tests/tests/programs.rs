@@ -5,7 +5,7 @@
 use ps_tests::process::{Process, alone, job_id, metrics, processes, psrun};
 use rustix::process::Signal;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than any of these jobs takes on two slow cores.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -50,16 +50,39 @@ fn a_shell_script_trains_with_what_is_in_its_environment() {
     assert_eq!(tensors(&ours), tensors(&its));
     // The master measured nothing; what the program printed went through.
     assert_eq!(metrics(&end.stdout, "final_test_accuracy").len(), 1, "{}", end.stdout);
+    // Its steps only the servers know, its model nobody: 1,437 samples in batches of 32, three times.
+    let json = |file: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(out.path().join("run").join(file)).unwrap()).unwrap()
+    };
+    assert_eq!(json("report.json")["workers"]["0"]["counters"]["steps"], 3 * 45);
+    assert_eq!(json("config.json")["model"], serde_json::Value::Null);
+    end.expect_stderr(&["worker 0: 135 steps, as the servers counted them"]);
 }
 
+/// Found by a newcomer: what it said stood in a log that nobody opened, the job went on for ten seconds, spoke of a signal, and wrote
+/// a model that nobody had trained.
 #[test]
-fn a_program_that_fails_fails_the_job_and_is_named() {
+fn regression_a_program_that_fails_ends_the_job_at_once_with_its_words() {
     let _alone = alone();
     let out = tempfile::tempdir().unwrap();
     let job = job_id("program-fails");
-    let mut process = start(&job, &out.path().join("run"), "exit 3");
+    let begun = Instant::now();
+    let script = "echo hello; echo before >&2; echo \"boom: no such module\" >&2; exit 3";
+    let mut process = start(&job, &out.path().join("run"), script);
     let end = process.wait(PATIENCE);
-    end.expect_code(1).expect_stderr(&["worker 0", "3"]);
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}\n{}", begun.elapsed(), end.stderr);
+    end.expect_code(1);
+    assert!(end.stdout.lines().any(|line| line == "hello"), "{}", end.stdout);
+    // At once, and once more where people look last.
+    let printed = |line: &str| end.stderr.lines().filter(|found| *found == line).count();
+    assert_eq!(printed("[worker 0] before"), 2, "{}", end.stderr);
+    assert_eq!(printed("[worker 0] boom: no such module"), 2, "{}", end.stderr);
+    let last = end.stderr.lines().last().unwrap();
+    for words in ["error: psrun: ", "worker 0 ", "exited with code 3", "boom: no such module"] {
+        assert!(last.contains(words), "{}", end.stderr);
+    }
+    assert!(!end.stderr.contains("a signal: saving"), "{}", end.stderr);
+    assert!(!out.path().join("run/model.safetensors").exists());
     process.expect_nobody_left(Duration::ZERO);
 }
 

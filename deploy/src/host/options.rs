@@ -56,6 +56,7 @@ pub struct HostArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workers_per_instance::WorkersPerInstance;
     use crate::cli::{Cli, Command};
     use ps_cli::layers::Layer;
     use ps_cli::process::parse_with;
@@ -81,6 +82,8 @@ mod tests {
             ("server-groups", "a,b"),
             ("hidden", "64,32"),
             ("resolve_timeout_s", "3"),
+            ("model_option", "rows=200,widths=64,32"),
+            ("workers_per_instance", "2.0"),
         ];
         let args = parse(&values, &["--lr=0.25"]).unwrap();
         assert_eq!((args.job.training.lr, args.job.training.batch_size), (Some(0.25), Some(16)));
@@ -89,6 +92,9 @@ mod tests {
         assert_eq!(args.host.server_groups, ["a", "b"]);
         assert_eq!(args.job.model.shape.hidden.as_deref(), Some("64,32"));
         assert_eq!(args.host.resolve_timeout_s, 3);
+        let options = args.job.model.shape.options().unwrap();
+        assert_eq!((options["rows"].as_str(), options["widths"].as_str()), ("200", "64,32"));
+        assert_eq!(args.job.workers.workers_per_instance, WorkersPerInstance::Count(2));
         assert!(!parse(&[("master-trains", "false")], &[]).unwrap().host.master_trains);
         assert!(
             parse(&[("master-trains", "false")], &["--master-trains"]).unwrap().host.master_trains

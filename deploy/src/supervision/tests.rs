@@ -92,6 +92,34 @@ fn the_masters_code_counts_when_members_leave_before_it() {
     }
 }
 
+/// Found by a newcomer: six lines said that somebody had ended, and each why, which the master had said before.
+#[test]
+fn regression_who_was_told_to_leave_is_no_news() {
+    let mut job = job();
+    for (role, index) in [(Role::Server, 0), (Role::Worker, 0), (Role::Worker, 1)] {
+        job.obeyed(name(role, index));
+        let actions = job.exited(name(role, index), Exit::Code(1), "a member");
+        assert_eq!(actions, [Action::Deadline(MASTER_SAYS_WHY)]);
+    }
+    assert_eq!(job.lost_workers().count(), 0);
+    job.exited(MASTER, Exit::Code(1), "master");
+    assert_eq!(job.verdict().unwrap(), 1);
+}
+
+/// Found by hand: the master waited for the lease of the second of two programs that failed.
+#[test]
+fn regression_the_master_hears_of_each_program_that_fails() {
+    let mut job = job();
+    job.rules.has_program = true;
+    for rank in [0, 1] {
+        let actions = job.exited(name(Role::Worker, rank), Exit::Code(3), "a worker");
+        let is_told = |action: &Action| matches!(action, Action::ReportWorkers(..));
+        assert!(actions.iter().any(is_told), "{actions:?}");
+        assert_eq!(says(&actions, "a worker"), rank == 0);
+    }
+    assert_eq!(job.lost_workers().collect::<Vec<_>>(), [0, 1]);
+}
+
 #[test]
 fn a_member_that_the_master_does_not_explain_ends_the_job() {
     let mut job = job();

@@ -128,7 +128,8 @@ impl Machine {
     fn abandon(&mut self, reason: String, now: Duration) {
         // What a program pushed only the servers know.
         let is_program = self.agreement.kind() == Some(DataKind::Program);
-        match is_program || self.record.has_steps() {
+        let is_trained = self.leases.samples_done() > 0 || self.record.has_steps();
+        match is_program || is_trained {
             true => self.stop(StopReason::Abandoned(reason), now),
             false => self.fail(reason, now),
         }
@@ -137,14 +138,14 @@ impl Machine {
     /// Whoever started these workers knows that they have ended, and that the job cannot go on: they are not
     /// waited for.
     pub fn workers_ended(&mut self, ended: &[WorkerId], reason: String, now: Duration) {
-        if self.lifecycle.phase() != Phase::Running {
+        if self.lifecycle.phase() == Phase::Starting {
             return self.others_failed(reason, now);
         }
         self.event(now, |machine| {
             for rank in ended {
                 machine.expire(MemberId::worker(*rank), "has ended", now);
             }
-            // Unless the last lease came in just before.
+            // Unless the last lease came in just before, or it is ending for the first of them.
             if machine.lifecycle.phase() == Phase::Running {
                 machine.abandon(reason, now);
             }

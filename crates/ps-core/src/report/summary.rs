@@ -14,7 +14,7 @@ impl Report {
             let histogram = worker.counters.staleness.line();
             let staleness = format!("worker {rank}: staleness of its pushes {histogram}");
             // Where only the servers counted, nobody knows.
-            let is_known = worker.counters.samples > 0 || worker.counters.steps == 0;
+            let is_known = worker.counters.samples > 0;
             std::iter::once(worker_line(*rank, worker)).chain(is_known.then_some(staleness))
         }));
         for lost in &self.lost {
@@ -94,6 +94,9 @@ impl Report {
 
 fn worker_line(rank: u32, worker: &WorkerReport) -> String {
     let counters = &worker.counters;
+    if counters.steps == 0 {
+        return format!("worker {rank}: no step");
+    }
     if counters.samples == 0 && counters.steps > 0 {
         return format!("worker {rank}: {} steps, as the servers counted them", counters.steps);
     }
@@ -135,6 +138,7 @@ mod tests {
         let mut worker = WorkerReport { staleness_p99: 3, ..WorkerReport::default() };
         worker.counters.chunks_refused = 4;
         worker.counters.bytes_pushed = 3 << 20;
+        (worker.counters.steps, worker.counters.samples) = (7, 224);
         let server = |weight_bytes| ServerReport { weight_bytes, ..ServerReport::default() };
         let servers = BTreeMap::from([(0, server(100)), (1, server(300))]);
         Report {
@@ -199,6 +203,20 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn who_did_nothing_or_was_not_asked_has_one_line() {
+        let mut report = report();
+        let mut told = |steps: u64| {
+            let worker = report.workers.get_mut(&0).unwrap();
+            (worker.counters.steps, worker.counters.samples) = (steps, 0);
+            let lines = report.summary().into_iter();
+            lines.filter(|line| line.starts_with("worker 0: ")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(0)[0], "worker 0: no step");
+        assert_eq!(told(5)[0], "worker 0: 5 steps, as the servers counted them");
+        assert!(!told(5)[1].contains("staleness"), "{:?}", told(5));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::harness::*;
 use crate::learning::{DivergenceAction, LearningStatus, Losses};
+use crate::report::WorkerCounters;
 
 /// One worker has finished all it can, the other holds the last lease and stays silent on it.
 fn almost_done() -> (Job, Vec<Caller>) {
@@ -331,4 +332,40 @@ fn more_time_to_stop_is_more_time_for_the_barrier() {
     assert_eq!(job.saves, 1);
     // The model's size decides whether that is worth a try.
     assert_eq!(job.saves_within, [Some(Duration::from_millis(57_500 - 24_000))]);
+}
+
+/// Found by a newcomer: the master waited for the leases of workers that had ended, and saved what nobody had trained.
+#[test]
+fn regression_workers_that_have_ended_are_not_waited_for() {
+    for steps in [0, 3] {
+        let (mut job, workers) = Job::started(1, 2, 5);
+        workers.iter().for_each(|worker| drop(job.lease(*worker, 1)));
+        let counters = WorkerCounters { steps, ..WorkerCounters::default() };
+        job.beat_with(workers[0], |beat| beat.counters = Some(counters)).unwrap();
+        let before = job.now;
+        job.machine.workers_ended(&[1], "worker 1 ended: boom".to_owned(), job.now);
+        job.obey();
+        // Of the second of them it hears a little later.
+        job.machine.workers_ended(&[0], "worker 0 ended: boom".to_owned(), job.now);
+        job.obey();
+        assert_eq!(job.saves, usize::from(steps > 0), "what was trained, and nothing else");
+        let server = job.servers(1)[0];
+        let leave = job.beat(server).unwrap().leave.unwrap();
+        assert_eq!((leave.exit_code, leave.reason.as_str()), (1, "worker 1 ended: boom"));
+        job.machine.tick(job.now);
+        job.obey();
+        let reason = Some("worker 1 ended: boom".to_owned());
+        assert_eq!((job.now, job.finished.clone()), (before, Some((1, reason))));
+        assert!(!job.logs.iter().any(|line| line.contains("a signal")), "{:?}", job.logs);
+    }
+}
+
+#[test]
+fn a_job_that_ends_anyhow_does_not_speak_of_signals() {
+    let (mut job, _) = Job::started(1, 1, 1);
+    job.machine.others_failed("host b: its port is taken".to_owned(), job.now);
+    job.machine.signal(143, job.now);
+    job.obey();
+    assert!(!job.logs.iter().any(|line| line.contains("a signal")), "{:?}", job.logs);
+    assert_eq!(job.reports[0].outcome.exit_code, 1);
 }

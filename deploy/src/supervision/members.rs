@@ -1,0 +1,54 @@
+//! Members that end while the master lives: who was told to, who had a reason, and whether anybody is left to train.
+
+use super::{Action, MASTER_SAYS_WHY, NO_WORKER, PROGRAM_FAILED, Supervision, WEIGHTS_LOST};
+use crate::exit::Exit;
+use crate::name::{Name, Role};
+
+impl Supervision {
+    /// The end of a process that is about to be told was asked for by the master.
+    pub fn obeyed(&mut self, name: Name) {
+        self.obedient.insert(name);
+    }
+
+    /// The ranks of workers that ended before they were told to.
+    pub fn lost_workers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.lost_workers.iter().copied()
+    }
+
+    /// Why the job ends with a worker that has ended, if it does: nobody is left to train, or a program failed, which
+    /// would fail elsewhere, too.
+    pub(super) fn loss_of_workers(&self, name: Name, exit: Exit) -> Option<&'static str> {
+        if name.role != Role::Worker || !self.runs(Role::Master) {
+            return None;
+        }
+        match exit {
+            Exit::Code(_) if self.rules.has_program => Some(PROGRAM_FAILED),
+            _ => (!self.trains()).then_some(NO_WORKER),
+        }
+    }
+
+    /// The master, told of it, saves what was trained and ends by itself.
+    pub(super) fn workers_lost(&mut self, name: Name, why: String) -> Vec<Action> {
+        // After the first it is told of the others, too, and waits for none of them.
+        let is_first = self.unexplained.is_none();
+        self.unexplained.get_or_insert_with(|| why.clone());
+        let say = is_first.then(|| Action::Say(why.clone()));
+        let patience = Action::Deadline(self.rules.after_signal);
+        say.into_iter().chain([Action::ReportWorkers(name, why), patience]).collect()
+    }
+
+    /// A server that exits with a code was told to, or has lost something itself: the master knows
+    /// why and says so with its own code, soon.
+    pub(super) fn failed_beside_master(&mut self, exit: Exit, who: &str) -> Vec<Action> {
+        if self.unexplained.is_some() {
+            return Vec::new();
+        }
+        self.unexplained = Some(format!("{who} {exit}: {WEIGHTS_LOST}"));
+        vec![Action::Say(format!("{who} {exit}")), Action::Deadline(MASTER_SAYS_WHY)]
+    }
+
+    /// Whether the job has a worker still, or needs none any more.
+    pub(super) fn trains(&self) -> bool {
+        self.rules.workers_elsewhere || self.worker_done || self.runs(Role::Worker)
+    }
+}
