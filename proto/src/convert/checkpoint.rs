@@ -120,13 +120,8 @@ mod tests {
         let shape = vec![u64::from(u32::MAX); DIMENSIONS_MAX];
         // As large as it can be.
         let rule = (Some(f32::MAX), Some(f32::MAX));
-        let tensor = v1::Tensor {
-            name,
-            shape,
-            kind: 2,
-            learning_rate_scale: rule.0,
-            weight_decay: rule.1,
-        };
+        let tensor =
+            v1::Tensor { name, shape, kind: 2, learning_rate_scale: rule.0, weight_decay: rule.1 };
         let model =
             Some(v1::ModelSpec { tensors: vec![tensor; TENSORS_MAX], ..Default::default() });
         let files = vec![v1::CheckpointFile::from(&file()); SHARDS_MAX as usize];

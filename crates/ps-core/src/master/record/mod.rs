@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn regression_a_heartbeat_that_was_overtaken_counts_nothing_twice() {
         let mut record = Record::default();
-        let mut count = |record: &mut Record, steps| {
+        let count = |record: &mut Record, steps| {
             record.count(0, WorkerCounters { steps, ..WorkerCounters::default() });
             record.ranks[&0].counters().steps
         };
