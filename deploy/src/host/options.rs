@@ -56,8 +56,8 @@ pub struct HostArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workers_per_instance::WorkersPerInstance;
     use crate::cli::{Cli, Command};
+    use crate::workers_per_instance::WorkersPerInstance;
     use ps_cli::layers::Layer;
     use ps_cli::process::parse_with;
 
