@@ -269,7 +269,7 @@ async fn weights_under_way_are_those_of_the_version_that_they_say() {
     let (mut elements, mut seq) = (0, 0);
     while let Some(part) = weights.message().await.unwrap() {
         for chunk in part.chunks {
-            let expected = bytes(&vec![-(chunk.version as f32); chunk.values.len() / 4]);
+            let expected = bytes(&vec![0.0 - chunk.version as f32; chunk.values.len() / 4]);
             assert_eq!(
                 chunk.values, expected,
                 "chunk {} of version {}",

@@ -307,8 +307,8 @@ mod tests {
     #[test]
     fn what_is_remembered_is_the_connections_own() {
         let handle = ConnectionHandle::default();
-        assert_eq!(handle.remembered(|| 1), 1);
-        assert_eq!(handle.clone().remembered(|| 2), 1);
+        let same = handle.clone();
+        assert_eq!((handle.remembered(|| 1), same.remembered(|| 2)), (1, 1));
         assert_eq!(ConnectionHandle::default().remembered(|| 2), 2);
     }
 

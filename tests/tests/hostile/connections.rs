@@ -29,7 +29,7 @@ async fn all_closed(connections: Vec<TcpStream>) {
         // Settings, then the end, or a reset.
         let mut greeting = Vec::new();
         let read = tokio::time::timeout(longest, connection.read_to_end(&mut greeting));
-        let _ = read.await.expect("it is still open");
+        assert!(read.await.is_ok(), "it is still open");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod away;
 mod checkpoints;
+mod divergence;
 mod ending;
 mod harness;
 mod joining;
