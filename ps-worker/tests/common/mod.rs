@@ -1,5 +1,6 @@
 //! One step of a model at once.
 
+#![allow(dead_code)] // Each test program uses a part of it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub(crate) mod recorder;
