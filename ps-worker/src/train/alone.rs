@@ -5,7 +5,7 @@
 use super::batch_loop::{StepControl, train_batches};
 use super::error::Error;
 use super::loader::DataLoader;
-use super::trainer::{FINISH_STEP, Trainer};
+use super::trainer::{FINISH_STEP, Trainer, freeze};
 use crate::compute::{Compute, ComputeOn, Evaluation};
 use futures_util::future::LocalBoxFuture;
 use ps_client::{Counters, Session, SessionConfig, StepOutcome};
@@ -61,7 +61,7 @@ pub trait Observer: Send {
 /// A server is lost or holds another model, the computation failed, or the run has diverged.
 pub fn run<'a>(
     config: AloneConfig,
-    compute: Box<dyn Compute>,
+    mut compute: Box<dyn Compute>,
     counters: Arc<Counters>,
     observer: &'a mut dyn Observer,
     outside: Outside,
@@ -72,6 +72,7 @@ pub fn run<'a>(
         let begin = async {
             let session = Session::discover(config.session.clone(), counters, outside).await?;
             let settings = config.settings.clone();
+            freeze(&mut *compute, &settings)?;
             let mut trainer = Trainer::new(session, compute, settings, config.compute_on);
             trainer.init().await?;
             Ok::<_, Error>(trainer)

@@ -4,7 +4,7 @@ mod lease;
 
 use super::error::Error;
 use super::sample_order::SampleOrders;
-use super::trainer::Trainer;
+use super::trainer::{Trainer, freeze};
 use super::workload::{Workload, WorkloadKind};
 use crate::compute::{ComputeError, ComputeOn};
 use ps_client::{CallOptions, Counters, Membership, MembershipEnd, Session};
@@ -186,7 +186,12 @@ impl JobMember {
             return Err(ComputeError(message.to_owned()).into());
         };
         let WorkerConfig { attempt, patience, compute_on, role, .. } = self.config;
-        let compute = match model.model(&self.data, compute_on).await {
+        let settings = &self.settings;
+        let built = model.model(&self.data, compute_on).await.and_then(|mut compute| {
+            freeze(&mut *compute, settings)?;
+            Ok(compute)
+        });
+        let compute = match built {
             Ok(compute) => compute,
             Err(error) => return Err(self.cannot_build(error).await),
         };

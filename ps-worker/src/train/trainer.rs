@@ -16,6 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 
+/// Freezes what the settings say.
+///
+/// # Errors
+/// They name parameters that the model has not, or leave none to train.
+pub(super) fn freeze(compute: &mut dyn Compute, settings: &TrainingSettings) -> Result<(), Error> {
+    let frozen = settings.frozen(compute.layout())?;
+    Ok(compute.freeze(&frozen)?)
+}
+
 /// Trains one model against one set of servers.
 pub struct Trainer {
     session: Session,
@@ -76,10 +85,8 @@ impl Trainer {
     /// Creates the model on the servers, or checks that they hold the same.
     ///
     /// # Errors
-    /// The settings name parameters that the model has not, the servers hold another model, or are away.
+    /// The servers hold another model, or are away.
     pub async fn init(&mut self) -> Result<(), Error> {
-        let frozen = self.settings.frozen(&self.layout)?;
-        self.compute(move |compute| compute.freeze(&frozen)).await?;
         let seed = self.settings.seed;
         let start = self.compute(move |compute| compute.start_weights(seed)).await?;
         let spec = self.session.model_spec(&self.settings, &self.layout);
