@@ -39,6 +39,8 @@ def table(folder):
     return folder
 
 
+# Slow where an engine starts containers far apart: a host that comes when the others are gone waits for their names.
+@pytest.mark.slow
 def test_a_model_that_cannot_be_built_ends_all_hosts_with_its_reason(job, tmp_path):
     cluster = job(hyperparameters={"model": "lenet"}, data={"training": table(tmp_path / "csv")})
     cluster.start()
@@ -47,6 +49,7 @@ def test_a_model_that_cannot_be_built_ends_all_hosts_with_its_reason(job, tmp_pa
     assert took(cluster) < 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["algo-1", "algo-3"])
 def test_a_port_that_is_taken_ends_all_hosts_with_its_reason(job, host):
     cluster = job(hyperparameters={"server_port": "2223"})
