@@ -40,9 +40,8 @@ impl ModelShard {
             true => TensorKind::State,
             false => TensorKind::Trainable,
         };
-        let first = partition.run(shard).start;
-        let kinds = partition.chunks(shard).iter().map(kind).collect();
-        let ranges = partition.chunks(shard);
+        let (first, ranges) = (partition.run(shard).start, partition.chunks(shard));
+        let kinds = ranges.iter().map(kind).collect();
         let spans = |range: &Range<usize>| parameters::spans(&spec.layout, &spec.rules, range);
         let rules = match spec.rules.is_empty() {
             true => Vec::new(),
