@@ -58,7 +58,7 @@ impl ModelSource {
     ) -> Result<(), ps_data::Error> {
         let train = Samples::none(test.shape().to_vec());
         let labelled = test.labels().iter().max().map_or(0, |&most| most as usize + 1);
-        let data = Dataset { train, test, classes: labelled };
+        let data = Dataset::new(train, test, labelled);
         self.data = Arc::new(ps_data::with_classes(data, classes)?);
         Ok(())
     }

@@ -23,7 +23,7 @@ fn data() -> Arc<Dataset> {
         let values = (0..12).map(|place| place as f32 / 12.0).collect();
         Samples::new(Features::Floats(values), vec![4], vec![0, 1, 2]).unwrap()
     };
-    Arc::new(Dataset { train: set(), test: set(), classes: 3 })
+    Arc::new(Dataset::new(set(), set(), 3))
 }
 
 /// A model with a variable that its loss does not use.

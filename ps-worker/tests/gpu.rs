@@ -45,7 +45,7 @@ fn data(shape: &[usize], classes: u32) -> Arc<Dataset> {
         let labels = (0..samples as u32).map(|sample| sample * 7 % classes).collect();
         Samples::new(Features::Floats(values), shape.to_vec(), labels).unwrap()
     };
-    Arc::new(Dataset { train: set(64), test: set(48), classes: classes as usize })
+    Arc::new(Dataset::new(set(64), set(48), classes as usize))
 }
 
 /// Two steps, the second of which hands over while it computes, and the test set's loss.

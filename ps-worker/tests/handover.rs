@@ -33,7 +33,7 @@ fn data(shape: &[usize], classes: u32, scale: f32) -> Arc<Dataset> {
         let labels = (0..4).map(|sample| sample * 7 % classes).collect();
         Samples::new(Features::Floats(values), shape.to_vec(), labels).unwrap()
     };
-    Arc::new(Dataset { train: set(), test: set(), classes: classes as usize })
+    Arc::new(Dataset::new(set(), set(), classes as usize))
 }
 
 fn options(model: &str, options: &[(&str, &str)]) -> ComputeOptions {

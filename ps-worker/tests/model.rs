@@ -23,7 +23,7 @@ fn small_data() -> Arc<Dataset> {
         let labels = (0..8).map(|sample| (sample % 3) as u32).collect();
         Samples::new(Features::Floats(values), vec![2, 3], labels).unwrap()
     };
-    Arc::new(Dataset { train: set(0), test: set(5), classes: 3 })
+    Arc::new(Dataset::new(set(0), set(5), 3))
 }
 
 fn compute_with(
@@ -180,7 +180,7 @@ fn unknown_models_and_options_list_the_known_ones() {
     );
     assert!(error("transformer-tiny", &[]).contains("--format text"));
     let set = || Samples::new(Features::Floats(vec![0.5; 12]), vec![6], vec![0, 2]).unwrap();
-    let table = Arc::new(Dataset { train: set(), test: set(), classes: 3 });
+    let table = Arc::new(Dataset::new(set(), set(), 3));
     let built = compute_with(&Models::built_in(), "transformer-tiny", &[], table);
     assert!(built.err().unwrap().to_string().contains("3 classes, expected"));
     assert!(error("lenet", &[("hidden", "512,512")]).contains("expected one whole number"));
@@ -266,7 +266,7 @@ fn samples_from_elsewhere_train_a_model_that_has_none_of_its_own() {
     let expected = compute_step(&mut has_data, &weights, &numbers(&[4, 0, 2]), 0).unwrap();
 
     let none = || Samples::new(Features::Floats(Vec::new()), Vec::new(), Vec::new()).unwrap();
-    let nothing = Arc::new(Dataset { train: none(), test: none(), classes: 0 });
+    let nothing = Arc::new(Dataset::new(none(), none(), 0));
     let options = || ComputeOptions {
         model: "mlp".to_owned(),
         options: ModelOptions::from_iter([("hidden", "5")]),

@@ -26,6 +26,7 @@ pub mod random;
 pub mod report;
 pub mod safetensors_file;
 pub mod schedule;
+pub mod schema;
 pub mod settings;
 pub mod shard;
 pub mod span;

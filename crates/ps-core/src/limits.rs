@@ -106,7 +106,7 @@ pub const GREETING_WAIT_MS_MAX: u64 = 10_000;
 /// check is five of them, and the largest start's header 256.
 pub const STRANGER_FRAMES_BURST: f64 = 400.0;
 /// See [`STRANGER_FRAMES_BURST`].
-pub const STRANGER_FRAMES_PER_S: f64 = 100.0;
+pub const STRANGER_FRAMES_PER_S: f64 = 20.0;
 
 /// Concurrent HTTP/2 streams of one connection: pushes, pulls waiting at the gate, control.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 1100;
@@ -218,3 +218,10 @@ pub const CLASSES_MAX: u32 = 16 * 1024 * 1024;
 
 /// Samples that one request for served samples may name: 256 KiB of numbers.
 pub const SAMPLES_PER_READ_MAX: usize = 64 * 1024;
+
+/// Distinct texts in one column of a table that become one input each. More of them (names, hashes, free text) would make
+/// inputs that are nearly always zero.
+pub const CATEGORIES_MAX: usize = 256;
+
+/// Distinct labels in a table that become classes: the last layer of a classifier has one output for each.
+pub const LABEL_CLASSES_MAX: usize = 65_536;

@@ -51,6 +51,9 @@ pub enum Error {
     /// A CSV value, with its place.
     #[error("{}, line {line}, {column}: {problem}", path.display())]
     Value { path: PathBuf, line: u64, column: String, problem: String },
+    /// A line of a text, from 1.
+    #[error("{}, line {line}: {problem}", path.display())]
+    Line { path: PathBuf, line: u64, problem: String },
     /// A file as a whole.
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },

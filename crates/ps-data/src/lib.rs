@@ -25,9 +25,9 @@ mod samples_builder;
 mod shift;
 mod source;
 mod stream;
+mod table_options;
 mod text;
 
-pub use csv_file::LabelColumn;
 pub use draw::Draw;
 pub use error::Error;
 pub use load::{bundled_digits, load, with_classes};
@@ -39,3 +39,4 @@ pub use stream::{
     OpenStream, Shuffle, StreamBatch, StreamBatches, StreamInput, StreamOpener, StreamPlan,
     StreamSource, load_stream, stream_files,
 };
+pub use table_options::{ColumnChoice, HeaderChoice, Mark, TableOptions};

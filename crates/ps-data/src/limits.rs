@@ -7,12 +7,8 @@ pub const SAMPLES_MAX: usize = u32::MAX as usize;
 /// is a mistake in a header or a job whose files are to be streamed (`--stream`).
 pub const FEATURE_BYTES_MAX: usize = 16 << 30;
 
-/// Distinct texts in one CSV column that become one input each. More of them (names, hashes, free
-/// text) would make inputs that are nearly always zero: such a column needs an embedding table.
-pub const CATEGORIES_MAX: usize = 256;
-
 /// Classes of a label: the last layer of a classifier has one output for each.
-pub const CLASSES_MAX: usize = 65_536;
+pub const CLASSES_MAX: usize = ps_core::limits::LABEL_CLASSES_MAX;
 
 /// Columns of a CSV file: the statistics of every column are held while the file is read.
 pub const COLUMNS_MAX: usize = 65_536;

@@ -38,7 +38,7 @@ fn whole(files: DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
     match files {
         DatasetFiles::Idx(train, test) => joined(idx_set(train)?, idx_set(test)?),
         DatasetFiles::Files(Format::Csv, train, test) if !source.sharded => {
-            csv_file::load(&train, &test, &source.label, source.wrapper)
+            csv_file::load(&train, &test, &source.table, source.wrapper)
         }
         DatasetFiles::Files(Format::Text, train, test) => text::load(&train, &test, source),
         DatasetFiles::Files(format, train, test) => {
@@ -153,7 +153,7 @@ fn joined(train: LoadedSet, test: LoadedSet) -> Result<Dataset, Error> {
     let set = |found: LoadedSet| found.map_or(Samples::none(shape.clone()), |(samples, _)| samples);
     let (train, test) = (set(train), set(test));
     let classes = train.labels().iter().chain(test.labels()).max().map_or(0, |&most| most + 1);
-    Ok(Dataset { train, test, classes: classes as usize })
+    Ok(Dataset::new(train, test, classes as usize))
 }
 
 /// The data with the number of classes that was given, if it was.

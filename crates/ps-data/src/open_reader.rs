@@ -18,11 +18,11 @@ pub(crate) fn open_reader(
     format: Format,
     source: &StreamSource,
 ) -> Result<Box<dyn SampleReader>, Error> {
-    let StreamSource { wrapper, label, context, .. } = source;
+    let StreamSource { wrapper, table, context, .. } = source;
     Ok(match format {
         Format::Csv => {
             let text = byte_stream::text(bytes, *wrapper);
-            Box::new(NumericReader::new(path, text, label.clone()))
+            Box::new(NumericReader::new(path, text, table.clone()))
         }
         Format::RecordioProtobuf => Box::new(RecordReader::new(path, bytes, *wrapper)),
         Format::Text => {

@@ -1,5 +1,9 @@
 //! Samples in memory, and how a batch is taken from them.
 
+use std::sync::Arc;
+
+use ps_core::schema::Schema;
+
 use crate::Error;
 
 /// The features of all samples of a set, sample after sample.
@@ -149,6 +153,15 @@ pub struct Dataset {
     pub test: Samples,
     /// One more than the largest label of either set.
     pub classes: usize,
+    /// What was understood of a table; `None` for other formats.
+    pub schema: Option<Arc<Schema>>,
+}
+
+impl Dataset {
+    /// Samples that are no table's.
+    pub fn new(train: Samples, test: Samples, classes: usize) -> Self {
+        Self { train, test, classes, schema: None }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
-use crate::LabelColumn;
+use crate::TableOptions;
 
 /// How samples are written in files and streams.
 #[derive(
@@ -69,8 +69,8 @@ pub struct DataSource {
     pub format: Format,
     /// What is around the files.
     pub wrapper: Wrapper,
-    /// The label's column in a CSV file.
-    pub label: LabelColumn,
+    /// How tables are read.
+    pub table: TableOptions,
     /// How many classes there are, when it is known; else one more than the largest label.
     pub classes: Option<usize>,
     /// The training samples are this process's own share: none is legal, and nothing may be learnt
@@ -89,7 +89,7 @@ impl Default for DataSource {
             test: None,
             format: Format::default(),
             wrapper: Wrapper::default(),
-            label: LabelColumn::default(),
+            table: TableOptions::default(),
             classes: None,
             sharded: false,
             streamed: false,

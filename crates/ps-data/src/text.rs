@@ -32,7 +32,7 @@ pub(crate) fn load(
         true => train.split_last(train.len() / TEST_SHARE),
         false => read(test, source)?,
     };
-    Ok(Dataset { train, test, classes: CLASSES })
+    Ok(Dataset::new(train, test, CLASSES))
 }
 
 /// Reads files as one set, which may be empty where there is no file.

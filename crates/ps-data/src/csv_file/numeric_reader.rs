@@ -3,60 +3,116 @@
 //! For data that no single process sees whole (a host's own share, a stream): what would be learnt
 //! from a part, such as means or a numbering of texts, would differ from process to process.
 
+use std::io::Cursor;
 use std::path::Path;
 
-use csv::StringRecord;
+use ps_core::schema::ValueRules;
 
-use super::column::number;
-use super::errors::value_error;
-use super::header::FirstRow;
-use super::label::LabelColumn;
+use super::errors::{columns_error, file_error, value_error};
+use super::learn::{FirstRow, is_header};
+use super::row::Row;
 use super::rows::Rows;
+use super::table::Table;
 use crate::Error;
 use crate::byte_stream::ByteStream;
 use crate::label_class::class_number;
 use crate::sample_reader::{Next, SampleReader};
+use crate::table_options::{Mark, TableOptions};
+
+/// Lines that are looked at to see whether the first is a header.
+const LINES_SEEN: usize = 100;
 
 /// Reads one file or stream of CSV lines.
 pub(crate) struct NumericReader {
     rows: Rows,
-    label: LabelColumn,
-    first: Option<FirstRow>,
+    delimiter: u8,
+    options: TableOptions,
+    columns: Option<Columns>,
     /// Number of inputs, as a shape.
     shape: [usize; 1],
     /// Number of the present sample, from 1.
     record: u64,
 }
 
+/// What the first lines say.
+struct Columns {
+    count: usize,
+    label: usize,
+    /// The header, which each file of a stream may have.
+    header: Option<Vec<String>>,
+    rules: ValueRules,
+}
+
 impl NumericReader {
     /// Reads these lines; errors name the path.
-    pub(crate) fn new(path: &Path, text: ByteStream, label: LabelColumn) -> Self {
-        Self { rows: Rows::new(path, text), label, first: None, shape: [0], record: 0 }
+    pub(crate) fn new(path: &Path, text: ByteStream, options: TableOptions) -> Self {
+        let delimiter = options.delimiter.map_or(b',', |Mark(delimiter)| delimiter);
+        let rows = Rows::new(path, text, delimiter);
+        Self { rows, delimiter, options, columns: None, shape: [0], record: 0 }
+    }
+
+    /// What the lines say that are there before one is read.
+    fn look(&mut self) -> Result<Option<Columns>, Error> {
+        let path = self.rows.path().to_owned();
+        let beginning = self.rows.beginning()?.to_vec();
+        let ends_a_line = beginning.ends_with(b"\n");
+        let mut rows = Rows::new(&path, Box::new(Cursor::new(beginning)), self.delimiter);
+        let Some((line, row)) = rows.next_row()? else {
+            return Ok(None);
+        };
+        let first = FirstRow::new(&path, line, row)?;
+        let mut table = Table::new(&path, &first.texts(), &self.options)?;
+        let count = first.texts().len();
+        // What is wrong with later lines is said when it is their turn; the last may be cut.
+        let mut last: Option<(u64, Vec<String>)> = None;
+        for _ in 0..LINES_SEEN {
+            let next = rows.next_row().ok().flatten().map(|(line, row)| (line, row.to_texts()));
+            let at_end = next.is_none();
+            if let Some((line, values)) =
+                std::mem::replace(&mut last, next).filter(|_| !at_end || ends_a_line)
+                && values.len() == count
+            {
+                FirstRow::of(&path, line, values)
+                    .with_row(|row| table.add(&path, line, &row, None));
+            }
+            if at_end {
+                break;
+            }
+        }
+        let label = self.options.label.position("--label", &first.texts());
+        let label = label.map_err(|problem| file_error(&path, problem))?;
+        let is_header = is_header(&first, &table, &self.options)?;
+        let header = is_header.then(|| first.texts().into_iter().map(str::to_owned).collect());
+        Ok(Some(Columns { count, label, header, rules: self.options.value_rules() }))
     }
 }
 
 impl SampleReader for NumericReader {
     fn next(&mut self, wanted: bool, inputs: &mut Vec<f32>) -> Result<Next, Error> {
+        if self.columns.is_none() {
+            self.columns = self.look()?;
+        }
+        let Some(columns) = &self.columns else {
+            return Ok(Next::End);
+        };
+        self.shape = [columns.count - 1];
+        let path = self.rows.path().to_owned();
         loop {
             let Some((line, row)) = self.rows.next_row()? else {
                 return Ok(Next::End);
             };
-            let path = self.rows.path();
-            let first = match self.first.take() {
-                Some(first) => first,
-                None => FirstRow::new(path, line, row.clone(), &self.label)?,
-            };
-            let first = self.first.insert(first);
-            self.shape = [first.columns() - 1];
             // Files that follow each other in one stream may each have the header.
-            if first.is_repeated_by(&row) {
+            if columns.header.as_ref().is_some_and(|header| row.is(header)) {
                 continue;
+            }
+            if row.len() != columns.count {
+                return Err(columns_error(&path, line, row.len(), columns.count, "the first line"));
             }
             self.record += 1;
             if !wanted {
                 return Ok(Next::Skipped);
             }
-            return encode(path, first, line, &row, inputs).map(Next::Sample);
+            return encode(&path, columns, line, &row, inputs).map(Next::Sample);
         }
     }
 
@@ -72,18 +128,18 @@ impl SampleReader for NumericReader {
 /// Appends the inputs of a line and gives its class.
 fn encode(
     path: &Path,
-    first: &FirstRow,
+    columns: &Columns,
     line: u64,
-    row: &StringRecord,
+    row: &Row<'_>,
     inputs: &mut Vec<f32>,
 ) -> Result<u32, Error> {
-    let wrong = |column, problem| {
-        let names = first.may_be_header().then(|| first.names());
-        value_error(path, line, column, names.as_deref(), problem)
+    let wrong = |column: usize, problem| {
+        let name = columns.header.as_ref().and_then(|names| names.get(column));
+        value_error(path, line, column, name.map(String::as_str), problem)
     };
     let mut class = 0;
     for (column, value) in row.iter().enumerate() {
-        let read = number(value).ok_or_else(|| {
+        let read = columns.rules.number(value).ok_or_else(|| {
             let problem = format!(
                 "`{value}` is not a finite number; where no process sees all data (--sharded, \
                  --pipe, --stream), texts cannot be numbered the same everywhere: write them as numbers, or \
@@ -91,7 +147,7 @@ fn encode(
             );
             wrong(column, problem)
         })?;
-        if column == first.label() {
+        if column == columns.label {
             class = class_number(read).map_err(|problem| wrong(column, problem))?;
         } else {
             inputs.push(read as f32);

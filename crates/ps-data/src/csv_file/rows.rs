@@ -1,24 +1,55 @@
 //! Lines of a CSV file, with errors that name the file and the line.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
+use csv_core::ReadRecordResult;
+use memchr::memchr2_iter;
 
+use super::errors::{file_error, line_error};
+use super::quotes::Quotes;
+use super::row::Row;
 use crate::Error;
-use crate::byte_stream::ByteStream;
+use crate::byte_stream::{BUFFER_BYTES, ByteStream};
+use crate::limits::{COLUMNS_MAX, RECORD_BYTES_MAX};
 
 /// Reads one file line by line.
 pub(super) struct Rows {
     path: PathBuf,
-    reader: Reader<ByteStream>,
-    started: bool,
+    source: ByteStream,
+    csv: csv_core::Reader,
+    quotes: Quotes,
+    buffer: Vec<u8>,
+    /// What of the buffer is not read.
+    unread: Range<usize>,
+    has_begun: bool,
+    is_at_end: bool,
+    /// The line of the next byte, from 1, however lines end.
+    line: u64,
+    /// The last byte was a carriage return, which a line feed belongs to.
+    after_return: bool,
+    /// The values of the present line, one after another, and where each ends.
+    values: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl Rows {
     /// The lines of a text; whether the first is a header is for the caller to find out.
-    pub(super) fn new(path: &Path, text: ByteStream) -> Self {
-        let reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_reader(text);
-        Self { path: path.to_owned(), reader, started: false }
+    pub(super) fn new(path: &Path, source: ByteStream, delimiter: u8) -> Self {
+        Self {
+            path: path.to_owned(),
+            source,
+            csv: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
+            quotes: Quotes::new(delimiter),
+            buffer: vec![0; BUFFER_BYTES],
+            unread: 0..0,
+            has_begun: false,
+            is_at_end: false,
+            line: 1,
+            after_return: false,
+            values: vec![0; 1024],
+            ends: vec![0; 64],
+        }
     }
 
     /// The file that errors name.
@@ -26,36 +57,136 @@ impl Rows {
         &self.path
     }
 
-    /// The next line and its number, `None` at the end.
-    pub(super) fn next_row(&mut self) -> Result<Option<(u64, StringRecord)>, Error> {
-        let mut row = StringRecord::new();
-        let more = self.reader.read_record(&mut row);
-        if !more.map_err(|error| explain(self.path.clone(), error))? {
-            return Ok(None);
+    /// The next line that is not blank, and its number; `None` at the end.
+    pub(super) fn next_row(&mut self) -> Result<Option<(u64, Row<'_>)>, Error> {
+        while self.skip_line_ends()? {
+            let line = self.line;
+            let Some((bytes, columns)) = self.read_record(line)? else {
+                return Ok(None);
+            };
+            let is_blank = columns == 1 && self.values[..bytes].trim_ascii().is_empty();
+            if !is_blank {
+                return Ok(Some((
+                    line,
+                    Row::new(self.text(line, bytes, columns)?, &self.ends[..columns]),
+                )));
+            }
         }
-        // Spreadsheets put a byte order mark before the first value.
-        if !std::mem::replace(&mut self.started, true) && row[0].starts_with('\u{feff}') {
-            row = row.iter().map(|value| value.trim_start_matches('\u{feff}')).collect();
-        }
-        let line = row.position().map_or(1, csv::Position::line);
-        Ok(Some((line, row)))
+        Ok(None)
     }
-}
 
-fn explain(path: PathBuf, error: csv::Error) -> Error {
-    let problem = match error.into_kind() {
-        ErrorKind::Io(source) => return Error::Read { path, source },
-        ErrorKind::UnequalLengths { pos, expected_len, len } => format!(
-            "{len} columns in line {}, expected {expected_len} as in the first line; is a comma \
-             missing, or a text with a comma not in quotes?",
-            pos.map_or(0, |position| position.line())
-        ),
-        ErrorKind::Utf8 { pos, err } => format!(
-            "line {}, column {}: not UTF-8 text; convert the file to UTF-8",
-            pos.map_or(0, |position| position.line()),
-            err.field() + 1
-        ),
-        other => format!("not readable as CSV: {other:?}"),
-    };
-    Error::File { path, problem }
+    /// The values as text.
+    fn text(&self, line: u64, bytes: usize, columns: usize) -> Result<&str, Error> {
+        std::str::from_utf8(&self.values[..bytes]).map_err(|error| {
+            let before = |end: &&usize| **end <= error.valid_up_to();
+            let column = self.ends[..columns].iter().take_while(before).count() + 1;
+            let problem = format!("column {column}: not UTF-8 text; convert the file to UTF-8");
+            line_error(&self.path, line, problem)
+        })
+    }
+
+    /// Empty lines, and what ends the last one; `false` at the end of the text.
+    fn skip_line_ends(&mut self) -> Result<bool, Error> {
+        loop {
+            while let Some(byte @ (b'\n' | b'\r')) = self.buffer[self.unread.clone()].first() {
+                self.line += u64::from(*byte == b'\r' || !self.after_return);
+                self.after_return = *byte == b'\r';
+                self.unread.start += 1;
+            }
+            if !self.unread.is_empty() {
+                self.after_return = false;
+                return Ok(true);
+            }
+            if !self.fill()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Bytes and number of the values of the next line.
+    fn read_record(&mut self, line: u64) -> Result<Option<(usize, usize)>, Error> {
+        let (mut bytes, mut columns, mut length) = (0, 0, 0);
+        loop {
+            let input = &self.buffer[self.unread.clone()];
+            let (result, read, written, ended) =
+                self.csv.read_record(input, &mut self.values[bytes..], &mut self.ends[columns..]);
+            self.count_lines(read);
+            self.unread.start += read;
+            (bytes, columns, length) = (bytes + written, columns + ended, length + read);
+            match result {
+                ReadRecordResult::InputEmpty if length > RECORD_BYTES_MAX => {
+                    let problem = format!(
+                        "a line of more than {RECORD_BYTES_MAX} bytes; is a quote not closed?"
+                    );
+                    return Err(line_error(&self.path, line, problem));
+                }
+                // At the end the reader is shown nothing, and knows that by it.
+                ReadRecordResult::InputEmpty => drop(self.fill()?),
+                ReadRecordResult::OutputFull => self.values.resize(self.values.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull if columns > COLUMNS_MAX => {
+                    let problem = format!("more than {COLUMNS_MAX} columns");
+                    return Err(line_error(&self.path, line, problem));
+                }
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::Record if self.is_at_end && self.quotes.is_open() => {
+                    let problem = "a quote is opened and not closed before the end of the file; \
+                                   close it, or write a quote in a quoted value twice";
+                    return Err(line_error(&self.path, line, problem.to_owned()));
+                }
+                ReadRecordResult::Record => return Ok(Some((bytes, columns))),
+                ReadRecordResult::End => return Ok(None),
+            }
+        }
+    }
+
+    fn count_lines(&mut self, read: usize) {
+        let input = &self.buffer[self.unread.start..self.unread.start + read];
+        for at in memchr2_iter(b'\n', b'\r', input) {
+            let after_return = if at == 0 { self.after_return } else { input[at - 1] == b'\r' };
+            self.line += u64::from(input[at] == b'\r' || !after_return);
+        }
+        if let Some(last) = input.last() {
+            self.after_return = *last == b'\r';
+        }
+    }
+
+    /// Reads more once all was read; `false` at the end.
+    fn fill(&mut self) -> Result<bool, Error> {
+        while !self.is_at_end {
+            let read = self.source.read(&mut self.buffer);
+            let read = match read {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                read => read.map_err(|source| Error::Read { path: self.path.clone(), source })?,
+            };
+            self.is_at_end = read == 0;
+            let start =
+                if std::mem::replace(&mut self.has_begun, true) { 0 } else { self.mark(read)? };
+            let kept = self.quotes.clean(&mut self.buffer[start..read]);
+            self.unread = start..start + kept;
+            if kept > 0 {
+                return Ok(true);
+            }
+        }
+        self.unread = 0..0;
+        Ok(false)
+    }
+
+    /// The length of a byte order mark, which spreadsheets put first.
+    fn mark(&self, read: usize) -> Result<usize, Error> {
+        match &self.buffer[..read] {
+            [0xef, 0xbb, 0xbf, ..] => Ok(3),
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                Err(file_error(&self.path, "UTF-16 text; convert the file to UTF-8"))
+            }
+            _ => Ok(0),
+        }
+    }
+
+    /// The first bytes, before any line was read.
+    pub(super) fn beginning(&mut self) -> Result<&[u8], Error> {
+        if !self.has_begun {
+            self.fill()?;
+        }
+        Ok(&self.buffer[self.unread.clone()])
+    }
 }

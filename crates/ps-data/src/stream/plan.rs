@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::shuffle_buffer::Shuffle;
-use crate::{DataSource, Format, LabelColumn, Shift, Wrapper};
+use crate::{DataSource, Format, Shift, TableOptions, Wrapper};
 
 /// Where the streams are and how their records are written.
 #[derive(Clone, Debug)]
@@ -15,8 +15,8 @@ pub struct StreamSource {
     pub format: Format,
     /// What is around the files of which the stream is made.
     pub wrapper: Wrapper,
-    /// The label's column in CSV.
-    pub label: LabelColumn,
+    /// How tables are read.
+    pub table: TableOptions,
     /// Bytes of text in one sample, at least 1.
     pub context: usize,
 }
@@ -53,7 +53,7 @@ impl StreamSource {
             from: StreamInput::Files(files),
             format,
             wrapper: source.wrapper,
-            label: source.label.clone(),
+            table: source.table.clone(),
             context: source.context,
         }
     }

@@ -4,21 +4,24 @@ use std::fs;
 use std::path::Path;
 
 use super::common::{all, assert_says};
-use ps_data::{DataSource, Dataset, Error, LabelColumn};
+use ps_data::{ColumnChoice, DataSource, Dataset, Error, TableOptions};
 
 fn load(dir: &Path) -> Result<Dataset, Error> {
     ps_data::load(&DataSource::folder(dir))
 }
 
 fn read(train: &str, test: &str) -> Result<Dataset, Error> {
-    read_with(train, test, &LabelColumn::Last)
+    read_with(train, test, &ColumnChoice::Last)
 }
 
-fn read_with(train: &str, test: &str, label: &LabelColumn) -> Result<Dataset, Error> {
+fn read_with(train: &str, test: &str, label: &ColumnChoice) -> Result<Dataset, Error> {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("train.csv"), train).unwrap();
     fs::write(dir.path().join("test.csv"), test).unwrap();
-    let source = DataSource { label: label.clone(), ..DataSource::folder(dir.path()) };
+    let source = DataSource {
+        table: TableOptions::with_label(label.clone()),
+        ..DataSource::folder(dir.path())
+    };
     ps_data::load(&source)
 }
 
@@ -33,13 +36,20 @@ fn numbers_and_texts_become_inputs() {
     assert_eq!(data.classes, 2);
 }
 
+/// Both sets, without what was understood of them.
+fn sets(data: Result<Dataset, Error>) -> [(Vec<f32>, Vec<u32>); 2] {
+    let data = data.unwrap();
+    [all(&data.train), all(&data.test)]
+}
+
 #[test]
 fn a_header_is_optional_in_both_files() {
-    let without = read("1,0\n3,2\n", "1,0\n").unwrap();
-    assert_eq!(read("x,y\n1,0\n3,2\n", "1,0\n").unwrap(), without);
-    assert_eq!(read("x,y\n1,0\n3,2\n", "x,y\n1,0\n").unwrap(), without);
-    assert_eq!(read("\u{feff}x,y\r\n1,0\r\n3,2\r\n", "\u{feff}x,y\r\n1,0\r\n").unwrap(), without);
-    assert_eq!(without.classes, 3, "small whole numbers are classes as they are");
+    let without = sets(read("1,0\n3,2\n", "1,0\n"));
+    assert_eq!(sets(read("x,y\n1,0\n3,2\n", "1,0\n")), without);
+    assert_eq!(sets(read("x,y\n1,0\n3,2\n", "x,y\n1,0\n")), without);
+    let marked = read("\u{feff}x,y\r\n1,0\r\n3,2\r\n", "\u{feff}x,y\r\n1,0\r\n");
+    assert_eq!(sets(marked), without);
+    assert_eq!(read("1,0\n3,2\n", "1,0\n").unwrap().classes, 2, "what occurs is a class");
 }
 
 #[test]
@@ -57,16 +67,17 @@ fn the_label_column_can_be_chosen() {
     assert_eq!(all(&named.train), (vec![-1.0, 1.0], vec![0, 1]));
     assert_eq!(read_with(train, test, &"1".parse().unwrap()).unwrap(), named);
     assert_says(read_with(train, test, &"z".parse().unwrap()), &["`z`", "y, x"]);
-    assert_says(read_with(train, test, &"3".parse().unwrap()), &["label column 3", "1 to 2"]);
+    assert_says(read_with(train, test, &"3".parse().unwrap()), &["column 3 was asked", "1 to 2"]);
 }
 
 #[test]
 fn a_bad_number_is_named_by_file_line_and_column() {
-    let result = read("age,y\n1,0\n3,1\n", "age,y\n1,0\nn/a,1\n");
-    assert_says(result, &["test.csv, line 3, column 1 (`age`)", "`n/a`"]);
+    let result = read("age,y\n1,0\n3,1\n", "age,y\n1,0\nten,1\n");
+    assert_says(result, &["test.csv, line 3, column 1 (`age`)", "`ten`", "--missing 'ten'"]);
     let many: String = (0..300).map(|number| format!("{number},0\n")).collect();
-    let result = read(&format!("{many}nan,1\n"), "1,0\n");
-    assert_says(result, &["train.csv, line 301, column 1:", "`nan`", "256"]);
+    let result = read(&format!("{many}ten,1\n"), "1,0\n");
+    let parts = ["train.csv, line 301, column 1:", "`ten`", "300 of 301", "--categorical 1"];
+    assert_says(result, &parts);
 }
 
 #[test]
@@ -74,19 +85,28 @@ fn an_unknown_label_is_named() {
     let result = read("1,no\n2,yes\n3,no\n", "1,maybe\n");
     assert_says(result, &["test.csv, line 1, column 2", "`maybe`", "`no`, `yes`"]);
     let result = read("1,0\n2,1\n", "1,2\n");
-    assert_says(result, &["test.csv, line 1, column 2", "`2`", "0 to 1"]);
+    assert_says(result, &["test.csv, line 1, column 2", "`2`", "`0`, `1`"]);
 }
 
 #[test]
-fn labels_that_are_measurements_are_refused() {
-    let train: String = (0..70_000).map(|number| format!("1,{number}.5\n")).collect();
-    assert_says(read(&train, "1,0.5\n"), &["column 2", "65536 distinct labels", "classification"]);
+fn a_class_that_few_test_samples_have_alone_counts_as_never_told() {
+    let data = read("1,0\n2,1\n", "1,0\n2,1\n3,7\n").unwrap();
+    assert_eq!((data.classes, data.test.labels()), (3, &[0, 1, 2][..]));
+    assert_eq!(data.schema.unwrap().classes(), ["0", "1", "7"]);
+}
+
+#[test]
+fn regression_measured_labels_are_no_classes() {
+    let train: String = (0..600).map(|number| format!("1,{number}.5\n")).collect();
+    assert_says(read(&train, "1,0.5\n"), &["column `2`", "measured", "--label-kind class"]);
+    let train: String = (0..70_000).map(|number| format!("1,n{number}\n")).collect();
+    assert_says(read(&train, "1,0.5\n"), &["column 2", "65536 distinct labels", "--label"]);
 }
 
 #[test]
 fn lines_of_another_length_are_named() {
-    assert_says(read("1,2,0\n1,0\n", "1,2,0\n"), &["train.csv", "2 columns in line 2", "3"]);
-    assert_says(read("1,2,0\n", "1,0\n"), &["test.csv", "2 columns in line 1", "expected 3"]);
+    assert_says(read("1,2,0\n1,0\n", "1,2,0\n"), &["train.csv, line 2: 2 columns", "3"]);
+    assert_says(read("1,2,0\n", "1,0\n"), &["test.csv, line 1: 2 columns", "expected 3"]);
     assert_says(read("1\n2\n", "1\n"), &["1 columns", "expected 2"]);
 }
 
@@ -102,7 +122,7 @@ fn text_that_is_not_utf8_is_named() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("train.csv"), b"1,0\n2,\xff\n").unwrap();
     fs::write(dir.path().join("test.csv"), "1,0\n").unwrap();
-    assert_says(load(dir.path()), &["train.csv", "line 2, column 2", "UTF-8"]);
+    assert_says(load(dir.path()), &["train.csv", "line 2: column 2", "UTF-8"]);
 }
 
 #[test]

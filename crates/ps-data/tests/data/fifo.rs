@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use ps_data::{Format, LabelColumn, StreamInput, StreamSource, Wrapper};
+use ps_data::{Format, StreamInput, StreamSource, TableOptions, Wrapper};
 use tempfile::TempDir;
 
 /// How long anything may take that is to happen.
@@ -40,7 +40,7 @@ impl Channel {
             from: self.fifos(PATIENCE),
             format,
             wrapper: Wrapper::None,
-            label: LabelColumn::Last,
+            table: TableOptions::default(),
             context: 3,
         }
     }

@@ -56,10 +56,13 @@ fn names_without_an_ending_are_csv_where_the_user_says_so() {
 #[test]
 fn headers_of_a_set_must_agree() {
     let dir = folder(&[("a.csv", "x,y\n1,0\n2,1\n"), ("b.csv", "z,y\n3,2\n")]);
-    let parts = ["b.csv", "texts alone in line 1", "header of", "a.csv", "x, y"];
+    let parts = ["b.csv, line 1, column 1 (`x`)", "`z`", "header of another table"];
     assert_says(load(&DataSource::folder(dir.path())), &parts);
     let dir = folder(&[("a.csv", "1,0\n2,1\n"), ("b.csv", "x,y\n3,2\n")]);
-    assert_says(load(&DataSource::folder(dir.path())), &["b.csv", "a.csv has no header"]);
+    assert_says(
+        load(&DataSource::folder(dir.path())),
+        &["b.csv, line 1, column 1", "`x`", "header of another table"],
+    );
     let dir = folder(&[("a.csv", "1,0\n2,1\n"), ("b.csv", "3,1,2\n")]);
     assert_says(load(&DataSource::folder(dir.path())), &["b.csv", "3 columns", "expected 2"]);
 }

@@ -5,6 +5,7 @@
 mod common;
 mod csv;
 mod csv_header;
+mod csv_understood;
 mod fifo;
 mod folders;
 mod idx;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::common::{assert_error_says, fixture};
 use super::fifo::{Channel, PATIENCE, Writer, write_all};
 use ps_data::{
-    Draw, Error, Format, LabelColumn, Shift, StreamBatch, StreamBatches, StreamOpener, StreamPlan,
-    StreamSource, Wrapper, load_stream,
+    ColumnChoice, Draw, Error, Format, Shift, StreamBatch, StreamBatches, StreamOpener, StreamPlan,
+    StreamSource, TableOptions, Wrapper, load_stream,
 };
 
 fn plan(inputs: usize) -> StreamPlan {
@@ -91,7 +91,7 @@ async fn protobuf_records_of_the_independent_encoder_are_read() {
 async fn wrapped_csv_files_are_one_stream() {
     let source = |channel: &Channel| StreamSource {
         wrapper: Wrapper::Recordio,
-        label: LabelColumn::Number(1),
+        table: TableOptions::with_label(ColumnChoice::Number(1)),
         ..channel.source(Format::Csv)
     };
     let mut bytes = Vec::new();
@@ -272,7 +272,7 @@ async fn what_does_not_fit_the_model_is_named() {
     let error = read(csv, plan(1), b"1,0\nred,1\n").await.unwrap_err();
     assert_error_says(&error, &["training_0, line 2, column 1", "`red`", "--pipe"]);
     let error = read(csv, plan(1), b"1,0\n1\n").await.unwrap_err();
-    assert_error_says(&error, &["training_0", "1 columns in line 2", "expected 2"]);
+    assert_error_says(&error, &["training_0", "line 2: 1 columns", "expected 2"]);
 }
 
 #[tokio::test]

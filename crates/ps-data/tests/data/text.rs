@@ -28,6 +28,7 @@ fn files_of_both_sets_are_told_by_their_names() {
         train: samples(b"ABabcdef", 2, b"Cceg"),
         test: samples(b"xy", 2, b"z"),
         classes: 256,
+        schema: None,
     };
     assert_eq!(load(&text(&dir, 2)).unwrap(), expected);
     let found = DataSource { format: Format::Auto, ..text(&dir, 2) };

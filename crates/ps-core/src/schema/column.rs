@@ -1,0 +1,120 @@
+//! What a column holds.
+
+use super::distinct::Distinct;
+use super::moments::Moments;
+use super::value::{Value, ValueRules};
+use crate::limits::CATEGORIES_MAX;
+
+/// As long as all values are numbers, so many are counted as texts, too, in case most turn out to be texts.
+const NUMBERS_AS_TEXTS: u64 = 1_000;
+
+/// What is known of a column: sums that can be merged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ColumnSummary {
+    /// Values that are numbers.
+    pub numbers: Moments,
+    /// Values that are neither numbers nor missing.
+    pub texts: u64,
+    /// Values that are missing.
+    pub missing: u64,
+    /// Values that are not missing, as they are written; of numbers, the first ones.
+    pub distinct: Distinct,
+    /// Numbers that are not among the distinct values.
+    pub uncounted: u64,
+}
+
+/// How a column becomes inputs of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnKind {
+    /// One input: the distance from the mean, in standard deviations; and one that says whether it was missing, if any
+    /// was.
+    Numeric {
+        /// Of the training set; a missing value counts as this.
+        mean: f64,
+        /// Of the training set; 1 for a column that is constant.
+        deviation: f64,
+    },
+    /// One input for each text, in order, and one for what is missing, if anything was.
+    Categorical(Vec<String>),
+}
+
+/// Why nobody can say what a column holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It has numbers nearly everywhere.
+    StrayTexts,
+    /// It has more texts than can be categories.
+    ManyTexts,
+    /// It began with so many numbers that they were no longer counted as texts.
+    LateTexts,
+}
+
+impl ColumnSummary {
+    /// Takes in one more value; `as_text`: the user says that it is a category.
+    pub fn add(&mut self, value: &str, rules: &ValueRules, as_text: bool) {
+        match rules.value(value) {
+            Value::Missing => self.missing += 1,
+            Value::Number(_) if as_text => self.add_text(value),
+            Value::Number(number) => self.add_number(number, value),
+            Value::Text(_) => self.add_text(value),
+        }
+    }
+
+    fn add_text(&mut self, text: &str) {
+        self.texts += 1;
+        self.distinct.add(text, CATEGORIES_MAX);
+    }
+
+    fn add_number(&mut self, number: f64, text: &str) {
+        self.numbers.add(number);
+        if self.texts > 0 || self.numbers.count <= NUMBERS_AS_TEXTS {
+            self.distinct.add(text, CATEGORIES_MAX);
+        } else {
+            self.uncounted += 1;
+        }
+    }
+
+    /// Takes in another part of the data.
+    pub fn merge(&mut self, other: &Self) {
+        self.numbers.merge(&other.numbers);
+        self.texts += other.texts;
+        self.missing += other.missing;
+        self.uncounted += other.uncounted;
+        self.distinct.merge(&other.distinct, CATEGORIES_MAX);
+    }
+
+    /// Whether it has no line at all.
+    pub fn is_empty(&self) -> bool {
+        self.numbers.count == 0 && self.texts == 0 && self.missing == 0
+    }
+
+    /// Whether most of its values are numbers.
+    pub fn is_numeric(&self) -> bool {
+        self.numbers.count > self.texts
+    }
+
+    /// What it holds: what most of its values are. A column without any value is constant.
+    ///
+    /// # Errors
+    /// Nobody can say.
+    pub fn kind(&self) -> Result<ColumnKind, Doubt> {
+        if self.numbers.count == 0 && self.texts == 0 {
+            return Ok(ColumnKind::Numeric { mean: 0.0, deviation: 1.0 });
+        }
+        if self.is_numeric() {
+            let (mean, deviation) = (self.numbers.mean, self.numbers.deviation());
+            return match self.texts {
+                0 => Ok(ColumnKind::Numeric { mean, deviation }),
+                _ => Err(Doubt::StrayTexts),
+            };
+        }
+        match self.distinct.len() {
+            None => Err(Doubt::ManyTexts),
+            Some(_) if self.uncounted > 0 => Err(Doubt::LateTexts),
+            Some(_) => {
+                let texts = self.distinct.iter().map(|(text, _)| text.to_owned());
+                Ok(ColumnKind::Categorical(texts.collect()))
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+use super::*;
+use proptest::prelude::*;
+
+fn summary(values: &[&str]) -> ColumnSummary {
+    let mut column = ColumnSummary::default();
+    values.iter().for_each(|value| column.add(value, &ValueRules::default(), false));
+    column
+}
+
+fn labels(values: &[&str]) -> LabelSummary {
+    let mut labels = LabelSummary::default();
+    values.iter().for_each(|value| labels.add(value, &ValueRules::default()));
+    labels
+}
+
+fn verdict(lines: &[&'static str]) -> FirstLine {
+    let cells = |line: &&'static str| line.split(',').collect::<Vec<&'static str>>();
+    let lines: Vec<Vec<&str>> = lines.iter().map(cells).collect();
+    let first = &lines[0];
+    let others: Vec<ColumnSummary> = (0..first.len())
+        .map(|column| summary(&lines[1..].iter().map(|line| line[column]).collect::<Vec<_>>()))
+        .collect();
+    first_line(first, &others, &ValueRules::default())
+}
+
+#[test]
+fn missing_values_do_not_make_a_column_of_numbers_a_column_of_texts() {
+    for missing in ["", "NA", "nan", "NULL", "?", "n/a"] {
+        let column = summary(&["1", missing, "3", missing, missing]);
+        assert_eq!(
+            column.kind(),
+            Ok(ColumnKind::Numeric { mean: 2.0, deviation: 1.0 }),
+            "{missing}"
+        );
+        assert_eq!(column.missing, 3);
+    }
+    assert_eq!(summary(&["", ""]).kind(), Ok(ColumnKind::Numeric { mean: 0.0, deviation: 1.0 }));
+}
+
+#[test]
+fn a_column_is_what_most_of_its_values_are_however_many_there_are() {
+    let texts = summary(&["red", "blue", "red", "7"]).kind();
+    assert_eq!(texts, Ok(ColumnKind::Categorical(vec!["7".into(), "blue".into(), "red".into()])));
+    assert_eq!(summary(&["1", "2", "x"]).kind(), Err(Doubt::StrayTexts));
+    assert_eq!(summary(&["1", "inf", "2"]).kind(), Err(Doubt::StrayTexts));
+    let names: Vec<String> = (0..300).map(|number| format!("name {number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(summary(&names).kind(), Err(Doubt::ManyTexts));
+}
+
+#[test]
+fn texts_that_come_after_many_numbers_are_not_half_forgotten() {
+    let mut values = vec!["5"; 1_500];
+    values.extend(["7", "8"]);
+    values.extend(vec!["red"; 2_000]);
+    assert_eq!(summary(&values).kind(), Err(Doubt::LateTexts));
+    let mut column = ColumnSummary::default();
+    values.iter().for_each(|value| column.add(value, &ValueRules::default(), true));
+    let all = vec!["5".into(), "7".into(), "8".into(), "red".into()];
+    assert_eq!(column.kind(), Ok(ColumnKind::Categorical(all)));
+}
+
+#[test]
+fn a_decimal_comma_is_read_where_it_is_asked_for() {
+    let comma = ValueRules { decimal: ',', ..ValueRules::default() };
+    assert_eq!(comma.number("1,5"), Some(1.5));
+    assert_eq!(comma.number("1.234,5"), None);
+    assert_eq!(ValueRules::default().number("1,5"), None);
+    let rules = ValueRules { missing: vec!["-999".into(), "x".into()], ..ValueRules::default() };
+    assert_eq!(rules.value("-999"), Value::Missing);
+    assert_eq!(rules.value("x"), Value::Missing);
+    assert_eq!(rules.value("-998"), Value::Number(-998.0));
+}
+
+#[test]
+fn headers_are_found_by_what_the_other_lines_hold() {
+    let header: [&[&'static str]; 9] = [
+        &["x,y", "1,0", "3,1"],
+        // The name of an index, which has none.
+        &[",width,kind", "0,4.0,ash", "1,7.1,birch"],
+        // Names that are numbers.
+        &["0,1,2,target", "4.7,19.7,114.7,0", "8.6,14.1,101.0,2"],
+        &["0,1,2,label", "4.7,19.7,114.7,ash", "8.6,14.1,101.0,oak"],
+        &["x1,2019,y", "1,2,0", "3,4,1"],
+        // Texts alone.
+        &["letter,answer", "a,yes", "b,no", "a,no"],
+        // A value that is missing elsewhere.
+        &["age,sex,y", "57,m,1", ",f,0"],
+        &["age,y", "NA,1", "?,0", "3,1"],
+        &["1,2,3,class", "4,5,6,x", "5,5,6,y"],
+    ];
+    for lines in header {
+        assert_eq!(verdict(lines), FirstLine::Header, "{lines:?}");
+    }
+    let sample: [&[&'static str]; 8] = [
+        &["ash,1", "oak,2", "elm,1"],
+        &["1,0", "3,1"],
+        &["0,1", "1,1", "0,0"],
+        &["5.1,ash", "4.2,birch", "3.3,ash"],
+        &["a,yes", "b,no", "a,no"],
+        &[",ash", "4.2,birch", "3.3,ash"],
+        &["0,ash", "4.2,birch", "3.3,ash"],
+        &["?,3,1", "2,4,0"],
+    ];
+    for lines in sample {
+        assert_eq!(verdict(lines), FirstLine::Sample, "{lines:?}");
+    }
+    // A text may be a slip, and numbers may be years.
+    let doubtful: [&[&'static str]; 4] = [
+        &["1,ash", "2,oak", "5,oak"],
+        &["abc,5.1,3.2,1", "4.2,4.1,3.0,0", "4.1,4.0,3.3,1"],
+        &["a,2020,2021,b", "1,2,3,x", "4,5,6,y"],
+        &["0,1,2,3", "4,5,6,1", "7,8,9,0"],
+    ];
+    for lines in doubtful {
+        assert!(matches!(verdict(lines), FirstLine::Doubtful(_)), "{lines:?}");
+    }
+}
+
+#[test]
+fn labels_are_classes_where_they_are_few_and_numbers_where_they_are_measured() {
+    let classes = |values: &[&str]| match labels(values).target(LabelKind::Auto) {
+        Ok((Target::Classes(names), _)) => names,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(classes(&["10", "9", "9.0", "+10"]), ["9", "10"], "in the order of the numbers");
+    assert_eq!(classes(&["<=50K.", " >50K", "<=50K"]), ["<=50K", ">50K"]);
+    assert_eq!(labels(&["1", "1.0"]).respelt.examples(), "`1.0`");
+    let measured = labels(&["140.8", "45.5", "90.0"]).target(LabelKind::Auto).unwrap();
+    assert!(matches!(measured.0, Target::Number { .. }), "{measured:?}");
+    assert!(measured.1.contains("2 of 3 labels"), "{measured:?}");
+    let many: Vec<String> = (0..600).map(|number| (number % 300).to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(matches!(labels(&many).target(LabelKind::Auto), Ok((Target::Number { .. }, _))));
+    assert!(matches!(labels(&many).target(LabelKind::Class), Ok((Target::Classes(_), _))));
+    let ages: Vec<String> = (0..6_000).map(|number| (number % 60).to_string()).collect();
+    let ages: Vec<&str> = ages.iter().map(String::as_str).collect();
+    let doubt = labels(&ages).target(LabelKind::Auto).unwrap_err();
+    assert!(
+        doubt.contains("60 distinct labels in 6000") && doubt.contains("--label-kind"),
+        "{doubt}"
+    );
+    let names: Vec<String> = (0..100).map(|number| format!("name {number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert!(labels(&names).target(LabelKind::Auto).unwrap_err().contains("--label"));
+    assert!(labels(&["1", "x"]).target(LabelKind::Number).unwrap_err().contains("`x`"));
+}
+
+#[test]
+fn a_schema_is_read_as_it_was_written() {
+    let usage = [
+        ColumnUse::Numeric { mean: 0.1, deviation: 3.0 },
+        ColumnUse::Categorical { categories: vec!["a\"b".into(), "ü".into()] },
+        ColumnUse::Ignored,
+        ColumnUse::Class { classes: vec!["no".into(), "yes".into()] },
+    ];
+    let columns = usage.into_iter().enumerate();
+    let columns = columns.map(|(place, usage)| Column {
+        name: format!("c{place}"),
+        usage,
+        missing: 2,
+        texts_are_missing: place == 0,
+    });
+    let schema = Schema {
+        version: SCHEMA_VERSION,
+        header: true,
+        delimiter: ';',
+        decimal: ',',
+        missing: vec!["-".into()],
+        samples: 7,
+        columns: columns.collect(),
+    };
+    let text = serde_json::to_string(&schema).unwrap();
+    assert_eq!(serde_json::from_str::<Schema>(&text).unwrap(), schema);
+    assert_eq!((schema.width(), schema.classes().len()), (2 + 3, 2));
+    assert!(text.contains(r#""use":"categorical""#), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn parts_that_are_merged_are_as_the_whole(
+        values in prop::collection::vec(prop_oneof![
+            (-100_i32..100).prop_map(|number| number.to_string()),
+            (-1e3_f64..1e3).prop_map(|number| number.to_string()),
+            "[abc]{0,2}",
+            Just("NA".to_owned()),
+        ], 0..60),
+        cut in 0..60_usize,
+    ) {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let (one, other) = values.split_at(cut.min(values.len()));
+        let (mut merged, whole) = (summary(one), summary(&values));
+        merged.merge(&summary(other));
+        prop_assert!((merged.numbers.mean - whole.numbers.mean).abs() < 1e-9);
+        prop_assert!((merged.numbers.squares - whole.numbers.squares).abs() < 1e-4);
+        let counts = |column: &ColumnSummary| (column.numbers.count, column.texts, column.missing);
+        prop_assert_eq!(counts(&merged), counts(&whole));
+        prop_assert_eq!(&merged.distinct, &whole.distinct);
+        let (mut merged, whole) = (labels(one), labels(&values));
+        merged.merge(&labels(other));
+        prop_assert_eq!(&merged.classes, &whole.classes);
+        prop_assert_eq!((merged.whole, merged.texts), (whole.whole, whole.texts));
+    }
+
+    #[test]
+    fn one_number_is_one_class(number in -1_000_i64..1_000) {
+        let rules = ValueRules::default();
+        let name = number.to_string();
+        for label in [format!("{number}.0"), format!(" {number} "), format!("{number}."), format!("{number}e0")] {
+            prop_assert_eq!(class_name(&label, &rules), name.as_str());
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Lines of a table become samples, as a schema says.
+
+use std::collections::HashMap;
+
+use ps_core::schema::{Column, ColumnUse, Schema, Value, ValueRules, class_name};
+
+use super::row::Row;
+
+/// Encodes lines.
+pub(super) struct Encoder {
+    rules: ValueRules,
+    columns: Vec<EncodedColumn>,
+    label: usize,
+    width: usize,
+    /// Class by name; grows where labels are added.
+    classes: HashMap<String, u32>,
+    /// Values that were missing, and texts that training never saw.
+    pub(super) missing: u64,
+    pub(super) unknown: u64,
+}
+
+struct EncodedColumn {
+    /// Where it is in a line, unless a file says otherwise.
+    place: usize,
+    encoding: Encoding,
+    has_indicator: bool,
+}
+
+enum Encoding {
+    Numeric { mean: f64, deviation: f64, texts_are_missing: bool },
+    Categorical { inputs: HashMap<String, usize>, count: usize },
+}
+
+impl Encoder {
+    /// Encodes as this schema says.
+    pub(super) fn new(schema: &Schema) -> Self {
+        let number = |(number, name): (usize, &String)| (name.clone(), number as u32);
+        Self {
+            rules: schema.value_rules(),
+            columns: schema.columns.iter().enumerate().filter_map(EncodedColumn::new).collect(),
+            label: schema.label().map_or(0, |(place, _)| place),
+            width: schema.width(),
+            classes: schema.classes().iter().enumerate().map(number).collect(),
+            missing: 0,
+            unknown: 0,
+        }
+    }
+
+    /// Inputs of a sample.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The label's column.
+    pub(super) fn label(&self) -> usize {
+        self.label
+    }
+
+    /// Appends the inputs of a line whose columns are at these places; one that is nowhere is missing.
+    ///
+    /// # Errors
+    /// A value that cannot be used, with its column.
+    pub(super) fn inputs(
+        &mut self,
+        row: &Row<'_>,
+        places: Option<&[Option<usize>]>,
+        inputs: &mut Vec<f32>,
+    ) -> Result<(), (usize, String)> {
+        for column in &self.columns {
+            let place = places.map_or(Some(column.place), |places| places[column.place]);
+            let text = place.map_or("", |place| row.get(place));
+            let is_missing = match &column.encoding {
+                Encoding::Numeric { mean, deviation, texts_are_missing } => {
+                    let (input, is_missing) = match self.rules.value(text) {
+                        Value::Number(number) => (((number - mean) / deviation) as f32, false),
+                        Value::Text(_) if !texts_are_missing => {
+                            return Err((column.place, no_number(text)));
+                        }
+                        Value::Text(_) | Value::Missing => (0.0, true),
+                    };
+                    inputs.push(input);
+                    is_missing
+                }
+                Encoding::Categorical { inputs: by_text, count } => {
+                    let start = inputs.len();
+                    inputs.resize(start + count, 0.0);
+                    let is_missing = self.rules.is_missing(text);
+                    match by_text.get(text) {
+                        Some(input) if !is_missing => inputs[start + input] = 1.0,
+                        _ => self.unknown += u64::from(!is_missing),
+                    }
+                    is_missing
+                }
+            };
+            self.missing += u64::from(is_missing);
+            if column.has_indicator {
+                inputs.push(f32::from(u8::from(is_missing)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The class of a label, if it is known.
+    pub(super) fn class(&self, label: &str) -> Option<u32> {
+        self.classes.get(class_name(label, &self.rules).as_ref()).copied()
+    }
+
+    /// The class of a label that training never saw: one more.
+    pub(super) fn add_class(&mut self, label: &str) -> (u32, String) {
+        let (class, name) =
+            (self.classes.len() as u32, class_name(label, &self.rules).into_owned());
+        self.classes.insert(name.clone(), class);
+        (class, name)
+    }
+}
+
+impl EncodedColumn {
+    fn new((place, column): (usize, &Column)) -> Option<Self> {
+        let encoding = match &column.usage {
+            ColumnUse::Numeric { mean, deviation } => Encoding::Numeric {
+                mean: *mean,
+                deviation: *deviation,
+                texts_are_missing: column.texts_are_missing,
+            },
+            ColumnUse::Categorical { categories } => Encoding::Categorical {
+                inputs: categories
+                    .iter()
+                    .enumerate()
+                    .map(|(at, text)| (text.clone(), at))
+                    .collect(),
+                count: categories.len(),
+            },
+            ColumnUse::Ignored | ColumnUse::Class { .. } | ColumnUse::Number { .. } => return None,
+        };
+        Some(Self { place, encoding, has_indicator: column.missing > 0 })
+    }
+}
+
+fn no_number(text: &str) -> String {
+    format!(
+        "`{text}` is not a finite number, as this column was throughout the training set; correct or remove the line, or \
+         say --missing '{text}' if nothing was known there"
+    )
+}

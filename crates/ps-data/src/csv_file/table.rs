@@ -1,0 +1,214 @@
+//! All columns of a table while its files are read.
+
+use std::path::{Path, PathBuf};
+
+use ps_core::limits::CATEGORIES_MAX;
+use ps_core::schema::{
+    Column, ColumnKind, ColumnSummary, ColumnUse, Doubt, LabelSummary, Value, ValueRules,
+};
+
+use super::errors::{column_name, file_error, value_error};
+use super::row::Row;
+use crate::Error;
+use crate::table_options::{ColumnChoice, TableOptions};
+
+/// A file and a line in it.
+type FileLine = (PathBuf, u64);
+
+/// What the user says of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Numeric,
+    Categorical,
+    Ignored,
+    Label,
+}
+
+/// The columns.
+pub(super) struct Table {
+    rules: ValueRules,
+    label: usize,
+    labels: LabelSummary,
+    /// The first line without a label.
+    unlabelled: Option<FileLine>,
+    columns: Vec<(Said, ColumnSummary)>,
+    /// The first text of each column that has numbers as well.
+    first_texts: Vec<Option<(FileLine, String)>>,
+    samples: u64,
+}
+
+impl Table {
+    /// The columns of a file with this first line.
+    ///
+    /// # Errors
+    /// A column that is chosen is not there, or is chosen for two things.
+    pub(super) fn new(path: &Path, first: &[&str], options: &TableOptions) -> Result<Self, Error> {
+        let wrong = |problem| file_error(path, problem);
+        let label = options.label.position("--label", first).map_err(wrong)?;
+        let mut said = vec![Said::Nothing; first.len()];
+        said[label] = Said::Label;
+        let lists: [(&str, Said, &[ColumnChoice]); 3] = [
+            ("--numeric", Said::Numeric, &options.numeric),
+            ("--categorical", Said::Categorical, &options.categorical),
+            ("--ignore", Said::Ignored, &options.ignore),
+        ];
+        for (option, what, choices) in lists {
+            for choice in choices {
+                let position = choice.position(option, first).map_err(wrong)?;
+                if said[position] == Said::Label {
+                    let problem =
+                        format!("{option} {choice}: this column is the label; see --label");
+                    return Err(wrong(problem));
+                }
+                if ![Said::Nothing, what].contains(&said[position]) {
+                    let problem =
+                        format!("{option} {choice}: the column is named by another option, too");
+                    return Err(wrong(problem));
+                }
+                said[position] = what;
+            }
+        }
+        Ok(Self {
+            rules: options.value_rules(),
+            label,
+            labels: LabelSummary::default(),
+            unlabelled: None,
+            first_texts: vec![None; said.len()],
+            columns: said.into_iter().map(|said| (said, ColumnSummary::default())).collect(),
+            samples: 0,
+        })
+    }
+
+    /// Takes in a line, whose values are at these places.
+    pub(super) fn add(&mut self, path: &Path, line: u64, row: &Row<'_>, places: Option<&[usize]>) {
+        let place = || (path.to_owned(), line);
+        self.samples += 1;
+        for (at, (said, summary)) in self.columns.iter_mut().enumerate() {
+            let value = row.get(places.map_or(at, |places| places[at]));
+            if at == self.label {
+                match value {
+                    "" => _ = self.unlabelled.get_or_insert_with(place),
+                    label => self.labels.add(label, &self.rules),
+                }
+            }
+            let texts = summary.texts;
+            let value = match (*said, self.rules.value(value)) {
+                (Said::Numeric, Value::Text(_)) => "",
+                _ => value,
+            };
+            summary.add(value, &self.rules, *said == Said::Categorical);
+            if summary.texts > texts && self.first_texts[at].is_none() {
+                self.first_texts[at] = Some((place(), value.to_owned()));
+            }
+        }
+    }
+
+    /// How many lines there were.
+    pub(super) fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// What is known of each column.
+    pub(super) fn summaries(&self) -> Vec<ColumnSummary> {
+        self.columns.iter().map(|(_, summary)| summary.clone()).collect()
+    }
+
+    /// What becomes of each column.
+    ///
+    /// # Errors
+    /// Nobody can say, or a label is missing.
+    pub(super) fn columns(
+        self,
+        path: &Path,
+        names: Option<&[String]>,
+        options: &TableOptions,
+    ) -> Result<Vec<Column>, Error> {
+        let name = |at: usize| names.and_then(|names| names.get(at)).map(String::as_str);
+        if let Some((path, line)) = &self.unlabelled {
+            let problem = "the label is empty; a sample without one teaches nothing: remove it, or \
+                           name another column with --label";
+            return Err(value_error(path, *line, self.label, name(self.label), problem.to_owned()));
+        }
+        let target = self.labels.target(options.label_kind).map_err(|problem| {
+            let column = column_name(self.label, name(self.label));
+            file_error(path, format!("label in {column}: {problem}"))
+        })?;
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (at, (said, summary)) in self.columns.iter().enumerate() {
+            let usage = match said {
+                Said::Label => target.0.clone().into(),
+                Said::Ignored => ColumnUse::Ignored,
+                _ => self.usage(at, summary).map_err(|(text, problem)| match text {
+                    Some(((path, line), _)) => value_error(path, *line, at, name(at), problem),
+                    None => file_error(path, format!("{}: {problem}", column_name(at, name(at)))),
+                })?,
+            };
+            columns.push(Column {
+                name: name(at).unwrap_or_default().to_owned(),
+                usage,
+                missing: summary.missing,
+                texts_are_missing: *said == Said::Numeric,
+            });
+        }
+        self.tell(&target.1, name(self.label));
+        Ok(columns)
+    }
+
+    /// What a column becomes.
+    fn usage(
+        &self,
+        at: usize,
+        summary: &ColumnSummary,
+    ) -> Result<ColumnUse, (Option<&(FileLine, String)>, String)> {
+        let stray = self.first_texts[at].as_ref();
+        let text = stray.map_or("", |(_, text)| text.as_str());
+        let number = at + 1;
+        let problem = match summary.kind() {
+            Ok(ColumnKind::Categorical(texts)) if self.are_decimal_commas(&texts) => {
+                format!(
+                    "`{text}` and others look like numbers with a decimal comma; say --decimal , or --categorical {number}"
+                )
+            }
+            Ok(kind) => return Ok(kind.into()),
+            Err(Doubt::StrayTexts) => {
+                let (numbers, all) = (summary.numbers.count, summary.numbers.count + summary.texts);
+                format!(
+                    "`{text}` is not a finite number, as {numbers} of {all} values of this column are; correct it, or say \
+                     --missing '{text}' if nothing was known there, --categorical {number}, --numeric {number} (what is no \
+                     number is missing) or --ignore {number}{}",
+                    if stray.is_some_and(|((_, line), _)| *line == 1) {
+                        "; is it the header of another table?"
+                    } else {
+                        ""
+                    }
+                )
+            }
+            Err(Doubt::ManyTexts) => format!(
+                "more than {CATEGORIES_MAX} distinct texts, such as {}: names, or free text? leave it out with --ignore {number}",
+                summary.distinct.examples()
+            ),
+            Err(Doubt::LateTexts) => format!(
+                "`{text}` is not a finite number, but only numbers came before it; say --categorical {number} or --numeric \
+                 {number}"
+            ),
+        };
+        Err((stray, problem))
+    }
+
+    fn are_decimal_commas(&self, texts: &[String]) -> bool {
+        let comma = ValueRules { decimal: ',', ..ValueRules::default() };
+        let like = texts.iter().filter(|text| text.contains(',') && comma.number(text).is_some());
+        self.rules.decimal == '.' && like.count() * 2 > texts.len()
+    }
+
+    fn tell(&self, reason: &str, name: Option<&str>) {
+        tracing::info!("{} is the label: {reason}", column_name(self.label, name));
+        if !self.labels.respelt.is_empty() {
+            let respelt = self.labels.respelt.examples();
+            tracing::info!(
+                "labels such as {respelt} are taken for the class without blanks, final point or zeros"
+            );
+        }
+    }
+}
