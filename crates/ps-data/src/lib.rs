@@ -12,6 +12,7 @@ mod draw;
 mod error;
 mod file_names;
 mod folder;
+mod gzip;
 mod idx;
 mod label_class;
 pub mod limits;

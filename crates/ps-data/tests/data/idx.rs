@@ -116,9 +116,10 @@ fn a_changed_byte_in_a_gzip_file_is_found() {
     let checksum = bytes.len() - 6;
     bytes[checksum] ^= 1;
     assert!(matches!(load_with_images(&bytes), Err(Error::Gzip { .. })));
+    // What is behind the data is none of them: gzip takes no offence either.
     let mut bytes = gzip(&images());
     bytes.extend(b"rest");
-    assert!(matches!(load_with_images(&bytes), Err(Error::Gzip { .. })));
+    assert_eq!(load_with_images(&bytes).unwrap().train.len(), 2);
 }
 
 #[test]
