@@ -5,27 +5,35 @@
 //! own, every process of a job must see the same files, because samples are named by their number.
 
 mod byte_stream;
+mod choice;
+mod content;
 mod csv_file;
 mod data_files;
 mod dataset_files;
 mod draw;
 mod error;
 mod file_names;
+mod file_sets;
 mod folder;
 mod gzip;
 mod idx;
+mod ignored;
 mod label_class;
 pub mod limits;
 mod load;
+mod look;
 mod open_reader;
 mod recordio;
+mod role;
 mod sample_reader;
 mod sample_set;
 mod samples;
 mod samples_builder;
+mod set_aside;
 mod shift;
 mod source;
 mod stream;
+mod table_text;
 mod text;
 
 pub use csv_file::LabelColumn;

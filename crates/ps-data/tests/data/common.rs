@@ -2,6 +2,7 @@
 
 use ps_data::{Error, Samples};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -42,4 +43,11 @@ pub(crate) fn assert_error_says(error: &Error, parts: &[&str]) {
     for part in parts {
         assert!(error.contains(part), "`{error}` does not contain `{part}`");
     }
+}
+
+/// These bytes as one member of gzip.
+pub(crate) fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
 }

@@ -165,6 +165,27 @@ fn a_missing_part_or_set_is_named_with_what_is_there() {
 }
 
 #[test]
+fn regression_files_of_no_pair_stop_the_job() {
+    let dir = directory();
+    fs::write(dir.path().join("val-images-idx3-ubyte"), images()).unwrap();
+    let parts = ["1 idx file(s)", "val-images-idx3-ubyte", "no set by their names"];
+    assert_says(load(dir.path()), &parts);
+    let test = Some(dir.path().to_owned());
+    assert_says(ps_data::load(&DataSource { test, ..DataSource::folder(dir.path()) }), &parts);
+    let ignore_files = vec!["val-*".to_owned()];
+    let source = DataSource { ignore_files, ..DataSource::folder(dir.path()) };
+    assert_eq!(ps_data::load(&source).unwrap(), load(directory().path()).unwrap());
+}
+
+#[test]
+fn copies_in_another_form_are_legal() {
+    let dir = directory();
+    fs::write(dir.path().join("train-images-idx3-ubyte.gz"), gzip(&images())).unwrap();
+    fs::write(dir.path().join("train-labels.idx1-ubyte"), labels()).unwrap();
+    assert_eq!(load(dir.path()).unwrap(), load(directory().path()).unwrap());
+}
+
+#[test]
 fn the_bundled_digits_are_whole() {
     let data = bundled_digits().unwrap();
     assert_eq!((data.train.len(), data.test.len(), data.classes), (1_437, 360, 10));
