@@ -183,6 +183,9 @@ fn copies_in_another_form_are_legal() {
     fs::write(dir.path().join("train-images-idx3-ubyte.gz"), gzip(&images())).unwrap();
     fs::write(dir.path().join("train-labels.idx1-ubyte"), labels()).unwrap();
     assert_eq!(load(dir.path()).unwrap(), load(directory().path()).unwrap());
+    let list = ps_data::files(&DataSource::folder(dir.path())).unwrap();
+    let unused = list.files.iter().filter(|file| file.format.is_none());
+    assert_eq!((list.files.len(), unused.count()), (6, 2));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod common;
 mod csv;
 mod csv_header;
 mod fifo;
+mod file_list;
 mod folders;
 mod formats;
 mod gzip;
