@@ -13,13 +13,18 @@ pub(crate) const LOOKED_AT_BYTES: usize = 64 << 10;
 /// Refuses what is data in a format that is not read, by its name or content, before it is taken
 /// for something else.
 pub(crate) fn refuse_unread(path: &Path, beginning: &Beginning) -> Result<(), Error> {
-    if beginning.bytes.starts_with(b"PAR1") || has_ending(path, &[".parquet"]) {
+    if is_parquet(path, beginning) {
         return Err(not_read(path, "is Parquet", "convert it to CSV"));
     }
     if is_libsvm(beginning) {
         return Err(not_read(path, "looks like libsvm", "convert it to CSV"));
     }
     Ok(())
+}
+
+/// Whether a file is Parquet by its name or its first bytes.
+pub(crate) fn is_parquet(path: &Path, beginning: &Beginning) -> bool {
+    beginning.bytes.starts_with(b"PAR1") || has_ending(path, &[".parquet"])
 }
 
 /// Refuses JSON; of a file that somebody pointed at, as other files are just no data.

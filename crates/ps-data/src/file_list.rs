@@ -42,6 +42,8 @@ pub struct ListedFile {
 pub struct FileList {
     /// The files.
     pub files: Vec<ListedFile>,
+    /// What people should know of the choice, a line each.
+    pub notes: Vec<String>,
     /// Why no job starts with these files, where one does not.
     pub problem: Option<Error>,
 }
@@ -51,9 +53,12 @@ pub struct FileList {
 /// # Errors
 /// A folder cannot be read, or a pattern of files to ignore is none.
 pub fn files(source: &DataSource) -> Result<FileList, Error> {
-    let (mut files, problem) = match FileSets::find(source) {
-        Ok(sets) => (decided(sets), None),
-        Err(problem) => (undecided(source)?, Some(problem)),
+    let (mut files, notes, problem) = match FileSets::find(source) {
+        Ok(mut sets) => {
+            let notes = std::mem::take(&mut sets.notes);
+            (decided(sets), notes, None)
+        }
+        Err(problem) => (undecided(source)?, Vec::new(), Some(problem)),
     };
     // By path, and what is used before what is not: one folder may be named for both sets.
     files.sort_by(|one, other| {
@@ -61,7 +66,7 @@ pub fn files(source: &DataSource) -> Result<FileList, Error> {
         (&one.path, is_unused(one)).cmp(&(&other.path, is_unused(other)))
     });
     files.dedup_by(|later, kept| later.path == kept.path && later.role != FileRole::Test);
-    Ok(FileList { files, problem })
+    Ok(FileList { files, notes, problem })
 }
 
 fn decided(sets: FileSets) -> Vec<ListedFile> {

@@ -23,8 +23,8 @@ pub(crate) struct FileSets {
     pub(crate) validation: Vec<PathBuf>,
     /// By the folder, or file, that the user named.
     pub(crate) set_aside: Vec<(PathBuf, Vec<SetAside>)>,
-    /// For the log, without those about what is set aside.
-    notes: Vec<String>,
+    /// For people, without those about what is set aside.
+    pub(crate) notes: Vec<String>,
 }
 
 impl FileSets {

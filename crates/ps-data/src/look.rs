@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::byte_stream::{Beginning, FileMagic};
-use crate::content::{LOOKED_AT_BYTES, refuse_json, refuse_unread};
+use crate::content::{LOOKED_AT_BYTES, is_parquet, refuse_json, refuse_unread};
 use crate::file_names::{ending, has_ending, is_idx_name};
 use crate::role::Role;
 use crate::table_text::is_table;
@@ -55,7 +55,7 @@ impl Look {
         if let Some(look) = Self::by_magic(beginning).filter(|_| !is_csv_name) {
             return Ok(look);
         }
-        if is_csv_name || is_named || may_be_anything(path) || has_ending(path, &[".parquet"]) {
+        if is_csv_name || is_named || may_be_anything(path) || is_parquet(path, beginning) {
             refuse_unread(path, beginning)?;
         }
         if is_csv_name {

@@ -73,3 +73,24 @@ pub(crate) fn lines(root: &Path, all: &[SetAside]) -> Vec<String> {
     };
     reasons.into_iter().map(line).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_line_for_each_reason() {
+        let one = |name: String, why| SetAside { path: Path::new("/data").join(name), why };
+        let mut all = vec![one("_SUCCESS".to_owned(), Why::Hidden)];
+        all.extend((0..9).map(|part| one(format!("{part}.md"), Why::NotOfFormat(Format::Csv))));
+        all.push(one(".x".to_owned(), Why::Hidden));
+        assert_eq!(
+            lines(Path::new("/data"), &all),
+            [
+                "2 skipped (_SUCCESS, .x): names that begin with `_` or `.` are no data",
+                "9 skipped (0.md, 1.md, 2.md, 3.md, 4.md, 5.md, 6.md, 7.md and 1 more): not of the \
+             format csv of this set",
+            ]
+        );
+    }
+}

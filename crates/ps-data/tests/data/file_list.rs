@@ -33,6 +33,7 @@ fn every_file_is_listed_with_what_becomes_of_it() {
         ]
     );
     assert!(list.problem.is_none());
+    assert!(list.notes[0].contains("validation files, used neither"), "{:?}", list.notes);
     let formats: Vec<_> = list.files.iter().map(|file| file.format).collect();
     assert_eq!(formats[3..], [Some(Format::Csv), Some(Format::Csv), None, Some(Format::Csv)]);
 }
@@ -56,4 +57,20 @@ fn one_folder_for_both_sets_is_listed_once() {
     let list = files(&DataSource { test, ..DataSource::folder(dir.path()) }).unwrap();
     let roles: Vec<_> = list.files.iter().map(|file| file.role.clone()).collect();
     assert_eq!(roles, [FileRole::Test, FileRole::Training]);
+}
+
+#[test]
+fn what_people_should_know_of_a_choice_is_said() {
+    let note = |files_there: &[(&str, &[u8])]| {
+        let dir = folder(files_there);
+        files(&DataSource::folder(dir.path())).unwrap().notes.join("\n")
+    };
+    let row: &[u8] = b"1,0\n2,1\n";
+    let said = note(&[("train.csv", row), ("val.csv", row)]);
+    assert!(said.contains("the validation files are the test set"), "{said}");
+    let said = note(&[("a.csv", row), ("test.csv", row)]);
+    assert!(said.contains("trained on, as no name says `train`: a.csv"), "{said}");
+    let said = note(&[("part-0", row)]);
+    assert!(said.contains("taken for CSV by its content, not its name: part-0"), "{said}");
+    assert_eq!(note(&[("train.csv", row), ("test.csv", row)]), "");
 }

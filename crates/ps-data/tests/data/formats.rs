@@ -65,6 +65,7 @@ fn regression_libsvm_and_parquet_are_refused_by_name() {
     let parquet = ["data.parquet: is Parquet, which is not read yet", "--ignore-files"];
     assert_says(auto(&[("data.parquet", b"PAR1..."), ("train.csv", TABLE)]), &parquet);
     assert_says(auto(&[("part-0", b"PAR1...")]), &["part-0: is Parquet"]);
+    assert_says(auto(&[("part-0.c000", b"PAR1...")]), &["part-0.c000: is Parquet"]);
     for bytes in [LIBSVM, b"PAR1..."] {
         let dir = folder(&[("part-0", bytes)]);
         let csv = DataSource { format: Format::Csv, ..DataSource::folder(dir.path()) };
