@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-
+use crate::gzip::{Members, is_gzip};
 use crate::recordio::{MAGIC, PayloadLines};
 use crate::{Error, Wrapper};
 
@@ -19,7 +18,7 @@ pub(crate) const BUFFER_BYTES: usize = 64 << 10;
 pub(crate) fn open(path: &Path) -> Result<ByteStream, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
-    Ok(decompress(file).map_err(failed)?.0)
+    Ok(decompress(path, file).map_err(failed)?.0)
 }
 
 /// Opens a text file, or the texts of a wrapped one.
@@ -36,10 +35,13 @@ pub(crate) fn text(input: ByteStream, wrapper: Wrapper) -> ByteStream {
 }
 
 /// Bytes as they were before gzip, if they are gzip, and whether they are.
-pub(crate) fn decompress(from: impl Read + Send + 'static) -> io::Result<(ByteStream, bool)> {
+pub(crate) fn decompress(
+    path: &Path,
+    from: impl Read + Send + 'static,
+) -> io::Result<(ByteStream, bool)> {
     let mut buffered = BufReader::with_capacity(BUFFER_BYTES, from);
-    if buffered.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
-        let decoder = MultiGzDecoder::new(buffered);
+    if is_gzip(buffered.fill_buf()?) {
+        let decoder = Members::new(path, buffered);
         return Ok((Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder)), true));
     }
     Ok((Box::new(buffered), false))
@@ -54,16 +56,42 @@ pub(crate) enum FileMagic {
     Unknown,
 }
 
+impl FileMagic {
+    /// What these bytes, as they are after gzip, say.
+    pub(crate) fn of(beginning: &[u8]) -> Self {
+        match beginning.first_chunk() {
+            Some([0, 0, 8, 3]) => Self::IdxImages,
+            Some([0, 0, 8, 1]) => Self::IdxLabels,
+            Some(bytes) if bytes[..] == MAGIC => Self::RecordIo,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// Looks at the first bytes of a file.
 pub(crate) fn magic(path: &Path) -> Result<FileMagic, Error> {
-    let mut bytes = Vec::new();
-    let read = open(path)?.take(4).read_to_end(&mut bytes);
-    // A damaged file is named when it is read for its samples, if it is one of them.
-    Ok(match (read, bytes.as_slice()) {
-        (Err(_), _) => FileMagic::Unknown,
-        (Ok(_), [0, 0, 8, 3]) => FileMagic::IdxImages,
-        (Ok(_), [0, 0, 8, 1]) => FileMagic::IdxLabels,
-        (Ok(_), bytes) if bytes == MAGIC => FileMagic::RecordIo,
-        (Ok(_), _) => FileMagic::Unknown,
-    })
+    Ok(FileMagic::of(&Beginning::read(path, 4)?.bytes))
+}
+
+/// The first bytes of a file, as they are after gzip.
+pub(crate) struct Beginning {
+    pub(crate) bytes: Vec<u8>,
+    /// Whether nothing follows them.
+    pub(crate) is_whole: bool,
+}
+
+impl Beginning {
+    /// Reads up to so many bytes.
+    pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Self, Error> {
+        let mut bytes = Vec::new();
+        let read = open(path)?.take(bytes_max as u64).read_to_end(&mut bytes);
+        // A damaged file is named when it is read for its samples, if it is one of them.
+        let is_whole = read.is_ok() && bytes.len() < bytes_max;
+        Ok(Self { bytes, is_whole })
+    }
+
+    /// Whether there is nothing in the file, or nothing in its gzip.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_whole && self.bytes.is_empty()
+    }
 }

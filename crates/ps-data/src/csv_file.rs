@@ -139,11 +139,10 @@ fn encode_file(
     let name = |at: usize| Some(schema.columns[at].name.as_str()).filter(|_| schema.header);
     while let Some((line, row)) = rows.next_row()? {
         // A wrapped file is several, each of which may begin with the header.
-        if std::mem::take(&mut at_start) || wrapper == Wrapper::Recordio {
-            if let Some(found) = places_of_schema(path, schema, true, &row)? {
-                (places, columns) = (Some(found), row.len());
-                continue;
-            }
+        let may_be_header = std::mem::take(&mut at_start) || wrapper == Wrapper::Recordio;
+        if may_be_header && let Some(found) = places_of_schema(path, schema, true, &row)? {
+            (places, columns) = (Some(found), row.len());
+            continue;
         }
         if row.len() != columns {
             return Err(columns_error(path, line, row.len(), columns, "the training file"));

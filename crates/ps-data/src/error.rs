@@ -18,6 +18,9 @@ pub enum Error {
         found: String,
         hint: &'static str,
     },
+    /// Nobody can say which of the files are data, or of which set.
+    #[error("{}: {problem}; {hint}", dir.display())]
+    Unclear { dir: PathBuf, problem: String, hint: &'static str },
     /// The file could not be opened or read.
     #[error("reading data from {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },

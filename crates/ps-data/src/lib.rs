@@ -5,31 +5,42 @@
 //! own, every process of a job must see the same files, because samples are named by their number.
 
 mod byte_stream;
+mod choice;
+mod content;
 mod csv_file;
 mod data_files;
 mod dataset_files;
 mod draw;
 mod error;
+mod file_list;
 mod file_names;
+mod file_sets;
 mod folder;
+mod gzip;
 mod idx;
+mod ignored;
 mod label_class;
 pub mod limits;
 mod load;
+mod look;
 mod open_reader;
 mod recordio;
+mod role;
 mod sample_reader;
 mod sample_set;
 mod samples;
 mod samples_builder;
+mod set_aside;
 mod shift;
 mod source;
 mod stream;
 mod table_options;
+mod table_text;
 mod text;
 
 pub use draw::Draw;
 pub use error::Error;
+pub use file_list::{FileList, FileRole, ListedFile, files};
 pub use load::{bundled_digits, load, with_classes};
 pub use sample_set::SampleSet;
 pub use samples::{Dataset, Features, Samples};

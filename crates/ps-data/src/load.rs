@@ -21,7 +21,7 @@ use crate::{
 /// No known set of files, or one that is damaged; the error names the file.
 pub fn load(source: &DataSource) -> Result<Dataset, Error> {
     let data = match (&source.train, &source.test) {
-        (None, None) if !source.sharded => bundled_digits()?,
+        (None, None) if !source.sharded && source.ignore_files.is_empty() => bundled_digits()?,
         (None, Some(_)) if !source.sharded => {
             let problem =
                 "--test without --data: there is nothing to train on; give --data DIR too";

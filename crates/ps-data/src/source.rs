@@ -80,6 +80,9 @@ pub struct DataSource {
     pub streamed: bool,
     /// Bytes of text in one sample, at least 1.
     pub context: usize,
+    /// Patterns of files that are no data, matched against a file's name and against its path below
+    /// the data folder: `*` stands for any characters, `?` for one, `[ab]` for one of these.
+    pub ignore_files: Vec<String>,
 }
 
 impl Default for DataSource {
@@ -94,6 +97,7 @@ impl Default for DataSource {
             sharded: false,
             streamed: false,
             context: CONTEXT,
+            ignore_files: Vec::new(),
         }
     }
 }

@@ -20,6 +20,10 @@ pub struct DataArgs {
     /// the samples is the test set.
     #[arg(long, env = "PS_FORMAT", value_parser = ps_cli::choice::<Format>(), default_value = "auto")]
     pub format: Format,
+    /// Files that are no data: patterns of their names, or of their paths below --data or --test, in
+    /// which `*` stands for any characters. Names that begin with `_` or `.` never are.
+    #[arg(long, env = "PS_IGNORE_FILES", value_name = "PATTERN", value_delimiter = ',')]
+    pub ignore_files: Vec<String>,
     /// What is around each file: recordio for SageMaker's RecordWrapperType RecordIO.
     #[arg(long, env = "PS_WRAPPER", value_parser = ps_cli::choice::<Wrapper>(), default_value = "none")]
     pub wrapper: Wrapper,
@@ -94,6 +98,7 @@ impl DataArgs {
             sharded: self.sharded || self.pipe,
             streamed: self.stream,
             context: self.context,
+            ignore_files: self.ignore_files.clone(),
         }
     }
 

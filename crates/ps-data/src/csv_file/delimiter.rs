@@ -24,17 +24,20 @@ pub(super) fn delimiter(
     wrapper: Wrapper,
     options: &TableOptions,
 ) -> Result<u8, Error> {
-    if let Some(Mark(delimiter)) = options.delimiter {
+    if let Some(delimiter) = known(path, options) {
         return Ok(delimiter);
-    }
-    if has_ending(path, &[".tsv"]) {
-        return Ok(b'\t');
     }
     let mut rows = Rows::new(path, open_text(path, wrapper)?, b',');
     match doubt(rows.beginning()?) {
         Some(problem) => Err(file_error(path, problem)),
         None => Ok(b','),
     }
+}
+
+/// The delimiter that the user or the file's name says.
+pub(super) fn known(path: &Path, options: &TableOptions) -> Option<u8> {
+    let of_name = has_ending(path, &[".tsv"]).then_some(b'\t');
+    options.delimiter.map(|Mark(delimiter)| delimiter).or(of_name)
 }
 
 /// Why these lines may have another delimiter than a comma.

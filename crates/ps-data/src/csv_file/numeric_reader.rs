@@ -8,6 +8,7 @@ use std::path::Path;
 
 use ps_core::schema::ValueRules;
 
+use super::delimiter::known;
 use super::errors::{columns_error, file_error, value_error};
 use super::learn::{FirstRow, is_header};
 use super::row::Row;
@@ -17,7 +18,7 @@ use crate::Error;
 use crate::byte_stream::ByteStream;
 use crate::label_class::class_number;
 use crate::sample_reader::{Next, SampleReader};
-use crate::table_options::{Mark, TableOptions};
+use crate::table_options::TableOptions;
 
 /// Lines that are looked at to see whether the first is a header.
 const LINES_SEEN: usize = 100;
@@ -46,7 +47,7 @@ struct Columns {
 impl NumericReader {
     /// Reads these lines; errors name the path.
     pub(crate) fn new(path: &Path, text: ByteStream, options: TableOptions) -> Self {
-        let delimiter = options.delimiter.map_or(b',', |Mark(delimiter)| delimiter);
+        let delimiter = known(path, &options).unwrap_or(b',');
         let rows = Rows::new(path, text, delimiter);
         Self { rows, delimiter, options, columns: None, shape: [0], record: 0 }
     }

@@ -17,6 +17,7 @@ use crate::limits::{COLUMNS_MAX, RECORD_BYTES_MAX};
 pub(super) struct Rows {
     path: PathBuf,
     source: ByteStream,
+    delimiter: u8,
     csv: csv_core::Reader,
     quotes: Quotes,
     buffer: Vec<u8>,
@@ -39,6 +40,7 @@ impl Rows {
         Self {
             path: path.to_owned(),
             source,
+            delimiter,
             csv: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
             quotes: Quotes::new(delimiter),
             buffer: vec![0; BUFFER_BYTES],
@@ -65,7 +67,9 @@ impl Rows {
                 return Ok(None);
             };
             let is_blank = columns == 1 && self.values[..bytes].trim_ascii().is_empty();
-            if !is_blank {
+            if columns == 1 && self.is_remark(line, bytes) {
+                tracing::info!("{}: line {line} is a remark, skipped", self.path.display());
+            } else if !is_blank {
                 return Ok(Some((
                     line,
                     Row::new(self.text(line, bytes, columns)?, &self.ends[..columns]),
@@ -73,6 +77,11 @@ impl Rows {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the first line is no data: those of some archives, such as UCI's, begin so.
+    fn is_remark(&self, line: u64, bytes: usize) -> bool {
+        line == 1 && self.delimiter != b'|' && self.values[..bytes].starts_with(b"|")
     }
 
     /// The values as text.

@@ -15,6 +15,9 @@ use crate::table_options::{ColumnChoice, TableOptions};
 /// A file and a line in it.
 type FileLine = (PathBuf, u64);
 
+/// Where a text is, and the text.
+type FirstText = (FileLine, String);
+
 /// What the user says of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
@@ -34,7 +37,7 @@ pub(super) struct Table {
     unlabelled: Option<FileLine>,
     columns: Vec<(Said, ColumnSummary)>,
     /// The first text of each column that has numbers as well.
-    first_texts: Vec<Option<(FileLine, String)>>,
+    first_texts: Vec<Option<FirstText>>,
     samples: u64,
 }
 
@@ -160,7 +163,7 @@ impl Table {
         &self,
         at: usize,
         summary: &ColumnSummary,
-    ) -> Result<ColumnUse, (Option<&(FileLine, String)>, String)> {
+    ) -> Result<ColumnUse, (Option<&FirstText>, String)> {
         let stray = self.first_texts[at].as_ref();
         let text = stray.map_or("", |(_, text)| text.as_str());
         let number = at + 1;

@@ -64,7 +64,7 @@ impl IdxFile {
         bytes: impl Read + Send + 'static,
     ) -> Result<Self, Error> {
         let path = path.to_owned();
-        let (bytes, is_gzip) = byte_stream::decompress(bytes)
+        let (bytes, is_gzip) = byte_stream::decompress(&path, bytes)
             .map_err(|source| Error::Read { path: path.clone(), source })?;
         let mut file = Self { path, sizes: Vec::new(), bytes, is_gzip, bytes_read: 0 };
         let magic = file.read_number()?;

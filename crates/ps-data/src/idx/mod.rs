@@ -1,8 +1,10 @@
 //! IDX, the file format of MNIST: a file of images and a file of labels make a set.
 
+mod choice;
 mod file;
 mod pairs;
 mod reader;
 
-pub(crate) use pairs::{IdxFiles, IdxPair, Split};
+pub(crate) use choice::{both, one};
+pub(crate) use pairs::{IdxPair, Split};
 pub(crate) use reader::IdxReader;

@@ -1,6 +1,7 @@
 //! IDX sets: which of the files are the images and labels of a set.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use super::file::IdxKind;
@@ -13,6 +14,14 @@ use crate::folder::listing;
 pub(crate) struct IdxPair {
     pub(crate) images: PathBuf,
     pub(crate) labels: PathBuf,
+}
+
+impl IdxPair {
+    /// The pair that a list of images and labels is, unless it is empty.
+    pub(crate) fn of(files: Vec<PathBuf>) -> Option<Self> {
+        let mut files = files.into_iter();
+        files.next().zip(files.next()).map(|(images, labels)| Self { images, labels })
+    }
 }
 
 /// What the name of a file says of its set.
@@ -37,16 +46,19 @@ impl Split {
 }
 
 /// The IDX files of a folder.
-pub(crate) struct IdxFiles<'a> {
+pub(super) struct IdxFiles<'a> {
     dir: &'a Path,
     files: Vec<(Split, IdxKind, PathBuf)>,
+    /// Files that are there in another form, too, which is read.
+    pub(super) copies: Vec<PathBuf>,
 }
 
 impl<'a> IdxFiles<'a> {
     /// Tells images from labels, by name or else by content.
-    pub(crate) fn new(dir: &'a Path, files: Vec<PathBuf>) -> Result<Self, Error> {
+    pub(super) fn new(dir: &'a Path, files: Vec<PathBuf>) -> Result<Self, Error> {
         let mut sorted = Vec::new();
-        for file in without_duplicates(files) {
+        let (files, copies) = without_duplicates(files);
+        for file in files {
             let name = file_name(&file);
             let split = match () {
                 () if name.starts_with("train") => Split::Train,
@@ -56,16 +68,22 @@ impl<'a> IdxFiles<'a> {
             let kind = IdxKind::of_file(&name, &file)?;
             sorted.push((split, kind, file));
         }
-        Ok(Self { dir, files: sorted })
+        Ok(Self { dir, files: sorted, copies })
     }
 
     /// Whether any file is of this split.
-    pub(crate) fn has(&self, split: Split) -> bool {
+    pub(super) fn has(&self, split: Split) -> bool {
         self.files.iter().any(|(own, ..)| *own == split)
     }
 
+    /// All files of this split.
+    pub(super) fn of(&self, split: Split) -> Vec<PathBuf> {
+        let files = self.files.iter().filter(|(own, ..)| *own == split);
+        files.map(|(.., path)| path.clone()).collect()
+    }
+
     /// The images and labels of this split.
-    pub(crate) fn pair(&self, split: Split) -> Result<IdxPair, Error> {
+    pub(super) fn pair(&self, split: Split) -> Result<IdxPair, Error> {
         let images = self.only(split, IdxKind::Images)?;
         Ok(IdxPair { images, labels: self.only(split, IdxKind::Labels)? })
     }
@@ -96,19 +114,24 @@ impl<'a> IdxFiles<'a> {
     }
 }
 
-/// Of files that differ only in `.gz` or in `-idx` against `.idx`, the one that is read fastest.
-fn without_duplicates(files: Vec<PathBuf>) -> Vec<PathBuf> {
+/// Of files that differ only in `.gz` or in `-idx` against `.idx`, the one that is read fastest;
+/// then the others.
+fn without_duplicates(files: Vec<PathBuf>) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let mut best: BTreeMap<PathBuf, (bool, bool, PathBuf)> = BTreeMap::new();
+    let mut copies = Vec::new();
     for file in files {
         let name = file_name(&file);
         let plain = name.strip_suffix(".gz").unwrap_or(&name);
         let (gzip, dot) = (plain.len() != name.len(), plain.contains(".idx"));
         let key = file.with_file_name(plain.replace(".idx", "-idx"));
         let candidate = (gzip, dot, file);
-        let held = best.entry(key).or_insert_with(|| candidate.clone());
-        if candidate < *held {
-            *held = candidate;
+        match best.entry(key) {
+            Entry::Vacant(free) => drop(free.insert(candidate)),
+            Entry::Occupied(mut held) if candidate < *held.get() => {
+                copies.push(held.insert(candidate).2);
+            }
+            Entry::Occupied(_) => copies.push(candidate.2),
         }
     }
-    best.into_values().map(|(.., file)| file).collect()
+    (best.into_values().map(|(.., file)| file).collect(), copies)
 }

@@ -1,7 +1,8 @@
 //! What these tests share.
 
-use ps_data::{Error, Samples};
+use ps_data::{Error, FileList, FileRole, Samples};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -42,4 +43,27 @@ pub(crate) fn assert_error_says(error: &Error, parts: &[&str]) {
     for part in parts {
         assert!(error.contains(part), "`{error}` does not contain `{part}`");
     }
+}
+
+/// These bytes as one member of gzip.
+pub(crate) fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// What becomes of each file, by its path below the folder: a word, or why it is no data.
+pub(crate) fn becomes(dir: &Path, list: &FileList) -> Vec<(String, String)> {
+    let files = list.files.iter().map(|file| {
+        let role = match &file.role {
+            FileRole::Training => "training",
+            FileRole::Test => "test",
+            FileRole::Validation => "validation",
+            FileRole::Undecided => "undecided",
+            FileRole::NotData { reason } => reason,
+        };
+        let path = file.path.strip_prefix(dir).unwrap_or(&file.path);
+        (path.display().to_string(), role.to_owned())
+    });
+    files.collect()
 }

@@ -131,7 +131,9 @@ fn a_header_is_what_the_user_says() {
 
 #[test]
 fn regression_classes_are_one_where_they_are_written_in_two_ways() {
-    let data = auto("3,<=50K\n2, >50K\n", "1,<=50K.\n2,>50K.\n").unwrap();
+    // The remark is UCI's, as the final point is.
+    let test = "|1x3 Cross validator\n1,<=50K.\n2,>50K.\n";
+    let data = auto("3,<=50K\n2, >50K\n", test).unwrap();
     assert_eq!((data.classes, data.test.labels()), (2, &[0, 1][..]));
     let data = auto("1,1\n2,1.0\n3,2\n", "1,2.0\n").unwrap();
     assert_eq!(

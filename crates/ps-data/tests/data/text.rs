@@ -30,8 +30,10 @@ fn files_of_both_sets_are_told_by_their_names() {
         classes: 256,
         schema: None,
     };
-    assert_eq!(load(&text(&dir, 2)).unwrap(), expected);
-    let found = DataSource { format: Format::Auto, ..text(&dir, 2) };
+    assert_says(load(&text(&dir, 2)), &["1 text file(s)", "no set by their names", "notes.txt"]);
+    let ignoring = DataSource { ignore_files: vec!["notes.*".to_owned()], ..text(&dir, 2) };
+    assert_eq!(load(&ignoring).unwrap(), expected);
+    let found = DataSource { format: Format::Auto, ..ignoring };
     assert_eq!(load(&found).unwrap(), expected);
 }
 
