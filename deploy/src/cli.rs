@@ -3,6 +3,7 @@
 use crate::host::options::TrainArgs;
 use crate::job_args::JobArgs;
 use crate::new::NewArgs;
+use crate::show::ShowArgs;
 use clap::{Args, Parser, Subcommand};
 use ps_core::limits::SHARDS_MAX;
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ const EXAMPLES: &str = "Examples:
   psrun local --instances 5 --passes 10 --optimizer momentum --lr 0.05
   psrun local --data mnist/ --model mlp --hidden 512,512 --batch-size 128 --out out/wide
   psrun train                                        # one host of a SageMaker or Kubeflow job
+  psrun data table.csv                               # what is understood of a table, without a job
   psrun new my-model                                 # a crate with a model of your own
   psrun ps-server --shard 0 --listen 0.0.0.0:2223    # one role alone; --help after it says more
 
@@ -48,6 +50,17 @@ has several hosts. The first host writes model/, a host that fails output/failur
 
 Exit codes: 0 done, 1 failed, 64 bad usage, 130 Ctrl-C, 143 SIGTERM.";
 
+const DATA_EXAMPLES: &str = "Examples:
+  psrun data table.csv                               # columns, label, classes, what is missing
+  psrun data DIR --label price --json                # the same for programs
+  psrun data train.csv --test test.csv --delimiter ';' --decimal ,
+
+What becomes of each file and column goes to standard error, and one line of metrics (or, with
+--json, one document) to standard output. The options are those of a job: what is shown here is what
+a job would train on.
+
+Exit codes: 0 a job could start, 1 it could not, 64 bad usage.";
+
 /// Train with asynchronous parameter servers: run a whole job, or one role of it.
 #[derive(Parser, Debug)]
 #[command(name = "psrun", version, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -66,6 +79,9 @@ pub enum Command {
     /// Be one host of a job that SageMaker or Kubeflow has started; `train` is the same.
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(Box<TrainArgs>),
+    /// Show what is understood of some data: files, columns, label, classes. Starts no job.
+    #[command(after_help = DATA_EXAMPLES)]
+    Data(Box<ShowArgs>),
     /// Write a crate with a model of your own: a program that is psrun with one more model.
     New(NewArgs),
     #[command(flatten)]

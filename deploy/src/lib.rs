@@ -39,13 +39,14 @@
 //! - [`job`], [`child`] and `signals`: the processes themselves; [`outcome`]: how all of it ended.
 //! - [`streams`], [`log_line`], [`last_words`], [`logs`] and [`terminal`]: what processes say.
 //! - [`contract`] and [`host`]: a SageMaker container, or one of Kubeflow, as one host of a job.
-//! - [`new`]: a crate of one's own.
+//! - [`new`]: a crate of one's own; [`show`]: what is understood of some data.
 //! - [`roles`]: how this one binary is every role.
 
 pub mod check;
 pub mod child;
 pub mod cli;
 pub mod contract;
+
 pub mod exit;
 pub mod host;
 pub mod job;
@@ -62,6 +63,7 @@ pub mod plan;
 pub mod process;
 pub mod roles;
 pub mod s3;
+pub mod show;
 mod signals;
 pub mod streams;
 pub mod supervision;
@@ -75,7 +77,7 @@ pub use ps_worker::{candle_core, candle_nn, model, optimizer, settings};
 
 use anyhow::Context;
 use clap::ArgMatches;
-use ps_cli::process::Unparsed;
+use ps_cli::process::{LevelFilter, Unparsed};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -107,6 +109,7 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
     };
     match parsed.args.command {
         cli::Command::Local(args) => local(&models, *args, &parsed.matches),
+        cli::Command::Data(args) => show(&args),
         cli::Command::New(args) => match new::run(&args) {
             Ok(next) => {
                 terminal::print(&next);
@@ -122,6 +125,25 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
             ExitCode::from(ps_cli::process::EXIT_USAGE)
         }
     }
+}
+
+/// Shows what is understood of some data.
+fn show(args: &show::ShowArgs) -> ExitCode {
+    ps_cli::process::start_logging(LevelFilter::WARN, false);
+    match show::run(args) {
+        Ok(shown) => {
+            shown.lines.iter().for_each(|line| terminal::print(line));
+            if !shown.metrics.is_empty() {
+                println!("{}", shown.metrics);
+            }
+            let Some(problem) = shown.problem else { return ExitCode::SUCCESS };
+            terminal::print(&format!("error: {problem}"));
+        }
+        Err(error) => {
+            terminal::print(&format!("error: psrun data: {}", ps_cli::process::causes(&error)));
+        }
+    }
+    ExitCode::FAILURE
 }
 
 /// Runs a job on this machine.

@@ -8,6 +8,7 @@ use crate::process::Process;
 use crate::supervision::Rules;
 use crate::workers_per_instance::{local_workers, usable_gpus};
 use clap::ArgMatches;
+use ps_core::schema::SCHEMA_FILE;
 use ps_worker::threads::fair_share;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -72,7 +73,14 @@ impl Plan {
             process.runs(&args.program);
             process
         });
-        let evaluator = common.process(Role::Evaluator, 0, vec![option("role", "evaluator")]);
+        let evaluator = common.process(
+            Role::Evaluator,
+            0,
+            vec![
+                option("role", "evaluator"),
+                option("write-schema", output.folder().join(SCHEMA_FILE)),
+            ],
+        );
         // Nobody but the program knows what its model is and how to measure it.
         let evaluator = args.program.is_empty().then_some(evaluator);
         let plan = Self {

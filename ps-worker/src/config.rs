@@ -2,6 +2,7 @@
 
 mod data_args;
 mod data_check;
+mod table_args;
 
 use crate::device::DeviceChoice;
 use crate::place::PlaceArgs;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use data_args::DataArgs;
+pub use table_args::TableArgs;
 
 const EXAMPLES: &str = "Examples:
   ps-worker --ps 127.0.0.1:2223                          # bundled digits, one server, no master
@@ -68,6 +70,9 @@ pub struct Args {
     /// on them; port 0 takes any free one.
     #[arg(long, env = "PS_SERVE_SAMPLES", value_name = "ADDR")]
     pub serve_samples: Option<String>,
+    /// Write what was understood of a table into this file, as JSON.
+    #[arg(long, env = "PS_WRITE_SCHEMA", value_name = "FILE")]
+    pub write_schema: Option<PathBuf>,
     /// Where workers reach --serve-samples [default: the address that it listens on].
     #[arg(long, env = "PS_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,

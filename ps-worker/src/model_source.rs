@@ -7,9 +7,10 @@ use crate::model::{
 };
 use crate::place::Place;
 use crate::train::DataLoader;
+use anyhow::Context;
 use ps_core::{DataDescription, DataKind};
 use ps_data::{Dataset, Draw, Samples, Shift};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Everything that a model is made of.
@@ -32,6 +33,9 @@ impl ModelSource {
     /// One of them cannot be had; the message says what to do.
     pub(crate) fn new(models: &Models, args: &ModelArgs, place: Place) -> anyhow::Result<Self> {
         let mut data = ps_data::load(&args.read.source(args.data.as_deref()))?;
+        if let Some(schema) = &data.schema {
+            schema.lines().iter().for_each(|line| tracing::info!("{line}"));
+        }
         if args.read.sharded {
             // What is here is all of its workers'.
             data.train = data.train.every(place.workers as usize, place.index as usize);
@@ -70,7 +74,7 @@ impl ModelSource {
 
     /// What the master hears of the data.
     pub(crate) fn description(&self, kind: DataKind) -> DataDescription {
-        let Dataset { train, test, classes } = &*self.data;
+        let Dataset { train, test, classes, .. } = &*self.data;
         let known = if train.is_empty() { test } else { train };
         let shape = if known.is_empty() { &[] } else { known.shape() };
         DataDescription {
@@ -80,6 +84,22 @@ impl ModelSource {
             classes: u32::try_from(*classes).unwrap_or(u32::MAX),
             served_at: None,
         }
+    }
+
+    /// Writes what was understood of the data, if they are a table.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn write_schema(&self, path: &Path) -> anyhow::Result<()> {
+        let Some(schema) = &self.data.schema else {
+            return Ok(());
+        };
+        let written = || format!("writing {}", path.display());
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).with_context(written)?;
+        }
+        let text = serde_json::to_string_pretty(&**schema).with_context(written)?;
+        std::fs::write(path, text + "\n").with_context(written)
     }
 
     /// The samples here.

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use tracing_subscriber::filter::LevelFilter;
+pub use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Signals within this time are one wish: a terminal, a script that passes them on and a process group
@@ -233,8 +233,8 @@ fn signals(exit_with_parent: bool) -> anyhow::Result<(Shutdown, impl Future<Outp
 }
 
 /// Logs to stderr: plain lines with the time of day, which several processes' lines can be ordered by,
-/// coloured on a terminal unless they must not be.
-fn start_logging(level: LevelFilter, plain: bool) {
+/// coloured on a terminal unless they must not be. [`run`] and [`supervise`] do it.
+pub fn start_logging(level: LevelFilter, plain: bool) {
     use std::io::IsTerminal;
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(|| LogWriter)

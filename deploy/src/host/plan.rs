@@ -8,6 +8,7 @@ use crate::name::Role;
 use crate::plan::{Common, Lead, Plan, local_place, option};
 use crate::supervision::Rules;
 use clap::ArgMatches;
+use ps_core::schema::SCHEMA_FILE;
 use ps_worker::threads::fair_share;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -46,6 +47,7 @@ pub fn plan(
     // Nobody but the program knows what its model is and how to measure it.
     if layout.has_evaluator && *program == Work::Model {
         let mut own = vec![option("role", "evaluator"), option("host-name", &layout.host)];
+        own.push(option("write-schema", site.out.join(SCHEMA_FILE)));
         if args.job.model.read.sharded {
             // What this host has is trained on by workers that have done theirs.
             own.push(option("serve-samples", place.any_port()));

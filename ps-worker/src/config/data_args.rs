@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 
-use ps_data::{
-    CONTEXT, DataSource, Format, LabelColumn, SHUFFLE_BUFFER, StreamInput, StreamSource, Wrapper,
-};
+use super::table_args::TableArgs;
+use ps_data::{CONTEXT, DataSource, Format, SHUFFLE_BUFFER, StreamInput, StreamSource, Wrapper};
 
 /// Where the test data are, and how all data are written.
 #[derive(clap::Args, Clone, Debug)]
@@ -27,9 +26,6 @@ pub struct DataArgs {
     /// What is around each file: recordio for SageMaker's RecordWrapperType RecordIO.
     #[arg(long, env = "PS_WRAPPER", value_parser = ps_cli::choice::<Wrapper>(), default_value = "none")]
     pub wrapper: Wrapper,
-    /// The label's column in CSV: last, a number from 1, or a name in the header.
-    #[arg(long, env = "PS_LABEL", default_value = "last", value_name = "COLUMN")]
-    pub label: LabelColumn,
     /// Text: bytes of one sample; the next sample begins after them.
     #[arg(long, env = "PS_CONTEXT", default_value_t = CONTEXT, value_name = "N")]
     pub context: usize,
@@ -67,6 +63,9 @@ pub struct DataArgs {
     #[arg(long, env = "PS_LOAD_TIMEOUT_S", default_value_t = 3600, value_name = "S",
         value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub load_timeout_s: u64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub table: TableArgs,
 }
 
 impl DataArgs {
@@ -93,7 +92,7 @@ impl DataArgs {
             test: test.cloned(),
             format: self.format,
             wrapper: self.wrapper,
-            label: self.label.clone(),
+            table: self.table.options(),
             classes: self.classes,
             sharded: self.sharded || self.pipe,
             streamed: self.stream,
@@ -113,7 +112,7 @@ impl DataArgs {
             from: StreamInput::Fifos { stem: stem.to_owned(), patience: self.load_timeout() },
             format: self.format,
             wrapper: self.wrapper,
-            label: self.label.clone(),
+            table: self.table.options(),
             context: self.context,
         }
     }

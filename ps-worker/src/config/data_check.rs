@@ -35,6 +35,7 @@ impl DataArgs {
                         whole training set, those of a stream cannot be: let both come the same way"
                 .to_owned());
         }
+        self.table.check()?;
         self.check_stream(data)?;
         self.check_pipe(data)
     }

@@ -1,6 +1,6 @@
 use super::*;
 use clap::CommandFactory;
-use ps_data::LabelColumn;
+use ps_data::ColumnChoice;
 
 fn check(args: &[&str]) -> Result<(), String> {
     let args = std::iter::once("ps-worker").chain(args.iter().copied());
@@ -53,7 +53,7 @@ fn options_of_the_data_are_passed_on_and_checked() {
     let again = Args::try_parse_from(passed_on(&all)).unwrap();
     assert_eq!(again.model.read.source(None), args.model.read.source(None));
     assert_eq!(again.model.read.augment_shift, 2);
-    assert_eq!(again.model.read.source(None).label, LabelColumn::Number(2));
+    assert_eq!(again.model.read.source(None).table.label, ColumnChoice::Number(2));
 
     let says = |args: &[&str], part: &str| {
         let args: Vec<&str> = ["--ps", "a:1"].iter().chain(args).copied().collect();

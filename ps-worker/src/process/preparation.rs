@@ -69,6 +69,9 @@ async fn prepare(models: &Models, args: &Args, outside: &Outside) -> anyhow::Res
     let (models, model) = (models.clone(), args.model.clone());
     let place = args.place.place().map_err(anyhow::Error::msg)?;
     let mut source = on_thread(move || ModelSource::new(&models, &model, place)).await?;
+    if let Some(path) = &args.write_schema {
+        source.write_schema(path)?;
+    }
     let streams = workload::streams(args, &mut source).await?;
     let role = if args.role == Role::Worker { "worker" } else { "evaluator" };
     let ready = format!("role={role}; train_samples={};", source.data().train.len());

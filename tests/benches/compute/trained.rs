@@ -57,7 +57,7 @@ pub(crate) fn data(model: &str) -> anyhow::Result<Arc<Dataset>> {
     };
     let set = |count| set(count).context("wrong number of features");
     let classes = if model == "transformer-tiny" { 256 } else { 10 };
-    Ok(Arc::new(Dataset { train: set(SAMPLES)?, test: set(16)?, classes }))
+    Ok(Arc::new(Dataset::new(set(SAMPLES)?, set(16)?, classes)))
 }
 
 fn made(model: &str) -> anyhow::Result<CandleCompute> {

@@ -11,6 +11,12 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// The file's name beside the model.
 pub const SCHEMA_FILE: &str = "schema.json";
 
+/// Lines about columns.
+const LINES_MAX: usize = 40;
+
+/// Columns of numbers in a row that have a line each.
+const ALIKE_MAX: usize = 8;
+
 /// Names that a message gives.
 const NAMED_MAX: usize = 5;
 
@@ -110,6 +116,14 @@ impl Column {
         }
     }
 
+    /// Whether both are numbers that are never missing.
+    fn is_like(&self, other: &Self) -> bool {
+        let is_plain = |column: &Self| {
+            matches!(column.usage, ColumnUse::Numeric { .. }) && column.missing == 0
+        };
+        is_plain(self) && is_plain(other)
+    }
+
     fn is_label(&self) -> bool {
         matches!(self.usage, ColumnUse::Class { .. } | ColumnUse::Number { .. })
     }
@@ -163,6 +177,36 @@ impl Schema {
     pub fn column_name(&self, at: usize) -> String {
         let name = self.columns.get(at).map(|column| column.name.clone());
         name.filter(|name| !name.is_empty()).unwrap_or_else(|| (at + 1).to_string())
+    }
+
+    /// What was understood, for people: first all in all, then a line for each column or run of columns that are alike.
+    pub fn lines(&self) -> Vec<String> {
+        let header = if self.header { "header" } else { "no header" };
+        let mut lines = vec![format!(
+            "{} samples, {header}, {} columns: {} inputs",
+            self.samples,
+            self.columns.len(),
+            self.width()
+        )];
+        let mut at = 0;
+        while at < self.columns.len() {
+            let kind = &self.columns[at];
+            let alike = self.columns[at..].iter().take_while(|column| column.is_like(kind)).count();
+            if lines.len() > LINES_MAX {
+                lines.push(format!("  and {} more columns", self.columns.len() - at));
+                break;
+            }
+            // One of many pixels tells nothing about the others, and needs no line of its own.
+            if alike > ALIKE_MAX {
+                let (first, last) = (self.column_name(at), self.column_name(at + alike - 1));
+                lines.push(format!("  {first} to {last}: {alike} columns of numbers"));
+                at += alike;
+            } else {
+                lines.push(format!("  {}: {}", self.column_name(at), kind.words()));
+                at += 1;
+            }
+        }
+        lines
     }
 
     /// Inputs made from one line.

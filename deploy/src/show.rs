@@ -1,0 +1,140 @@
+//! `psrun data`: what is understood of some data, without a job.
+
+use clap::Args;
+use ps_core::schema::{Column, Schema};
+use ps_data::{DataSource, Dataset, FileList, FileRole};
+use ps_worker::config::DataArgs;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Some data.
+#[derive(Args, Clone, Debug)]
+pub struct ShowArgs {
+    /// Directory or file of the training data, and of the test data unless --test says where they are.
+    #[arg(value_name = "DIR")]
+    pub data: PathBuf,
+    /// Everything as one JSON document on standard output, for programs.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub read: DataArgs,
+}
+
+/// What there is to say.
+pub struct Shown {
+    /// For standard output.
+    pub metrics: String,
+    /// For people.
+    pub lines: Vec<String>,
+    /// Why no job would start with these data.
+    pub problem: Option<String>,
+}
+
+/// Reads the data as a job would, and tells what becomes of them.
+///
+/// # Errors
+/// Options that contradict each other, or a folder that cannot be read.
+pub fn run(args: &ShowArgs) -> anyhow::Result<Shown> {
+    args.read.check(Some(&args.data)).map_err(anyhow::Error::msg)?;
+    let source = args.read.source(Some(&args.data));
+    let list = ps_data::files(&source)?;
+    let mut shown = Shown { metrics: String::new(), lines: files(&list), problem: None };
+    let loaded = match &list.problem {
+        Some(problem) => Err(problem.to_string()),
+        None => ps_data::load(&source).map_err(|error| error.to_string()),
+    };
+    let document = match loaded {
+        Ok(data) => {
+            shown.lines.extend(summary(&source, &data));
+            shown.metrics = metrics(&data);
+            document(&list, &data)
+        }
+        Err(problem) => {
+            shown.problem = Some(problem.clone());
+            json!({ "files": files_json(&list), "problem": problem })
+        }
+    };
+    if args.json {
+        shown.metrics = serde_json::to_string_pretty(&document)?;
+    }
+    Ok(shown)
+}
+
+fn files(list: &FileList) -> Vec<String> {
+    let line =
+        |(path, role, format): (String, String, &str)| format!("{role:12} {format:18} {path}");
+    let files = list.files.iter().map(|file| {
+        let format = file.format.map_or("", ps_data::Format::name);
+        line((file.path.display().to_string(), role(&file.role), format))
+    });
+    files.chain(list.notes.iter().cloned()).collect()
+}
+
+fn role(role: &FileRole) -> String {
+    match role {
+        FileRole::Training => "training".to_owned(),
+        FileRole::Test => "test".to_owned(),
+        FileRole::Validation => "validation".to_owned(),
+        FileRole::NotData { reason } => format!("not data ({reason})"),
+        FileRole::Undecided => "undecided".to_owned(),
+    }
+}
+
+fn files_json(list: &FileList) -> Vec<Value> {
+    let file = |file: &ps_data::ListedFile| {
+        json!({
+            "path": file.path.display().to_string(),
+            "role": role(&file.role),
+            "format": file.format.map(ps_data::Format::name),
+        })
+    };
+    list.files.iter().map(file).collect()
+}
+
+fn summary(source: &DataSource, data: &Dataset) -> Vec<String> {
+    let sets = format!(
+        "{} training samples, {} test samples, shape {:?}, {} classes",
+        data.train.len(),
+        data.test.len(),
+        data.train.shape(),
+        data.classes
+    );
+    let mut lines = vec![sets];
+    lines.extend(data.schema.iter().flat_map(|schema| schema.lines()));
+    if data.test.is_empty() {
+        lines.push("no test samples: nothing tells how good a model is; see --test".to_owned());
+    }
+    if source.streamed {
+        lines.push("--stream: of the training files only the first sample was read".to_owned());
+    }
+    lines
+}
+
+fn metrics(data: &Dataset) -> String {
+    format!(
+        "train_samples={}; test_samples={}; inputs={}; classes={};",
+        data.train.len(),
+        data.test.len(),
+        data.train.features_per_sample(),
+        data.classes
+    )
+}
+
+fn document(list: &FileList, data: &Dataset) -> Value {
+    json!({
+        "files": files_json(list),
+        "notes": list.notes,
+        "training_samples": data.train.len(),
+        "test_samples": data.test.len(),
+        "shape": data.train.shape(),
+        "classes": data.classes,
+        "schema": data.schema.as_deref().map(schema),
+    })
+}
+
+/// The schema, with the words that people see.
+fn schema(schema: &Schema) -> Value {
+    let words: Vec<String> = schema.columns.iter().map(Column::words).collect();
+    json!({ "understood": schema, "words": words })
+}

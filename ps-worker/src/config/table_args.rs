@@ -1,0 +1,79 @@
+//! The options that say how tables are to be read.
+
+use ps_core::schema::LabelKind;
+use ps_data::{ColumnChoice, HeaderChoice, Mark, TableOptions};
+
+/// What a table's lines and columns are, where that is not found out.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Tables")]
+pub struct TableArgs {
+    /// The label's column in CSV: last, a number from 1, or a name in the header.
+    #[arg(long, env = "PS_LABEL", default_value = "last", value_name = "COLUMN")]
+    pub label: ColumnChoice,
+    /// What the label is; auto looks at its values and says what it takes it for.
+    #[arg(long, env = "PS_LABEL_KIND", value_parser = ps_cli::choice::<LabelKind>(), default_value = "auto")]
+    pub label_kind: LabelKind,
+    /// Whether the first line has the columns' names; auto looks at all lines, and asks where there are signs for both.
+    #[arg(long, env = "PS_HEADER", value_parser = ps_cli::choice::<HeaderChoice>(), default_value = "auto")]
+    pub header: HeaderChoice,
+    /// What stands between two values: a character, or tab, comma, semicolon, pipe, space [default: a comma; a tab in
+    /// files that end in .tsv].
+    #[arg(long, env = "PS_DELIMITER", value_name = "CHAR")]
+    pub delimiter: Option<Mark>,
+    /// What stands before a number's fraction: point or comma [default: point].
+    #[arg(long, env = "PS_DECIMAL", value_name = "CHAR")]
+    pub decimal: Option<Mark>,
+    /// Values that mean that nothing is known, beside an empty one, NA, N/A, NaN, null and ?.
+    #[arg(
+        long,
+        env = "PS_MISSING",
+        value_name = "VALUE,..",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    pub missing: Vec<String>,
+    /// Columns of numbers, by name or number: what is none there is missing.
+    #[arg(long, env = "PS_NUMERIC", value_name = "COLUMN,..", value_delimiter = ',')]
+    pub numeric: Vec<ColumnChoice>,
+    /// Columns of categories, by name or number, though they look like numbers.
+    #[arg(long, env = "PS_CATEGORICAL", value_name = "COLUMN,..", value_delimiter = ',')]
+    pub categorical: Vec<ColumnChoice>,
+    /// Columns that are not used, by name or number.
+    #[arg(long, env = "PS_IGNORE", value_name = "COLUMN,..", value_delimiter = ',')]
+    pub ignore: Vec<ColumnChoice>,
+}
+
+impl TableArgs {
+    /// How tables are read.
+    pub fn options(&self) -> TableOptions {
+        TableOptions {
+            label: self.label.clone(),
+            label_kind: self.label_kind,
+            header: self.header,
+            delimiter: self.delimiter,
+            decimal: self.decimal,
+            missing: self.missing.clone(),
+            numeric: self.numeric.clone(),
+            categorical: self.categorical.clone(),
+            ignore: self.ignore.clone(),
+        }
+    }
+
+    /// What contradicts itself, in one sentence.
+    ///
+    /// # Errors
+    /// One character cannot be two things.
+    pub fn check(&self) -> Result<(), String> {
+        let (delimiter, decimal) = (self.delimiter.unwrap_or(Mark(b',')), self.decimal);
+        if decimal.is_some_and(|Mark(mark)| !b".,".contains(&mark)) {
+            return Err("--decimal: expected point or comma".to_owned());
+        }
+        if decimal == Some(delimiter) {
+            return Err(format!(
+                "--decimal {delimiter} with the same delimiter: say what separates the values with --delimiter, such as \
+                 semicolon or tab"
+            ));
+        }
+        Ok(())
+    }
+}
