@@ -1,8 +1,10 @@
 //! The command line of `psrun`.
 
+use crate::evaluate::EvaluateArgs;
 use crate::host::options::TrainArgs;
 use crate::job_args::JobArgs;
 use crate::new::NewArgs;
+use crate::predict::PredictArgs;
 use crate::show::ShowArgs;
 use clap::{Args, Parser, Subcommand};
 use ps_core::limits::SHARDS_MAX;
@@ -15,6 +17,8 @@ const EXAMPLES: &str = "Examples:
   psrun local --data mnist/ --model mlp --hidden 512,512 --batch-size 128 --out out/wide
   psrun train                                        # one host of a SageMaker or Kubeflow job
   psrun data table.csv                               # what is understood of a table, without a job
+  psrun evaluate --model out/latest --data DIR       # how well a trained model does
+  psrun predict --model out/latest --data new.csv    # what it says of new samples
   psrun new my-model                                 # a crate with a model of your own
   psrun ps-server --shard 0 --listen 0.0.0.0:2223    # one role alone; --help after it says more
 
@@ -61,6 +65,21 @@ a job would train on.
 
 Exit codes: 0 a job could start, 1 it could not, 64 bad usage.";
 
+const EVALUATE_EXAMPLES: &str = "Examples:
+  psrun evaluate --model out/latest --data test.csv
+  psrun evaluate --model out/latest --data DIR       # the test set there, or else all
+
+One line goes to standard output: `test_loss=0.2143; test_accuracy=0.9771; test_samples=360;`. On the
+files that a job tested with they are its final measures. A table is read as the training files were.";
+
+const PREDICT_EXAMPLES: &str = "Examples:
+  psrun predict --model out/latest --data new.csv --out predictions.csv
+  psrun predict --model out/latest --data new.csv --keep name,city --out predictions.jsonl
+  zcat new.csv.gz | psrun predict --model out/latest --data - | head
+
+A line for each sample: the columns that are kept, the prediction, and a probability for each class.
+Columns are found by their names where both files have a header; the label may be missing.";
+
 /// Train with asynchronous parameter servers: run a whole job, or one role of it.
 #[derive(Parser, Debug)]
 #[command(name = "psrun", version, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -82,6 +101,12 @@ pub enum Command {
     /// Show what is understood of some data: files, columns, label, classes. Starts no job.
     #[command(after_help = DATA_EXAMPLES)]
     Data(Box<ShowArgs>),
+    /// Measure a trained model on data with labels.
+    #[command(after_help = EVALUATE_EXAMPLES)]
+    Evaluate(Box<EvaluateArgs>),
+    /// Let a trained model say what samples are.
+    #[command(after_help = PREDICT_EXAMPLES)]
+    Predict(Box<PredictArgs>),
     /// Write a crate with a model of your own: a program that is psrun with one more model.
     New(NewArgs),
     #[command(flatten)]

@@ -40,6 +40,7 @@
 //! - [`streams`], [`log_line`], [`last_words`], [`logs`] and [`terminal`]: what processes say.
 //! - [`contract`] and [`host`]: a SageMaker container, or one of Kubeflow, as one host of a job.
 //! - [`new`]: a crate of one's own; [`show`]: what is understood of some data.
+//! - [`mod@evaluate`] and [`predict`]: a trained model in use; [`used_model`]: which, and on what.
 //! - [`roles`]: how this one binary is every role.
 
 pub mod check;
@@ -47,6 +48,7 @@ pub mod child;
 pub mod cli;
 pub mod contract;
 
+pub mod evaluate;
 pub mod exit;
 pub mod host;
 pub mod job;
@@ -60,6 +62,7 @@ pub mod new;
 pub mod outcome;
 pub mod output;
 pub mod plan;
+pub mod predict;
 pub mod process;
 pub mod roles;
 pub mod s3;
@@ -68,6 +71,7 @@ mod signals;
 pub mod streams;
 pub mod supervision;
 pub mod terminal;
+pub mod used_model;
 pub mod workers_per_instance;
 
 pub use mimalloc;
@@ -110,6 +114,15 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
     match parsed.args.command {
         cli::Command::Local(args) => local(&models, *args, &parsed.matches),
         cli::Command::Data(args) => show(&args),
+        cli::Command::Evaluate(args) => used(args.model.threads, "evaluate", || {
+            println!("{}", evaluate::run(&models, &args)?);
+            Ok(())
+        }),
+        cli::Command::Predict(args) => used(args.model.threads, "predict", || {
+            let samples = predict::run(&models, &args)?;
+            terminal::print(&format!("{samples} samples"));
+            Ok(())
+        }),
         cli::Command::New(args) => match new::run(&args) {
             Ok(next) => {
                 terminal::print(&next);
@@ -123,6 +136,30 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
         // Taken above: with what a launcher says, and before clap looks at options that are not ours.
         cli::Command::Train(_) | cli::Command::Role(_) => {
             ExitCode::from(ps_cli::process::EXIT_USAGE)
+        }
+    }
+}
+
+/// Uses a trained model with so many threads, or all cores.
+fn used(
+    threads: Option<usize>,
+    command: &str,
+    work: impl FnOnce() -> anyhow::Result<()>,
+) -> ExitCode {
+    let threads = threads.unwrap_or_else(|| ps_worker::threads::fair_share(1));
+    if let Err(error) = ps_worker::threads::configure_threads(threads) {
+        terminal::print(&format!("error: --threads: {error}"));
+        return ExitCode::FAILURE;
+    }
+    ps_cli::process::start_logging(LevelFilter::WARN, false);
+    match work() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::print(&format!(
+                "error: psrun {command}: {}",
+                ps_cli::process::causes(&error)
+            ));
+            ExitCode::FAILURE
         }
     }
 }

@@ -1,15 +1,10 @@
 //! The file beside the model that says what it is, so that the weights can be used again.
 
+pub use ps_core::model_config::CONFIG_FILE;
+use ps_core::model_config::{CONFIG_VERSION, ModelConfig, NamedShape, TrainedOn};
 use ps_core::model_spec::ModelSpec;
 use ps_core::{DataDescription, DataKind};
-use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// The file's name.
-pub const CONFIG_FILE: &str = "config.json";
-
-/// Which version of the file's layout this is.
-const VERSION: u32 = 1;
 
 /// What the master is told about the model: it runs no model code and cannot know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,30 +17,6 @@ pub struct About {
     pub data_format: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Config<'a> {
-    version: u32,
-    model: Option<&'a str>,
-    options: &'a BTreeMap<String, String>,
-    data: Data<'a>,
-    tensors: Vec<Tensor<'a>>,
-}
-
-#[derive(Serialize)]
-struct Data<'a> {
-    format: Option<&'a str>,
-    /// Shape of one sample's features.
-    shape: &'a [u64],
-    classes: u32,
-    train_samples: u64,
-}
-
-#[derive(Serialize)]
-struct Tensor<'a> {
-    name: &'a str,
-    shape: &'a [usize],
-}
-
 impl About {
     /// The file for a model of these tensors that was trained on these data.
     ///
@@ -56,21 +27,20 @@ impl About {
         spec: &ModelSpec,
         data: &DataDescription,
     ) -> Result<Vec<u8>, serde_json::Error> {
-        let tensors = spec.layout.tensors().iter();
         // What a program of the user's trains, nobody here was told.
         let nothing = Self::default();
-        let known = if data.kind == DataKind::Program { &nothing } else { self };
-        serde_json::to_vec_pretty(&Config {
-            version: VERSION,
-            model: known.model.as_deref(),
-            options: &known.options,
-            data: Data {
-                format: known.data_format.as_deref(),
-                shape: &data.shape,
+        let known = if data.kind == DataKind::Program { &nothing } else { self }.clone();
+        serde_json::to_vec_pretty(&ModelConfig {
+            version: CONFIG_VERSION,
+            model: known.model,
+            options: known.options,
+            data: TrainedOn {
+                format: known.data_format,
+                shape: data.shape.clone(),
                 classes: data.classes,
                 train_samples: data.samples,
             },
-            tensors: tensors.map(|it| Tensor { name: &it.name, shape: &it.shape }).collect(),
+            tensors: NamedShape::of_layout(&spec.layout),
         })
     }
 }

@@ -18,6 +18,7 @@ pub mod settings;
 pub mod streams;
 pub mod threads;
 pub mod train;
+pub mod trained_model;
 
 pub use process::main_with;
 // In the version that models are made of: a program with another would have other tensors.

@@ -12,23 +12,22 @@ mod numeric_reader;
 mod quotes;
 mod row;
 mod rows;
+mod schema_reader;
 mod table;
+mod unseen_labels;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ps_core::schema::{ColumnUse, Schema};
 
-use crate::byte_stream::open_text;
-use crate::limits::CLASSES_MAX;
 use crate::samples_builder::SamplesBuilder;
 use crate::table_options::TableOptions;
 use crate::{Dataset, Error, Samples, Wrapper};
-use encode::Encoder;
-use errors::{columns_error, file_error, value_error};
-use layout::places_of_schema;
+use errors::file_error;
 pub(crate) use numeric_reader::NumericReader;
-use rows::Rows;
+pub use schema_reader::{SchemaReader, unused_columns};
+use unseen_labels::UnseenLabels;
 
 /// Loads both sets; without test files the test set is empty.
 pub(crate) fn load(
@@ -37,57 +36,50 @@ pub(crate) fn load(
     options: &TableOptions,
     wrapper: Wrapper,
 ) -> Result<Dataset, Error> {
-    let mut schema = learn::learn(train, options, wrapper)?;
+    let schema = learn::learn(train, options, wrapper)?;
     check_target(train, &schema)?;
-    let mut encoder = Encoder::new(&schema);
-    let train = encode(train, &schema, wrapper, &mut encoder, &mut None)?;
-    (encoder.missing, encoder.unknown) = (0, 0);
-    let mut unseen = Some(UnseenLabels::default());
-    let test = encode(test, &schema, wrapper, &mut encoder, &mut unseen)?;
-    if let Some(unseen) = unseen {
-        unseen.take_into(&mut schema, test.len())?;
-    }
-    if encoder.missing > 0 || encoder.unknown > 0 {
-        tracing::info!(
-            "test samples: {} missing values, {} texts that no training sample has",
-            encoder.missing,
-            encoder.unknown
-        );
-    }
+    let schema = Arc::new(schema);
+    let train = read_all(train, &schema, wrapper, |reader| {
+        reader.class().ok_or_else(|| reader.unknown_class())
+    })?;
+    let (test, unseen) = read_labelled(test, &schema, wrapper)?;
+    let schema = Arc::new(with_classes(&schema, unseen));
     let classes = schema.classes().len();
-    Ok(Dataset { train, test, classes, schema: Some(Arc::new(schema)) })
+    Ok(Dataset { train, test, classes, schema: Some(schema) })
 }
 
-/// Labels of test samples that no training sample has.
-#[derive(Default)]
-struct UnseenLabels {
-    samples: usize,
-    names: Vec<String>,
-    /// The first, as an error.
-    first: Option<Error>,
+/// Reads files with the schema of others; labels that those have not are classes of their own, behind all others.
+///
+/// # Errors
+/// Files that are not as the schema says, or most of whose labels it does not know.
+pub fn load_with_schema(files: &[PathBuf], schema: &Arc<Schema>) -> Result<Samples, Error> {
+    Ok(read_labelled(files, schema, Wrapper::None)?.0)
 }
 
-impl UnseenLabels {
-    /// Makes them classes: a model never tells them, and that counts.
-    ///
-    /// # Errors
-    /// They are most of the labels: another column, or another set.
-    fn take_into(self, schema: &mut Schema, test_samples: usize) -> Result<(), Error> {
-        match self.first {
-            Some(error) if self.samples * 2 > test_samples => return Err(error),
-            Some(error) => tracing::warn!(
-                "{} of {test_samples} test samples have a class that no training sample has, which a model cannot tell: {error}",
-                self.samples
-            ),
-            None => (),
+/// Samples with their labels, and the labels that training never saw.
+fn read_labelled(
+    files: &[PathBuf],
+    schema: &Arc<Schema>,
+    wrapper: Wrapper,
+) -> Result<(Samples, Vec<String>), Error> {
+    let mut unseen = UnseenLabels::new(schema);
+    let samples = read_all(files, schema, wrapper, |reader| match reader.class() {
+        Some(class) => Ok(class),
+        None => unseen.class(reader),
+    })?;
+    let names = unseen.into_names(samples.len())?;
+    Ok((samples, names))
+}
+
+/// The schema with these classes, too.
+fn with_classes(schema: &Schema, names: Vec<String>) -> Schema {
+    let mut schema = schema.clone();
+    for column in &mut schema.columns {
+        if let ColumnUse::Class { classes } = &mut column.usage {
+            classes.extend_from_slice(&names);
         }
-        for column in &mut schema.columns {
-            if let ColumnUse::Class { classes } = &mut column.usage {
-                classes.extend_from_slice(&self.names);
-            }
-        }
-        Ok(())
     }
+    schema
 }
 
 /// Whether there is a model for this label.
@@ -104,71 +96,32 @@ fn check_target(train: &[PathBuf], schema: &Schema) -> Result<(), Error> {
     Err(file_error(&path, problem))
 }
 
-/// Reads the files as the schema says.
-fn encode(
+/// Reads all files as the schema says.
+fn read_all(
     paths: &[PathBuf],
-    schema: &Schema,
+    schema: &Arc<Schema>,
     wrapper: Wrapper,
-    encoder: &mut Encoder,
-    unseen: &mut Option<UnseenLabels>,
+    mut class: impl FnMut(&SchemaReader) -> Result<u32, Error>,
 ) -> Result<Samples, Error> {
-    let mut samples = SamplesBuilder::default();
+    let (mut samples, shape) = (SamplesBuilder::default(), [schema.width()]);
+    let (mut missing, mut unknown) = (0, 0);
     for path in paths {
-        encode_file(path, schema, wrapper, encoder, unseen, &mut samples)?;
+        let mut reader = SchemaReader::wrapped(path, schema.clone(), true, wrapper)?;
+        while reader.next_sample(&mut samples.inputs)? {
+            let class = class(&reader)?;
+            samples.push(path, &shape, class)?;
+        }
+        let more = reader.missing_and_unknown();
+        (missing, unknown) = (missing + more.0, unknown + more.1);
+    }
+    if unknown > 0 {
+        tracing::info!("{missing} missing values, {unknown} texts that no training sample has");
     }
     let Some(path) = paths.last() else {
-        return Ok(Samples::none(vec![schema.width()]));
+        return Ok(Samples::none(shape.to_vec()));
     };
     if samples.len() == 0 {
         return Err(file_error(path, "no line of values; expected at least one"));
     }
     samples.build(path)
-}
-
-fn encode_file(
-    path: &Path,
-    schema: &Schema,
-    wrapper: Wrapper,
-    encoder: &mut Encoder,
-    unseen: &mut Option<UnseenLabels>,
-    samples: &mut SamplesBuilder,
-) -> Result<(), Error> {
-    let shape = [encoder.width()];
-    let mut rows = Rows::new(path, open_text(path, wrapper)?, schema.delimiter as u8);
-    let (mut at_start, mut places, mut columns) = (true, None, schema.columns.len());
-    let name = |at: usize| Some(schema.columns[at].name.as_str()).filter(|_| schema.header);
-    while let Some((line, row)) = rows.next_row()? {
-        // A wrapped file is several, each of which may begin with the header.
-        let may_be_header = std::mem::take(&mut at_start) || wrapper == Wrapper::Recordio;
-        if may_be_header && let Some(found) = places_of_schema(path, schema, true, &row)? {
-            (places, columns) = (Some(found), row.len());
-            continue;
-        }
-        if row.len() != columns {
-            return Err(columns_error(path, line, row.len(), columns, "the training file"));
-        }
-        let wrong = |(at, problem)| value_error(path, line, at, name(at), problem);
-        encoder.inputs(&row, places.as_deref(), &mut samples.inputs).map_err(wrong)?;
-        let at = encoder.label();
-        let label = row.get(places.as_ref().and_then(|places| places[at]).unwrap_or(at));
-        let class = match (encoder.class(label), unseen.as_mut()) {
-            (Some(class), _) => class,
-            (None, Some(unseen)) if !label.is_empty() && schema.classes().len() < CLASSES_MAX => {
-                unseen.samples += 1;
-                unseen.first.get_or_insert_with(|| wrong((at, no_class(label, schema))));
-                let (class, name) = encoder.add_class(label);
-                unseen.names.push(name);
-                class
-            }
-            (None, _) => return Err(wrong((at, no_class(label, schema)))),
-        };
-        samples.push(path, &shape, class)?;
-    }
-    Ok(())
-}
-
-fn no_class(label: &str, schema: &Schema) -> String {
-    let (_, column) = schema.label().unzip();
-    let known = column.map(ps_core::schema::Column::words).unwrap_or_default();
-    format!("label `{label}` does not occur in the training set; {known}")
 }

@@ -1,6 +1,6 @@
 //! Data channels: inputdataconfig.json, and which options of a worker its channels become.
 
-use super::Error;
+use super::{Error, content_type};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -80,7 +80,7 @@ pub struct ChannelOptions {
     pub options: Vec<(&'static str, String)>,
     /// Lines for the log.
     pub notes: Vec<String>,
-    /// Why nobody can say which channel is trained on: for a program to know, and a mistake where there is none.
+    /// Why nobody can say which channel is trained on, or how it is written: for a program to know, and a mistake where there is none.
     pub ambiguity: Option<String>,
 }
 
@@ -173,28 +173,14 @@ impl ChannelOptions {
         if train.is_wrapped {
             self.set("wrapper", "recordio");
         }
-        match train.content_type.as_deref().map(format) {
-            Some(Some(format)) => self.set("format", format),
-            Some(None) => {
-                let found = train.content_type.as_deref().unwrap_or_default();
-                self.notes.push(format!(
-                    "channel {}: content type {found} says nothing to us: the format is seen from \
-                     the files",
-                    train.name
-                ));
+        match train.content_type.as_deref().map(content_type::options) {
+            Some(Ok(options)) => self.options.extend(options),
+            Some(Err(problem)) => {
+                let name = &train.name;
+                self.ambiguity.get_or_insert(format!("channel {name}: {problem}"));
             }
             None => (),
         }
-    }
-}
-
-/// The format that a content type stands for; parameters after `;` are SageMaker's own.
-fn format(content_type: &str) -> Option<&'static str> {
-    let kind = content_type.split(';').next().unwrap_or_default().trim();
-    match kind.to_ascii_lowercase().as_str() {
-        "application/x-recordio-protobuf" => Some("recordio-protobuf"),
-        "text/csv" => Some("csv"),
-        _ => None,
     }
 }
 
@@ -256,7 +242,10 @@ mod tests {
         assert!(pipe.options.contains(&("test", "/d/test".into())), "{pipe:?}");
         assert!(pipe.options.contains(&("test-pipe", "true".into())), "{pipe:?}");
         let csv = options_of(r#"{"train":{"ContentType":"text/csv; label_size=1"}}"#);
-        assert!(csv.contains(&("format", "csv".into())), "{csv:?}");
+        let expected = [("data", "/d/train"), ("format", "csv"), ("header", "no"), ("label", "1")];
+        assert_eq!(csv, expected.map(|(name, value)| (name, value.to_owned())));
+        let libsvm = options(&channels(r#"{"train":{"ContentType":"text/libsvm"}}"#)).unwrap();
+        assert!(libsvm.ambiguity.unwrap().contains("channel train: content type text/libsvm"));
     }
 
     #[test]

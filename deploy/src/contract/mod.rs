@@ -8,6 +8,7 @@
 //! - [`tf_config`]: `TF_CONFIG`, as TensorFlow's launchers write it.
 
 pub mod channels;
+mod content_type;
 pub mod environment;
 pub mod hyperparameters;
 pub mod program;

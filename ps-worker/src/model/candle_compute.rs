@@ -108,6 +108,46 @@ impl CandleCompute {
         Ok(())
     }
 
+    /// Takes these weights for outputs and evaluations to come.
+    ///
+    /// # Errors
+    /// They are not as many as the model has.
+    pub fn set_weights(&mut self, weights: &[f32]) -> Result<(), ModelError> {
+        self.vars.set(weights)
+    }
+
+    /// The model's outputs for these samples, sample after sample; `None` of a model that has none.
+    ///
+    /// # Errors
+    /// What candle says.
+    pub fn outputs(&mut self, features: Vec<f32>) -> Result<Option<Vec<f32>>, ModelError> {
+        let samples = features.len() / self.shape.inputs().max(1);
+        let labels = vec![0; samples];
+        let batch = self.on_device(features, labels, &self.shape.features, Phase::Evaluating)?;
+        let device = self.device.clone();
+        let model = &mut self.model;
+        let outputs = threads::run(&device, move || model.outputs(&batch));
+        let values = outputs.and_then(|outputs| {
+            outputs.map(|outputs| outputs.flatten_all()?.to_vec1::<f32>()).transpose()
+        });
+        values.map_err(ModelError::candle("computing outputs"))
+    }
+
+    /// Score of all samples of a test set.
+    ///
+    /// # Errors
+    /// What candle says, or samples of another shape.
+    pub fn evaluate_on(&mut self, test: Samples) -> Result<Evaluation, ModelError> {
+        if test.shape() != self.shape.features {
+            let (found, expected) = (test.shape().to_vec(), self.shape.features.clone());
+            return Err(ModelError::OtherShape { found, expected });
+        }
+        let train = Samples::none(test.shape().to_vec());
+        self.data = Arc::new(Dataset::new(train, test, self.shape.classes));
+        let device = self.device.clone();
+        threads::run(&device, || self.score())
+    }
+
     /// Loss and gradient at the weights that the variables hold.
     fn step(
         &mut self,

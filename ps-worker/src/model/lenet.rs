@@ -51,6 +51,10 @@ impl Model for LeNet {
         cross_entropy(&self.logits(batch)?, &batch.labels)
     }
 
+    fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
+        self.logits(batch).map(Some)
+    }
+
     fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
         classified(&self.logits(batch)?, batch)
     }

@@ -58,6 +58,10 @@ impl Model for Mlp {
         cross_entropy(&self.logits(&batch.features)?, &batch.labels)
     }
 
+    fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
+        self.logits(&batch.features).map(Some)
+    }
+
     fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
         classified(&self.logits(&batch.features)?, batch)
     }
@@ -73,6 +77,10 @@ impl Model for SoftmaxRegression {
 
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         self.0.loss(batch)
+    }
+
+    fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
+        self.0.outputs(batch)
     }
 
     fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {

@@ -20,6 +20,10 @@
 //!         candle_nn::loss::cross_entropy(&self.logits(batch)?, &batch.labels)
 //!     }
 //!
+//!     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
+//!         self.logits(batch).map(Some)
+//!     }
+//!
 //!     fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
 //!         classified(&self.logits(batch)?, batch)
 //!     }
@@ -149,6 +153,16 @@ pub trait Model: Send + 'static {
     /// # Errors
     /// What candle says.
     fn loss(&self, batch: &Batch) -> Result<Tensor>;
+
+    /// The outputs for samples whose labels nobody knows (those of the batch mean nothing), `[samples, outputs]`; of a
+    /// classifier, before the softmax. `None` of a model that cannot be used so, unless it says more.
+    ///
+    /// # Errors
+    /// What candle says.
+    fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
+        let _ = batch;
+        Ok(None)
+    }
 
     /// The score of a test batch; the loss alone unless the model says more, see [`classified`].
     ///

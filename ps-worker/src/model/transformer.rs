@@ -98,6 +98,12 @@ impl Model for Transformer {
         cross_entropy(&logits, &next)
     }
 
+    /// Of the byte after each sample.
+    fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
+        let (logits, _) = self.logits(batch)?;
+        logits.narrow(1, self.context - 1, 1)?.squeeze(1).map(Some)
+    }
+
     /// Loss over all bytes; right are samples whose label, the byte after them, is.
     fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
         let (logits, next) = self.logits(batch)?;

@@ -12,7 +12,7 @@ pub(super) struct Encoder {
     columns: Vec<EncodedColumn>,
     label: usize,
     width: usize,
-    /// Class by name; grows where labels are added.
+    /// Class by name.
     classes: HashMap<String, u32>,
     /// Values that were missing, and texts that training never saw.
     pub(super) missing: u64,
@@ -103,14 +103,6 @@ impl Encoder {
     /// The class of a label, if it is known.
     pub(super) fn class(&self, label: &str) -> Option<u32> {
         self.classes.get(class_name(label, &self.rules).as_ref()).copied()
-    }
-
-    /// The class of a label that training never saw: one more.
-    pub(super) fn add_class(&mut self, label: &str) -> (u32, String) {
-        let (class, name) =
-            (self.classes.len() as u32, class_name(label, &self.rules).into_owned());
-        self.classes.insert(name.clone(), class);
-        (class, name)
     }
 }
 

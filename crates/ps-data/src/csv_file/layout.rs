@@ -75,3 +75,14 @@ pub(super) fn places_of_schema(
     }
     Ok(Some(columns().map(place).collect()))
 }
+
+/// The places of a schema's columns in lines that have all of them but the label.
+pub(super) fn places_without_label(schema: &Schema) -> Vec<Option<usize>> {
+    let label = schema.label().map(|(place, _)| place);
+    let place = |at: usize| match label {
+        Some(label) if at == label => None,
+        Some(label) if at > label => Some(at - 1),
+        _ => Some(at),
+    };
+    (0..schema.columns.len()).map(place).collect()
+}

@@ -12,6 +12,9 @@ use super::row::Row;
 use crate::Error;
 use crate::table_options::{ColumnChoice, TableOptions};
 
+/// What people call the column that they want to be told.
+const LABEL_NAMES: [&str; 5] = ["label", "target", "class", "y", "outcome"];
+
 /// A file and a line in it.
 type FileLine = (PathBuf, u64);
 
@@ -133,6 +136,9 @@ impl Table {
                            name another column with --label";
             return Err(value_error(path, *line, self.label, name(self.label), problem.to_owned()));
         }
+        if let Some(names) = names.filter(|_| options.label == ColumnChoice::Last) {
+            self.doubt_label(path, names)?;
+        }
         let target = self.labels.target(options.label_kind).map_err(|problem| {
             let column = column_name(self.label, name(self.label));
             file_error(path, format!("label in {column}: {problem}"))
@@ -156,6 +162,21 @@ impl Table {
         }
         self.tell(&target.1, name(self.label));
         Ok(columns)
+    }
+
+    /// The last column is the label where nobody says, but not where another is called so.
+    fn doubt_label(&self, path: &Path, names: &[String]) -> Result<(), Error> {
+        let is_called = |name: &String| LABEL_NAMES.iter().any(|it| name.eq_ignore_ascii_case(it));
+        let called = names.iter().position(is_called).filter(|_| !is_called(&names[self.label]));
+        let Some(called) = called else { return Ok(()) };
+        let problem = format!(
+            "{} may be the label by its name, but {} is the last; say --label {} or --label {}",
+            column_name(called, Some(&names[called])),
+            column_name(self.label, Some(&names[self.label])),
+            called + 1,
+            self.label + 1
+        );
+        Err(file_error(path, problem))
     }
 
     /// What a column becomes.

@@ -121,6 +121,20 @@ fn regression_what_a_user_says_of_columns_counts() {
 }
 
 #[test]
+fn regression_a_column_that_is_called_label_is_asked_about_where_another_is_the_last() {
+    let text = "label,a,b\n0,1,2\n1,3,4\n0,5,2\n";
+    assert_says(
+        auto(text, ""),
+        &["column 1 (`label`)", "column 3 (`b`)", "--label 1", "--label 3"],
+    );
+    for (label, inputs) in [("label", [-1.2247449, -0.70710677]), ("3", [-0.70710677, -1.2247449])]
+    {
+        let table = TableOptions::with_label(label.parse().unwrap());
+        assert_eq!(all(&read(text, "", table).unwrap().train).0[..2], inputs, "{label}");
+    }
+}
+
+#[test]
 fn a_header_is_what_the_user_says() {
     let no = TableOptions { header: HeaderChoice::No, ..TableOptions::default() };
     assert_says(read("x,y\n1,0\n2,1\n", "", no.clone()), &["line 1, column 1", "`x`"]);

@@ -1,0 +1,187 @@
+//! Lines of a table, read as a schema says that was learnt before.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ps_core::schema::{Column, ColumnUse, Schema};
+
+use super::encode::Encoder;
+use super::errors::{columns_error, value_error};
+use super::layout::{places_of_schema, places_without_label};
+use super::row::Row;
+use super::rows::Rows;
+use crate::byte_stream::{decompress, open_text, text};
+use crate::{Error, Wrapper};
+
+/// Reads a table with the columns of a schema, which it finds by their names where both have a header.
+pub struct SchemaReader {
+    path: PathBuf,
+    rows: Rows,
+    schema: Arc<Schema>,
+    encoder: Encoder,
+    wrapper: Wrapper,
+    needs_label: bool,
+    at_start: bool,
+    /// Where each column is, `None` for one that is not there; unless each is at its own place.
+    places: Option<Vec<Option<usize>>>,
+    /// How many columns a line has.
+    columns: usize,
+    line: u64,
+    label: Option<String>,
+    /// Columns whose texts are kept, and those of the present line.
+    keep: Vec<usize>,
+    kept: Vec<String>,
+}
+
+impl SchemaReader {
+    /// Reads this file; without labels if they are not needed.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(path: &Path, schema: Arc<Schema>, needs_label: bool) -> Result<Self, Error> {
+        Self::wrapped(path, schema, needs_label, Wrapper::None)
+    }
+
+    pub(super) fn wrapped(
+        path: &Path,
+        schema: Arc<Schema>,
+        needs_label: bool,
+        wrapper: Wrapper,
+    ) -> Result<Self, Error> {
+        let rows = Rows::new(path, open_text(path, wrapper)?, schema.delimiter as u8);
+        Ok(Self::of_rows(path, rows, schema, needs_label, wrapper))
+    }
+
+    /// Reads what comes, which may be gzip; errors call it so.
+    ///
+    /// # Errors
+    /// Nothing can be read.
+    pub fn of_reader(
+        name: &Path,
+        from: impl Read + Send + 'static,
+        schema: Arc<Schema>,
+        needs_label: bool,
+    ) -> Result<Self, Error> {
+        let failed = |source| Error::Read { path: name.to_owned(), source };
+        let bytes = text(decompress(name, from).map_err(failed)?.0, Wrapper::None);
+        let rows = Rows::new(name, bytes, schema.delimiter as u8);
+        Ok(Self::of_rows(name, rows, schema, needs_label, Wrapper::None))
+    }
+
+    fn of_rows(
+        path: &Path,
+        rows: Rows,
+        schema: Arc<Schema>,
+        needs_label: bool,
+        wrapper: Wrapper,
+    ) -> Self {
+        Self {
+            path: path.to_owned(),
+            rows,
+            encoder: Encoder::new(&schema),
+            wrapper,
+            needs_label,
+            at_start: true,
+            places: None,
+            columns: schema.columns.len(),
+            line: 0,
+            label: None,
+            keep: Vec::new(),
+            kept: Vec::new(),
+            schema,
+        }
+    }
+
+    /// Keeps the texts of these columns of the schema, where they are there.
+    pub fn keep(&mut self, columns: Vec<usize>) {
+        self.keep = columns;
+    }
+
+    /// The next sample's inputs are appended; `false` at the end.
+    ///
+    /// # Errors
+    /// A line that is not as the schema says.
+    pub fn next_sample(&mut self, inputs: &mut Vec<f32>) -> Result<bool, Error> {
+        loop {
+            let Some((line, row)) = self.rows.next_row()? else {
+                return Ok(false);
+            };
+            // A wrapped file is several, each of which may begin with the header.
+            if std::mem::take(&mut self.at_start) || self.wrapper == Wrapper::Recordio {
+                if let Some(found) =
+                    places_of_schema(&self.path, &self.schema, self.needs_label, &row)?
+                {
+                    (self.places, self.columns) = (Some(found), row.len());
+                    continue;
+                }
+                if !self.needs_label && row.len() + 1 == self.schema.columns.len() {
+                    (self.places, self.columns) =
+                        (Some(places_without_label(&self.schema)), row.len());
+                }
+            }
+            if row.len() != self.columns {
+                let like = "the training files";
+                return Err(columns_error(&self.path, line, row.len(), self.columns, like));
+            }
+            self.line = line;
+            let (places, label) = (self.places.as_deref(), self.encoder.label());
+            let encoded = self.encoder.inputs(&row, places, inputs);
+            let place = |at: usize| places.map_or(Some(at), |places| places[at]);
+            self.label = place(label).map(|at| row.get(at).to_owned());
+            self.kept = self.keep.iter().map(|at| text_at(&row, place(*at))).collect();
+            return match encoded {
+                Ok(()) => Ok(true),
+                Err((at, problem)) => Err(self.wrong(at, problem)),
+            };
+        }
+    }
+
+    /// The present line's label, where it has one.
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// The texts of the columns that are kept, of the present line.
+    pub fn kept(&self) -> &[String] {
+        &self.kept
+    }
+
+    /// The class of the present label, if training has seen it.
+    pub fn class(&self) -> Option<u32> {
+        self.label().and_then(|label| self.encoder.class(label))
+    }
+
+    /// That the present label is none that training has seen.
+    pub fn unknown_class(&self) -> Error {
+        let label = self.label().unwrap_or_default();
+        let known = self.schema.label().map(|(_, column)| column.words()).unwrap_or_default();
+        let problem = format!("label `{label}` does not occur in the training set; {known}");
+        self.wrong(self.encoder.label(), problem)
+    }
+
+    /// Inputs of a sample.
+    pub fn width(&self) -> usize {
+        self.encoder.width()
+    }
+
+    /// Values so far that were missing, and texts that training has not seen.
+    pub fn missing_and_unknown(&self) -> (u64, u64) {
+        (self.encoder.missing, self.encoder.unknown)
+    }
+
+    fn wrong(&self, at: usize, problem: String) -> Error {
+        let name = self.schema.columns.get(at).map(|column| column.name.as_str());
+        value_error(&self.path, self.line, at, name, problem)
+    }
+}
+
+fn text_at(row: &Row<'_>, place: Option<usize>) -> String {
+    place.map_or_else(String::new, |place| row.get(place).to_owned())
+}
+
+/// Columns that nothing is made of, which may say what a sample is.
+pub fn unused_columns(schema: &Schema) -> Vec<usize> {
+    let unused = |column: &Column| column.usage == ColumnUse::Ignored;
+    (0..schema.columns.len()).filter(|at| unused(&schema.columns[*at])).collect()
+}

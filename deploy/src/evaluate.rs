@@ -1,0 +1,39 @@
+//! `psrun evaluate`: how well a trained model does on some data.
+
+use crate::used_model::ModelFolderArgs;
+use clap::Args;
+use ps_data::Samples;
+use ps_worker::model::Models;
+use ps_worker::trained_model::TrainedModel;
+use std::path::PathBuf;
+
+/// A model, and data with labels.
+#[derive(Args, Clone, Debug)]
+pub struct EvaluateArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub model: ModelFolderArgs,
+    /// File or folder of samples with their labels; of a folder with several sets, the test set.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+/// The measures, as a line of metrics.
+///
+/// # Errors
+/// The model cannot be used, or the data are not as those that it was trained on.
+pub fn run(models: &Models, args: &EvaluateArgs) -> anyhow::Result<String> {
+    let mut model = args.model.open(models)?;
+    let samples = samples(&model, args)?;
+    let found = model.evaluate(samples)?;
+    let accuracy = found.accuracy.map_or_else(String::new, |it| format!(" test_accuracy={it:.4};"));
+    Ok(format!("test_loss={:.4};{accuracy} test_samples={};", found.loss, found.samples))
+}
+
+fn samples(model: &TrainedModel, args: &EvaluateArgs) -> anyhow::Result<Samples> {
+    if let Some(schema) = model.schema() {
+        return Ok(ps_data::load_with_schema(&args.model.table_files(&args.data)?, schema)?);
+    }
+    let data = ps_data::load(&args.model.source(&args.data))?;
+    Ok(if data.test.is_empty() { data.train } else { data.test })
+}

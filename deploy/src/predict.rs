@@ -1,0 +1,192 @@
+//! `psrun predict`: what a trained model says of some samples.
+
+use crate::used_model::{ModelFolderArgs, output};
+use anyhow::{Context, bail};
+use clap::Args;
+use ps_core::schema::Schema;
+use ps_data::{SchemaReader, unused_columns};
+use ps_worker::model::Models;
+use ps_worker::trained_model::TrainedModel;
+use serde_json::{Map, Value};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Samples that are computed at once.
+const BATCH_SAMPLES: usize = 256;
+
+/// A model, and samples.
+#[derive(Args, Clone, Debug)]
+pub struct PredictArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub model: ModelFolderArgs,
+    /// File or folder of samples, with labels or without; of a folder with several sets, the test set. `-` is a table on
+    /// standard input.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Where to write: CSV, or JSON lines where the name ends in .jsonl [default: CSV on standard output].
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Columns of a table that are written along, by name or number; those that training ignored always are.
+    #[arg(long, value_name = "COLUMN,..", value_delimiter = ',')]
+    pub keep: Vec<String>,
+}
+
+/// Predicts, and says how many samples there were.
+///
+/// # Errors
+/// The model cannot be used, the data are not as those that it was trained on, or nothing can be written.
+pub fn run(models: &Models, args: &PredictArgs) -> anyhow::Result<u64> {
+    let model = args.model.open(models)?;
+    let out = output(args.out.as_deref())?;
+    let is_jsonl =
+        args.out.as_ref().is_some_and(|out| out.extension().is_some_and(|it| it == "jsonl"));
+    let classes = (0..model.shape().classes).map(|class| model.class_name(class)).collect();
+    let format = if is_jsonl {
+        Rows::Jsonl(out)
+    } else {
+        Rows::Csv(Box::new(csv::Writer::from_writer(out)))
+    };
+    let mut predictor = Predictor { model, classes, rows: format, keep: Vec::new(), samples: 0 };
+    match predictor.model.schema().cloned() {
+        Some(schema) => predictor.table(args, &schema)?,
+        None => predictor.samples(args)?,
+    }
+    predictor.rows.flush().context("writing predictions")?;
+    Ok(predictor.samples)
+}
+
+enum Rows {
+    Csv(Box<csv::Writer<Box<dyn Write>>>),
+    Jsonl(Box<dyn Write>),
+}
+
+impl Rows {
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Csv(csv) => csv.flush(),
+            Self::Jsonl(lines) => lines.flush(),
+        }
+    }
+}
+
+struct Predictor {
+    model: TrainedModel,
+    classes: Vec<String>,
+    rows: Rows,
+    /// Names of what is written along.
+    keep: Vec<String>,
+    samples: u64,
+}
+
+impl Predictor {
+    /// The lines of a table, as they come.
+    fn table(&mut self, args: &PredictArgs, schema: &Arc<Schema>) -> anyhow::Result<()> {
+        let kept = kept(args, schema)?;
+        self.keep = kept.iter().map(|at| schema.column_name(*at)).collect();
+        self.header()?;
+        if args.data == Path::new("-") {
+            let name = Path::new("(standard input)");
+            let reader = SchemaReader::of_reader(name, std::io::stdin(), schema.clone(), false)?;
+            return self.lines(reader, kept);
+        }
+        for file in args.model.table_files(&args.data)? {
+            self.lines(SchemaReader::open(&file, schema.clone(), false)?, kept.clone())?;
+        }
+        Ok(())
+    }
+
+    fn lines(&mut self, mut reader: SchemaReader, kept: Vec<usize>) -> anyhow::Result<()> {
+        reader.keep(kept);
+        let mut along = Vec::with_capacity(BATCH_SAMPLES);
+        loop {
+            let mut inputs = Vec::with_capacity(BATCH_SAMPLES * reader.width());
+            along.clear();
+            while along.len() < BATCH_SAMPLES && reader.next_sample(&mut inputs)? {
+                along.push(reader.kept().to_vec());
+            }
+            if along.is_empty() {
+                return Ok(());
+            }
+            self.batch(inputs, &along)?;
+        }
+    }
+
+    /// Samples of another format, which are read into memory.
+    fn samples(&mut self, args: &PredictArgs) -> anyhow::Result<()> {
+        if !args.keep.is_empty() || args.data == Path::new("-") {
+            bail!(
+                "--keep and --data -: only for a model that was trained on a table; this one has no schema.json"
+            );
+        }
+        let data = ps_data::load(&args.model.source(&args.data))?;
+        let samples = if data.test.is_empty() { data.train } else { data.test };
+        self.header()?;
+        let numbers: Vec<u64> = (0..samples.len() as u64).collect();
+        for batch in numbers.chunks(BATCH_SAMPLES) {
+            let (inputs, _) = samples.gather(batch)?;
+            self.batch(inputs, &vec![Vec::new(); batch.len()])?;
+        }
+        Ok(())
+    }
+
+    fn header(&mut self) -> anyhow::Result<()> {
+        if let Rows::Csv(csv) = &mut self.rows {
+            let classes = self.classes.iter().map(|class| format!("p_{class}"));
+            let names = self.keep.iter().cloned().chain(["prediction".to_owned()]).chain(classes);
+            csv.write_record(names).context("writing predictions")?;
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, inputs: Vec<f32>, along: &[Vec<String>]) -> anyhow::Result<()> {
+        let probabilities = self.model.probabilities(inputs)?;
+        for (row, along) in probabilities.chunks_exact(self.classes.len().max(1)).zip(along) {
+            let best = row.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1));
+            let best = best.map_or(0, |(class, _)| class);
+            self.samples += 1;
+            match &mut self.rows {
+                Rows::Csv(csv) => {
+                    let shares = row.iter().map(f32::to_string);
+                    let values =
+                        along.iter().cloned().chain([self.classes[best].clone()]).chain(shares);
+                    csv.write_record(values).context("writing predictions")?;
+                }
+                Rows::Jsonl(lines) => {
+                    let mut line: Map<String, Value> = self
+                        .keep
+                        .iter()
+                        .cloned()
+                        .zip(along.iter().cloned().map(Value::from))
+                        .collect();
+                    line.insert("prediction".into(), self.classes[best].clone().into());
+                    let shares =
+                        self.classes.iter().cloned().zip(row.iter().map(|it| Value::from(*it)));
+                    line.insert("probabilities".into(), Value::Object(shares.collect()));
+                    writeln!(lines, "{}", Value::Object(line)).context("writing predictions")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The columns that are written along.
+fn kept(args: &PredictArgs, schema: &Schema) -> anyhow::Result<Vec<usize>> {
+    let mut kept = unused_columns(schema);
+    for name in &args.keep {
+        let named = (0..schema.columns.len()).find(|at| schema.column_name(*at) == *name);
+        let number =
+            name.parse::<usize>().ok().filter(|number| (1..=schema.columns.len()).contains(number));
+        let Some(at) = named.or(number.map(|number| number - 1)) else {
+            let names: Vec<String> =
+                (0..schema.columns.len()).map(|at| schema.column_name(at)).collect();
+            bail!("--keep {name}: no such column; the training files have {}", names.join(", "));
+        };
+        if !kept.contains(&at) {
+            kept.push(at);
+        }
+    }
+    Ok(kept)
+}

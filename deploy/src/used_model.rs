@@ -1,0 +1,88 @@
+//! `psrun evaluate` and `psrun predict`: what they have in common.
+
+use anyhow::{Context, bail};
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use ps_data::{DataSource, FileRole, Format, ListedFile};
+use ps_worker::device::DeviceChoice;
+use ps_worker::model::Models;
+use ps_worker::trained_model::TrainedModel;
+use std::path::{Path, PathBuf};
+
+/// A trained model, and where to compute.
+#[derive(Args, Clone, Debug)]
+pub struct ModelFolderArgs {
+    /// Folder that a job left: model.safetensors, config.json and, of a table, schema.json.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// How the data are written, unless the model was trained on a table.
+    #[arg(long, value_parser = ps_cli::choice::<Format>(), default_value = "auto")]
+    pub format: Format,
+    /// Files that are no data, by patterns of their names.
+    #[arg(long, value_name = "PATTERN,..", value_delimiter = ',')]
+    pub ignore_files: Vec<String>,
+    /// Where to compute: auto, cpu or cuda:N.
+    #[arg(long, default_value_t = DeviceChoice::Cpu, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+    /// Threads to compute with [default: all cores].
+    #[arg(long, value_name = "T", value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    pub threads: Option<usize>,
+}
+
+impl ModelFolderArgs {
+    /// The model.
+    ///
+    /// # Errors
+    /// It, or the device, cannot be used.
+    pub fn open(&self, models: &Models) -> anyhow::Result<TrainedModel> {
+        Ok(TrainedModel::open(models, &self.model, self.device.open()?)?)
+    }
+
+    /// These data, to be read without a schema.
+    pub fn source(&self, data: &Path) -> DataSource {
+        DataSource {
+            format: self.format,
+            ignore_files: self.ignore_files.clone(),
+            ..DataSource::folder(data)
+        }
+    }
+
+    /// The files of a table there: of a folder with several sets, those of the test set.
+    ///
+    /// # Errors
+    /// There are none, or nobody can say which.
+    pub fn table_files(&self, data: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        if !data.exists() {
+            bail!("--data {}: there is no such file or folder", data.display());
+        }
+        let format =
+            if self.format == Format::Auto && data.is_file() { Format::Csv } else { self.format };
+        let list = ps_data::files(&DataSource { format, ..self.source(data) })?;
+        let of = |role: &FileRole| {
+            let files = list.files.iter().filter(|file| file.role == *role);
+            files.map(|file: &ListedFile| file.path.clone()).collect::<Vec<PathBuf>>()
+        };
+        let roles = [FileRole::Test, FileRole::Training];
+        let found = roles.iter().map(of).find(|files| !files.is_empty()).unwrap_or_default();
+        match list.problem {
+            Some(problem) if found.is_empty() => Err(problem.into()),
+            _ if found.is_empty() => bail!("no table in {}", data.display()),
+            _ => Ok(found),
+        }
+    }
+}
+
+/// The file that somebody writes into, or standard output.
+///
+/// # Errors
+/// It cannot be made.
+pub fn output(path: Option<&Path>) -> anyhow::Result<Box<dyn std::io::Write>> {
+    match path.filter(|path| *path != Path::new("-")) {
+        None => Ok(Box::new(std::io::BufWriter::new(std::io::stdout()))),
+        Some(path) => {
+            let file = std::fs::File::create(path);
+            let file = file.with_context(|| format!("--out {}", path.display()))?;
+            Ok(Box::new(std::io::BufWriter::new(file)))
+        }
+    }
+}

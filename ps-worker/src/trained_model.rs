@@ -1,0 +1,172 @@
+//! A model that was trained, to be used: from the folder that a job left.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::Device;
+use ps_core::model_config::{CONFIG_FILE, CONFIG_VERSION, ModelConfig};
+use ps_core::schema::{SCHEMA_FILE, SCHEMA_VERSION, Schema};
+use ps_data::{Dataset, Samples};
+use serde::de::DeserializeOwned;
+
+use crate::compute::{Compute, Evaluation};
+use crate::model::{
+    CandleCompute, ComputeOptions, DataShape, InitialError, ModelError, Models, initial_weights,
+};
+
+/// Why a model cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum TrainedModelError {
+    /// A file of the folder.
+    #[error(
+        "{}: {source}; a model's folder has model.safetensors and {CONFIG_FILE}, and {SCHEMA_FILE} if it was trained on \
+         a table",
+        path.display()
+    )]
+    Read { path: PathBuf, source: std::io::Error },
+    /// A file that is not as it should be.
+    #[error("{}: {problem}", path.display())]
+    File { path: PathBuf, problem: String },
+    /// The weights.
+    #[error(transparent)]
+    Weights(#[from] InitialError),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// A model with its weights.
+pub struct TrainedModel {
+    compute: CandleCompute,
+    shape: DataShape,
+    schema: Option<Arc<Schema>>,
+}
+
+impl TrainedModel {
+    /// Opens the folder that a job left.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or the program does not have the model.
+    pub fn open(models: &Models, folder: &Path, device: Device) -> Result<Self, TrainedModelError> {
+        let path = folder.join(CONFIG_FILE);
+        let config: ModelConfig = json(&path)?;
+        let wrong = |problem| TrainedModelError::File { path: path.clone(), problem };
+        if config.version != CONFIG_VERSION {
+            let found = config.version;
+            return Err(wrong(format!(
+                "version {found}, expected {CONFIG_VERSION}; use the psrun that wrote it"
+            )));
+        }
+        let name = config.model.ok_or_else(|| {
+            wrong(
+                "no model is named: a program of your own trained it, and that alone can use it"
+                    .to_owned(),
+            )
+        })?;
+        let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
+        let shape = DataShape {
+            features: config.data.shape.iter().map(size).collect(),
+            classes: config.data.classes as usize,
+        };
+        let none = Arc::new(Dataset::new(
+            Samples::none(shape.features.clone()),
+            Samples::none(shape.features.clone()),
+            shape.classes,
+        ));
+        let options = config.options.into_iter().collect();
+        let options = ComputeOptions { model: name, options, device };
+        let mut compute = CandleCompute::for_shape(models, options, none, &shape)?;
+        let weights = initial_weights(folder, compute.layout())?;
+        compute.set_weights(&weights)?;
+        Ok(Self { compute, schema: schema(folder, &shape)?, shape })
+    }
+
+    /// What it was trained on, if that was a table.
+    pub fn schema(&self) -> Option<&Arc<Schema>> {
+        self.schema.as_ref()
+    }
+
+    /// The samples that it takes.
+    pub fn shape(&self) -> &DataShape {
+        &self.shape
+    }
+
+    /// What a class is called: as in the table, or else its number.
+    pub fn class_name(&self, class: usize) -> String {
+        let names = self.schema.as_ref().map_or(&[][..], |schema| schema.classes());
+        names.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// The probability of each class for these samples, sample after sample.
+    ///
+    /// # Errors
+    /// The model cannot be used so, or what candle says.
+    pub fn probabilities(&mut self, features: Vec<f32>) -> Result<Vec<f32>, TrainedModelError> {
+        let outputs = self.compute.outputs(features)?.ok_or_else(|| TrainedModelError::File {
+            path: PathBuf::from("the model"),
+            problem: "it tells no outputs: implement `Model::outputs` for it".to_owned(),
+        })?;
+        let mut probabilities = outputs;
+        for row in probabilities.chunks_exact_mut(self.shape.classes.max(1)) {
+            softmax(row);
+        }
+        Ok(probabilities)
+    }
+
+    /// Its measures on these samples.
+    ///
+    /// # Errors
+    /// Samples of another shape, or what candle says.
+    pub fn evaluate(&mut self, test: Samples) -> Result<Evaluation, TrainedModelError> {
+        Ok(self.compute.evaluate_on(test)?)
+    }
+}
+
+/// The schema beside a model, if there is one; it must be that model's.
+fn schema(folder: &Path, shape: &DataShape) -> Result<Option<Arc<Schema>>, TrainedModelError> {
+    let path = folder.join(SCHEMA_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let schema: Schema = json(&path)?;
+    let (inputs, classes) = (shape.inputs(), shape.classes);
+    let problem = if schema.version != SCHEMA_VERSION {
+        format!(
+            "version {}, expected {SCHEMA_VERSION}; use the psrun that wrote it",
+            schema.version
+        )
+    } else if schema.label().is_none() || !schema.delimiter.is_ascii() || !schema.decimal.is_ascii()
+    {
+        "no label, or a delimiter that is none; is it a schema that psrun wrote?".to_owned()
+    } else if schema.width() != inputs || schema.classes().len() > classes {
+        format!(
+            "{} inputs and {} classes, but the model beside it has {inputs} and {classes}; is it another model's?",
+            schema.width(),
+            schema.classes().len()
+        )
+    } else {
+        return Ok(Some(Arc::new(schema)));
+    };
+    Err(TrainedModelError::File { path, problem })
+}
+
+fn json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainedModelError> {
+    let read = |source| TrainedModelError::Read { path: path.to_owned(), source };
+    let text = std::fs::read(path).map_err(read)?;
+    serde_json::from_slice(&text).map_err(|error| TrainedModelError::File {
+        path: path.to_owned(),
+        problem: format!("not as expected: {error}"),
+    })
+}
+
+/// Outputs become probabilities.
+fn softmax(row: &mut [f32]) {
+    let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for value in row.iter_mut() {
+        *value = (*value - most).exp();
+        sum += *value;
+    }
+    row.iter_mut().for_each(|value| *value /= sum);
+}
