@@ -5,6 +5,7 @@ use crate::host::options::TrainArgs;
 use crate::job_args::JobArgs;
 use crate::new::NewArgs;
 use crate::predict::PredictArgs;
+use crate::serve::ServeArgs;
 use crate::show::ShowArgs;
 use clap::{Args, Parser, Subcommand};
 use ps_core::limits::SHARDS_MAX;
@@ -19,6 +20,7 @@ const EXAMPLES: &str = "Examples:
   psrun data table.csv                               # what is understood of a table, without a job
   psrun evaluate --model out/latest --data DIR       # how well a trained model does
   psrun predict --model out/latest --data new.csv    # what it says of new samples
+  psrun serve --model out/latest                     # the same over HTTP
   psrun new my-model                                 # a crate with a model of your own
   psrun ps-server --shard 0 --listen 0.0.0.0:2223    # one role alone; --help after it says more
 
@@ -80,6 +82,19 @@ const PREDICT_EXAMPLES: &str = "Examples:
 A line for each sample: the columns that are kept, the prediction, and a probability for each class.
 Columns are found by their names where both files have a header; the label may be missing.";
 
+const SERVE_EXAMPLES: &str = "Examples:
+  psrun serve --model out/latest                     # http://127.0.0.1:8080
+  curl --data-binary @new.csv -H 'Content-Type: text/csv' http://127.0.0.1:8080/invocations
+  curl -d '{\"instances\": [{\"age\": 39, \"job\": \"cook\"}]}' -H 'Content-Type: application/json' \\
+       http://127.0.0.1:8080/invocations
+  serve                        # in a container of a SageMaker endpoint or transform job
+
+GET /ping says that it can answer. POST /invocations takes text/csv (with a header or without, the label
+may be missing), application/json (a sample, a list, or {\"instances\": [..]}; a sample is an object of
+columns or a list of values) and application/jsonlines, and answers in the format of Accept, or that of
+the request. Requests that wait at the same time are computed together. A signal ends it when what was
+asked is answered.";
+
 /// Train with asynchronous parameter servers: run a whole job, or one role of it.
 #[derive(Parser, Debug)]
 #[command(name = "psrun", version, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -107,6 +122,9 @@ pub enum Command {
     /// Let a trained model say what samples are.
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(Box<PredictArgs>),
+    /// Serve a trained model over HTTP, by the contract of SageMaker's hosting.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Box<ServeArgs>),
     /// Write a crate with a model of your own: a program that is psrun with one more model.
     New(NewArgs),
     #[command(flatten)]
@@ -155,15 +173,15 @@ fn instances(text: &str) -> Result<u32, String> {
     })
 }
 
-/// The command line with the command put in where none is named: `train` for a program of that
-/// name, and in a container that was started without a word; else `local`.
+/// The command line with the command put in where none is named: `train` or `serve` for a program of that
+/// name, `train` in a container that was started without a word; else `local`.
 pub fn with_default_command(mut args: Vec<OsString>, in_container: bool) -> Vec<OsString> {
     let program = args.first().and_then(|program| Path::new(program).file_name());
-    let is_train = program.is_some_and(|name| name == "train");
-    if is_train || (in_container && args.len() < 2) {
+    let named = ["train", "serve"].into_iter().find(|it| program.is_some_and(|name| name == *it));
+    if let Some(command) = named.or((in_container && args.len() < 2).then_some("train")) {
         // Whoever starts the program `train` with the word `train` says it twice.
-        if args.get(1).is_none_or(|word| word != "train") {
-            args.insert(args.len().min(1), "train".into());
+        if args.get(1).is_none_or(|word| word != command) {
+            args.insert(args.len().min(1), command.into());
         }
         return args;
     }
@@ -220,6 +238,7 @@ mod tests {
             assert_eq!(words("/usr/bin/train", container), "/usr/bin/train train");
             assert_eq!(words("train train", container), "train train");
             assert_eq!(words("train --lr 0.1", container), "train train --lr 0.1");
+            assert_eq!(words("/usr/local/bin/serve", container), "/usr/local/bin/serve serve");
         }
     }
 

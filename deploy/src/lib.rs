@@ -40,7 +40,7 @@
 //! - [`streams`], [`log_line`], [`last_words`], [`logs`] and [`terminal`]: what processes say.
 //! - [`contract`] and [`host`]: a SageMaker container, or one of Kubeflow, as one host of a job.
 //! - [`new`]: a crate of one's own; [`show`]: what is understood of some data.
-//! - [`mod@evaluate`] and [`predict`]: a trained model in use; [`used_model`]: which, and on what.
+//! - [`mod@evaluate`], [`predict`] and [`serve`]: a trained model in use; [`used_model`]: which, and on what.
 //! - [`roles`]: how this one binary is every role.
 
 pub mod check;
@@ -63,9 +63,11 @@ pub mod outcome;
 pub mod output;
 pub mod plan;
 pub mod predict;
+pub mod prediction;
 pub mod process;
 pub mod roles;
 pub mod s3;
+pub mod serve;
 pub mod show;
 mod signals;
 pub mod streams;
@@ -114,6 +116,7 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
     match parsed.args.command {
         cli::Command::Local(args) => local(&models, *args, &parsed.matches),
         cli::Command::Data(args) => show(&args),
+        cli::Command::Serve(args) => serve(models, *args),
         cli::Command::Evaluate(args) => used(args.model.threads, "evaluate", || {
             println!("{}", evaluate::run(&models, &args)?);
             Ok(())
@@ -140,16 +143,35 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
     }
 }
 
+/// Serves a trained model.
+fn serve(models: ps_worker::model::Models, args: serve::ServeArgs) -> ExitCode {
+    if let Err(code) = with_threads(args.threads) {
+        return code;
+    }
+    let process = args.process();
+    let tasks = ps_cli::process::Tasks::ThreadPerCore;
+    ps_cli::process::run("psrun serve", &process, tasks, |outside, shutdown| {
+        serve::run(models, args, outside.metrics, shutdown)
+    })
+}
+
+/// Has candle compute with so many threads, or all cores.
+fn with_threads(threads: Option<usize>) -> Result<(), ExitCode> {
+    let threads = threads.unwrap_or_else(|| ps_worker::threads::fair_share(1));
+    ps_worker::threads::configure_threads(threads).map_err(|error| {
+        terminal::print(&format!("error: --threads: {error}"));
+        ExitCode::FAILURE
+    })
+}
+
 /// Uses a trained model with so many threads, or all cores.
 fn used(
     threads: Option<usize>,
     command: &str,
     work: impl FnOnce() -> anyhow::Result<()>,
 ) -> ExitCode {
-    let threads = threads.unwrap_or_else(|| ps_worker::threads::fair_share(1));
-    if let Err(error) = ps_worker::threads::configure_threads(threads) {
-        terminal::print(&format!("error: --threads: {error}"));
-        return ExitCode::FAILURE;
+    if let Err(code) = with_threads(threads) {
+        return code;
     }
     ps_cli::process::start_logging(LevelFilter::WARN, false);
     match work() {
@@ -215,7 +237,11 @@ fn local(
             plan.write_options(&output.options())?;
             // Itself again: whatever models it was built with, its workers have them too.
             let program = std::env::current_exe().context("finding the program that runs")?;
-            job::run(&program, &plan, &logs::Logs::Files(output), outside, shutdown).await
+            let next = output.next_command(&args);
+            let code =
+                job::run(&program, &plan, &logs::Logs::Files(output), outside, shutdown).await?;
+            next.filter(|_| code == 0).iter().for_each(|line| terminal::print(line));
+            Ok(code)
         },
     )
 }

@@ -1,5 +1,6 @@
 //! The folder that a run writes to.
 
+use crate::cli::LocalArgs;
 use crate::name::{Name, Role};
 use anyhow::Context;
 use std::io;
@@ -42,6 +43,21 @@ impl Output {
     /// The folder itself.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What people may do next with the model, if the job had data that they can name.
+    pub fn next_command(&self, args: &LocalArgs) -> Option<String> {
+        let read = &args.job.model.read;
+        let data = read.test.as_ref().or(args.job.model.data.as_ref())?;
+        if !args.program.is_empty() || read.pipe || read.test_pipe {
+            return None;
+        }
+        let (model, data) = (self.folder.display(), data.display());
+        Some(format!(
+            "next: psrun evaluate --model {model} --data {data}\n      \
+             psrun predict --model {model} --data {data} --out predictions.csv\n      \
+             psrun serve --model {model}"
+        ))
     }
 
     /// The file with the options of the job's processes.

@@ -1,5 +1,6 @@
 //! `psrun predict`: what a trained model says of some samples.
 
+use crate::prediction::{fields, values};
 use crate::used_model::{ModelFolderArgs, output};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -143,27 +144,17 @@ impl Predictor {
     fn batch(&mut self, inputs: Vec<f32>, along: &[Vec<String>]) -> anyhow::Result<()> {
         let probabilities = self.model.probabilities(inputs)?;
         for (row, along) in probabilities.chunks_exact(self.classes.len().max(1)).zip(along) {
-            let best = row.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1));
-            let best = best.map_or(0, |(class, _)| class);
             self.samples += 1;
             match &mut self.rows {
                 Rows::Csv(csv) => {
-                    let shares = row.iter().map(f32::to_string);
-                    let values =
-                        along.iter().cloned().chain([self.classes[best].clone()]).chain(shares);
+                    let values = along.iter().cloned().chain(values(&self.classes, row));
                     csv.write_record(values).context("writing predictions")?;
                 }
                 Rows::Jsonl(lines) => {
-                    let mut line: Map<String, Value> = self
-                        .keep
-                        .iter()
-                        .cloned()
-                        .zip(along.iter().cloned().map(Value::from))
-                        .collect();
-                    line.insert("prediction".into(), self.classes[best].clone().into());
-                    let shares =
-                        self.classes.iter().cloned().zip(row.iter().map(|it| Value::from(*it)));
-                    line.insert("probabilities".into(), Value::Object(shares.collect()));
+                    let along = along.iter().cloned().map(Value::from);
+                    let mut line: Map<String, Value> =
+                        self.keep.iter().cloned().zip(along).collect();
+                    line.extend(fields(&self.classes, row));
                     writeln!(lines, "{}", Value::Object(line)).context("writing predictions")?;
                 }
             }

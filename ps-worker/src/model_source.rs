@@ -91,10 +91,16 @@ impl ModelSource {
     /// # Errors
     /// The file cannot be written.
     pub(crate) fn write_schema(&self, path: &Path) -> anyhow::Result<()> {
-        let Some(schema) = &self.data.schema else {
-            return Ok(());
-        };
         let written = || format!("writing {}", path.display());
+        let Some(schema) = &self.data.schema else {
+            // One of an earlier job would be taken for this model's.
+            return match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(error).with_context(written)
+                }
+                _ => Ok(()),
+            };
+        };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).with_context(written)?;
         }

@@ -12,6 +12,7 @@ mod numeric_reader;
 mod quotes;
 mod row;
 mod rows;
+mod sample_encoder;
 mod schema_reader;
 mod table;
 mod unseen_labels;
@@ -26,6 +27,7 @@ use crate::table_options::TableOptions;
 use crate::{Dataset, Error, Samples, Wrapper};
 use errors::file_error;
 pub(crate) use numeric_reader::NumericReader;
+pub use sample_encoder::SampleEncoder;
 pub use schema_reader::{SchemaReader, unused_columns};
 use unseen_labels::UnseenLabels;
 

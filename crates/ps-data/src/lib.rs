@@ -38,7 +38,7 @@ mod table_options;
 mod table_text;
 mod text;
 
-pub use csv_file::{SchemaReader, load_with_schema, unused_columns};
+pub use csv_file::{SampleEncoder, SchemaReader, load_with_schema, unused_columns};
 pub use draw::Draw;
 pub use error::Error;
 pub use file_list::{FileList, FileRole, ListedFile, files};

@@ -2,7 +2,7 @@
 
 use super::distinct::Distinct;
 use super::moments::Moments;
-use super::value::{Value, ValueRules};
+use super::value::Value;
 use crate::limits::CATEGORIES_MAX;
 
 /// As long as all values are numbers, so many are counted as texts, too, in case most turn out to be texts.
@@ -50,13 +50,12 @@ pub enum Doubt {
 }
 
 impl ColumnSummary {
-    /// Takes in one more value; `as_text`: the user says that it is a category.
-    pub fn add(&mut self, value: &str, rules: &ValueRules, as_text: bool) {
-        match rules.value(value) {
+    /// Takes in one more value, which is this text.
+    pub fn add(&mut self, text: &str, value: Value<'_>) {
+        match value {
             Value::Missing => self.missing += 1,
-            Value::Number(_) if as_text => self.add_text(value),
-            Value::Number(number) => self.add_number(number, value),
-            Value::Text(_) => self.add_text(value),
+            Value::Number(number) => self.add_number(number, text),
+            Value::Text(text) => self.add_text(text),
         }
     }
 

@@ -57,6 +57,6 @@ impl Distinct {
 
     /// The first few, for people.
     pub fn examples(&self) -> String {
-        super::table::named_few(self.counts.keys().map(String::as_str), self.more)
+        super::names::named_few(self.counts.keys().map(String::as_str), self.more)
     }
 }

@@ -58,7 +58,7 @@ pub fn first_line(first: &[&str], others: &[ColumnSummary], rules: &ValueRules) 
             "{} {}, in columns that hold numbers everywhere else; but {values} other columns of numbers \
              begin with a number",
             if names.len() == 1 { "a text" } else { "texts" },
-            super::table::named_few(names.iter().map(|place| first[*place]), false)
+            super::names::named_few(names.iter().map(|place| first[*place]), false)
         )),
         (0, 1..) => FirstLine::Sample,
         (0, 0) if numbered > 0 && numbered == numeric => match texts.len() {

@@ -9,6 +9,7 @@ mod distinct;
 mod header;
 mod label;
 mod moments;
+mod names;
 mod table;
 mod value;
 

@@ -2,6 +2,7 @@
 
 use super::column::ColumnKind;
 use super::label::Target;
+use super::names::named_few;
 use super::value::ValueRules;
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +17,6 @@ const LINES_MAX: usize = 40;
 
 /// Columns of numbers in a row that have a line each.
 const ALIKE_MAX: usize = 8;
-
-/// Names that a message gives.
-const NAMED_MAX: usize = 5;
 
 /// How a line of a table becomes a sample.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -212,27 +210,5 @@ impl Schema {
     /// Inputs made from one line.
     pub fn width(&self) -> usize {
         self.columns.iter().map(Column::width).sum()
-    }
-}
-
-/// The first few of some names, quoted, for a message.
-pub(super) fn named_few<'a>(names: impl Iterator<Item = &'a str>, more: bool) -> String {
-    let mut names = names.peekable();
-    let mut few = Vec::new();
-    while few.len() < NAMED_MAX
-        && let Some(name) = names.next()
-    {
-        few.push(format!("`{}`", shortened(name)));
-    }
-    let more = if more || names.peek().is_some() { ", .." } else { "" };
-    format!("{}{more}", few.join(", "))
-}
-
-/// A text that is short enough for a message.
-pub(super) fn shortened(text: &str) -> String {
-    const LENGTH_MAX: usize = 40;
-    match text.char_indices().nth(LENGTH_MAX) {
-        Some((at, _)) => format!("{}..", &text[..at]),
-        None => text.to_owned(),
     }
 }

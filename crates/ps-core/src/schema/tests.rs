@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 fn summary(values: &[&str]) -> ColumnSummary {
     let mut column = ColumnSummary::default();
-    values.iter().for_each(|value| column.add(value, &ValueRules::default(), false));
+    values.iter().for_each(|value| column.add(value, ValueRules::default().value(value)));
     column
 }
 
@@ -55,7 +55,7 @@ fn texts_that_come_after_many_numbers_are_not_half_forgotten() {
     values.extend(vec!["red"; 2_000]);
     assert_eq!(summary(&values).kind(), Err(Doubt::LateTexts));
     let mut column = ColumnSummary::default();
-    values.iter().for_each(|value| column.add(value, &ValueRules::default(), true));
+    values.iter().for_each(|value| column.add(value, Value::Text(value)));
     let all = vec!["5".into(), "7".into(), "8".into(), "red".into()];
     assert_eq!(column.kind(), Ok(ColumnKind::Categorical(all)));
 }
@@ -200,6 +200,15 @@ proptest! {
         merged.merge(&labels(other));
         prop_assert_eq!(&merged.classes, &whole.classes);
         prop_assert_eq!((merged.whole, merged.texts), (whole.whole, whole.texts));
+    }
+
+    #[test]
+    fn numbers_are_what_the_library_reads(text in "-?[0-9]{0,12}(\\.[0-9]{0,9})?", number: f64) {
+        let expected = |text: &str| text.parse::<f64>().ok().filter(|it| (*it as f32).is_finite());
+        for text in [text, number.to_string(), format!("{number:.3}"), format!("{number:e}")] {
+            let read = ValueRules::default().number(&text);
+            prop_assert_eq!(read.map(f64::to_bits), expected(&text).map(f64::to_bits), "{}", text);
+        }
     }
 
     #[test]

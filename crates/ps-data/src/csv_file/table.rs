@@ -99,11 +99,12 @@ impl Table {
                 }
             }
             let texts = summary.texts;
-            let value = match (*said, self.rules.value(value)) {
-                (Said::Numeric, Value::Text(_)) => "",
-                _ => value,
+            let meant = match (*said, self.rules.value(value)) {
+                (Said::Numeric, Value::Text(_)) => Value::Missing,
+                (Said::Categorical, Value::Number(_)) => Value::Text(value),
+                (_, meant) => meant,
             };
-            summary.add(value, &self.rules, *said == Said::Categorical);
+            summary.add(value, meant);
             if summary.texts > texts && self.first_texts[at].is_none() {
                 self.first_texts[at] = Some((place(), value.to_owned()));
             }

@@ -1,0 +1,105 @@
+//! One thread owns the model, and computes together what waits at the same time.
+
+use ps_worker::trained_model::TrainedModel;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Samples that are computed at once.
+const BATCH_SAMPLES: usize = 256;
+
+/// Requests that wait for the model.
+const WAITING_MAX: usize = 1024;
+
+/// The probabilities of a request's samples, sample after sample; or why there are none.
+pub(super) type Answer = Result<Vec<f32>, String>;
+
+/// The way to the model's thread.
+#[derive(Clone)]
+pub(super) struct Batcher {
+    requests: mpsc::Sender<Request>,
+}
+
+struct Request {
+    /// Inputs of its samples, sample after sample.
+    inputs: Vec<f32>,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// What there is to know of a model without asking it.
+pub(super) struct About {
+    /// Inputs of a sample.
+    pub(super) inputs: usize,
+    /// What its classes are called.
+    pub(super) classes: Vec<String>,
+    /// What it was trained on, if that was a table.
+    pub(super) schema: Option<Arc<ps_core::schema::Schema>>,
+}
+
+impl Batcher {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(super) fn start(model: TrainedModel) -> std::io::Result<(Self, About)> {
+        let about = About {
+            inputs: model.shape().inputs(),
+            classes: (0..model.shape().classes).map(|class| model.class_name(class)).collect(),
+            schema: model.schema().cloned(),
+        };
+        let (requests, waiting) = mpsc::channel(WAITING_MAX);
+        let (inputs, classes) = (about.inputs, about.classes.len());
+        let thread = std::thread::Builder::new().name("model".to_owned());
+        thread.spawn(move || answer_all(model, waiting, inputs.max(1), classes))?;
+        Ok((Self { requests }, about))
+    }
+
+    /// The answer to a request of these samples.
+    pub(super) async fn answer(&self, inputs: Vec<f32>) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let gone = || "the model's thread has ended".to_owned();
+        self.requests.send(Request { inputs, answer }).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+/// Ends when nobody can ask any more.
+fn answer_all(
+    mut model: TrainedModel,
+    mut waiting: mpsc::Receiver<Request>,
+    inputs: usize,
+    classes: usize,
+) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut requests = vec![first];
+        let mut samples = requests[0].inputs.len() / inputs;
+        while samples < BATCH_SAMPLES
+            && let Ok(next) = waiting.try_recv()
+        {
+            samples += next.inputs.len() / inputs;
+            requests.push(next);
+        }
+        let sizes: Vec<usize> = requests.iter().map(|it| it.inputs.len() / inputs).collect();
+        let mut all = Vec::with_capacity(samples * inputs);
+        requests.iter().for_each(|request| all.extend_from_slice(&request.inputs));
+        let computed = probabilities(&mut model, &all, inputs);
+        let mut start = 0;
+        for (request, size) in requests.into_iter().zip(sizes) {
+            let range = start * classes..(start + size) * classes;
+            start += size;
+            let answer = computed.as_ref().map_err(String::clone);
+            // Who asked may have gone.
+            let _ =
+                request.answer.send(answer.map(|all| all.get(range).unwrap_or_default().to_vec()));
+        }
+    }
+}
+
+/// In parts of bounded size, however much one request has.
+fn probabilities(model: &mut TrainedModel, all: &[f32], inputs: usize) -> Answer {
+    let mut probabilities = Vec::new();
+    for part in all.chunks(BATCH_SAMPLES * inputs) {
+        let computed = model.probabilities(part.to_vec());
+        probabilities.extend(computed.map_err(|error| error.to_string())?);
+    }
+    Ok(probabilities)
+}
