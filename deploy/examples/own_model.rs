@@ -7,7 +7,7 @@
 
 use psrun::candle_core::{D, Result, Tensor};
 use psrun::candle_nn::{Linear, Module, VarBuilder, linear, loss};
-use psrun::model::{Batch, BatchScore, DataShape, Model, ModelOptions, Models, classified};
+use psrun::model::{Batch, DataShape, Model, ModelOptions, Models};
 
 /// Exchanges with the servers are up to a third faster with it than with the C library's.
 #[global_allocator]
@@ -34,10 +34,6 @@ impl Model for TwoLayers {
 
     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
         self.logits(batch).map(Some)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
-        classified(&self.logits(batch)?, batch)
     }
 }
 

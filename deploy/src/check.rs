@@ -22,6 +22,12 @@ pub fn usage(job: &JobArgs) -> Result<(), String> {
 /// A share of its own for each worker, where all of them read the same files: each sample would be
 /// trained on as often as there are workers.
 pub fn one_machine(args: &LocalArgs) -> Result<(), String> {
+    if args.job.model.read.pipe && args.program.is_empty() && args.instances > 2 {
+        return Err(
+            "--pipe (or PS_PIPE): a FIFO has one reader, so a job on this machine has one worker then; say --instances 2"
+                .into(),
+        );
+    }
     if args.job.model.read.sharded && args.program.is_empty() {
         return Err(
             "--sharded (or PS_SHARDED): here all workers read the same --data and share it \

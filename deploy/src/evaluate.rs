@@ -1,6 +1,6 @@
 //! `psrun evaluate`: how well a trained model does on some data.
 
-use crate::used_model::ModelFolderArgs;
+use crate::used_model::{ModelFolderArgs, samples};
 use clap::Args;
 use ps_data::Samples;
 use ps_worker::model::Models;
@@ -24,16 +24,20 @@ pub struct EvaluateArgs {
 /// The model cannot be used, or the data are not as those that it was trained on.
 pub fn run(models: &Models, args: &EvaluateArgs) -> anyhow::Result<String> {
     let mut model = args.model.open(models)?;
-    let samples = samples(&model, args)?;
+    let samples = read(&model, args)?;
     let found = model.evaluate(samples)?;
     let accuracy = found.accuracy.map_or_else(String::new, |it| format!(" test_accuracy={it:.4};"));
-    Ok(format!("test_loss={:.4};{accuracy} test_samples={};", found.loss, found.samples))
+    let measures = found.measures.iter().map(|it| format!(" test_{}={:.4};", it.name, it.value));
+    let measures = measures.collect::<String>();
+    let (loss, samples) = (found.loss, found.samples);
+    Ok(format!("test_loss={loss:.4};{accuracy} test_samples={samples};{measures}"))
 }
 
-fn samples(model: &TrainedModel, args: &EvaluateArgs) -> anyhow::Result<Samples> {
-    if let Some(schema) = model.schema() {
-        return Ok(ps_data::load_with_schema(&args.model.table_files(&args.data)?, schema)?);
+fn read(model: &TrainedModel, args: &EvaluateArgs) -> anyhow::Result<Samples> {
+    match model.schema() {
+        Some(schema) => {
+            Ok(ps_data::load_with_schema(&args.model.table_files(&args.data)?, schema)?)
+        }
+        None => samples(&args.model, &args.data, model.shape().inputs()),
     }
-    let data = ps_data::load(&args.model.source(&args.data))?;
-    Ok(if data.test.is_empty() { data.train } else { data.test })
 }

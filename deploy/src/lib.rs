@@ -72,6 +72,7 @@ pub mod show;
 mod signals;
 pub mod streams;
 pub mod supervision;
+pub mod target;
 pub mod terminal;
 pub mod used_model;
 pub mod workers_per_instance;
@@ -176,6 +177,8 @@ fn used(
     ps_cli::process::start_logging(LevelFilter::WARN, false);
     match work() {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::print(&format!(
                 "error: psrun {command}: {}",
@@ -184,6 +187,16 @@ fn used(
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is_one = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(is_one)
+            || cause.downcast_ref::<csv::Error>().is_some_and(
+                |error| matches!(error.kind(), csv::ErrorKind::Io(error) if is_one(error)),
+            )
+    })
 }
 
 /// Shows what is understood of some data.
@@ -232,6 +245,13 @@ fn local(
                 }
             }
             let output = output::Output::create(args.out.as_deref())?;
+            let mut stop = shutdown.clone();
+            // Before anything in it is replaced: another job may be writing there.
+            let _lock = tokio::select! {
+                biased;
+                lock = output.lock() => lock?,
+                signal = stop.wait() => return Ok(signal.exit_code()),
+            };
             let id = plan::job_id(&args.job.process.job_id);
             let mut plan = plan::Plan::new(&args, matches, id, &output);
             plan.write_options(&output.options())?;

@@ -3,6 +3,7 @@
 use crate::cli::LocalArgs;
 use crate::name::{Name, Role};
 use anyhow::Context;
+use ps_runtime::files::{Directory, DirectoryLock};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,14 @@ impl Output {
             .and_then(|()| tempfile::tempfile_in(&output.folder).map(drop));
         writable.with_context(|| advice(&output.folder))?;
         Ok(output)
+    }
+
+    /// Keeps other jobs of this command from the folder, for as long as it is held. (The master locks the folder itself.)
+    ///
+    /// # Errors
+    /// Another job keeps it.
+    pub async fn lock(&self) -> anyhow::Result<DirectoryLock> {
+        Ok(Directory::open(&self.logs())?.lock_patiently("--out").await?)
     }
 
     /// An output folder that is there already, or not needed.

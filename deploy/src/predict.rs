@@ -1,7 +1,8 @@
 //! `psrun predict`: what a trained model says of some samples.
 
 use crate::prediction::{fields, values};
-use crate::used_model::{ModelFolderArgs, output};
+use crate::target::Target;
+use crate::used_model::{ModelFolderArgs, samples};
 use anyhow::{Context, bail};
 use clap::Args;
 use ps_core::schema::Schema;
@@ -12,6 +13,9 @@ use serde_json::{Map, Value};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Names of what is written of each sample.
+const OWN_NAMES: [&str; 2] = ["prediction", "probabilities"];
 
 /// Samples that are computed at once.
 const BATCH_SAMPLES: usize = 256;
@@ -40,7 +44,8 @@ pub struct PredictArgs {
 /// The model cannot be used, the data are not as those that it was trained on, or nothing can be written.
 pub fn run(models: &Models, args: &PredictArgs) -> anyhow::Result<u64> {
     let model = args.model.open(models)?;
-    let out = output(args.out.as_deref())?;
+    let target = Target::open(args.out.as_deref())?;
+    let out = target.writer()?;
     let is_jsonl =
         args.out.as_ref().is_some_and(|out| out.extension().is_some_and(|it| it == "jsonl"));
     let classes = (0..model.shape().classes).map(|class| model.class_name(class)).collect();
@@ -55,7 +60,9 @@ pub fn run(models: &Models, args: &PredictArgs) -> anyhow::Result<u64> {
         None => predictor.samples(args)?,
     }
     predictor.rows.flush().context("writing predictions")?;
-    Ok(predictor.samples)
+    let samples = predictor.samples;
+    target.keep()?;
+    Ok(samples)
 }
 
 enum Rows {
@@ -85,7 +92,12 @@ impl Predictor {
     /// The lines of a table, as they come.
     fn table(&mut self, args: &PredictArgs, schema: &Arc<Schema>) -> anyhow::Result<()> {
         let kept = kept(args, schema)?;
-        self.keep = kept.iter().map(|at| schema.column_name(*at)).collect();
+        // What we write has a name of its own.
+        let free = |name: String| match OWN_NAMES.contains(&name.as_str()) {
+            true => format!("{name}_"),
+            false => name,
+        };
+        self.keep = kept.iter().map(|at| free(schema.column_name(*at))).collect();
         self.header()?;
         if args.data == Path::new("-") {
             let name = Path::new("(standard input)");
@@ -100,7 +112,7 @@ impl Predictor {
 
     fn lines(&mut self, mut reader: SchemaReader, kept: Vec<usize>) -> anyhow::Result<()> {
         reader.keep(kept);
-        let mut along = Vec::with_capacity(BATCH_SAMPLES);
+        let (mut along, before) = (Vec::with_capacity(BATCH_SAMPLES), self.samples);
         loop {
             let mut inputs = Vec::with_capacity(BATCH_SAMPLES * reader.width());
             along.clear();
@@ -108,6 +120,7 @@ impl Predictor {
                 along.push(reader.kept().to_vec());
             }
             if along.is_empty() {
+                reader.tell_unknown(self.samples - before);
                 return Ok(());
             }
             self.batch(inputs, &along)?;
@@ -121,8 +134,7 @@ impl Predictor {
                 "--keep and --data -: only for a model that was trained on a table; this one has no schema.json"
             );
         }
-        let data = ps_data::load(&args.model.source(&args.data))?;
-        let samples = if data.test.is_empty() { data.train } else { data.test };
+        let samples = samples(&args.model, &args.data, self.model.shape().inputs())?;
         self.header()?;
         let numbers: Vec<u64> = (0..samples.len() as u64).collect();
         for batch in numbers.chunks(BATCH_SAMPLES) {

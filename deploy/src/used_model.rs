@@ -1,9 +1,10 @@
 //! `psrun evaluate` and `psrun predict`: what they have in common.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use ps_data::{DataSource, FileRole, Format, ListedFile};
+use ps_data::limits::CONTEXT_MAX;
+use ps_data::{DataSource, FileRole, Format, ListedFile, Samples};
 use ps_worker::device::DeviceChoice;
 use ps_worker::model::Models;
 use ps_worker::trained_model::TrainedModel;
@@ -38,10 +39,12 @@ impl ModelFolderArgs {
         Ok(TrainedModel::open(models, &self.model, self.device.open()?)?)
     }
 
-    /// These data, to be read without a schema.
-    pub fn source(&self, data: &Path) -> DataSource {
+    /// These data, to be read without a schema, as samples of so many inputs.
+    pub fn source(&self, data: &Path, inputs: usize) -> DataSource {
         DataSource {
             format: self.format,
+            // Of text.
+            context: inputs.clamp(1, CONTEXT_MAX),
             ignore_files: self.ignore_files.clone(),
             ..DataSource::folder(data)
         }
@@ -57,7 +60,7 @@ impl ModelFolderArgs {
         }
         let format =
             if self.format == Format::Auto && data.is_file() { Format::Csv } else { self.format };
-        let list = ps_data::files(&DataSource { format, ..self.source(data) })?;
+        let list = ps_data::files(&DataSource { format, ..self.source(data, 1) })?;
         let of = |role: &FileRole| {
             let files = list.files.iter().filter(|file| file.role == *role);
             files.map(|file: &ListedFile| file.path.clone()).collect::<Vec<PathBuf>>()
@@ -72,17 +75,18 @@ impl ModelFolderArgs {
     }
 }
 
-/// The file that somebody writes into, or standard output.
+/// The samples of a model that was not trained on a table: the test set there, or else all.
 ///
 /// # Errors
-/// It cannot be made.
-pub fn output(path: Option<&Path>) -> anyhow::Result<Box<dyn std::io::Write>> {
-    match path.filter(|path| *path != Path::new("-")) {
-        None => Ok(Box::new(std::io::BufWriter::new(std::io::stdout()))),
-        Some(path) => {
-            let file = std::fs::File::create(path);
-            let file = file.with_context(|| format!("--out {}", path.display()))?;
-            Ok(Box::new(std::io::BufWriter::new(file)))
-        }
+/// They cannot be read, or are a table: what training made of its columns, nobody knows.
+pub fn samples(args: &ModelFolderArgs, data: &Path, inputs: usize) -> anyhow::Result<Samples> {
+    let found = ps_data::load(&args.source(data, inputs))?;
+    if found.schema.is_some() {
+        bail!(
+            "{} is a table, but there is no schema.json in {} that says what training made of its columns",
+            data.display(),
+            args.model.display()
+        );
     }
+    Ok(if found.test.is_empty() { found.train } else { found.test })
 }

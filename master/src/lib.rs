@@ -30,17 +30,12 @@ pub use error::Error;
 pub use serve::run;
 
 use ps_cli::process::{Tasks, Unparsed};
-use ps_runtime::files::{Directory, DirectoryLock, FileStore, Files};
+use ps_runtime::files::{Directory, Files};
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How often a folder is tried that another job has: longer than a job takes that was told to end.
-const LOCK_ATTEMPTS: u32 = 50;
-const LOCK_PAUSE: Duration = Duration::from_millis(300);
 
 /// The whole program `ps-master`, given its command line.
 pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -66,14 +61,24 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
         |outside, shutdown| async move {
             // Before anything else: a long job must not find out at its end.
             let files = Directory::open(&out)?;
-            let mut locks = vec![locked(&files, "--out").await?];
             let open = |folder: &PathBuf| Directory::open_for("--checkpoints", folder);
             let kept = checkpoints.as_ref().map(open).transpose()?;
-            if let (Some(folder), Some(kept)) = (&checkpoints, &kept)
-                && folder.canonicalize()? != out.canonicalize()?
-            {
-                locks.push(locked(kept, "--checkpoints").await?);
-            }
+            let locking = async {
+                let mut locks = vec![files.lock_patiently("--out").await?];
+                if let (Some(folder), Some(kept)) = (&checkpoints, &kept)
+                    && folder.canonicalize()? != out.canonicalize()?
+                {
+                    locks.push(kept.lock_patiently("--checkpoints").await?);
+                }
+                io::Result::Ok(locks)
+            };
+            let mut stop = shutdown.clone();
+            let locks = tokio::select! {
+                biased;
+                locks = locking => locks?,
+                // There is nothing to save.
+                signal = stop.wait() => return Ok(signal.exit_code()),
+            };
             let checkpoints = kept.map(|folder| Arc::new(folder) as Files);
             let (incoming, address) = ps_runtime::transport::listen(&listen).await?;
             let address = address.to_string();
@@ -83,22 +88,4 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
             Ok(ended?)
         },
     )
-}
-
-/// A folder for this job alone: two that write to one overwrite each other. One that is ending has its time.
-async fn locked(folder: &Directory, option: &str) -> io::Result<DirectoryLock> {
-    for attempt in 0..LOCK_ATTEMPTS {
-        if let Some(lock) = folder.lock()? {
-            return Ok(lock);
-        }
-        if attempt == 0 {
-            let location = folder.location();
-            tracing::info!("{option} {location}: another job writes there; waiting for its end");
-        }
-        tokio::time::sleep(LOCK_PAUSE).await;
-    }
-    let location = folder.location();
-    let message =
-        format!("{option} {location}: another job writes there; choose another folder, or end it");
-    Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
 }

@@ -7,6 +7,7 @@
 //! simulation implements it with cheap deterministic arithmetic, so that it runs the same loop.
 
 use ps_core::Layout;
+use ps_core::measures::Measure;
 use ps_nn::GradientSink;
 
 /// What went wrong while computing, said in full by whoever computed.
@@ -45,12 +46,14 @@ impl SampleBatch {
 }
 
 /// How good a set of weights is on the test data.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// Mean loss over the test samples.
     pub loss: f64,
     /// Share of test samples classified right; `None` for a model that does not classify.
     pub accuracy: Option<f64>,
+    /// What else was measured.
+    pub measures: Vec<Measure>,
     /// Test samples seen.
     pub samples: u64,
 }

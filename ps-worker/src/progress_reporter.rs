@@ -7,6 +7,7 @@ use ps_client::{Counters, StepOutcome};
 use ps_core::learning::{
     DivergenceAction, DivergenceSign, LearningMonitor, LearningStatus, Losses, Verdict,
 };
+use ps_core::measures::Measure;
 use ps_core::progress::{Meter, ProgressSnapshot};
 use ps_core::settings::TrainingSettings;
 use ps_core::staleness::Staleness;
@@ -142,6 +143,9 @@ impl Observer for ProgressReporter {
         // Without test samples there is no loss on them.
         if evaluation.samples > 0 {
             line.push_str(&format!(" test_loss={:.4};", evaluation.loss));
+        }
+        for Measure { name, value } in &evaluation.measures {
+            line.push_str(&format!(" test_{name}={value:.4};"));
         }
         (self.metrics)(&line);
         self.snapshot.pass = pass + 1;

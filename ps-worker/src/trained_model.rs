@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
+use ps_core::measures::softmax;
 use ps_core::model_config::{CONFIG_FILE, CONFIG_VERSION, ModelConfig};
 use ps_core::schema::{SCHEMA_FILE, SCHEMA_VERSION, Schema};
 use ps_data::{Dataset, Samples};
@@ -60,7 +61,7 @@ impl TrainedModel {
         }
         let name = config.model.ok_or_else(|| {
             wrong(
-                "no model is named: a program of your own trained it, and that alone can use it"
+                "no model is named: a program of your own trained it, or ps-master was not told --model"
                     .to_owned(),
             )
         })?;
@@ -158,15 +159,4 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainedModelError> {
         path: path.to_owned(),
         problem: format!("not as expected: {error}"),
     })
-}
-
-/// Outputs become probabilities.
-fn softmax(row: &mut [f32]) {
-    let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for value in row.iter_mut() {
-        *value = (*value - most).exp();
-        sum += *value;
-    }
-    row.iter_mut().for_each(|value| *value /= sum);
 }

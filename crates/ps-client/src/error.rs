@@ -1,7 +1,7 @@
 //! Why the servers cannot be worked with.
 
 use ps_proto::convert::refusal::{self, Reason};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// Why a call to the servers failed for good.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum Error {
     /// Another process took this worker's place, or its lease expired.
     #[error("server {shard} at {address}: this worker was superseded: {message}")]
     Superseded { shard: u32, address: String, message: String },
+    /// What was asked does not fit what the server has, however often it is asked.
+    #[error("server {shard} at {address}: {message}")]
+    Refused { shard: u32, address: String, message: String },
     /// The server does not answer, or refuses.
     #[error("server {shard} at {address}: {message}")]
     Server { shard: u32, address: String, message: String },
@@ -25,7 +28,13 @@ impl Error {
             Some(Reason::StaleIncarnation | Reason::StalePush) => {
                 Self::Superseded { shard, address, message }
             }
+            None if is_lasting(status.code()) => Self::Refused { shard, address, message },
             _ => Self::Server { shard, address, message },
         }
     }
+}
+
+/// Whether asking again cannot help.
+fn is_lasting(code: Code) -> bool {
+    matches!(code, Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists)
 }

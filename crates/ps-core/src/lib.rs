@@ -16,6 +16,7 @@ pub mod layout;
 pub mod learning;
 pub mod limits;
 pub mod master;
+pub mod measures;
 pub mod model_config;
 pub mod model_file;
 pub mod model_spec;

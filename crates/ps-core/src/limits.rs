@@ -216,6 +216,12 @@ pub const FEATURES_MAX: u64 = 16 * 1024 * 1024;
 /// Classes that labels may name.
 pub const CLASSES_MAX: u32 = 16 * 1024 * 1024;
 
+/// Measures of one evaluation, beside loss and accuracy.
+pub const MEASURES_MAX: usize = 32;
+
+/// Characters of a measure's name.
+pub const MEASURE_NAME_MAX: usize = 64;
+
 /// Samples that one request for served samples may name: 256 KiB of numbers.
 pub const SAMPLES_PER_READ_MAX: usize = 64 * 1024;
 

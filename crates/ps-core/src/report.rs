@@ -83,6 +83,9 @@ pub struct PassReport {
     pub test_loss: Option<f64>,
     /// Share of the test samples that were classified rightly.
     pub test_accuracy: Option<f64>,
+    /// What else was measured on the test samples, by name.
+    #[serde(default)]
+    pub measures: BTreeMap<String, f64>,
     /// Samples of the job that were done when the evaluation came back: an evaluator that is slow
     /// measures weights that are newer than its pass.
     pub samples_done_at_evaluation: Option<u64>,
@@ -97,6 +100,9 @@ pub struct FinalReport {
     pub test_loss: Option<f64>,
     /// Share of the test samples that were classified rightly.
     pub test_accuracy: Option<f64>,
+    /// What else was measured on the test samples, by name.
+    #[serde(default)]
+    pub measures: BTreeMap<String, f64>,
     /// Test samples.
     pub samples: u64,
     /// Whether the evaluated weights are the written ones, by their CRC-32.

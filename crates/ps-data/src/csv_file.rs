@@ -26,7 +26,7 @@ use crate::samples_builder::SamplesBuilder;
 use crate::table_options::TableOptions;
 use crate::{Dataset, Error, Samples, Wrapper};
 use errors::file_error;
-pub(crate) use numeric_reader::NumericReader;
+pub(crate) use numeric_reader::{NumericReader, plain_schema};
 pub use sample_encoder::SampleEncoder;
 pub use schema_reader::{SchemaReader, unused_columns};
 use unseen_labels::UnseenLabels;
@@ -50,12 +50,14 @@ pub(crate) fn load(
     Ok(Dataset { train, test, classes, schema: Some(schema) })
 }
 
-/// Reads files with the schema of others; labels that those have not are classes of their own, behind all others.
+/// Reads files with the schema of others.
 ///
 /// # Errors
-/// Files that are not as the schema says, or most of whose labels it does not know.
+/// Files that are not as the schema says, or a label that it does not know: no model made with it can tell it.
 pub fn load_with_schema(files: &[PathBuf], schema: &Arc<Schema>) -> Result<Samples, Error> {
-    Ok(read_labelled(files, schema, Wrapper::None)?.0)
+    read_all(files, schema, Wrapper::None, |reader| {
+        reader.class().ok_or_else(|| reader.unknown_class())
+    })
 }
 
 /// Samples with their labels, and the labels that training never saw.
@@ -106,18 +108,14 @@ fn read_all(
     mut class: impl FnMut(&SchemaReader) -> Result<u32, Error>,
 ) -> Result<Samples, Error> {
     let (mut samples, shape) = (SamplesBuilder::default(), [schema.width()]);
-    let (mut missing, mut unknown) = (0, 0);
     for path in paths {
         let mut reader = SchemaReader::wrapped(path, schema.clone(), true, wrapper)?;
+        let before = samples.len();
         while reader.next_sample(&mut samples.inputs)? {
             let class = class(&reader)?;
             samples.push(path, &shape, class)?;
         }
-        let more = reader.missing_and_unknown();
-        (missing, unknown) = (missing + more.0, unknown + more.1);
-    }
-    if unknown > 0 {
-        tracing::info!("{missing} missing values, {unknown} texts that no training sample has");
+        reader.tell_unknown((samples.len() - before) as u64);
     }
     let Some(path) = paths.last() else {
         return Ok(Samples::none(shape.to_vec()));

@@ -1,6 +1,6 @@
 //! The files of both sets, as their readers take them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::file_sets::FileSets;
 use crate::idx::IdxPair;
@@ -16,6 +16,16 @@ pub(crate) enum DatasetFiles {
 }
 
 impl DatasetFiles {
+    /// The first file of a table, if they are one.
+    pub(crate) fn table(&self) -> Option<&Path> {
+        match self {
+            Self::Files(Format::Csv, train, test) => {
+                train.first().or(test.first()).map(PathBuf::as_path)
+            }
+            _ => None,
+        }
+    }
+
     /// Finds the files that a source names, and says what becomes of the others.
     pub(crate) fn find(source: &DataSource) -> Result<Self, Error> {
         let found = FileSets::find(source)?;

@@ -1,6 +1,7 @@
 //! Reading both sets into memory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::dataset_files::DatasetFiles;
 use crate::idx::{IdxPair, IdxReader};
@@ -27,10 +28,30 @@ pub fn load(source: &DataSource) -> Result<Dataset, Error> {
                 "--test without --data: there is nothing to train on; give --data DIR too";
             return Err(Error::Options(problem.to_owned()));
         }
-        _ if source.streamed => beside_stream(&DatasetFiles::find(source)?, source)?,
-        _ => whole(DatasetFiles::find(source)?, source)?,
+        _ => {
+            let files = DatasetFiles::find(source)?;
+            let table = files.table().map(Path::to_owned);
+            let data = match source.streamed {
+                true => beside_stream(&files, source)?,
+                false => whole(files, source)?,
+            };
+            return with_plain_schema(with_classes(data, source.classes)?, table, source);
+        }
     };
     with_classes(data, source.classes)
+}
+
+/// A table that no process sees whole is taken as it is: who uses the model must know that, too.
+fn with_plain_schema(
+    mut data: Dataset,
+    table: Option<PathBuf>,
+    source: &DataSource,
+) -> Result<Dataset, Error> {
+    if let (None, Some(path)) = (&data.schema, table) {
+        let schema = csv_file::plain_schema(&path, source, data.classes)?;
+        data.schema = schema.map(Arc::new);
+    }
+    Ok(data)
 }
 
 /// Both sets, read into memory.
@@ -161,12 +182,14 @@ pub fn with_classes(mut data: Dataset, classes: Option<usize>) -> Result<Dataset
     let Some(classes) = classes else {
         return Ok(data);
     };
-    if classes < data.classes || classes > CLASSES_MAX {
+    if classes < data.classes {
         return Err(Error::Options(format!(
-            "--classes {classes}: the labels in the data need {} classes, and the limit is \
-             {CLASSES_MAX}",
+            "--classes {classes}: fewer than the {} that the labels in the data need",
             data.classes
         )));
+    }
+    if classes > CLASSES_MAX {
+        return Err(Error::Options(format!("--classes {classes}: the limit is {CLASSES_MAX}")));
     }
     data.classes = classes;
     Ok(data)

@@ -213,6 +213,7 @@ async fn do_task(request: &mut v1::NextTaskRequest, reply: v1::NextTaskReply, pe
                 accuracy: Some(0.9),
                 samples: 7,
                 weights_digest: digest(),
+                measures: Vec::new(),
                 error: String::new(),
             });
         }

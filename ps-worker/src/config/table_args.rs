@@ -23,7 +23,7 @@ pub struct TableArgs {
     /// What stands before a number's fraction: point or comma [default: point].
     #[arg(long, env = "PS_DECIMAL", value_name = "CHAR")]
     pub decimal: Option<Mark>,
-    /// Values that mean that nothing is known, beside an empty one, NA, N/A, NaN, null and ?.
+    /// Values that mean that nothing is known, beside an empty one, NA, N/A, #N/A, NaN, null, none and ?.
     #[arg(
         long,
         env = "PS_MISSING",

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::VarMap;
 use ps_core::Layout;
+use ps_core::measures::{Classified, softmax};
 use ps_core::parameters;
 
 use super::passes::Passes;
-use super::{Batch, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, SeededStart};
+use super::{
+    Batch, BatchScore, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, SeededStart,
+};
 use crate::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use crate::threads;
 use ps_data::{Dataset, Samples};
@@ -173,19 +176,40 @@ impl CandleCompute {
         let size = EVALUATION_SAMPLES_MAX.min(EVALUATION_INPUTS_MAX / each).max(1);
         let numbers: Vec<u64> = (0..test.len() as u64).collect();
         let (mut loss, mut correct) = (0.0, Some(0_u64));
+        let mut classified = Some(Classified::new(self.shape.classes));
         for part in numbers.chunks(size) {
             let batch = self.batch(test, part, Phase::Evaluating)?;
-            let score =
-                self.model.evaluate(&batch).map_err(ModelError::candle("evaluating the model"))?;
+            let (score, outputs) =
+                self.score_batch(&batch).map_err(ModelError::candle("evaluating the model"))?;
             loss += score.loss * part.len() as f64;
             correct = correct.zip(score.correct).map(|(sum, more)| sum + more);
+            classified = classified.zip(outputs).map(|(mut all, mut outputs)| {
+                let rows = outputs.chunks_exact_mut(self.shape.classes.max(1));
+                for (row, number) in rows.zip(part) {
+                    softmax(row);
+                    all.add(test.labels()[*number as usize], row);
+                }
+                all
+            });
         }
         let samples = test.len() as f64;
         Ok(Evaluation {
             loss: loss / samples,
             accuracy: correct.filter(|_| !test.is_empty()).map(|correct| correct as f64 / samples),
+            measures: classified.map(|all| all.measures()).unwrap_or_default(),
             samples: test.len() as u64,
         })
+    }
+
+    /// The score of a batch, and what a classifier says of it.
+    fn score_batch(&self, batch: &Batch) -> candle_core::Result<(BatchScore, Option<Vec<f32>>)> {
+        let outputs = self.model.outputs(batch)?;
+        let score = self.model.evaluate(batch, outputs.as_ref())?;
+        // Outputs of another number are no classes.
+        let is_classes = |it: &Tensor| it.dims() == [batch.samples(), self.shape.classes];
+        let outputs = outputs.filter(is_classes).filter(|_| score.correct.is_some());
+        let values = outputs.map(|it| it.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>());
+        Ok((score, values.transpose()?))
     }
 
     fn batch(&self, from: &Samples, numbers: &[u64], phase: Phase) -> Result<Batch, ModelError> {

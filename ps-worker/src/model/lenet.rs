@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{Batch, BatchScore, DataShape, Model, ModelOptions, classified};
+use super::{Batch, DataShape, Model, ModelOptions};
 use ps_nn::{Conv2d, Conv2dConfig, Linear, cross_entropy};
 
 /// Two convolutions 5x5, each with ReLU and the largest of every 2x2, and two fully connected layers.
@@ -53,10 +53,6 @@ impl Model for LeNet {
 
     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
         self.logits(batch).map(Some)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
-        classified(&self.logits(batch)?, batch)
     }
 }
 

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{Batch, BatchScore, DataShape, Model, ModelOptions, classified};
+use super::{Batch, DataShape, Model, ModelOptions};
 use ps_nn::{Linear, cross_entropy};
 
 /// Widths of the hidden layers unless the option `hidden` says otherwise.
@@ -61,10 +61,6 @@ impl Model for Mlp {
     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
         self.logits(&batch.features).map(Some)
     }
-
-    fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
-        classified(&self.logits(&batch.features)?, batch)
-    }
 }
 
 /// One layer from the features to the classes; no options.
@@ -81,9 +77,5 @@ impl Model for SoftmaxRegression {
 
     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
         self.0.outputs(batch)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
-        self.0.evaluate(batch)
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 //! use candle_core::{D, Result, Tensor};
 //! use candle_nn::{Linear, Module, VarBuilder, linear};
-//! use ps_worker::model::{Batch, BatchScore, DataShape, Model, ModelOptions, Models, classified};
+//! use ps_worker::model::{Batch, DataShape, Model, ModelOptions, Models};
 //!
 //! struct TwoLayers(Linear, Linear);
 //!
@@ -22,10 +22,6 @@
 //!
 //!     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
 //!         self.logits(batch).map(Some)
-//!     }
-//!
-//!     fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
-//!         classified(&self.logits(batch)?, batch)
 //!     }
 //! }
 //!
@@ -164,12 +160,16 @@ pub trait Model: Send + 'static {
         Ok(None)
     }
 
-    /// The score of a test batch; the loss alone unless the model says more, see [`classified`].
+    /// The score of a test batch, whose outputs these are: a classifier's if there are any, else the loss alone; unless the
+    /// model says more.
     ///
     /// # Errors
     /// What candle says.
-    fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
-        Ok(BatchScore { loss: scalar(&self.loss(batch)?)?, correct: None })
+    fn evaluate(&self, batch: &Batch, outputs: Option<&Tensor>) -> Result<BatchScore> {
+        match outputs {
+            Some(outputs) => classified(outputs, batch),
+            None => Ok(BatchScore { loss: scalar(&self.loss(batch)?)?, correct: None }),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{Batch, BatchScore, DataShape, Model, ModelOptions, classified};
+use super::{Batch, DataShape, Model, ModelOptions};
 use ps_nn::{Activation, BatchNorm, Conv2d, Conv2dConfig, Linear, Phase, cross_entropy};
 
 /// What keeps a batch norm's scale finite.
@@ -93,10 +93,6 @@ impl Model for ResNet {
 
     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
         self.logits(batch).map(Some)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
-        classified(&self.logits(batch)?, batch)
     }
 }
 

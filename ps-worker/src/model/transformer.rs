@@ -105,7 +105,7 @@ impl Model for Transformer {
     }
 
     /// Loss over all bytes; right are samples whose label, the byte after them, is.
-    fn evaluate(&self, batch: &Batch) -> Result<BatchScore> {
+    fn evaluate(&self, batch: &Batch, _: Option<&Tensor>) -> Result<BatchScore> {
         let (logits, next) = self.logits(batch)?;
         let last = logits.narrow(1, self.context - 1, 1)?.squeeze(1)?;
         let right = last.argmax(D::Minus1)?.eq(&batch.labels)?.to_dtype(DType::U32)?;

@@ -7,6 +7,7 @@ use crate::train::DataLoader;
 use crate::train::alone::{self, AloneConfig};
 use anyhow::Context;
 use ps_client::{CallOptions, Counters, HeartbeatConfig, SessionConfig, WorkerEnvironment};
+use ps_core::measures::Measure;
 use ps_core::model_file;
 use ps_core::settings::TrainingSettings;
 use ps_runtime::files::{Directory, FileStore};
@@ -83,6 +84,9 @@ fn session(args: &Args, settings: &TrainingSettings) -> anyhow::Result<SessionCo
 fn report(evaluation: &Evaluation, metrics: &MetricSink) {
     if let Some(accuracy) = evaluation.accuracy {
         metrics(&format!("final_test_accuracy={accuracy:.4};"));
+    }
+    for Measure { name, value } in &evaluation.measures {
+        metrics(&format!("final_test_{name}={value:.4};"));
     }
     if evaluation.samples > 0 {
         metrics(&format!("final_test_loss={:.4};", evaluation.loss));

@@ -8,6 +8,7 @@ use super::trainer::{Trainer, freeze};
 use super::workload::{Workload, WorkloadKind};
 use crate::compute::{ComputeError, ComputeOn};
 use ps_client::{CallOptions, Counters, Membership, MembershipEnd, Session};
+use ps_core::measures::Measure;
 use ps_core::settings::TrainingSettings;
 use ps_core::{DataDescription, DataKind};
 use ps_proto::convert::settings::settings_from_wire;
@@ -200,7 +201,13 @@ impl JobMember {
         let trainer = Trainer::new(session, compute, self.settings.clone(), compute_on);
         let trainer = self.trainer.insert(trainer);
         match role {
-            v1::Role::Worker => trainer.init().await,
+            v1::Role::Worker => match trainer.init().await {
+                // The others' model is the same: they would fail one after the other.
+                Err(error @ Error::Client(ps_client::Error::Refused { .. })) => {
+                    Err(self.cannot_build(error).await)
+                }
+                started => started,
+            },
             _ => Ok(()),
         }
     }
@@ -210,7 +217,7 @@ impl JobMember {
     async fn cannot_build(&self, error: Error) -> Error {
         let WorkerConfig { job, role, master, address, .. } = &self.config;
         let who = if *role == v1::Role::Evaluator { "the evaluator" } else { "a worker" };
-        let reason = format!("{who} at {address} cannot build the model: {error}");
+        let reason = format!("{who} at {address} cannot build the model of this job: {error}");
         let told = member::report_failure(&self.outside, master, job, &reason, Vec::new()).await;
         if let Err(untold) = told {
             tracing::warn!("the master could not be told why this process fails: {untold}");
@@ -231,6 +238,8 @@ impl JobMember {
             Ok((evaluation, digest)) => {
                 result.loss = evaluation.loss;
                 result.accuracy = evaluation.accuracy;
+                let wire = |Measure { name, value }| v1::Measure { name, value };
+                result.measures = evaluation.measures.into_iter().map(wire).collect();
                 result.samples = evaluation.samples;
                 result.weights_digest = digest;
             }

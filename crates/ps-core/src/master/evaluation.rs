@@ -64,6 +64,7 @@ mod tests {
             task,
             loss: 0.5,
             accuracy: None,
+            measures: Vec::new(),
             samples: 1,
             weights_digest: 0,
             error: None,

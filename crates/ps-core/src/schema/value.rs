@@ -1,7 +1,7 @@
 //! What one value of a table is.
 
 /// How a missing value is written, in any case, where nobody says more.
-pub const MISSING: [&str; 6] = ["", "na", "n/a", "nan", "null", "?"];
+pub const MISSING: [&str; 8] = ["", "na", "n/a", "#n/a", "nan", "null", "none", "?"];
 
 /// What one value is, without the blanks around it.
 #[derive(Clone, Copy, Debug, PartialEq)]

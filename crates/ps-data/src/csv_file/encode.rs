@@ -1,6 +1,6 @@
 //! Lines of a table become samples, as a schema says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ps_core::schema::{Column, ColumnUse, Schema, Value, ValueRules, class_name};
 
@@ -14,9 +14,8 @@ pub(super) struct Encoder {
     width: usize,
     /// Class by name.
     classes: HashMap<String, u32>,
-    /// Values that were missing, and texts that training never saw.
-    pub(super) missing: u64,
-    pub(super) unknown: u64,
+    /// By the place of their column: how many texts training never saw, and one of them.
+    pub(super) unknown: BTreeMap<usize, (u64, String)>,
 }
 
 struct EncodedColumn {
@@ -41,8 +40,7 @@ impl Encoder {
             label: schema.label().map_or(0, |(place, _)| place),
             width: schema.width(),
             classes: schema.classes().iter().enumerate().map(number).collect(),
-            missing: 0,
-            unknown: 0,
+            unknown: BTreeMap::new(),
         }
     }
 
@@ -87,12 +85,15 @@ impl Encoder {
                     let is_missing = self.rules.is_missing(text);
                     match by_text.get(text) {
                         Some(input) if !is_missing => inputs[start + input] = 1.0,
-                        _ => self.unknown += u64::from(!is_missing),
+                        _ if is_missing => (),
+                        _ => {
+                            let unknown = self.unknown.entry(column.place);
+                            unknown.or_insert_with(|| (0, text.to_owned())).0 += 1;
+                        }
                     }
                     is_missing
                 }
             };
-            self.missing += u64::from(is_missing);
             if column.has_indicator {
                 inputs.push(f32::from(u8::from(is_missing)));
             }

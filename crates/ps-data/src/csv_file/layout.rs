@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use ps_core::schema::{Column, Schema};
+use ps_core::schema::{Column, ColumnUse, Schema, Value, class_name};
 
-use super::errors::file_error;
+use super::errors::{file_error, line_error};
 use super::row::Row;
 use crate::Error;
 
@@ -36,44 +36,108 @@ pub(super) fn places(names: &[String], first: &Row<'_>) -> Option<Places> {
 /// no header.
 ///
 /// # Errors
-/// It is a header, but not of all columns that are needed.
+/// It is a header, but not of all columns that are needed, or of two of one name; or neither a header nor a sample.
 pub(super) fn places_of_schema(
     path: &Path,
     schema: &Schema,
     needs_label: bool,
     first: &Row<'_>,
 ) -> Result<Option<Vec<Option<usize>>>, Error> {
+    let columns = || schema.columns.iter().enumerate();
     if !schema.header {
         return Ok(None);
     }
+    // As in training, whatever the names are.
+    if first.len() == schema.columns.len()
+        && first.iter().zip(&schema.columns).all(|(it, own)| it == own.name)
+    {
+        return Ok(Some(columns().map(|(at, _)| Some(at)).collect()));
+    }
     let label = schema.label().map(|(place, _)| place);
-    let columns = || schema.columns.iter().enumerate();
-    // A column without a name, such as an index, stays where it was.
-    let place = |(at, column): (usize, &Column)| match column.name.as_str() {
-        "" => Some(at).filter(|at| *at < first.len() && first.get(*at).is_empty()),
-        name => first.iter().position(|value| value == name),
-    };
     let is_needed =
         |at: usize| schema.columns[at].width() > 0 || (needs_label && Some(at) == label);
     let needed = || columns().filter(|(at, _)| is_needed(*at));
     let missing: Vec<String> = needed()
-        .filter(|it| place(*it).is_none())
+        .filter(|it| place(*it, first).is_none())
         .map(|(at, _)| format!("`{}`", schema.column_name(at)))
         .collect();
     let count = needed().count();
     // Some of the names could be texts of a sample by chance; most of them are not.
     if missing.len() * 2 >= count.max(1) && missing.len() > usize::from(count > 1) {
-        return Ok(None);
+        return match is_like_a_sample(schema, first) {
+            true => Ok(None),
+            false => Err(neither(path, schema, first)),
+        };
     }
+    let all: Vec<&str> = first.iter().collect();
     if !missing.is_empty() {
         let problem = format!(
             "no column named {} in its header, which is: {}; the training files have it",
             missing.join(", "),
-            first.iter().collect::<Vec<_>>().join(", ")
+            all.join(", ")
         );
         return Err(file_error(path, problem));
     }
-    Ok(Some(columns().map(place).collect()))
+    let is_twice = |name: &str| {
+        let columns = schema.columns.iter().filter(|column| column.name == name).count();
+        columns > 1 || all.iter().filter(|it| **it == name).count() > 1
+    };
+    if let Some((_, column)) = needed().find(|(_, column)| is_twice(&column.name)) {
+        let problem = format!(
+            "two columns are named `{}`, and the columns are in another order than in the training files: nobody can \
+             tell which is which; give them other names",
+            column.name
+        );
+        return Err(file_error(path, problem));
+    }
+    Ok(Some(columns().map(|it| place(it, first)).collect()))
+}
+
+/// Where a column is; one without a name, such as an index, stays where it was.
+fn place((at, column): (usize, &Column), first: &Row<'_>) -> Option<usize> {
+    match column.name.as_str() {
+        "" => Some(at).filter(|at| *at < first.len() && first.get(*at).is_empty()),
+        name => first.iter().position(|value| value == name),
+    }
+}
+
+/// Whether this line may be a sample: numbers where there are numbers, and where there are texts one that is known.
+fn is_like_a_sample(schema: &Schema, first: &Row<'_>) -> bool {
+    let rules = schema.value_rules();
+    let places = match first.len() + 1 == schema.columns.len() {
+        true => places_without_label(schema),
+        false => (0..schema.columns.len()).map(Some).collect(),
+    };
+    let mut known = Vec::new();
+    for (column, place) in schema.columns.iter().zip(places) {
+        let Some(text) = place.map(|place| first.get(place)) else { continue };
+        match (&column.usage, rules.value(text)) {
+            (ColumnUse::Numeric { .. }, Value::Text(_)) if !column.texts_are_missing => {
+                return false;
+            }
+            // Numbers that are all names are rare, and a sample of numbers is not.
+            (ColumnUse::Numeric { .. }, _) => return true,
+            (ColumnUse::Categorical { categories }, Value::Text(text)) => {
+                known.push(categories.iter().any(|category| category == text));
+            }
+            (ColumnUse::Class { classes }, _) => {
+                known.push(classes.iter().any(|class| *class == class_name(text, &rules)));
+            }
+            _ => (),
+        }
+    }
+    known.is_empty() || known.contains(&true)
+}
+
+fn neither(path: &Path, schema: &Schema, first: &Row<'_>) -> Error {
+    let names = (0..schema.columns.len()).map(|at| schema.column_name(at));
+    let problem = format!(
+        "{}: neither the header of the training files ({}) nor a sample like theirs; names must be the same, upper and lower \
+         case too",
+        first.iter().collect::<Vec<_>>().join(", "),
+        names.collect::<Vec<_>>().join(", ")
+    );
+    line_error(path, 1, problem)
 }
 
 /// The places of a schema's columns in lines that have all of them but the label.

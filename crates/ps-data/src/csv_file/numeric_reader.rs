@@ -6,7 +6,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use ps_core::schema::ValueRules;
+use ps_core::schema::{Column, ColumnUse, SCHEMA_VERSION, Schema, ValueRules};
 
 use super::delimiter::known;
 use super::errors::{columns_error, file_error, value_error};
@@ -14,11 +14,11 @@ use super::learn::{FirstRow, is_header};
 use super::row::Row;
 use super::rows::Rows;
 use super::table::Table;
-use crate::Error;
-use crate::byte_stream::ByteStream;
+use crate::byte_stream::{ByteStream, open_text};
 use crate::label_class::class_number;
 use crate::sample_reader::{Next, SampleReader};
 use crate::table_options::TableOptions;
+use crate::{DataSource, Error};
 
 /// Lines that are looked at to see whether the first is a header.
 const LINES_SEEN: usize = 100;
@@ -86,6 +86,40 @@ impl NumericReader {
         let header = is_header.then(|| first.texts().into_iter().map(str::to_owned).collect());
         Ok(Some(Columns { count, label, header, rules: self.options.value_rules() }))
     }
+}
+
+/// The schema of a table whose numbers are taken as they are, and whose labels are class numbers; `None` of an empty file.
+///
+/// # Errors
+/// The file cannot be read, or its first line cannot be one of a table.
+pub(crate) fn plain_schema(
+    path: &Path,
+    source: &DataSource,
+    classes: usize,
+) -> Result<Option<Schema>, Error> {
+    let text = open_text(path, source.wrapper)?;
+    let mut reader = NumericReader::new(path, text, source.table.clone());
+    let Some(columns) = reader.look()? else { return Ok(None) };
+    let usage = |at: usize| match at == columns.label {
+        true => ColumnUse::Class { classes: (0..classes).map(|class| class.to_string()).collect() },
+        false => ColumnUse::Numeric { mean: 0.0, deviation: 1.0 },
+    };
+    let name = |at: usize| columns.header.as_ref().map(|names| names[at].clone());
+    let column = |at: usize| Column {
+        name: name(at).unwrap_or_default(),
+        usage: usage(at),
+        missing: 0,
+        texts_are_missing: false,
+    };
+    Ok(Some(Schema {
+        version: SCHEMA_VERSION,
+        header: columns.header.is_some(),
+        delimiter: reader.delimiter as char,
+        decimal: columns.rules.decimal,
+        missing: columns.rules.missing.clone(),
+        samples: 0,
+        columns: (0..columns.count).map(column).collect(),
+    }))
 }
 
 impl SampleReader for NumericReader {

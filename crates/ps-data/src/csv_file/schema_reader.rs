@@ -165,9 +165,21 @@ impl SchemaReader {
         self.encoder.width()
     }
 
-    /// Values so far that were missing, and texts that training has not seen.
-    pub fn missing_and_unknown(&self) -> (u64, u64) {
-        (self.encoder.missing, self.encoder.unknown)
+    /// Tells what there was that training has not seen, of so many samples.
+    pub fn tell_unknown(&self, samples: u64) {
+        for (at, (count, example)) in &self.encoder.unknown {
+            let (path, name) = (self.path.display(), self.schema.column_name(*at));
+            let told = format!(
+                "{path}: column `{name}`: {count} of {samples} texts, such as `{example}`, are none that training has \
+                 seen: they count as nothing"
+            );
+            // A few are what happens; many are another column, or other data.
+            if count * 10 > samples {
+                tracing::warn!("{told}");
+            } else {
+                tracing::info!("{told}");
+            }
+        }
     }
 
     fn wrong(&self, at: usize, problem: String) -> Error {

@@ -190,7 +190,17 @@ impl Table {
         let text = stray.map_or("", |(_, text)| text.as_str());
         let number = at + 1;
         let problem = match summary.kind() {
-            Ok(ColumnKind::Categorical(texts)) if self.are_decimal_commas(&texts) => {
+            Ok(ColumnKind::Categorical(texts))
+                if self.columns[at].0 == Said::Nothing && has_thousands(&texts) =>
+            {
+                format!(
+                    "`{text}` and others look like numbers with commas between thousands, which are not read: take the commas out, \
+                     or say --categorical {number} or --ignore {number}"
+                )
+            }
+            Ok(ColumnKind::Categorical(texts))
+                if self.columns[at].0 == Said::Nothing && self.are_decimal_commas(&texts) =>
+            {
                 format!(
                     "`{text}` and others look like numbers with a decimal comma; say --decimal , or --categorical {number}"
                 )
@@ -236,4 +246,19 @@ impl Table {
             );
         }
     }
+}
+
+/// Whether most of these are numbers such as `9,588` or `1,234,567.5`.
+fn has_thousands(texts: &[String]) -> bool {
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_one = |text: &&String| {
+        let whole = text.trim_start_matches('-').split('.').next().unwrap_or_default();
+        let mut groups = whole.split(',');
+        let first = groups.next().unwrap_or_default();
+        (1..=3).contains(&first.len())
+            && digits(first)
+            && whole.contains(',')
+            && groups.all(|group| group.len() == 3 && digits(group))
+    };
+    texts.iter().filter(is_one).count() * 2 > texts.len()
 }

@@ -167,3 +167,60 @@ fn a_line_without_end_and_a_million_columns_are_refused_by_their_line() {
     fs::write(dir.path().join("train.csv"), utf16).unwrap();
     assert_says(ps_data::load(&DataSource::folder(dir.path())), &["UTF-16", "UTF-8"]);
 }
+
+#[test]
+fn regression_two_columns_of_one_name_are_told_apart_by_their_places() {
+    let text = "a,a,y\n1,10,0\n3,30,1\n1,10,0\n3,30,1\n";
+    let data = auto(text, "a,a,y\n1,30,1\n3,10,0\n").unwrap();
+    assert_eq!(all(&data.train).0[..2], [-1.0, -1.0]);
+    assert_eq!(all(&data.test), (vec![-1.0, 1.0, 1.0, -1.0], vec![1, 0]));
+    assert_says(auto(text, "y,a,a\n1,1,30\n"), &["test.csv", "two columns are named `a`"]);
+}
+
+#[test]
+fn regression_a_header_of_other_names_is_no_sample() {
+    let train = "shape,colour,class\nround,red,a\nflat,blue,b\nround,blue,a\nflat,red,b\n";
+    for test in ["Shape,Colour,Class\nround,red,a\n", "Colour,Shape\nred,round\n"] {
+        let parts = ["test.csv, line 1", "neither the header", "shape, colour, class"];
+        assert_says(auto(train, test), &parts);
+    }
+    assert_eq!(auto(train, "round,red,a\n").unwrap().test.len(), 1, "no header is needed");
+    let numbers = auto("w,h,y\n1,2,0\n3,4,1\n", "W,H,Y\n1,2,0\n");
+    assert_says(numbers, &["test.csv, line 1", "W, H, Y", "neither"]);
+}
+
+#[test]
+fn regression_thousands_are_named_and_what_the_user_says_of_a_column_is_taken() {
+    let text = "price,y\n\"9,588\",0\n\"1,234\",1\n\"12,000\",0\n";
+    assert_says(
+        auto(text, ""),
+        &["column 1 (`price`)", "commas between thousands", "--categorical 1"],
+    );
+    let table = TableOptions { categorical: names(&["price"]), ..TableOptions::default() };
+    assert_eq!(read(text, "", table).unwrap().train.shape(), [3]);
+}
+
+#[test]
+fn regression_a_table_that_no_process_sees_whole_has_a_schema_of_numbers_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("train.csv"), "w,y,h\n10,0,5\n30,1,7\n").unwrap();
+    for (sharded, streamed) in [(true, false), (false, true)] {
+        let label = ColumnChoice::Name("y".into());
+        let table = TableOptions::with_label(label);
+        let source = DataSource {
+            sharded,
+            streamed,
+            table,
+            classes: Some(3),
+            ..DataSource::folder(dir.path())
+        };
+        let data = ps_data::load(&source).unwrap();
+        let schema = schema(&data);
+        assert_eq!(
+            (schema.width(), schema.classes()),
+            (2, &["0", "1", "2"].map(str::to_owned)[..])
+        );
+        let plain = ColumnUse::Numeric { mean: 0.0, deviation: 1.0 };
+        assert_eq!((&schema.columns[2].name, &schema.columns[2].usage), (&"h".to_owned(), &plain));
+    }
+}

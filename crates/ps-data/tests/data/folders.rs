@@ -132,7 +132,7 @@ fn classes_can_be_more_than_the_labels_show() {
     let dir = folder(&[("train.csv", "1,0\n3,1\n")]);
     let with = |classes| DataSource { classes: Some(classes), ..DataSource::folder(dir.path()) };
     assert_eq!(load(&with(10)).unwrap().classes, 10);
-    assert_says(load(&with(1)), &["--classes 1", "need 2 classes"]);
+    assert_says(load(&with(1)), &["--classes 1", "fewer than the 2"]);
     assert_says(load(&with(1 << 20)), &["the limit is 65536"]);
 }
 

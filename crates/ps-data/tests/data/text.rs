@@ -82,7 +82,7 @@ fn what_is_no_text_to_learn_from_is_named() {
     let empty = folder(&[("train.txt", b"")]);
     assert_says(load(&text(&empty, 3)), &["no data in", "found train.txt"]);
     let classes = DataSource { classes: Some(100), ..text(&dir, 2) };
-    assert_says(load(&classes), &["--classes 100", "need 256"]);
+    assert_says(load(&classes), &["--classes 100", "fewer than the 256"]);
     let odd = folder(&[("train.png", b"anything")]);
     assert_says(load(&DataSource::folder(odd.path())), &["--format text", "found train.png"]);
 }

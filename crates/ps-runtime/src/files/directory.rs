@@ -6,6 +6,11 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a folder is tried that another job has: longer than a job takes that was told to end.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(300);
 
 /// Files in a directory.
 #[derive(Clone, Debug)]
@@ -71,6 +76,30 @@ impl Directory {
             Err(TryLockError::WouldBlock) => Ok(None),
             _ => Ok(Some(DirectoryLock(directory))),
         }
+    }
+
+    /// As [`Self::lock`], for a job alone: two that write to one folder overwrite each other. One that is ending has its
+    /// time.
+    ///
+    /// # Errors
+    /// It cannot be opened, or another job keeps it; the message names the option.
+    pub async fn lock_patiently(&self, option: &str) -> io::Result<DirectoryLock> {
+        let location = self.location();
+        for attempt in 0..LOCK_ATTEMPTS {
+            if let Some(lock) = self.lock()? {
+                return Ok(lock);
+            }
+            if attempt == 0 {
+                tracing::info!(
+                    "{option} {location}: another job writes there; waiting for its end"
+                );
+            }
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
+        let message = format!(
+            "{option} {location}: another job writes there; choose another folder, or end it"
+        );
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
     }
 
     fn holds_checkpoint(&self) -> bool {

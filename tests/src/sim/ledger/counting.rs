@@ -113,6 +113,11 @@ impl Compute for Counting {
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {
         let own = self.layout.position("absent").map_or(0, |at| self.layout.range(at).start);
         let applied: f32 = weights[..own].iter().sum();
-        Ok(Evaluation { loss: f64::from(-applied), accuracy: None, samples: 1 })
+        Ok(Evaluation {
+            loss: f64::from(-applied),
+            accuracy: None,
+            measures: Vec::new(),
+            samples: 1,
+        })
     }
 }

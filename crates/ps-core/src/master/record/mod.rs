@@ -7,6 +7,7 @@ use super::types::{EvaluationResult, MemberId};
 use crate::checkpoint::JobState;
 use crate::ids::{ShardId, WorkerId};
 use crate::learning::{DivergenceSign, LearningMonitor, Losses};
+use crate::measures::Measure;
 use crate::report::{
     FinalReport, LostMember, PassReport, ServerReport, Timings, WorkerCounters, WorkerReport,
 };
@@ -167,6 +168,7 @@ impl Record {
         let pass = self.passes.get_mut(&result.task.pass)?;
         pass.test_loss = finite(result.loss);
         pass.test_accuracy = result.accuracy;
+        pass.measures = by_name(&result.measures);
         pass.samples_done_at_evaluation = Some(samples_done);
         let mut line = format!("pass={};", pass.pass);
         if let Some(accuracy) = pass.test_accuracy {
@@ -178,6 +180,9 @@ impl Record {
         }
         if let Some(loss) = pass.train_loss {
             line.push_str(&format!(" train_loss={loss:.4};"));
+        }
+        for Measure { name, value } in &result.measures {
+            line.push_str(&format!(" test_{name}={value:.4};"));
         }
         Some(line)
     }
@@ -195,12 +200,15 @@ impl Record {
         let line = is_new.then(|| self.pass_evaluated(result, samples_done)).flatten();
         let mut lines = Vec::from_iter(line);
         let (test_loss, test_accuracy) = (finite(result.loss), result.accuracy);
-        let samples = result.samples;
-        self.final_metrics = Some(FinalReport { test_loss, test_accuracy, samples, weights_match });
+        let (samples, measures) = (result.samples, by_name(&result.measures));
+        self.final_metrics =
+            Some(FinalReport { test_loss, test_accuracy, measures, samples, weights_match });
         lines.extend(test_accuracy.map(|accuracy| format!("final_test_accuracy={accuracy:.4};")));
         if samples > 0 {
             lines.push(format!("final_test_loss={:.4};", result.loss));
         }
+        let line = |it: &Measure| format!("final_test_{}={:.4};", it.name, it.value);
+        lines.extend(result.measures.iter().map(line));
         lines
     }
 
@@ -246,6 +254,10 @@ fn seconds_between(from: Option<Duration>, to: Option<Duration>, now: Duration) 
 
 fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
+}
+
+fn by_name(measures: &[Measure]) -> BTreeMap<String, f64> {
+    measures.iter().map(|it| (it.name.clone(), it.value)).collect()
 }
 
 #[cfg(test)]

@@ -12,10 +12,12 @@ fn a_job_runs_to_its_end() {
     assert_eq!(job.finished, Some((0, None)));
     assert_eq!(job.saves, 1);
     assert!(job.metrics.iter().any(|line| {
-        line == "pass=3; test_accuracy=0.9771; test_loss=0.0812; train_loss=0.6667;"
+        line == "pass=3; test_accuracy=0.9771; test_loss=0.0812; train_loss=0.6667; test_auc=0.5000;"
     }));
-    let last: Vec<_> = job.metrics.iter().rev().take(2).rev().cloned().collect();
-    assert_eq!(last, vec!["final_test_accuracy=0.9771;", "final_test_loss=0.0812;"]);
+    let last: Vec<_> = job.metrics.iter().rev().take(3).rev().cloned().collect();
+    let expected =
+        ["final_test_accuracy=0.9771;", "final_test_loss=0.0812;", "final_test_auc=0.5000;"];
+    assert_eq!(last, expected);
     let report = &job.reports[0];
     assert_eq!(report.passes.len(), 3);
     assert_eq!(report.learning, crate::learning::LearningStatus::Learned);

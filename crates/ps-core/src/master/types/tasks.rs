@@ -3,6 +3,7 @@
 use super::{Caller, JobProgress};
 use crate::ids::Clock;
 use crate::learning::Losses;
+use crate::measures::Measure;
 use std::time::Duration;
 
 /// A report of work done, and the wish for more.
@@ -38,6 +39,8 @@ pub struct EvaluationResult {
     pub loss: f64,
     /// Share of the samples that were classified rightly.
     pub accuracy: Option<f64>,
+    /// What else was measured.
+    pub measures: Vec<Measure>,
     /// Test samples.
     pub samples: u64,
     /// CRC-32 of the weights that were evaluated.
