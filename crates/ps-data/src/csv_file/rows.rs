@@ -13,6 +13,12 @@ use crate::Error;
 use crate::byte_stream::{BUFFER_BYTES, ByteStream};
 use crate::limits::{COLUMNS_MAX, RECORD_BYTES_MAX};
 
+/// Bytes of a byte order mark.
+const MARK_BYTES: usize = 3;
+
+/// Ends of lines that are waited for before it is judged what the first line is.
+const LINES_AT_FIRST: usize = 2;
+
 /// Reads one file line by line.
 pub(super) struct Rows {
     path: PathBuf,
@@ -159,31 +165,49 @@ impl Rows {
         }
     }
 
-    /// Reads more once all was read; `false` at the end.
+    /// Reads more behind what is not read yet; `false` at the end, or where there is no room.
     fn fill(&mut self) -> Result<bool, Error> {
-        while !self.is_at_end {
-            let read = self.source.read(&mut self.buffer);
-            let read = match read {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                read => read.map_err(|source| Error::Read { path: self.path.clone(), source })?,
-            };
-            self.is_at_end = read == 0;
-            let start =
-                if std::mem::replace(&mut self.has_begun, true) { 0 } else { self.mark(read)? };
-            let kept = self.quotes.clean(&mut self.buffer[start..read]);
-            self.unread = start..start + kept;
+        if self.unread.is_empty() {
+            self.unread = 0..0;
+        }
+        let end = self.unread.end;
+        while !self.is_at_end && end < self.buffer.len() {
+            let mut start = end;
+            let mut filled = end + self.read(end)?;
+            if !std::mem::replace(&mut self.has_begun, true) {
+                // What comes may come byte by byte.
+                while !self.is_at_end && filled < MARK_BYTES {
+                    filled += self.read(filled)?;
+                }
+                start += self.mark(filled)?;
+                self.unread = start..start;
+            }
+            let kept = self.quotes.clean(&mut self.buffer[start..filled]);
+            self.unread.end = start + kept;
             if kept > 0 {
                 return Ok(true);
             }
         }
-        self.unread = 0..0;
         Ok(false)
+    }
+
+    fn read(&mut self, at: usize) -> Result<usize, Error> {
+        loop {
+            match self.source.read(&mut self.buffer[at..]) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => (),
+                Err(source) => return Err(Error::Read { path: self.path.clone(), source }),
+                Ok(read) => {
+                    self.is_at_end = read == 0;
+                    return Ok(read);
+                }
+            }
+        }
     }
 
     /// The length of a byte order mark, which spreadsheets put first.
     fn mark(&self, read: usize) -> Result<usize, Error> {
         match &self.buffer[..read] {
-            [0xef, 0xbb, 0xbf, ..] => Ok(3),
+            [0xef, 0xbb, 0xbf, ..] => Ok(MARK_BYTES),
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
                 Err(file_error(&self.path, "UTF-16 text; convert the file to UTF-8"))
             }
@@ -191,11 +215,14 @@ impl Rows {
         }
     }
 
-    /// The first bytes, before any line was read.
+    /// The first lines, before any was read: of what comes as it comes, a few.
     pub(super) fn beginning(&mut self) -> Result<&[u8], Error> {
-        if !self.has_begun {
-            self.fill()?;
+        loop {
+            let begun = &self.buffer[self.unread.clone()];
+            let lines = memchr2_iter(b'\n', b'\r', begun).take(LINES_AT_FIRST).count();
+            if lines == LINES_AT_FIRST || !self.fill()? {
+                return Ok(&self.buffer[self.unread.clone()]);
+            }
         }
-        Ok(&self.buffer[self.unread.clone()])
     }
 }

@@ -175,6 +175,16 @@ async fn records_come_while_the_writer_still_writes() {
     assert_eq!(rest(&mut batches).await.unwrap(), [batch(&[3.0], &[2])]);
 }
 
+/// The first bytes come by themselves, because they tell the format.
+#[tokio::test]
+async fn regression_a_stream_whose_format_is_found_out_is_read_from_its_first_line() {
+    let auto = |channel: &Channel| channel.source(Format::Auto);
+    let lines = b"10,100,1\n20,200,0\n30,300,1\n";
+    let all = read(auto, plan(2), lines).await.unwrap();
+    let features: Vec<f32> = all.iter().flat_map(|batch| batch.features.clone()).collect();
+    assert_eq!(features, [10.0, 100.0, 20.0, 200.0, 30.0, 300.0]);
+}
+
 #[tokio::test]
 async fn a_stream_without_records_has_no_shape() {
     let channel = Channel::new();
