@@ -28,7 +28,7 @@
 //! Or it keeps its candle loop and swaps the optimizer: [`optimizer::AsyncOptimizer`], with [`settings`]. The rest of this crate is what
 //! becomes a process where:
 //!
-//! - [`cli`]: the command line.
+//! - [`cli`]: the command line; `commands`: those that are no job.
 //! - [`check`] and [`output`]: everything that can be found wrong before a process is started.
 //! - [`job_options`]: what of the options goes to which role, and the file that it goes by.
 //! - [`job_args`]: the options of every job; [`process`]: a process to start.
@@ -46,6 +46,7 @@
 pub mod check;
 pub mod child;
 pub mod cli;
+mod commands;
 pub mod contract;
 
 pub mod evaluate;
@@ -84,7 +85,7 @@ pub use ps_worker::{candle_core, candle_nn, model, optimizer, settings};
 
 use anyhow::Context;
 use clap::ArgMatches;
-use ps_cli::process::{LevelFilter, Unparsed};
+use ps_cli::process::Unparsed;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -116,17 +117,10 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
     };
     match parsed.args.command {
         cli::Command::Local(args) => local(&models, *args, &parsed.matches),
-        cli::Command::Data(args) => show(&args),
-        cli::Command::Serve(args) => serve(models, *args),
-        cli::Command::Evaluate(args) => used(args.model.threads, "evaluate", || {
-            println!("{}", evaluate::run(&models, &args)?);
-            Ok(())
-        }),
-        cli::Command::Predict(args) => used(args.model.threads, "predict", || {
-            let samples = predict::run(&models, &args)?;
-            terminal::print(&format!("{samples} samples"));
-            Ok(())
-        }),
+        cli::Command::Data(args) => commands::show(&args),
+        cli::Command::Serve(args) => commands::serve(models, *args),
+        cli::Command::Evaluate(args) => commands::evaluate(&models, &args),
+        cli::Command::Predict(args) => commands::predict(&models, &args),
         cli::Command::New(args) => match new::run(&args) {
             Ok(next) => {
                 terminal::print(&next);
@@ -142,80 +136,6 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
             ExitCode::from(ps_cli::process::EXIT_USAGE)
         }
     }
-}
-
-/// Serves a trained model.
-fn serve(models: ps_worker::model::Models, args: serve::ServeArgs) -> ExitCode {
-    if let Err(code) = with_threads(args.threads) {
-        return code;
-    }
-    let process = args.process();
-    let tasks = ps_cli::process::Tasks::ThreadPerCore;
-    ps_cli::process::run("psrun serve", &process, tasks, |outside, shutdown| {
-        serve::run(models, args, outside.metrics, shutdown)
-    })
-}
-
-/// Has candle compute with so many threads, or all cores.
-fn with_threads(threads: Option<usize>) -> Result<(), ExitCode> {
-    let threads = threads.unwrap_or_else(|| ps_worker::threads::fair_share(1));
-    ps_worker::threads::configure_threads(threads).map_err(|error| {
-        terminal::print(&format!("error: --threads: {error}"));
-        ExitCode::FAILURE
-    })
-}
-
-/// Uses a trained model with so many threads, or all cores.
-fn used(
-    threads: Option<usize>,
-    command: &str,
-    work: impl FnOnce() -> anyhow::Result<()>,
-) -> ExitCode {
-    if let Err(code) = with_threads(threads) {
-        return code;
-    }
-    ps_cli::process::start_logging(LevelFilter::WARN, false);
-    match work() {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads has seen enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            terminal::print(&format!(
-                "error: psrun {command}: {}",
-                ps_cli::process::causes(&error)
-            ));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let is_one = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
-    error.chain().any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(is_one)
-            || cause.downcast_ref::<csv::Error>().is_some_and(
-                |error| matches!(error.kind(), csv::ErrorKind::Io(error) if is_one(error)),
-            )
-    })
-}
-
-/// Shows what is understood of some data.
-fn show(args: &show::ShowArgs) -> ExitCode {
-    ps_cli::process::start_logging(LevelFilter::WARN, false);
-    match show::run(args) {
-        Ok(shown) => {
-            shown.lines.iter().for_each(|line| terminal::print(line));
-            if !shown.metrics.is_empty() {
-                println!("{}", shown.metrics);
-            }
-            let Some(problem) = shown.problem else { return ExitCode::SUCCESS };
-            terminal::print(&format!("error: {problem}"));
-        }
-        Err(error) => {
-            terminal::print(&format!("error: psrun data: {}", ps_cli::process::causes(&error)));
-        }
-    }
-    ExitCode::FAILURE
 }
 
 /// Runs a job on this machine.

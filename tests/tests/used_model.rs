@@ -98,8 +98,12 @@ fn regression_a_model_of_a_table_predicts_and_measures_as_its_job_did() {
     assert!(accuracy > 0.9, "{}", trained.finished.stdout);
     let output = trained.psrun("evaluate", &trained.data, &[]);
     let measured = String::from_utf8(output.stdout).unwrap();
-    let expected = format!("test_loss={loss:.4}; test_accuracy={accuracy:.4}; test_samples=200;\n");
-    assert_eq!(measured, expected, "{:?}", output.stderr);
+    let expected = format!("test_loss={loss:.4}; test_accuracy={accuracy:.4}; test_samples=200; ");
+    assert!(measured.starts_with(&expected), "{measured}, {:?}", output.stderr);
+    for name in ["balanced_accuracy", "f1", "calibration_error"] {
+        let value = trained.finished.metric(&format!("final_test_{name}")).unwrap();
+        assert!(measured.contains(&format!(" test_{name}={value:.4};")), "{name}: {measured}");
+    }
 
     let test = trained.data.join("test.csv");
     let predicted = trained.predictions(&test);

@@ -1,21 +1,19 @@
 //! The control plane's messages, as the master takes and gives them.
 
 use super::refusal::{self, Reason};
-use super::words::{at_most, check_line, one_line};
+use super::words::{at_most, check_line};
 use super::{Error, check_counts, check_protocol};
 use crate::v1;
 use ps_core::DataDescription;
 use ps_core::gate::Member;
 use ps_core::learning::Losses;
 use ps_core::limits::{
-    ADDRESS_BYTES_MAX, EVALUATORS_MAX, MEASURE_NAME_MAX, MEASURES_MAX, MESSAGE_TEXT_BYTES_MAX,
-    SHARDS_MAX, STALENESS_COUNTS_MAX, WORKERS_MAX,
+    ADDRESS_BYTES_MAX, EVALUATORS_MAX, SHARDS_MAX, STALENESS_COUNTS_MAX, WORKERS_MAX,
 };
 use ps_core::master::{
-    Caller, EvaluateTask, EvaluationResult, Heartbeat, HeartbeatReply, JobProgress, LeaseResult,
-    MemberId, Membership, Registration, Rejection, Role, Task, TaskRequest,
+    Caller, EvaluationResult, Heartbeat, HeartbeatReply, JobProgress, LeaseResult, MemberId,
+    Membership, Registration, Rejection, Role, Task, TaskRequest,
 };
-use ps_core::measures::Measure;
 use ps_core::report::WorkerCounters;
 use ps_core::staleness::Staleness;
 use tonic::Status;
@@ -175,44 +173,6 @@ impl TryFrom<v1::LeaseResult> for LeaseResult {
     }
 }
 
-impl TryFrom<v1::EvaluationResult> for EvaluationResult {
-    type Error = Error;
-
-    fn try_from(wire: v1::EvaluationResult) -> Result<Self, Error> {
-        const NAME: &str = "EvaluationResult";
-        at_most(NAME, "error", wire.error.len(), MESSAGE_TEXT_BYTES_MAX)?;
-        let error = one_line(&wire.error, MESSAGE_TEXT_BYTES_MAX);
-        if let Some(accuracy) = wire.accuracy.filter(|share| !(0.0..=1.0).contains(share)) {
-            return Err(Error::invalid(NAME, "accuracy", accuracy, "a share from 0 to 1"));
-        }
-        Error::check(NAME, "measures", wire.measures.len(), 0..=MEASURES_MAX)?;
-        Ok(Self {
-            task: EvaluateTask { pass: wire.pass, is_final: wire.r#final },
-            loss: wire.loss,
-            accuracy: wire.accuracy,
-            measures: wire.measures.into_iter().map(measure).collect::<Result<_, _>>()?,
-            samples: wire.samples,
-            weights_digest: wire.weights_digest,
-            error: (!error.is_empty()).then_some(error),
-        })
-    }
-}
-
-/// A measure, whose name becomes part of metric lines.
-fn measure(wire: v1::Measure) -> Result<Measure, Error> {
-    const NAME: &str = "Measure";
-    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    let fits = (1..=MEASURE_NAME_MAX).contains(&wire.name.len()) && wire.name.bytes().all(is_name);
-    if !fits {
-        let expected = "1 to 64 lower-case letters, digits and underscores";
-        return Err(Error::invalid(NAME, "name", one_line(&wire.name, MEASURE_NAME_MAX), expected));
-    }
-    if !wire.value.is_finite() {
-        return Err(Error::invalid(NAME, "value", wire.value, "a finite number"));
-    }
-    Ok(Measure { name: wire.name, value: wire.value })
-}
-
 impl From<JobProgress> for v1::JobProgress {
     fn from(progress: JobProgress) -> Self {
         Self { samples_done: progress.samples_done, samples_total: progress.samples_total }
@@ -343,23 +303,6 @@ mod tests {
         assert!(LeaseResult::try_from(lease).is_err());
         let overflow = v1::LeaseResult { steps: 3, loss_sum: f64::INFINITY, ..Default::default() };
         assert_eq!(LeaseResult::try_from(overflow).unwrap().losses.steps_not_finite, 3);
-        let accuracy = v1::EvaluationResult { accuracy: Some(1.5), ..Default::default() };
-        assert!(EvaluationResult::try_from(accuracy).is_err());
-        let measured = |name: &str, value| v1::EvaluationResult {
-            measures: vec![v1::Measure { name: name.to_owned(), value }],
-            ..Default::default()
-        };
-        let auc = EvaluationResult::try_from(measured("auc", 0.5)).unwrap();
-        assert_eq!(auc.measures, [Measure { name: "auc".to_owned(), value: 0.5 }]);
-        // It would be another metric's line.
-        for (name, value) in
-            [("", 0.5), ("a; b", 0.5), ("A", 0.5), ("auc\n", 0.5), ("auc", f64::NAN)]
-        {
-            assert!(EvaluationResult::try_from(measured(name, value)).is_err(), "{name:?}");
-        }
-        let many = vec![v1::Measure { name: "auc".to_owned(), value: 0.5 }; MEASURES_MAX + 1];
-        let many = v1::EvaluationResult { measures: many, ..Default::default() };
-        assert!(EvaluationResult::try_from(many).is_err());
         let server = v1::NextTaskRequest { role: v1::Role::Server.into(), ..Default::default() };
         assert!(TaskRequest::try_from(server).is_err());
     }

@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod control;
 pub mod data;
 pub mod description;
+mod evaluation;
 pub mod init;
 pub mod membership;
 pub mod model;

@@ -101,32 +101,29 @@ fn place((at, column): (usize, &Column), first: &Row<'_>) -> Option<usize> {
     }
 }
 
-/// Whether this line may be a sample: numbers where there are numbers, and where there are texts one that is known.
+/// Whether this line may be a sample: there is a number where there are numbers, or a text that is known.
 fn is_like_a_sample(schema: &Schema, first: &Row<'_>) -> bool {
     let rules = schema.value_rules();
     let places = match first.len() + 1 == schema.columns.len() {
         true => places_without_label(schema),
         false => (0..schema.columns.len()).map(Some).collect(),
     };
-    let mut known = Vec::new();
-    for (column, place) in schema.columns.iter().zip(places) {
-        let Some(text) = place.map(|place| first.get(place)) else { continue };
-        match (&column.usage, rules.value(text)) {
-            (ColumnUse::Numeric { .. }, Value::Text(_)) if !column.texts_are_missing => {
-                return false;
+    let texts = places.into_iter().map(|place| place.map(|place| first.get(place)));
+    schema.columns.iter().zip(texts).any(|(column, text)| {
+        text.is_some_and(|text| match (&column.usage, rules.value(text)) {
+            (ColumnUse::Numeric { .. } | ColumnUse::Number { .. }, value) => {
+                matches!(value, Value::Number(_) | Value::Missing)
             }
-            // Numbers that are all names are rare, and a sample of numbers is not.
-            (ColumnUse::Numeric { .. }, _) => return true,
             (ColumnUse::Categorical { categories }, Value::Text(text)) => {
-                known.push(categories.iter().any(|category| category == text));
+                categories.iter().any(|category| category == text)
             }
+            (ColumnUse::Categorical { .. }, _) => true,
             (ColumnUse::Class { classes }, _) => {
-                known.push(classes.iter().any(|class| *class == class_name(text, &rules)));
+                classes.iter().any(|class| *class == class_name(text, &rules))
             }
-            _ => (),
-        }
-    }
-    known.is_empty() || known.contains(&true)
+            (ColumnUse::Ignored, _) => false,
+        })
+    })
 }
 
 fn neither(path: &Path, schema: &Schema, first: &Row<'_>) -> Error {
