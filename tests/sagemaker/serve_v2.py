@@ -45,12 +45,11 @@ predictor.delete_endpoint()
 transformer = estimator.transformer(
     1, "local", output_path=f"file://{args.folder / 'transformed'}", accept="text/csv",
     strategy="MultiRecord", assemble_with="Line")
-# As batch transform sends them: lines by themselves, without a header.
+# Local mode transforms before it returns. As batch transform sends them: lines by themselves, without a header.
 lines = args.folder / "lines"
 lines.mkdir()
 (lines / "new.csv").write_text("\n".join(unlabelled[1:]) + "\n")
-transformer.transform(f"file://{lines}", content_type="text/csv", split_type="Line")
-transformer.wait()
+transformer.transform(f"file://{lines}", content_type="text/csv", split_type="Line", wait=False)
 transformed = (args.folder / "transformed" / "new.csv.out").read_text()
 
 print("RESULT " + json.dumps({
