@@ -102,11 +102,15 @@ pub const EVALUATORS_MAX: u32 = 16;
 /// could have.
 pub const GREETING_WAIT_MS_MAX: u64 = 10_000;
 
-/// HTTP/2 frames that are read of a connection before one of its calls was taken, at once and in each second: a health
-/// check is five of them, and the largest start's header 256.
+/// HTTP/2 frames of data that are read of a connection before one of its calls was taken, at once and in each second: the
+/// largest start's header is 256 of them.
 pub const STRANGER_FRAMES_BURST: f64 = 400.0;
 /// See [`STRANGER_FRAMES_BURST`].
-pub const STRANGER_FRAMES_PER_S: f64 = 20.0;
+pub const STRANGER_FRAMES_PER_S: f64 = 160.0;
+
+/// Frames of data that any other frame counts as: whoever gets it has more to do (a call to begin, to refuse, to answer), and a
+/// health check is four of them.
+pub const STRANGER_CONTROL_FRAME: f64 = 8.0;
 
 /// Concurrent HTTP/2 streams of one connection: pushes, pulls waiting at the gate, control.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 1100;

@@ -1,6 +1,6 @@
 //! A connection, as the protocol above it sees it.
 
-use crate::pace::Pace;
+use crate::pace::{BYTES_AT_ONCE_MAX, Pace};
 use crate::repeated::Repeated;
 use futures_util::task::AtomicWaker;
 use http::Extensions;
@@ -186,7 +186,12 @@ impl AsyncRead for Connection {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let read = this.stream.as_mut().poll_read(cx, buf);
+        let read = match this.pace.as_ref().and_then(Pace::bytes_at_once) {
+            Some(bytes) if bytes < buf.remaining() => {
+                poll_read_few(&mut this.stream, cx, buf, bytes)
+            }
+            _ => this.stream.as_mut().poll_read(cx, buf),
+        };
         let bytes = buf.filled().len() - before;
         this.burst_bytes = match read {
             Poll::Ready(_) => this.burst_bytes + bytes,
@@ -201,6 +206,20 @@ impl AsyncRead for Connection {
         }
         read
     }
+}
+
+/// Reads at most so many bytes.
+fn poll_read_few<S: AsyncRead + Unpin + ?Sized>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+    bytes: usize,
+) -> Poll<io::Result<()>> {
+    let mut room = [0; BYTES_AT_ONCE_MAX];
+    let mut few = ReadBuf::new(&mut room[..bytes.min(BYTES_AT_ONCE_MAX)]);
+    ready!(Pin::new(stream).poll_read(cx, &mut few))?;
+    buf.put_slice(few.filled());
+    Poll::Ready(Ok(()))
 }
 
 impl AsyncWrite for Connection {

@@ -3,7 +3,7 @@
 //! Frames that mean nothing (pings, settings, calls that are refused) cost their sender less than whoever answers them.
 //! They are counted as they come, until a call has been taken: then nothing is looked at any more.
 
-use ps_core::limits::{STRANGER_FRAMES_BURST, STRANGER_FRAMES_PER_S};
+use ps_core::limits::{STRANGER_CONTROL_FRAME, STRANGER_FRAMES_BURST, STRANGER_FRAMES_PER_S};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,6 +12,14 @@ use tokio::time::{Instant, Sleep};
 /// What HTTP/2 begins with, and the head of each of its frames: three bytes of length ahead of six others.
 const PREFACE_BYTES: usize = 24;
 const HEAD_BYTES: usize = 9;
+
+/// What stands in the head of a frame of data (RFC 9113, 6.1).
+const DATA: u8 = 0;
+
+/// Bytes that are read at once where frames are small: thousands of them would fit into what is read of a connection
+/// else, all of them before the first is counted.
+pub(crate) const BYTES_AT_ONCE_MAX: usize = 1024;
+const BYTES_AT_ONCE: usize = 256;
 
 /// The frames of one connection.
 pub(crate) struct Pace {
@@ -40,6 +48,11 @@ impl Pace {
         }
     }
 
+    /// How much is to be read at once; `None`: a large frame's payload is, as much as there is room for.
+    pub(crate) fn bytes_at_once(&self) -> Option<usize> {
+        Some(self.skipped + BYTES_AT_ONCE).filter(|bytes| *bytes <= BYTES_AT_ONCE_MAX)
+    }
+
     /// Waits until more may be read.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(pause) = &mut self.pause {
@@ -54,16 +67,16 @@ impl Pace {
         let (frames, now) = (self.count(bytes), Instant::now());
         let since = now.duration_since(std::mem::replace(&mut self.counted, now));
         let more = since.as_secs_f64() * STRANGER_FRAMES_PER_S;
-        self.frames_left = (self.frames_left + more).min(STRANGER_FRAMES_BURST) - frames as f64;
+        self.frames_left = (self.frames_left + more).min(STRANGER_FRAMES_BURST) - frames;
         if self.frames_left < 0.0 {
             let pause = Duration::from_secs_f64(-self.frames_left / STRANGER_FRAMES_PER_S);
             self.pause = Some(Box::pin(tokio::time::sleep(pause)));
         }
     }
 
-    /// Frames whose heads are complete with these bytes.
-    fn count(&mut self, mut bytes: &[u8]) -> usize {
-        let mut frames = 0;
+    /// Frames whose heads are complete with these bytes, by what they cost.
+    fn count(&mut self, mut bytes: &[u8]) -> f64 {
+        let mut frames = 0.0;
         loop {
             let skipped = self.skipped.min(bytes.len());
             self.skipped -= skipped;
@@ -76,10 +89,10 @@ impl Pace {
             self.head_bytes += taken;
             bytes = &bytes[taken..];
             if self.head_bytes == HEAD_BYTES {
-                let [high, middle, low, ..] = self.head;
+                let [high, middle, low, kind, ..] = self.head;
                 self.skipped = u32::from_be_bytes([0, high, middle, low]) as usize;
                 self.head_bytes = 0;
-                frames += 1;
+                frames += if kind == DATA { 1.0 } else { STRANGER_CONTROL_FRAME };
             }
         }
     }
@@ -94,19 +107,27 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tonic::transport::server::Connected;
 
-    fn frame(payload: usize) -> Vec<u8> {
+    const PING: u8 = 6;
+
+    fn frame(kind: u8, payload: usize) -> Vec<u8> {
         let [_, length @ ..] = (payload as u32).to_be_bytes();
-        [&length[..], &[6, 0, 0, 0, 0, 0], &vec![0xff; payload]].concat()
+        [&length[..], &[kind, 0, 0, 0, 0, 0], &vec![0xff; payload]].concat()
     }
 
     #[tokio::test(start_paused = true)]
     async fn frames_are_counted_however_they_come() {
-        let sent =
-            [vec![b'P'; PREFACE_BYTES], frame(0), frame(8), frame(70_000), frame(1)].concat();
+        let sent = [
+            vec![b'P'; PREFACE_BYTES],
+            frame(PING, 0),
+            frame(PING, 8),
+            frame(DATA, 70_000),
+            frame(DATA, 1),
+        ]
+        .concat();
         for size in [1, 2, 7, 9, 10, 1000, sent.len()] {
             let mut pace = Pace::new();
-            let frames: usize = sent.chunks(size).map(|chunk| pace.count(chunk)).sum();
-            assert_eq!(frames, 4, "in pieces of {size}");
+            let frames: f64 = sent.chunks(size).map(|chunk| pace.count(chunk)).sum();
+            assert_eq!(frames, 2.0 * STRANGER_CONTROL_FRAME + 2.0, "in pieces of {size}");
         }
     }
 
@@ -114,7 +135,7 @@ mod tests {
     async fn a_flood_is_read_at_its_pace_and_few_frames_at_once() {
         let mut pace = Pace::new();
         pace.read(&[b'P'; PREFACE_BYTES]);
-        let (flood, begun) = (frame(8).repeat(20), Instant::now());
+        let (flood, begun) = (frame(DATA, 8).repeat(20), Instant::now());
         let mut read = 0;
         while begun.elapsed() < Duration::from_secs(60) {
             std::future::poll_fn(|cx| pace.poll_ready(cx)).await;
@@ -135,10 +156,10 @@ mod tests {
         let (stream, mut peer) = tokio::io::duplex(1 << 20);
         let mut connection = Connection::new(stream).greeted(Repeated::default());
         let handle = connection.connect_info();
-        let sent = [vec![b'P'; PREFACE_BYTES], frame(0).repeat(1000)].concat();
+        let sent = [vec![b'P'; PREFACE_BYTES], frame(PING, 0).repeat(1000)].concat();
         peer.write_all(&sent).await.unwrap();
         connection.read_exact(&mut vec![0; sent.len()]).await.unwrap();
-        peer.write_all(&frame(0)).await.unwrap();
+        peer.write_all(&frame(PING, 0)).await.unwrap();
         let begun = Instant::now();
         let reading = tokio::spawn(async move { connection.read_u8().await });
         tokio::time::sleep(Duration::from_secs(1)).await;
