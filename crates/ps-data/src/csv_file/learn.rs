@@ -31,7 +31,7 @@ pub(super) fn learn(
     };
     let first = FirstRow::new(path, line, first)?;
     let table = Table::new(path, &first.texts(), options)?;
-    let mut learner = Learner { first, table, options, wrapper, delimiter };
+    let mut learner = Learner { first, table, options, wrapper, delimiter, moved: None };
     learner.add_rows(&mut rows, &None)?;
     for other in others {
         learner.add_file(other)?;
@@ -77,10 +77,7 @@ impl FirstRow {
 
     /// The same, as a line.
     pub(super) fn with_row<T>(&self, take: impl FnOnce(Row<'_>) -> T) -> T {
-        let (text, mut end) = (self.values.concat(), 0);
-        let ends: Vec<usize> =
-            self.values.iter().map(|value| (end += value.len(), end).1).collect();
-        take(Row::new(&text, &ends))
+        Row::with_texts(&self.values, take)
     }
 }
 
@@ -91,6 +88,8 @@ struct Learner<'a> {
     options: &'a TableOptions,
     wrapper: Wrapper,
     delimiter: u8,
+    /// The first line of the first further file that was taken for the header in another order.
+    moved: Option<(PathBuf, u64)>,
 }
 
 impl Learner<'_> {
@@ -102,15 +101,26 @@ impl Learner<'_> {
         };
         let mut its_places = None;
         match places(&self.first.values, &row).filter(|_| self.may_be_header()) {
-            Some(Some(other)) => its_places = Some(other),
+            Some(Some(other)) if self.may_be_names() => {
+                self.moved.get_or_insert_with(|| (path.to_owned(), line));
+                its_places = Some(other);
+            }
             Some(None) => self.first.repetitions += 1,
-            None => self.add_row(path, line, &row, &None)?,
+            _ => self.add_row(path, line, &row, &None)?,
         }
         self.add_rows(&mut rows, &its_places)
     }
 
     fn may_be_header(&self) -> bool {
         self.options.header != HeaderChoice::No
+    }
+
+    /// Whether the same values in another order may be the header: samples of numbers are often so.
+    fn may_be_names(&self) -> bool {
+        let rules = self.options.value_rules();
+        self.options.header == HeaderChoice::Yes
+            || self.options.names_a_column()
+            || self.first.values.iter().all(|value| rules.number(value).is_none())
     }
 
     /// Takes in the lines after the first.
@@ -146,6 +156,14 @@ impl Learner<'_> {
 
     fn schema(mut self) -> Result<Schema, Error> {
         let is_header = is_header(&self.first, &self.table, self.options)?;
+        if let Some((path, line)) = self.moved.filter(|_| !is_header) {
+            let problem = format!(
+                "this has the values of the first line of {} in another order: are they a header? say --header yes or \
+                 --header no",
+                self.first.path.display()
+            );
+            return Err(line_error(&path, line, problem));
+        }
         if !is_header {
             // A sample, and so is each line that was taken for its repetition.
             for _ in 0..=self.first.repetitions {

@@ -13,6 +13,13 @@ impl<'a> Row<'a> {
         Self { text, ends }
     }
 
+    /// These values as a line.
+    pub(super) fn with_texts<T>(texts: &[String], take: impl FnOnce(Row<'_>) -> T) -> T {
+        let (text, mut end) = (texts.concat(), 0);
+        let ends: Vec<usize> = texts.iter().map(|text| (end += text.len(), end).1).collect();
+        take(Row::new(&text, &ends))
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.ends.len()

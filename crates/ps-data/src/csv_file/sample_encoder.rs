@@ -32,9 +32,7 @@ impl SampleEncoder {
             let found = values.len();
             return Err(Error::Options(format!("{found} values, expected {expected}")));
         }
-        let (text, mut end) = (values.concat(), 0);
-        let ends: Vec<usize> = values.iter().map(|value| (end += value.len(), end).1).collect();
-        let encoded = self.encoder.inputs(&Row::new(&text, &ends), None, inputs);
+        let encoded = Row::with_texts(values, |row| self.encoder.inputs(&row, None, inputs));
         encoded.map_err(|(at, problem)| {
             let column = column_name(at, Some(&self.schema.columns[at].name));
             Error::File { path: PathBuf::from(column), problem }

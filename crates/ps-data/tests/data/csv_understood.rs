@@ -224,3 +224,17 @@ fn regression_a_table_that_no_process_sees_whole_has_a_schema_of_numbers_as_they
         assert_eq!((&schema.columns[2].name, &schema.columns[2].usage), (&"h".to_owned(), &plain));
     }
 }
+
+#[test]
+fn regression_a_sample_with_the_first_lines_values_in_another_order_is_no_header() {
+    let parts = |one: &str, other: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.csv"), one).unwrap();
+        fs::write(dir.path().join("b.csv"), other).unwrap();
+        ps_data::load(&DataSource::folder(dir.path()))
+    };
+    let data = parts("1,0\n3,1\n", "0,1\n2,0\n").unwrap();
+    assert_eq!((data.train.len(), data.train.labels()), (4, &[0, 1, 1, 0][..]));
+    let texts = parts("yes,no\nno,no\nyes,no\n", "no,yes\nyes,no\n");
+    assert_says(texts, &["b.csv, line 1", "in another order", "--header no"]);
+}
