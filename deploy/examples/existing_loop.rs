@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     let model = candle_nn::seq()
         .add(candle_nn::linear(inputs, 64, builder.pp("hidden"))?)
         .add_fn(|hidden| hidden.relu())
-        .add(candle_nn::linear(64, data.classes, builder.pp("output"))?);
+        .add(candle_nn::linear(64, data.outputs, builder.pp("output"))?);
 
     // Was: candle_nn::SGD::new(vars.all_vars(), 0.1)?
     let given = AsyncOptimizerConfig::from_env(vars.clone()).map_err(candle_core::Error::wrap)?;
@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     let batch = |samples: &Samples, numbers: &[u64]| -> Result<(Tensor, Tensor)> {
         let (features, labels) = samples.gather(numbers).map_err(candle_core::Error::wrap)?;
         let features = Tensor::from_vec(features, (numbers.len(), inputs), &device)?;
-        Ok((features, Tensor::new(labels, &device)?))
+        Ok((features, Tensor::new(labels.classes(), &device)?))
     };
     let train: Vec<u64> = (0..data.train.len() as u64).collect();
     for pass in 1..=PASSES {

@@ -6,17 +6,17 @@
 //! use psrun::candle_core::{Result, Tensor};
 //! use psrun::candle_nn::VarBuilder;
 //! use psrun::model::{Batch, DataShape, Model, ModelOptions, Models};
-//! use psrun::nn::{Linear, cross_entropy};
+//! use psrun::nn::Linear;
 //!
 //! struct OneLayer(Linear);
 //!
 //! impl Model for OneLayer {
 //!     fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
-//!         Ok(Self(Linear::new(shape.inputs(), shape.classes, vars.pp("layer"))?))
+//!         Ok(Self(Linear::new(shape.inputs(), shape.outputs, vars.pp("layer"))?))
 //!     }
 //!
-//!     fn loss(&self, batch: &Batch) -> Result<Tensor> {
-//!         cross_entropy(&self.0.forward(&batch.features.flatten_from(1)?)?, &batch.labels)
+//!     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
+//!         self.0.forward(&batch.features.flatten_from(1)?).map(Some)
 //!     }
 //! }
 //!

@@ -1,6 +1,6 @@
 //! `psrun predict`: what a trained model says of some samples.
 
-use crate::prediction::{fields, values};
+use crate::prediction::PredictionFormat;
 use crate::target::Target;
 use crate::used_model::{ModelFolderArgs, samples};
 use anyhow::{Context, bail};
@@ -14,8 +14,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Names of what is written of each sample.
-const OWN_NAMES: [&str; 2] = ["prediction", "probabilities"];
+/// What the probabilities of a sample are called in JSON.
+const PROBABILITIES: &str = "probabilities";
 
 /// Samples that are computed at once.
 const BATCH_SAMPLES: usize = 256;
@@ -48,13 +48,13 @@ pub fn run(models: &Models, args: &PredictArgs) -> anyhow::Result<u64> {
     let out = target.writer()?;
     let is_jsonl =
         args.out.as_ref().is_some_and(|out| out.extension().is_some_and(|it| it == "jsonl"));
-    let classes = (0..model.shape().classes).map(|class| model.class_name(class)).collect();
+    let says = PredictionFormat::new(&model);
     let format = if is_jsonl {
         Rows::Jsonl(out)
     } else {
         Rows::Csv(Box::new(csv::Writer::from_writer(out)))
     };
-    let mut predictor = Predictor { model, classes, rows: format, keep: Vec::new(), samples: 0 };
+    let mut predictor = Predictor { model, says, rows: format, keep: Vec::new(), samples: 0 };
     match predictor.model.schema().cloned() {
         Some(schema) => predictor.table(args, &schema)?,
         None => predictor.samples(args)?,
@@ -81,7 +81,7 @@ impl Rows {
 
 struct Predictor {
     model: TrainedModel,
-    classes: Vec<String>,
+    says: PredictionFormat,
     rows: Rows,
     /// Names of what is written along.
     keep: Vec<String>,
@@ -93,7 +93,8 @@ impl Predictor {
     fn table(&mut self, args: &PredictArgs, schema: &Arc<Schema>) -> anyhow::Result<()> {
         let kept = kept(args, schema)?;
         // What we write has a name of its own.
-        let free = |name: String| match OWN_NAMES.contains(&name.as_str()) {
+        let own_names = self.says.columns();
+        let free = |name: String| match own_names.contains(&name) || name == PROBABILITIES {
             true => format!("{name}_"),
             false => name,
         };
@@ -146,27 +147,26 @@ impl Predictor {
 
     fn header(&mut self) -> anyhow::Result<()> {
         if let Rows::Csv(csv) = &mut self.rows {
-            let classes = self.classes.iter().map(|class| format!("p_{class}"));
-            let names = self.keep.iter().cloned().chain(["prediction".to_owned()]).chain(classes);
+            let names = self.keep.iter().cloned().chain(self.says.columns());
             csv.write_record(names).context("writing predictions")?;
         }
         Ok(())
     }
 
     fn batch(&mut self, inputs: Vec<f32>, along: &[Vec<String>]) -> anyhow::Result<()> {
-        let probabilities = self.model.probabilities(inputs)?;
-        for (row, along) in probabilities.chunks_exact(self.classes.len().max(1)).zip(along) {
+        let predictions = self.model.predictions(inputs)?;
+        for (row, along) in predictions.chunks_exact(self.says.outputs().max(1)).zip(along) {
             self.samples += 1;
             match &mut self.rows {
                 Rows::Csv(csv) => {
-                    let values = along.iter().cloned().chain(values(&self.classes, row));
+                    let values = along.iter().cloned().chain(self.says.values(row));
                     csv.write_record(values).context("writing predictions")?;
                 }
                 Rows::Jsonl(lines) => {
                     let along = along.iter().cloned().map(Value::from);
                     let mut line: Map<String, Value> =
                         self.keep.iter().cloned().zip(along).collect();
-                    line.extend(fields(&self.classes, row));
+                    line.extend(self.says.fields(row));
                     writeln!(lines, "{}", Value::Object(line)).context("writing predictions")?;
                 }
             }

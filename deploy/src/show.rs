@@ -1,6 +1,7 @@
 //! `psrun data`: what is understood of some data, without a job.
 
 use clap::Args;
+use ps_core::Task;
 use ps_core::schema::{Column, Schema};
 use ps_data::{DataSource, Dataset, FileList, FileRole};
 use ps_worker::config::DataArgs;
@@ -94,11 +95,12 @@ fn files_json(list: &FileList) -> Vec<Value> {
 
 fn summary(source: &DataSource, data: &Dataset) -> Vec<String> {
     let sets = format!(
-        "{} training samples, {} test samples, shape {:?}, {} classes",
+        "{} training samples, {} test samples, shape {:?}, {}: {}",
         data.train.len(),
         data.test.len(),
         data.train.shape(),
-        data.classes
+        data.task,
+        outputs(data)
     );
     let mut lines = vec![sets];
     lines.extend(data.schema.iter().flat_map(|schema| schema.lines()));
@@ -111,13 +113,24 @@ fn summary(source: &DataSource, data: &Dataset) -> Vec<String> {
     lines
 }
 
+/// How many classes, numbers or labels there are, in words.
+fn outputs(data: &Dataset) -> String {
+    let one = match data.task {
+        Task::Classification => "classes",
+        Task::Regression => "number(s)",
+        Task::MultiLabel => "label(s)",
+    };
+    format!("{} {one}", data.outputs)
+}
+
 fn metrics(data: &Dataset) -> String {
     format!(
-        "train_samples={}; test_samples={}; inputs={}; classes={};",
+        "train_samples={}; test_samples={}; inputs={}; task={}; outputs={};",
         data.train.len(),
         data.test.len(),
         data.train.features_per_sample(),
-        data.classes
+        data.task,
+        data.outputs
     )
 }
 
@@ -128,7 +141,8 @@ fn document(list: &FileList, data: &Dataset) -> Value {
         "training_samples": data.train.len(),
         "test_samples": data.test.len(),
         "shape": data.train.shape(),
-        "classes": data.classes,
+        "task": data.task,
+        "outputs": data.outputs,
         "schema": data.schema.as_deref().map(schema),
     })
 }

@@ -1,5 +1,6 @@
 //! The file beside the model that says what it is, so that the weights can be used again.
 
+use ps_core::loss::Loss;
 pub use ps_core::model_config::CONFIG_FILE;
 use ps_core::model_config::{CONFIG_VERSION, ModelConfig, NamedShape, TrainedOn};
 use ps_core::model_spec::ModelSpec;
@@ -7,12 +8,14 @@ use ps_core::{DataDescription, DataKind};
 use std::collections::BTreeMap;
 
 /// What the master is told about the model: it runs no model code and cannot know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct About {
     /// The model's name.
     pub model: Option<String>,
     /// Its options, as workers are given them.
     pub options: BTreeMap<String, String>,
+    /// What training makes small.
+    pub loss: Loss,
     /// How the data are written.
     pub data_format: Option<String>,
 }
@@ -34,10 +37,12 @@ impl About {
             version: CONFIG_VERSION,
             model: known.model,
             options: known.options,
+            loss: known.loss,
             data: TrainedOn {
                 format: known.data_format,
                 shape: data.shape.clone(),
-                classes: data.classes,
+                task: data.task,
+                outputs: data.outputs,
                 train_samples: data.samples,
             },
             tensors: NamedShape::of_layout(&spec.layout),

@@ -3,7 +3,7 @@
 use crate::about::About;
 use clap::Parser;
 use ps_cli::process::ProcessArgs;
-use ps_cli::{ShapeArgs, TrainingArgs};
+use ps_cli::{LossArgs, ShapeArgs, TrainingArgs};
 use ps_core::limits::{SHARDS_MAX, WORKERS_MAX};
 use ps_core::settings::TrainingSettings;
 use ps_core::stop::StopTimes;
@@ -51,6 +51,9 @@ pub struct Args {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub shape: ShapeArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub loss: LossArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub timeouts: JobTimeoutArgs,
@@ -168,7 +171,7 @@ impl TryFrom<Args> for Config {
 
     fn try_from(args: Args) -> Result<Self, String> {
         let settings = args.training.settings().map_err(|error| error.to_string())?;
-        let options = args.shape.options()?;
+        let (options, loss) = (args.shape.options()?, args.loss.loss()?);
         let machine = args.timeouts.machine(args.servers, args.workers, settings);
         let stop_times = args.process.stop_times();
         let checkpoints = args.checkpoints.is_some();
@@ -179,7 +182,7 @@ impl TryFrom<Args> for Config {
         Ok(Self {
             job: args.process.job_id,
             machine: ps_core::master::Config { checkpoints, stop_times, ..machine },
-            about: About { model: args.model, options, data_format: args.format },
+            about: About { model: args.model, options, loss, data_format: args.format },
             display,
         })
     }

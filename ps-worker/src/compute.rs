@@ -8,6 +8,7 @@
 
 use ps_core::Layout;
 use ps_core::measures::Measure;
+use ps_data::Labels;
 use ps_nn::GradientSink;
 
 /// What went wrong while computing, said in full by whoever computed.
@@ -30,8 +31,8 @@ pub enum SampleBatch {
     Values {
         /// Sample after sample.
         features: Vec<f32>,
-        /// One per sample.
-        labels: Vec<u32>,
+        /// Of each sample.
+        labels: Labels,
     },
 }
 

@@ -10,7 +10,8 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args as _, Command, Parser, ValueEnum};
 use ps_cli::given::{given, values};
 use ps_cli::process::{Parsed, ProcessArgs, parse};
-use ps_cli::{ShapeArgs, TrainingArgs};
+use ps_cli::{LossArgs, ShapeArgs, TrainingArgs};
+use ps_core::loss::Weights;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -131,6 +132,9 @@ pub struct ModelArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub shape: ShapeArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub loss: LossArgs,
     /// Start from a trained model instead of the seed: a safetensors file, or a folder with
     /// model.safetensors. Tensors are found by name; all workers need the same.
     #[arg(long, env = "PS_INITIAL_MODEL", value_name = "PATH")]
@@ -152,6 +156,12 @@ impl ModelArgs {
     /// Options that do not go together.
     pub fn check(&self) -> Result<(), String> {
         self.shape.options()?;
+        let is_partial = self.read.sharded || self.read.is_streamed();
+        if self.loss.loss()?.weights == Weights::Balanced && is_partial {
+            return Err("--class-weights balanced with --sharded, --stream or --pipe: no process sees all labels; \
+                        give NAME=WEIGHT,.."
+                .into());
+        }
         self.read.check(self.data.as_deref())
     }
 }

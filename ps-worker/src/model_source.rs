@@ -45,7 +45,8 @@ impl ModelSource {
         let device = args.device.open_at(place)?;
         let options = args.shape.options().map_err(anyhow::Error::msg)?;
         let options: ModelOptions = options.into_iter().collect();
-        let options = ComputeOptions { model: args.model.clone(), options, device };
+        let loss = args.loss.loss().map_err(anyhow::Error::msg)?;
+        let options = ComputeOptions { model: args.model.clone(), options, loss, device };
         let (data, models, initial) = (Arc::new(data), models.clone(), args.initial_model.clone());
         let ready = Mutex::new(None);
         Ok(Self { data, ready, models, options, initial, shift })
@@ -61,27 +62,28 @@ impl ModelSource {
         classes: Option<usize>,
     ) -> Result<(), ps_data::Error> {
         let train = Samples::none(test.shape().to_vec());
-        let labelled = test.labels().iter().max().map_or(0, |&most| most as usize + 1);
-        let data = Dataset::new(train, test, labelled);
+        let (task, outputs) = (self.data.task, test.labels().outputs());
+        let data = Dataset { train, test, task, outputs, schema: self.data.schema.clone() };
         self.data = Arc::new(ps_data::with_classes(data, classes)?);
         Ok(())
     }
 
-    /// The number of classes, where any label has been seen.
-    pub(crate) fn classes_seen(&self) -> Option<usize> {
-        Some(self.data.classes).filter(|&classes| classes > 0)
+    /// The number of outputs, where any label has been seen.
+    pub(crate) fn outputs_seen(&self) -> Option<usize> {
+        Some(self.data.outputs).filter(|&outputs| outputs > 0)
     }
 
     /// What the master hears of the data.
     pub(crate) fn description(&self, kind: DataKind) -> DataDescription {
-        let Dataset { train, test, classes, .. } = &*self.data;
+        let Dataset { train, test, task, outputs, .. } = &*self.data;
         let known = if train.is_empty() { test } else { train };
         let shape = if known.is_empty() { &[] } else { known.shape() };
         DataDescription {
             kind,
             samples: train.len() as u64,
             shape: shape.iter().map(|size| *size as u64).collect(),
-            classes: u32::try_from(*classes).unwrap_or(u32::MAX),
+            task: *task,
+            outputs: u32::try_from(*outputs).unwrap_or(u32::MAX),
             served_at: None,
         }
     }
@@ -127,7 +129,7 @@ impl ModelSource {
 
     /// The model for the data here.
     pub(crate) fn model(&self) -> anyhow::Result<CandleCompute> {
-        if self.data.classes == 0 {
+        if self.data.outputs == 0 {
             anyhow::bail!(
                 "no sample shows how many classes there are, those of a stream least of all: give \
                  --classes N, or test data with --test"
@@ -150,19 +152,19 @@ impl ModelSource {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.description(agreed.kind);
         if own.shape == agreed.shape
-            && own.classes == agreed.classes
+            && (own.task, own.outputs) == (agreed.task, agreed.outputs)
             && let Some(ready) = ready.take()
         {
             return Ok(ready);
         }
-        if agreed.shape.is_empty() || agreed.classes == 0 {
+        if agreed.shape.is_empty() || agreed.outputs == 0 {
             let message = "no member of the job knows the shape and the classes of its samples: give \
                            the evaluator test data";
             return Err(ComputeError(message.to_owned()));
         }
         let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
         let features = agreed.shape.iter().map(size).collect();
-        let shape = DataShape { features, classes: agreed.classes as usize };
+        let shape = DataShape { features, task: agreed.task, outputs: agreed.outputs as usize };
         if self.shift > 0 {
             // Shares without a sample, and streams, say nothing of it before.
             Shift::new(self.shift, &shape.features, Draw::default())?;

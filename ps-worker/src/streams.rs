@@ -6,7 +6,7 @@ use crate::place::Place;
 use crate::train::{BatchStream, PassStreams, StreamPass};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use ps_core::{DataDescription, DataKind};
+use ps_core::{DataDescription, DataKind, Task};
 use ps_data::{Draw, OpenStream, Shift, Shuffle, StreamBatches, StreamPlan, StreamSource};
 use std::time::Duration;
 
@@ -24,8 +24,10 @@ pub enum Records {
 pub struct StreamOptions {
     /// Which records it takes.
     pub records: Records,
-    /// How many classes there are, which is not to be seen from a stream; 0 where nobody knows.
-    pub classes: u32,
+    /// What a model is to tell.
+    pub task: Task,
+    /// How many outputs that takes, which is not to be seen from a stream; 0 where nobody knows.
+    pub outputs: u32,
     /// Pixels by which images are moved at the most.
     pub shift: usize,
     /// Samples that wait for their turn, so that their order changes; `None` where it is kept.
@@ -58,7 +60,8 @@ impl DataStreams {
         let description = DataDescription {
             kind: DataKind::Streamed,
             shape: shape.into_iter().map(|size| size as u64).collect(),
-            classes: options.classes,
+            task: options.task,
+            outputs: options.outputs,
             ..DataDescription::default()
         };
         Ok((Self { streams, options, begun: Some(begun) }, description))
@@ -85,7 +88,7 @@ impl PassStreams for DataStreams {
 
 /// What this worker makes of the stream of a pass.
 fn plan(options: &StreamOptions, pass: &StreamPass) -> Result<StreamPlan, ComputeError> {
-    if pass.data.classes == 0 {
+    if pass.data.outputs == 0 {
         let problem = "the number of classes cannot be seen from a stream before it has been read: \
                        give --classes N, or test data with --test";
         return Err(ComputeError(problem.to_owned()));
@@ -103,7 +106,7 @@ fn plan(options: &StreamOptions, pass: &StreamPass) -> Result<StreamPlan, Comput
         workers,
         rank,
         batch_samples: pass.batch_size,
-        classes: pass.data.classes as usize,
+        outputs: Some(pass.data.outputs as usize),
         shift: shift.transpose()?,
         shuffle: options.shuffle.map(|samples| Shuffle { samples, draw }),
         shape,

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
-use ps_core::measures::softmax;
+use ps_core::Task;
+use ps_core::loss::{Loss, Weights};
+use ps_core::measures::{sigmoid, softmax};
 use ps_core::model_config::{CONFIG_FILE, CONFIG_VERSION, ModelConfig};
 use ps_core::schema::{SCHEMA_FILE, SCHEMA_VERSION, Schema};
 use ps_data::{Dataset, Samples};
@@ -68,19 +70,22 @@ impl TrainedModel {
         let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
         let shape = DataShape {
             features: config.data.shape.iter().map(size).collect(),
-            classes: config.data.classes as usize,
+            task: config.data.task,
+            outputs: config.data.outputs as usize,
         };
-        let none = Arc::new(Dataset::new(
-            Samples::none(shape.features.clone()),
-            Samples::none(shape.features.clone()),
-            shape.classes,
-        ));
+        let schema = schema(folder, &shape)?;
+        let none = || Samples::none(shape.features.clone());
+        let DataShape { task, outputs, .. } = shape;
+        let none =
+            Arc::new(Dataset { train: none(), test: none(), task, outputs, schema: schema.clone() });
         let options = config.options.into_iter().collect();
-        let options = ComputeOptions { model: name, options, device };
+        // Weights of classes matter in training alone.
+        let loss = Loss { weights: Weights::Equal, ..config.loss };
+        let options = ComputeOptions { model: name, options, loss, device };
         let mut compute = CandleCompute::for_shape(models, options, none, &shape)?;
         let weights = initial_weights(folder, compute.layout())?;
         compute.set_weights(&weights)?;
-        Ok(Self { compute, schema: schema(folder, &shape)?, shape })
+        Ok(Self { compute, schema, shape })
     }
 
     /// What it was trained on, if that was a table.
@@ -93,26 +98,35 @@ impl TrainedModel {
         &self.shape
     }
 
-    /// What a class is called: as in the table, or else its number.
-    pub fn class_name(&self, class: usize) -> String {
-        let names = self.schema.as_ref().map_or(&[][..], |schema| schema.classes());
-        names.get(class).cloned().unwrap_or_else(|| class.to_string())
+    /// What the outputs are called: as in the table, or else by their numbers.
+    pub fn output_names(&self) -> Vec<String> {
+        let names = self.schema.as_ref().map(|schema| schema.output_names()).unwrap_or_default();
+        let name = |at: usize| names.get(at).cloned().unwrap_or_else(|| at.to_string());
+        (0..self.shape.outputs).map(name).collect()
     }
 
-    /// The probability of each class for these samples, sample after sample.
+    /// What the model says of these samples, sample after sample: the probability of each class or label, or the numbers.
     ///
     /// # Errors
     /// The model cannot be used so, or what candle says.
-    pub fn probabilities(&mut self, features: Vec<f32>) -> Result<Vec<f32>, TrainedModelError> {
+    pub fn predictions(&mut self, features: Vec<f32>) -> Result<Vec<f32>, TrainedModelError> {
         let outputs = self.compute.outputs(features)?.ok_or_else(|| TrainedModelError::File {
             path: PathBuf::from("the model"),
             problem: "it tells no outputs: implement `Model::outputs` for it".to_owned(),
         })?;
-        let mut probabilities = outputs;
-        for row in probabilities.chunks_exact_mut(self.shape.classes.max(1)) {
-            softmax(row);
+        let mut predictions = outputs;
+        let scales = self.schema.as_ref().map(|schema| schema.label_scales()).unwrap_or_default();
+        for row in predictions.chunks_exact_mut(self.shape.outputs.max(1)) {
+            match self.shape.task {
+                Task::Classification => softmax(row),
+                Task::Regression => {
+                    let pairs = row.iter_mut().zip(&scales);
+                    pairs.for_each(|(output, scale)| *output = scale.number(*output) as f32);
+                }
+                Task::MultiLabel => row.iter_mut().for_each(|it| *it = sigmoid(*it)),
+            }
         }
-        Ok(probabilities)
+        Ok(predictions)
     }
 
     /// Its measures on these samples.
@@ -120,7 +134,7 @@ impl TrainedModel {
     /// # Errors
     /// Samples of another shape, or what candle says.
     pub fn evaluate(&mut self, test: Samples) -> Result<Evaluation, TrainedModelError> {
-        Ok(self.compute.evaluate_on(test)?)
+        Ok(self.compute.evaluate_on(test, self.schema.clone())?)
     }
 }
 
@@ -131,20 +145,23 @@ fn schema(folder: &Path, shape: &DataShape) -> Result<Option<Arc<Schema>>, Train
         return Ok(None);
     }
     let schema: Schema = json(&path)?;
-    let (inputs, classes) = (shape.inputs(), shape.classes);
+    let (inputs, outputs) = (shape.inputs(), shape.outputs);
+    let names = schema.output_names().len();
     let problem = if schema.version != SCHEMA_VERSION {
         format!(
             "version {}, expected {SCHEMA_VERSION}; use the psrun that wrote it",
             schema.version
         )
-    } else if schema.label().is_none() || !schema.delimiter.is_ascii() || !schema.decimal.is_ascii()
+    } else if schema.labels().next().is_none() || !schema.delimiter.is_ascii() || !schema.decimal.is_ascii()
     {
         "no label, or a delimiter that is none; is it a schema that psrun wrote?".to_owned()
-    } else if schema.width() != inputs || schema.classes().len() > classes {
+    } else if schema.width() != inputs || names > outputs || schema.task() != shape.task {
         format!(
-            "{} inputs and {} classes, but the model beside it has {inputs} and {classes}; is it another model's?",
+            "{} inputs, {} and {names} outputs, but the model beside it has {inputs}, {} and {outputs}; is it another \
+             model's?",
             schema.width(),
-            schema.classes().len()
+            schema.task(),
+            shape.task
         )
     } else {
         return Ok(Some(Arc::new(schema)));

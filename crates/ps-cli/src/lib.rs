@@ -5,11 +5,13 @@ pub mod given;
 pub mod layers;
 pub mod orphans;
 pub mod process;
+mod loss_args;
 mod shape_args;
 pub mod terminal;
 mod training_args;
 mod unparsed;
 
 pub use choice::choice;
+pub use loss_args::LossArgs;
 pub use shape_args::ShapeArgs;
 pub use training_args::TrainingArgs;

@@ -1,5 +1,6 @@
 //! What training data a member has, as it says when it registers.
 
+use crate::task::Task;
 use serde::{Deserialize, Serialize};
 
 /// Whose the training samples are; all workers of a job have the same kind.
@@ -37,8 +38,10 @@ pub struct DataDescription {
     pub samples: u64,
     /// Shape of one sample's features; empty without samples, or where nobody knows.
     pub shape: Vec<u64>,
-    /// Classes of the labels; 0 without samples, or where nobody knows.
-    pub classes: u32,
+    /// What a model is to tell of the samples; means nothing where nobody knows the outputs.
+    pub task: Task,
+    /// Outputs of a model that tells it: one for each class, number or label; 0 without samples, or where nobody knows.
+    pub outputs: u32,
     /// Where the member serves its samples to workers.
     pub served_at: Option<String>,
 }

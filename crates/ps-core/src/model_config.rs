@@ -1,6 +1,8 @@
 //! The file beside a model that says what it is, so that the weights can be used again.
 
 use crate::layout::Layout;
+use crate::loss::Loss;
+use crate::task::Task;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,6 +21,9 @@ pub struct ModelConfig {
     pub model: Option<String>,
     /// Its options, as workers were given them.
     pub options: BTreeMap<String, String>,
+    /// What its training loss was.
+    #[serde(default)]
+    pub loss: Loss,
     /// What it was trained on.
     pub data: TrainedOn,
     /// Its tensors, in the order of their names.
@@ -32,8 +37,12 @@ pub struct TrainedOn {
     pub format: Option<String>,
     /// Shape of one sample's features.
     pub shape: Vec<u64>,
-    /// Classes of the labels.
-    pub classes: u32,
+    /// What the model tells of a sample.
+    #[serde(default)]
+    pub task: Task,
+    /// Its outputs: one for each class, number or label.
+    #[serde(alias = "classes")]
+    pub outputs: u32,
     /// Samples of a pass.
     pub train_samples: u64,
 }

@@ -24,7 +24,7 @@ use ps_core::schema::{ColumnUse, Schema};
 
 use crate::samples_builder::SamplesBuilder;
 use crate::table_options::TableOptions;
-use crate::{Dataset, Error, Samples, Wrapper};
+use crate::{Dataset, Error, Label, Samples, Wrapper};
 use errors::file_error;
 pub(crate) use numeric_reader::{NumericReader, plain_schema};
 pub use sample_encoder::SampleEncoder;
@@ -38,16 +38,12 @@ pub(crate) fn load(
     options: &TableOptions,
     wrapper: Wrapper,
 ) -> Result<Dataset, Error> {
-    let schema = learn::learn(train, options, wrapper)?;
-    check_target(train, &schema)?;
-    let schema = Arc::new(schema);
-    let train = read_all(train, &schema, wrapper, |reader| {
-        reader.class().ok_or_else(|| reader.unknown_class())
-    })?;
+    let schema = Arc::new(learn::learn(train, options, wrapper)?);
+    let train = read_all(train, &schema, wrapper, known_label)?;
     let (test, unseen) = read_labelled(test, &schema, wrapper)?;
     let schema = Arc::new(with_classes(&schema, unseen));
-    let classes = schema.classes().len();
-    Ok(Dataset { train, test, classes, schema: Some(schema) })
+    let (task, outputs) = (schema.task(), schema.output_names().len());
+    Ok(Dataset { train, test, task, outputs, schema: Some(schema) })
 }
 
 /// Reads files with the schema of others.
@@ -55,21 +51,23 @@ pub(crate) fn load(
 /// # Errors
 /// Files that are not as the schema says, or a label that it does not know: no model made with it can tell it.
 pub fn load_with_schema(files: &[PathBuf], schema: &Arc<Schema>) -> Result<Samples, Error> {
-    read_all(files, schema, Wrapper::None, |reader| {
-        reader.class().ok_or_else(|| reader.unknown_class())
-    })
+    read_all(files, schema, Wrapper::None, known_label)
 }
 
-/// Samples with their labels, and the labels that training never saw.
+fn known_label(reader: &SchemaReader) -> Result<Label, Error> {
+    reader.label()?.ok_or_else(|| reader.unknown_class())
+}
+
+/// Samples with their labels, and the classes that training never saw.
 fn read_labelled(
     files: &[PathBuf],
     schema: &Arc<Schema>,
     wrapper: Wrapper,
 ) -> Result<(Samples, Vec<String>), Error> {
     let mut unseen = UnseenLabels::new(schema);
-    let samples = read_all(files, schema, wrapper, |reader| match reader.class() {
-        Some(class) => Ok(class),
-        None => unseen.class(reader),
+    let samples = read_all(files, schema, wrapper, |reader| match reader.label()? {
+        Some(label) => Ok(label),
+        None => unseen.class(reader).map(Label::Class),
     })?;
     let names = unseen.into_names(samples.len())?;
     Ok((samples, names))
@@ -86,34 +84,20 @@ fn with_classes(schema: &Schema, names: Vec<String>) -> Schema {
     schema
 }
 
-/// Whether there is a model for this label.
-fn check_target(train: &[PathBuf], schema: &Schema) -> Result<(), Error> {
-    let Some((at, _)) = schema.label().filter(|_| schema.classes().is_empty()) else {
-        return Ok(());
-    };
-    let path = train.first().cloned().unwrap_or_default();
-    let problem = format!(
-        "column `{}` holds measured numbers, and only classes can be trained on; name another column with --label, or \
-         say --label-kind class to take each distinct number for a class",
-        schema.column_name(at)
-    );
-    Err(file_error(&path, problem))
-}
-
 /// Reads all files as the schema says.
 fn read_all(
     paths: &[PathBuf],
     schema: &Arc<Schema>,
     wrapper: Wrapper,
-    mut class: impl FnMut(&SchemaReader) -> Result<u32, Error>,
+    mut label: impl FnMut(&SchemaReader) -> Result<Label, Error>,
 ) -> Result<Samples, Error> {
     let (mut samples, shape) = (SamplesBuilder::default(), [schema.width()]);
     for path in paths {
         let mut reader = SchemaReader::wrapped(path, schema.clone(), true, wrapper)?;
         let before = samples.len();
         while reader.next_sample(&mut samples.inputs)? {
-            let class = class(&reader)?;
-            samples.push(path, &shape, class)?;
+            let label = label(&reader)?;
+            samples.push(path, &shape, label)?;
         }
         reader.tell_unknown((samples.len() - before) as u64);
     }

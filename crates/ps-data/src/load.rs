@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ps_core::{Task, TaskChoice};
+
 use crate::dataset_files::DatasetFiles;
 use crate::idx::{IdxPair, IdxReader};
 use crate::limits::CLASSES_MAX;
@@ -22,7 +24,10 @@ use crate::{
 /// No known set of files, or one that is damaged; the error names the file.
 pub fn load(source: &DataSource) -> Result<Dataset, Error> {
     let data = match (&source.train, &source.test) {
-        (None, None) if !source.sharded && source.ignore_files.is_empty() => bundled_digits()?,
+        (None, None) if !source.sharded && source.ignore_files.is_empty() => {
+            only_classes("the bundled digits", source)?;
+            bundled_digits()?
+        }
         (None, Some(_)) if !source.sharded => {
             let problem =
                 "--test without --data: there is nothing to train on; give --data DIR too";
@@ -35,10 +40,38 @@ pub fn load(source: &DataSource) -> Result<Dataset, Error> {
                 true => beside_stream(&files, source)?,
                 false => whole(files, source)?,
             };
+            let data = with_task(data, source)?;
             return with_plain_schema(with_classes(data, source.classes)?, table, source);
         }
     };
     with_classes(data, source.classes)
+}
+
+/// What the labels are, where no schema says it: what the user says, or else classes.
+fn with_task(mut data: Dataset, source: &DataSource) -> Result<Dataset, Error> {
+    if data.schema.is_some() {
+        return Ok(data);
+    }
+    data.task = source.table.task.task().unwrap_or_default();
+    if data.task != Task::Classification && data.outputs == 0 {
+        data.outputs = source.table.labels.len().max(1);
+    }
+    if source.table.task == TaskChoice::Binary && data.outputs != 2 && data.outputs != 0 {
+        let found = data.outputs;
+        return Err(Error::Options(format!("--task binary: the labels are of {found} classes, expected 2")));
+    }
+    Ok(data)
+}
+
+/// Whether a job on data whose labels are always classes asks for nothing else.
+fn only_classes(what: &str, source: &DataSource) -> Result<(), Error> {
+    match source.table.task.task() {
+        None | Some(Task::Classification) => Ok(()),
+        Some(task) => Err(Error::Options(format!(
+            "--task {task}: the labels of {what} are classes; numbers and several labels are read from CSV and \
+             RecordIO-protobuf"
+        ))),
+    }
 }
 
 /// A table that no process sees whole is taken as it is: who uses the model must know that, too.
@@ -48,7 +81,7 @@ fn with_plain_schema(
     source: &DataSource,
 ) -> Result<Dataset, Error> {
     if let (None, Some(path)) = (&data.schema, table) {
-        let schema = csv_file::plain_schema(&path, source, data.classes)?;
+        let schema = csv_file::plain_schema(&path, source, data.outputs)?;
         data.schema = schema.map(Arc::new);
     }
     Ok(data)
@@ -57,11 +90,17 @@ fn with_plain_schema(
 /// Both sets, read into memory.
 fn whole(files: DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
     match files {
-        DatasetFiles::Idx(train, test) => joined(idx_set(train)?, idx_set(test)?),
+        DatasetFiles::Idx(train, test) => {
+            only_classes("IDX files", source)?;
+            joined(idx_set(train)?, idx_set(test)?)
+        }
         DatasetFiles::Files(Format::Csv, train, test) if !source.sharded => {
             csv_file::load(&train, &test, &source.table, source.wrapper)
         }
-        DatasetFiles::Files(Format::Text, train, test) => text::load(&train, &test, source),
+        DatasetFiles::Files(Format::Text, train, test) => {
+            only_classes("text", source)?;
+            text::load(&train, &test, source)
+        }
         DatasetFiles::Files(format, train, test) => {
             let train = plain_set(&train, format, source)?;
             joined(train, plain_set(&test, format, source)?)
@@ -71,6 +110,9 @@ fn whole(files: DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
 
 /// The test set, and as a training set without samples what the first of the stream tells.
 fn beside_stream(files: &DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
+    if let DatasetFiles::Idx(..) | DatasetFiles::Files(Format::Text, ..) = files {
+        only_classes("IDX files and text", source)?;
+    }
     let stream = training_stream(files, source);
     let first = first_shape(&stream)?;
     if let (None, StreamInput::Files(paths), false) = (&first, &stream.from, source.sharded) {
@@ -90,7 +132,7 @@ fn beside_stream(files: &DatasetFiles, source: &DataSource) -> Result<Dataset, E
     };
     let data = joined(train, test)?;
     match stream.format {
-        Format::Text => Ok(Dataset { classes: text::CLASSES, ..data }),
+        Format::Text => Ok(Dataset { outputs: text::CLASSES, ..data }),
         _ => Ok(data),
     }
 }
@@ -173,8 +215,8 @@ fn joined(train: LoadedSet, test: LoadedSet) -> Result<Dataset, Error> {
     let shape = found.map(|(samples, _)| samples.shape().to_vec()).unwrap_or_default();
     let set = |found: LoadedSet| found.map_or(Samples::none(shape.clone()), |(samples, _)| samples);
     let (train, test) = (set(train), set(test));
-    let classes = train.labels().iter().chain(test.labels()).max().map_or(0, |&most| most + 1);
-    Ok(Dataset::new(train, test, classes as usize))
+    let outputs = train.labels().outputs().max(test.labels().outputs());
+    Ok(Dataset::new(train, test, outputs))
 }
 
 /// The data with the number of classes that was given, if it was.
@@ -182,15 +224,19 @@ pub fn with_classes(mut data: Dataset, classes: Option<usize>) -> Result<Dataset
     let Some(classes) = classes else {
         return Ok(data);
     };
-    if classes < data.classes {
+    if data.task != Task::Classification {
+        let task = data.task;
+        return Err(Error::Options(format!("--classes {classes} with the task {task}: it has no classes")));
+    }
+    if classes < data.outputs {
         return Err(Error::Options(format!(
             "--classes {classes}: fewer than the {} that the labels in the data need",
-            data.classes
+            data.outputs
         )));
     }
     if classes > CLASSES_MAX {
         return Err(Error::Options(format!("--classes {classes}: the limit is {CLASSES_MAX}")));
     }
-    data.classes = classes;
+    data.outputs = classes;
     Ok(data)
 }

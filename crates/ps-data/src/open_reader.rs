@@ -24,7 +24,7 @@ pub(crate) fn open_reader(
             let text = byte_stream::text(bytes, *wrapper);
             Box::new(NumericReader::new(path, text, table.clone()))
         }
-        Format::RecordioProtobuf => Box::new(RecordReader::new(path, bytes, *wrapper)),
+        Format::RecordioProtobuf => Box::new(RecordReader::new(path, bytes, *wrapper, table.task)),
         Format::Text => {
             Box::new(TextReader::new(path, byte_stream::text(bytes, *wrapper), *context))
         }

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::Error;
+use crate::{Error, Label};
 
 /// What a reader came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Next {
-    /// A sample of this class, whose inputs were appended.
-    Sample(u32),
+    /// A sample with this label, whose inputs were appended.
+    Sample(Label),
     /// A sample that was not wanted; nothing was appended.
     Skipped,
     /// There are no more.

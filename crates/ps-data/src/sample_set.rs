@@ -1,6 +1,6 @@
 //! Training samples that are read by their numbers, wherever they are.
 
-use crate::Dataset;
+use crate::{Dataset, Labels};
 
 /// Training samples that are read by their numbers, to train on here or to be sent: those of a
 /// [`Dataset`], or what a program has instead.
@@ -16,11 +16,16 @@ pub trait SampleSet: Send + Sync {
         self.shape().iter().product()
     }
 
+    /// Numbers of one label, at least 1.
+    fn numbers_per_label(&self) -> usize {
+        1
+    }
+
     /// The features and labels of these samples, in this order.
     ///
     /// # Errors
     /// A number beyond the last sample.
-    fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String>;
+    fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Labels), String>;
 }
 
 impl SampleSet for Dataset {
@@ -32,7 +37,14 @@ impl SampleSet for Dataset {
         self.train.shape()
     }
 
-    fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
+    fn numbers_per_label(&self) -> usize {
+        match self.train.labels() {
+            Labels::Classes(_) => 1,
+            Labels::Numbers { each, .. } => *each,
+        }
+    }
+
+    fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Labels), String> {
         self.train.gather(numbers).map_err(|error| error.to_string())
     }
 }

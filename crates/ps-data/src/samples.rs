@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use ps_core::schema::Schema;
+use ps_core::Task;
+use ps_core::schema::{Scale, Schema};
 
-use crate::Error;
+use crate::{Error, Labels};
 
 /// The features of all samples of a set, sample after sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,12 +54,17 @@ impl Features {
 pub struct Samples {
     features: Features,
     shape: Vec<usize>,
-    labels: Vec<u32>,
+    labels: Labels,
 }
 
 impl Samples {
     /// Samples of this shape each; `None` unless there are as many features as labels ask for.
-    pub fn new(features: Features, shape: Vec<usize>, labels: Vec<u32>) -> Option<Self> {
+    pub fn new(
+        features: Features,
+        shape: Vec<usize>,
+        labels: impl Into<Labels>,
+    ) -> Option<Self> {
+        let labels = labels.into();
         let each = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))?;
         let fits = labels.len().checked_mul(each)? == features.len();
         fits.then_some(Self { features, shape, labels })
@@ -66,7 +72,7 @@ impl Samples {
 
     /// No samples, of this shape each.
     pub fn none(shape: Vec<usize>) -> Self {
-        Self { features: Features::Floats(Vec::new()), shape, labels: Vec::new() }
+        Self { features: Features::Floats(Vec::new()), shape, labels: Labels::default() }
     }
 
     /// Takes the last so many samples away, as a set of their own.
@@ -86,7 +92,7 @@ impl Samples {
         let each = self.features_per_sample();
         let chosen = || (number..self.len()).step_by(count);
         let features = self.features.pick(each, chosen());
-        let labels = chosen().map(|position| self.labels[position]).collect();
+        let labels = self.labels.pick(chosen());
         Self { features, shape: self.shape, labels }
     }
 
@@ -105,8 +111,8 @@ impl Samples {
         &self.shape
     }
 
-    /// The class of every sample.
-    pub fn labels(&self) -> &[u32] {
+    /// The label of every sample.
+    pub fn labels(&self) -> &Labels {
         &self.labels
     }
 
@@ -119,10 +125,10 @@ impl Samples {
     ///
     /// # Errors
     /// A number beyond the last sample.
-    pub fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), Error> {
+    pub fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Labels), Error> {
         let each = self.features_per_sample();
         let mut features = Vec::with_capacity(numbers.len() * each);
-        let mut labels = Vec::with_capacity(numbers.len());
+        let mut positions = Vec::with_capacity(numbers.len());
         for &number in numbers {
             let position = usize::try_from(number).ok().filter(|&position| position < self.len());
             let Some(position) = position else {
@@ -138,9 +144,9 @@ impl Samples {
                 }
                 Features::Floats(values) => features.extend_from_slice(&values[range]),
             }
-            labels.push(self.labels[position]);
+            positions.push(position);
         }
-        Ok((features, labels))
+        Ok((features, self.labels.pick(positions.into_iter())))
     }
 }
 
@@ -151,16 +157,25 @@ pub struct Dataset {
     pub train: Samples,
     /// Samples that only evaluation sees; the same shape.
     pub test: Samples,
-    /// One more than the largest label of either set.
-    pub classes: usize,
+    /// What a model is to tell.
+    pub task: Task,
+    /// Outputs of a model that tells it: one for each class, number or label; 0 where nobody knows.
+    pub outputs: usize,
     /// What was understood of a table; `None` for other formats.
     pub schema: Option<Arc<Schema>>,
 }
 
 impl Dataset {
-    /// Samples that are no table's.
+    /// Samples of so many classes, which are no table's.
     pub fn new(train: Samples, test: Samples, classes: usize) -> Self {
-        Self { train, test, classes, schema: None }
+        let task = Task::Classification;
+        Self { train, test, task, outputs: classes, schema: None }
+    }
+
+    /// Of each output that is a number, what it stands for.
+    pub fn label_scales(&self) -> Vec<Scale> {
+        let known = self.schema.as_ref().map(|schema| schema.label_scales());
+        known.filter(|scales| scales.len() == self.outputs).unwrap_or_else(|| vec![Scale::default(); self.outputs])
     }
 }
 
@@ -174,16 +189,16 @@ mod tests {
         let samples = Samples::new(features, vec![2], vec![7, 8]).unwrap();
         let (features, labels) = samples.gather(&[1, 0, 1]).unwrap();
         assert_eq!(features, [0.4, 1.0, 0.0, 0.2, 0.4, 1.0]);
-        assert_eq!(labels, [8, 7, 8]);
+        assert_eq!(labels, Labels::from(vec![8, 7, 8]));
     }
 
     #[test]
     fn text_is_not_scaled_and_its_end_can_be_split_off() {
         let features = Features::Text(vec![0, 51, 102, 255, 7, 8]);
         let mut samples = Samples::new(features, vec![2], vec![102, 7, 9]).unwrap();
-        assert_eq!(samples.gather(&[1]).unwrap(), (vec![102.0, 255.0], vec![7]));
+        assert_eq!(samples.gather(&[1]).unwrap(), (vec![102.0, 255.0], vec![7].into()));
         let last = samples.split_last(1);
-        assert_eq!((samples.len(), last.gather(&[0]).unwrap()), (2, (vec![7.0, 8.0], vec![9])));
+        assert_eq!((samples.len(), last.gather(&[0]).unwrap()), (2, (vec![7.0, 8.0], vec![9].into())));
         assert!(samples.gather(&[2]).is_err());
     }
 
@@ -203,12 +218,12 @@ mod tests {
             let all = Samples::new(Features::Floats(features), vec![2], labels.clone()).unwrap();
             let cut: Vec<Samples> =
                 (0..parts).map(|number| all.clone().every(parts, number)).collect();
-            let mut found: Vec<u32> = cut.iter().flat_map(|it| it.labels().to_vec()).collect();
+            let mut found: Vec<u32> = cut.iter().flat_map(|it| it.labels().classes().to_vec()).collect();
             found.sort_unstable();
             proptest::prop_assert_eq!(found, labels);
             for part in &cut {
                 proptest::prop_assert!(part.len().abs_diff(samples / parts) <= 1);
-                for (position, label) in part.labels().iter().enumerate() {
+                for (position, label) in part.labels().classes().iter().enumerate() {
                     let (features, _) = part.gather(&[position as u64]).unwrap();
                     let first = *label as f32 * 2.0;
                     proptest::prop_assert_eq!(features, vec![first, first + 1.0]);

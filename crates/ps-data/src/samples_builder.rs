@@ -4,24 +4,38 @@ use std::path::Path;
 
 use crate::error::check_limits;
 use crate::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
-use crate::{Error, Features, Samples};
+use crate::{Error, Features, Label, Labels, Samples};
 
 /// A set that grows.
 #[derive(Default)]
 pub(crate) struct SamplesBuilder {
     /// Inputs of all samples so far; a reader appends those of the next.
     pub(crate) inputs: Vec<f32>,
-    labels: Vec<u32>,
+    labels: Labels,
     shape: Vec<usize>,
 }
 
 impl SamplesBuilder {
     /// Takes in the sample whose inputs were appended.
-    pub(crate) fn push(&mut self, path: &Path, shape: &[usize], label: u32) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, path: &Path, shape: &[usize], label: Label) -> Result<(), Error> {
         if self.labels.is_empty() {
             shape.clone_into(&mut self.shape);
         }
-        self.labels.push(label);
+        let pushed = self.labels.push(label);
+        pushed.map_err(|problem| Error::File { path: path.to_owned(), problem })?;
+        check_size(path, self.labels.len(), self.inputs.len())
+    }
+
+    /// Takes in samples whose inputs were appended.
+    pub(crate) fn extend(
+        &mut self,
+        path: &Path,
+        shape: &[usize],
+        labels: Labels,
+    ) -> Result<(), Error> {
+        shape.clone_into(&mut self.shape);
+        let extended = self.labels.extend(labels);
+        extended.map_err(|problem| Error::File { path: path.to_owned(), problem })?;
         check_size(path, self.labels.len(), self.inputs.len())
     }
 

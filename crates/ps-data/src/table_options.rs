@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use ps_core::schema::{LabelKind, ValueRules};
+use ps_core::TaskChoice;
+use ps_core::schema::ValueRules;
 use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 /// Which column of a table is meant.
@@ -139,10 +140,10 @@ impl Display for Mark {
 /// How a table is to be read, as far as somebody says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableOptions {
-    /// The label's column.
-    pub label: ColumnChoice,
-    /// What the label is.
-    pub label_kind: LabelKind,
+    /// The label's column, or several; none: the last one.
+    pub labels: Vec<ColumnChoice>,
+    /// What a model is to tell; of other formats, too.
+    pub task: TaskChoice,
     /// Whether there is a header.
     pub header: HeaderChoice,
     /// What stands between two values; a comma, or a tab in a file called so, where nobody says.
@@ -166,15 +167,41 @@ impl TableOptions {
         ValueRules { decimal, missing: self.missing.clone() }
     }
 
+    /// The places of the labels, from 0, in a file with this first line.
+    ///
+    /// # Errors
+    /// There is no such column, or one is named twice.
+    pub(crate) fn label_places(&self, first: &[&str]) -> Result<Vec<usize>, String> {
+        if self.labels.is_empty() {
+            return Ok(vec![ColumnChoice::Last.position("--label", first)?]);
+        }
+        let mut places = Vec::with_capacity(self.labels.len());
+        for choice in &self.labels {
+            let place = choice.position("--label", first)?;
+            if places.contains(&place) {
+                return Err(format!("--label: column {} is named twice", place + 1));
+            }
+            places.push(place);
+        }
+        // A model's outputs are in the order of the columns.
+        places.sort_unstable();
+        Ok(places)
+    }
+
+    /// Whether nobody says which column is the label.
+    pub(crate) fn has_default_label(&self) -> bool {
+        self.labels.iter().all(|choice| *choice == ColumnChoice::Last)
+    }
+
     /// The label by this name, all else found out.
     pub fn with_label(label: ColumnChoice) -> Self {
-        Self { label, ..Self::default() }
+        Self { labels: vec![label], ..Self::default() }
     }
 
     /// Whether a column is named, which needs a header.
     pub(crate) fn names_a_column(&self) -> bool {
-        let lists = [&self.numeric, &self.categorical, &self.ignore];
-        let mut choices = lists.into_iter().flatten().chain([&self.label]);
+        let lists = [&self.numeric, &self.categorical, &self.ignore, &self.labels];
+        let mut choices = lists.into_iter().flatten();
         choices.any(|choice| matches!(choice, ColumnChoice::Name(_)))
     }
 }

@@ -11,7 +11,7 @@ use crate::byte_stream::{self, ByteStream};
 use crate::error::check_limits;
 use crate::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
 use crate::sample_reader::{Next, SampleReader};
-use crate::{DataSource, Dataset, Error, Features, Samples};
+use crate::{DataSource, Dataset, Error, Features, Label, Samples};
 
 /// Every byte can follow.
 pub(crate) const CLASSES: usize = 256;
@@ -38,7 +38,7 @@ pub(crate) fn load(
 /// Reads files as one set, which may be empty where there is no file.
 pub(crate) fn read(files: &[PathBuf], source: &DataSource) -> Result<Samples, Error> {
     let context = source.context;
-    let (mut bytes, mut labels) = (Vec::new(), Vec::new());
+    let (mut bytes, mut labels) = (Vec::new(), Vec::<u32>::new());
     for path in files {
         let start = bytes.len();
         let room = FEATURE_BYTES_MAX.saturating_sub(start) as u64;
@@ -113,7 +113,7 @@ impl SampleReader for TextReader {
         let label = self.window[context];
         self.window.clear();
         self.window.push(label);
-        Ok(if wanted { Next::Sample(u32::from(label)) } else { Next::Skipped })
+        Ok(if wanted { Next::Sample(Label::Class(u32::from(label))) } else { Next::Skipped })
     }
 
     fn shape(&self) -> &[usize] {

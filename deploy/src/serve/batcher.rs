@@ -1,5 +1,6 @@
 //! One thread owns the model, and computes together what waits at the same time.
 
+use crate::prediction::PredictionFormat;
 use ps_worker::trained_model::TrainedModel;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -10,7 +11,7 @@ const BATCH_SAMPLES: usize = 256;
 /// Requests that wait for the model.
 const WAITING_MAX: usize = 1024;
 
-/// The probabilities of a request's samples, sample after sample; or why there are none.
+/// What the model says of a request's samples, sample after sample; or why it says nothing.
 pub(super) type Answer = Result<Vec<f32>, String>;
 
 /// The way to the model's thread.
@@ -29,8 +30,8 @@ struct Request {
 pub(super) struct About {
     /// Inputs of a sample.
     pub(super) inputs: usize,
-    /// What its classes are called.
-    pub(super) classes: Vec<String>,
+    /// How what it says is written.
+    pub(super) says: PredictionFormat,
     /// What it was trained on, if that was a table.
     pub(super) schema: Option<Arc<ps_core::schema::Schema>>,
 }
@@ -43,13 +44,13 @@ impl Batcher {
     pub(super) fn start(model: TrainedModel) -> std::io::Result<(Self, About)> {
         let about = About {
             inputs: model.shape().inputs(),
-            classes: (0..model.shape().classes).map(|class| model.class_name(class)).collect(),
+            says: PredictionFormat::new(&model),
             schema: model.schema().cloned(),
         };
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
-        let (inputs, classes) = (about.inputs, about.classes.len());
+        let (inputs, outputs) = (about.inputs, about.says.outputs());
         let thread = std::thread::Builder::new().name("model".to_owned());
-        thread.spawn(move || answer_all(model, waiting, inputs.max(1), classes))?;
+        thread.spawn(move || answer_all(model, waiting, inputs.max(1), outputs))?;
         Ok((Self { requests }, about))
     }
 
@@ -67,7 +68,7 @@ fn answer_all(
     mut model: TrainedModel,
     mut waiting: mpsc::Receiver<Request>,
     inputs: usize,
-    classes: usize,
+    outputs: usize,
 ) {
     while let Some(first) = waiting.blocking_recv() {
         let mut requests = vec![first];
@@ -81,10 +82,10 @@ fn answer_all(
         let sizes: Vec<usize> = requests.iter().map(|it| it.inputs.len() / inputs).collect();
         let mut all = Vec::with_capacity(samples * inputs);
         requests.iter().for_each(|request| all.extend_from_slice(&request.inputs));
-        let computed = probabilities(&mut model, &all, inputs);
+        let computed = predictions(&mut model, &all, inputs);
         let mut start = 0;
         for (request, size) in requests.into_iter().zip(sizes) {
-            let range = start * classes..(start + size) * classes;
+            let range = start * outputs..(start + size) * outputs;
             start += size;
             let answer = computed.as_ref().map_err(String::clone);
             // Who asked may have gone.
@@ -95,11 +96,11 @@ fn answer_all(
 }
 
 /// In parts of bounded size, however much one request has.
-fn probabilities(model: &mut TrainedModel, all: &[f32], inputs: usize) -> Answer {
-    let mut probabilities = Vec::new();
+fn predictions(model: &mut TrainedModel, all: &[f32], inputs: usize) -> Answer {
+    let mut predictions = Vec::new();
     for part in all.chunks(BATCH_SAMPLES * inputs) {
-        let computed = model.probabilities(part.to_vec());
-        probabilities.extend(computed.map_err(|error| error.to_string())?);
+        let computed = model.predictions(part.to_vec());
+        predictions.extend(computed.map_err(|error| error.to_string())?);
     }
-    Ok(probabilities)
+    Ok(predictions)
 }

@@ -90,8 +90,8 @@ async fn answer(
     let failed = |error: String| (StatusCode::INTERNAL_SERVER_ERROR, error);
     let understood = understood.await.map_err(|error| failed(error.to_string()))?;
     let inputs = understood.map_err(|problem| (StatusCode::BAD_REQUEST, problem))?;
-    let probabilities = serving.batcher.answer(inputs).await.map_err(failed)?;
-    let body = reply::body(accepted, &serving.about.classes, &probabilities).map_err(failed)?;
+    let predictions = serving.batcher.answer(inputs).await.map_err(failed)?;
+    let body = reply::body(accepted, &serving.about.says, &predictions).map_err(failed)?;
     Ok((accepted, body))
 }
 

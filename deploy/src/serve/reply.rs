@@ -1,22 +1,22 @@
 //! What came out becomes the body of a reply.
 
 use super::request::BodyFormat;
-use crate::prediction::{fields, values};
+use crate::prediction::PredictionFormat;
 use serde_json::{Value, json};
 
-/// The reply to a request, of these probabilities, sample after sample.
+/// The reply to a request, of what the model says of its samples, sample after sample.
 pub(super) fn body(
     format: BodyFormat,
-    classes: &[String],
-    probabilities: &[f32],
+    says: &PredictionFormat,
+    predictions: &[f32],
 ) -> Result<Vec<u8>, String> {
-    let rows = probabilities.chunks_exact(classes.len().max(1));
-    let object = |row| Value::Object(fields(classes, row));
+    let rows = predictions.chunks_exact(says.outputs().max(1));
+    let object = |row| Value::Object(says.fields(row));
     match format {
         BodyFormat::Csv => {
             let mut csv = csv::Writer::from_writer(Vec::new());
             for row in rows {
-                csv.write_record(values(classes, row)).map_err(|error| error.to_string())?;
+                csv.write_record(says.values(row)).map_err(|error| error.to_string())?;
             }
             csv.into_inner().map_err(|error| error.to_string())
         }

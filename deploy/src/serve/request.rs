@@ -144,7 +144,7 @@ fn documents(
 
 /// The values of a sample in the order of the table's columns.
 fn texts(schema: &Schema, sample: &Value) -> Result<Vec<String>, String> {
-    let label = schema.label().map(|(at, _)| at);
+    let labels: Vec<usize> = schema.labels().map(|(at, _)| at).collect();
     let count = schema.columns.len();
     match sample {
         Value::Object(fields) => {
@@ -166,15 +166,15 @@ fn texts(schema: &Schema, sample: &Value) -> Result<Vec<String>, String> {
         }
         Value::Array(values) => {
             let mut texts = values.iter().map(text).collect::<Result<Vec<String>, String>>()?;
-            match label {
-                Some(label) if texts.len() + 1 == count => texts.insert(label, String::new()),
-                _ => (),
+            if texts.len() + labels.len() == count {
+                labels.iter().for_each(|label| texts.insert(*label, String::new()));
             }
             match texts.len() == count {
                 true => Ok(texts),
                 false => Err(format!(
-                    "{} values, expected {count}, or one less without the label",
-                    values.len()
+                    "{} values, expected {count}, or {} without labels",
+                    values.len(),
+                    count - labels.len()
                 )),
             }
         }

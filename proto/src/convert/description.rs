@@ -4,7 +4,7 @@ use super::Error;
 use crate::v1;
 use crate::v1::data_description::Kind;
 use ps_core::limits::{ADDRESS_BYTES_MAX, CLASSES_MAX, DIMENSIONS_MAX, FEATURES_MAX, SAMPLES_MAX};
-use ps_core::{DataDescription, DataKind};
+use ps_core::{DataDescription, DataKind, Task};
 
 const NAME: &str = "DataDescription";
 
@@ -20,13 +20,19 @@ impl TryFrom<v1::DataDescription> for DataDescription {
             Kind::Unspecified => return Err(Error::Missing { message: NAME, field: "kind" }),
         };
         Error::check(NAME, "samples", wire.samples, 0..=SAMPLES_MAX)?;
-        Error::check(NAME, "classes", wire.classes, 0..=CLASSES_MAX)?;
+        Error::check(NAME, "outputs", wire.outputs, 0..=CLASSES_MAX)?;
+        let task = match wire.task() {
+            v1::data_description::Task::Classification => Task::Classification,
+            v1::data_description::Task::Regression => Task::Regression,
+            v1::data_description::Task::MultiLabel => Task::MultiLabel,
+        };
         check_shape(&wire.shape)?;
         Ok(Self {
             kind,
             samples: wire.samples,
             shape: wire.shape,
-            classes: wire.classes,
+            task,
+            outputs: wire.outputs,
             served_at: served_at(wire.served_at)?,
         })
     }
@@ -69,7 +75,13 @@ impl From<DataDescription> for v1::DataDescription {
             kind: kind.into(),
             samples: data.samples,
             shape: data.shape,
-            classes: data.classes,
+            task: match data.task {
+                Task::Classification => v1::data_description::Task::Classification,
+                Task::Regression => v1::data_description::Task::Regression,
+                Task::MultiLabel => v1::data_description::Task::MultiLabel,
+            }
+            .into(),
+            outputs: data.outputs,
             served_at: data.served_at.unwrap_or_default(),
         }
     }
@@ -84,7 +96,8 @@ mod tests {
             kind: DataKind::Sharded,
             samples: 7,
             shape: vec![8, 8],
-            classes: 10,
+            task: Task::MultiLabel,
+            outputs: 10,
             served_at: Some("host:2224".into()),
         }
     }
@@ -104,7 +117,7 @@ mod tests {
         let cases = [
             (v1::DataDescription { kind: 0, ..wire() }, "`kind`"),
             (v1::DataDescription { samples: SAMPLES_MAX + 1, ..wire() }, "`samples`"),
-            (v1::DataDescription { classes: CLASSES_MAX + 1, ..wire() }, "`classes`"),
+            (v1::DataDescription { outputs: CLASSES_MAX + 1, ..wire() }, "`outputs`"),
             (v1::DataDescription { shape: vec![1; DIMENSIONS_MAX + 1], ..wire() }, "`shape`"),
             (v1::DataDescription { shape: vec![u64::MAX, 2], ..wire() }, "`shape`"),
             (v1::DataDescription { shape: vec![8, 0], ..wire() }, "`shape`"),

@@ -1,16 +1,20 @@
 //! The options that say how tables are to be read.
 
-use ps_core::schema::LabelKind;
+use ps_core::task::{LabelKind, TaskChoice};
 use ps_data::{ColumnChoice, HeaderChoice, Mark, TableOptions};
 
 /// What a table's lines and columns are, where that is not found out.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Tables")]
 pub struct TableArgs {
-    /// The label's column in CSV: last, a number from 1, or a name in the header.
-    #[arg(long, env = "PS_LABEL", default_value = "last", value_name = "COLUMN")]
-    pub label: ColumnChoice,
-    /// What the label is; auto looks at its values and says what it takes it for.
+    /// The label's column in CSV: last, a number from 1, or a name in the header; several are labels of each sample
+    /// [default: last].
+    #[arg(long, env = "PS_LABEL", value_name = "COLUMN,..", value_delimiter = ',')]
+    pub label: Vec<ColumnChoice>,
+    /// What a model is to tell of a sample; auto looks at the labels and says what it takes them for.
+    #[arg(long, env = "PS_TASK", value_parser = ps_cli::choice::<TaskChoice>(), default_value = "auto")]
+    pub task: TaskChoice,
+    /// What the label is: another way to say --task.
     #[arg(long, env = "PS_LABEL_KIND", value_parser = ps_cli::choice::<LabelKind>(), default_value = "auto")]
     pub label_kind: LabelKind,
     /// Whether the first line has the columns' names; auto looks at all lines, and asks where there are signs for both.
@@ -47,8 +51,9 @@ impl TableArgs {
     /// How tables are read.
     pub fn options(&self) -> TableOptions {
         TableOptions {
-            label: self.label.clone(),
-            label_kind: self.label_kind,
+            labels: self.label.clone(),
+            // What contradicts itself was refused before.
+            task: self.task.with_label_kind(self.label_kind).unwrap_or(self.task),
             header: self.header,
             delimiter: self.delimiter,
             decimal: self.decimal,
@@ -64,6 +69,7 @@ impl TableArgs {
     /// # Errors
     /// One character cannot be two things.
     pub fn check(&self) -> Result<(), String> {
+        self.task.with_label_kind(self.label_kind)?;
         let (delimiter, decimal) = (self.delimiter.unwrap_or(Mark(b',')), self.decimal);
         if decimal.is_some_and(|Mark(mark)| !b".,".contains(&mark)) {
             return Err("--decimal: expected point or comma".to_owned());

@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarMap;
-use ps_core::Layout;
-use ps_core::measures::{Classified, softmax};
+use ps_core::loss::Loss;
 use ps_core::parameters;
+use ps_core::schema::Schema;
+use ps_core::{Layout, Task};
 
+use super::measured::Measured;
 use super::passes::Passes;
 use super::{
-    Batch, BatchScore, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, SeededStart,
+    Batch, BatchScore, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, Objective,
+    SeededStart,
 };
 use crate::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use crate::threads;
-use ps_data::{Dataset, Samples};
+use ps_data::{Dataset, Labels, Samples};
 use ps_nn::GradientSink;
 use ps_nn::Phase;
 
@@ -33,6 +36,8 @@ pub struct ComputeOptions {
     pub model: String,
     /// The model's own options.
     pub options: ModelOptions,
+    /// What training makes small.
+    pub loss: Loss,
     /// Where to compute.
     pub device: Device,
 }
@@ -48,6 +53,7 @@ pub struct CandleCompute {
     data: Arc<Dataset>,
     /// Of samples that come from elsewhere, too.
     shape: DataShape,
+    objective: Arc<Objective>,
     passes: Passes,
 }
 
@@ -61,7 +67,11 @@ impl CandleCompute {
         options: ComputeOptions,
         data: Arc<Dataset>,
     ) -> Result<Self, ModelError> {
-        let shape = DataShape { features: data.train.shape().to_vec(), classes: data.classes };
+        let shape = DataShape {
+            features: data.train.shape().to_vec(),
+            task: data.task,
+            outputs: data.outputs,
+        };
         Self::for_shape(models, options, data, &shape)
     }
 
@@ -76,17 +86,18 @@ impl CandleCompute {
         data: Arc<Dataset>,
         shape: &DataShape,
     ) -> Result<Self, ModelError> {
-        let ComputeOptions { model: name, options, device } = options;
+        let ComputeOptions { model: name, options, loss, device } = options;
         for samples in [&data.train, &data.test] {
             if !samples.is_empty() && samples.shape() != shape.features {
                 let (found, expected) = (samples.shape().to_vec(), shape.features.clone());
                 return Err(ModelError::OtherShape { found, expected });
             }
         }
-        if data.classes > shape.classes {
-            let (found, expected) = (data.classes, shape.classes);
+        if data.outputs > shape.outputs {
+            let (found, expected) = (data.outputs, shape.outputs);
             return Err(ModelError::MoreClasses { found, expected });
         }
+        let objective = objective(&loss, shape, &data)?;
         let map = VarMap::new();
         // Training begins with weights from the servers: the values made here are never used.
         let start = SeededStart::new(0, map.clone());
@@ -95,7 +106,7 @@ impl CandleCompute {
         vars.freeze(&parameters::frozen("Model::frozen", &model.frozen(), vars.layout())?)?;
         let shape = shape.clone();
         let (initial, passes) = (None, Passes::default());
-        Ok(Self { model, vars, start, initial, device, data, shape, passes })
+        Ok(Self { model, vars, start, initial, device, data, shape, objective, passes })
     }
 
     /// Starts from these weights instead of the seed's.
@@ -125,7 +136,14 @@ impl CandleCompute {
     /// What candle says.
     pub fn outputs(&mut self, features: Vec<f32>) -> Result<Option<Vec<f32>>, ModelError> {
         let samples = features.len() / self.shape.inputs().max(1);
-        let labels = vec![0; samples];
+        // They mean nothing, but a batch has some.
+        let labels = match self.shape.task {
+            Task::Classification => Labels::Classes(vec![0; samples]),
+            Task::Regression | Task::MultiLabel => {
+                let each = self.shape.outputs.max(1);
+                Labels::Numbers { each, values: vec![0.0; samples * each] }
+            }
+        };
         let batch = self.on_device(features, labels, &self.shape.features, Phase::Evaluating)?;
         let device = self.device.clone();
         let model = &mut self.model;
@@ -140,13 +158,18 @@ impl CandleCompute {
     ///
     /// # Errors
     /// What candle says, or samples of another shape.
-    pub fn evaluate_on(&mut self, test: Samples) -> Result<Evaluation, ModelError> {
+    pub fn evaluate_on(
+        &mut self,
+        test: Samples,
+        schema: Option<Arc<Schema>>,
+    ) -> Result<Evaluation, ModelError> {
         if test.shape() != self.shape.features {
             let (found, expected) = (test.shape().to_vec(), self.shape.features.clone());
             return Err(ModelError::OtherShape { found, expected });
         }
         let train = Samples::none(test.shape().to_vec());
-        self.data = Arc::new(Dataset::new(train, test, self.shape.classes));
+        let DataShape { task, outputs, .. } = self.shape;
+        self.data = Arc::new(Dataset { train, test, task, outputs, schema });
         let device = self.device.clone();
         threads::run(&device, || self.score())
     }
@@ -176,18 +199,18 @@ impl CandleCompute {
         let size = EVALUATION_SAMPLES_MAX.min(EVALUATION_INPUTS_MAX / each).max(1);
         let numbers: Vec<u64> = (0..test.len() as u64).collect();
         let (mut loss, mut correct) = (0.0, Some(0_u64));
-        let mut classified = Some(Classified::new(self.shape.classes));
+        let scales = self.data.label_scales();
+        let mut measured = Some(Measured::new(self.shape.task, self.shape.outputs, &scales));
         for part in numbers.chunks(size) {
             let batch = self.batch(test, part, Phase::Evaluating)?;
             let (score, outputs) =
                 self.score_batch(&batch).map_err(ModelError::candle("evaluating the model"))?;
             loss += score.loss * part.len() as f64;
             correct = correct.zip(score.correct).map(|(sum, more)| sum + more);
-            classified = classified.zip(outputs).map(|(mut all, mut outputs)| {
-                let rows = outputs.chunks_exact_mut(self.shape.classes.max(1));
+            measured = measured.zip(outputs).map(|(mut all, mut outputs)| {
+                let rows = outputs.chunks_exact_mut(self.shape.outputs.max(1));
                 for (row, number) in rows.zip(part) {
-                    softmax(row);
-                    all.add(test.labels()[*number as usize], row);
+                    all.add(test.labels(), *number as usize, row);
                 }
                 all
             });
@@ -196,18 +219,19 @@ impl CandleCompute {
         Ok(Evaluation {
             loss: loss / samples,
             accuracy: correct.filter(|_| !test.is_empty()).map(|correct| correct as f64 / samples),
-            measures: classified.map(|all| all.measures()).unwrap_or_default(),
+            measures: measured.map(|all| all.measures()).unwrap_or_default(),
             samples: test.len() as u64,
         })
     }
 
-    /// The score of a batch, and what a classifier says of it.
+    /// The score of a batch, and the outputs for it, if they are as many as the task has.
     fn score_batch(&self, batch: &Batch) -> candle_core::Result<(BatchScore, Option<Vec<f32>>)> {
         let outputs = self.model.outputs(batch)?;
         let score = self.model.evaluate(batch, outputs.as_ref())?;
-        // Outputs of another number are no classes.
-        let is_classes = |it: &Tensor| it.dims() == [batch.samples(), self.shape.classes];
-        let outputs = outputs.filter(is_classes).filter(|_| score.correct.is_some());
+        let is_of_task = |it: &Tensor| it.dims() == [batch.samples(), self.shape.outputs];
+        // A model that measures itself in another way may not classify.
+        let is_measured = |_: &Tensor| self.shape.task != Task::Classification || score.correct.is_some();
+        let outputs = outputs.filter(is_of_task).filter(is_measured);
         let values = outputs.map(|it| it.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>());
         Ok((score, values.transpose()?))
     }
@@ -220,7 +244,7 @@ impl CandleCompute {
     fn on_device(
         &self,
         features: Vec<f32>,
-        labels: Vec<u32>,
+        labels: Labels,
         each: &[usize],
         phase: Phase,
     ) -> Result<Batch, ModelError> {
@@ -229,13 +253,28 @@ impl CandleCompute {
         shape.extend_from_slice(each);
         let doing = "putting a batch on the device";
         let features = Tensor::from_vec(features, shape, &self.device);
-        let labels = Tensor::from_vec(labels, samples, &self.device);
+        let labels = match labels {
+            Labels::Classes(classes) => Tensor::from_vec(classes, samples, &self.device),
+            Labels::Numbers { each, values } => {
+                Tensor::from_vec(values, (samples, each), &self.device)
+            }
+        };
         Ok(Batch {
             features: features.map_err(ModelError::candle(doing))?,
             labels: labels.map_err(ModelError::candle(doing))?,
+            objective: self.objective.clone(),
             phase,
         })
     }
+}
+
+/// What the job's outputs are for.
+fn objective(loss: &Loss, shape: &DataShape, data: &Dataset) -> Result<Arc<Objective>, ModelError> {
+    let known = data.schema.as_ref().map(|schema| schema.output_names());
+    let names = known.filter(|names| names.len() == shape.outputs);
+    let names = names.unwrap_or_else(|| (0..shape.outputs).map(|it| it.to_string()).collect());
+    let objective = Objective::new(shape.task, loss, &names, data.train.labels());
+    objective.map(Arc::new).map_err(ModelError::Loss)
 }
 
 impl Compute for CandleCompute {

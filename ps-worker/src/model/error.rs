@@ -26,6 +26,9 @@ pub enum ModelError {
         "the labels here are of {found} classes, the job has {expected}: give --classes {found}"
     )]
     MoreClasses { found: usize, expected: usize },
+    /// A loss that the task does not have, or weights of classes that are none.
+    #[error("{0}")]
+    Loss(String),
     /// The variables are not a model.
     #[error(transparent)]
     Layout(#[from] ps_core::layout::Error),

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{Batch, DataShape, Model, ModelOptions};
-use ps_nn::{Conv2d, Conv2dConfig, Linear, cross_entropy};
+use ps_nn::{Conv2d, Conv2dConfig, Linear};
 
 /// Two convolutions 5x5, each with ReLU and the largest of every 2x2, and two fully connected layers.
 /// Options: `channels`, of the convolutions, `32,64`; `hidden`, width of the first fully connected
@@ -43,12 +43,8 @@ impl Model for LeNet {
             );
         }
         let hidden_layer = Linear::new(inputs, hidden, vars.pp("hidden"))?;
-        let classes = Linear::new(hidden, shape.classes, vars.pp("classes"))?;
+        let classes = Linear::new(hidden, shape.outputs, vars.pp("classes"))?;
         Ok(Self { convolutions, hidden: hidden_layer, classes, image })
-    }
-
-    fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        cross_entropy(&self.logits(batch)?, &batch.labels)
     }
 
     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {

@@ -1,10 +1,10 @@
-//! The built-in models: fully connected layers, and softmax regression, which is none of them.
+//! The built-in models: fully connected layers, and regression, which is a single one.
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{Batch, DataShape, Model, ModelOptions};
-use ps_nn::{Linear, cross_entropy};
+use ps_nn::Linear;
 
 /// Widths of the hidden layers unless the option `hidden` says otherwise.
 const HIDDEN_WIDTHS: [usize; 2] = [512, 512];
@@ -15,14 +15,14 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// Layers of these widths and one more for the classes, named `layer1`, `layer2` and so on.
+    /// Layers of these widths and one more for the outputs, named `layer1`, `layer2` and so on.
     ///
     /// # Errors
     /// What candle says.
     pub fn new(vars: &VarBuilder, shape: &DataShape, hidden: &[usize]) -> Result<Self> {
         let mut layers: Vec<Linear> = Vec::with_capacity(hidden.len() + 1);
         let mut inputs = shape.inputs();
-        for &width in hidden.iter().chain([&shape.classes]) {
+        for &width in hidden.iter().chain([&shape.outputs]) {
             if width == 0 {
                 candle_core::bail!("a layer of width 0; every layer needs at least one output");
             }
@@ -33,7 +33,7 @@ impl Mlp {
         Ok(Self { layers })
     }
 
-    /// The outputs before the softmax, `[samples, classes]`.
+    /// The outputs, before a softmax or sigmoid, `[samples, outputs]`.
     ///
     /// # Errors
     /// What candle says.
@@ -54,25 +54,17 @@ impl Model for Mlp {
         Self::new(&vars, shape, &hidden)
     }
 
-    fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        cross_entropy(&self.logits(&batch.features)?, &batch.labels)
-    }
-
     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
         self.logits(&batch.features).map(Some)
     }
 }
 
-/// One layer from the features to the classes; no options.
+/// One layer from the features to the outputs: softmax, logistic or linear regression; no options.
 pub(super) struct SoftmaxRegression(Mlp);
 
 impl Model for SoftmaxRegression {
     fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
         Ok(Self(Mlp::new(&vars, shape, &[])?))
-    }
-
-    fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        self.0.loss(batch)
     }
 
     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {

@@ -1,7 +1,7 @@
 //! Models: what a user writes, the built-in ones, and how candle computes their gradients.
 //!
-//! Bringing a model takes one trait, [`Model`]: build it from named variables, and give the loss of
-//! a batch. The rest (start values, layout, gradients, evaluation) follows from the names.
+//! Bringing a model takes one trait, [`Model`]: build it from named variables, and give the outputs for
+//! a batch, or the loss. The rest (start values, layout, gradients, evaluation) follows from the names.
 //!
 //! ```
 //! use candle_core::{D, Result, Tensor};
@@ -13,21 +13,12 @@
 //! impl Model for TwoLayers {
 //!     fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
 //!         let first = linear(shape.inputs(), 32, vars.pp("first"))?;
-//!         Ok(Self(first, linear(32, shape.classes, vars.pp("second"))?))
-//!     }
-//!
-//!     fn loss(&self, batch: &Batch) -> Result<Tensor> {
-//!         candle_nn::loss::cross_entropy(&self.logits(batch)?, &batch.labels)
+//!         Ok(Self(first, linear(32, shape.outputs, vars.pp("second"))?))
 //!     }
 //!
 //!     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
-//!         self.logits(batch).map(Some)
-//!     }
-//! }
-//!
-//! impl TwoLayers {
-//!     fn logits(&self, batch: &Batch) -> Result<Tensor> {
-//!         self.1.forward(&self.0.forward(&batch.features.flatten(1, D::Minus1)?)?.relu()?)
+//!         let inputs = batch.features.flatten(1, D::Minus1)?;
+//!         self.1.forward(&self.0.forward(&inputs)?.relu()?).map(Some)
 //!     }
 //! }
 //!
@@ -40,7 +31,9 @@ mod error;
 mod flat_vars;
 mod initial;
 mod lenet;
+mod measured;
 mod mlp;
+mod objective;
 mod options;
 mod passes;
 mod registry;
@@ -56,19 +49,24 @@ pub use error::ModelError;
 pub use flat_vars::{FlatGradient, FlatVars};
 pub use initial::{InitialError, initial_weights};
 pub use mlp::Mlp;
+pub use objective::Objective;
 pub use options::ModelOptions;
 pub use registry::Models;
 pub use seeded_start::SeededStart;
 
+use ps_core::Task;
 use ps_nn::Phase;
+use std::sync::Arc;
 
 /// What a model must know of the data to be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataShape {
     /// Shape of the features of one sample, such as `[28, 28]`.
     pub features: Vec<usize>,
-    /// Number of classes; labels are below it.
-    pub classes: usize,
+    /// What the model is to tell.
+    pub task: Task,
+    /// How many outputs that takes: one for each class, number or label.
+    pub outputs: usize,
 }
 
 impl DataShape {
@@ -99,8 +97,11 @@ impl DataShape {
 pub struct Batch {
     /// `f32` of the shape `[samples, features..]`.
     pub features: Tensor,
-    /// `u32` of the shape `[samples]`.
+    /// Of classes `u32` of the shape `[samples]`; else `f32` of the shape `[samples, outputs]`: numbers as the model gives
+    /// them ([`ps_core::schema::Scale`]), or 1 for each label that a sample has, else 0.
     pub labels: Tensor,
+    /// What the outputs are for.
+    pub objective: Arc<Objective>,
     /// What it is for.
     pub phase: Phase,
 }
@@ -108,7 +109,16 @@ pub struct Batch {
 impl Batch {
     /// Number of samples.
     pub fn samples(&self) -> usize {
-        self.labels.elem_count()
+        self.labels.dims().first().copied().unwrap_or_default()
+    }
+
+    /// The mean loss of these outputs `[samples, outputs]`: of classes before the softmax, of several labels before the
+    /// sigmoid.
+    ///
+    /// # Errors
+    /// Outputs of another shape.
+    pub fn loss(&self, outputs: &Tensor) -> Result<Tensor> {
+        self.objective.loss(outputs, &self.labels, self.phase)
     }
 }
 
@@ -144,14 +154,21 @@ pub trait Model: Send + 'static {
         Vec::new()
     }
 
-    /// The mean loss over the batch, a scalar.
+    /// The mean loss over the batch, a scalar: of the outputs, by the job's task and options, unless the model has a loss
+    /// of its own.
     ///
     /// # Errors
     /// What candle says.
-    fn loss(&self, batch: &Batch) -> Result<Tensor>;
+    fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        match self.outputs(batch)? {
+            Some(outputs) => batch.loss(&outputs),
+            None => candle_core::bail!("the model has neither outputs nor a loss: implement `Model::outputs`"),
+        }
+    }
 
-    /// The outputs for samples whose labels nobody knows (those of the batch mean nothing), `[samples, outputs]`; of a
-    /// classifier, before the softmax. `None` of a model that cannot be used so, unless it says more.
+    /// The outputs for the samples, whatever their labels are, `[samples, outputs]`: of classes before the softmax, of several
+    /// labels before the sigmoid, of numbers as labels have them. `None` of a model that cannot be used so, and then
+    /// has a loss of its own.
     ///
     /// # Errors
     /// What candle says.
@@ -160,14 +177,17 @@ pub trait Model: Send + 'static {
         Ok(None)
     }
 
-    /// The score of a test batch, whose outputs these are: a classifier's if there are any, else the loss alone; unless the
-    /// model says more.
+    /// The score of a test batch, whose outputs these are: with how many are right if they are classes, else the loss alone;
+    /// unless the model says more.
     ///
     /// # Errors
     /// What candle says.
     fn evaluate(&self, batch: &Batch, outputs: Option<&Tensor>) -> Result<BatchScore> {
         match outputs {
-            Some(outputs) => classified(outputs, batch),
+            Some(outputs) if batch.objective.task() == Task::Classification => {
+                classified(outputs, batch)
+            }
+            Some(outputs) => Ok(BatchScore { loss: scalar(&batch.loss(outputs)?)?, correct: None }),
             None => Ok(BatchScore { loss: scalar(&self.loss(batch)?)?, correct: None }),
         }
     }

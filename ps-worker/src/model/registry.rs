@@ -72,8 +72,8 @@ impl Models {
             return Err(ModelError::Unknown { name: name.to_owned(), known });
         };
         let model = build(vars, shape, &mut options).map_err(ModelError::candle(format!(
-            "building model `{name}` for features of shape {:?} and {} classes",
-            shape.features, shape.classes
+            "building model `{name}` for features of shape {:?} and {} outputs, {}",
+            shape.features, shape.outputs, shape.task
         )))?;
         match options.left_over() {
             Some(problem) => Err(ModelError::Option { model: name.to_owned(), problem }),

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{Batch, DataShape, Model, ModelOptions};
-use ps_nn::{Activation, BatchNorm, Conv2d, Conv2dConfig, Linear, Phase, cross_entropy};
+use ps_nn::{Activation, BatchNorm, Conv2d, Conv2dConfig, Linear, Phase};
 
 /// What keeps a batch norm's scale finite.
 const EPSILON: f64 = 1e-5;
@@ -83,12 +83,8 @@ impl Model for ResNet {
                 inputs = outputs;
             }
         }
-        let classes = Linear::new(inputs, shape.classes, vars.pp("classes"))?;
+        let classes = Linear::new(inputs, shape.outputs, vars.pp("classes"))?;
         Ok(Self { first, blocks, classes, image })
-    }
-
-    fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        cross_entropy(&self.logits(batch)?, &batch.labels)
     }
 
     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {

@@ -4,6 +4,7 @@ use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{Batch, BatchScore, DataShape, Model, ModelOptions, scalar};
+use ps_core::Task;
 use ps_nn::{
     Activation, CausalSelfAttention, Dropout, Embedding, LayerNorm, Linear, cross_entropy,
 };
@@ -70,12 +71,14 @@ impl Model for Transformer {
         let (layers, heads) = (options.take("layers", 4_u64)?, options.take("heads", 4)?);
         let probability = options.take("dropout", 0.0)?;
         let dropout = |layer| Dropout::new(probability, layer);
-        let (&[context], BYTES) = (shape.features.as_slice(), shape.classes) else {
+        let (&[context], BYTES, Task::Classification) =
+            (shape.features.as_slice(), shape.outputs, shape.task)
+        else {
             candle_core::bail!(
                 "samples of shape {:?} in {} classes, expected some bytes of text each, and one of \
                  {BYTES} after them; give --format text",
                 shape.features,
-                shape.classes
+                shape.outputs
             );
         };
         let block = |number: u64| {
@@ -83,12 +86,12 @@ impl Model for Transformer {
             Block::new((width, heads), dropouts, vars.pp(format!("block{}", number + 1)))
         };
         Ok(Self {
-            bytes: Embedding::new(shape.classes, width, DEVIATION, vars.pp("bytes"))?,
+            bytes: Embedding::new(shape.outputs, width, DEVIATION, vars.pp("bytes"))?,
             places: Embedding::new(context, width, DEVIATION, vars.pp("places"))?,
             dropout: dropout(0)?,
             blocks: (0..layers).map(block).collect::<Result<_>>()?,
             norm: LayerNorm::new(width, EPSILON, vars.pp("norm"))?,
-            classes: Linear::new(width, shape.classes, vars.pp("classes"))?,
+            classes: Linear::new(width, shape.outputs, vars.pp("classes"))?,
             context,
         })
     }

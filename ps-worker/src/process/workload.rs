@@ -43,17 +43,17 @@ pub(super) async fn streams(
         return Ok(None);
     }
     // Nobody sees them in a stream before it has been read: then the evaluator's test data tell.
-    let classes = read.classes.or_else(|| source.classes_seen()).unwrap_or(0);
+    let outputs = read.classes.or_else(|| source.outputs_seen()).unwrap_or(0);
     let place = args.place.place().map_err(anyhow::Error::msg)?;
     let records = if read.sharded { Records::OfMachine(place) } else { Records::Shared };
-    let classes = u32::try_from(classes).unwrap_or(u32::MAX);
+    let (task, outputs) = (source.data().task, u32::try_from(outputs).unwrap_or(u32::MAX));
     let files = match read.pipe {
         true => read.stream(data),
         false => stream_files(&read.source(Some(data)))?,
     };
     let (shift, shuffle) = (read.augment_shift, read.shuffle_samples());
     let patience = read.load_timeout();
-    let options = StreamOptions { records, classes, shift, shuffle, patience };
+    let options = StreamOptions { records, task, outputs, shift, shuffle, patience };
     Ok(Some(DataStreams::open(files, options).await?))
 }
 

@@ -3,7 +3,8 @@
 use super::error::Error;
 use crate::compute::SampleBatch;
 use ps_core::limits::{MESSAGE_BYTES_MAX, SAMPLES_PER_READ_MAX};
-use ps_data::Shift;
+use ps_core::Task;
+use ps_data::{Labels, Shift};
 use ps_proto::v1;
 use ps_proto::v1::samples_client::SamplesClient;
 use ps_runtime::link::{Link, Patience};
@@ -11,8 +12,8 @@ use std::sync::Arc;
 use tonic::Status;
 use tonic::transport::Channel;
 
-/// Bytes of one feature on the wire.
-const FEATURE_BYTES: usize = size_of::<f32>();
+/// Bytes of a feature, or of a label that is a number, on the wire.
+const NUMBER_BYTES: usize = size_of::<f32>();
 
 /// Fetches samples.
 pub(super) struct SampleClient {
@@ -21,7 +22,9 @@ pub(super) struct SampleClient {
     pub(super) patience: Patience,
     /// Inputs of one sample.
     pub(super) inputs: usize,
-    pub(super) classes: u32,
+    pub(super) task: Task,
+    /// Classes are below it, and other labels have so many numbers.
+    pub(super) outputs: u32,
     /// How the samples are moved, if they are images that are.
     pub(super) shift: Option<Shift>,
 }
@@ -29,19 +32,18 @@ pub(super) struct SampleClient {
 impl SampleClient {
     /// A batch of these samples.
     pub(super) async fn fetch(&self, numbers: &[u64]) -> Result<SampleBatch, Error> {
-        let (mut features, mut labels) = (Vec::new(), Vec::new());
+        let mut features = Vec::new();
+        let mut labels = Labels::none(self.task, self.outputs as usize);
         for part in numbers.chunks(SAMPLES_PER_READ_MAX) {
             // A source has at most as many samples as 32 bits can number.
             let samples = part.iter().map(|&number| number as u32).collect();
             let request = v1::ReadSamplesRequest { job: self.job.clone(), samples };
             let attempt = |channel| self.read(channel, request.clone());
             let answer = self.link.call(self.patience, attempt, |_| ()).await;
-            let (more, their_labels) = answer.map_err(|status| Error::Unserved {
-                address: self.link.address().to_owned(),
-                message: status.message().to_owned(),
-            })?;
+            let (more, their_labels) =
+                answer.map_err(|status| self.unserved(status.message().to_owned()))?;
             features.extend(more);
-            labels.extend(their_labels);
+            labels.extend(their_labels).map_err(|message| self.unserved(message))?;
         }
         if let Some(shift) = &self.shift {
             shift.apply(numbers, &mut features);
@@ -49,23 +51,24 @@ impl SampleClient {
         Ok(SampleBatch::Values { features, labels })
     }
 
+    fn unserved(&self, message: String) -> Error {
+        Error::Unserved { address: self.link.address().to_owned(), message }
+    }
+
     async fn read(
         &self,
         channel: Channel,
         request: v1::ReadSamplesRequest,
-    ) -> Result<(Vec<f32>, Vec<u32>), Status> {
+    ) -> Result<(Vec<f32>, Labels), Status> {
         let samples = request.samples.len();
         let features_wanted = samples.saturating_mul(self.inputs);
         let mut client = SamplesClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let mut parts = client.read(request).await?.into_inner();
-        let (mut features, mut labels) = (Vec::new(), Vec::new());
+        let mut features = Vec::new();
+        let mut labels = Labels::none(self.task, self.outputs as usize);
         while let Some(part) = parts.message().await? {
-            let values = part.features.chunks_exact(FEATURE_BYTES);
-            if !values.remainder().is_empty() {
-                return Err(Status::data_loss("a part of the samples ends within a feature"));
-            }
-            features.extend(values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
-            labels.extend(part.labels);
+            features.extend(numbers(&part.features)?);
+            labels.extend(self.labels(part)?).map_err(Status::data_loss)?;
             if features.len() > features_wanted || labels.len() > samples {
                 return Err(Status::data_loss("more samples came than were asked for"));
             }
@@ -74,13 +77,35 @@ impl SampleClient {
             // A stream that was cut short: once more.
             return Err(Status::unavailable("fewer samples came than were asked for"));
         }
-        match labels.iter().find(|label| **label >= self.classes) {
+        let outputs = self.outputs;
+        match labels.classes().iter().find(|label| **label >= outputs) {
             Some(label) => {
-                let classes = self.classes;
-                Err(Status::data_loss(format!("label {label} came, the job has {classes} classes")))
+                Err(Status::data_loss(format!("label {label} came, the job has {outputs} classes")))
             }
             None => Ok((features, labels)),
         }
+    }
+
+    /// The labels of a part.
+    fn labels(&self, part: v1::ReadSamplesReply) -> Result<Labels, Status> {
+        let each = self.outputs.max(1) as usize;
+        if self.task == Task::Classification {
+            return Ok(Labels::Classes(part.labels));
+        }
+        let values: Vec<f32> = numbers(&part.number_labels)?.collect();
+        match values.len() % each {
+            0 => Ok(Labels::Numbers { each, values }),
+            _ => Err(Status::data_loss("a part of the samples ends within a label")),
+        }
+    }
+}
+
+/// The numbers in these bytes.
+fn numbers(bytes: &[u8]) -> Result<impl Iterator<Item = f32>, Status> {
+    let values = bytes.chunks_exact(NUMBER_BYTES);
+    match values.remainder().is_empty() {
+        true => Ok(values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
+        false => Err(Status::data_loss("a part of the samples ends within a number")),
     }
 }
 
@@ -107,9 +132,10 @@ mod tests {
             &[2, 2]
         }
 
-        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
+        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Labels), String> {
             let features = numbers.iter().flat_map(|number| [*number as f32; 4]);
-            Ok((features.collect(), numbers.iter().map(|number| (number % 3) as u32).collect()))
+            let classes: Vec<u32> = numbers.iter().map(|number| (number % 3) as u32).collect();
+            Ok((features.collect(), classes.into()))
         }
     }
 
@@ -127,7 +153,8 @@ mod tests {
             link: Arc::new(link),
             patience: Patience { attempt: whole, total: whole },
             inputs: 4,
-            classes: 3,
+            task: Task::Classification,
+            outputs: 3,
             shift: Some(shift),
         };
         let orders = vec![vec![7, 3, 99], vec![1]];

@@ -4,7 +4,7 @@ use super::error::Error;
 use bytes::Bytes;
 use futures_util::stream;
 use ps_core::limits::{MESSAGE_PAYLOAD_BYTES, SAMPLES_PER_READ_MAX, WORKERS_MAX};
-use ps_data::SampleSet;
+use ps_data::{Labels, SampleSet};
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_proto::v1::samples_server::{SERVICE_NAME, Samples, SamplesServer};
@@ -98,36 +98,42 @@ struct SampleReplies {
 
 impl SampleReplies {
     fn new(samples: Arc<dyn SampleSet>, numbers: Vec<u32>) -> Self {
-        let sample_bytes = samples.features_per_sample().saturating_mul(size_of::<f32>()).max(1);
+        let values = samples.features_per_sample().saturating_add(samples.numbers_per_label());
+        let sample_bytes = values.saturating_mul(size_of::<f32>()).max(1);
         let at_once = (MESSAGE_PAYLOAD_BYTES / sample_bytes).max(1);
         Self { samples, numbers: numbers.into(), at_once, rest: Bytes::new() }
     }
 
-    fn gather(&mut self) -> Result<Vec<u32>, Status> {
+    fn gather(&mut self) -> Result<Labels, Status> {
         let count = self.at_once.min(self.numbers.len());
         let numbers: Vec<u64> = self.numbers.drain(..count).map(u64::from).collect();
         let (features, labels) = self.samples.gather(&numbers).map_err(Status::internal)?;
-        self.rest = features.iter().flat_map(|feature| feature.to_le_bytes()).collect();
+        self.rest = bytes_of(&features);
         Ok(labels)
     }
+}
+
+fn bytes_of(numbers: &[f32]) -> Bytes {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 impl Iterator for SampleReplies {
     type Item = Result<v1::ReadSamplesReply, Status>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut labels = Vec::new();
+        let mut reply = v1::ReadSamplesReply::default();
         if self.rest.is_empty() {
             if self.numbers.is_empty() {
                 return None;
             }
             match self.gather() {
-                Ok(gathered) => labels = gathered,
+                Ok(Labels::Classes(classes)) => reply.labels = classes,
+                Ok(Labels::Numbers { values, .. }) => reply.number_labels = bytes_of(&values),
                 Err(status) => return Some(Err(status)),
             }
         }
-        let features = self.rest.split_to(self.rest.len().min(MESSAGE_PAYLOAD_BYTES));
-        Some(Ok(v1::ReadSamplesReply { features, labels }))
+        reply.features = self.rest.split_to(self.rest.len().min(MESSAGE_PAYLOAD_BYTES));
+        Some(Ok(reply))
     }
 }
 
@@ -150,10 +156,10 @@ mod tests {
             std::slice::from_ref(&self.inputs)
         }
 
-        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
+        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Labels), String> {
             let sample = |n: &u64| (0..self.inputs as u64).map(move |i| (n + i) as f32).collect();
             let features = numbers.iter().flat_map::<Vec<f32>, _>(sample).collect();
-            Ok((features, numbers.iter().map(|n| (n % 3) as u32).collect()))
+            Ok((features, numbers.iter().map(|n| (n % 3) as u32).collect::<Vec<u32>>().into()))
         }
     }
 

@@ -5,7 +5,7 @@ use super::lock::lock;
 use super::network;
 use futures_util::future::BoxFuture;
 use ps_core::{DataDescription, DataKind, Layout};
-use ps_data::SampleSet;
+use ps_data::{Labels, SampleSet};
 use ps_nn::GradientSink;
 use ps_proto::v1;
 use ps_worker::compute::{Compute, ComputeError, Evaluation, SampleBatch};
@@ -78,13 +78,13 @@ impl Data {
     ) -> std::io::Result<Workload> {
         let is_worker = role == v1::Role::Worker;
         let (mut served_samples, mut streams) = (None, None);
-        let mut data = DataDescription { shape: vec![1], classes: 2, ..Default::default() };
+        let mut data = DataDescription { shape: vec![1], outputs: 2, ..Default::default() };
         match self {
             Self::Replicated => data.samples = scenario.shape.samples,
             Self::Sharded { shares, .. } if is_worker => {
                 (data.kind, data.samples) = (DataKind::Sharded, shares[host]);
                 if shares[host] == 0 {
-                    (data.shape, data.classes) = (Vec::new(), 0);
+                    (data.shape, data.outputs) = (Vec::new(), 0);
                 }
             }
             Self::Sharded { served, .. } => {
@@ -129,8 +129,9 @@ impl SampleSet for Numbered {
         &[1]
     }
 
-    fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
-        Ok(values(numbers.iter().copied()))
+    fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Labels), String> {
+        let (features, labels) = values(numbers.iter().copied());
+        Ok((features, labels.into()))
     }
 }
 
@@ -165,7 +166,7 @@ impl BatchStream for CountedPass {
         self.next = end;
         Box::pin(async move {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            Ok((!labels.is_empty()).then_some(SampleBatch::Values { features, labels }))
+            Ok((!labels.is_empty()).then_some(SampleBatch::Values { features, labels: labels.into() }))
         })
     }
 }
@@ -209,7 +210,7 @@ impl Compute for RecordingModel {
             SampleBatch::Values { features, labels } => {
                 let numbers: Vec<u64> = features.iter().map(|feature| *feature as u64).collect();
                 let (_, expected) = values(numbers.iter().copied());
-                assert_eq!(*labels, expected, "labels of other samples than the features");
+                assert_eq!(labels.classes(), expected, "labels of other samples than the features");
                 self.book.note("values", numbers.into_iter());
             }
         }

@@ -1,11 +1,11 @@
-//! What the label is: one of some classes, or a number that was measured.
+//! What one label is: one of some classes, a number that was measured, or whether something is so.
 
 use super::distinct::Distinct;
 use super::moments::Moments;
 use super::value::{Value, ValueRules};
 use crate::limits::LABEL_CLASSES_MAX;
+use crate::task::TaskChoice;
 use std::borrow::Cow;
-use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 /// Whole numbers with at most so many distinct values are classes, however few samples there are.
 const CLASSES_OF_NUMBERS: usize = 20;
@@ -16,28 +16,6 @@ const CLASSES_OF_NUMBERS_MAX: usize = 1_000;
 /// Samples of each class, on average, from which on more whole numbers are classes.
 const SAMPLES_PER_CLASS: u64 = 5;
 
-/// What the user says that the label is.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, EnumMessage, EnumString, IntoStaticStr, VariantArray,
-)]
-#[strum(serialize_all = "kebab-case")]
-pub enum LabelKind {
-    /// Found out from its values.
-    #[default]
-    Auto,
-    /// Each distinct value is a class.
-    Class,
-    /// A number to come near to.
-    Number,
-}
-
-impl LabelKind {
-    /// As it is written on the command line.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// What is known of the labels: sums that can be merged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabelSummary {
@@ -47,6 +25,8 @@ pub struct LabelSummary {
     pub whole: u64,
     /// Labels that are no numbers.
     pub texts: u64,
+    /// Labels that say yes or no.
+    pub flags: u64,
     /// The classes that they would be.
     pub classes: Distinct,
     /// Some that are written in another way than their class is called, such as `1.0`.
@@ -68,6 +48,8 @@ pub enum Target {
         /// Of the training set; 1 where all are the same.
         deviation: f64,
     },
+    /// Whether a sample has this label.
+    Flag,
 }
 
 impl LabelSummary {
@@ -80,6 +62,7 @@ impl LabelSummary {
         } else {
             self.texts += 1;
         }
+        self.flags += u64::from(flag(label, rules).is_some());
         if name != label {
             self.respelt.add(label, RESPELT_MAX);
         }
@@ -91,6 +74,7 @@ impl LabelSummary {
         self.numbers.merge(&other.numbers);
         self.whole += other.whole;
         self.texts += other.texts;
+        self.flags += other.flags;
         self.classes.merge(&other.classes, LABEL_CLASSES_MAX);
         self.respelt.merge(&other.respelt, RESPELT_MAX);
     }
@@ -98,53 +82,100 @@ impl LabelSummary {
     /// What the label is, and why that is thought.
     ///
     /// # Errors
-    /// It fits neither, or both; what was found, in words, and what to say.
-    pub fn target(&self, asked: LabelKind) -> Result<(Target, String), String> {
-        let numbers = &self.numbers;
-        let (samples, distinct) = (numbers.count + self.texts, self.classes.len());
-        let count =
-            distinct.map_or(format!("more than {LABEL_CLASSES_MAX}"), |count| count.to_string());
-        let found = format!(
-            "{count} distinct labels in {samples} samples, such as {}",
-            self.classes.examples()
-        );
-        let number = || match self.texts {
-            0 => Ok(Target::Number { mean: numbers.mean, deviation: numbers.deviation() }),
-            texts => Err(format!("{texts} of {samples} labels are no numbers; {found}")),
+    /// It is not as asked, or may be two things; what was found, in words, and what to say.
+    pub fn target(&self, asked: TaskChoice) -> Result<(Target, String), String> {
+        let target = match asked {
+            TaskChoice::Auto => return self.found_out(),
+            TaskChoice::Binary => self.two_classes(),
+            TaskChoice::Classification => self.class_target(),
+            TaskChoice::Regression => self.number(),
+            TaskChoice::MultiLabel => self.flag(),
         };
-        let classes = || match distinct {
-            Some(_) => Ok(Target::Classes(self.class_names())),
-            None => Err(format!("{found}: too many for classes; is this the right column?")),
-        };
-        match asked {
-            LabelKind::Class => return Ok((classes()?, "--label-kind class".to_owned())),
-            LabelKind::Number => return Ok((number()?, "--label-kind number".to_owned())),
-            LabelKind::Auto => (),
-        }
+        Ok((target?, format!("--task {}", asked.name())))
+    }
+
+    fn found_out(&self) -> Result<(Target, String), String> {
+        let (samples, numbers) = (self.samples(), self.numbers.count);
+        let distinct = self.classes.len();
         let few = |most: u64| distinct.is_some_and(|count| count as u64 <= most);
         if self.texts > 0 {
             return match few(CLASSES_OF_NUMBERS as u64) || few(samples / 2) {
-                true => Ok((classes()?, format!("{count} distinct texts"))),
+                true => Ok((self.class_target()?, format!("{} distinct texts", self.count()))),
                 false => Err(format!(
-                    "{found}: nearly every sample has its own; is this the right column? name another with --label, or \
-                     say --label-kind class"
+                    "{}: nearly every sample has its own; is this the right column? name another with --label, or \
+                     say --task classification",
+                    self.found()
                 )),
             };
         }
-        if self.whole < numbers.count {
-            let reason =
-                format!("{} of {samples} labels are no whole numbers", numbers.count - self.whole);
-            return Ok((number()?, reason));
+        if self.whole < numbers {
+            let broken = numbers - self.whole;
+            return Ok((self.number()?, format!("{broken} of {samples} labels are no whole numbers")));
         }
         if few(CLASSES_OF_NUMBERS as u64) {
-            return Ok((classes()?, format!("{count} distinct whole numbers")));
+            return Ok((self.class_target()?, format!("{} distinct whole numbers", self.count())));
         }
         if few(CLASSES_OF_NUMBERS_MAX as u64) && few(samples / SAMPLES_PER_CLASS) {
             return Err(format!(
-                "{found}: whole numbers that may be classes or measured; say --label-kind class or --label-kind number"
+                "{}: whole numbers that may be classes or measured; say --task classification or --task regression",
+                self.found()
             ));
         }
-        Ok((number()?, format!("{count} distinct whole numbers in {samples} samples")))
+        let reason = format!("{} distinct whole numbers in {samples} samples", self.count());
+        Ok((self.number()?, reason))
+    }
+
+    fn samples(&self) -> u64 {
+        self.numbers.count + self.texts
+    }
+
+    /// How many distinct labels there are, in words.
+    fn count(&self) -> String {
+        let counted = self.classes.len().map(|count| count.to_string());
+        counted.unwrap_or_else(|| format!("more than {LABEL_CLASSES_MAX}"))
+    }
+
+    fn found(&self) -> String {
+        let (count, samples) = (self.count(), self.samples());
+        format!("{count} distinct labels in {samples} samples, such as {}", self.classes.examples())
+    }
+
+    fn number(&self) -> Result<Target, String> {
+        let numbers = &self.numbers;
+        match self.texts {
+            0 => Ok(Target::Number { mean: numbers.mean, deviation: numbers.deviation() }),
+            texts => {
+                let samples = self.samples();
+                Err(format!("{texts} of {samples} labels are no numbers; {}", self.found()))
+            }
+        }
+    }
+
+    fn class_target(&self) -> Result<Target, String> {
+        match self.classes.len() {
+            Some(_) => Ok(Target::Classes(self.class_names())),
+            None => {
+                Err(format!("{}: too many for classes; is this the right column?", self.found()))
+            }
+        }
+    }
+
+    fn two_classes(&self) -> Result<Target, String> {
+        match self.classes.len() {
+            Some(2) => self.class_target(),
+            _ => Err(format!("{}; --task binary has two classes", self.found())),
+        }
+    }
+
+    fn flag(&self) -> Result<Target, String> {
+        match self.samples() - self.flags {
+            0 => Ok(Target::Flag),
+            others => Err(format!(
+                "{others} of {} labels are neither 0 nor 1, no nor yes, false nor true; {}",
+                self.samples(),
+                self.found()
+            )),
+        }
     }
 
     /// The classes in order: numbers by their value, else texts by their letters.
@@ -172,4 +203,20 @@ pub fn class_name<'a>(label: &'a str, rules: &ValueRules) -> Cow<'a, str> {
         Some(shorter) if !shorter.is_empty() => Cow::Borrowed(shorter.trim_end()),
         _ => Cow::Borrowed(label),
     }
+}
+
+/// Whether a label says yes (`1`, `yes`, `true`, also by the first letter) or no (`0`, `-1` and so on); `None` of anything else.
+pub fn flag(label: &str, rules: &ValueRules) -> Option<bool> {
+    const YES: [&str; 4] = ["yes", "y", "true", "t"];
+    const NO: [&str; 4] = ["no", "n", "false", "f"];
+    let label = label.trim();
+    if let Some(number) = rules.number(label) {
+        return match number {
+            1.0 => Some(true),
+            0.0 | -1.0 => Some(false),
+            _ => None,
+        };
+    }
+    let is_one = |words: [&str; 4]| words.iter().any(|word| word.eq_ignore_ascii_case(label));
+    if is_one(YES) { Some(true) } else { is_one(NO).then_some(false) }
 }

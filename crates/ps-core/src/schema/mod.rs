@@ -5,20 +5,26 @@
 //! the sums. What was understood is a [`Schema`], which goes with the model.
 
 mod column;
+mod column_use;
 mod distinct;
 mod header;
 mod label;
+mod labels;
 mod moments;
 mod names;
+mod scale;
 mod table;
 mod value;
 
 pub use column::{ColumnKind, ColumnSummary, Doubt};
+pub use column_use::{Column, ColumnUse};
 pub use distinct::Distinct;
 pub use header::{FirstLine, first_line};
-pub use label::{LabelKind, LabelSummary, Target, class_name};
+pub use label::{LabelSummary, Target, class_name, flag};
+pub use labels::targets;
 pub use moments::Moments;
-pub use table::{Column, ColumnUse, SCHEMA_FILE, SCHEMA_VERSION, Schema};
+pub use scale::Scale;
+pub use table::{SCHEMA_FILE, SCHEMA_VERSION, Schema};
 pub use value::{MISSING, Value, ValueRules};
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What was understood of a table, as it goes with the model.
 
-use super::column::ColumnKind;
-use super::label::Target;
-use super::names::named_few;
+use super::column_use::{Column, ColumnUse};
+use super::scale::Scale;
 use super::value::ValueRules;
+use crate::task::Task;
 use serde::{Deserialize, Serialize};
 
 /// Of what form a schema file is.
@@ -37,138 +37,51 @@ pub struct Schema {
     pub columns: Vec<Column>,
 }
 
-/// A column.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Column {
-    /// From the header; empty without one, or where it has none.
-    pub name: String,
-    /// What becomes of it.
-    #[serde(flatten)]
-    pub usage: ColumnUse,
-    /// Training samples in which it is missing.
-    #[serde(default)]
-    pub missing: u64,
-    /// The user says that it holds numbers: what is none is missing.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub texts_are_missing: bool,
-}
-
-/// What becomes of a column.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "use", rename_all = "kebab-case")]
-pub enum ColumnUse {
-    /// The input `(value - mean) / deviation`, and one that is 1 where it is missing, if it ever was.
-    Numeric {
-        /// Of the training set.
-        mean: f64,
-        /// Of the training set.
-        deviation: f64,
-    },
-    /// An input for each category, and one for a missing value, if there ever was one.
-    Categorical {
-        /// In the order of their inputs.
-        categories: Vec<String>,
-    },
-    /// Nothing.
-    Ignored,
-    /// One of these classes.
-    Class {
-        /// In the order of a model's outputs.
-        classes: Vec<String>,
-    },
-    /// A number that a model comes near to as `output * deviation + mean`.
-    Number {
-        /// Of the training set.
-        mean: f64,
-        /// Of the training set.
-        deviation: f64,
-    },
-}
-
-impl From<ColumnKind> for ColumnUse {
-    fn from(kind: ColumnKind) -> Self {
-        match kind {
-            ColumnKind::Numeric { mean, deviation } => Self::Numeric { mean, deviation },
-            ColumnKind::Categorical(categories) => Self::Categorical { categories },
-        }
-    }
-}
-
-impl From<Target> for ColumnUse {
-    fn from(target: Target) -> Self {
-        match target {
-            Target::Classes(classes) => Self::Class { classes },
-            Target::Number { mean, deviation } => Self::Number { mean, deviation },
-        }
-    }
-}
-
-impl Column {
-    /// Inputs made from a value.
-    pub fn width(&self) -> usize {
-        let missing = usize::from(self.missing > 0);
-        match &self.usage {
-            ColumnUse::Numeric { .. } => 1 + missing,
-            ColumnUse::Categorical { categories } => categories.len() + missing,
-            ColumnUse::Ignored | ColumnUse::Class { .. } | ColumnUse::Number { .. } => 0,
-        }
-    }
-
-    /// Whether both are numbers that are never missing.
-    fn is_like(&self, other: &Self) -> bool {
-        let is_plain = |column: &Self| {
-            matches!(column.usage, ColumnUse::Numeric { .. }) && column.missing == 0
-        };
-        is_plain(self) && is_plain(other)
-    }
-
-    fn is_label(&self) -> bool {
-        matches!(self.usage, ColumnUse::Class { .. } | ColumnUse::Number { .. })
-    }
-
-    /// What becomes of it, in words.
-    pub fn words(&self) -> String {
-        let missing = match self.missing {
-            0 => String::new(),
-            count => format!("; {count} missing"),
-        };
-        match &self.usage {
-            ColumnUse::Numeric { mean, deviation } => {
-                format!("number, mean {mean:.6}, deviation {deviation:.6}{missing}")
-            }
-            ColumnUse::Categorical { categories } => {
-                let few = named_few(categories.iter().map(String::as_str), false);
-                format!("{} categories: {few}{missing}", categories.len())
-            }
-            ColumnUse::Ignored => "ignored".to_owned(),
-            ColumnUse::Class { classes } => {
-                let few = named_few(classes.iter().map(String::as_str), false);
-                format!("label, {} classes: {few}", classes.len())
-            }
-            ColumnUse::Number { mean, deviation } => {
-                format!("label, a number, mean {mean:.6}, deviation {deviation:.6}")
-            }
-        }
-    }
-}
-
 impl Schema {
     /// How values are written.
     pub fn value_rules(&self) -> ValueRules {
         ValueRules { decimal: self.decimal, missing: self.missing.clone() }
     }
 
-    /// Place and column of the label.
-    pub fn label(&self) -> Option<(usize, &Column)> {
-        self.columns.iter().enumerate().find(|(_, column)| column.is_label())
+    /// Places and columns of the labels: one, or several numbers, or several that say yes or no.
+    pub fn labels(&self) -> impl Iterator<Item = (usize, &Column)> {
+        self.columns.iter().enumerate().filter(|(_, column)| column.is_label())
     }
 
-    /// The classes in the order of a model's outputs; none where the label is a number.
+    /// What a model is to tell.
+    pub fn task(&self) -> Task {
+        match self.labels().next().map(|(_, column)| &column.usage) {
+            Some(ColumnUse::Number { .. }) => Task::Regression,
+            Some(ColumnUse::Flag) => Task::MultiLabel,
+            _ => Task::Classification,
+        }
+    }
+
+    /// The classes in the order of a model's outputs; none where labels are no classes.
     pub fn classes(&self) -> &[String] {
-        match self.label() {
+        match self.labels().next() {
             Some((_, Column { usage: ColumnUse::Class { classes }, .. })) => classes,
             _ => &[],
         }
+    }
+
+    /// What each output of a model is called: its class, or its column.
+    pub fn output_names(&self) -> Vec<String> {
+        match self.task() {
+            Task::Classification => self.classes().to_vec(),
+            Task::Regression | Task::MultiLabel => {
+                self.labels().map(|(at, _)| self.column_name(at)).collect()
+            }
+        }
+    }
+
+    /// Of labels that are numbers: a model's output times the deviation plus the mean is one.
+    pub fn label_scales(&self) -> Vec<Scale> {
+        let scale = |column: &Column| match column.usage {
+            ColumnUse::Number { mean, deviation } => Some(Scale { mean, deviation }),
+            _ => None,
+        };
+        self.columns.iter().filter_map(scale).collect()
     }
 
     /// What people call a column: by its name, or else its number from 1.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::task::TaskChoice;
 use proptest::prelude::*;
 
 fn summary(values: &[&str]) -> ColumnSummary {
@@ -119,31 +120,51 @@ fn headers_are_found_by_what_the_other_lines_hold() {
 
 #[test]
 fn labels_are_classes_where_they_are_few_and_numbers_where_they_are_measured() {
-    let classes = |values: &[&str]| match labels(values).target(LabelKind::Auto) {
+    let classes = |values: &[&str]| match labels(values).target(TaskChoice::Auto) {
         Ok((Target::Classes(names), _)) => names,
         other => panic!("{other:?}"),
     };
     assert_eq!(classes(&["10", "9", "9.0", "+10"]), ["9", "10"], "in the order of the numbers");
     assert_eq!(classes(&["<=50K.", " >50K", "<=50K"]), ["<=50K", ">50K"]);
     assert_eq!(labels(&["1", "1.0"]).respelt.examples(), "`1.0`");
-    let measured = labels(&["140.8", "45.5", "90.0"]).target(LabelKind::Auto).unwrap();
+    let measured = labels(&["140.8", "45.5", "90.0"]).target(TaskChoice::Auto).unwrap();
     assert!(matches!(measured.0, Target::Number { .. }), "{measured:?}");
     assert!(measured.1.contains("2 of 3 labels"), "{measured:?}");
     let many: Vec<String> = (0..600).map(|number| (number % 300).to_string()).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    assert!(matches!(labels(&many).target(LabelKind::Auto), Ok((Target::Number { .. }, _))));
-    assert!(matches!(labels(&many).target(LabelKind::Class), Ok((Target::Classes(_), _))));
+    assert!(matches!(labels(&many).target(TaskChoice::Auto), Ok((Target::Number { .. }, _))));
+    assert!(matches!(labels(&many).target(TaskChoice::Classification), Ok((Target::Classes(_), _))));
     let ages: Vec<String> = (0..6_000).map(|number| (number % 60).to_string()).collect();
     let ages: Vec<&str> = ages.iter().map(String::as_str).collect();
-    let doubt = labels(&ages).target(LabelKind::Auto).unwrap_err();
+    let doubt = labels(&ages).target(TaskChoice::Auto).unwrap_err();
     assert!(
-        doubt.contains("60 distinct labels in 6000") && doubt.contains("--label-kind"),
+        doubt.contains("60 distinct labels in 6000") && doubt.contains("--task"),
         "{doubt}"
     );
     let names: Vec<String> = (0..100).map(|number| format!("name {number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    assert!(labels(&names).target(LabelKind::Auto).unwrap_err().contains("--label"));
-    assert!(labels(&["1", "x"]).target(LabelKind::Number).unwrap_err().contains("`x`"));
+    assert!(labels(&names).target(TaskChoice::Auto).unwrap_err().contains("--label"));
+    assert!(labels(&["1", "x"]).target(TaskChoice::Regression).unwrap_err().contains("`x`"));
+}
+
+#[test]
+fn several_labels_are_numbers_or_say_yes_or_no() {
+    let (numbers, flags) = (labels(&["1.5", "2"]), labels(&["0", "1", "no", "TRUE"]));
+    let (texts, two) = (labels(&["ash", "oak"]), labels(&["0", "1"]));
+    let several = |all: &[&LabelSummary], asked| targets(all, asked);
+    assert_eq!(several(&[&flags, &two], TaskChoice::Auto).unwrap().0, [Target::Flag, Target::Flag]);
+    let found = several(&[&numbers, &two], TaskChoice::Auto).unwrap();
+    assert!(found.0.iter().all(|it| matches!(it, Target::Number { .. })), "{found:?}");
+    assert!(found.1.contains("2 label columns, --task regression"), "{found:?}");
+    let (at, problem) = several(&[&numbers, &texts], TaskChoice::Auto).unwrap_err();
+    assert!(at == 1 && problem.contains("`ash`"), "{problem}");
+    let (at, problem) = several(&[&two, &numbers], TaskChoice::MultiLabel).unwrap_err();
+    assert!(at == 1 && problem.contains("2 of 2 labels are neither"), "{problem}");
+    let (_, problem) = several(&[&two, &two], TaskChoice::Binary).unwrap_err();
+    assert!(problem.contains("a sample has one class"), "{problem}");
+    assert_eq!(several(&[&two], TaskChoice::MultiLabel).unwrap().0, [Target::Flag]);
+    let three = labels(&["a", "b", "c"]);
+    assert!(several(&[&three], TaskChoice::Binary).unwrap_err().1.contains("two classes"));
 }
 
 #[test]

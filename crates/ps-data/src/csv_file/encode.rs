@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ps_core::schema::{Column, ColumnUse, Schema, Value, ValueRules, class_name};
+use ps_core::schema::{
+    Column, ColumnUse, Scale, Schema, Value, ValueRules, class_name, flag,
+};
 
 use super::row::Row;
+use crate::Label;
 
 /// Encodes lines.
 pub(super) struct Encoder {
     rules: ValueRules,
     columns: Vec<EncodedColumn>,
-    label: usize,
+    labels: Vec<(usize, LabelEncoding)>,
     width: usize,
     /// Class by name.
     classes: HashMap<String, u32>,
@@ -25,6 +28,13 @@ struct EncodedColumn {
     has_indicator: bool,
 }
 
+/// How a label becomes a number.
+enum LabelEncoding {
+    Class,
+    Number(Scale),
+    Flag,
+}
+
 enum Encoding {
     Numeric { mean: f64, deviation: f64, texts_are_missing: bool },
     Categorical { inputs: HashMap<String, usize>, count: usize },
@@ -37,7 +47,7 @@ impl Encoder {
         Self {
             rules: schema.value_rules(),
             columns: schema.columns.iter().enumerate().filter_map(EncodedColumn::new).collect(),
-            label: schema.label().map_or(0, |(place, _)| place),
+            labels: schema.labels().map(|(place, column)| (place, label_encoding(column))).collect(),
             width: schema.width(),
             classes: schema.classes().iter().enumerate().map(number).collect(),
             unknown: BTreeMap::new(),
@@ -49,9 +59,9 @@ impl Encoder {
         self.width
     }
 
-    /// The label's column.
-    pub(super) fn label(&self) -> usize {
-        self.label
+    /// The labels' columns.
+    pub(super) fn labels(&self) -> impl Iterator<Item = usize> {
+        self.labels.iter().map(|(place, _)| *place)
     }
 
     /// Appends the inputs of a line whose columns are at these places; one that is nowhere is missing.
@@ -101,6 +111,32 @@ impl Encoder {
         Ok(())
     }
 
+    /// The label of a sample, whose texts these are, in the order of the labels' columns; `None` of a class that is not known.
+    ///
+    /// # Errors
+    /// A text that is no number, or says neither yes nor no, with its column.
+    pub(super) fn label(&self, texts: &[String]) -> Result<Option<Label>, (usize, String)> {
+        let mut numbers = Vec::new();
+        for ((place, encoding), text) in self.labels.iter().zip(texts) {
+            numbers.push(match encoding {
+                LabelEncoding::Class => return Ok(self.class(text).map(Label::Class)),
+                LabelEncoding::Number(scale) => {
+                    let number = self.rules.number(text);
+                    scale.scaled(number.ok_or_else(|| (*place, no_label(text, "a finite number")))?)
+                }
+                LabelEncoding::Flag => {
+                    let expected = "0 or 1, no or yes, false or true";
+                    let has = flag(text, &self.rules);
+                    f32::from(has.ok_or_else(|| (*place, no_label(text, expected)))?)
+                }
+            });
+        }
+        Ok(Some(match numbers[..] {
+            [number] => Label::Number(number),
+            _ => Label::Numbers(numbers),
+        }))
+    }
+
     /// The class of a label, if it is known.
     pub(super) fn class(&self, label: &str) -> Option<u32> {
         self.classes.get(class_name(label, &self.rules).as_ref()).copied()
@@ -123,10 +159,25 @@ impl EncodedColumn {
                     .collect(),
                 count: categories.len(),
             },
-            ColumnUse::Ignored | ColumnUse::Class { .. } | ColumnUse::Number { .. } => return None,
+            ColumnUse::Ignored
+            | ColumnUse::Class { .. }
+            | ColumnUse::Number { .. }
+            | ColumnUse::Flag => return None,
         };
         Some(Self { place, encoding, has_indicator: column.missing > 0 })
     }
+}
+
+fn label_encoding(column: &Column) -> LabelEncoding {
+    match column.usage {
+        ColumnUse::Number { mean, deviation } => LabelEncoding::Number(Scale { mean, deviation }),
+        ColumnUse::Flag => LabelEncoding::Flag,
+        _ => LabelEncoding::Class,
+    }
+}
+
+fn no_label(text: &str, expected: &str) -> String {
+    format!("label `{text}`, expected {expected}, as this column had throughout the training set; correct or remove the line")
 }
 
 fn no_number(text: &str) -> String {

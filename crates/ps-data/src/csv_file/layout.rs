@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ps_core::schema::{Column, ColumnUse, Schema, Value, class_name};
+use ps_core::schema::{Column, ColumnUse, Schema, Value, class_name, flag};
 
 use super::errors::{file_error, line_error};
 use super::row::Row;
@@ -53,9 +53,9 @@ pub(super) fn places_of_schema(
     {
         return Ok(Some(columns().map(|(at, _)| Some(at)).collect()));
     }
-    let label = schema.label().map(|(place, _)| place);
+    let labels: Vec<usize> = schema.labels().map(|(place, _)| place).collect();
     let is_needed =
-        |at: usize| schema.columns[at].width() > 0 || (needs_label && Some(at) == label);
+        |at: usize| schema.columns[at].width() > 0 || (needs_label && labels.contains(&at));
     let needed = || columns().filter(|(at, _)| is_needed(*at));
     let missing: Vec<String> = needed()
         .filter(|it| place(*it, first).is_none())
@@ -104,7 +104,7 @@ fn place((at, column): (usize, &Column), first: &Row<'_>) -> Option<usize> {
 /// Whether this line may be a sample: there is a number where there are numbers, or a text that is known.
 fn is_like_a_sample(schema: &Schema, first: &Row<'_>) -> bool {
     let rules = schema.value_rules();
-    let places = match first.len() + 1 == schema.columns.len() {
+    let places = match first.len() + schema.labels().count() == schema.columns.len() {
         true => places_without_label(schema),
         false => (0..schema.columns.len()).map(Some).collect(),
     };
@@ -121,6 +121,7 @@ fn is_like_a_sample(schema: &Schema, first: &Row<'_>) -> bool {
             (ColumnUse::Class { classes }, _) => {
                 classes.iter().any(|class| *class == class_name(text, &rules))
             }
+            (ColumnUse::Flag, _) => flag(text, &rules).is_some(),
             (ColumnUse::Ignored, _) => false,
         })
     })
@@ -137,13 +138,12 @@ fn neither(path: &Path, schema: &Schema, first: &Row<'_>) -> Error {
     line_error(path, 1, problem)
 }
 
-/// The places of a schema's columns in lines that have all of them but the label.
+/// The places of a schema's columns in lines that have all of them but the labels.
 pub(super) fn places_without_label(schema: &Schema) -> Vec<Option<usize>> {
-    let label = schema.label().map(|(place, _)| place);
-    let place = |at: usize| match label {
-        Some(label) if at == label => None,
-        Some(label) if at > label => Some(at - 1),
-        _ => Some(at),
+    let labels: Vec<usize> = schema.labels().map(|(place, _)| place).collect();
+    let place = |at: usize| {
+        let before = labels.iter().filter(|label| **label < at).count();
+        (!labels.contains(&at)).then_some(at - before)
     };
     (0..schema.columns.len()).map(place).collect()
 }

@@ -1,4 +1,4 @@
-//! CSV in which every line is understood by itself: numbers as they are, labels as class numbers.
+//! CSV in which every line is understood by itself: numbers as they are, labels as class numbers or numbers.
 //!
 //! For data that no single process sees whole (a host's own share, a stream): what would be learnt
 //! from a part, such as means or a numbering of texts, would differ from process to process.
@@ -6,6 +6,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use ps_core::TaskChoice;
 use ps_core::schema::{Column, ColumnUse, SCHEMA_VERSION, Schema, ValueRules};
 
 use super::delimiter::known;
@@ -15,10 +16,9 @@ use super::row::Row;
 use super::rows::Rows;
 use super::table::Table;
 use crate::byte_stream::{ByteStream, open_text};
-use crate::label_class::class_number;
 use crate::sample_reader::{Next, SampleReader};
 use crate::table_options::TableOptions;
-use crate::{DataSource, Error};
+use crate::{DataSource, Error, Label, number_label};
 
 /// Lines that are looked at to see whether the first is a header.
 const LINES_SEEN: usize = 100;
@@ -38,10 +38,11 @@ pub(crate) struct NumericReader {
 /// What the first lines say.
 struct Columns {
     count: usize,
-    label: usize,
+    labels: Vec<usize>,
     /// The header, which each file of a stream may have.
     header: Option<Vec<String>>,
     rules: ValueRules,
+    task: TaskChoice,
 }
 
 impl NumericReader {
@@ -80,28 +81,36 @@ impl NumericReader {
                 break;
             }
         }
-        let label = self.options.label.position("--label", &first.texts());
-        let label = label.map_err(|problem| file_error(&path, problem))?;
+        let labels = self.options.label_places(&first.texts());
+        let labels = labels.map_err(|problem| file_error(&path, problem))?;
         let is_header = is_header(&first, &table, &self.options)?;
         let header = is_header.then(|| first.texts().into_iter().map(str::to_owned).collect());
-        Ok(Some(Columns { count, label, header, rules: self.options.value_rules() }))
+        let (rules, task) = (self.options.value_rules(), self.options.task);
+        Ok(Some(Columns { count, labels, header, rules, task }))
     }
 }
 
-/// The schema of a table whose numbers are taken as they are, and whose labels are class numbers; `None` of an empty file.
+/// The schema of a table whose numbers are taken as they are, and whose labels are class numbers, or numbers; `None` of an empty file.
 ///
 /// # Errors
 /// The file cannot be read, or its first line cannot be one of a table.
 pub(crate) fn plain_schema(
     path: &Path,
     source: &DataSource,
-    classes: usize,
+    outputs: usize,
 ) -> Result<Option<Schema>, Error> {
     let text = open_text(path, source.wrapper)?;
     let mut reader = NumericReader::new(path, text, source.table.clone());
     let Some(columns) = reader.look()? else { return Ok(None) };
-    let usage = |at: usize| match at == columns.label {
-        true => ColumnUse::Class { classes: (0..classes).map(|class| class.to_string()).collect() },
+    let label = || match columns.task {
+        TaskChoice::Regression => ColumnUse::Number { mean: 0.0, deviation: 1.0 },
+        TaskChoice::MultiLabel => ColumnUse::Flag,
+        TaskChoice::Auto | TaskChoice::Binary | TaskChoice::Classification => {
+            ColumnUse::Class { classes: (0..outputs).map(|class| class.to_string()).collect() }
+        }
+    };
+    let usage = |at: usize| match columns.labels.contains(&at) {
+        true => label(),
         false => ColumnUse::Numeric { mean: 0.0, deviation: 1.0 },
     };
     let name = |at: usize| columns.header.as_ref().map(|names| names[at].clone());
@@ -130,7 +139,7 @@ impl SampleReader for NumericReader {
         let Some(columns) = &self.columns else {
             return Ok(Next::End);
         };
-        self.shape = [columns.count - 1];
+        self.shape = [columns.count - columns.labels.len()];
         let path = self.rows.path().to_owned();
         loop {
             let Some((line, row)) = self.rows.next_row()? else {
@@ -160,19 +169,19 @@ impl SampleReader for NumericReader {
     }
 }
 
-/// Appends the inputs of a line and gives its class.
+/// Appends the inputs of a line and gives its label.
 fn encode(
     path: &Path,
     columns: &Columns,
     line: u64,
     row: &Row<'_>,
     inputs: &mut Vec<f32>,
-) -> Result<u32, Error> {
+) -> Result<Label, Error> {
     let wrong = |column: usize, problem| {
         let name = columns.header.as_ref().and_then(|names| names.get(column));
         value_error(path, line, column, name.map(String::as_str), problem)
     };
-    let mut class = 0;
+    let mut numbers = Vec::with_capacity(columns.labels.len());
     for (column, value) in row.iter().enumerate() {
         let read = columns.rules.number(value).ok_or_else(|| {
             let problem = format!(
@@ -182,11 +191,12 @@ fn encode(
             );
             wrong(column, problem)
         })?;
-        if column == columns.label {
-            class = class_number(read).map_err(|problem| wrong(column, problem))?;
+        if columns.labels.contains(&column) {
+            numbers.push(read);
         } else {
             inputs.push(read as f32);
         }
     }
-    Ok(class)
+    let column = columns.labels.first().copied().unwrap_or_default();
+    number_label::label(columns.task, &numbers).map_err(|problem| wrong(column, problem))
 }

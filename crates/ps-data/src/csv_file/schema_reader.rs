@@ -12,7 +12,7 @@ use super::layout::{places_of_schema, places_without_label};
 use super::row::Row;
 use super::rows::Rows;
 use crate::byte_stream::{decompress, open_text, text};
-use crate::{Error, Wrapper};
+use crate::{Error, Label, Wrapper};
 
 /// Reads a table with the columns of a schema, which it finds by their names where both have a header.
 pub struct SchemaReader {
@@ -28,7 +28,9 @@ pub struct SchemaReader {
     /// How many columns a line has.
     columns: usize,
     line: u64,
-    label: Option<String>,
+    /// Of the present line, in the order of the labels' columns.
+    labels: Vec<String>,
+    has_labels: bool,
     /// Columns whose texts are kept, and those of the present line.
     keep: Vec<usize>,
     kept: Vec<String>,
@@ -86,7 +88,8 @@ impl SchemaReader {
             places: None,
             columns: schema.columns.len(),
             line: 0,
-            label: None,
+            labels: schema.labels().map(|_| String::new()).collect(),
+            has_labels: false,
             keep: Vec::new(),
             kept: Vec::new(),
             schema,
@@ -115,7 +118,8 @@ impl SchemaReader {
                     (self.places, self.columns) = (Some(found), row.len());
                     continue;
                 }
-                if !self.needs_label && row.len() + 1 == self.schema.columns.len() {
+                let labels = self.labels.len();
+                if !self.needs_label && row.len() + labels == self.schema.columns.len() {
                     (self.places, self.columns) =
                         (Some(places_without_label(&self.schema)), row.len());
                 }
@@ -125,10 +129,17 @@ impl SchemaReader {
                 return Err(columns_error(&self.path, line, row.len(), self.columns, like));
             }
             self.line = line;
-            let (places, label) = (self.places.as_deref(), self.encoder.label());
+            let places = self.places.as_deref();
             let encoded = self.encoder.inputs(&row, places, inputs);
             let place = |at: usize| places.map_or(Some(at), |places| places[at]);
-            self.label = place(label).map(|at| row.get(at).to_owned());
+            self.has_labels = true;
+            for (text, at) in self.labels.iter_mut().zip(self.encoder.labels()) {
+                text.clear();
+                match place(at) {
+                    Some(at) => text.push_str(row.get(at)),
+                    None => self.has_labels = false,
+                }
+            }
             self.kept = self.keep.iter().map(|at| text_at(&row, place(*at))).collect();
             return match encoded {
                 Ok(()) => Ok(true),
@@ -137,9 +148,9 @@ impl SchemaReader {
         }
     }
 
-    /// The present line's label, where it has one.
-    pub fn label(&self) -> Option<&str> {
-        self.label.as_deref()
+    /// The text of the present line's only or first label, where it has one.
+    pub(super) fn label_text(&self) -> Option<&str> {
+        self.labels.first().filter(|_| self.has_labels).map(String::as_str)
     }
 
     /// The texts of the columns that are kept, of the present line.
@@ -147,17 +158,20 @@ impl SchemaReader {
         &self.kept
     }
 
-    /// The class of the present label, if training has seen it.
-    pub fn class(&self) -> Option<u32> {
-        self.label().and_then(|label| self.encoder.class(label))
+    /// The label of the present line; `None` of a class that training has not seen.
+    ///
+    /// # Errors
+    /// A label that is no number where numbers are expected.
+    pub(super) fn label(&self) -> Result<Option<Label>, Error> {
+        self.encoder.label(&self.labels).map_err(|(at, problem)| self.wrong(at, problem))
     }
 
     /// That the present label is none that training has seen.
-    pub fn unknown_class(&self) -> Error {
-        let label = self.label().unwrap_or_default();
-        let known = self.schema.label().map(|(_, column)| column.words()).unwrap_or_default();
+    pub(super) fn unknown_class(&self) -> Error {
+        let label = self.label_text().unwrap_or_default();
+        let (at, known) = self.schema.labels().next().map_or((0, String::new()), |(at, column)| (at, column.words()));
         let problem = format!("label `{label}` does not occur in the training set; {known}");
-        self.wrong(self.encoder.label(), problem)
+        self.wrong(at, problem)
     }
 
     /// Inputs of a sample.

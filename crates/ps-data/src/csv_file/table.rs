@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ps_core::limits::CATEGORIES_MAX;
 use ps_core::schema::{
-    Column, ColumnKind, ColumnSummary, ColumnUse, Doubt, LabelSummary, Value, ValueRules,
+    Column, ColumnKind, ColumnSummary, ColumnUse, Doubt, LabelSummary, Target, Value, ValueRules,
+    targets,
 };
 
 use super::errors::{column_name, file_error, value_error};
@@ -34,10 +35,10 @@ enum Said {
 /// The columns.
 pub(super) struct Table {
     rules: ValueRules,
-    label: usize,
-    labels: LabelSummary,
-    /// The first line without a label.
-    unlabelled: Option<FileLine>,
+    /// By their places, in order.
+    labels: Vec<(usize, LabelSummary)>,
+    /// The first line without a label, and the label's place.
+    unlabelled: Option<(FileLine, usize)>,
     columns: Vec<(Said, ColumnSummary)>,
     /// The first text of each column that has numbers as well.
     first_texts: Vec<Option<FirstText>>,
@@ -51,9 +52,12 @@ impl Table {
     /// A column that is chosen is not there, or is chosen for two things.
     pub(super) fn new(path: &Path, first: &[&str], options: &TableOptions) -> Result<Self, Error> {
         let wrong = |problem| file_error(path, problem);
-        let label = options.label.position("--label", first).map_err(wrong)?;
+        let labels = options.label_places(first).map_err(wrong)?;
         let mut said = vec![Said::Nothing; first.len()];
-        said[label] = Said::Label;
+        labels.iter().for_each(|label| said[*label] = Said::Label);
+        if labels.len() == first.len() {
+            return Err(wrong("--label: every column is a label; expected at least one input".to_owned()));
+        }
         let lists: [(&str, Said, &[ColumnChoice]); 3] = [
             ("--numeric", Said::Numeric, &options.numeric),
             ("--categorical", Said::Categorical, &options.categorical),
@@ -77,8 +81,7 @@ impl Table {
         }
         Ok(Self {
             rules: options.value_rules(),
-            label,
-            labels: LabelSummary::default(),
+            labels: labels.into_iter().map(|label| (label, LabelSummary::default())).collect(),
             unlabelled: None,
             first_texts: vec![None; said.len()],
             columns: said.into_iter().map(|said| (said, ColumnSummary::default())).collect(),
@@ -92,10 +95,10 @@ impl Table {
         self.samples += 1;
         for (at, (said, summary)) in self.columns.iter_mut().enumerate() {
             let value = row.get(places.map_or(at, |places| places[at]));
-            if at == self.label {
+            if let Some((_, labels)) = self.labels.iter_mut().find(|(label, _)| *label == at) {
                 match value {
-                    "" => _ = self.unlabelled.get_or_insert_with(place),
-                    label => self.labels.add(label, &self.rules),
+                    "" => _ = self.unlabelled.get_or_insert_with(|| (place(), at)),
+                    label => labels.add(label, &self.rules),
                 }
             }
             let texts = summary.texts;
@@ -132,22 +135,26 @@ impl Table {
         options: &TableOptions,
     ) -> Result<Vec<Column>, Error> {
         let name = |at: usize| names.and_then(|names| names.get(at)).map(String::as_str);
-        if let Some((path, line)) = &self.unlabelled {
+        if let Some(((path, line), label)) = &self.unlabelled {
             let problem = "the label is empty; a sample without one teaches nothing: remove it, or \
                            name another column with --label";
-            return Err(value_error(path, *line, self.label, name(self.label), problem.to_owned()));
+            return Err(value_error(path, *line, *label, name(*label), problem.to_owned()));
         }
-        if let Some(names) = names.filter(|_| options.label == ColumnChoice::Last) {
+        if let Some(names) = names.filter(|_| options.has_default_label()) {
             self.doubt_label(path, names)?;
         }
-        let target = self.labels.target(options.label_kind).map_err(|problem| {
-            let column = column_name(self.label, name(self.label));
+        let summaries: Vec<&LabelSummary> = self.labels.iter().map(|(_, labels)| labels).collect();
+        let (targets, reason) = targets(&summaries, options.task).map_err(|(at, problem)| {
+            let label = self.labels.get(at).map_or(0, |(label, _)| *label);
+            let column = column_name(label, name(label));
             file_error(path, format!("label in {column}: {problem}"))
         })?;
+        let has_classes = matches!(targets[..], [Target::Classes(_)]);
+        let mut targets = targets.into_iter();
         let mut columns = Vec::with_capacity(self.columns.len());
         for (at, (said, summary)) in self.columns.iter().enumerate() {
             let usage = match said {
-                Said::Label => target.0.clone().into(),
+                Said::Label => targets.next().map_or(ColumnUse::Ignored, Into::into),
                 Said::Ignored => ColumnUse::Ignored,
                 _ => self.usage(at, summary).map_err(|(text, problem)| match text {
                     Some(((path, line), _)) => value_error(path, *line, at, name(at), problem),
@@ -161,21 +168,22 @@ impl Table {
                 texts_are_missing: *said == Said::Numeric,
             });
         }
-        self.tell(&target.1, name(self.label));
+        self.tell(&reason, has_classes, name);
         Ok(columns)
     }
 
     /// The last column is the label where nobody says, but not where another is called so.
     fn doubt_label(&self, path: &Path, names: &[String]) -> Result<(), Error> {
         let is_called = |name: &String| LABEL_NAMES.iter().any(|it| name.eq_ignore_ascii_case(it));
-        let called = names.iter().position(is_called).filter(|_| !is_called(&names[self.label]));
+        let label = self.labels.first().map_or(0, |(label, _)| *label);
+        let called = names.iter().position(is_called).filter(|_| !is_called(&names[label]));
         let Some(called) = called else { return Ok(()) };
         let problem = format!(
             "{} may be the label by its name, but {} is the last; say --label {} or --label {}",
             column_name(called, Some(&names[called])),
-            column_name(self.label, Some(&names[self.label])),
+            column_name(label, Some(&names[label])),
             called + 1,
-            self.label + 1
+            label + 1
         );
         Err(file_error(path, problem))
     }
@@ -237,10 +245,14 @@ impl Table {
         self.rules.decimal == '.' && like.count() * 2 > texts.len()
     }
 
-    fn tell(&self, reason: &str, name: Option<&str>) {
-        tracing::info!("{} is the label: {reason}", column_name(self.label, name));
-        if !self.labels.respelt.is_empty() {
-            let respelt = self.labels.respelt.examples();
+    fn tell<'a>(&self, reason: &str, has_classes: bool, name: impl Fn(usize) -> Option<&'a str>) {
+        let columns: Vec<String> =
+            self.labels.iter().map(|(label, _)| column_name(*label, name(*label))).collect();
+        let verb = if columns.len() == 1 { "is the label" } else { "are the labels" };
+        tracing::info!("{} {verb}: {reason}", columns.join(", "));
+        let respelt = |labels: &LabelSummary| has_classes && !labels.respelt.is_empty();
+        for (_, labels) in self.labels.iter().filter(|(_, labels)| respelt(labels)) {
+            let respelt = labels.respelt.examples();
             tracing::info!(
                 "labels such as {respelt} are taken for the class without blanks, final point or zeros"
             );

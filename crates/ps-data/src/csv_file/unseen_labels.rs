@@ -31,7 +31,7 @@ impl<'a> UnseenLabels<'a> {
     /// There is no label, or there are more than can be.
     pub(super) fn class(&mut self, reader: &SchemaReader) -> Result<u32, Error> {
         let known = self.schema.classes().len();
-        let Some(label) = reader.label().filter(|label| !label.is_empty()) else {
+        let Some(label) = reader.label_text().filter(|label| !label.is_empty()) else {
             return Err(reader.unknown_class());
         };
         let name = class_name(label, &self.schema.value_rules());

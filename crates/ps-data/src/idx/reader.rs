@@ -7,7 +7,7 @@ use super::file::{IdxFile, IdxKind};
 use crate::error::check_limits;
 use crate::limits::INPUTS_MAX;
 use crate::sample_reader::{Next, SampleReader};
-use crate::{Error, Features, Samples};
+use crate::{Error, Features, Label, Samples};
 
 /// Reads one pair.
 pub(crate) struct IdxReader {
@@ -52,7 +52,7 @@ impl IdxReader {
     pub(crate) fn read_all(self) -> Result<Samples, Error> {
         let (shape, mismatch) = (self.shape().to_vec(), self.mismatch());
         let images = Features::Bytes(self.images.read_all()?);
-        let labels = self.labels.read_all()?.into_iter().map(u32::from).collect();
+        let labels: Vec<u32> = self.labels.read_all()?.into_iter().map(u32::from).collect();
         Samples::new(images, shape, labels).ok_or(mismatch)
     }
 
@@ -105,7 +105,7 @@ impl SampleReader for IdxReader {
             return Ok(Next::Skipped);
         }
         inputs.extend(self.image.iter().map(|&byte| f32::from(byte) / 255.0));
-        Ok(Next::Sample(u32::from(self.label[0])))
+        Ok(Next::Sample(Label::Class(u32::from(self.label[0]))))
     }
 
     fn shape(&self) -> &[usize] {

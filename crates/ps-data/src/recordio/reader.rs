@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use ps_core::TaskChoice;
+
 use super::container::{MAGIC, RecordIo};
 use super::record;
 use crate::byte_stream::ByteStream;
@@ -18,6 +20,7 @@ pub(crate) struct RecordReader {
     record: u64,
     payload: Vec<u8>,
     shape: Vec<usize>,
+    task: TaskChoice,
 }
 
 /// Where the records are.
@@ -32,14 +35,14 @@ enum Container {
 
 impl RecordReader {
     /// Reads these bytes; errors name the path.
-    pub(crate) fn new(path: &Path, input: ByteStream, wrapper: Wrapper) -> Self {
+    pub(crate) fn new(path: &Path, input: ByteStream, wrapper: Wrapper, task: TaskChoice) -> Self {
         let outer = RecordIo::new(input);
         let container = match wrapper {
             Wrapper::None => Container::Plain(outer),
             Wrapper::Recordio => Container::Wrapped { inner: RecordIo::new(outer), inside: false },
         };
         let path = path.to_owned();
-        Self { path, container, record: 0, payload: Vec::new(), shape: Vec::new() }
+        Self { path, container, record: 0, payload: Vec::new(), shape: Vec::new(), task }
     }
 
     fn error(&self, problem: String) -> Error {
@@ -63,7 +66,7 @@ impl SampleReader for RecordReader {
             let problem = format!("more than {RECORD_BYTES_MAX} bytes, the limit of one sample");
             return Err(self.error(problem));
         }
-        let decoded = record::decode(&self.payload, inputs);
+        let decoded = record::decode(&self.payload, self.task, inputs);
         let (shape, label) = decoded.map_err(|problem| self.error(problem))?;
         if self.record > 1 && !self.shape.is_empty() && shape != self.shape {
             let problem = format!(

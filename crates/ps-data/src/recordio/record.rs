@@ -1,9 +1,10 @@
-//! A sample from a record: its inputs, shape and class.
+//! A sample from a record: its inputs, shape and label.
 
 use prost::Message;
+use ps_core::TaskChoice;
 
 use super::record_message::{Entry, Record, Tensor, count_fields};
-use crate::label_class::class_number;
+use crate::{Label, number_label};
 use crate::limits::{ENTRIES_MAX, INPUTS_MAX, SIZES_MAX};
 
 /// What is wrong with a record, without its place.
@@ -12,8 +13,12 @@ type Problem = String;
 /// The entry that AWS's encoder writes features and labels to.
 const ENTRY: &str = "values";
 
-/// Appends the record's inputs and gives their shape and the class.
-pub(super) fn decode(bytes: &[u8], inputs: &mut Vec<f32>) -> Result<(Vec<usize>, u32), Problem> {
+/// Appends the record's inputs and gives their shape and the label.
+pub(super) fn decode(
+    bytes: &[u8],
+    task: TaskChoice,
+    inputs: &mut Vec<f32>,
+) -> Result<(Vec<usize>, Label), Problem> {
     let unreadable = |error| format!("not a protobuf record with features and a label: {error}");
     let fields = count_fields(bytes).map_err(unreadable)?;
     if fields > ENTRIES_MAX {
@@ -23,9 +28,9 @@ pub(super) fn decode(bytes: &[u8], inputs: &mut Vec<f32>) -> Result<(Vec<usize>,
         ));
     }
     let record = Record::decode(bytes).map_err(unreadable)?;
-    let class = class(record.label)?;
+    let label = label(record.label, task)?;
     let shape = features(record.features, inputs)?;
-    Ok((shape, class))
+    Ok((shape, label))
 }
 
 /// The one tensor of a map.
@@ -43,22 +48,15 @@ fn only(mut entries: Vec<Entry>, what: &str) -> Result<Tensor, Problem> {
     value.tensor.ok_or_else(missing)
 }
 
-/// The label as a class number.
-fn class(entries: Vec<Entry>) -> Result<u32, Problem> {
-    let label = match only(entries, "label")? {
-        Tensor::Float32(tensor) => one(tensor.values.iter().map(|&value| f64::from(value))),
-        Tensor::Float64(tensor) => one(tensor.values.iter().copied()),
-        Tensor::Int32(tensor) => one(tensor.values.iter().map(|&value| f64::from(value))),
+/// The label, as the task has it.
+fn label(entries: Vec<Entry>, task: TaskChoice) -> Result<Label, Problem> {
+    let numbers: Vec<f64> = match only(entries, "label")? {
+        Tensor::Float32(tensor) => tensor.values.iter().map(|&value| f64::from(value)).collect(),
+        Tensor::Float64(tensor) => tensor.values,
+        Tensor::Int32(tensor) => tensor.values.iter().map(|&value| f64::from(value)).collect(),
         Tensor::Bytes(_) => return Err("a label of bytes, expected one number".to_owned()),
-    }?;
-    class_number(label)
-}
-
-fn one(mut values: impl ExactSizeIterator<Item = f64>) -> Result<f64, Problem> {
-    match (values.len(), values.next()) {
-        (1, Some(value)) => Ok(value),
-        (length, _) => Err(format!("a label of {length} values, expected one number")),
-    }
+    };
+    number_label::label(task, &numbers)
 }
 
 /// Appends the features.

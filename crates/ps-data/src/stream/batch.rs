@@ -2,21 +2,21 @@
 
 use tokio::sync::mpsc;
 
-use crate::Error;
+use crate::{Error, Label, Labels};
 
 /// Samples of one step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamBatch {
     /// Inputs of all samples, sample after sample.
     pub features: Vec<f32>,
-    /// Their classes.
-    pub labels: Vec<u32>,
+    /// Their labels.
+    pub labels: Labels,
 }
 
 impl StreamBatch {
-    pub(super) fn push(&mut self, sample: &[f32], label: u32) {
+    pub(super) fn push(&mut self, sample: &[f32], label: Label) -> Result<(), String> {
         self.features.extend_from_slice(sample);
-        self.labels.push(label);
+        self.labels.push(label)
     }
 }
 

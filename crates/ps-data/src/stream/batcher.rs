@@ -3,7 +3,7 @@
 use super::batch::{BatchSender, StreamBatch};
 use super::plan::StreamPlan;
 use super::shuffle_buffer::ShuffleBuffer;
-use crate::Error;
+use crate::{Error, Label, Labels};
 use crate::sample_reader::{Next, SampleReader};
 
 /// Makes batches of the samples of a stream.
@@ -42,17 +42,19 @@ impl Batcher {
     ///
     /// # Errors
     /// Samples that are damaged, or do not fit the plan.
-    pub(super) fn run(&mut self, mut sample: Vec<f32>, label: u32) -> Result<(), Error> {
+    pub(super) fn run(&mut self, mut sample: Vec<f32>, label: Label) -> Result<(), Error> {
         let mut next = Next::Sample(label);
-        while next != Next::End {
-            if let Next::Sample(label) = next
-                && self.is_ours()
-            {
-                self.check(label)?;
-                self.shift(&mut sample);
-                if self.add(&sample, label).is_err() {
-                    return Ok(());
+        loop {
+            match next {
+                Next::End => break,
+                Next::Sample(label) if self.is_ours() => {
+                    self.check(&label)?;
+                    self.shift(&mut sample);
+                    if self.add(&sample, label)?.is_err() {
+                        return Ok(());
+                    }
                 }
+                Next::Sample(_) | Next::Skipped => (),
             }
             self.record += 1;
             // Whoever gives up a pass does not wait until a large part of it was passed over.
@@ -64,7 +66,7 @@ impl Batcher {
             next = self.samples.next(wanted, &mut sample)?;
         }
         // Whether anybody wanted the last ones does not matter.
-        let _ = self.flush();
+        let _ = self.flush()?;
         Ok(())
     }
 
@@ -73,23 +75,29 @@ impl Batcher {
     }
 
     /// Takes in one sample of this worker's, and gives out batches that are full.
-    fn add(&mut self, sample: &[f32], label: u32) -> Result<(), ReceiverGone> {
-        match &mut self.shuffle {
+    fn add(&mut self, sample: &[f32], label: Label) -> Result<Result<(), ReceiverGone>, Error> {
+        let added = match &mut self.shuffle {
             Some(buffer) => buffer.exchange(sample, label, &mut self.batch),
             None => self.batch.push(sample, label),
-        }
-        self.send_full()
+        };
+        added.map_err(|problem| self.wrong(problem))?;
+        Ok(self.send_full())
     }
 
     /// Gives out what is left at the end of the stream.
-    fn flush(&mut self) -> Result<(), ReceiverGone> {
-        while self.shuffle.as_mut().is_some_and(|buffer| buffer.draw(&mut self.batch)) {
-            self.send_full()?;
+    fn flush(&mut self) -> Result<Result<(), ReceiverGone>, Error> {
+        while let Some(buffer) = &mut self.shuffle {
+            match buffer.draw(&mut self.batch) {
+                Ok(true) if self.send_full().is_err() => return Ok(Err(ReceiverGone)),
+                Ok(true) => (),
+                Ok(false) => break,
+                Err(problem) => return Err(self.wrong(problem)),
+            }
         }
-        match self.batch.labels.is_empty() {
+        Ok(match self.batch.labels.is_empty() {
             true => Ok(()),
             false => self.send(),
-        }
+        })
     }
 
     fn send_full(&mut self) -> Result<(), ReceiverGone> {
@@ -102,7 +110,7 @@ impl Batcher {
     fn send(&mut self) -> Result<(), ReceiverGone> {
         let next = StreamBatch {
             features: Vec::with_capacity(self.batch.features.len()),
-            labels: Vec::with_capacity(self.batch.labels.len()),
+            labels: Labels::default(),
         };
         let full = std::mem::replace(&mut self.batch, next);
         self.batches.blocking_send(Ok(full)).map_err(|_| ReceiverGone)
@@ -116,20 +124,20 @@ impl Batcher {
     }
 
     /// Whether the last sample is what the model was built for.
-    fn check(&self, label: u32) -> Result<(), Error> {
+    fn check(&self, label: &Label) -> Result<(), Error> {
         let (shape, plan) = (self.samples.shape(), &self.plan);
-        let problem = if shape != plan.shape {
-            format!("a sample of the shape {shape:?}, expected {:?} as agreed", plan.shape)
-        } else if label as usize >= plan.classes {
-            format!(
-                "label {label}, expected one below {}, the number of classes; is --classes right?",
-                plan.classes
-            )
-        } else {
-            return Ok(());
-        };
+        if shape != plan.shape {
+            let expected = &plan.shape;
+            let problem = format!("a sample of the shape {shape:?}, expected {expected:?} as agreed");
+            return Err(self.wrong(problem));
+        }
+        let checked = plan.outputs.map_or(Ok(()), |outputs| label.check(outputs));
+        checked.map_err(|problem| self.wrong(problem))
+    }
+
+    fn wrong(&self, problem: String) -> Error {
         let (path, record) = self.samples.position();
-        Err(Error::Record { path: path.to_owned(), record, problem })
+        Error::Record { path: path.to_owned(), record, problem }
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::limits::{BATCHES_AHEAD_MAX, CLASSES_MAX};
+use crate::limits::BATCHES_AHEAD_MAX;
 use crate::samples_builder::SamplesBuilder;
 use crate::{Error, Samples};
 pub use batch::StreamBatch;
@@ -125,16 +125,14 @@ pub async fn load_stream(source: StreamSource) -> Result<Samples, Error> {
         rank: 0,
         batch_samples: SAMPLES_AT_ONCE,
         shape: shape.clone(),
-        classes: CLASSES_MAX,
+        outputs: None,
         shift: None,
         shuffle: None,
     });
     let mut builder = SamplesBuilder::default();
     while let Some(batch) = batches.next_batch().await? {
         builder.inputs.extend(batch.features);
-        for label in batch.labels {
-            builder.push(&path, &shape, label)?;
-        }
+        builder.extend(&path, &shape, batch.labels)?;
     }
     builder.build(&path)
 }

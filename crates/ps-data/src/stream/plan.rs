@@ -70,8 +70,8 @@ pub struct StreamPlan {
     pub batch_samples: usize,
     /// The shape that every sample must have.
     pub shape: Vec<usize>,
-    /// Labels must be below this.
-    pub classes: usize,
+    /// Outputs of the model: classes are below it, and labels have so many numbers; `None` where nobody knows.
+    pub outputs: Option<usize>,
     /// How samples are moved, if they are images that are; their numbers are those of the records.
     pub shift: Option<Shift>,
     /// How their order is changed, if it is.

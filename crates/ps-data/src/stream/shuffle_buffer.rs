@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::batch::StreamBatch;
-use crate::Error;
+use crate::{Error, Label, Labels};
 use crate::draw::{Draw, below};
 use crate::limits::{FEATURE_BYTES_MAX, SHUFFLE_SAMPLES_MAX};
 
@@ -26,7 +26,7 @@ pub(super) struct ShuffleBuffer {
     /// Inputs of one sample.
     inputs: usize,
     features: Vec<f32>,
-    labels: Vec<u32>,
+    labels: Labels,
     random: ChaCha8Rng,
 }
 
@@ -48,33 +48,44 @@ impl ShuffleBuffer {
             )));
         }
         let random = shuffle.draw.generator(PURPOSE);
-        Ok(Self { capacity, inputs, features, labels: Vec::new(), random })
+        Ok(Self { capacity, inputs, features, labels: Labels::default(), random })
     }
 
     /// Takes in a sample; another, or itself, goes into the batch unless there is room for both.
-    pub(super) fn exchange(&mut self, sample: &[f32], label: u32, batch: &mut StreamBatch) {
+    ///
+    /// # Errors
+    /// Its label is of another kind than those before, in words.
+    pub(super) fn exchange(
+        &mut self,
+        sample: &[f32],
+        label: Label,
+        batch: &mut StreamBatch,
+    ) -> Result<(), String> {
         if self.labels.len() < self.capacity {
             self.features.extend_from_slice(sample);
-            self.labels.push(label);
-            return;
+            return self.labels.push(label);
         }
         let chosen = self.choose();
         let slot = &mut self.features[chosen * self.inputs..(chosen + 1) * self.inputs];
-        batch.push(slot, std::mem::replace(&mut self.labels[chosen], label));
+        batch.push(slot, self.labels.replace(chosen, label))?;
         slot.copy_from_slice(sample);
+        Ok(())
     }
 
     /// Lets one go into the batch; false when none is left.
-    pub(super) fn draw(&mut self, batch: &mut StreamBatch) -> bool {
+    ///
+    /// # Errors
+    /// None while the batch is made of these samples alone.
+    pub(super) fn draw(&mut self, batch: &mut StreamBatch) -> Result<bool, String> {
         if self.labels.is_empty() {
-            return false;
+            return Ok(false);
         }
         let (chosen, last) = (self.choose(), self.labels.len() - 1);
         let start = chosen * self.inputs;
-        batch.push(&self.features[start..start + self.inputs], self.labels.swap_remove(chosen));
+        batch.push(&self.features[start..start + self.inputs], self.labels.swap_remove(chosen))?;
         self.features.copy_within(last * self.inputs.., start);
         self.features.truncate(last * self.inputs);
-        true
+        Ok(true)
     }
 
     fn choose(&mut self) -> usize {
@@ -92,14 +103,15 @@ mod tests {
         let mut shuffled = ShuffleBuffer::new(&Shuffle { samples: capacity, draw }, 2).unwrap();
         let mut batch = StreamBatch::default();
         for number in 0..samples {
-            shuffled.exchange(&[number as f32; 2], number, &mut batch);
+            shuffled.exchange(&[number as f32; 2], Label::Class(number), &mut batch).unwrap();
             let waiting = number as usize + 1 - batch.labels.len();
             assert!(waiting <= capacity && shuffled.features.len() == 2 * waiting);
         }
-        while shuffled.draw(&mut batch) {}
-        let features: Vec<f32> = batch.labels.iter().flat_map(|&label| [label as f32; 2]).collect();
+        while shuffled.draw(&mut batch).unwrap() {}
+        let labels = batch.labels.classes().to_vec();
+        let features: Vec<f32> = labels.iter().flat_map(|&label| [label as f32; 2]).collect();
         assert_eq!(batch.features, features, "inputs and labels of different samples");
-        batch.labels
+        labels
     }
 
     proptest! {

@@ -11,7 +11,8 @@ fn read_one_by_one(bytes: &[u8], context: usize) -> Result<Vec<(Vec<f32>, u32)>,
         let mut inputs = Vec::new();
         // Every third sample is another worker's.
         match reader.next(samples.len() % 3 != 2, &mut inputs)? {
-            Next::Sample(label) => samples.push((inputs, label)),
+            Next::Sample(Label::Class(class)) => samples.push((inputs, class)),
+            Next::Sample(other) => panic!("{other:?}"),
             Next::Skipped => samples.push((inputs, 0)),
             Next::End => return Ok(samples),
         }
@@ -59,11 +60,11 @@ proptest! {
         let path = dir.path().join("train.txt");
         std::fs::write(&path, &bytes).unwrap();
         let source = DataSource { context, sharded: true, ..DataSource::default() };
-        let Dataset { train, classes, .. } = load(&[path], &[], &source).unwrap();
+        let Dataset { train, outputs, .. } = load(&[path], &[], &source).unwrap();
         let expected = windows(&bytes, context);
-        prop_assert_eq!((train.len(), classes), (expected.len(), 256));
+        prop_assert_eq!((train.len(), outputs), (expected.len(), 256));
         for (number, (inputs, label)) in expected.into_iter().enumerate() {
-            prop_assert_eq!(train.gather(&[number as u64]).unwrap(), (inputs, vec![label]));
+            prop_assert_eq!(train.gather(&[number as u64]).unwrap(), (inputs, vec![label].into()));
         }
     }
 }

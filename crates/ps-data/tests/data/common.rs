@@ -29,7 +29,8 @@ pub(crate) fn fixture(name: &str) -> Vec<u8> {
 /// Inputs and labels of all samples.
 pub(crate) fn all(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
     let numbers: Vec<u64> = (0..samples.len() as u64).collect();
-    samples.gather(&numbers).unwrap()
+    let (features, labels) = samples.gather(&numbers).unwrap();
+    (features, labels.classes().to_vec())
 }
 
 #[track_caller]

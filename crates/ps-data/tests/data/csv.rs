@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::common::{all, assert_says};
+use ps_core::Task;
 use ps_data::{ColumnChoice, DataSource, Dataset, Error, TableOptions};
 
 fn load(dir: &Path) -> Result<Dataset, Error> {
@@ -33,7 +34,7 @@ fn numbers_and_texts_become_inputs() {
     // Mean 2, deviation 1; then `baker`, `cook`; classes `high`, `low`.
     assert_eq!(all(&data.train), (vec![-1.0, 0.0, 1.0, 1.0, 1.0, 0.0], vec![0, 1]));
     assert_eq!(all(&data.test), (vec![3.0, 0.0, 1.0, 0.0, 0.0, 0.0], vec![1, 0]));
-    assert_eq!(data.classes, 2);
+    assert_eq!(data.outputs, 2);
 }
 
 /// Both sets, without what was understood of them.
@@ -49,7 +50,7 @@ fn a_header_is_optional_in_both_files() {
     assert_eq!(sets(read("x,y\n1,0\n3,2\n", "x,y\n1,0\n")), without);
     let marked = read("\u{feff}x,y\r\n1,0\r\n3,2\r\n", "\u{feff}x,y\r\n1,0\r\n");
     assert_eq!(sets(marked), without);
-    assert_eq!(read("1,0\n3,2\n", "1,0\n").unwrap().classes, 2, "what occurs is a class");
+    assert_eq!(read("1,0\n3,2\n", "1,0\n").unwrap().outputs, 2, "what occurs is a class");
 }
 
 #[test]
@@ -91,14 +92,18 @@ fn an_unknown_label_is_named() {
 #[test]
 fn a_class_that_few_test_samples_have_alone_counts_as_never_told() {
     let data = read("1,0\n2,1\n", "1,0\n2,1\n3,7\n").unwrap();
-    assert_eq!((data.classes, data.test.labels()), (3, &[0, 1, 2][..]));
+    assert_eq!((data.outputs, data.test.labels().classes()), (3, &[0, 1, 2][..]));
     assert_eq!(data.schema.unwrap().classes(), ["0", "1", "7"]);
 }
 
 #[test]
 fn regression_measured_labels_are_no_classes() {
     let train: String = (0..600).map(|number| format!("1,{number}.5\n")).collect();
-    assert_says(read(&train, "1,0.5\n"), &["column `2`", "measured", "--label-kind class"]);
+    let data = read(&train, "1,0.5\n").unwrap();
+    assert_eq!((data.task, data.outputs), (Task::Regression, 1));
+    let scale = data.label_scales()[0];
+    assert!((scale.number(data.test.labels().numbers(0)[0]) - 0.5).abs() < 1e-3);
+    assert_says(read(&train, "1,x\n"), &["test.csv, line 1: column 2", "label `x`", "number"]);
     let train: String = (0..70_000).map(|number| format!("1,n{number}\n")).collect();
     assert_says(read(&train, "1,0.5\n"), &["column 2", "65536 distinct labels", "--label"]);
 }

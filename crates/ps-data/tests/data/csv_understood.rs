@@ -3,7 +3,8 @@
 use std::fs;
 
 use super::common::{all, assert_says};
-use ps_core::schema::{ColumnUse, LabelKind, Schema};
+use ps_core::TaskChoice;
+use ps_core::schema::{ColumnUse, Schema};
 use ps_data::{ColumnChoice, DataSource, Dataset, Error, HeaderChoice, Mark, TableOptions};
 
 fn read(train: &str, test: &str, table: TableOptions) -> Result<Dataset, Error> {
@@ -30,7 +31,7 @@ fn names(choices: &[&str]) -> Vec<ColumnChoice> {
 #[test]
 fn regression_an_unnamed_index_is_a_name_and_numbers_stay_numbers() {
     let data = auto(",width,kind\n0,4.0,ash\n1,6.0,oak\n", ",width,kind\n0,5.0,oak\n").unwrap();
-    assert_eq!((data.train.len(), data.train.shape(), data.classes), (2, &[2][..], 2));
+    assert_eq!((data.train.len(), data.train.shape(), data.outputs), (2, &[2][..], 2));
     assert!(schema(&data).header);
     assert_eq!(schema(&data).column_name(0), "1");
 }
@@ -105,7 +106,7 @@ fn regression_what_a_user_says_of_columns_counts() {
         ignore: names(&["id"]),
         categorical: names(&["zip"]),
         numeric: names(&["3"]),
-        label_kind: LabelKind::Class,
+        task: TaskChoice::Classification,
         ..TableOptions::default()
     };
     let data = read(text, "", table.clone()).unwrap();
@@ -148,10 +149,10 @@ fn regression_classes_are_one_where_they_are_written_in_two_ways() {
     // The remark is UCI's, as the final point is.
     let test = "|1x3 Cross validator\n1,<=50K.\n2,>50K.\n";
     let data = auto("3,<=50K\n2, >50K\n", test).unwrap();
-    assert_eq!((data.classes, data.test.labels()), (2, &[0, 1][..]));
+    assert_eq!((data.outputs, data.test.labels().classes()), (2, &[0, 1][..]));
     let data = auto("1,1\n2,1.0\n3,2\n", "1,2.0\n").unwrap();
     assert_eq!(
-        (data.classes, data.train.labels(), data.test.labels()),
+        (data.outputs, data.train.labels().classes(), data.test.labels().classes()),
         (2, &[0, 0, 1][..], &[1][..])
     );
 }
@@ -234,7 +235,7 @@ fn regression_a_sample_with_the_first_lines_values_in_another_order_is_no_header
         ps_data::load(&DataSource::folder(dir.path()))
     };
     let data = parts("1,0\n3,1\n", "0,1\n2,0\n").unwrap();
-    assert_eq!((data.train.len(), data.train.labels()), (4, &[0, 1, 1, 0][..]));
+    assert_eq!((data.train.len(), data.train.labels().classes()), (4, &[0, 1, 1, 0][..]));
     let texts = parts("yes,no\nno,no\nyes,no\n", "no,yes\nyes,no\n");
     assert_says(texts, &["b.csv, line 1", "in another order", "--header no"]);
 }

@@ -86,7 +86,7 @@ fn two_folders_hold_one_set_each() {
     let train = folder(&[("part-1.csv", "1,0\n3,1\n"), ("part-2.csv", "5,2\n")]);
     let test = folder(&[("whatever.csv", "7,1\n")]);
     let data = load(&both(&train, &test)).unwrap();
-    assert_eq!((data.train.len(), data.test.len(), data.classes), (3, 1, 3));
+    assert_eq!((data.train.len(), data.test.len(), data.outputs), (3, 1, 3));
     // A folder with both sets gives the one that is asked for.
     let set = folder(&[("train.csv", "1,0\n3,1\n"), ("test.csv", "5,1\n")]);
     let alone = load(&DataSource::folder(set.path())).unwrap();
@@ -131,7 +131,7 @@ fn formats_must_agree() {
 fn classes_can_be_more_than_the_labels_show() {
     let dir = folder(&[("train.csv", "1,0\n3,1\n")]);
     let with = |classes| DataSource { classes: Some(classes), ..DataSource::folder(dir.path()) };
-    assert_eq!(load(&with(10)).unwrap().classes, 10);
+    assert_eq!(load(&with(10)).unwrap().outputs, 10);
     assert_says(load(&with(1)), &["--classes 1", "fewer than the 2"]);
     assert_says(load(&with(1 << 20)), &["the limit is 65536"]);
 }
@@ -141,7 +141,7 @@ fn a_share_is_read_without_learning_from_it() {
     let dir = folder(&[("a.csv", "x,y\n1,0\n300,1\n"), ("b.csv", "x,y\n-5,3\n")]);
     let data = load(&sharded(dir.path(), None)).unwrap();
     assert_eq!(all(&data.train), (vec![1.0, 300.0, -5.0], vec![0, 1, 3]));
-    assert_eq!(data.classes, 4);
+    assert_eq!(data.outputs, 4);
 }
 
 #[test]
@@ -149,10 +149,10 @@ fn an_empty_share_is_legal() {
     let (empty, test) = (tempfile::tempdir().unwrap(), folder(&[("a.csv", "1,2,1\n")]));
     for path in [empty.path(), &empty.path().join("absent")] {
         let data = load(&sharded(path, None)).unwrap();
-        assert_eq!((data.train.len(), data.test.len(), data.classes), (0, 0, 0));
+        assert_eq!((data.train.len(), data.test.len(), data.outputs), (0, 0, 0));
         let data = load(&sharded(path, Some(&test))).unwrap();
         assert_eq!((data.train.len(), data.test.len()), (0, 1));
-        assert_eq!((data.train.shape(), data.classes), (&[2][..], 2));
+        assert_eq!((data.train.shape(), data.outputs), (&[2][..], 2));
     }
 }
 
@@ -160,7 +160,7 @@ fn an_empty_share_is_legal() {
 fn a_share_may_be_test_data_alone() {
     let dir = folder(&[("test.csv", "1,2,1\n")]);
     let data = load(&sharded(dir.path(), None)).unwrap();
-    assert_eq!((data.train.len(), data.test.len(), data.classes), (0, 1, 2));
+    assert_eq!((data.train.len(), data.test.len(), data.outputs), (0, 1, 2));
     let dir = tempfile::tempdir().unwrap();
     digits(dir.path(), &[("t10k-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")]);
     digits(dir.path(), &[("t10k-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz")]);

@@ -32,7 +32,7 @@ fn regression_a_table_is_csv_whatever_its_ending() {
 fn regression_prose_stays_text() {
     let is_text = |files: &[(&str, &[u8])]| {
         let data = auto(files).unwrap();
-        assert_eq!((data.train.shape(), data.classes), (&[64][..], 256));
+        assert_eq!((data.train.shape(), data.outputs), (&[64][..], 256));
     };
     let long = PROSE.repeat(20);
     is_text(&[("train.txt", &long)]);
@@ -42,7 +42,7 @@ fn regression_prose_stays_text() {
     // The user says so.
     let dir = folder(&[("a.txt", &TABLE.repeat(9))]);
     let source = DataSource { format: Format::Text, ..DataSource::folder(dir.path()) };
-    assert_eq!(load(&source).unwrap().classes, 256);
+    assert_eq!(load(&source).unwrap().outputs, 256);
 }
 
 #[test]

@@ -52,10 +52,10 @@ fn load_with_images(bytes: &[u8]) -> Result<Dataset, Error> {
 #[test]
 fn a_whole_set_is_read() {
     let data = load(directory().path()).unwrap();
-    assert_eq!((data.train.len(), data.train.shape(), data.classes), (2, &[2, 3][..], 5));
+    assert_eq!((data.train.len(), data.train.shape(), data.outputs), (2, &[2, 3][..], 5));
     let (features, labels) = data.train.gather(&[1]).unwrap();
     assert_eq!(features, [6.0, 7.0, 8.0, 9.0, 10.0, 11.0].map(|byte: f32| byte / 255.0));
-    assert_eq!(labels, [1]);
+    assert_eq!(labels.classes(), [1]);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn copies_in_another_form_are_legal() {
 #[test]
 fn the_bundled_digits_are_whole() {
     let data = bundled_digits().unwrap();
-    assert_eq!((data.train.len(), data.test.len(), data.classes), (1_437, 360, 10));
+    assert_eq!((data.train.len(), data.test.len(), data.outputs), (1_437, 360, 10));
     assert_eq!(data.train.shape(), [8, 8]);
 }
 
@@ -207,8 +207,8 @@ fn mnist_is_read() {
         return;
     }
     let data = load(&dir).unwrap();
-    assert_eq!((data.train.len(), data.test.len(), data.classes), (60_000, 10_000, 10));
+    assert_eq!((data.train.len(), data.test.len(), data.outputs), (60_000, 10_000, 10));
     assert_eq!(data.train.shape(), [28, 28]);
-    assert_eq!(data.train.labels()[..5], [5, 0, 4, 1, 9]);
-    assert_eq!(data.test.labels()[..5], [7, 2, 1, 0, 4]);
+    assert_eq!(data.train.labels().classes()[..5], [5, 0, 4, 1, 9]);
+    assert_eq!(data.test.labels().classes()[..5], [7, 2, 1, 0, 4]);
 }

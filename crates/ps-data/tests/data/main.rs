@@ -12,6 +12,7 @@ mod folders;
 mod formats;
 mod gzip;
 mod idx;
+mod labels;
 mod recordio;
 mod roles;
 mod stream;

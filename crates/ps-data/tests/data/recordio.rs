@@ -33,7 +33,7 @@ fn files_of_the_independent_encoder_are_read() {
         let rows: Vec<Vec<f32>> = serde_json::from_value(expected["features"].clone()).unwrap();
         let labels: Vec<u32> = serde_json::from_value(expected["labels"].clone()).unwrap();
         assert_eq!(data.train.shape(), [rows[0].len()], "{name}");
-        assert_eq!(data.classes as u32, labels.iter().max().unwrap() + 1, "{name}");
+        assert_eq!(data.outputs as u32, labels.iter().max().unwrap() + 1, "{name}");
         assert_eq!(all(&data.train), (rows.concat(), labels), "{name}");
     }
 }
@@ -43,7 +43,7 @@ fn several_files_are_one_set() {
     let (dense, doubles) = (fixture("dense_int_label_float32.rec"), fixture("dense_float64.rec"));
     let files = [("b", dense.clone()), ("a", doubles.clone()), ("empty", vec![])];
     let data = read(&files, Wrapper::None).unwrap();
-    assert_eq!((data.train.len(), data.classes), (8, 3));
+    assert_eq!((data.train.len(), data.outputs), (8, 3));
     assert_eq!(all(&data.train).0[..3], [0.5, -1.25, 3.0]);
     let data = read(&[("train.rec", dense), ("test.rec", doubles)], Wrapper::None).unwrap();
     assert_eq!((data.train.len(), data.test.len()), (4, 4));

@@ -16,7 +16,7 @@ fn plan(inputs: usize) -> StreamPlan {
         rank: 0,
         batch_samples: 2,
         shape: vec![inputs],
-        classes: 4,
+        outputs: Some(4),
         shift: None,
         shuffle: None,
     }
@@ -31,7 +31,7 @@ async fn rest(batches: &mut StreamBatches) -> Result<Vec<StreamBatch>, Error> {
 }
 
 fn batch(features: &[f32], labels: &[u32]) -> StreamBatch {
-    StreamBatch { features: features.to_vec(), labels: labels.to_vec() }
+    StreamBatch { features: features.to_vec(), labels: labels.to_vec().into() }
 }
 
 /// What a whole stream gives.
@@ -114,7 +114,7 @@ async fn workers_share_a_stream_without_loss_or_repetition() {
         assert!(all[..all.len() - 1].iter().all(|batch| batch.labels.len() == 7));
         let values = all.iter().flat_map(|batch| batch.features.iter().copied());
         let (values, labels): (Vec<f32>, Vec<u32>) =
-            values.zip(all.iter().flat_map(|batch| batch.labels.iter().copied())).unzip();
+            values.zip(all.iter().flat_map(|batch| batch.labels.classes().iter().copied())).unzip();
         let expected = (0..1000).filter(|number| number % 3 == rank);
         assert_eq!(values, expected.clone().map(|number| number as f32).collect::<Vec<_>>());
         assert_eq!(labels, expected.map(|number| number as u32 % 4).collect::<Vec<_>>());
@@ -302,6 +302,6 @@ async fn test_samples_are_read_whole() {
     let source = channel.source(Format::Auto);
     let samples = load_stream(source).await.unwrap();
     assert_eq!((samples.len(), samples.shape()), (4, &[3][..]));
-    assert_eq!(samples.labels(), [2, 0, 1, 2]);
+    assert_eq!(samples.labels().classes(), [2, 0, 1, 2]);
     writing.join().unwrap();
 }

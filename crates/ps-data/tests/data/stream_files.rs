@@ -21,7 +21,7 @@ fn plan(shape: &[usize], workers: u64, rank: u64) -> StreamPlan {
         rank,
         batch_samples: 3,
         shape: shape.to_vec(),
-        classes: 256,
+        outputs: Some(256),
         shift: None,
         shuffle: None,
     }
@@ -48,7 +48,7 @@ async fn pass(source: &DataSource, plan: StreamPlan) -> Result<Vec<StreamBatch>,
 fn samples(batches: &[StreamBatch], inputs: usize) -> Vec<(Vec<f32>, u32)> {
     let samples = batches.iter().flat_map(|batch| {
         assert_eq!(batch.features.len(), batch.labels.len() * inputs);
-        batch.features.chunks(inputs).map(<[f32]>::to_vec).zip(batch.labels.iter().copied())
+        batch.features.chunks(inputs).map(<[f32]>::to_vec).zip(batch.labels.classes().iter().copied())
     });
     samples.collect()
 }
@@ -56,7 +56,7 @@ fn samples(batches: &[StreamBatch], inputs: usize) -> Vec<(Vec<f32>, u32)> {
 fn all(loaded: &Samples) -> Vec<(Vec<f32>, u32)> {
     let one = |number| {
         let (features, labels) = loaded.gather(&[number]).unwrap();
-        (features, labels[0])
+        (features, labels.classes()[0])
     };
     (0..loaded.len() as u64).map(one).collect()
 }
@@ -147,12 +147,12 @@ async fn seed_and_pass_say_the_order() {
 fn test_data_are_loaded_beside_the_stream() {
     let dir = folder(&[("train.csv", &csv(0..9)), ("test.csv", b"100,3\n200,6\n")]);
     let data = load(&streamed(&dir)).unwrap();
-    assert_eq!((data.train.len(), data.classes), (0, 7));
+    assert_eq!((data.train.len(), data.outputs), (0, 7));
     // Nothing is learnt from the files: the numbers are as they are.
     assert_eq!(all(&data.test), [(vec![100.0], 3), (vec![200.0], 6)]);
     let text = folder(&[("train.txt", b"some text"), ("test.txt", b"abc")]);
     let data = load(&DataSource { context: 2, ..streamed(&text) }).unwrap();
-    assert_eq!((data.train.len(), data.test.len(), data.classes), (0, 1, 256));
+    assert_eq!((data.train.len(), data.test.len(), data.outputs), (0, 1, 256));
     let test = folder(&[("part-0.csv", b"1,2,3\n")]);
     let other = DataSource { test: Some(test.path().to_owned()), ..streamed(&dir) };
     let error = load(&other).unwrap_err().to_string();

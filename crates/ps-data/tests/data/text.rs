@@ -11,7 +11,7 @@ fn text(dir: &TempDir, context: usize) -> DataSource {
 }
 
 fn samples(features: &[u8], context: usize, labels: &[u8]) -> Samples {
-    let labels = labels.iter().map(|&byte| u32::from(byte)).collect();
+    let labels: Vec<u32> = labels.iter().map(|&byte| u32::from(byte)).collect();
     Samples::new(Features::Text(features.to_vec()), vec![context], labels).unwrap()
 }
 
@@ -24,12 +24,8 @@ fn files_of_both_sets_are_told_by_their_names() {
         ("notes.txt", b"neither of the two"),
     ]);
     // `g` is the label of no whole sample, and no sample begins in one file and ends in another.
-    let expected = Dataset {
-        train: samples(b"ABabcdef", 2, b"Cceg"),
-        test: samples(b"xy", 2, b"z"),
-        classes: 256,
-        schema: None,
-    };
+    let expected =
+        Dataset::new(samples(b"ABabcdef", 2, b"Cceg"), samples(b"xy", 2, b"z"), 256);
     assert_says(load(&text(&dir, 2)), &["1 text file(s)", "no set by their names", "notes.txt"]);
     let ignoring = DataSource { ignore_files: vec!["notes.*".to_owned()], ..text(&dir, 2) };
     assert_eq!(load(&ignoring).unwrap(), expected);

@@ -1,4 +1,4 @@
-//! Softmax over rows, and the two losses that go with it.
+//! Softmax over rows, and the loss that goes with it.
 
 use super::exponential::exp;
 use multiversion::multiversion;
@@ -38,21 +38,14 @@ pub(crate) fn softmax_row_back(outputs: &[f32], gradients: &mut [f32]) {
     gradients.iter_mut().zip(outputs).for_each(|(gradient, output)| *gradient -= output * products);
 }
 
-/// Mean cross entropy of rows of logits; each row becomes its softmax.
-pub(crate) fn cross_entropy(logits: &mut [f32], labels: &[u32]) -> f64 {
+/// Mean cross entropy of rows of logits, each of which counts as much as its weight, or 1; each row becomes its softmax.
+pub(crate) fn cross_entropy(logits: &mut [f32], labels: &[u32], weights: Option<&[f32]>) -> f64 {
     let columns = logits.len() / labels.len().max(1);
     let mut sum = 0.0;
-    for (row, &label) in logits.chunks_exact_mut(columns.max(1)).zip(labels) {
+    for (at, (row, &label)) in logits.chunks_exact_mut(columns.max(1)).zip(labels).enumerate() {
         let logit = row[label as usize];
-        sum += f64::from(softmax_row(row) - logit);
+        let weight = weights.map_or(1.0, |weights| weights[at]);
+        sum += f64::from(weight) * f64::from(softmax_row(row) - logit);
     }
     sum / labels.len() as f64
-}
-
-/// `ln(1 + exp(-|x|)) + max(x, 0) - x * target`: binary cross entropy of a logit, for any `x`.
-pub(crate) fn binary_cross_entropy(logits: &[f32], targets: &[f32]) -> f64 {
-    let one = |x: f64, target: f64| (-x.abs()).exp().ln_1p() + x.max(0.0) - x * target;
-    let pairs = logits.iter().zip(targets);
-    let sum: f64 = pairs.map(|(&x, &target)| one(f64::from(x), f64::from(target))).sum();
-    sum / logits.len() as f64
 }

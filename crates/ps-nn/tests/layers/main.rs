@@ -6,6 +6,7 @@
 mod check;
 mod custom;
 mod images;
+mod losses;
 mod plain;
 mod rows;
 mod scale;

@@ -5,7 +5,7 @@ use super::plain;
 use candle_core::{Device, Tensor};
 use ps_nn::{
     Activation, CausalSelfAttention, Dropout, Embedding, LayerNorm, Linear, Phase, RmsNorm,
-    binary_cross_entropy_with_logits, cross_entropy, softmax,
+    softmax,
 };
 
 fn linear(given: &[Tensor]) -> Linear {
@@ -173,42 +173,6 @@ fn embeddings_are_right_also_for_repeated_rows() {
     let table = Embedding::new(6, 3, 1.0, vars(&[("weight", &weight)])).unwrap();
     let error = table.forward(&Tensor::new(&[6_u32], &Device::Cpu).unwrap()).unwrap_err();
     assert!(error.to_string().contains("row 6 of a table of 6"), "{error}");
-}
-
-#[test]
-fn losses_are_right() {
-    let labels = [2_u32, 0, 1, 2];
-    let given = Given::drawn(&[&[4, 3]]);
-    check(
-        "cross entropy",
-        &given,
-        |given| cross_entropy(&given[0], &Tensor::new(&labels, &Device::Cpu)?),
-        |given| vec![plain::cross_entropy(&given[0], &labels)],
-    );
-    // Near zero, and so far from it that a logarithm of the sigmoid is not a number in `f32`.
-    let far = Given(vec![(vec![6], vec![0.0, 30.0, -30.0, 25.0, -25.0, 0.0])]);
-    for (given, targets) in [(given, vec![0.0, 1.0, 0.3]), (far, vec![1.0, 1.0, 0.0])] {
-        let (shape, logits) = &given.0[0];
-        let targets: Vec<f64> = (0..logits.len()).map(|place| targets[place % 3]).collect();
-        let target_tensor = var(shape, &targets);
-        check(
-            "binary cross entropy",
-            &given,
-            |given| binary_cross_entropy_with_logits(&given[0], &target_tensor),
-            |given| vec![plain::binary_cross_entropy(&given[0], &targets)],
-        );
-    }
-    let logits = var(&[4, 3], &values(1, 12));
-    let error = |labels: &[u32]| {
-        let labels = Tensor::new(labels, &Device::Cpu).unwrap();
-        cross_entropy(&logits, &labels).unwrap_err().to_string()
-    };
-    assert!(error(&[0, 1, 2]).contains("3 labels for 4 rows"));
-    assert!(error(&[0, 1, 3, 0]).contains("label 3"));
-    // Logits far apart neither overflow nor lose the loss.
-    let far = var(&[1, 2], &[-200.0, 300.0]);
-    let loss = cross_entropy(&far, &Tensor::new(&[0_u32], &Device::Cpu).unwrap()).unwrap();
-    assert!((loss.to_scalar::<f32>().unwrap() - 500.0).abs() < 1e-3);
 }
 
 #[test]

@@ -141,7 +141,8 @@ impl JobMember {
             inputs: shape.iter().fold(1, |inputs: usize, size| inputs.saturating_mul(*size)),
             // Who serves them does not move them: it knows nothing of passes.
             shift: self.model()?.loader.shift(&shape, draw)?,
-            classes: self.data.classes,
+            task: self.data.task,
+            outputs: self.data.outputs,
         })
     }
 

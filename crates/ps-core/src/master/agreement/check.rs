@@ -4,6 +4,7 @@ use crate::data_description::{DataDescription, DataKind};
 use crate::master::leases::{Leases, source_of};
 use crate::master::registry::Registry;
 use crate::master::types::{DataMismatch, MemberId, Registration, Rejection, Role};
+use crate::task::Task;
 
 /// Checks the data of a process that wants to join: alone, beside those of every member, and beside
 /// what the job has agreed on, if it has.
@@ -67,8 +68,8 @@ fn check_agreed(
 ) -> Result<(), DataMismatch> {
     let Registration { role, address, data, .. } = registration;
     asker.check(&DataHolder { name: "the job".to_owned(), has_kind: true, data: agreed })?;
-    if data.classes > agreed.classes && agreed.kind != DataKind::Program {
-        let (found, expected) = (data.classes, agreed.classes);
+    if data.outputs > agreed.outputs && agreed.kind != DataKind::Program {
+        let (found, expected) = (data.outputs, agreed.outputs);
         return Err(DataMismatch::Classes { asker: asker.name.clone(), found, expected });
     }
     let has_all = *role == Role::Worker && agreed.kind == DataKind::Replicated;
@@ -108,6 +109,21 @@ impl<'a> DataHolder<'a> {
         if is_known && data.shape != expected.shape {
             let (found, expected) = (data.shape.clone(), expected.shape.clone());
             return Err(DataMismatch::Shape { asker, found, other: other.name.clone(), expected });
+        }
+        self.check_task(other)
+    }
+
+    /// Whether models that tell what the labels of both are have the same task, and as many outputs unless those are classes,
+    /// of which one may see more.
+    fn check_task(&self, other: &DataHolder<'_>) -> Result<(), DataMismatch> {
+        let (data, expected) = (self.data, other.data);
+        let is_known = data.outputs > 0 && expected.outputs > 0;
+        let is_same = data.task == expected.task
+            && (data.task == Task::Classification || data.outputs == expected.outputs);
+        if is_known && !is_same {
+            let said = |data: &DataDescription| format!("{} ({})", data.task, data.outputs);
+            let (asker, found, expected) = (self.name.clone(), said(data), said(expected));
+            return Err(DataMismatch::Task { asker, found, other: other.name.clone(), expected });
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What data the members have together: one kind, one shape, enough classes.
+//! What data the members have together: one kind, one shape, one task, enough classes.
 
 mod check;
 
@@ -167,7 +167,7 @@ fn absent(agreed: &DataDescription, registry: &Registry, workers: u32) -> Vec<St
     // A stream does not tell how many classes there are; test data do.
     let needs_evaluator = match agreed.kind {
         DataKind::Sharded => true,
-        DataKind::Streamed => agreed.classes == 0,
+        DataKind::Streamed => agreed.outputs == 0,
         DataKind::Replicated | DataKind::Program => false,
     };
     let workers = (0..workers).filter(|_| has_own).map(MemberId::worker);
@@ -182,7 +182,10 @@ fn together(kind: DataKind, registry: &Registry) -> DataDescription {
         if all.shape.is_empty() {
             all.shape.clone_from(&data.shape);
         }
-        all.classes = all.classes.max(data.classes);
+        if all.outputs == 0 {
+            all.task = data.task;
+        }
+        all.outputs = all.outputs.max(data.outputs);
         match source_of(member, kind) {
             Some(_) if member.role == Role::Evaluator && data.kind != kind => (),
             Some(_) => all.samples = all.samples.saturating_add(data.samples),

@@ -3,10 +3,11 @@
 use super::super::*;
 use super::harness::*;
 use crate::data_description::{DataDescription, DataKind};
+use crate::task::Task;
 
 fn share(samples: u64) -> DataDescription {
-    let (shape, classes) = if samples == 0 { (Vec::new(), 0) } else { (vec![8, 8], 10) };
-    DataDescription { kind: DataKind::Sharded, samples, shape, classes, served_at: None }
+    let (shape, outputs) = if samples == 0 { (Vec::new(), 0) } else { (vec![8, 8], 10) };
+    DataDescription { kind: DataKind::Sharded, samples, shape, outputs, ..Default::default() }
 }
 
 fn whole(kind: DataKind) -> DataDescription {
@@ -43,7 +44,7 @@ fn sharded(shares: &[u64], of_evaluator: u64, passes: u64) -> (Job, Vec<Caller>)
         assert!(word.shard_map.is_some());
         let data = word.data.unwrap();
         let samples = shares.iter().sum::<u64>() + of_evaluator;
-        assert_eq!((data.samples, data.shape, data.classes), (samples, vec![8, 8], 10));
+        assert_eq!((data.samples, data.shape, data.outputs), (samples, vec![8, 8], 10));
     }
     (job, members)
 }
@@ -121,7 +122,7 @@ fn without_the_missing_a_job_starts_at_the_deadline_and_says_so() {
         assert!(warned.contains(missing), "{warned}");
     }
     // One of them comes late, with classes that the model has; one with more is refused.
-    let more = DataDescription { classes: 11, ..share(20) };
+    let more = DataDescription { outputs: 11, ..share(20) };
     let refused = job.register(with(Role::Worker, 101, more)).unwrap_err().to_string();
     assert!(refused.contains("11") && refused.contains("--classes"), "{refused}");
     let late = job.register(with(Role::Worker, 102, share(20))).unwrap();
@@ -134,9 +135,11 @@ fn without_the_missing_a_job_starts_at_the_deadline_and_says_so() {
 fn data_that_do_not_go_together_are_refused_by_both_names() {
     let mut job = with_server(3, 1);
     job.register(with(Role::Worker, 100, share(50))).unwrap();
+    let numbers = DataDescription { task: Task::Regression, outputs: 1, ..share(5) };
     let other_shape = DataDescription { shape: vec![64], ..share(5) };
     let cases = [
         (with(Role::Worker, 101, other_shape), "[64]"),
+        (with(Role::Worker, 101, numbers), "regression (1)"),
         (with(Role::Worker, 101, DataDescription::replicated(50)), "(replicated)"),
         (with(Role::Worker, 101, whole(DataKind::Streamed)), "(streamed)"),
         (with(Role::Evaluator, 7, share(3)), "--serve-samples"),
@@ -210,7 +213,7 @@ fn while_every_worker_is_away_the_job_waits_and_then_fails() {
 #[test]
 fn a_stream_is_leased_pass_by_pass_and_counted_when_it_was_read() {
     let mut job = with_server(2, 2);
-    let stream = || DataDescription { classes: 10, ..whole(DataKind::Streamed) };
+    let stream = || DataDescription { outputs: 10, ..whole(DataKind::Streamed) };
     let one = job.register(with(Role::Worker, 100, stream())).unwrap();
     assert_eq!(job.beat(one).unwrap().shard_map, None);
     let two = job.register(with(Role::Worker, 101, stream())).unwrap();
@@ -236,10 +239,10 @@ fn classes_that_streams_do_not_tell_are_waited_for() {
     let mut job = with_server(1, 2);
     let worker = job.register(with(Role::Worker, 100, whole(DataKind::Streamed))).unwrap();
     assert_eq!(job.beat(worker).unwrap().shard_map, None);
-    let test = DataDescription { classes: 10, ..DataDescription::default() };
+    let test = DataDescription { outputs: 10, ..DataDescription::default() };
     job.register(with(Role::Evaluator, 7, test)).unwrap();
     let reply = job.beat(worker).unwrap();
-    assert_eq!(reply.data.map(|data| data.classes), Some(10));
+    assert_eq!(reply.data.map(|data| data.outputs), Some(10));
 }
 
 #[test]

@@ -25,6 +25,12 @@ pub enum DataMismatch {
          data of a job must be of one set"
     )]
     Shape { asker: String, found: Vec<u64>, other: String, expected: Vec<u64> },
+    /// Its labels are of another kind.
+    #[error(
+        "{asker} has labels for the task {found}, {other} for the task {expected}: all data of a job must be of one set, \
+         read with the same options (--task, --label)"
+    )]
+    Task { asker: String, found: String, other: String, expected: String },
     /// The model has fewer classes than its labels.
     #[error(
         "{asker} has labels of {found} classes, and the model was built for {expected} before it \

@@ -13,17 +13,39 @@ fn float32(values: &[f32], keys: &[u64], shape: &[u64]) -> Tensor {
     Tensor::Float32(Float32Tensor { values, keys, shape })
 }
 
+fn class_of(label: &Label) -> u32 {
+    match label {
+        Label::Class(class) => *class,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn read(features: Tensor, label: Tensor) -> Result<(Vec<f32>, Vec<usize>, u32), Problem> {
     let record = Record { features: entry(features), label: entry(label) };
     let mut inputs = Vec::new();
-    let (shape, class) = decode(&record.encode_to_vec(), &mut inputs)?;
-    Ok((inputs, shape, class))
+    let (shape, class) = decode(&record.encode_to_vec(), TaskChoice::Auto, &mut inputs)?;
+    Ok((inputs, shape, class_of(&class)))
 }
 
 #[track_caller]
 fn assert_says<T: std::fmt::Debug>(result: Result<T, Problem>, expected: &str) {
     let problem = result.unwrap_err();
     assert!(problem.contains(expected), "`{problem}` does not contain `{expected}`");
+}
+
+#[test]
+fn labels_are_what_the_task_says() {
+    let read = |task, label: &[f32]| {
+        let features = entry(float32(&[1.0], &[], &[]));
+        let record = Record { features, label: entry(float32(label, &[], &[])) };
+        decode(&record.encode_to_vec(), task, &mut Vec::new()).map(|(_, label)| label)
+    };
+    assert_eq!(read(TaskChoice::Regression, &[2.5]), Ok(Label::Number(2.5)));
+    assert_eq!(read(TaskChoice::Regression, &[2.5, -1.0]), Ok(Label::Numbers(vec![2.5, -1.0])));
+    assert_eq!(read(TaskChoice::MultiLabel, &[0.0, 1.0]), Ok(Label::Numbers(vec![0.0, 1.0])));
+    assert_says(read(TaskChoice::MultiLabel, &[0.0, 2.0]), "expected 0 or 1");
+    assert_says(read(TaskChoice::Auto, &[2.5]), "--task regression");
+    assert_says(read(TaskChoice::Auto, &[1.0, 2.0]), "--task regression or multi-label");
 }
 
 #[test]
@@ -64,13 +86,13 @@ fn a_dense_shape_must_fit() {
 #[test]
 fn labels_are_class_numbers() {
     let with = |label| read(float32(&[1.0], &[], &[]), label);
-    assert_says(with(float32(&[-1.0], &[], &[])), "label -1, expected a whole number");
+    assert_says(with(float32(&[-1.0], &[], &[])), "label -1, expected a class, a whole number");
     assert_says(with(float32(&[0.5], &[], &[])), "label 0.5");
     assert_says(with(float32(&[f32::NAN], &[], &[])), "label NaN");
     assert_says(with(float32(&[1.0, 2.0], &[], &[])), "a label of 2 values");
     assert_says(with(Tensor::Bytes(Bytes {})), "a label of bytes");
     let none = Record { features: entry(float32(&[1.0], &[], &[])), label: vec![] };
-    assert_says(decode(&none.encode_to_vec(), &mut Vec::new()), "no label");
+    assert_says(decode(&none.encode_to_vec(), TaskChoice::Auto, &mut Vec::new()), "no label");
 }
 
 #[test]
@@ -81,17 +103,17 @@ fn claims_cost_nothing() {
         assert_says(result, "shape");
     }
     let many = Record { features: vec![Entry::default(); 65], label: vec![] };
-    assert_says(decode(&many.encode_to_vec(), &mut Vec::new()), "65 fields");
+    assert_says(decode(&many.encode_to_vec(), TaskChoice::Auto, &mut Vec::new()), "65 fields");
     let two = Record { features: vec![Entry::default(); 2], label: entry(label()) };
-    assert_says(decode(&two.encode_to_vec(), &mut Vec::new()), "2 entries of features");
-    assert_says(decode(b"1,2,3\n4,5,6\n", &mut Vec::new()), "not a protobuf record");
+    assert_says(decode(&two.encode_to_vec(), TaskChoice::Auto, &mut Vec::new()), "2 entries of features");
+    assert_says(decode(b"1,2,3\n4,5,6\n", TaskChoice::Auto, &mut Vec::new()), "not a protobuf record");
 }
 
 proptest! {
     #[test]
     fn any_bytes_end_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut inputs = Vec::new();
-        if decode(&bytes, &mut inputs).is_err() {
+        if decode(&bytes, TaskChoice::Auto, &mut inputs).is_err() {
             prop_assert!(inputs.len() <= INPUTS_MAX);
         }
     }
@@ -111,9 +133,9 @@ proptest! {
         let place = place % bytes.len();
         bytes[place] = value;
         let mut inputs = Vec::new();
-        if let Ok((shape, class)) = decode(&bytes, &mut inputs) {
+        if let Ok((shape, class)) = decode(&bytes, TaskChoice::Auto, &mut inputs) {
             prop_assert_eq!(shape.iter().product::<usize>(), inputs.len());
-            prop_assert!((class as usize) < crate::limits::CLASSES_MAX);
+            prop_assert!((class_of(&class) as usize) < crate::limits::CLASSES_MAX);
         }
     }
 }

@@ -17,7 +17,7 @@ impl SampleReader for Endless {
             return Ok(Next::Skipped);
         }
         inputs.push(number as f32);
-        Ok(Next::Sample((number % 2) as u32))
+        Ok(Next::Sample(Label::Class((number % 2) as u32)))
     }
 
     fn shape(&self) -> &[usize] {
@@ -37,7 +37,7 @@ fn plan(workers: u64, waiting: usize) -> StreamPlan {
         rank: workers - 1,
         batch_samples: BATCH,
         shape: vec![1],
-        classes: 2,
+        outputs: Some(2),
         shift: None,
         shuffle: Some(Shuffle { samples: waiting, draw: Draw::default() }),
     }

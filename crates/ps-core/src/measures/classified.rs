@@ -1,13 +1,7 @@
-//! Measures of a classifier over a whole test set, from its probabilities and the labels.
+//! What a classifier did on a whole test set, from its probabilities and the labels.
 
-/// A measure by its name, as metric lines and reports have it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Measure {
-    /// Lower-case letters, digits and underscores.
-    pub name: String,
-    /// Finite.
-    pub value: f64,
-}
+use super::ranks::auc;
+use super::{Measure, PROBABILITY_MIN, named};
 
 /// Equal parts of the range of confidence, in which calibration is looked at.
 const CALIBRATION_BINS: usize = 10;
@@ -22,6 +16,8 @@ pub struct Classified {
     confidence: Vec<f32>,
     /// The probability of the second class, where there are two.
     positive: Vec<f32>,
+    /// The sum of the logarithms of the labels' probabilities.
+    log_likelihood: f64,
 }
 
 impl Classified {
@@ -34,6 +30,8 @@ impl Classified {
     pub fn add(&mut self, label: u32, probabilities: &[f32]) {
         let best = probabilities.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1));
         let (class, confidence) = best.map_or((0, 0.0), |(class, share)| (class as u32, *share));
+        let likelihood = probabilities.get(label as usize).copied().unwrap_or_default();
+        self.log_likelihood += f64::from(likelihood.max(PROBABILITY_MIN)).ln();
         self.labels.push(label);
         self.predicted.push(class);
         self.confidence.push(confidence);
@@ -44,16 +42,13 @@ impl Classified {
 
     /// All measures that make sense: those of an empty set, or of a single class, do not.
     pub fn measures(&self) -> Vec<Measure> {
-        let mut measures = Vec::new();
-        let mut push = |name: &str, value: Option<f64>| {
-            let value = value.filter(|value| value.is_finite());
-            measures.extend(value.map(|value| Measure { name: name.to_owned(), value }));
-        };
-        push("balanced_accuracy", self.balanced_accuracy());
-        push("f1", self.f1());
-        push("auc", self.auc());
-        push("calibration_error", self.calibration_error());
-        measures
+        named([
+            ("balanced_accuracy", self.balanced_accuracy()),
+            ("f1", self.f1()),
+            ("auc", self.auc()),
+            ("log_loss", self.log_loss()),
+            ("calibration_error", self.calibration_error()),
+        ])
     }
 
     /// Of each class: samples that have it, that were said to have it, and both.
@@ -93,29 +88,15 @@ impl Classified {
         (shares.len() > 1).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
     }
 
-    /// The share of pairs of a sample of each class in which the second class's has the higher probability; ties count half
-    /// (Hanley and McNeil, 1982). Exact, by ranks.
     fn auc(&self) -> Option<f64> {
-        let positives = self.labels.iter().filter(|label| **label == 1).count();
-        let negatives = self.labels.iter().filter(|label| **label == 0).count();
-        if self.classes != 2 || positives == 0 || negatives == 0 {
-            return None;
-        }
-        let mut ranked: Vec<(f32, bool)> = self
-            .positive
-            .iter()
-            .copied()
-            .zip(self.labels.iter().map(|label| *label == 1))
-            .collect();
-        ranked.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let (mut below, mut pairs) = (0.0, 0.0);
-        for tied in ranked.chunk_by(|one, other| one.0 == other.0) {
-            let here = tied.iter().filter(|(_, is_positive)| *is_positive).count() as f64;
-            let others = tied.len() as f64 - here;
-            pairs += here * (below + others / 2.0);
-            below += others;
-        }
-        Some(pairs / (positives as f64 * negatives as f64))
+        let pairs = || self.positive.iter().copied().zip(self.labels.iter().map(|it| *it == 1));
+        let is_of_two = self.classes == 2 && self.labels.iter().all(|label| *label < 2);
+        is_of_two.then(|| auc(pairs()))?
+    }
+
+    /// The mean of minus the logarithm of the label's probability.
+    fn log_loss(&self) -> Option<f64> {
+        (!self.labels.is_empty()).then(|| -self.log_likelihood / self.labels.len() as f64)
     }
 
     /// How far confidence is from accuracy, in the mean over samples in bins of confidence (Naeini et al., 2015).
@@ -134,17 +115,6 @@ impl Classified {
             bins.iter().map(|(_, confidence, right)| (confidence - *right as f64).abs()).sum();
         (samples > 0.0).then(|| sum / samples)
     }
-}
-
-/// A classifier's outputs for a sample become probabilities.
-pub fn softmax(outputs: &mut [f32]) {
-    let most = outputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for output in outputs.iter_mut() {
-        *output = (*output - most).exp();
-        sum += *output;
-    }
-    outputs.iter_mut().for_each(|output| *output /= sum);
 }
 
 #[cfg(test)]
