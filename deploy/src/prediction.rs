@@ -32,7 +32,8 @@ impl PredictionFormat {
     /// Names of what is written of a sample: the prediction, then the probability of each class or label; of several numbers,
     /// each of them.
     pub fn columns(&self) -> Vec<String> {
-        let of_each = |start: &str| self.names.iter().map(|name| format!("{start}_{name}")).collect();
+        let of_each =
+            |start: &str| self.names.iter().map(|name| format!("{start}_{name}")).collect();
         match self.task {
             Task::Regression if self.names.len() == 1 => vec!["prediction".to_owned()],
             Task::Regression => of_each("prediction"),
@@ -78,15 +79,11 @@ impl PredictionFormat {
     /// The prediction of a sample alone.
     pub fn prediction(&self, predictions: &[f32]) -> String {
         match self.task {
-            Task::Classification => {
-                self.names.get(best(predictions)).cloned().unwrap_or_default()
-            }
+            Task::Classification => self.names.get(best(predictions)).cloned().unwrap_or_default(),
             Task::Regression => {
                 predictions.iter().map(f32::to_string).collect::<Vec<_>>().join(BETWEEN_LABELS)
             }
-            Task::MultiLabel => {
-                self.labels(predictions).collect::<Vec<_>>().join(BETWEEN_LABELS)
-            }
+            Task::MultiLabel => self.labels(predictions).collect::<Vec<_>>().join(BETWEEN_LABELS),
         }
     }
 
@@ -134,7 +131,10 @@ mod tests {
     #[test]
     fn a_number_is_told_alone_and_several_by_their_names() {
         let one = format(Task::Regression, &["price"]);
-        assert_eq!((one.columns(), one.values(&[2.5])), (vec!["prediction".into()], vec!["2.5".into()]));
+        assert_eq!(
+            (one.columns(), one.values(&[2.5])),
+            (vec!["prediction".into()], vec!["2.5".into()])
+        );
         assert_eq!(json(&one, &[2.5]), r#"{"prediction":2.5}"#);
         let two = format(Task::Regression, &["price", "size"]);
         assert_eq!(two.columns(), ["prediction_price", "prediction_size"]);

@@ -76,8 +76,13 @@ impl TrainedModel {
         let schema = schema(folder, &shape)?;
         let none = || Samples::none(shape.features.clone());
         let DataShape { task, outputs, .. } = shape;
-        let none =
-            Arc::new(Dataset { train: none(), test: none(), task, outputs, schema: schema.clone() });
+        let none = Arc::new(Dataset {
+            train: none(),
+            test: none(),
+            task,
+            outputs,
+            schema: schema.clone(),
+        });
         let options = config.options.into_iter().collect();
         // Weights of classes matter in training alone.
         let loss = Loss { weights: Weights::Equal, ..config.loss };
@@ -152,7 +157,9 @@ fn schema(folder: &Path, shape: &DataShape) -> Result<Option<Arc<Schema>>, Train
             "version {}, expected {SCHEMA_VERSION}; use the psrun that wrote it",
             schema.version
         )
-    } else if schema.labels().next().is_none() || !schema.delimiter.is_ascii() || !schema.decimal.is_ascii()
+    } else if schema.labels().next().is_none()
+        || !schema.delimiter.is_ascii()
+        || !schema.decimal.is_ascii()
     {
         "no label, or a delimiter that is none; is it a schema that psrun wrote?".to_owned()
     } else if schema.width() != inputs || names > outputs || schema.task() != shape.task {

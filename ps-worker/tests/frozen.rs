@@ -33,7 +33,7 @@ impl<const SAYS_SO: bool> Model for Unused<SAYS_SO> {
     fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
         let inputs = shape.features.iter().product();
         Ok(Self(
-            Linear::new(inputs, shape.classes, vars.pp("used"))?,
+            Linear::new(inputs, shape.outputs, vars.pp("used"))?,
             vars.get(3, "unused.weight")?,
         ))
     }
@@ -50,11 +50,7 @@ impl<const SAYS_SO: bool> Model for Unused<SAYS_SO> {
 
 fn unused<const SAYS_SO: bool>(freeze: &[&str]) -> std::result::Result<Vec<Coverage>, String> {
     let models = Models::built_in().with::<Unused<SAYS_SO>>("unused");
-    let options = ComputeOptions {
-        model: "unused".into(),
-        options: ModelOptions::default(),
-        device: Device::Cpu,
-    };
+    let options = ComputeOptions::new("unused", ModelOptions::default(), Device::Cpu);
     let said = |error: ps_worker::model::ModelError| error.to_string();
     let mut compute = CandleCompute::new(&models, options, data()).map_err(said)?;
     let patterns: Vec<String> = freeze.iter().map(|pattern| (*pattern).to_owned()).collect();

@@ -42,7 +42,7 @@ fn data(shape: &[usize], classes: u32) -> Arc<Dataset> {
     };
     let set = |samples: usize| {
         let values = (0..samples * each).map(value).collect();
-        let labels = (0..samples as u32).map(|sample| sample * 7 % classes).collect();
+        let labels: Vec<u32> = (0..samples as u32).map(|sample| sample * 7 % classes).collect();
         Samples::new(Features::Floats(values), shape.to_vec(), labels).unwrap()
     };
     Arc::new(Dataset::new(set(64), set(48), classes as usize))
@@ -52,7 +52,7 @@ fn data(shape: &[usize], classes: u32) -> Arc<Dataset> {
 fn steps(case: Case, device: Device) -> (CandleCompute, [Step; 2], f64) {
     let (name, given, shape, classes) = case;
     let options = given.iter().copied().collect();
-    let options = ComputeOptions { model: name.to_owned(), options, device };
+    let options = ComputeOptions::new(name, options, device);
     let mut compute =
         CandleCompute::new(&Models::built_in(), options, data(shape, classes)).unwrap();
     let weights = compute.start_weights(3).unwrap();

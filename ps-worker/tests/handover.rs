@@ -30,7 +30,7 @@ fn data(shape: &[usize], classes: u32, scale: f32) -> Arc<Dataset> {
     let value = |place: usize| ((place * 37 % 101) as f32 / 101.0 * scale).floor() / scale.min(1.0);
     let set = || {
         let values = (0..4 * each).map(value).collect();
-        let labels = (0..4).map(|sample| sample * 7 % classes).collect();
+        let labels: Vec<u32> = (0..4).map(|sample| sample * 7 % classes).collect();
         Samples::new(Features::Floats(values), shape.to_vec(), labels).unwrap()
     };
     Arc::new(Dataset::new(set(), set(), classes as usize))
@@ -38,7 +38,7 @@ fn data(shape: &[usize], classes: u32, scale: f32) -> Arc<Dataset> {
 
 fn options(model: &str, options: &[(&str, &str)]) -> ComputeOptions {
     let options = options.iter().copied().collect();
-    ComputeOptions { model: model.into(), options, device: Device::Cpu }
+    ComputeOptions::new(model, options, Device::Cpu)
 }
 
 fn batch() -> SampleBatch {
@@ -58,7 +58,8 @@ fn second_step(compute: &mut CandleCompute) -> Recorder {
 /// The gradients as candle's own store has them when nobody collects.
 fn candles(model: &str, given: &[(&str, &str)], data: &Dataset, weights: &[f32]) -> Vec<Vec<f32>> {
     let (map, given) = (VarMap::new(), given.iter().copied().collect());
-    let shape = DataShape { features: data.train.shape().to_vec(), classes: data.classes };
+    let shape =
+        DataShape { features: data.train.shape().to_vec(), task: data.task, outputs: data.outputs };
     let builder = SeededStart::new(3, map.clone()).builder(&Device::Cpu);
     let model = Models::built_in().build(model, builder, &shape, given).unwrap();
     let flat = ps_worker::model::FlatVars::new(&map).unwrap();
@@ -68,7 +69,8 @@ fn candles(model: &str, given: &[(&str, &str)], data: &Dataset, weights: &[f32])
     dims.extend(data.train.shape());
     let batch = Batch {
         features: Tensor::from_vec(features, dims, &Device::Cpu).unwrap(),
-        labels: Tensor::new(labels, &Device::Cpu).unwrap(),
+        labels: Tensor::new(labels.classes(), &Device::Cpu).unwrap(),
+        objective: Arc::default(),
         phase: Phase::Training { seed: 5 },
     };
     let gradients = model.loss(&batch).unwrap().backward().unwrap();
@@ -178,7 +180,7 @@ impl<const TIED: bool> Model for Words<TIED> {
     fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
         let table = Embedding::new(50, 4, 1.0, vars.pp("table"))?;
         let weight = vars.pp("table").get((50, 4), "weight")?;
-        Ok(Self { table, weight, classes: Linear::new(4, shape.classes, vars.pp("classes"))? })
+        Ok(Self { table, weight, classes: Linear::new(4, shape.outputs, vars.pp("classes"))? })
     }
 
     fn loss(&self, batch: &Batch) -> Result<Tensor> {

@@ -20,7 +20,7 @@ use ps_worker::model::{
 fn small_data() -> Arc<Dataset> {
     let set = |shift: usize| {
         let values = (0..8 * 6).map(|p| ((p * 7 + shift) % 11) as f32 / 5.0 - 1.0).collect();
-        let labels = (0..8).map(|sample| (sample % 3) as u32).collect();
+        let labels: Vec<u32> = (0..8).map(|sample| (sample % 3) as u32).collect();
         Samples::new(Features::Floats(values), vec![2, 3], labels).unwrap()
     };
     Arc::new(Dataset::new(set(0), set(5), 3))
@@ -33,7 +33,7 @@ fn compute_with(
     data: Arc<Dataset>,
 ) -> std::result::Result<CandleCompute, ModelError> {
     let options = options.iter().copied().collect();
-    let options = ComputeOptions { model: model.into(), options, device: Device::Cpu };
+    let options = ComputeOptions::new(model, options, Device::Cpu);
     CandleCompute::new(models, options, data)
 }
 
@@ -125,8 +125,8 @@ struct CutOff(candle_nn::Linear, candle_nn::LayerNorm);
 
 impl Model for CutOff {
     fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
-        let norm = layer_norm(shape.classes, 1e-5, vars.pp("b"))?;
-        Ok(Self(linear(shape.inputs(), shape.classes, vars.pp("a"))?, norm))
+        let norm = layer_norm(shape.outputs, 1e-5, vars.pp("b"))?;
+        Ok(Self(linear(shape.inputs(), shape.outputs, vars.pp("a"))?, norm))
     }
 
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
@@ -182,7 +182,7 @@ fn unknown_models_and_options_list_the_known_ones() {
     let set = || Samples::new(Features::Floats(vec![0.5; 12]), vec![6], vec![0, 2]).unwrap();
     let table = Arc::new(Dataset::new(set(), set(), 3));
     let built = compute_with(&Models::built_in(), "transformer-tiny", &[], table);
-    assert!(built.err().unwrap().to_string().contains("3 classes, expected"));
+    assert!(built.err().unwrap().to_string().contains("3 outputs"));
     assert!(error("lenet", &[("hidden", "512,512")]).contains("expected one whole number"));
     assert!(error("lenet", &[("hidden", "0")]).contains("no outputs"));
     assert!(error("resnet-tiny", &[("blocks", "0")]).contains("at least one in each stage"));
@@ -267,12 +267,10 @@ fn samples_from_elsewhere_train_a_model_that_has_none_of_its_own() {
 
     let none = || Samples::new(Features::Floats(Vec::new()), Vec::new(), Vec::new()).unwrap();
     let nothing = Arc::new(Dataset::new(none(), none(), 0));
-    let options = || ComputeOptions {
-        model: "mlp".to_owned(),
-        options: ModelOptions::from_iter([("hidden", "5")]),
-        device: Device::Cpu,
-    };
-    let shape = DataShape { features: data.train.shape().to_vec(), classes: data.classes };
+    let options =
+        || ComputeOptions::new("mlp", ModelOptions::from_iter([("hidden", "5")]), Device::Cpu);
+    let shape =
+        DataShape { features: data.train.shape().to_vec(), task: data.task, outputs: data.outputs };
     let models = Models::built_in();
     let mut empty = CandleCompute::for_shape(&models, options(), nothing, &shape).unwrap();
     assert_eq!(empty.start_weights(3).unwrap(), weights);
@@ -280,10 +278,10 @@ fn samples_from_elsewhere_train_a_model_that_has_none_of_its_own() {
     assert_eq!(compute_step(&mut empty, &weights, &values, 0).unwrap(), expected);
     assert!(empty.evaluate(&weights).unwrap().loss.is_nan());
 
-    let other = DataShape { features: vec![99], classes: data.classes };
+    let other = DataShape { features: vec![99], task: data.task, outputs: data.outputs };
     let refused = CandleCompute::for_shape(&models, options(), data.clone(), &other);
     assert!(refused.err().unwrap().to_string().contains("[99]"));
-    let fewer = DataShape { classes: 1, ..shape };
+    let fewer = DataShape { outputs: 1, ..shape };
     let refused = CandleCompute::for_shape(&models, options(), data, &fewer);
     assert!(refused.err().unwrap().to_string().contains("--classes"));
 }

@@ -54,7 +54,7 @@ fn one_two_and_three_hosts_are_one_job() {
         let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
         assert_eq!(config["model"], "mlp");
         assert_eq!(config["options"]["hidden"], "64,32");
-        let data = (&config["data"]["classes"], &config["data"]["train_samples"]);
+        let data = (&config["data"]["outputs"], &config["data"]["train_samples"]);
         assert_eq!(data, (&10.into(), &1437.into()), "{config}");
         assert_eq!(config["data"]["shape"], serde_json::json!([8, 8]));
         let shapes: Vec<_> = config["tensors"].as_array().unwrap().iter().collect();

@@ -36,7 +36,8 @@ fn records(samples: &Samples, numbers: impl Iterator<Item = u64>) -> Vec<u8> {
     for number in numbers {
         let (features, labels) = samples.gather(&[number]).unwrap();
         let record =
-            [field(1, &tensor(&features)), field(2, &tensor(&[labels[0] as f32]))].concat();
+            [field(1, &tensor(&features)), field(2, &tensor(&[labels.classes()[0] as f32]))]
+                .concat();
         bytes.extend(0xCED7_230A_u32.to_le_bytes());
         bytes.extend((record.len() as u32).to_le_bytes());
         bytes.extend(record);
@@ -50,7 +51,7 @@ fn csv(samples: &Samples) -> String {
     let lines = (0..samples.len() as u64).map(|number| {
         let (features, labels) = samples.gather(&[number]).unwrap();
         let values: Vec<String> = features.iter().map(f32::to_string).collect();
-        format!("{},{}\n", labels[0], values.join(","))
+        format!("{},{}\n", labels.classes()[0], values.join(","))
     });
     lines.collect()
 }

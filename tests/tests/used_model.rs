@@ -176,7 +176,10 @@ fn the_census_is_understood_as_it_comes() {
     command.arg("data").arg(adult.join("adult.data")).arg("--test").arg(adult.join("adult.test"));
     let shown = command.output().unwrap();
     let metrics = String::from_utf8(shown.stdout).unwrap();
-    assert_eq!(metrics, "train_samples=32561; test_samples=16281; inputs=108; classes=2;\n");
+    assert_eq!(
+        metrics,
+        "train_samples=32561; test_samples=16281; inputs=108; task=classification; outputs=2;\n"
+    );
     let people = String::from_utf8(shown.stderr).unwrap();
     for part in
         ["`<=50K`, `>50K`", "1836 missing", "Y: label, 2 classes", "age: number, mean 38.58"]

@@ -3,9 +3,9 @@
 mod choice;
 pub mod given;
 pub mod layers;
+mod loss_args;
 pub mod orphans;
 pub mod process;
-mod loss_args;
 mod shape_args;
 pub mod terminal;
 mod training_args;

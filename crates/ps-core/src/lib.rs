@@ -41,5 +41,5 @@ pub mod window;
 
 pub use data_description::{DataDescription, DataKind};
 pub use layout::{Layout, TensorKind, TensorSpec};
-pub use task::{Task, TaskChoice};
 pub use permutation::{permutation, permutation_of};
+pub use task::{Task, TaskChoice};

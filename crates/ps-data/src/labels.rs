@@ -149,10 +149,11 @@ impl Labels {
             (_, more) if more.is_empty() => (),
             (own, more) if own.is_empty() => *own = more,
             (Self::Classes(own), Self::Classes(more)) => own.extend(more),
-            (
-                Self::Numbers { each, values },
-                Self::Numbers { each: theirs, values: more },
-            ) if *each == theirs => values.extend(more),
+            (Self::Numbers { each, values }, Self::Numbers { each: theirs, values: more })
+                if *each == theirs =>
+            {
+                values.extend(more)
+            }
             _ => return Err("labels of another kind than those before".to_owned()),
         }
         Ok(())

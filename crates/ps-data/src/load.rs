@@ -58,7 +58,9 @@ fn with_task(mut data: Dataset, source: &DataSource) -> Result<Dataset, Error> {
     }
     if source.table.task == TaskChoice::Binary && data.outputs != 2 && data.outputs != 0 {
         let found = data.outputs;
-        return Err(Error::Options(format!("--task binary: the labels are of {found} classes, expected 2")));
+        return Err(Error::Options(format!(
+            "--task binary: the labels are of {found} classes, expected 2"
+        )));
     }
     Ok(data)
 }
@@ -226,7 +228,9 @@ pub fn with_classes(mut data: Dataset, classes: Option<usize>) -> Result<Dataset
     };
     if data.task != Task::Classification {
         let task = data.task;
-        return Err(Error::Options(format!("--classes {classes} with the task {task}: it has no classes")));
+        return Err(Error::Options(format!(
+            "--classes {classes} with the task {task}: it has no classes"
+        )));
     }
     if classes < data.outputs {
         return Err(Error::Options(format!(

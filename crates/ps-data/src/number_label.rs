@@ -12,9 +12,11 @@ use crate::limits::CLASSES_MAX;
 pub(crate) fn label(task: TaskChoice, numbers: &[f64]) -> Result<Label, String> {
     match (task, numbers) {
         (TaskChoice::Regression, [number]) => finite(*number).map(Label::Number),
-        (TaskChoice::Regression, [_, _, ..]) => {
-            numbers.iter().map(|number| finite(*number)).collect::<Result<_, _>>().map(Label::Numbers)
-        }
+        (TaskChoice::Regression, [_, _, ..]) => numbers
+            .iter()
+            .map(|number| finite(*number))
+            .collect::<Result<_, _>>()
+            .map(Label::Numbers),
         (TaskChoice::MultiLabel, [_, ..]) => {
             numbers.iter().map(|number| flag(*number)).collect::<Result<_, _>>().map(Label::Numbers)
         }

@@ -59,11 +59,7 @@ pub struct Samples {
 
 impl Samples {
     /// Samples of this shape each; `None` unless there are as many features as labels ask for.
-    pub fn new(
-        features: Features,
-        shape: Vec<usize>,
-        labels: impl Into<Labels>,
-    ) -> Option<Self> {
+    pub fn new(features: Features, shape: Vec<usize>, labels: impl Into<Labels>) -> Option<Self> {
         let labels = labels.into();
         let each = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))?;
         let fits = labels.len().checked_mul(each)? == features.len();
@@ -175,7 +171,9 @@ impl Dataset {
     /// Of each output that is a number, what it stands for.
     pub fn label_scales(&self) -> Vec<Scale> {
         let known = self.schema.as_ref().map(|schema| schema.label_scales());
-        known.filter(|scales| scales.len() == self.outputs).unwrap_or_else(|| vec![Scale::default(); self.outputs])
+        known
+            .filter(|scales| scales.len() == self.outputs)
+            .unwrap_or_else(|| vec![Scale::default(); self.outputs])
     }
 }
 
@@ -198,7 +196,10 @@ mod tests {
         let mut samples = Samples::new(features, vec![2], vec![102, 7, 9]).unwrap();
         assert_eq!(samples.gather(&[1]).unwrap(), (vec![102.0, 255.0], vec![7].into()));
         let last = samples.split_last(1);
-        assert_eq!((samples.len(), last.gather(&[0]).unwrap()), (2, (vec![7.0, 8.0], vec![9].into())));
+        assert_eq!(
+            (samples.len(), last.gather(&[0]).unwrap()),
+            (2, (vec![7.0, 8.0], vec![9].into()))
+        );
         assert!(samples.gather(&[2]).is_err());
     }
 

@@ -34,7 +34,9 @@ pub fn weighted_cross_entropy(logits: &Tensor, labels: &Tensor, weights: &[f32])
     let logits = logits.contiguous()?;
     if labels.elem_count() != rows || rows == 0 || weights.len() != classes {
         let (labels, count) = (labels.elem_count(), weights.len());
-        candle_core::bail!("{labels} labels and {count} weights for {rows} rows of {classes} logits");
+        candle_core::bail!(
+            "{labels} labels and {count} weights for {rows} rows of {classes} logits"
+        );
     }
     let labels = class_numbers(labels, classes)?;
     let weights: Vec<f32> = labels.iter().map(|label| weights[*label as usize]).collect();

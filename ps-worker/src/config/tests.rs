@@ -53,7 +53,7 @@ fn options_of_the_data_are_passed_on_and_checked() {
     let again = Args::try_parse_from(passed_on(&all)).unwrap();
     assert_eq!(again.model.read.source(None), args.model.read.source(None));
     assert_eq!(again.model.read.augment_shift, 2);
-    assert_eq!(again.model.read.source(None).table.label, ColumnChoice::Number(2));
+    assert_eq!(again.model.read.source(None).table.labels, [ColumnChoice::Number(2)]);
 
     let says = |args: &[&str], part: &str| {
         let args: Vec<&str> = ["--ps", "a:1"].iter().chain(args).copied().collect();

@@ -42,6 +42,13 @@ pub struct ComputeOptions {
     pub device: Device,
 }
 
+impl ComputeOptions {
+    /// The loss that the task has where nobody says.
+    pub fn new(model: &str, options: ModelOptions, device: Device) -> Self {
+        Self { model: model.to_owned(), options, loss: Loss::default(), device }
+    }
+}
+
 /// A model with its data.
 pub struct CandleCompute {
     model: Box<dyn Model>,
@@ -230,7 +237,8 @@ impl CandleCompute {
         let score = self.model.evaluate(batch, outputs.as_ref())?;
         let is_of_task = |it: &Tensor| it.dims() == [batch.samples(), self.shape.outputs];
         // A model that measures itself in another way may not classify.
-        let is_measured = |_: &Tensor| self.shape.task != Task::Classification || score.correct.is_some();
+        let is_measured =
+            |_: &Tensor| self.shape.task != Task::Classification || score.correct.is_some();
         let outputs = outputs.filter(is_of_task).filter(is_measured);
         let values = outputs.map(|it| it.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>());
         Ok((score, values.transpose()?))

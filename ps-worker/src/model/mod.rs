@@ -162,7 +162,9 @@ pub trait Model: Send + 'static {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         match self.outputs(batch)? {
             Some(outputs) => batch.loss(&outputs),
-            None => candle_core::bail!("the model has neither outputs nor a loss: implement `Model::outputs`"),
+            None => candle_core::bail!(
+                "the model has neither outputs nor a loss: implement `Model::outputs`"
+            ),
         }
     }
 

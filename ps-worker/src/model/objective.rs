@@ -92,7 +92,9 @@ fn weights(
 ) -> std::result::Result<Vec<f32>, String> {
     let outputs = names.len();
     if task == Task::Regression && *asked != Weights::Equal {
-        return Err("--class-weights and --positive-weight: numbers have no classes; see --task".to_owned());
+        return Err(
+            "--class-weights and --positive-weight: numbers have no classes; see --task".to_owned()
+        );
     }
     match asked {
         Weights::Equal => Ok(Vec::new()),
@@ -155,7 +157,11 @@ fn balanced(outputs: usize, labels: &Labels) -> std::result::Result<Vec<f32>, St
 mod tests {
     use super::*;
 
-    fn weights_of(task: Task, weights: Weights, labels: Labels) -> std::result::Result<Vec<f32>, String> {
+    fn weights_of(
+        task: Task,
+        weights: Weights,
+        labels: Labels,
+    ) -> std::result::Result<Vec<f32>, String> {
         let names = ["no".to_owned(), "yes".to_owned()];
         let loss = Loss { weights, ..Loss::default() };
         Ok(Objective::new(task, &loss, &names, &labels)?.weights().to_vec())
@@ -169,7 +175,8 @@ mod tests {
         assert_eq!(classes(Weights::Balanced), Ok(vec![4.0 / 6.0, 2.0]));
         assert_eq!(classes(Weights::Positive(3.0)), Ok(vec![1.0, 3.0]));
         assert_eq!(classes(Weights::Named(vec![("yes".into(), 5.0)])), Ok(vec![1.0, 5.0]));
-        let flags = Labels::Numbers { each: 2, values: vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0] };
+        let flags =
+            Labels::Numbers { each: 2, values: vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0] };
         let balanced = weights_of(Task::MultiLabel, Weights::Balanced, flags);
         assert_eq!(balanced, Ok(vec![3.0, 1.0]), "no sample has the second");
     }

@@ -109,12 +109,13 @@ mod tests {
             &[1, 1]
         }
 
-        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
+        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, ps_data::Labels), String> {
             if numbers.contains(&13) {
                 return Err("there is no sample 13".to_owned());
             }
             self.gathered.fetch_add(1, Ordering::SeqCst);
-            Ok(numbers.iter().map(|number| (*number as f32, 0)).unzip())
+            let features = numbers.iter().map(|number| *number as f32).collect();
+            Ok((features, vec![0; numbers.len()].into()))
         }
     }
 
@@ -172,9 +173,9 @@ mod tests {
             &[3, 3]
         }
 
-        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Vec<u32>), String> {
+        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, ps_data::Labels), String> {
             let image = || (1..10).map(|value| value as f32);
-            Ok((numbers.iter().flat_map(|_| image()).collect(), vec![0; numbers.len()]))
+            Ok((numbers.iter().flat_map(|_| image()).collect(), vec![0; numbers.len()].into()))
         }
     }
 

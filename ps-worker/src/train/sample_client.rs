@@ -2,8 +2,8 @@
 
 use super::error::Error;
 use crate::compute::SampleBatch;
-use ps_core::limits::{MESSAGE_BYTES_MAX, SAMPLES_PER_READ_MAX};
 use ps_core::Task;
+use ps_core::limits::{MESSAGE_BYTES_MAX, SAMPLES_PER_READ_MAX};
 use ps_data::{Labels, Shift};
 use ps_proto::v1;
 use ps_proto::v1::samples_client::SamplesClient;

@@ -29,11 +29,11 @@ pub(crate) fn worker(address: &str) -> anyhow::Result<()> {
     let data = data("mlp")?;
     let idle = peak_mib();
     let hidden = format!("{WIDTH},{WIDTH}");
-    let options = ComputeOptions {
-        model: "mlp".to_owned(),
-        options: [("hidden", hidden.as_str())].into_iter().collect(),
-        device: ps_worker::device::Device::Cpu,
-    };
+    let options = ComputeOptions::new(
+        "mlp",
+        [("hidden", hidden.as_str())].into_iter().collect(),
+        ps_worker::device::Device::Cpu,
+    );
     let compute = CandleCompute::new(&Models::built_in(), options, data)?;
     let elements = compute.layout().elements();
     let runtime = runtime()?;

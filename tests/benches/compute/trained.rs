@@ -46,7 +46,7 @@ fn window(model: &str) -> Duration {
 pub(crate) fn data(model: &str) -> anyhow::Result<Arc<Dataset>> {
     let set = |count: u64| {
         let label = |sample| (sample * 7 % 10) as u32;
-        let labels = (0..count).map(label).collect();
+        let labels: Vec<u32> = (0..count).map(label).collect();
         let byte = |place: u64| (place.wrapping_mul(2_654_435_761) >> 13) as u8;
         if model == "transformer-tiny" {
             let floats = (0..count * CONTEXT as u64).map(|place| f32::from(byte(place))).collect();
@@ -63,8 +63,7 @@ pub(crate) fn data(model: &str) -> anyhow::Result<Arc<Dataset>> {
 fn made(model: &str) -> anyhow::Result<CandleCompute> {
     let device = std::env::var("PS_BENCH_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
     let device = device.parse::<DeviceChoice>()?.open()?;
-    let options =
-        ComputeOptions { model: model.to_owned(), options: ModelOptions::default(), device };
+    let options = ComputeOptions::new(model, ModelOptions::default(), device);
     Ok(CandleCompute::new(&Models::built_in(), options, data(model)?)?)
 }
 

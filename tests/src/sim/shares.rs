@@ -166,7 +166,8 @@ impl BatchStream for CountedPass {
         self.next = end;
         Box::pin(async move {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            Ok((!labels.is_empty()).then_some(SampleBatch::Values { features, labels: labels.into() }))
+            Ok((!labels.is_empty())
+                .then_some(SampleBatch::Values { features, labels: labels.into() }))
         })
     }
 }

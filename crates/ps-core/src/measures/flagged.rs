@@ -58,7 +58,8 @@ impl Flagged {
             let likelihood = if *has { *share } else { 1.0 - *share };
             -f64::from(likelihood.max(PROBABILITY_MIN)).ln()
         };
-        (!self.all.is_empty()).then(|| self.all.iter().map(one).sum::<f64>() / self.all.len() as f64)
+        (!self.all.is_empty())
+            .then(|| self.all.iter().map(one).sum::<f64>() / self.all.len() as f64)
     }
 }
 

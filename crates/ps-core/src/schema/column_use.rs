@@ -97,10 +97,7 @@ impl Column {
     }
 
     pub(super) fn is_label(&self) -> bool {
-        matches!(
-            self.usage,
-            ColumnUse::Class { .. } | ColumnUse::Number { .. } | ColumnUse::Flag
-        )
+        matches!(self.usage, ColumnUse::Class { .. } | ColumnUse::Number { .. } | ColumnUse::Flag)
     }
 
     /// What becomes of it, in words.

@@ -110,7 +110,10 @@ impl LabelSummary {
         }
         if self.whole < numbers {
             let broken = numbers - self.whole;
-            return Ok((self.number()?, format!("{broken} of {samples} labels are no whole numbers")));
+            return Ok((
+                self.number()?,
+                format!("{broken} of {samples} labels are no whole numbers"),
+            ));
         }
         if few(CLASSES_OF_NUMBERS as u64) {
             return Ok((self.class_target()?, format!("{} distinct whole numbers", self.count())));

@@ -133,14 +133,14 @@ fn labels_are_classes_where_they_are_few_and_numbers_where_they_are_measured() {
     let many: Vec<String> = (0..600).map(|number| (number % 300).to_string()).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert!(matches!(labels(&many).target(TaskChoice::Auto), Ok((Target::Number { .. }, _))));
-    assert!(matches!(labels(&many).target(TaskChoice::Classification), Ok((Target::Classes(_), _))));
+    assert!(matches!(
+        labels(&many).target(TaskChoice::Classification),
+        Ok((Target::Classes(_), _))
+    ));
     let ages: Vec<String> = (0..6_000).map(|number| (number % 60).to_string()).collect();
     let ages: Vec<&str> = ages.iter().map(String::as_str).collect();
     let doubt = labels(&ages).target(TaskChoice::Auto).unwrap_err();
-    assert!(
-        doubt.contains("60 distinct labels in 6000") && doubt.contains("--task"),
-        "{doubt}"
-    );
+    assert!(doubt.contains("60 distinct labels in 6000") && doubt.contains("--task"), "{doubt}");
     let names: Vec<String> = (0..100).map(|number| format!("name {number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     assert!(labels(&names).target(TaskChoice::Auto).unwrap_err().contains("--label"));

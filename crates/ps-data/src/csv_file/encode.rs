@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ps_core::schema::{
-    Column, ColumnUse, Scale, Schema, Value, ValueRules, class_name, flag,
-};
+use ps_core::schema::{Column, ColumnUse, Scale, Schema, Value, ValueRules, class_name, flag};
 
 use super::row::Row;
 use crate::Label;
@@ -47,7 +45,10 @@ impl Encoder {
         Self {
             rules: schema.value_rules(),
             columns: schema.columns.iter().enumerate().filter_map(EncodedColumn::new).collect(),
-            labels: schema.labels().map(|(place, column)| (place, label_encoding(column))).collect(),
+            labels: schema
+                .labels()
+                .map(|(place, column)| (place, label_encoding(column)))
+                .collect(),
             width: schema.width(),
             classes: schema.classes().iter().enumerate().map(number).collect(),
             unknown: BTreeMap::new(),
@@ -177,7 +178,9 @@ fn label_encoding(column: &Column) -> LabelEncoding {
 }
 
 fn no_label(text: &str, expected: &str) -> String {
-    format!("label `{text}`, expected {expected}, as this column had throughout the training set; correct or remove the line")
+    format!(
+        "label `{text}`, expected {expected}, as this column had throughout the training set; correct or remove the line"
+    )
 }
 
 fn no_number(text: &str) -> String {

@@ -169,7 +169,11 @@ impl SchemaReader {
     /// That the present label is none that training has seen.
     pub(super) fn unknown_class(&self) -> Error {
         let label = self.label_text().unwrap_or_default();
-        let (at, known) = self.schema.labels().next().map_or((0, String::new()), |(at, column)| (at, column.words()));
+        let (at, known) = self
+            .schema
+            .labels()
+            .next()
+            .map_or((0, String::new()), |(at, column)| (at, column.words()));
         let problem = format!("label `{label}` does not occur in the training set; {known}");
         self.wrong(at, problem)
     }

@@ -56,7 +56,9 @@ impl Table {
         let mut said = vec![Said::Nothing; first.len()];
         labels.iter().for_each(|label| said[*label] = Said::Label);
         if labels.len() == first.len() {
-            return Err(wrong("--label: every column is a label; expected at least one input".to_owned()));
+            return Err(wrong(
+                "--label: every column is a label; expected at least one input".to_owned(),
+            ));
         }
         let lists: [(&str, Said, &[ColumnChoice]); 3] = [
             ("--numeric", Said::Numeric, &options.numeric),

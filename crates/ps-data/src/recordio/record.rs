@@ -4,8 +4,8 @@ use prost::Message;
 use ps_core::TaskChoice;
 
 use super::record_message::{Entry, Record, Tensor, count_fields};
-use crate::{Label, number_label};
 use crate::limits::{ENTRIES_MAX, INPUTS_MAX, SIZES_MAX};
+use crate::{Label, number_label};
 
 /// What is wrong with a record, without its place.
 type Problem = String;

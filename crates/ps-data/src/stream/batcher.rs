@@ -3,8 +3,8 @@
 use super::batch::{BatchSender, StreamBatch};
 use super::plan::StreamPlan;
 use super::shuffle_buffer::ShuffleBuffer;
-use crate::{Error, Label, Labels};
 use crate::sample_reader::{Next, SampleReader};
+use crate::{Error, Label, Labels};
 
 /// Makes batches of the samples of a stream.
 pub(super) struct Batcher {
@@ -128,7 +128,8 @@ impl Batcher {
         let (shape, plan) = (self.samples.shape(), &self.plan);
         if shape != plan.shape {
             let expected = &plan.shape;
-            let problem = format!("a sample of the shape {shape:?}, expected {expected:?} as agreed");
+            let problem =
+                format!("a sample of the shape {shape:?}, expected {expected:?} as agreed");
             return Err(self.wrong(problem));
         }
         let checked = plan.outputs.map_or(Ok(()), |outputs| label.check(outputs));

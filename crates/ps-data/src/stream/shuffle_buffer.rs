@@ -3,9 +3,9 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::batch::StreamBatch;
-use crate::{Error, Label, Labels};
 use crate::draw::{Draw, below};
 use crate::limits::{FEATURE_BYTES_MAX, SHUFFLE_SAMPLES_MAX};
+use crate::{Error, Label, Labels};
 
 /// Keeps these numbers apart from every other ones that are keyed by the same seed.
 const PURPOSE: &[u8; 16] = b"ps stream order1";

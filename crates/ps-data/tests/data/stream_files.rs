@@ -48,7 +48,11 @@ async fn pass(source: &DataSource, plan: StreamPlan) -> Result<Vec<StreamBatch>,
 fn samples(batches: &[StreamBatch], inputs: usize) -> Vec<(Vec<f32>, u32)> {
     let samples = batches.iter().flat_map(|batch| {
         assert_eq!(batch.features.len(), batch.labels.len() * inputs);
-        batch.features.chunks(inputs).map(<[f32]>::to_vec).zip(batch.labels.classes().iter().copied())
+        batch
+            .features
+            .chunks(inputs)
+            .map(<[f32]>::to_vec)
+            .zip(batch.labels.classes().iter().copied())
     });
     samples.collect()
 }

@@ -4,8 +4,7 @@ use super::check::{Given, check, on_both, values, var, vars};
 use super::plain;
 use candle_core::{Device, Tensor};
 use ps_nn::{
-    Activation, CausalSelfAttention, Dropout, Embedding, LayerNorm, Linear, Phase, RmsNorm,
-    softmax,
+    Activation, CausalSelfAttention, Dropout, Embedding, LayerNorm, Linear, Phase, RmsNorm, softmax,
 };
 
 fn linear(given: &[Tensor]) -> Linear {

@@ -3,7 +3,7 @@
 use super::super::*;
 use super::harness::*;
 use crate::data_description::{DataDescription, DataKind};
-use crate::task::Task;
+use crate::task::Task as ModelTask;
 
 fn share(samples: u64) -> DataDescription {
     let (shape, outputs) = if samples == 0 { (Vec::new(), 0) } else { (vec![8, 8], 10) };
@@ -135,7 +135,7 @@ fn without_the_missing_a_job_starts_at_the_deadline_and_says_so() {
 fn data_that_do_not_go_together_are_refused_by_both_names() {
     let mut job = with_server(3, 1);
     job.register(with(Role::Worker, 100, share(50))).unwrap();
-    let numbers = DataDescription { task: Task::Regression, outputs: 1, ..share(5) };
+    let numbers = DataDescription { task: ModelTask::Regression, outputs: 1, ..share(5) };
     let other_shape = DataDescription { shape: vec![64], ..share(5) };
     let cases = [
         (with(Role::Worker, 101, other_shape), "[64]"),

@@ -105,8 +105,14 @@ fn claims_cost_nothing() {
     let many = Record { features: vec![Entry::default(); 65], label: vec![] };
     assert_says(decode(&many.encode_to_vec(), TaskChoice::Auto, &mut Vec::new()), "65 fields");
     let two = Record { features: vec![Entry::default(); 2], label: entry(label()) };
-    assert_says(decode(&two.encode_to_vec(), TaskChoice::Auto, &mut Vec::new()), "2 entries of features");
-    assert_says(decode(b"1,2,3\n4,5,6\n", TaskChoice::Auto, &mut Vec::new()), "not a protobuf record");
+    assert_says(
+        decode(&two.encode_to_vec(), TaskChoice::Auto, &mut Vec::new()),
+        "2 entries of features",
+    );
+    assert_says(
+        decode(b"1,2,3\n4,5,6\n", TaskChoice::Auto, &mut Vec::new()),
+        "not a protobuf record",
+    );
 }
 
 proptest! {
