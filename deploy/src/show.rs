@@ -93,8 +93,12 @@ fn files_json(list: &FileList) -> Vec<Value> {
 }
 
 fn summary(source: &DataSource, data: &Dataset) -> Vec<String> {
+    let validation = match data.validation.len() {
+        0 => String::new(),
+        samples => format!("{samples} validation samples, "),
+    };
     let sets = format!(
-        "{} training samples, {} test samples, shape {:?}, {} classes",
+        "{} training samples, {validation}{} test samples, shape {:?}, {} classes",
         data.train.len(),
         data.test.len(),
         data.train.shape(),
@@ -112,8 +116,12 @@ fn summary(source: &DataSource, data: &Dataset) -> Vec<String> {
 }
 
 fn metrics(data: &Dataset) -> String {
+    let validation = match data.validation.len() {
+        0 => String::new(),
+        samples => format!(" validation_samples={samples};"),
+    };
     format!(
-        "train_samples={}; test_samples={}; inputs={}; classes={};",
+        "train_samples={};{validation} test_samples={}; inputs={}; classes={};",
         data.train.len(),
         data.test.len(),
         data.train.features_per_sample(),
@@ -126,6 +134,7 @@ fn document(list: &FileList, data: &Dataset) -> Value {
         "files": files_json(list),
         "notes": list.notes,
         "training_samples": data.train.len(),
+        "validation_samples": data.validation.len(),
         "test_samples": data.test.len(),
         "shape": data.train.shape(),
         "classes": data.classes,

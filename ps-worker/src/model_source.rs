@@ -74,8 +74,9 @@ impl ModelSource {
 
     /// What the master hears of the data.
     pub(crate) fn description(&self, kind: DataKind) -> DataDescription {
-        let Dataset { train, test, classes, .. } = &*self.data;
-        let known = if train.is_empty() { test } else { train };
+        let Dataset { train, test, validation, classes, .. } = &*self.data;
+        let known = [train, test, validation].into_iter().find(|set| !set.is_empty());
+        let known = known.unwrap_or(train);
         let shape = if known.is_empty() { &[] } else { known.shape() };
         DataDescription {
             kind,

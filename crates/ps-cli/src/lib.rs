@@ -1,6 +1,7 @@
 //! What programs have beside their work: options, configuration, logging, signals, exit codes.
 
 mod choice;
+mod evaluation_args;
 pub mod given;
 pub mod layers;
 pub mod orphans;
@@ -11,5 +12,6 @@ mod training_args;
 mod unparsed;
 
 pub use choice::choice;
+pub use evaluation_args::EvaluationArgs;
 pub use shape_args::ShapeArgs;
 pub use training_args::TrainingArgs;

@@ -4,7 +4,7 @@ mod summary;
 
 use crate::keeping::Kept;
 use crate::learning::LearningStatus;
-use crate::scores::{SampleSet, ScoresReport};
+use crate::scores::{EvaluationSet, ScoresReport};
 use crate::settings::TrainingSettings;
 use crate::staleness::Staleness;
 use serde::{Deserialize, Serialize};
@@ -121,7 +121,7 @@ pub struct EvaluationReport {
     /// Samples of the job that were done when it came back.
     pub samples_done: u64,
     /// Which samples it is on.
-    pub set: SampleSet,
+    pub set: EvaluationSet,
     /// What it found.
     pub scores: ScoresReport,
     /// Whether it was the best so far, where that is looked at.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// Which samples an evaluation is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum SampleSet {
+pub enum EvaluationSet {
     /// Those that tell at the end how good the model is.
     #[default]
     Test,
@@ -15,7 +15,7 @@ pub enum SampleSet {
     Validation,
 }
 
-impl SampleSet {
+impl EvaluationSet {
     /// As metric lines have it.
     pub fn name(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Scores {
 
     /// The parts of a metric line, in the order that lines have always had: accuracy, loss, then
     /// `between`, then the others.
-    pub fn line(&self, set: SampleSet, between: &str) -> String {
+    pub fn line(&self, set: EvaluationSet, between: &str) -> String {
         let (set, mut line) = (set.name(), String::new());
         if let Some(accuracy) = self.accuracy {
             line.push_str(&format!(" {set}_accuracy={accuracy:.4};"));
@@ -71,7 +71,7 @@ impl Scores {
     }
 
     /// The same as lines of their own, `final_SET_NAME=VALUE;`.
-    pub fn final_lines(&self, set: SampleSet) -> Vec<String> {
+    pub fn final_lines(&self, set: EvaluationSet) -> Vec<String> {
         let line = self.line(set, "");
         let parts = line.split_inclusive(';').map(str::trim);
         parts.map(|part| format!("final_{part}")).collect()
@@ -113,11 +113,11 @@ mod tests {
 
     #[test]
     fn lines_have_each_measure_once() {
-        let line = scores().line(SampleSet::Validation, " train_loss=1.0000;");
+        let line = scores().line(EvaluationSet::Validation, " train_loss=1.0000;");
         let expected = " validation_accuracy=0.9000; validation_loss=0.5000; train_loss=1.0000; \
                         validation_auc=0.7500;";
         assert_eq!(line, expected);
-        let lines = scores().final_lines(SampleSet::Test);
+        let lines = scores().final_lines(EvaluationSet::Test);
         let expected =
             ["final_test_accuracy=0.9000;", "final_test_loss=0.5000;", "final_test_auc=0.7500;"];
         assert_eq!(lines, expected);
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(Scores { loss: f64::NAN, ..scores() }.get("loss"), None);
         let none = Scores { loss: 0.0, accuracy: None, measures: Vec::new(), samples: 0 };
         assert_eq!(none.by_name().count(), 0);
-        assert_eq!(none.line(SampleSet::Test, ""), "");
-        assert!(none.final_lines(SampleSet::Test).is_empty());
+        assert_eq!(none.line(EvaluationSet::Test, ""), "");
+        assert!(none.final_lines(EvaluationSet::Test).is_empty());
     }
 }

@@ -31,10 +31,11 @@ pub use sample_encoder::SampleEncoder;
 pub use schema_reader::{SchemaReader, unused_columns};
 use unseen_labels::UnseenLabels;
 
-/// Loads both sets; without test files the test set is empty.
+/// Loads all sets; one without files is empty.
 pub(crate) fn load(
     train: &[PathBuf],
     test: &[PathBuf],
+    validation: &[PathBuf],
     options: &TableOptions,
     wrapper: Wrapper,
 ) -> Result<Dataset, Error> {
@@ -46,8 +47,10 @@ pub(crate) fn load(
     })?;
     let (test, unseen) = read_labelled(test, &schema, wrapper)?;
     let schema = Arc::new(with_classes(&schema, unseen));
+    let (validation, unseen) = read_labelled(validation, &schema, wrapper)?;
+    let schema = Arc::new(with_classes(&schema, unseen));
     let classes = schema.classes().len();
-    Ok(Dataset { train, test, classes, schema: Some(schema) })
+    Ok(Dataset { validation, schema: Some(schema), ..Dataset::new(train, test, classes) })
 }
 
 /// Reads files with the schema of others.

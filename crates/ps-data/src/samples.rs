@@ -90,6 +90,13 @@ impl Samples {
         Self { features, shape: self.shape, labels }
     }
 
+    /// The samples at these positions, which are below [`Self::len`], in this order.
+    pub(crate) fn part(&self, positions: &[usize]) -> Self {
+        let features = self.features.pick(self.features_per_sample(), positions.iter().copied());
+        let labels = positions.iter().map(|position| self.labels[*position]).collect();
+        Self { features, shape: self.shape.clone(), labels }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -151,6 +158,8 @@ pub struct Dataset {
     pub train: Samples,
     /// Samples that only evaluation sees; the same shape.
     pub test: Samples,
+    /// Samples that evaluations during training see, where there are some; the same shape.
+    pub validation: Samples,
     /// One more than the largest label of either set.
     pub classes: usize,
     /// What was understood of a table; `None` for other formats.
@@ -160,7 +169,8 @@ pub struct Dataset {
 impl Dataset {
     /// Samples that are no table's.
     pub fn new(train: Samples, test: Samples, classes: usize) -> Self {
-        Self { train, test, classes, schema: None }
+        let validation = Samples::none(test.shape().to_vec());
+        Self { train, test, validation, classes, schema: None }
     }
 }
 

@@ -48,6 +48,8 @@ pub fn plan(
     if layout.has_evaluator && *program == Work::Model {
         let mut own = vec![option("role", "evaluator"), option("host-name", &layout.host)];
         own.push(option("write-schema", site.out.join(SCHEMA_FILE)));
+        // Elsewhere the master does not find what is kept.
+        own.extend(layout.has_master.then(|| option("master-out", &site.out)));
         if args.job.model.read.sharded {
             // What this host has is trained on by workers that have done theirs.
             own.push(option("serve-samples", place.any_port()));

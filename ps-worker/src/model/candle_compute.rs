@@ -77,7 +77,7 @@ impl CandleCompute {
         shape: &DataShape,
     ) -> Result<Self, ModelError> {
         let ComputeOptions { model: name, options, device } = options;
-        for samples in [&data.train, &data.test] {
+        for samples in [&data.train, &data.test, &data.validation] {
             if !samples.is_empty() && samples.shape() != shape.features {
                 let (found, expected) = (samples.shape().to_vec(), shape.features.clone());
                 return Err(ModelError::OtherShape { found, expected });
@@ -147,8 +147,8 @@ impl CandleCompute {
         }
         let train = Samples::none(test.shape().to_vec());
         self.data = Arc::new(Dataset::new(train, test, self.shape.classes));
-        let device = self.device.clone();
-        threads::run(&device, || self.score())
+        let (device, data) = (self.device.clone(), self.data.clone());
+        threads::run(&device, || self.score(&data.test))
     }
 
     /// Loss and gradient at the weights that the variables hold.
@@ -168,10 +168,9 @@ impl CandleCompute {
         self.passes.run(self.model.as_ref(), &self.vars, &batch, into)
     }
 
-    /// Score of the whole test set at the weights that the variables hold. Without test samples
-    /// the loss is not a number.
-    fn score(&mut self) -> Result<Evaluation, ModelError> {
-        let test = &self.data.test;
+    /// Score of a whole set at the weights that the variables hold. Without samples the loss is not
+    /// a number.
+    fn score(&mut self, test: &Samples) -> Result<Evaluation, ModelError> {
         let each = test.features_per_sample().max(1);
         let size = EVALUATION_SAMPLES_MAX.min(EVALUATION_INPUTS_MAX / each).max(1);
         let numbers: Vec<u64> = (0..test.len() as u64).collect();
@@ -282,11 +281,23 @@ impl Compute for CandleCompute {
     }
 
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {
-        let device = self.device.clone();
+        let (device, data) = (self.device.clone(), self.data.clone());
         let evaluation = threads::run(&device, || {
             self.vars.set(weights)?;
-            self.score()
+            self.score(&data.test)
         });
         Ok(evaluation?)
+    }
+
+    fn validate(&mut self, weights: &[f32]) -> Result<Option<Evaluation>, ComputeError> {
+        let (device, data) = (self.device.clone(), self.data.clone());
+        if data.validation.is_empty() {
+            return Ok(None);
+        }
+        let evaluation = threads::run(&device, || {
+            self.vars.set(weights)?;
+            self.score(&data.validation)
+        });
+        Ok(Some(evaluation?))
     }
 }

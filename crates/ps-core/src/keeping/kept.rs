@@ -2,7 +2,7 @@
 
 use super::{EvaluationSettings, is_better};
 use crate::ids::Life;
-use crate::scores::{SampleSet, Scores};
+use crate::scores::{EvaluationSet, Scores};
 use serde::{Deserialize, Serialize};
 
 /// The best weights so far, in the output folder of a job that keeps them. At the end it becomes the
@@ -17,7 +17,7 @@ pub struct Kept {
     /// The measure that made it the best, by its name.
     pub measure: String,
     /// On which samples.
-    pub set: SampleSet,
+    pub set: EvaluationSet,
     /// The measure's value; finite.
     pub value: f64,
     /// The pass that had ended, or was going on; from 1.
@@ -38,7 +38,7 @@ pub struct UnknownMeasure {
     /// What was asked for.
     pub measure: String,
     /// Where it was looked for.
-    pub set: SampleSet,
+    pub set: EvaluationSet,
     /// What there is, in words.
     pub known: String,
 }
@@ -51,7 +51,7 @@ impl Kept {
     pub fn with_scores(
         self,
         settings: &EvaluationSettings,
-        set: SampleSet,
+        set: EvaluationSet,
         scores: &Scores,
     ) -> Result<Self, UnknownMeasure> {
         let measure = settings.measure().to_owned();

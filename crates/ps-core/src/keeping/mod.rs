@@ -2,13 +2,16 @@
 //!
 //! - `settings`: what the job says about it.
 //! - `kept`: what is said of weights that were measured and written.
+//! - `file`: the file that they are written to, which says it too.
 //! - here: what was best so far. Pure: the master counts with it, the evaluator decides by the same rule.
 
+mod file;
 mod kept;
 mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use file::{HEADER_LENGTH_BYTES, KeptFile, header_bytes, kept_header};
 pub use kept::{KEPT_FILE, Kept, UnknownMeasure};
 pub use settings::{EvaluationSettings, Keep};
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::measures::Measure;
-use crate::scores::{SampleSet, Scores};
+use crate::scores::{EvaluationSet, Scores};
 
 fn kept(measure: &str, value: f64) -> Kept {
     Kept { measure: measure.to_owned(), value, ..Kept::default() }
@@ -52,7 +52,7 @@ fn what_was_measured_otherwise_is_no_best() {
     let mut keeping = Keeping::default();
     keeping.observe(Some(kept("loss", 0.1)));
     assert!(keeping.observe(Some(kept("auc", 0.05))), "another measure");
-    let on_validation = Kept { set: SampleSet::Validation, ..kept("auc", 0.01) };
+    let on_validation = Kept { set: EvaluationSet::Validation, ..kept("auc", 0.01) };
     assert!(keeping.observe(Some(on_validation)), "another set");
 }
 
@@ -79,13 +79,13 @@ fn an_unknown_measure_is_refused_with_those_that_there_are() {
         EvaluationSettings { keep_measure: "aucc".to_owned(), ..EvaluationSettings::default() };
     let auc = Measure { name: "auc".to_owned(), value: 0.75 };
     let scores = Scores { loss: 0.5, accuracy: Some(0.9), measures: vec![auc], samples: 10 };
-    let error = Kept::default().with_scores(&settings, SampleSet::Test, &scores).unwrap_err();
+    let error = Kept::default().with_scores(&settings, EvaluationSet::Test, &scores).unwrap_err();
     let error = error.to_string();
     assert!(error.contains("aucc") && error.contains("loss, accuracy, auc"), "{error}");
     let auto = EvaluationSettings::default();
-    let found = Kept::default().with_scores(&auto, SampleSet::Validation, &scores).unwrap();
+    let found = Kept::default().with_scores(&auto, EvaluationSet::Validation, &scores).unwrap();
     assert_eq!((found.measure.as_str(), found.value), ("loss", 0.5));
-    assert_eq!(found.set, SampleSet::Validation);
+    assert_eq!(found.set, EvaluationSet::Validation);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::types::{Action, EvaluateTask, EvaluationResult, Level, MemberId, Role
 use crate::data_description::DataKind;
 use crate::ids::Life;
 use crate::keeping::{Keeping, Kept};
-use crate::scores::SampleSet;
+use crate::scores::EvaluationSet;
 use std::time::Duration;
 
 /// What is known of the weights that are worth keeping.
@@ -146,9 +146,9 @@ impl Machine {
     }
 
     /// Says once what weights are chosen by, if that makes the final measures too good.
-    fn tell_set(&mut self, set: SampleSet) {
+    fn tell_set(&mut self, set: EvaluationSet) {
         let is_told = std::mem::replace(&mut self.selection.is_told, true);
-        if set == SampleSet::Test && !is_told {
+        if set == EvaluationSet::Test && !is_told {
             let line = "the weights are chosen by the test set, as there is no validation set: its final \
                         measures will be too good; give --validation or --validation-split";
             self.log(Level::Warn, line);

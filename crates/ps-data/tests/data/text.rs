@@ -27,6 +27,7 @@ fn files_of_both_sets_are_told_by_their_names() {
     let expected = Dataset {
         train: samples(b"ABabcdef", 2, b"Cceg"),
         test: samples(b"xy", 2, b"z"),
+        validation: samples(b"", 2, b""),
         classes: 256,
         schema: None,
     };

@@ -3,7 +3,7 @@
 use super::Record;
 use crate::master::types::{EvaluateTask, EvaluationResult};
 use crate::report::{EvaluationReport, FinalReport};
-use crate::scores::SampleSet;
+use crate::scores::EvaluationSet;
 use std::time::Duration;
 
 /// Evaluations that are remembered one by one; a job that measures after every step must not grow
@@ -49,8 +49,8 @@ impl Record {
         let (set, scores) = result.chosen_by()?;
         let report = scores.report();
         match set {
-            SampleSet::Validation => pass.validation = Some(report),
-            SampleSet::Test => {
+            EvaluationSet::Validation => pass.validation = Some(report),
+            EvaluationSet::Test => {
                 (pass.test_loss, pass.test_accuracy) = (report.loss, report.accuracy);
                 pass.measures = report.measures;
             }
@@ -83,7 +83,8 @@ impl Record {
             validation: result.validation.as_ref().map(|scores| scores.report()),
             weights_match,
         });
-        let sets = [(SampleSet::Validation, &result.validation), (SampleSet::Test, &result.test)];
+        let sets =
+            [(EvaluationSet::Validation, &result.validation), (EvaluationSet::Test, &result.test)];
         for (set, scores) in sets {
             lines.extend(scores.iter().flat_map(|scores| scores.final_lines(set)));
         }

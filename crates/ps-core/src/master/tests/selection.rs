@@ -4,7 +4,7 @@ use super::super::*;
 use super::harness::*;
 use crate::keeping::{EvaluationSettings, Keep, Kept};
 use crate::report::Report;
-use crate::scores::{SampleSet, Scores};
+use crate::scores::{EvaluationSet, Scores};
 
 /// An evaluator that finds these losses on its validation set, one after the other, and the last of them
 /// from then on.
@@ -75,7 +75,7 @@ impl Evaluator {
         (result.test, result.validation) = (None, Some(scores(loss)));
         let found = task.weights(digest).with_scores(
             &self.settings,
-            SampleSet::Validation,
+            EvaluationSet::Validation,
             result.validation.as_ref().unwrap(),
         );
         let is_better = found.as_ref().is_ok_and(|it| it.is_better_than(task.best.as_ref()));
@@ -125,7 +125,7 @@ fn the_best_is_written_and_measured_again() {
     let report = run(&mut job, worker, &mut evaluator);
     let kept = report.kept.clone().unwrap();
     assert_eq!((kept.value, kept.pass, kept.measure.as_str()), (0.3, 2, "loss"));
-    assert_eq!((kept.set, kept.digest), (SampleSet::Validation, 200));
+    assert_eq!((kept.set, kept.digest), (EvaluationSet::Validation, 200));
     assert!(evaluator.finals.iter().all(|task| task.of_file) && evaluator.finals.len() == 1);
     let last = report.final_metrics.clone().unwrap();
     assert!(last.weights_match, "{last:?}");

@@ -4,7 +4,7 @@ use super::{Caller, JobProgress};
 use crate::ids::{Clock, Life};
 use crate::keeping::Kept;
 use crate::learning::Losses;
-use crate::scores::{SampleSet, Scores};
+use crate::scores::{EvaluationSet, Scores};
 use std::time::Duration;
 
 /// A report of work done, and the wish for more.
@@ -52,9 +52,9 @@ pub struct EvaluationResult {
 
 impl EvaluationResult {
     /// What weights are chosen by: the validation set, or else the test set.
-    pub fn chosen_by(&self) -> Option<(SampleSet, &Scores)> {
-        let validation = self.validation.as_ref().map(|scores| (SampleSet::Validation, scores));
-        validation.or(self.test.as_ref().map(|scores| (SampleSet::Test, scores)))
+    pub fn chosen_by(&self) -> Option<(EvaluationSet, &Scores)> {
+        let validation = self.validation.as_ref().map(|scores| (EvaluationSet::Validation, scores));
+        validation.or(self.test.as_ref().map(|scores| (EvaluationSet::Test, scores)))
     }
 }
 
