@@ -16,6 +16,10 @@ const WAIT: Duration = Duration::from_millis(50);
 const WAIT_PER_WORKER: Duration = Duration::from_millis(2);
 const WAIT_LONGEST: Duration = Duration::from_secs(1);
 
+/// The evaluator, where something follows from what it finds: weights that are gone cannot be kept. It is
+/// one process.
+const WAIT_EVALUATOR: Duration = Duration::from_millis(10);
+
 impl Machine {
     /// Takes a report of finished work and gives new work.
     ///
@@ -136,6 +140,9 @@ impl Machine {
             let task = self.evaluations.assign(member, |pass| EvaluateTask { pass, ..known });
             if let Some(task) = task {
                 return Task::Evaluate(task);
+            }
+            if member.role == Role::Evaluator && self.config.settings.evaluation.is_selecting() {
+                return Task::Wait(WAIT_EVALUATOR);
             }
         }
         if may_train

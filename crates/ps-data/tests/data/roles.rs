@@ -1,7 +1,7 @@
 //! Which files are trained on and which are measured with, by their names.
 
 use super::common::{assert_says, folder};
-use ps_data::{DataSource, Dataset, Error, Format, StreamInput, load, stream_files};
+use ps_data::{DataSource, Dataset, Error, Format, HeldOut, StreamInput, load, stream_files};
 use tempfile::TempDir;
 
 /// A row each, so that counts tell the files apart.
@@ -40,7 +40,7 @@ fn regression_prefixes_and_other_words_say_the_set() {
 fn regression_validation_files_beside_test_files_are_a_set_of_their_own() {
     assert_sets(&[("train.csv", 3), ("val.csv", 1), ("test.csv", 2)], 3, 2);
     let dir = rows(&[("train.csv", 3), ("val.csv", 1), ("test.csv", 2)]);
-    let data = ps_data::load(&DataSource::folder(dir.path())).unwrap();
+    let data = load(&DataSource::folder(dir.path())).unwrap();
     assert_eq!((data.test.len(), data.validation.len()), (2, 1));
     let StreamInput::Files(files) = stream_files(&DataSource::folder(dir.path())).unwrap().from
     else {
@@ -49,47 +49,38 @@ fn regression_validation_files_beside_test_files_are_a_set_of_their_own() {
     assert_eq!(files, [dir.path().join("train.csv")]);
 }
 
+/// Samples of each set of these files, where `--validation` names one of them or another folder.
+fn validated(files: &[(&str, usize)], validation: &str) -> [usize; 3] {
+    let dir = rows(files);
+    let validation = Some(dir.path().join(validation));
+    let source = DataSource { validation, ..DataSource::folder(dir.path()) };
+    let data = load(&source).unwrap();
+    [data.train.len(), data.test.len(), data.validation.len()]
+}
+
 #[test]
 fn a_validation_set_may_be_named() {
-    let dir = rows(&[("train.csv", 3), ("test.csv", 2), ("val.csv", 1), ("more/part.csv", 4)]);
-    let named = |path: &str| {
-        let validation = Some(dir.path().join(path));
-        let ignore_files = vec!["more".to_owned()];
-        let source = DataSource { validation, ..DataSource::folder(dir.path()) };
-        let source = if path == "more" { source } else { DataSource { ignore_files, ..source } };
-        ps_data::load(&source)
-    };
-    let data = named("val.csv").unwrap();
-    assert_eq!((data.train.len(), data.test.len(), data.validation.len()), (3, 2, 1));
-    // Not those in the folder of --data, and what is measured with is not trained on.
-    let elsewhere = rows(&[("a.csv", 5)]);
-    let validation = Some(elsewhere.path().to_owned());
-    let ignore_files = vec!["more".to_owned(), "part.csv".to_owned()];
-    let source = DataSource { validation, ignore_files: Vec::new(), ..DataSource::default() };
-    let data = rows(&[("train.csv", 3), ("test.csv", 2), ("val.csv", 1)]);
-    let source = DataSource { train: Some(data.path().to_owned()), ..source };
-    assert_eq!(ps_data::load(&source).unwrap().validation.len(), 5);
-    drop(ignore_files);
+    let sets = [("train.csv", 3), ("test.csv", 2), ("val.csv", 1)];
+    assert_eq!(validated(&sets, "val.csv"), [3, 2, 1]);
+    // Not those in the folder of --data, where others are named; and what is measured with is not trained on.
+    let named = [("train.csv", 3), ("train2.csv", 4), ("test.csv", 2), ("val.csv", 1)];
+    assert_eq!(validated(&named, "train2.csv"), [3, 2, 4]);
     // Alone it is what tells at the end.
-    let plain = rows(&[("a.csv", 3), ("b.csv", 2)]);
-    let validation = Some(plain.path().join("b.csv"));
-    let source = DataSource { validation, ..DataSource::folder(plain.path()) };
-    let data = ps_data::load(&source).unwrap();
-    assert_eq!((data.train.len(), data.test.len(), data.validation.len()), (3, 2, 0));
+    assert_eq!(validated(&[("a.csv", 3), ("b.csv", 2)], "b.csv"), [3, 2, 0]);
 }
 
 #[test]
 fn samples_may_be_held_out_where_no_files_are() {
     let held_out = Some(HeldOut { share: 0.25, seed: 1 });
-    let dir = rows(&[("train.csv", 8), ("test.csv", 2)]);
+    let dir = rows(&[("train.csv", 4), ("test.csv", 2)]);
     let source = DataSource { held_out, ..DataSource::folder(dir.path()) };
-    let data = ps_data::load(&source).unwrap();
-    assert_eq!((data.train.len(), data.test.len(), data.validation.len()), (6, 2, 2));
-    assert_eq!(data, ps_data::load(&source).unwrap());
-    let dir = rows(&[("train.csv", 8), ("test.csv", 2), ("val.csv", 2)]);
+    let data = load(&source).unwrap();
+    assert_eq!((data.train.len(), data.test.len(), data.validation.len()), (3, 2, 1));
+    assert_eq!(data, load(&source).unwrap());
+    let dir = rows(&[("train.csv", 4), ("test.csv", 2), ("val.csv", 2)]);
     let source = DataSource { held_out, ..DataSource::folder(dir.path()) };
-    assert_says(ps_data::load(&source), &["--validation-split beside validation files"]);
-    let digits = ps_data::load(&DataSource { held_out, ..DataSource::default() }).unwrap();
+    assert_says(load(&source), &["--validation-split beside validation files"]);
+    let digits = load(&DataSource { held_out, ..DataSource::default() }).unwrap();
     assert_eq!((digits.train.len(), digits.validation.len()), (1078, 359));
 }
 
