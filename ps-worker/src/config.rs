@@ -73,10 +73,10 @@ pub struct Args {
     /// Write what was understood of a table into this file, as JSON.
     #[arg(long, env = "PS_WRITE_SCHEMA", value_name = "FILE")]
     pub write_schema: Option<PathBuf>,
-    /// Evaluator on the master's machine: the master's --out. A job with --keep best has its best weights written
-    /// there.
-    #[arg(long, env = "PS_MASTER_OUT", value_name = "DIR")]
-    pub master_out: Option<PathBuf>,
+    /// Evaluator on the master's machine: where a job with --keep best has its best weights written. The master
+    /// looks for them in its --checkpoints, or without these in its --out: give the same folder.
+    #[arg(long, env = "PS_KEEP_IN", value_name = "DIR")]
+    pub keep_in: Option<PathBuf>,
     /// Where workers reach --serve-samples [default: the address that it listens on].
     #[arg(long, env = "PS_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,
@@ -235,9 +235,9 @@ impl Args {
             return Err("--validation-split with a program: it reads its data itself, the held-out samples, too; leave \
                         it out".into());
         }
-        if self.master_out.is_some() && self.role != Role::Evaluator {
+        if self.keep_in.is_some() && self.role != Role::Evaluator {
             return Err(
-                "--master-out is for the evaluator, which keeps the best weights there: give \
+                "--keep-in is for the evaluator, which keeps the best weights there: give \
                         --role evaluator, or leave it out"
                     .into(),
             );

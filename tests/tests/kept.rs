@@ -188,11 +188,13 @@ fn the_best_weights_survive_a_job_that_is_killed() {
     assert_eq!(place.evaluated("valid.csv"), last);
     place.expect_model_alone();
 
-    // And once more, from what has become the model.
+    // And once more, into another folder.
+    fs::remove_dir_all(place.path("out")).unwrap();
     let mut again = place.start("killed", &format!("{options} --early-stop-after 3"));
     let end = again.wait(PATIENCE);
     end.expect_code(0);
     assert_eq!(end.metric("final_validation_loss"), Some(last));
+    assert_eq!(place.evaluated("valid.csv"), last);
 }
 
 #[test]

@@ -14,8 +14,8 @@ pub struct EvaluationArgs {
     /// evaluations were skipped is said at the end.
     #[arg(long, env = "PS_EVALUATE_EVERY", value_name = "N")]
     pub evaluate_every: Option<u64>,
-    /// Which weights become the model: those after the last step, or those of the best evaluation, which are kept in
-    /// the output folder and survive a restart. The final measures are of them [default: last].
+    /// Which weights become the model: those after the last step, or those of the best evaluation, which are kept
+    /// beside the checkpoints and survive a restart with them. The final measures are of them [default: last].
     #[arg(long, env = "PS_KEEP", value_name = "last|best", value_parser = choice::<Keep>())]
     pub keep: Option<Keep>,
     /// What makes an evaluation the best: loss, accuracy, auc or another name of the metric lines, without `test_` or

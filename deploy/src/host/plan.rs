@@ -49,7 +49,8 @@ pub fn plan(
         let mut own = vec![option("role", "evaluator"), option("host-name", &layout.host)];
         own.push(option("write-schema", site.out.join(SCHEMA_FILE)));
         // Elsewhere the master does not find what is kept.
-        own.extend(layout.has_master.then(|| option("master-out", &site.out)));
+        let keep_in = site.checkpoints.as_ref().unwrap_or(&site.out);
+        own.extend(layout.has_master.then(|| option("keep-in", keep_in)));
         if args.job.model.read.sharded {
             // What this host has is trained on by workers that have done theirs.
             own.push(option("serve-samples", place.any_port()));

@@ -174,7 +174,8 @@ impl Driver {
                 self.save_model(within, if_trained, kept.map(|kept| kept.job));
             }
             Action::FindKept(job) => {
-                let found = blocking(|| kept::find(self.files.as_ref(), job));
+                let folder = self.catalog.as_deref().map_or(self.files.as_ref(), Catalog::files);
+                let found = blocking(|| kept::find(folder, job));
                 self.machine.kept_found(found, self.outside.clock.now());
             }
             Action::WriteCheckpoint(request) => self.write_checkpoint(*request),
@@ -191,7 +192,11 @@ impl Driver {
         let (cluster, files) = (self.membership.cluster(), self.files.clone());
         let (about, data) = (self.about.clone(), self.machine.data());
         let what = model::What { about, data, within, if_trained, kept };
-        let save = async move { model::save(&cluster, files.as_ref(), what).await };
+        let catalog = self.catalog.clone();
+        let save = async move {
+            let kept = catalog.as_deref().map(Catalog::files);
+            model::save(&cluster, files.as_ref(), kept, what).await
+        };
         spawn(&mut self.saving, &self.sender, save);
     }
 

@@ -43,17 +43,23 @@ pub(super) struct What {
     pub(super) within: Option<Duration>,
     /// Whether start weights, which no push has changed, are not worth it.
     pub(super) if_trained: bool,
-    /// The job whose best weights are the model instead; they are in the folder.
+    /// The job whose best weights are the model instead.
     pub(super) kept: Option<Life>,
 }
 
-/// Reads the weights and writes them, with what the master was told of the model.
-pub(super) async fn save(cluster: &Cluster, files: &dyn FileStore, what: What) -> Event {
+/// Reads the weights and writes them, with what the master was told of the model. `kept` is where the best ones
+/// are, unless that is the same folder.
+pub(super) async fn save(
+    cluster: &Cluster,
+    files: &dyn FileStore,
+    kept: Option<&dyn FileStore>,
+    what: What,
+) -> Event {
     let written = match cluster.describe_all().await {
         Ok(described) if what.if_trained && !described.is_trained() => {
             return event(Machine::no_model);
         }
-        Ok(described) => match what.kept.and_then(|job| kept_model(files, job)) {
+        Ok(described) => match what.kept.and_then(|job| kept_model(files, kept, job)) {
             Some(kept) => write_kept(described, files, &what, kept),
             None => match check_time(described.spec.layout.elements() as u64, what.within) {
                 Ok(()) => write(cluster, described, files, &what.about, &what.data).await,
@@ -67,8 +73,8 @@ pub(super) async fn save(cluster: &Cluster, files: &dyn FileStore, what: What) -
 }
 
 /// The best weights as the model, unless they are lost: then the last ones are better than none.
-fn kept_model(files: &dyn FileStore, job: Life) -> Option<Kept> {
-    let model = blocking(|| kept::become_model(files, job));
+fn kept_model(files: &dyn FileStore, kept: Option<&dyn FileStore>, job: Life) -> Option<Kept> {
+    let model = blocking(|| kept::become_model(files, kept, job));
     let lost = |reason| {
         tracing::error!("the best weights are lost: {reason}; the last ones are written instead");
     };

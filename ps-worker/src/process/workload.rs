@@ -65,8 +65,8 @@ pub(super) async fn model(
     streams: Option<(DataStreams, DataDescription)>,
     outside: &Outside,
 ) -> anyhow::Result<Workload> {
-    let open = |folder| Directory::open_for("--master-out", folder).map(|it| Arc::new(it) as Files);
-    let keeps = args.master_out.as_deref().map(open).transpose()?;
+    let open = |folder| Directory::open_for("--keep-in", folder).map(|it| Arc::new(it) as Files);
+    let keeps = args.keep_in.as_deref().map(open).transpose()?;
     if args.model.read.is_streamed() {
         return Ok(streamed(args, source, streams, keeps));
     }

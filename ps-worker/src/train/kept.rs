@@ -1,4 +1,4 @@
-//! The best weights as a file in the master's output folder, and the model that they become.
+//! The best weights as a file that the master finds, and that becomes the model.
 
 use ps_core::Layout;
 use ps_core::keeping::{KEPT_FILE, Kept, kept_header};
@@ -6,6 +6,7 @@ use ps_core::model_file::MODEL_FILE;
 use ps_core::safetensors_file::{self, Archive};
 use ps_runtime::files::{FileStore, Replacement};
 use safetensors::tensor::Dtype;
+use std::io;
 
 /// Writes weights, in layout order, and what was measured of them: whole, or not at all.
 ///
@@ -27,16 +28,23 @@ pub(super) fn write(
     written.map_err(|error| error.to_string())
 }
 
-/// Reads the model's weights in layout order; with their CRC-32.
+/// Reads the weights that have become the model, in layout order; with their CRC-32. They are still where
+/// they were kept, or have the model's name there.
 ///
 /// # Errors
-/// It cannot be read, or is another model's; in words.
+/// They cannot be read, or are another model's; in words.
 pub(super) fn read_model(
     files: &dyn FileStore,
     layout: &Layout,
 ) -> Result<(Vec<f32>, u32), String> {
-    let bytes = files.read(MODEL_FILE).map_err(|error| error.to_string())?;
-    let failed = |problem: String| format!("{}/{MODEL_FILE}: {problem}", files.location());
+    let (name, bytes) = match files.read(KEPT_FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (MODEL_FILE, files.read(MODEL_FILE))
+        }
+        read => (KEPT_FILE, read),
+    };
+    let bytes = bytes.map_err(|error| error.to_string())?;
+    let failed = |problem: String| format!("{}/{name}: {problem}", files.location());
     let archive = safetensors_file::open(&bytes).map_err(|error| failed(error.to_string()))?;
     let weights = weights(&archive, layout).map_err(failed)?;
     let digest = crc32fast::hash(bytemuck::cast_slice(&weights));
@@ -74,8 +82,9 @@ mod tests {
         let files = SimulatedDisk::default();
         let values = [1.0, -2.0, f32::MIN_POSITIVE, 4.5];
         write(&files, &layout, &Kept::default(), &values).unwrap();
-        files.rename(KEPT_FILE, MODEL_FILE).unwrap();
         let digest = crc32fast::hash(bytemuck::cast_slice(&values));
+        assert_eq!(read_model(&files, &layout), Ok((values.to_vec(), digest)));
+        files.rename(KEPT_FILE, MODEL_FILE).unwrap();
         assert_eq!(read_model(&files, &layout), Ok((values.to_vec(), digest)));
         let other = Layout::new(vec![TensorSpec::trainable("b", [3])]).unwrap();
         let error = read_model(&files, &other).unwrap_err();

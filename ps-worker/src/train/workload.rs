@@ -53,7 +53,7 @@ pub struct ModelWorkload {
     pub served: Option<ServedSamples>,
     /// What makes batches of the member's own samples.
     pub loader: DataLoader,
-    /// Of an evaluator: the master's output folder, where it writes the best weights if the job keeps them.
+    /// Of an evaluator: where the master finds the best weights, if the job keeps them.
     pub keeps: Option<Files>,
     /// The model of a membership that was lost.
     pub(super) compute: Option<Box<dyn Compute>>,

@@ -5,8 +5,8 @@ use crate::ids::Life;
 use crate::scores::{EvaluationSet, Scores};
 use serde::{Deserialize, Serialize};
 
-/// The best weights so far, in the output folder of a job that keeps them. At the end it becomes the
-/// model.
+/// The best weights so far, beside the checkpoints of a job that keeps them, or without these in its
+/// output folder. At the end they become the model.
 pub const KEPT_FILE: &str = "best.safetensors";
 
 /// An evaluation and the weights that it measured.

@@ -71,7 +71,7 @@ impl Keeping {
         after.is_some_and(|after| self.since_best >= after)
     }
 
-    /// Goes on with what an earlier life of the job left in the output folder. Without that, the
+    /// Goes on with what an earlier life of the job has kept. Without that, the
     /// search begins anew; newer than what the checkpoint knows, it has just been found.
     pub fn take_up(&mut self, found: Option<Kept>) {
         if self.best != found {

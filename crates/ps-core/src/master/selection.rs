@@ -175,8 +175,9 @@ impl Machine {
         let problem = problem.map(|problem| format!(" ({problem})")).unwrap_or_default();
         let evaluator = self.registry.describe(MemberId::EVALUATOR);
         let reason = format!(
-            "--keep best: {evaluator} wrote the weights of pass {}, and they are not in the master's output \
-             folder{problem}: start it on the master's machine, its --master-out the master's --out",
+            "--keep best: {evaluator} wrote the weights of pass {}, and the master does not find \
+             them{problem}: start it on the master's machine with --keep-in DIR, the master's --checkpoints, or without \
+             these its --out",
             expected.pass
         );
         self.fail(reason, now);
@@ -197,7 +198,7 @@ impl Machine {
                 self.log(Level::Info, line);
             }
             (None, problem) if known || problem.is_some() => {
-                let problem = problem.unwrap_or_else(|| "they are not in the output folder".into());
+                let problem = problem.unwrap_or_else(|| "they are not there".into());
                 let line = format!(
                     "the best weights of before cannot be taken up: {problem}; the best of those to come are \
                      kept"
@@ -250,12 +251,12 @@ impl Machine {
                 let evaluator = self.registry.describe(member);
                 Some(format!(
                     "--keep best: {evaluator} does not write the best weights: start it on the master's machine with \
-                     --master-out DIR, the master's --out, or leave --keep best out"
+                     --keep-in DIR, the master's --checkpoints or --out, or leave --keep best out"
                 ))
             }
             None => Some(
                 "--keep best needs an evaluator on the master's machine, and none came: start `ps-worker --role \
-                 evaluator --master-out DIR`, DIR being the master's --out, or leave --keep best out"
+                 evaluator --keep-in DIR`, DIR being the master's --checkpoints or --out, or leave --keep best out"
                     .to_owned(),
             ),
         }

@@ -63,7 +63,7 @@ pub(super) struct Job {
     /// Whether the model is.
     pub(super) writes_model: bool,
     pub(super) finished: Option<(u8, Option<String>)>,
-    /// What the output folder holds.
+    /// The best weights, where they are kept.
     pub(super) kept_file: Option<Kept>,
     /// Whether shards take memberships.
     pub(super) shards_answer: bool,

@@ -275,7 +275,7 @@ fn weights_that_the_master_does_not_find_fail_the_job_at_once() {
     }
     let report = &job.reports[0];
     let reason = report.outcome.reason.clone().unwrap();
-    assert!(reason.contains("--master-out") && reason.contains("host300"), "{reason}");
+    assert!(reason.contains("--keep-in") && reason.contains("host300"), "{reason}");
     assert!(report.passes.len() < 3);
 }
 
@@ -335,5 +335,5 @@ fn keeping_the_best_needs_an_evaluator_that_can() {
     job.join(Role::Evaluator, 300, None).unwrap();
     job.join(Role::Worker, 100, None).unwrap();
     let reason = job.reports[0].outcome.reason.clone().unwrap();
-    assert!(reason.contains("host300") && reason.contains("--master-out DIR"), "{reason}");
+    assert!(reason.contains("host300") && reason.contains("--keep-in DIR"), "{reason}");
 }

@@ -85,10 +85,10 @@ pub enum Action {
         within: Option<Duration>,
         /// Start weights that no push has changed are no model: [`crate::master::Machine::no_model`].
         if_trained: bool,
-        /// Weights that are in the output folder already, to be written instead of those of the servers.
+        /// Weights that are kept already, to be written instead of those of the servers.
         kept: Option<Box<Kept>>,
     },
-    /// Look for the weights that this job keeps in the output folder; then call
+    /// Look for the weights that this job keeps, where the evaluator writes them; then call
     /// [`crate::master::Machine::kept_found`].
     FindKept(Life),
     /// Have every shard write its part, then write the manifest; then call

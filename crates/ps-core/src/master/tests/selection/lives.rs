@@ -24,7 +24,7 @@ fn first_life(losses: &[f64]) -> (JobState, Option<Kept>) {
     (job.checkpoints.last().unwrap().state.clone(), job.kept_file)
 }
 
-/// The job again, from its last checkpoint, with what is in the output folder.
+/// The job again, from its last checkpoint, with what is kept.
 fn second_life(state: &JobState, kept_file: Option<Kept>, losses: &[f64]) -> (Job, Report) {
     let config = configured(9, best(Some(3)));
     let mut job = Job::of_life(state.highest + LIFE_DISTANCE, config);
@@ -64,7 +64,7 @@ fn the_best_of_another_job_is_not() {
     let stale = kept.map(|kept| Kept { job: kept.job + 1, value: 0.001, ..kept });
     let (job, report) = second_life(&state, stale, &[0.6, 0.7]);
     assert_eq!(report.kept.unwrap().value, 0.6);
-    assert!(job.logs.iter().any(|line| line.contains("cannot be taken up: they are not in")));
+    assert!(job.logs.iter().any(|line| line.contains("cannot be taken up: they are not there")));
 }
 
 /// The evaluation after the last checkpoint found something better.
