@@ -44,7 +44,7 @@ pub struct UnknownMeasure {
 }
 
 impl Kept {
-    /// The same with what an evaluation found.
+    /// The same with what an evaluation found; `None` where that is not a number.
     ///
     /// # Errors
     /// It has no such measure.
@@ -53,10 +53,12 @@ impl Kept {
         settings: &EvaluationSettings,
         set: EvaluationSet,
         scores: &Scores,
-    ) -> Result<Self, UnknownMeasure> {
+    ) -> Result<Option<Self>, UnknownMeasure> {
         let measure = settings.measure().to_owned();
         match scores.get(&measure) {
-            Some(value) => Ok(Self { measure, set, value, ..self }),
+            Some(value) => Ok(Some(Self { measure, set, value, ..self })),
+            // Every model has a loss.
+            None if measure == "loss" => Ok(None),
             None => {
                 let names: Vec<&str> = scores.by_name().map(|(name, _)| name).collect();
                 let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

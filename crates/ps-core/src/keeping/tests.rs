@@ -83,7 +83,11 @@ fn an_unknown_measure_is_refused_with_those_that_there_are() {
     let error = error.to_string();
     assert!(error.contains("aucc") && error.contains("loss, accuracy, auc"), "{error}");
     let auto = EvaluationSettings::default();
-    let found = Kept::default().with_scores(&auto, EvaluationSet::Validation, &scores).unwrap();
+    let nothing = Scores { loss: f64::NAN, ..scores.clone() };
+    let found = Kept::default().with_scores(&auto, EvaluationSet::Validation, &nothing);
+    assert_eq!(found, Ok(None), "a loss that is not a number is no unknown measure");
+    let found = Kept::default().with_scores(&auto, EvaluationSet::Validation, &scores);
+    let found = found.unwrap().unwrap();
     assert_eq!((found.measure.as_str(), found.value), ("loss", 0.5));
     assert_eq!(found.set, EvaluationSet::Validation);
 }

@@ -119,10 +119,12 @@ impl Machine {
         };
         self.tell_set(set);
         let found = task.weights(result.weights_digest).with_scores(&settings, set, scores);
-        let is_first = self.selection.keeping.evaluations() == 0;
+        // Another life may ask for another one.
+        let best = self.selection.keeping.best();
+        let is_first = best.is_none_or(|best| best.measure != settings.measure());
         let found = match found {
             Err(unknown) if is_first => return Err(unknown.to_string()),
-            found => found.ok(),
+            found => found.ok().flatten(),
         };
         let keeping = &mut self.selection.keeping;
         if settings.keeps_best()

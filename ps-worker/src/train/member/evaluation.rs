@@ -64,7 +64,7 @@ impl JobMember {
             return Ok(None);
         };
         // A measure that is not there is for the master to say.
-        let found = task.weights(digest).with_scores(settings, set, scores).ok();
+        let found = task.weights(digest).with_scores(settings, set, scores).ok().flatten();
         let better = found.filter(|found: &Kept| found.is_better_than(task.best.as_ref()));
         match (better, self.trainer.as_mut()) {
             (Some(kept), Some(trainer)) => trainer.keep(files, kept).await.map(Some),

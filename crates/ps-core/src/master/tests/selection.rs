@@ -80,12 +80,12 @@ impl Evaluator {
             EvaluationSet::Validation,
             result.validation.as_ref().unwrap(),
         );
-        let is_better = found.as_ref().is_ok_and(|it| it.is_better_than(task.best.as_ref()));
-        if self.settings.keeps_best() && is_better {
+        let better = found.ok().flatten().filter(|it| it.is_better_than(task.best.as_ref()));
+        if self.settings.keeps_best() && better.is_some() {
             result.keep_error = self.keep_error.clone();
             result.is_kept = self.keep_error.is_none();
             if result.is_kept {
-                job.kept_file = found.ok();
+                job.kept_file = better;
             }
         }
         result
