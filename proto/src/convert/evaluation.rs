@@ -166,7 +166,7 @@ mod tests {
         let best = Some(Kept { set: EvaluationSet::Validation, ..best });
         let task =
             EvaluateTask { number: 3, pass: 2, step: 70, job: 9, best, ..Default::default() };
-        let last = EvaluateTask { is_final: true, of_file: true, best: None, ..task.clone() };
+        let last = EvaluateTask { number: 4, is_final: true, of_file: true, ..Default::default() };
         for task in [task, last] {
             let wire = v1::EvaluateTask::from(task.clone());
             assert_eq!(EvaluateTask::try_from(wire), Ok(task));
