@@ -19,7 +19,7 @@ pub fn usage(job: &JobArgs) -> Result<(), String> {
 /// Checks what no job on one machine can have.
 ///
 /// # Errors
-/// A share of its own for each worker, where all of them read the same files: each sample would be
+/// Evaluations of a program's model, which nobody here can measure. A share of its own for each worker, where all of them read the same files: each sample would be
 /// trained on as often as there are workers.
 pub fn one_machine(args: &LocalArgs) -> Result<(), String> {
     if args.job.model.read.pipe && args.program.is_empty() && args.instances > 2 {
@@ -34,6 +34,17 @@ pub fn one_machine(args: &LocalArgs) -> Result<(), String> {
                     among them; leave it out, or start the processes of each host by themselves"
                 .into(),
         );
+    }
+    if !args.program.is_empty() {
+        let settings = args.job.training.settings().map_err(|error| error.to_string())?;
+        let options = settings.evaluation.options();
+        let split =
+            args.job.model.read.validation_split.map(|share| format!("--validation-split {share}"));
+        if let Some(option) = options.into_iter().chain(split).next() {
+            return Err(format!(
+                "{option} with a program: it reads its data itself, and nobody else can measure its model; leave it out"
+            ));
+        }
     }
     Ok(())
 }

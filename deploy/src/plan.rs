@@ -79,6 +79,7 @@ impl Plan {
             vec![
                 option("role", "evaluator"),
                 option("write-schema", output.folder().join(SCHEMA_FILE)),
+                option("keep-in", args.checkpoints.as_deref().unwrap_or(output.folder())),
             ],
         );
         // Nobody but the program knows what its model is and how to measure it.

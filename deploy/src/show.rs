@@ -94,8 +94,12 @@ fn files_json(list: &FileList) -> Vec<Value> {
 }
 
 fn summary(source: &DataSource, data: &Dataset) -> Vec<String> {
+    let validation = match data.validation.len() {
+        0 => String::new(),
+        samples => format!("{samples} validation samples, "),
+    };
     let sets = format!(
-        "{} training samples, {} test samples, shape {:?}, {}: {}",
+        "{} training samples, {validation}{} test samples, shape {:?}, {}: {}",
         data.train.len(),
         data.test.len(),
         data.train.shape(),
@@ -124,8 +128,12 @@ fn outputs(data: &Dataset) -> String {
 }
 
 fn metrics(data: &Dataset) -> String {
+    let validation = match data.validation.len() {
+        0 => String::new(),
+        samples => format!(" validation_samples={samples};"),
+    };
     format!(
-        "train_samples={}; test_samples={}; inputs={}; task={}; outputs={};",
+        "train_samples={};{validation} test_samples={}; inputs={}; task={}; outputs={};",
         data.train.len(),
         data.test.len(),
         data.train.features_per_sample(),
@@ -139,6 +147,7 @@ fn document(list: &FileList, data: &Dataset) -> Value {
         "files": files_json(list),
         "notes": list.notes,
         "training_samples": data.train.len(),
+        "validation_samples": data.validation.len(),
         "test_samples": data.test.len(),
         "shape": data.train.shape(),
         "task": data.task,

@@ -10,6 +10,7 @@
 //! - `error`: why a master fails.
 //! - `cluster`: the servers, as calls to them need them.
 //! - `weights`: reads the model from the shards.
+//! - `kept`: the best weights, which the evaluator has written.
 //! - `reporter`: shows people how far the job is.
 
 pub mod about;
@@ -18,6 +19,7 @@ mod cluster;
 pub mod config;
 mod driver;
 mod error;
+mod kept;
 mod reporter;
 pub mod serve;
 mod service;

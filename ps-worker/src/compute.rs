@@ -7,7 +7,8 @@
 //! simulation implements it with cheap deterministic arithmetic, so that it runs the same loop.
 
 use ps_core::Layout;
-use ps_core::measures::Measure;
+/// How good a set of weights is on a set of samples.
+pub use ps_core::scores::Scores as Evaluation;
 use ps_data::Labels;
 use ps_nn::GradientSink;
 
@@ -44,19 +45,6 @@ impl SampleBatch {
             Self::Values { labels, .. } => labels.len(),
         }
     }
-}
-
-/// How good a set of weights is on the test data.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evaluation {
-    /// Mean loss over the test samples.
-    pub loss: f64,
-    /// Share of test samples classified right; `None` for a model that does not classify.
-    pub accuracy: Option<f64>,
-    /// What else was measured.
-    pub measures: Vec<Measure>,
-    /// Test samples seen.
-    pub samples: u64,
 }
 
 /// A model together with its data, as the training loop drives it.
@@ -103,6 +91,15 @@ pub trait Compute: Send + 'static {
     /// # Errors
     /// The computation failed.
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError>;
+
+    /// The same on all validation samples; `None` where there are none.
+    ///
+    /// # Errors
+    /// The computation failed.
+    fn validate(&mut self, weights: &[f32]) -> Result<Option<Evaluation>, ComputeError> {
+        let _ = weights;
+        Ok(None)
+    }
 }
 
 /// Where computations run.

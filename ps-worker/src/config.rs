@@ -74,6 +74,10 @@ pub struct Args {
     /// Write what was understood of a table into this file, as JSON.
     #[arg(long, env = "PS_WRITE_SCHEMA", value_name = "FILE")]
     pub write_schema: Option<PathBuf>,
+    /// Evaluator on the master's machine: where a job with --keep best has its best weights written. The master
+    /// looks for them in its --checkpoints, or without these in its --out: give the same folder.
+    #[arg(long, env = "PS_KEEP_IN", value_name = "DIR")]
+    pub keep_in: Option<PathBuf>,
     /// Where workers reach --serve-samples [default: the address that it listens on].
     #[arg(long, env = "PS_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,
@@ -237,6 +241,17 @@ impl Args {
                     .into(),
             );
         }
+        if !self.program.is_empty() && self.model.read.validation_split.is_some() {
+            return Err("--validation-split with a program: it reads its data itself, the held-out samples, too; leave \
+                        it out".into());
+        }
+        if self.keep_in.is_some() && self.role != Role::Evaluator {
+            return Err(
+                "--keep-in is for the evaluator, which keeps the best weights there: give \
+                        --role evaluator, or leave it out"
+                    .into(),
+            );
+        }
         if self.master.is_none() && self.role == Role::Evaluator {
             return Err("--role evaluator needs a --master to report to".into());
         }
@@ -254,7 +269,14 @@ impl Args {
                 "--worker-index {index} of --workers {workers}: expected an index below the number"
             ));
         }
-        self.training.settings().map(|_| ()).map_err(|error| error.to_string())
+        let settings = self.training.settings().map_err(|error| error.to_string())?;
+        match settings.evaluation.options().first() {
+            Some(option) => Err(format!(
+                "{option} needs a --master, which counts the steps of all workers and writes the model; without \
+                 one leave it out"
+            )),
+            None => Ok(()),
+        }
     }
 
     /// What has to do with samples that only one process has.

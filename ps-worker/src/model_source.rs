@@ -63,7 +63,8 @@ impl ModelSource {
     ) -> Result<(), ps_data::Error> {
         let train = Samples::none(test.shape().to_vec());
         let (task, outputs) = (self.data.task, test.labels().outputs());
-        let data = Dataset { train, test, task, outputs, schema: self.data.schema.clone() };
+        let (validation, schema) = (train.clone(), self.data.schema.clone());
+        let data = Dataset { train, test, validation, task, outputs, schema };
         self.data = Arc::new(ps_data::with_classes(data, classes)?);
         Ok(())
     }
@@ -75,8 +76,9 @@ impl ModelSource {
 
     /// What the master hears of the data.
     pub(crate) fn description(&self, kind: DataKind) -> DataDescription {
-        let Dataset { train, test, task, outputs, .. } = &*self.data;
-        let known = if train.is_empty() { test } else { train };
+        let Dataset { train, test, validation, task, outputs, .. } = &*self.data;
+        let known = [train, test, validation].into_iter().find(|set| !set.is_empty());
+        let known = known.unwrap_or(train);
         let shape = if known.is_empty() { &[] } else { known.shape() };
         DataDescription {
             kind,

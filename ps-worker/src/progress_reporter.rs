@@ -1,13 +1,12 @@
 //! What a worker without a master shows of its run: progress for people, metrics for machines.
 
-use crate::compute::Evaluation;
+use crate::train::Evaluated;
 use crate::train::alone::Observer;
 use ps_cli::terminal::Bar;
 use ps_client::{Counters, StepOutcome};
 use ps_core::learning::{
     DivergenceAction, DivergenceSign, LearningMonitor, LearningStatus, Losses, Verdict,
 };
-use ps_core::measures::Measure;
 use ps_core::progress::{Meter, ProgressSnapshot};
 use ps_core::settings::TrainingSettings;
 use ps_core::staleness::Staleness;
@@ -132,20 +131,13 @@ impl Observer for ProgressReporter {
         self.judge(sign.as_ref())
     }
 
-    fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String> {
+    fn passed(&mut self, pass: u64, evaluated: &Evaluated) -> Result<(), String> {
         let mut line = format!("pass={pass};");
         if let Some(loss) = self.pass.mean() {
             line.push_str(&format!(" train_loss={loss:.4};"));
         }
-        if let Some(accuracy) = evaluation.accuracy {
-            line.push_str(&format!(" test_accuracy={accuracy:.4};"));
-        }
-        // Without test samples there is no loss on them.
-        if evaluation.samples > 0 {
-            line.push_str(&format!(" test_loss={:.4};", evaluation.loss));
-        }
-        for Measure { name, value } in &evaluation.measures {
-            line.push_str(&format!(" test_{name}={value:.4};"));
+        if let Some((set, scores)) = evaluated.chosen_by() {
+            line.push_str(&scores.line(set, ""));
         }
         (self.metrics)(&line);
         self.snapshot.pass = pass + 1;

@@ -79,6 +79,7 @@ impl TrainedModel {
         let none = Arc::new(Dataset {
             train: none(),
             test: none(),
+            validation: none(),
             task,
             outputs,
             schema: schema.clone(),

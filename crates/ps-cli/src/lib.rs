@@ -1,6 +1,7 @@
 //! What programs have beside their work: options, configuration, logging, signals, exit codes.
 
 mod choice;
+mod evaluation_args;
 pub mod given;
 pub mod layers;
 mod loss_args;
@@ -12,6 +13,7 @@ mod training_args;
 mod unparsed;
 
 pub use choice::choice;
+pub use evaluation_args::EvaluationArgs;
 pub use loss_args::LossArgs;
 pub use shape_args::ShapeArgs;
 pub use training_args::TrainingArgs;

@@ -17,6 +17,17 @@ const ALIGNMENT: usize = 8;
 /// # Errors
 /// The layout is none that the format can hold.
 pub fn header(layout: &Layout) -> Result<Vec<u8>, SafeTensorError> {
+    header_with(layout, None)
+}
+
+/// The same with one more entry of metadata.
+///
+/// # Errors
+/// As [`header`].
+pub fn header_with(
+    layout: &Layout,
+    entry: Option<(&str, String)>,
+) -> Result<Vec<u8>, SafeTensorError> {
     let info = |(position, tensor): (usize, &crate::TensorSpec)| {
         let range = layout.range(position);
         let data_offsets = (range.start * size_of::<f32>(), range.end * size_of::<f32>());
@@ -24,7 +35,8 @@ pub fn header(layout: &Layout) -> Result<Vec<u8>, SafeTensorError> {
         (tensor.name.clone(), info)
     };
     // What PyTorch's readers look for.
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let mut metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    metadata.extend(entry.map(|(name, value)| (name.to_owned(), value)));
     let tensors = layout.tensors().iter().enumerate().map(info).collect();
     let mut text = serde_json::to_vec(&Metadata::new(Some(metadata), tensors)?)?;
     text.resize(text.len().next_multiple_of(ALIGNMENT), b' ');

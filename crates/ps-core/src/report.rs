@@ -2,7 +2,9 @@
 
 mod summary;
 
+use crate::keeping::Kept;
 use crate::learning::LearningStatus;
+use crate::scores::{EvaluationSet, ScoresReport};
 use crate::settings::TrainingSettings;
 use crate::staleness::Staleness;
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,18 @@ pub struct Report {
     pub train_samples: u64,
     /// One entry per finished pass, in order; those before [`Report::resumed`] are of earlier lives.
     pub passes: Vec<PassReport>,
+    /// One entry per evaluation during training, in order, of this life of the job.
+    #[serde(default)]
+    pub evaluations: Vec<EvaluationReport>,
+    /// Evaluations that were due and not done, because the evaluator was still at an earlier one.
+    #[serde(default)]
+    pub evaluations_skipped: u64,
+    /// The evaluation whose weights the model is; `None` where it is the last ones.
+    #[serde(default)]
+    pub kept: Option<Kept>,
+    /// Why training ended before its last pass, if that was for want of an improvement.
+    #[serde(default)]
+    pub early_stop: Option<String>,
     /// Measured on exactly the weights that were written.
     pub final_metrics: Option<FinalReport>,
     /// Whether it learned.
@@ -86,11 +100,32 @@ pub struct PassReport {
     /// What else was measured on the test samples, by name.
     #[serde(default)]
     pub measures: BTreeMap<String, f64>,
+    /// What was measured on the validation samples, where there are some, and the test samples wait for
+    /// the end.
+    #[serde(default)]
+    pub validation: Option<ScoresReport>,
     /// Samples of the job that were done when the evaluation came back: an evaluator that is slow
     /// measures weights that are newer than its pass.
     pub samples_done_at_evaluation: Option<u64>,
     /// When the pass's last sample was done: seconds of training, in all lives of the job.
     pub seconds: f64,
+}
+
+/// One evaluation during training.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationReport {
+    /// The pass that had ended, or was going on; from 1.
+    pub pass: u64,
+    /// Steps of all workers together when its weights were read.
+    pub step: u64,
+    /// Samples of the job that were done when it came back.
+    pub samples_done: u64,
+    /// Which samples it is on.
+    pub set: EvaluationSet,
+    /// What it found.
+    pub scores: ScoresReport,
+    /// Whether it was the best so far, where that is looked at.
+    pub is_best: bool,
 }
 
 /// The last evaluation.
@@ -105,6 +140,9 @@ pub struct FinalReport {
     pub measures: BTreeMap<String, f64>,
     /// Test samples.
     pub samples: u64,
+    /// What was measured on the validation samples, where there are some.
+    #[serde(default)]
+    pub validation: Option<ScoresReport>,
     /// Whether the evaluated weights are the written ones, by their CRC-32.
     pub weights_match: bool,
 }

@@ -2,6 +2,7 @@
 
 use crate::Layout;
 use crate::correction::Correction;
+use crate::keeping::EvaluationSettings;
 use crate::learning::DivergenceAction;
 use crate::limits::PIPELINE_DEPTH_MAX;
 use crate::model_spec::ModelSpec;
@@ -46,6 +47,9 @@ pub struct TrainingSettings {
     /// Parameters with a rate or decay of their own; the first that matches counts.
     #[serde(default)]
     pub parameter_groups: Vec<ParameterGroup>,
+    /// When weights are measured, which are kept, and when training ends early.
+    #[serde(default)]
+    pub evaluation: EvaluationSettings,
 }
 
 /// Why settings cannot be trained with.
@@ -88,6 +92,7 @@ impl Default for TrainingSettings {
             divergence: DivergenceAction::default(),
             freeze: Vec::new(),
             parameter_groups: Vec::new(),
+            evaluation: EvaluationSettings::default(),
         }
     }
 }
@@ -114,6 +119,7 @@ impl TrainingSettings {
             let (found, expected) = (share.to_string(), "a share above 0, at most 1");
             return Err(Error::Range { option: "top-k", found, expected });
         }
+        self.evaluation.validate()?;
         self.parameter_groups.iter().try_for_each(ParameterGroup::validate)?;
         self.freeze.iter().try_for_each(|pattern| parameters::validate_frozen(pattern))?;
         self.validate_pipeline()

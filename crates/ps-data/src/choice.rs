@@ -14,7 +14,7 @@ use crate::set_aside::{SetAside, Why};
 pub(crate) struct Choice {
     pub(crate) training: Vec<PathBuf>,
     pub(crate) test: Vec<PathBuf>,
-    /// Read by nobody: what is chosen by looking at it must not be what is reported at the end.
+    /// Measured with during training: what is chosen by looking at it must not be what is reported at the end.
     pub(crate) validation: Vec<PathBuf>,
     pub(crate) set_aside: Vec<SetAside>,
     pub(crate) notes: Vec<String>,
@@ -107,6 +107,23 @@ pub(crate) fn test(found: &DataFiles, sharded: bool) -> Result<Choice, Error> {
         choice.notes.push(format!("measured with, as --test names nothing else: {names}"));
         choice.test = by_role.training;
     }
+    Ok(choice)
+}
+
+/// The validation files of the folder that `--validation` names.
+pub(crate) fn validation(found: &DataFiles, sharded: bool) -> Result<Choice, Error> {
+    let by_role = ByRole::new(&found.root, found.files.clone());
+    check_not_empty(found, &by_role, Role::Validation, sharded)?;
+    let mut choice = Choice::default();
+    if by_role.any_named().is_none() {
+        choice.validation = by_role.unnamed;
+        return Ok(choice);
+    }
+    check_unnamed(found, &by_role)?;
+    // What its name says is the best word; a folder of one kind only is named for what it holds.
+    let mut sets = [by_role.validation, by_role.test, by_role.training].into_iter();
+    choice.validation = sets.find(|set| !set.is_empty()).unwrap_or_default();
+    sets.for_each(|set| choice.leave_out(set, &Why::OfOtherSet("--validation")));
     Ok(choice)
 }
 

@@ -31,10 +31,11 @@ pub use sample_encoder::SampleEncoder;
 pub use schema_reader::{SchemaReader, unused_columns};
 use unseen_labels::UnseenLabels;
 
-/// Loads both sets; without test files the test set is empty.
+/// Loads all sets; one without files is empty.
 pub(crate) fn load(
     train: &[PathBuf],
     test: &[PathBuf],
+    validation: &[PathBuf],
     options: &TableOptions,
     wrapper: Wrapper,
 ) -> Result<Dataset, Error> {
@@ -42,8 +43,10 @@ pub(crate) fn load(
     let train = read_all(train, &schema, wrapper, known_label)?;
     let (test, unseen) = read_labelled(test, &schema, wrapper)?;
     let schema = Arc::new(with_classes(&schema, unseen));
+    let (validation, unseen) = read_labelled(validation, &schema, wrapper)?;
+    let schema = Arc::new(with_classes(&schema, unseen));
     let (task, outputs) = (schema.task(), schema.output_names().len());
-    Ok(Dataset { train, test, task, outputs, schema: Some(schema) })
+    Ok(Dataset { train, test, validation, task, outputs, schema: Some(schema) })
 }
 
 /// Reads files with the schema of others.

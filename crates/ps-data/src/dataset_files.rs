@@ -6,21 +6,22 @@ use crate::file_sets::FileSets;
 use crate::idx::IdxPair;
 use crate::{DataSource, Error, Format};
 
-/// The files of both sets; either may be missing.
+/// The files of training, test and validation set; any may be missing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DatasetFiles {
     /// IDX.
-    Idx(Option<IdxPair>, Option<IdxPair>),
+    Idx(Option<IdxPair>, Option<IdxPair>, Option<IdxPair>),
     /// CSV, RecordIO-protobuf or text: the format, then any number of files for each set.
-    Files(Format, Vec<PathBuf>, Vec<PathBuf>),
+    Files(Format, Vec<PathBuf>, Vec<PathBuf>, Vec<PathBuf>),
 }
 
 impl DatasetFiles {
     /// The first file of a table, if they are one.
     pub(crate) fn table(&self) -> Option<&Path> {
         match self {
-            Self::Files(Format::Csv, train, test) => {
-                train.first().or(test.first()).map(PathBuf::as_path)
+            Self::Files(Format::Csv, train, test, validation) => {
+                let first = train.first().or(test.first()).or(validation.first());
+                first.map(PathBuf::as_path)
             }
             _ => None,
         }
@@ -30,10 +31,12 @@ impl DatasetFiles {
     pub(crate) fn find(source: &DataSource) -> Result<Self, Error> {
         let found = FileSets::find(source)?;
         found.log();
-        let FileSets { format, training, test, .. } = found;
+        let FileSets { format, training, test, validation, .. } = found;
         Ok(match format {
-            Format::Idx => Self::Idx(IdxPair::of(training), IdxPair::of(test)),
-            format => Self::Files(format, training, test),
+            Format::Idx => {
+                Self::Idx(IdxPair::of(training), IdxPair::of(test), IdxPair::of(validation))
+            }
+            format => Self::Files(format, training, test, validation),
         })
     }
 }

@@ -15,7 +15,7 @@ pub enum FileRole {
     Training,
     /// Models are measured with it.
     Test,
-    /// For validation, by its name. There are test files too, so that it is not used.
+    /// Models are measured with it during training. There are test files too, for the end.
     Validation,
     /// It is not used.
     NotData {
@@ -86,7 +86,8 @@ fn decided(sets: FileSets) -> Vec<ListedFile> {
 fn undecided(source: &DataSource) -> Result<Vec<ListedFile>, Error> {
     let ignored = Ignored::new(&source.ignore_files)?;
     let mut files = Vec::new();
-    let roots: [Option<&Path>; 2] = [source.train.as_deref(), source.test.as_deref()];
+    let roots: [Option<&Path>; 3] =
+        [source.train.as_deref(), source.test.as_deref(), source.validation.as_deref()];
     for root in roots.into_iter().flatten().filter(|root| root.exists()) {
         let Listing { files: found, set_aside } = folder::files(root, &ignored)?;
         let file = |path| ListedFile { path, role: FileRole::Undecided, format: None };

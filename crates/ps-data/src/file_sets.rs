@@ -19,7 +19,7 @@ pub(crate) struct FileSets {
     /// Of IDX files, each set is a file of images and one of labels.
     pub(crate) training: Vec<PathBuf>,
     pub(crate) test: Vec<PathBuf>,
-    /// Files for validation beside test files: nobody reads them.
+    /// Files to measure with during training.
     pub(crate) validation: Vec<PathBuf>,
     /// By the folder, or file, that the user named.
     pub(crate) set_aside: Vec<(PathBuf, Vec<SetAside>)>,
@@ -36,25 +36,28 @@ impl FileSets {
         };
         let train = found(&source.train, "--data")?;
         let test = found(&source.test, "--test")?;
+        let validation = found(&source.validation, "--validation")?;
         // A host's share may be without a file that others have.
         if !source.sharded {
             ignored.check_all_matched()?;
         }
-        let is_there = |found: &&DataFiles| !found.files.is_empty();
-        let both = [&train, &test].map(|found| found.as_ref().filter(is_there));
-        if let [Some(train), Some(test)] = both {
-            check_formats(train, test)?;
-        }
-        let format = both.into_iter().flatten().next().map_or(source.format, |found| found.format);
-        let mut sets = Self::none(format);
+        let format = common_format([&train, &test, &validation])?;
+        let mut sets = Self::none(format.unwrap_or(source.format));
         let wanted = if source.test.is_some() { Wanted::Training } else { Wanted::Both };
-        for (found, wanted) in [(train, wanted), (test, Wanted::Test)] {
+        let named = validation.is_some();
+        let found = [(train, wanted), (test, Wanted::Test), (validation, Wanted::Validation)];
+        for (found, wanted) in found {
             if let Some(found) = found {
-                let choice = choose(&found, wanted, source.sharded)?;
+                let mut choice = choose(&found, wanted, source.sharded)?;
+                if named && !matches!(wanted, Wanted::Validation) {
+                    let others = std::mem::take(&mut choice.validation);
+                    choice.leave_out(others, &Why::OfOtherSet("--validation"));
+                }
                 sets.add(found, choice);
             }
         }
-        sets.leave_out_tested();
+        sets.leave_out_measured();
+        sets.measure_at_the_end();
         Ok(sets)
     }
 
@@ -71,8 +74,7 @@ impl FileSets {
         let mut notes = [found.notes, choice.notes].concat();
         if !choice.validation.is_empty() {
             let names = names_below(&root, &choice.validation);
-            let unused = "validation files, used neither in training nor for the final measures";
-            notes.push(format!("{unused}: {names}"));
+            notes.push(format!("validation files, measured with during training: {names}"));
         }
         self.notes.extend(notes.iter().map(|note| format!("{}: {note}", root.display())));
         self.training.extend(choice.training);
@@ -82,12 +84,19 @@ impl FileSets {
         self.set_aside.push((root, set_aside));
     }
 
-    /// Takes the test files out of those that are trained on, where the folder of these holds both.
-    fn leave_out_tested(&mut self) {
+    /// Takes the files that are measured with out of those that are trained on, where the folder of these
+    /// holds both.
+    fn leave_out_measured(&mut self) {
+        self.leave_out(self.test.clone(), &Why::Tested);
+        self.leave_out(self.validation.clone(), &Why::Validated);
+    }
+
+    fn leave_out(&mut self, measured: Vec<PathBuf>, why: &Why) {
         let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
-        let tested: BTreeSet<PathBuf> = self.test.iter().map(real).collect();
-        let is_tested = |path: &PathBuf| tested.contains(&real(path));
-        let (out, training): (Vec<_>, Vec<_>) = self.training.iter().cloned().partition(is_tested);
+        let measured: BTreeSet<PathBuf> = measured.iter().map(real).collect();
+        let is_measured = |path: &PathBuf| measured.contains(&real(path));
+        let (out, training): (Vec<_>, Vec<_>) =
+            self.training.iter().cloned().partition(is_measured);
         match (out.is_empty(), training.is_empty()) {
             (true, _) => (),
             // Whoever names the same files twice wants that, or sees this line.
@@ -96,11 +105,19 @@ impl FileSets {
             }
             (false, false) => {
                 self.training = training;
-                let set_aside = out.into_iter().map(|path| SetAside { path, why: Why::Tested });
+                let set_aside = out.into_iter().map(|path| SetAside { path, why: why.clone() });
                 if let Some((_, all)) = self.set_aside.first_mut() {
                     all.extend(set_aside);
                 }
             }
+        }
+    }
+
+    /// With validation files alone, these are what tells at the end how good the model is.
+    fn measure_at_the_end(&mut self) {
+        if self.test.is_empty() && !self.validation.is_empty() && self.format != Format::Text {
+            self.test = std::mem::take(&mut self.validation);
+            self.notes.push("no test files: the validation files are the test set".to_owned());
         }
     }
 
@@ -123,6 +140,7 @@ enum Wanted {
     Both,
     Training,
     Test,
+    Validation,
 }
 
 /// What is used of a folder.
@@ -137,9 +155,15 @@ fn choose(found: &DataFiles, wanted: Wanted, sharded: bool) -> Result<Choice, Er
             let choice = idx::one(found, TEST_FIRST, "--test")?;
             Ok(Choice { training: choice.test, test: choice.training, ..choice })
         }
+        (Format::Idx, Wanted::Validation) => {
+            let choice = idx::one(found, TEST_FIRST, "--validation")?;
+            let (training, validation) = (Vec::new(), choice.training);
+            Ok(Choice { training, validation, ..choice })
+        }
         (_, Wanted::Both) => choice::both(found, sharded),
         (_, Wanted::Training) => choice::training(found, sharded),
         (_, Wanted::Test) => choice::test(found, sharded),
+        (_, Wanted::Validation) => choice::validation(found, sharded),
     }
 }
 
@@ -159,6 +183,9 @@ fn find(
             "point --data at a directory with one of these sets, or leave it out to train on the \
              bundled digits"
         }
+        "--validation" => {
+            "point --validation at a directory with one of these sets, or leave it out"
+        }
         _ => "point --test at a directory with one of these sets, or leave it out",
     };
     let lines = set_aside::lines(path, &found.set_aside);
@@ -172,6 +199,16 @@ fn find(
         found: [vec![listing(path)], lines].concat().join("; "),
         hint,
     })
+}
+
+/// The format of the sets that are there.
+fn common_format(sets: [&Option<DataFiles>; 3]) -> Result<Option<Format>, Error> {
+    let mut there = sets.into_iter().flatten().filter(|found| !found.files.is_empty());
+    let Some(first) = there.next() else {
+        return Ok(None);
+    };
+    there.try_for_each(|other| check_formats(first, other))?;
+    Ok(Some(first.format))
 }
 
 /// Refuses two sets in different formats.

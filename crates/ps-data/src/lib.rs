@@ -17,6 +17,7 @@ mod file_names;
 mod file_sets;
 mod folder;
 mod gzip;
+mod held_out;
 mod idx;
 mod ignored;
 mod labels;
@@ -48,7 +49,7 @@ pub use load::{bundled_digits, load, with_classes};
 pub use sample_set::SampleSet;
 pub use samples::{Dataset, Features, Samples};
 pub use shift::{Shift, check_shift};
-pub use source::{CONTEXT, DataSource, Format, SHUFFLE_BUFFER, Wrapper};
+pub use source::{CONTEXT, DataSource, Format, HeldOut, SHUFFLE_BUFFER, Wrapper};
 pub use stream::{
     OpenStream, Shuffle, StreamBatch, StreamBatches, StreamInput, StreamOpener, StreamPlan,
     StreamSource, load_stream, stream_files,

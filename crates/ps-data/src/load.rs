@@ -1,4 +1,4 @@
-//! Reading both sets into memory.
+//! Reading all sets into memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ps_core::{Task, TaskChoice};
 
 use crate::dataset_files::DatasetFiles;
+use crate::held_out::hold_out;
 use crate::idx::{IdxPair, IdxReader};
 use crate::limits::CLASSES_MAX;
 use crate::sample_reader::{Next, SampleReader as _};
@@ -23,10 +24,25 @@ use crate::{
 /// # Errors
 /// No known set of files, or one that is damaged; the error names the file.
 pub fn load(source: &DataSource) -> Result<Dataset, Error> {
+    let data = load_sets(source)?;
+    match source.held_out {
+        Some(share) => hold_out(data, share),
+        None => Ok(data),
+    }
+}
+
+fn load_sets(source: &DataSource) -> Result<Dataset, Error> {
     let data = match (&source.train, &source.test) {
-        (None, None) if !source.sharded && source.ignore_files.is_empty() => {
+        (None, None)
+            if !source.sharded && source.ignore_files.is_empty() && source.validation.is_none() =>
+        {
             only_classes("the bundled digits", source)?;
             bundled_digits()?
+        }
+        (None, _) if !source.sharded && source.validation.is_some() => {
+            let problem = "--validation without --data: its files belong to a training set; give --data DIR \
+                           too, or hold samples out with --validation-split";
+            return Err(Error::Options(problem.to_owned()));
         }
         (None, Some(_)) if !source.sharded => {
             let problem =
@@ -92,25 +108,25 @@ fn with_plain_schema(
 /// Both sets, read into memory.
 fn whole(files: DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
     match files {
-        DatasetFiles::Idx(train, test) => {
+        DatasetFiles::Idx(train, test, validation) => {
             only_classes("IDX files", source)?;
-            joined(idx_set(train)?, idx_set(test)?)
+            joined(idx_set(train)?, idx_set(test)?, idx_set(validation)?)
         }
-        DatasetFiles::Files(Format::Csv, train, test) if !source.sharded => {
-            csv_file::load(&train, &test, &source.table, source.wrapper)
+        DatasetFiles::Files(Format::Csv, train, test, validation) if !source.sharded => {
+            csv_file::load(&train, &test, &validation, &source.table, source.wrapper)
         }
-        DatasetFiles::Files(Format::Text, train, test) => {
+        DatasetFiles::Files(Format::Text, train, test, validation) => {
             only_classes("text", source)?;
-            text::load(&train, &test, source)
+            text::load(&train, &test, &validation, source)
         }
-        DatasetFiles::Files(format, train, test) => {
-            let train = plain_set(&train, format, source)?;
-            joined(train, plain_set(&test, format, source)?)
+        DatasetFiles::Files(format, train, test, validation) => {
+            let set = |files: &[PathBuf]| plain_set(files, format, source);
+            joined(set(&train)?, set(&test)?, set(&validation)?)
         }
     }
 }
 
-/// The test set, and as a training set without samples what the first of the stream tells.
+/// What is measured with, and as a training set without samples what the first of the stream tells.
 fn beside_stream(files: &DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
     if let DatasetFiles::Idx(..) | DatasetFiles::Files(Format::Text, ..) = files {
         only_classes("IDX files and text", source)?;
@@ -124,19 +140,28 @@ fn beside_stream(files: &DatasetFiles, source: &DataSource) -> Result<Dataset, E
         )));
     }
     let train = first.map(|(shape, path)| (Samples::none(shape), path));
-    let test = match files {
-        DatasetFiles::Idx(_, test) => idx_set(test.clone())?,
-        DatasetFiles::Files(Format::Text, _, test) => {
-            let samples = text::read(test, source)?;
-            test.first().map(|path| (samples, path.clone()))
+    let (test, validation) = match files {
+        DatasetFiles::Idx(_, test, validation) => {
+            (idx_set(test.clone())?, idx_set(validation.clone())?)
         }
-        DatasetFiles::Files(format, _, test) => plain_set(test, *format, source)?,
+        DatasetFiles::Files(format, _, test, validation) => {
+            (measured(test, *format, source)?, measured(validation, *format, source)?)
+        }
     };
-    let data = joined(train, test)?;
+    let data = joined(train, test, validation)?;
     match stream.format {
         Format::Text => Ok(Dataset { outputs: text::CLASSES, ..data }),
         _ => Ok(data),
     }
+}
+
+/// A set that is measured with, beside a stream.
+fn measured(files: &[PathBuf], format: Format, source: &DataSource) -> Result<LoadedSet, Error> {
+    if format != Format::Text {
+        return plain_set(files, format, source);
+    }
+    let samples = text::read(files, source)?;
+    Ok(files.first().map(|path| (samples, path.clone())))
 }
 
 /// The data set inside the program: 1,437 + 360 real handwritten digits of 8 x 8 pixels.
@@ -158,6 +183,7 @@ pub fn bundled_digits() -> Result<Dataset, Error> {
     joined(
         samples!("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
         samples!("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+        None,
     )
 }
 
@@ -200,25 +226,29 @@ fn plain_set(files: &[PathBuf], format: Format, source: &DataSource) -> Result<L
     }
 }
 
-/// Both sets, with one shape.
-fn joined(train: LoadedSet, test: LoadedSet) -> Result<Dataset, Error> {
-    if let (Some((train, train_path)), Some((test, test_path))) = (&train, &test)
-        && train.shape() != test.shape()
-    {
-        return Err(Error::Mismatch {
-            path: test_path.clone(),
-            found: format!("samples of the shape {:?}", test.shape()),
-            other: train_path.clone(),
-            expected: format!("has samples of the shape {:?}", train.shape()),
-            hint: "training and test data must come from one set",
-        });
+/// All sets, with one shape.
+fn joined(train: LoadedSet, test: LoadedSet, validation: LoadedSet) -> Result<Dataset, Error> {
+    let sets = [&train, &test, &validation];
+    let first = sets.into_iter().flatten().next();
+    let shape = first.map(|(samples, _)| samples.shape().to_vec()).unwrap_or_default();
+    for (samples, path) in sets.into_iter().flatten() {
+        if samples.shape() != shape
+            && let Some((_, first_path)) = first
+        {
+            return Err(Error::Mismatch {
+                path: path.clone(),
+                found: format!("samples of the shape {:?}", samples.shape()),
+                other: first_path.clone(),
+                expected: format!("has samples of the shape {shape:?}"),
+                hint: "training and test data must come from one set",
+            });
+        }
     }
-    let found = train.as_ref().or(test.as_ref());
-    let shape = found.map(|(samples, _)| samples.shape().to_vec()).unwrap_or_default();
     let set = |found: LoadedSet| found.map_or(Samples::none(shape.clone()), |(samples, _)| samples);
-    let (train, test) = (set(train), set(test));
-    let outputs = train.labels().outputs().max(test.labels().outputs());
-    Ok(Dataset::new(train, test, outputs))
+    let (train, test, validation) = (set(train), set(test), set(validation));
+    let outputs = [&train, &test, &validation].map(|samples| samples.labels().outputs());
+    let outputs = outputs.into_iter().max().unwrap_or_default();
+    Ok(Dataset { validation, ..Dataset::new(train, test, outputs) })
 }
 
 /// The data with the number of classes that was given, if it was.

@@ -92,6 +92,13 @@ impl Samples {
         Self { features, shape: self.shape, labels }
     }
 
+    /// The samples at these positions, which are below [`Self::len`], in this order.
+    pub(crate) fn part(&self, positions: &[usize]) -> Self {
+        let features = self.features.pick(self.features_per_sample(), positions.iter().copied());
+        let labels = self.labels.pick(positions.iter().copied());
+        Self { features, shape: self.shape.clone(), labels }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -153,6 +160,8 @@ pub struct Dataset {
     pub train: Samples,
     /// Samples that only evaluation sees; the same shape.
     pub test: Samples,
+    /// Samples that evaluations during training see, where there are some; the same shape.
+    pub validation: Samples,
     /// What a model is to tell.
     pub task: Task,
     /// Outputs of a model that tells it: one for each class, number or label; 0 where nobody knows.
@@ -164,8 +173,9 @@ pub struct Dataset {
 impl Dataset {
     /// Samples of so many classes, which are no table's.
     pub fn new(train: Samples, test: Samples, classes: usize) -> Self {
+        let validation = Samples::none(test.shape().to_vec());
         let task = Task::Classification;
-        Self { train, test, task, outputs: classes, schema: None }
+        Self { train, test, validation, task, outputs: classes, schema: None }
     }
 
     /// Of each output that is a number, what it stands for.

@@ -34,6 +34,8 @@ pub(crate) enum Why {
     OfOtherSet(&'static str),
     /// It is among the files of `--test`.
     Tested,
+    /// It is among the files of `--validation`.
+    Validated,
 }
 
 impl fmt::Display for Why {
@@ -54,6 +56,9 @@ impl fmt::Display for Why {
                 write!(f, "of the set that {option} does not name: left out")
             }
             Self::Tested => f.write_str("among the files of --test, so that it is not trained on"),
+            Self::Validated => {
+                f.write_str("among the files of --validation, so that it is not trained on")
+            }
         }
     }
 }

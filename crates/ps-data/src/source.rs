@@ -59,12 +59,16 @@ impl Wrapper {
 }
 
 /// Where the data of a process are, and how they are to be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DataSource {
     /// Folder or file of the training samples; without `test`, of the test samples too.
     pub train: Option<PathBuf>,
     /// Folder or file of the test samples.
     pub test: Option<PathBuf>,
+    /// Folder or file of the validation samples; without it, files whose names say so.
+    pub validation: Option<PathBuf>,
+    /// Training samples that are the validation set instead.
+    pub held_out: Option<HeldOut>,
     /// How the samples are written.
     pub format: Format,
     /// What is around the files.
@@ -85,11 +89,23 @@ pub struct DataSource {
     pub ignore_files: Vec<String>,
 }
 
+/// Which training samples are held out of training, as a validation set: the same wherever all samples
+/// are, for who they are follows from their numbers alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOut {
+    /// Of all training samples, between 0 and 1.
+    pub share: f64,
+    /// Another one holds out others.
+    pub seed: u64,
+}
+
 impl Default for DataSource {
     fn default() -> Self {
         Self {
             train: None,
             test: None,
+            validation: None,
+            held_out: None,
             format: Format::default(),
             wrapper: Wrapper::default(),
             table: TableOptions::default(),

@@ -19,11 +19,12 @@ pub(crate) const CLASSES: usize = 256;
 /// Of so many samples the last one is for testing, where no files are.
 const TEST_SHARE: usize = 10;
 
-/// Loads both sets; without test files, the last tenth of the training samples is the test set,
+/// Loads all sets; without test files, the last tenth of the training samples is the test set,
 /// unless other workers have other samples.
 pub(crate) fn load(
     train: &[PathBuf],
     test: &[PathBuf],
+    validation: &[PathBuf],
     source: &DataSource,
 ) -> Result<Dataset, Error> {
     let is_whole = source.test.is_none() && test.is_empty() && !source.sharded;
@@ -32,7 +33,8 @@ pub(crate) fn load(
         true => train.split_last(train.len() / TEST_SHARE),
         false => read(test, source)?,
     };
-    Ok(Dataset::new(train, test, CLASSES))
+    let validation = read(validation, source)?;
+    Ok(Dataset { validation, ..Dataset::new(train, test, CLASSES) })
 }
 
 /// Reads files as one set, which may be empty where there is no file.

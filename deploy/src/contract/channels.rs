@@ -97,7 +97,7 @@ fn is_known(name: &str) -> bool {
 /// Two channels for the same thing, or test data without training data.
 pub fn options(channels: &[Channel]) -> Result<ChannelOptions, Error> {
     let named = one_of(channels, ["training", "train"])?;
-    let test = one_of(channels, ["test", "validation"])?;
+    let (test, validation) = (find(channels, "test"), find(channels, "validation"));
     let mut options = ChannelOptions::default();
     let others: Vec<&Channel> = channels.iter().filter(|it| !is_known(&it.name)).collect();
     // Whatever it is called: the only one there is.
@@ -117,8 +117,13 @@ pub fn options(channels: &[Channel]) -> Result<ChannelOptions, Error> {
         ));
     }
     let train = named.or(only);
+    // Alone it tells at the end how good the model is; beside a test channel, during training.
+    let (test, validation) = if test.is_some() { (test, validation) } else { (validation, None) };
     match (train, test) {
-        (Some(train), test) => options.data(train, test),
+        (Some(train), test) => {
+            options.data(train, test);
+            options.validation(validation)?;
+        }
         (None, Some(test)) => {
             return Err(Error::new(format!(
                 "channel {} has no channel `training` beside it: add one, or give it all data",
@@ -156,13 +161,7 @@ impl ChannelOptions {
             if test.mode == InputMode::Pipe {
                 self.set("test-pipe", true);
             }
-            if test.is_sharded {
-                let name = &test.name;
-                self.notes.push(format!(
-                    "channel {name} is ShardedByS3Key: only the first host's share is evaluated; \
-                     make it FullyReplicated to evaluate all"
-                ));
-            }
+            self.note_shares(test);
         }
         if train.is_sharded {
             self.set("sharded", true);
@@ -180,6 +179,35 @@ impl ChannelOptions {
                 self.ambiguity.get_or_insert(format!("channel {name}: {problem}"));
             }
             None => (),
+        }
+    }
+}
+
+impl ChannelOptions {
+    /// The channel that evaluations during training are on.
+    fn validation(&mut self, channel: Option<&Channel>) -> Result<(), Error> {
+        let Some(channel) = channel else {
+            return Ok(());
+        };
+        if channel.mode == InputMode::Pipe {
+            return Err(Error::new(
+                "channel validation is in Pipe mode beside a channel test: it is read as files; give it the \
+                 TrainingInputMode File or FastFile",
+            ));
+        }
+        self.set("validation", channel.path.display());
+        self.note_shares(channel);
+        Ok(())
+    }
+
+    /// Says that a share is not all that there is to measure with.
+    fn note_shares(&mut self, measured: &Channel) {
+        if measured.is_sharded {
+            let name = &measured.name;
+            self.notes.push(format!(
+                "channel {name} is ShardedByS3Key: only the first host's share is evaluated; \
+                 make it FullyReplicated to evaluate all"
+            ));
         }
     }
 }
@@ -246,6 +274,19 @@ mod tests {
         assert_eq!(csv, expected.map(|(name, value)| (name, value.to_owned())));
         let libsvm = options(&channels(r#"{"train":{"ContentType":"text/libsvm"}}"#)).unwrap();
         assert!(libsvm.ambiguity.unwrap().contains("channel train: content type text/libsvm"));
+    }
+
+    #[test]
+    fn a_validation_channel_beside_a_test_channel_is_for_training() {
+        let both = options_of(r#"{"train":{},"test":{},"validation":{}}"#);
+        let expected = [("data", "/d/train"), ("test", "/d/test"), ("validation", "/d/validation")];
+        assert_eq!(both, expected.map(|(name, value)| (name, value.to_owned())));
+        let pipe = r#"{"train":{},"test":{},"validation":{"TrainingInputMode":"Pipe"}}"#;
+        let error = options(&channels(pipe)).unwrap_err().to_string();
+        assert!(
+            error.contains("validation is in Pipe mode") && error.contains("FastFile"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub fn plan(
     if layout.has_evaluator && *program == Work::Model {
         let mut own = vec![option("role", "evaluator"), option("host-name", &layout.host)];
         own.push(option("write-schema", site.out.join(SCHEMA_FILE)));
+        // Elsewhere the master does not find what is kept.
+        let keep_in = site.checkpoints.as_ref().unwrap_or(&site.out);
+        own.extend(layout.has_master.then(|| option("keep-in", keep_in)));
         if args.job.model.read.sharded {
             // What this host has is trained on by workers that have done theirs.
             own.push(option("serve-samples", place.any_port()));

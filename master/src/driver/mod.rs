@@ -14,6 +14,7 @@ use crate::about::About;
 use crate::checkpoints::Catalog;
 use crate::config::Config;
 use crate::error::Error;
+use crate::kept;
 use crate::reporter::Reporter;
 use crate::service::Call;
 use event::{Event, event};
@@ -169,7 +170,14 @@ impl Driver {
                     self.machine.others_failed(format!("a server's {error}"), now);
                 }
             }
-            Action::SaveModel { within, if_trained } => self.save_model(within, if_trained),
+            Action::SaveModel { within, if_trained, kept } => {
+                self.save_model(within, if_trained, kept.map(|kept| kept.job));
+            }
+            Action::FindKept(job) => {
+                let folder = self.catalog.as_deref().map_or(self.files.as_ref(), Catalog::files);
+                let found = blocking(|| kept::find(folder, job));
+                self.machine.kept_found(found, self.outside.clock.now());
+            }
             Action::WriteCheckpoint(request) => self.write_checkpoint(*request),
             Action::Restore(shard_map, life) => self.restore(shard_map.epoch, life),
             Action::WriteReport(report) => self.write_report(&report),
@@ -180,11 +188,15 @@ impl Driver {
         None
     }
 
-    fn save_model(&mut self, within: Option<Duration>, if_trained: bool) {
+    fn save_model(&mut self, within: Option<Duration>, if_trained: bool, kept: Option<Life>) {
         let (cluster, files) = (self.membership.cluster(), self.files.clone());
         let (about, data) = (self.about.clone(), self.machine.data());
-        let what = model::What { about, data, within, if_trained };
-        let save = async move { model::save(&cluster, files.as_ref(), what).await };
+        let what = model::What { about, data, within, if_trained, kept };
+        let catalog = self.catalog.clone();
+        let save = async move {
+            let kept = catalog.as_deref().map(Catalog::files);
+            model::save(&cluster, files.as_ref(), kept, what).await
+        };
         spawn(&mut self.saving, &self.sender, save);
     }
 

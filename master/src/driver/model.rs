@@ -3,8 +3,11 @@
 use super::event::{Event, event};
 use crate::about::{About, CONFIG_FILE};
 use crate::cluster::Cluster;
+use crate::kept;
 use crate::weights::{Described, Error};
 use ps_core::DataDescription;
+use ps_core::ids::Life;
+use ps_core::keeping::Kept;
 use ps_core::master::{Machine, ModelWritten};
 use ps_core::model_file::{MODEL_FILE, header};
 use ps_runtime::blocking;
@@ -40,22 +43,55 @@ pub(super) struct What {
     pub(super) within: Option<Duration>,
     /// Whether start weights, which no push has changed, are not worth it.
     pub(super) if_trained: bool,
+    /// The job whose best weights are the model instead.
+    pub(super) kept: Option<Life>,
 }
 
-/// Reads the weights and writes them, with what the master was told of the model.
-pub(super) async fn save(cluster: &Cluster, files: &dyn FileStore, what: What) -> Event {
+/// Reads the weights and writes them, with what the master was told of the model. `kept` is where the best ones
+/// are, unless that is the same folder.
+pub(super) async fn save(
+    cluster: &Cluster,
+    files: &dyn FileStore,
+    kept: Option<&dyn FileStore>,
+    what: What,
+) -> Event {
     let written = match cluster.describe_all().await {
         Ok(described) if what.if_trained && !described.is_trained() => {
             return event(Machine::no_model);
         }
-        Ok(described) => match check_time(described.spec.layout.elements() as u64, what.within) {
-            Ok(()) => write(cluster, described, files, &what.about, &what.data).await,
-            Err(hopeless) => Err(hopeless),
+        Ok(described) => match what.kept.and_then(|job| kept_model(files, kept, job)) {
+            Some(kept) => write_kept(described, files, &what, kept),
+            None => match check_time(described.spec.layout.elements() as u64, what.within) {
+                Ok(()) => write(cluster, described, files, &what.about, &what.data).await,
+                Err(hopeless) => Err(hopeless),
+            },
         },
         Err(Error::NoModel) => return event(Machine::no_model),
         Err(error) => Err(error.to_string()),
     };
     event(|machine, now| machine.model_written(written, now))
+}
+
+/// The best weights as the model, unless they are lost: then the last ones are better than none.
+fn kept_model(files: &dyn FileStore, kept: Option<&dyn FileStore>, job: Life) -> Option<Kept> {
+    let model = blocking(|| kept::become_model(files, kept, job));
+    let lost = |reason| {
+        tracing::error!("the best weights are lost: {reason}; the last ones are written instead");
+    };
+    model.map_err(lost).ok()
+}
+
+/// What belongs to the model, beside weights that are in their place.
+fn write_kept(
+    Described { spec, servers }: Described,
+    files: &dyn FileStore,
+    what: &What,
+    kept: Kept,
+) -> Result<ModelWritten, String> {
+    let config = what.about.to_json(&spec, &what.data);
+    let config = config.map_err(|error| format!("making {CONFIG_FILE}: {error}"))?;
+    blocking(|| files.write(CONFIG_FILE, &config)).map_err(|error| error.to_string())?;
+    Ok(ModelWritten { digest: kept.digest, servers, kept: Some(kept) })
 }
 
 async fn write(
@@ -89,7 +125,7 @@ async fn write(
         place += bytes.len() as u64;
     }
     blocking(|| file.commit()).map_err(|error| error.to_string())?;
-    Ok(ModelWritten { digest: digest.finalize(), servers })
+    Ok(ModelWritten { digest: digest.finalize(), servers, kept: None })
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ fn settings() -> TrainingSettings {
         divergence: ps_core::learning::DivergenceAction::default(),
         freeze: Vec::new(),
         parameter_groups: Vec::new(),
+        evaluation: ps_core::keeping::EvaluationSettings::default(),
     }
 }
 

@@ -207,14 +207,15 @@ async fn do_task(request: &mut v1::NextTaskRequest, reply: v1::NextTaskReply, pe
         }
         Task::Evaluate(task) => {
             request.evaluated = Some(v1::EvaluationResult {
-                pass: task.pass,
-                r#final: task.r#final,
-                loss: 0.5,
-                accuracy: Some(0.9),
-                samples: 7,
+                number: task.number,
+                test: Some(v1::Scores {
+                    loss: 0.5,
+                    accuracy: Some(0.9),
+                    samples: 7,
+                    ..v1::Scores::default()
+                }),
                 weights_digest: digest(),
-                measures: Vec::new(),
-                error: String::new(),
+                ..v1::EvaluationResult::default()
             });
         }
         Task::Wait(wait) => tokio::time::sleep(Duration::from_millis(wait.milliseconds)).await,

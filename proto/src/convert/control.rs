@@ -67,6 +67,7 @@ impl TryFrom<v1::RegisterRequest> for Registration {
             highest: request.highest,
             life: request.life,
             holds_weights: request.holds_weights,
+            keeps_best: request.keeps_best,
         })
     }
 }
@@ -210,9 +211,7 @@ impl From<Task> for v1::NextTaskReply {
                 served_at: task.served_at.unwrap_or_default(),
                 whole: task.whole,
             }),
-            Task::Evaluate(task) => {
-                Wire::Evaluate(v1::EvaluateTask { pass: task.pass, r#final: task.is_final })
-            }
+            Task::Evaluate(task) => Wire::Evaluate(task.into()),
             Task::Wait(wait) => {
                 let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 Wire::Wait(v1::WaitTask { milliseconds })

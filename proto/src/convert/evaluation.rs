@@ -1,31 +1,121 @@
-//! What an evaluator tells the master.
+//! What an evaluator is to measure, and what it tells the master.
 
-use super::Error;
 use super::words::{at_most, one_line};
+use super::{Error, check_counts};
 use crate::v1;
+use ps_core::keeping::Kept;
 use ps_core::limits::{MEASURE_NAME_MAX, MEASURES_MAX, MESSAGE_TEXT_BYTES_MAX};
 use ps_core::master::{EvaluateTask, EvaluationResult};
 use ps_core::measures::Measure;
+use ps_core::scores::{EvaluationSet, Scores};
+
+impl From<EvaluateTask> for v1::EvaluateTask {
+    fn from(task: EvaluateTask) -> Self {
+        let best = |best: Kept| v1::KeptWeights {
+            on_validation: best.set == EvaluationSet::Validation,
+            measure: best.measure,
+            value: best.value,
+        };
+        Self {
+            number: task.number,
+            pass: task.pass,
+            step: task.step,
+            r#final: task.is_final,
+            of_file: task.of_file,
+            job: task.job,
+            best: task.best.map(best),
+        }
+    }
+}
+
+impl TryFrom<v1::EvaluateTask> for EvaluateTask {
+    type Error = Error;
+
+    fn try_from(wire: v1::EvaluateTask) -> Result<Self, Error> {
+        const NAME: &str = "EvaluateTask";
+        check_counts(NAME, [("number", wire.number), ("step", wire.step)])?;
+        check_counts(NAME, [("pass", wire.pass), ("job", wire.job)])?;
+        let best = |best: v1::KeptWeights| {
+            let set =
+                if best.on_validation { EvaluationSet::Validation } else { EvaluationSet::Test };
+            let Measure { name, value } =
+                measure(v1::Measure { name: best.measure, value: best.value })?;
+            Ok(Kept { measure: name, value, set, ..Kept::default() })
+        };
+        Ok(Self {
+            number: wire.number,
+            pass: wire.pass,
+            step: wire.step,
+            is_final: wire.r#final,
+            of_file: wire.of_file,
+            job: wire.job,
+            best: wire.best.map(best).transpose()?,
+        })
+    }
+}
+
+impl From<EvaluationResult> for v1::EvaluationResult {
+    fn from(result: EvaluationResult) -> Self {
+        Self {
+            number: result.number,
+            test: result.test.map(v1::Scores::from),
+            validation: result.validation.map(v1::Scores::from),
+            weights_digest: result.weights_digest,
+            kept: result.is_kept,
+            keep_error: result.keep_error.unwrap_or_default(),
+            error: result.error.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<Scores> for v1::Scores {
+    fn from(scores: Scores) -> Self {
+        let measure = |Measure { name, value }| v1::Measure { name, value };
+        Self {
+            loss: scores.loss,
+            accuracy: scores.accuracy,
+            samples: scores.samples,
+            measures: scores.measures.into_iter().map(measure).collect(),
+        }
+    }
+}
 
 impl TryFrom<v1::EvaluationResult> for EvaluationResult {
     type Error = Error;
 
     fn try_from(wire: v1::EvaluationResult) -> Result<Self, Error> {
         const NAME: &str = "EvaluationResult";
-        at_most(NAME, "error", wire.error.len(), MESSAGE_TEXT_BYTES_MAX)?;
-        let error = one_line(&wire.error, MESSAGE_TEXT_BYTES_MAX);
+        let words = |field: &'static str, text: &str| {
+            at_most(NAME, field, text.len(), MESSAGE_TEXT_BYTES_MAX)?;
+            let line = one_line(text, MESSAGE_TEXT_BYTES_MAX);
+            Ok::<_, Error>((!line.is_empty()).then_some(line))
+        };
+        Ok(Self {
+            number: wire.number,
+            test: wire.test.map(Scores::try_from).transpose()?,
+            validation: wire.validation.map(Scores::try_from).transpose()?,
+            weights_digest: wire.weights_digest,
+            is_kept: wire.kept,
+            keep_error: words("keep_error", &wire.keep_error)?,
+            error: words("error", &wire.error)?,
+        })
+    }
+}
+
+impl TryFrom<v1::Scores> for Scores {
+    type Error = Error;
+
+    fn try_from(wire: v1::Scores) -> Result<Self, Error> {
+        const NAME: &str = "Scores";
         if let Some(accuracy) = wire.accuracy.filter(|share| !(0.0..=1.0).contains(share)) {
             return Err(Error::invalid(NAME, "accuracy", accuracy, "a share from 0 to 1"));
         }
         Error::check(NAME, "measures", wire.measures.len(), 0..=MEASURES_MAX)?;
         Ok(Self {
-            task: EvaluateTask { pass: wire.pass, is_final: wire.r#final },
             loss: wire.loss,
             accuracy: wire.accuracy,
             measures: wire.measures.into_iter().map(measure).collect::<Result<_, _>>()?,
             samples: wire.samples,
-            weights_digest: wire.weights_digest,
-            error: (!error.is_empty()).then_some(error),
         })
     }
 }
@@ -51,22 +141,47 @@ mod tests {
 
     #[test]
     fn measures_are_shares_and_finite_numbers_with_names_that_are_no_lines() {
-        let accuracy = v1::EvaluationResult { accuracy: Some(1.5), ..Default::default() };
-        assert!(EvaluationResult::try_from(accuracy).is_err());
-        let measured = |name: &str, value| v1::EvaluationResult {
+        let accuracy = v1::Scores { accuracy: Some(1.5), ..Default::default() };
+        assert!(Scores::try_from(accuracy).is_err());
+        let measured = |name: &str, value| v1::Scores {
             measures: vec![v1::Measure { name: name.to_owned(), value }],
             ..Default::default()
         };
-        let auc = EvaluationResult::try_from(measured("auc", 0.5)).unwrap();
+        let auc = Scores::try_from(measured("auc", 0.5)).unwrap();
         assert_eq!(auc.measures, [Measure { name: "auc".to_owned(), value: 0.5 }]);
         // It would be another metric's line.
         for (name, value) in
             [("", 0.5), ("a; b", 0.5), ("A", 0.5), ("auc\n", 0.5), ("auc", f64::NAN)]
         {
-            assert!(EvaluationResult::try_from(measured(name, value)).is_err(), "{name:?}");
+            assert!(Scores::try_from(measured(name, value)).is_err(), "{name:?}");
         }
         let many = vec![v1::Measure { name: "auc".to_owned(), value: 0.5 }; MEASURES_MAX + 1];
-        let many = v1::EvaluationResult { measures: many, ..Default::default() };
-        assert!(EvaluationResult::try_from(many).is_err());
+        let many = v1::Scores { measures: many, ..Default::default() };
+        assert!(Scores::try_from(many).is_err());
+    }
+
+    #[test]
+    fn tasks_and_results_survive_the_wire() {
+        let best = Kept { measure: "auc".into(), value: 0.1 + 0.2, ..Kept::default() };
+        let best = Some(Kept { set: EvaluationSet::Validation, ..best });
+        let task =
+            EvaluateTask { number: 3, pass: 2, step: 70, job: 9, best, ..Default::default() };
+        let last = EvaluateTask { number: 4, is_final: true, of_file: true, ..Default::default() };
+        for task in [task, last] {
+            let wire = v1::EvaluateTask::from(task.clone());
+            assert_eq!(EvaluateTask::try_from(wire), Ok(task));
+        }
+        let scores = Scores { loss: 0.5, accuracy: None, measures: Vec::new(), samples: 4 };
+        let result = EvaluationResult {
+            number: 3,
+            test: None,
+            validation: Some(scores),
+            weights_digest: 5,
+            is_kept: true,
+            keep_error: Some("no room".into()),
+            error: None,
+        };
+        let wire = v1::EvaluationResult::from(result.clone());
+        assert_eq!(EvaluationResult::try_from(wire), Ok(result));
     }
 }

@@ -51,6 +51,7 @@ mod tests {
             divergence: ps_core::learning::DivergenceAction::default(),
             freeze: vec!["a.*".into()],
             parameter_groups: vec!["*.bias:lr-scale=0.3,weight-decay=0.1".parse().unwrap()],
+            evaluation: ps_core::keeping::EvaluationSettings::default(),
         }
     }
 

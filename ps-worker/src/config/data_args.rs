@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 
 use super::table_args::TableArgs;
-use ps_data::{CONTEXT, DataSource, Format, SHUFFLE_BUFFER, StreamInput, StreamSource, Wrapper};
+use ps_data::{
+    CONTEXT, DataSource, Format, HeldOut, SHUFFLE_BUFFER, StreamInput, StreamSource, Wrapper,
+};
 
 /// Where the test data are, and how all data are written.
 #[derive(clap::Args, Clone, Debug)]
@@ -14,6 +16,19 @@ pub struct DataArgs {
     /// Directory or file of the test data, when it is not the one of --data.
     #[arg(long, env = "PS_TEST", value_name = "DIR")]
     pub test: Option<PathBuf>,
+    /// Directory or file of the validation data, which evaluations during training are on; the test data then tell
+    /// at the end alone [default: files below --data and --test with `val`, `valid`, `validation`, `dev` or `eval` in
+    /// their names, beside test files].
+    #[arg(long, env = "PS_VALIDATION", value_name = "DIR")]
+    pub validation: Option<PathBuf>,
+    /// Hold this share of the training samples out as the validation set: chosen at random, the same in every
+    /// process, and not trained on; between 0 and 1.
+    #[arg(long, env = "PS_VALIDATION_SPLIT", value_name = "SHARE")]
+    pub validation_split: Option<f64>,
+    /// Which samples --validation-split holds out: another seed, others. It is not --seed, so that runs with other
+    /// start weights can be compared.
+    #[arg(long, env = "PS_VALIDATION_SEED", default_value_t = 1, value_name = "SEED")]
+    pub validation_seed: u64,
     /// How the data are written; auto looks at names and first bytes. text: any bytes, a sample is
     /// --context of them and its class the byte after them; without test files the last tenth of
     /// the samples is the test set.
@@ -90,6 +105,10 @@ impl DataArgs {
         DataSource {
             train: data.filter(|_| !self.pipe).map(Path::to_owned),
             test: test.cloned(),
+            validation: self.validation.clone(),
+            held_out: self
+                .validation_split
+                .map(|share| HeldOut { share, seed: self.validation_seed }),
             format: self.format,
             wrapper: self.wrapper,
             table: self.table.options(),

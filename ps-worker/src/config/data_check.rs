@@ -36,8 +36,50 @@ impl DataArgs {
                 .to_owned());
         }
         self.table.check()?;
+        self.check_validation(data)?;
         self.check_stream(data)?;
         self.check_pipe(data)
+    }
+
+    fn check_validation(&self, data: Option<&Path>) -> Result<(), String> {
+        if data.is_none() && self.validation.is_some() {
+            return Err("--validation without --data: its files belong to a training set; give --data DIR too, or \
+                        hold samples out with --validation-split"
+                .to_owned());
+        }
+        if self.validation.is_some() && self.test_pipe {
+            return Err("--validation with --test-pipe: test data that come through a FIFO are the only ones; give \
+                        the test data as files, too"
+                .to_owned());
+        }
+        let Some(share) = self.validation_split else {
+            return Ok(());
+        };
+        if !(share > 0.0 && share < 1.0) {
+            return Err(format!(
+                "--validation-split {share}: expected a share above 0 and below 1"
+            ));
+        }
+        if self.validation.is_some() {
+            return Err("--validation-split with --validation: each names the validation set; give one of them"
+                .to_owned());
+        }
+        let partly = [
+            ("--stream", self.stream, "the samples of a stream are not in memory"),
+            ("--pipe", self.pipe, "the samples of a FIFO are not in memory"),
+            (
+                "--sharded",
+                self.sharded,
+                "each process has other samples, and the evaluator not all",
+            ),
+        ];
+        match partly.into_iter().find(|(_, is_given, _)| *is_given) {
+            Some((option, _, why)) => Err(format!(
+                "--validation-split with {option}: {why}, so that nobody could hold out the same ones; give files \
+                 with --validation"
+            )),
+            None => Ok(()),
+        }
     }
 
     fn check_pipe(&self, data: Option<&Path>) -> Result<(), String> {

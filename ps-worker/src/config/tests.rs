@@ -125,3 +125,36 @@ fn a_program_is_told_model_and_device_also_where_nobody_named_them() {
     assert_eq!(told("PS_CONTEXT").unwrap(), "9");
     assert_eq!(told("PS_CLASSES"), None);
 }
+
+#[test]
+fn options_of_validation_and_evaluation_are_checked() {
+    let with = |line: &str| check(&line.split_whitespace().collect::<Vec<_>>());
+    let says = |line: &str, part: &str| {
+        let problem = with(line).unwrap_err();
+        assert!(problem.contains(part), "`{problem}` does not contain `{part}`");
+    };
+    for share in ["0", "1", "-0.5", "nan", "2"] {
+        let line = format!("--ps a:1 --validation-split={share}");
+        says(&line, "expected a share above 0 and below 1");
+    }
+    with("--ps a:1 --validation-split 0.2 --validation-seed 7").unwrap();
+    says("--master a:1 --data d --validation-split 0.2 --stream", "with --stream");
+    says("--master a:1 --data d --validation-split 0.2 --pipe", "with --pipe");
+    says("--master a:1 --data d --validation-split 0.2 --sharded", "with --sharded");
+    says("--master a:1 --validation-split 0.2 -- true", "with a program");
+    says("--ps a:1 --data d --validation v --validation-split 0.2", "give one of them");
+    says("--ps a:1 --validation v", "--validation without --data");
+    says("--master a:1 --data d --pipe --test t --test-pipe --validation v", "--test-pipe");
+    for option in ["--keep best", "--early-stop-after 3", "--evaluate-every 9"] {
+        says(&format!("--ps a:1 {option}"), &format!("{option} needs a --master"));
+    }
+    with("--ps a:1 --keep last").unwrap();
+    with("--master a:1 --role evaluator --keep-in o").unwrap();
+    says("--master a:1 --keep-in o", "--role evaluator");
+    let line = "ps-worker --master a:1 --data d --validation-split 0.2 --validation-seed 7";
+    let line: Vec<&str> = line.split_whitespace().collect();
+    let [args, again] = [Args::try_parse_from(&line), Args::try_parse_from(passed_on(&line))]
+        .map(|args| args.unwrap().model.read.source(None));
+    assert_eq!(args.held_out, Some(ps_data::HeldOut { share: 0.2, seed: 7 }));
+    assert_eq!(args, again);
+}

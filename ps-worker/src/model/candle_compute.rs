@@ -94,7 +94,7 @@ impl CandleCompute {
         shape: &DataShape,
     ) -> Result<Self, ModelError> {
         let ComputeOptions { model: name, options, loss, device } = options;
-        for samples in [&data.train, &data.test] {
+        for samples in [&data.train, &data.test, &data.validation] {
             if !samples.is_empty() && samples.shape() != shape.features {
                 let (found, expected) = (samples.shape().to_vec(), shape.features.clone());
                 return Err(ModelError::OtherShape { found, expected });
@@ -175,10 +175,10 @@ impl CandleCompute {
             return Err(ModelError::OtherShape { found, expected });
         }
         let train = Samples::none(test.shape().to_vec());
-        let DataShape { task, outputs, .. } = self.shape;
-        self.data = Arc::new(Dataset { train, test, task, outputs, schema });
-        let device = self.device.clone();
-        threads::run(&device, || self.score())
+        let (validation, task, outputs) = (train.clone(), self.shape.task, self.shape.outputs);
+        self.data = Arc::new(Dataset { train, test, validation, task, outputs, schema });
+        let (device, data) = (self.device.clone(), self.data.clone());
+        threads::run(&device, || self.score(&data.test))
     }
 
     /// Loss and gradient at the weights that the variables hold.
@@ -198,10 +198,9 @@ impl CandleCompute {
         self.passes.run(self.model.as_ref(), &self.vars, &batch, into)
     }
 
-    /// Score of the whole test set at the weights that the variables hold. Without test samples
-    /// the loss is not a number.
-    fn score(&mut self) -> Result<Evaluation, ModelError> {
-        let test = &self.data.test;
+    /// Score of a whole set at the weights that the variables hold. Without samples the loss is not
+    /// a number.
+    fn score(&mut self, test: &Samples) -> Result<Evaluation, ModelError> {
         let each = test.features_per_sample().max(1);
         let size = EVALUATION_SAMPLES_MAX.min(EVALUATION_INPUTS_MAX / each).max(1);
         let numbers: Vec<u64> = (0..test.len() as u64).collect();
@@ -329,11 +328,23 @@ impl Compute for CandleCompute {
     }
 
     fn evaluate(&mut self, weights: &[f32]) -> Result<Evaluation, ComputeError> {
-        let device = self.device.clone();
+        let (device, data) = (self.device.clone(), self.data.clone());
         let evaluation = threads::run(&device, || {
             self.vars.set(weights)?;
-            self.score()
+            self.score(&data.test)
         });
         Ok(evaluation?)
+    }
+
+    fn validate(&mut self, weights: &[f32]) -> Result<Option<Evaluation>, ComputeError> {
+        let (device, data) = (self.device.clone(), self.data.clone());
+        if data.validation.is_empty() {
+            return Ok(None);
+        }
+        let evaluation = threads::run(&device, || {
+            self.vars.set(weights)?;
+            self.score(&data.validation)
+        });
+        Ok(Some(evaluation?))
     }
 }

@@ -1,14 +1,14 @@
 //! A worker without a master, as the options describe it.
 
-use crate::compute::{Compute, ComputeOn, Evaluation};
+use crate::compute::{Compute, ComputeOn};
 use crate::config::Args;
 use crate::progress_reporter::ProgressReporter;
-use crate::train::DataLoader;
 use crate::train::alone::{self, AloneConfig};
+use crate::train::{DataLoader, Evaluated};
 use anyhow::Context;
 use ps_client::{CallOptions, Counters, HeartbeatConfig, SessionConfig, WorkerEnvironment};
-use ps_core::measures::Measure;
 use ps_core::model_file;
+use ps_core::scores::EvaluationSet;
 use ps_core::settings::TrainingSettings;
 use ps_runtime::files::{Directory, FileStore};
 use ps_runtime::{MetricSink, Outside, Shutdown};
@@ -50,8 +50,8 @@ pub(super) async fn run(
         files.write(model_file::MODEL_FILE, &model).context("saving the model")?;
         tracing::info!("wrote {}/{}", files.location(), model_file::MODEL_FILE);
     }
-    if let Some(evaluation) = finished.evaluation {
-        report(&evaluation, &metrics);
+    if let Some(evaluated) = finished.evaluation {
+        report(&evaluated, &metrics);
     }
     for line in reporter.summary(&counters) {
         tracing::info!("{line}");
@@ -81,16 +81,16 @@ fn session(args: &Args, settings: &TrainingSettings) -> anyhow::Result<SessionCo
 }
 
 /// Tells how good the model is.
-fn report(evaluation: &Evaluation, metrics: &MetricSink) {
-    if let Some(accuracy) = evaluation.accuracy {
-        metrics(&format!("final_test_accuracy={accuracy:.4};"));
+fn report(evaluated: &Evaluated, metrics: &MetricSink) {
+    let sets = [
+        (EvaluationSet::Validation, &evaluated.validation),
+        (EvaluationSet::Test, &evaluated.test),
+    ];
+    for (set, scores) in sets {
+        let lines = scores.iter().flat_map(|scores| scores.final_lines(set));
+        lines.for_each(|line| metrics(&line));
     }
-    for Measure { name, value } in &evaluation.measures {
-        metrics(&format!("final_test_{name}={value:.4};"));
-    }
-    if evaluation.samples > 0 {
-        metrics(&format!("final_test_loss={:.4};", evaluation.loss));
-    } else {
+    if evaluated.test.as_ref().is_none_or(|test| test.samples == 0) {
         tracing::warn!(
             "no test data: loss and accuracy of the model on unseen samples are not known; give \
              --test or put a test set into --data"

@@ -11,6 +11,7 @@ use ps_core::{DataDescription, DataKind};
 use ps_data::{load_stream, stream_files};
 use ps_runtime::Outside;
 use ps_runtime::advertise::advertised;
+use ps_runtime::files::{Directory, Files};
 use ps_runtime::transport;
 use std::sync::Arc;
 
@@ -64,8 +65,10 @@ pub(super) async fn model(
     streams: Option<(DataStreams, DataDescription)>,
     outside: &Outside,
 ) -> anyhow::Result<Workload> {
+    let open = |folder| Directory::open_for("--keep-in", folder).map(|it| Arc::new(it) as Files);
+    let keeps = args.keep_in.as_deref().map(open).transpose()?;
     if args.model.read.is_streamed() {
-        return Ok(streamed(args, source, streams));
+        return Ok(streamed(args, source, streams, keeps));
     }
     let kind = if args.model.read.sharded { DataKind::Sharded } else { DataKind::Replicated };
     let mut data = source.description(kind);
@@ -85,7 +88,7 @@ pub(super) async fn model(
     }
     let loader = source.loader();
     let mut model = built_from(source);
-    (model.served, model.loader) = (served, loader);
+    (model.served, model.loader, model.keeps) = (served, loader, keeps);
     Ok(Workload { data, kind: WorkloadKind::Model(model) })
 }
 
@@ -93,6 +96,7 @@ fn streamed(
     args: &Args,
     source: ModelSource,
     streams: Option<(DataStreams, DataDescription)>,
+    keeps: Option<Files>,
 ) -> Workload {
     if args.serve_samples.is_some() {
         tracing::warn!(
@@ -105,7 +109,7 @@ fn streamed(
         None => (None, source.description(DataKind::Streamed)),
     };
     let mut model = built_from(source);
-    model.streams = streams;
+    (model.streams, model.keeps) = (streams, keeps);
     Workload { data, kind: WorkloadKind::Model(model) }
 }
 

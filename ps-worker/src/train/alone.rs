@@ -5,8 +5,8 @@
 use super::batch_loop::{StepControl, train_batches};
 use super::error::Error;
 use super::loader::DataLoader;
-use super::trainer::{FINISH_STEP, Trainer, freeze};
-use crate::compute::{Compute, ComputeOn, Evaluation};
+use super::trainer::{Evaluated, FINISH_STEP, Trainer, freeze};
+use crate::compute::{Compute, ComputeOn};
 use futures_util::future::LocalBoxFuture;
 use ps_client::{Counters, Session, SessionConfig, StepOutcome};
 use ps_core::permutation::permutation;
@@ -38,7 +38,7 @@ pub struct RunResult {
     /// The weights at the end, in layout order; `None` when a signal came before there were any.
     pub weights: Option<Vec<f32>>,
     /// How good exactly these weights are, unless a signal ended the run.
-    pub evaluation: Option<Evaluation>,
+    pub evaluation: Option<Evaluated>,
 }
 
 /// What happens during a run, for whoever shows it.
@@ -52,7 +52,7 @@ pub trait Observer: Send {
     ///
     /// # Errors
     /// The run has diverged; the message says what to try.
-    fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String>;
+    fn passed(&mut self, pass: u64, evaluated: &Evaluated) -> Result<(), String>;
 }
 
 /// Trains this worker's share for all passes.
@@ -105,7 +105,7 @@ async fn train(
     trainer: &mut Trainer,
     observer: &mut dyn Observer,
     shutdown: &Shutdown,
-) -> Result<Option<Evaluation>, Error> {
+) -> Result<Option<Evaluated>, Error> {
     let settings = &config.settings;
     let samples = trainer.train_samples();
     let sharing = u64::from(config.sharing.max(1));
@@ -135,7 +135,7 @@ async fn train(
         let mut signals = shutdown.clone();
         let (evaluation, _) = tokio::select! {
             biased;
-            evaluated = trainer.evaluate() => evaluated?,
+            evaluated = trainer.evaluate(pass + 1 == settings.passes) => evaluated?,
             _ = signals.wait() => return Ok(None),
         };
         run.observer.passed(pass + 1, &evaluation).map_err(Error::Diverged)?;

@@ -1,5 +1,6 @@
 //! One membership of a worker or evaluator: asks the master for work, does it, reports it.
 
+mod evaluation;
 mod lease;
 
 use super::error::Error;
@@ -8,7 +9,6 @@ use super::trainer::{Trainer, freeze};
 use super::workload::{Workload, WorkloadKind};
 use crate::compute::{ComputeError, ComputeOn};
 use ps_client::{CallOptions, Counters, Membership, MembershipEnd, Session};
-use ps_core::measures::Measure;
 use ps_core::settings::TrainingSettings;
 use ps_core::{DataDescription, DataKind};
 use ps_proto::convert::settings::settings_from_wire;
@@ -76,6 +76,7 @@ impl JobMember {
             address: config.address.clone(),
             data: Some(workload.data.clone().into()),
             protocol: PROTOCOL,
+            keeps_best: workload.keeps().is_some(),
             ..v1::RegisterRequest::default()
         };
         let registered =
@@ -223,30 +224,6 @@ impl JobMember {
             tracing::warn!("the master could not be told why this process fails: {untold}");
         }
         error
-    }
-
-    async fn evaluate(&mut self, task: v1::EvaluateTask) -> Result<v1::EvaluationResult, Error> {
-        let mut result = v1::EvaluationResult {
-            pass: task.pass,
-            r#final: task.r#final,
-            ..v1::EvaluationResult::default()
-        };
-        let Some(trainer) = self.trainer.as_mut() else {
-            return Ok(result);
-        };
-        match trainer.evaluate().await {
-            Ok((evaluation, digest)) => {
-                result.loss = evaluation.loss;
-                result.accuracy = evaluation.accuracy;
-                let wire = |Measure { name, value }| v1::Measure { name, value };
-                result.measures = evaluation.measures.into_iter().map(wire).collect();
-                result.samples = evaluation.samples;
-                result.weights_digest = digest;
-            }
-            Err(Error::Compute(error)) => result.error = error.to_string(),
-            Err(error) => return Err(error),
-        }
-        Ok(result)
     }
 }
 

@@ -1,11 +1,13 @@
 //! One training step: pull, compute, clip, push. Here and in `exchange` alone session and model meet.
 
+mod evaluation;
 mod exchange;
 mod gradient_writer;
 
 use super::batches::Batches;
 use super::error::Error;
-use crate::compute::{Compute, ComputeError, ComputeOn, Evaluation, SampleBatch};
+use crate::compute::{Compute, ComputeError, ComputeOn, SampleBatch};
+pub use evaluation::Evaluated;
 use gradient_writer::GradientWriter;
 use ps_client::{BufferPool, Pipeline, Session, StepOutcome, Waiting, Weights, WeightsPool};
 use ps_core::Layout;
@@ -215,22 +217,6 @@ impl Trainer {
         let weights = self.weights.get_or_insert_with(|| self.weights_pool.take());
         self.session.client().read(weights).await?;
         Ok(weights.digest())
-    }
-
-    /// Evaluates the weights as the servers hold them now; with their digest.
-    ///
-    /// # Errors
-    /// The computation failed, or a server is away.
-    pub async fn evaluate(&mut self) -> Result<(Evaluation, u32), Error> {
-        let digest = self.read().await?;
-        let weights = self.weights.take().unwrap_or_else(|| self.weights_pool.take());
-        let evaluated = self.compute(move |compute| {
-            let evaluation = compute.evaluate(weights.values())?;
-            Ok((evaluation, weights))
-        });
-        let (evaluation, weights) = evaluated.await?;
-        self.weights = Some(weights);
-        Ok((evaluation, digest))
     }
 
     /// The weights in hand, in layout order.

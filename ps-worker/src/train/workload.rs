@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use ps_client::WorkerEnvironment;
 use ps_core::DataDescription;
 use ps_core::settings::TrainingSettings;
+use ps_runtime::files::Files;
 use std::sync::Arc;
 
 /// Makes the model, once shape and classes of all the job's data are known. It runs on a thread that
@@ -22,6 +23,16 @@ pub struct Workload {
     pub data: DataDescription,
     /// What is done with them.
     pub kind: WorkloadKind,
+}
+
+impl Workload {
+    /// Where the best weights are written, by who measures them.
+    pub(super) fn keeps(&self) -> Option<Files> {
+        match &self.kind {
+            WorkloadKind::Model(model) => model.keeps.clone(),
+            WorkloadKind::Program(_) => None,
+        }
+    }
 }
 
 /// What a member does with its data.
@@ -42,6 +53,8 @@ pub struct ModelWorkload {
     pub served: Option<ServedSamples>,
     /// What makes batches of the member's own samples.
     pub loader: DataLoader,
+    /// Of an evaluator: where the master finds the best weights, if the job keeps them.
+    pub keeps: Option<Files>,
     /// The model of a membership that was lost.
     pub(super) compute: Option<Box<dyn Compute>>,
 }
@@ -50,7 +63,7 @@ impl ModelWorkload {
     /// A model on samples that it knows by their numbers.
     pub fn new(build: BuildModel) -> Self {
         let loader = DataLoader::default();
-        Self { build, streams: None, served: None, loader, compute: None }
+        Self { build, streams: None, served: None, loader, keeps: None, compute: None }
     }
 
     /// The model: the one that was there, or a new one for these data.

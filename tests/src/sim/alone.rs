@@ -9,8 +9,9 @@ use ps_client::{Client, ClientConfig, Counters, ShardMapWatch, StepOutcome, Weig
 use ps_core::settings::Wire;
 use ps_runtime::{Lanes, Shutdown};
 use ps_server::config::Config as ServerConfig;
-use ps_worker::compute::{ComputeOn, Evaluation};
+use ps_worker::compute::ComputeOn;
 use ps_worker::train::DataLoader;
+use ps_worker::train::Evaluated;
 use ps_worker::train::alone::{self, AloneConfig, Observer};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -91,8 +92,9 @@ impl Observer for Notes {
         Ok(())
     }
 
-    fn passed(&mut self, pass: u64, evaluation: &Evaluation) -> Result<(), String> {
-        self.books.note(format!("{} passed {pass}, loss {}", self.name, evaluation.loss));
+    fn passed(&mut self, pass: u64, evaluated: &Evaluated) -> Result<(), String> {
+        let loss = evaluated.test.as_ref().map_or(f64::NAN, |test| test.loss);
+        self.books.note(format!("{} passed {pass}, loss {loss}", self.name));
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 use super::cursor::Cursor;
 use super::{File, check_files, names};
 use crate::ids::Life;
+use crate::keeping::Keeping;
 use crate::layout::{Layout, TensorSpec};
 use crate::learning::LearningMonitor;
 use crate::limits::{CHUNK_ELEMENTS_MAX, MODEL_ELEMENTS_MAX, SHARDS_MAX, TENSORS_MAX};
@@ -39,6 +40,12 @@ pub struct JobState {
     pub learning: LearningMonitor,
     /// Seconds of training so far, in all lives of the job.
     pub seconds: f64,
+    /// The life in which the job began; 0 where nobody wrote it down.
+    #[serde(default)]
+    pub began: Life,
+    /// What its evaluations found.
+    #[serde(default)]
+    pub keeping: Keeping,
 }
 
 /// One checkpoint.

@@ -9,6 +9,7 @@
 //! - `agreement`: what training data the members have, each and together.
 //! - `leases`: who works on which samples.
 //! - `evaluation`: what is to be measured, and by whom.
+//! - `selection`: which weights are kept, and whether training ends for want of better ones.
 //! - `membership`: where the shards are, and what every shard must know of the workers.
 //! - `checkpoints`: what is saved, and what the job goes on from.
 //! - `lifecycle`: where the job is on its way from its start to its end.
@@ -29,6 +30,7 @@ mod membership;
 mod record;
 mod register;
 mod registry;
+mod selection;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ use lifecycle::Lifecycle;
 use membership::MembershipPublisher;
 use record::Record;
 use registry::Registry;
+use selection::Selection;
 use std::time::Duration;
 
 /// The state of one job.
@@ -60,6 +63,7 @@ pub struct Machine {
     /// Of the samples, once it is settled what samples there are.
     leases: Leases,
     evaluations: Evaluations,
+    selection: Selection,
     membership: MembershipPublisher,
     checkpoints: Checkpoints,
     record: Record,
@@ -76,6 +80,7 @@ impl Machine {
             agreement: DataAgreement::default(),
             leases: Leases::new(DataKind::default(), config.settings.passes, 1, 1),
             evaluations: Evaluations::default(),
+            selection: Selection::new(life),
             membership: MembershipPublisher::new(life),
             checkpoints: Checkpoints::default(),
             record: Record::default(),

@@ -132,11 +132,12 @@ impl Machine {
 
     /// Gives the place to the process.
     fn join(&mut self, member: MemberId, registration: Registration, now: Duration) -> u64 {
-        let Registration { token, address, data, highest, life, .. } = registration;
+        let Registration { token, address, data, highest, life, keeps_best, .. } = registration;
         let process = Process {
             token,
             address: address.clone(),
             data: data.clone(),
+            keeps_best,
             last_heard: now,
             progressed: now,
             ..Process::default()

@@ -13,6 +13,8 @@ pub(super) struct Process {
     pub(super) address: String,
     /// What training data it has.
     pub(super) data: DataDescription,
+    /// Whether it writes the best weights where the master finds them.
+    pub(super) keeps_best: bool,
     pub(super) last_heard: Duration,
     /// Since when it is known to have received a signal.
     pub(super) leaving: Option<Duration>,

@@ -4,7 +4,7 @@ use super::Machine;
 use super::leases::SHARED;
 use super::lifecycle::{Phase, StopReason};
 use super::types::{
-    EvaluationResult, LeaseResult, Level, MemberId, Rejection, Role, Task, TaskRequest, TrainTask,
+    EvaluateTask, LeaseResult, Level, MemberId, Rejection, Role, Task, TaskRequest, TrainTask,
 };
 use crate::data_description::DataKind;
 use crate::learning::{DivergenceSign, Verdict};
@@ -15,6 +15,10 @@ use std::time::Duration;
 const WAIT: Duration = Duration::from_millis(50);
 const WAIT_PER_WORKER: Duration = Duration::from_millis(2);
 const WAIT_LONGEST: Duration = Duration::from_secs(1);
+
+/// The evaluator, where something follows from what it finds: weights that are gone cannot be kept. It is
+/// one process.
+const WAIT_EVALUATOR: Duration = Duration::from_millis(10);
 
 impl Machine {
     /// Takes a report of finished work and gives new work.
@@ -103,7 +107,8 @@ impl Machine {
         for end in self.leases.take_ended() {
             self.checkpoints.pass_ended();
             // Nobody here can compute the model of a user's program.
-            if self.agreement.kind() != Some(DataKind::Program) {
+            let is_program = self.agreement.kind() == Some(DataKind::Program);
+            if !is_program && self.config.settings.evaluation.every.is_none() {
                 self.evaluations.want(end.pass);
             }
             let sign = self.record.pass_ended(&end, now);
@@ -122,34 +127,23 @@ impl Machine {
         }
     }
 
-    fn take_evaluation(&mut self, member: MemberId, result: &EvaluationResult, now: Duration) {
-        if !self.evaluations.accept(member, result) {
-            return;
-        }
-        if result.task.is_final {
-            return self.final_evaluation(result, now);
-        }
-        if let Some(error) = &result.error {
-            let pass = result.task.pass + 1;
-            let member = self.registry.describe(member);
-            let line = format!("the evaluation after pass {pass} by {member} failed: {error}");
-            return self.log(Level::Warn, line);
-        }
-        self.record_pass(result);
-    }
-
     fn choose(&mut self, member: MemberId, now: Duration) -> Task {
         let process = self.registry.process(member);
         if process.is_none_or(|process| process.is_ending()) {
             return self.wait();
         }
         let may_train = self.lifecycle.phase() == Phase::Running;
-        let may_evaluate = may_train || matches!(self.lifecycle.phase(), Phase::Evaluating { .. });
-        if may_evaluate
-            && self.is_evaluator(member)
-            && let Some(task) = self.evaluations.assign(member)
-        {
-            return Task::Evaluate(task);
+        let is_measuring =
+            matches!(self.lifecycle.phase(), Phase::Choosing { .. } | Phase::Evaluating { .. });
+        if (may_train || is_measuring) && self.is_evaluator(member) {
+            let known = self.evaluation_of(0);
+            let task = self.evaluations.assign(member, |pass| EvaluateTask { pass, ..known });
+            if let Some(task) = task {
+                return Task::Evaluate(task);
+            }
+            if member.role == Role::Evaluator && self.config.settings.evaluation.is_selecting() {
+                return Task::Wait(WAIT_EVALUATOR);
+            }
         }
         if may_train
             && member.role == Role::Worker
@@ -161,8 +155,12 @@ impl Machine {
     }
 
     /// The evaluator, or without one the lowest-ranked worker. Who never asked for a task (it may
-    /// still be loading its data) is not waited for.
+    /// still be loading its data) is not waited for. Where the best weights are kept, it is who can write
+    /// them, and nobody else.
     fn is_evaluator(&self, member: MemberId) -> bool {
+        if self.config.settings.evaluation.keeps_best() {
+            return self.keeper() == Some(member);
+        }
         let evaluators = self.registry.live(Role::Evaluator);
         let mut members = evaluators.chain(self.registry.live(Role::Worker));
         let first = members.find(|(other, process)| {
@@ -170,6 +168,14 @@ impl Machine {
             has_asked && process.leaving.is_none()
         });
         first.is_some_and(|(first, _)| first == member)
+    }
+
+    /// Who measures, and writes the best weights.
+    pub(super) fn keeper(&self) -> Option<MemberId> {
+        let mut evaluators = self.registry.live(Role::Evaluator);
+        let keeper =
+            evaluators.find(|(_, process)| process.keeps_best && process.leaving.is_none());
+        keeper.map(|(member, _)| member)
     }
 
     fn grant(&mut self, rank: u32, now: Duration) -> Option<TrainTask> {

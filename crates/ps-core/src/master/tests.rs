@@ -7,5 +7,6 @@ mod ending;
 mod harness;
 mod joining;
 mod random;
+mod selection;
 mod sources;
 mod training;

@@ -9,6 +9,10 @@ impl Report {
         let mut lines = vec![self.headline()];
         lines.extend(self.resumed_line());
         lines.extend(self.learning_line());
+        lines.extend(self.early_stop.as_ref().map(|line| format!("ended early: {line}")));
+        lines.extend(
+            self.kept.as_ref().map(|kept| format!("the model is the best: {}", kept.words())),
+        );
         let workers = self.workers.iter();
         lines.extend(workers.flat_map(|(rank, worker)| {
             let histogram = worker.counters.staleness.line();
@@ -129,6 +133,7 @@ mod tests {
     use super::super::{FinalReport, LostMember, Outcome, PassReport, ServerReport, Timings};
     use super::*;
     use crate::correction::Correction;
+    use crate::keeping::Kept;
     use crate::schedule::{LearningRate, Schedule};
     use crate::settings::TrainingSettings;
     use ps_kernels::optimizer::Optimizer;
@@ -163,9 +168,14 @@ mod tests {
                 divergence: crate::learning::DivergenceAction::default(),
                 freeze: Vec::new(),
                 parameter_groups: Vec::new(),
+                evaluation: crate::keeping::EvaluationSettings::default(),
             },
             train_samples: 100,
             passes: vec![PassReport { train_loss: Some(2.3), ..PassReport::default() }],
+            evaluations: Vec::new(),
+            evaluations_skipped: 2,
+            kept: Some(Kept { value: 0.25, pass: 2, ..Kept::default() }),
+            early_stop: Some("no improvement in 3 evaluations in a row".into()),
             final_metrics: Some(FinalReport {
                 test_accuracy: Some(0.9771),
                 weights_match: true,
@@ -198,6 +208,8 @@ mod tests {
             "host:1",
             "4 chunks",
             "3.0 MiB",
+            "ended early: no improvement in 3",
+            "the model is the best: test_ 0.2500, measured in pass 2",
             "60 of worker 1",
             "checkpoint 7",
         ] {

@@ -78,12 +78,12 @@ pub fn stream_files(source: &DataSource) -> Result<StreamSource, Error> {
 /// The training files among these, as a stream.
 pub(crate) fn training_stream(files: &DatasetFiles, source: &DataSource) -> StreamSource {
     match files {
-        DatasetFiles::Idx(train, _) => {
+        DatasetFiles::Idx(train, ..) => {
             let pairs = train.iter().cloned();
             let files = pairs.flat_map(|pair| [pair.images, pair.labels]).collect();
             StreamSource::of_files(files, Format::Idx, source)
         }
-        DatasetFiles::Files(format, train, _) => {
+        DatasetFiles::Files(format, train, ..) => {
             StreamSource::of_files(train.clone(), *format, source)
         }
     }

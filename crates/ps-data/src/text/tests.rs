@@ -60,7 +60,7 @@ proptest! {
         let path = dir.path().join("train.txt");
         std::fs::write(&path, &bytes).unwrap();
         let source = DataSource { context, sharded: true, ..DataSource::default() };
-        let Dataset { train, outputs, .. } = load(&[path], &[], &source).unwrap();
+        let Dataset { train, outputs, .. } = load(&[path], &[], &[], &source).unwrap();
         let expected = windows(&bytes, context);
         prop_assert_eq!((train.len(), outputs), (expected.len(), 256));
         for (number, (inputs, label)) in expected.into_iter().enumerate() {

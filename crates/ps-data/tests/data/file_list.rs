@@ -33,7 +33,11 @@ fn every_file_is_listed_with_what_becomes_of_it() {
         ]
     );
     assert!(list.problem.is_none());
-    assert!(list.notes[0].contains("validation files, used neither"), "{:?}", list.notes);
+    assert!(
+        list.notes[0].contains("validation files, measured with during training: val.csv"),
+        "{:?}",
+        list.notes
+    );
     let formats: Vec<_> = list.files.iter().map(|file| file.format).collect();
     assert_eq!(formats[3..], [Some(Format::Csv), Some(Format::Csv), None, Some(Format::Csv)]);
 }

@@ -1,7 +1,7 @@
 //! Which files are trained on and which are measured with, by their names.
 
 use super::common::{assert_says, folder};
-use ps_data::{DataSource, Dataset, Error, Format, StreamInput, load, stream_files};
+use ps_data::{DataSource, Dataset, Error, Format, HeldOut, StreamInput, load, stream_files};
 use tempfile::TempDir;
 
 /// A row each, so that counts tell the files apart.
@@ -37,14 +37,51 @@ fn regression_prefixes_and_other_words_say_the_set() {
 }
 
 #[test]
-fn regression_validation_files_beside_test_files_are_in_no_set() {
+fn regression_validation_files_beside_test_files_are_a_set_of_their_own() {
     assert_sets(&[("train.csv", 3), ("val.csv", 1), ("test.csv", 2)], 3, 2);
     let dir = rows(&[("train.csv", 3), ("val.csv", 1), ("test.csv", 2)]);
+    let data = load(&DataSource::folder(dir.path())).unwrap();
+    assert_eq!((data.test.len(), data.validation.len()), (2, 1));
     let StreamInput::Files(files) = stream_files(&DataSource::folder(dir.path())).unwrap().from
     else {
         panic!("files are no FIFOs");
     };
     assert_eq!(files, [dir.path().join("train.csv")]);
+}
+
+/// Samples of each set of these files, where `--validation` names one of them or another folder.
+fn validated(files: &[(&str, usize)], validation: &str) -> [usize; 3] {
+    let dir = rows(files);
+    let validation = Some(dir.path().join(validation));
+    let source = DataSource { validation, ..DataSource::folder(dir.path()) };
+    let data = load(&source).unwrap();
+    [data.train.len(), data.test.len(), data.validation.len()]
+}
+
+#[test]
+fn a_validation_set_may_be_named() {
+    let sets = [("train.csv", 3), ("test.csv", 2), ("val.csv", 1)];
+    assert_eq!(validated(&sets, "val.csv"), [3, 2, 1]);
+    // Not those in the folder of --data, where others are named; and what is measured with is not trained on.
+    let named = [("train.csv", 3), ("train2.csv", 4), ("test.csv", 2), ("val.csv", 1)];
+    assert_eq!(validated(&named, "train2.csv"), [3, 2, 4]);
+    // Alone it is what tells at the end.
+    assert_eq!(validated(&[("a.csv", 3), ("b.csv", 2)], "b.csv"), [3, 2, 0]);
+}
+
+#[test]
+fn samples_may_be_held_out_where_no_files_are() {
+    let held_out = Some(HeldOut { share: 0.25, seed: 1 });
+    let dir = rows(&[("train.csv", 4), ("test.csv", 2)]);
+    let source = DataSource { held_out, ..DataSource::folder(dir.path()) };
+    let data = load(&source).unwrap();
+    assert_eq!((data.train.len(), data.test.len(), data.validation.len()), (3, 2, 1));
+    assert_eq!(data, load(&source).unwrap());
+    let dir = rows(&[("train.csv", 4), ("test.csv", 2), ("val.csv", 2)]);
+    let source = DataSource { held_out, ..DataSource::folder(dir.path()) };
+    assert_says(load(&source), &["--validation-split beside validation files"]);
+    let digits = load(&DataSource { held_out, ..DataSource::default() }).unwrap();
+    assert_eq!((digits.train.len(), digits.validation.len()), (1078, 359));
 }
 
 #[test]

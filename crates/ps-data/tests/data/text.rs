@@ -24,7 +24,10 @@ fn files_of_both_sets_are_told_by_their_names() {
         ("notes.txt", b"neither of the two"),
     ]);
     // `g` is the label of no whole sample, and no sample begins in one file and ends in another.
-    let expected = Dataset::new(samples(b"ABabcdef", 2, b"Cceg"), samples(b"xy", 2, b"z"), 256);
+    let expected = Dataset {
+        validation: samples(b"", 2, b""),
+        ..Dataset::new(samples(b"ABabcdef", 2, b"Cceg"), samples(b"xy", 2, b"z"), 256)
+    };
     assert_says(load(&text(&dir, 2)), &["1 text file(s)", "no set by their names", "notes.txt"]);
     let ignoring = DataSource { ignore_files: vec!["notes.*".to_owned()], ..text(&dir, 2) };
     assert_eq!(load(&ignoring).unwrap(), expected);

@@ -3,11 +3,19 @@ use crate::checkpoint::cursor::{Positions, SourceCursor};
 use crate::checkpoint::names::manifest_file;
 use crate::correction::Correction;
 use crate::data_description::DataKind;
+use crate::keeping::{Keeping, Kept};
 use crate::learning::Losses;
 use crate::schedule::LearningRate;
 use proptest::prelude::*;
 use ps_kernels::optimizer::Optimizer;
 use std::collections::BTreeMap;
+
+fn keeping() -> Keeping {
+    let mut keeping = Keeping::default();
+    // A number whose last bit is lost when it is read carelessly.
+    keeping.observe(Some(Kept { measure: "loss".into(), value: 0.1 + 0.2, ..Kept::default() }));
+    keeping
+}
 
 fn settings(optimizer: &str) -> TrainingSettings {
     TrainingSettings {
@@ -24,6 +32,7 @@ fn settings(optimizer: &str) -> TrainingSettings {
         divergence: crate::learning::DivergenceAction::default(),
         freeze: Vec::new(),
         parameter_groups: Vec::new(),
+        evaluation: crate::keeping::EvaluationSettings::default(),
     }
 }
 
@@ -70,6 +79,8 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
             passes: vec![PassReport { pass: 1, train_loss: Some(1.5), ..PassReport::default() }],
             learning: watch,
             seconds: 12.5,
+            began: 1_753_000_000_000,
+            keeping: keeping(),
         },
     }
 }

@@ -94,7 +94,14 @@ impl Machine {
         let Some(agreed) = self.agreement.propose(&self.registry, is_late) else {
             return false;
         };
-        let absent = absent(&agreed, &self.registry, self.config.workers);
+        if let Some(reason) = self.cannot_select(agreed.kind, is_late) {
+            self.fail(reason, now);
+            return true;
+        }
+        let mut absent = absent(&agreed, &self.registry, self.config.workers);
+        if self.config.settings.evaluation.keeps_best() && self.keeper().is_none() {
+            absent.push(MemberId::EVALUATOR.to_string());
+        }
         if !absent.is_empty() {
             if !is_late {
                 return false;

@@ -186,6 +186,8 @@ impl Machine {
             passes: self.record.passes(),
             learning: self.record.monitor().clone(),
             seconds: self.record.seconds(now),
+            began: self.selection.job(),
+            keeping: self.selection.keeping().clone(),
         })
     }
 

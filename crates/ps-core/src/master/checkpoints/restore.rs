@@ -101,10 +101,20 @@ impl Machine {
         let JobProgress { samples_done: done, samples_total: total } = self.progress();
         let resumed = Resumed { checkpoint: number, passes, samples_done: done };
         self.checkpoints.resumed = Some(resumed);
+        let settings = &self.config.settings.evaluation;
+        let (every, keeps_best) = (settings.every, settings.keeps_best());
         if let Some(last) = state.passes.last()
             && last.samples_done_at_evaluation.is_none()
+            && every.is_none()
         {
             self.evaluations.want(last.pass.saturating_sub(1));
+        }
+        self.selection.resume(state.keeping.clone(), state.began, done);
+        if let Some(every) = every {
+            self.evaluations.resume_at(self.steps_done(), every);
+        }
+        if keeps_best {
+            self.actions.push(Action::FindKept(self.selection.job()));
         }
         self.record.resume(state);
         let wanted = self.config.settings.passes;

@@ -4,7 +4,9 @@
 use super::{Phase, StopReason};
 use crate::data_description::DataKind;
 use crate::master::Machine;
-use crate::master::types::{Action, EvaluationResult, Level, MemberId, ModelWritten, Role};
+use crate::master::types::{
+    Action, EvaluateTask, EvaluationResult, Level, MemberId, ModelWritten, Role,
+};
 use crate::report::Outcome;
 use std::time::Duration;
 
@@ -33,9 +35,31 @@ impl Machine {
         self.publish();
         if self.membership.is_acknowledged(self.config.servers) {
             self.lifecycle.phase = Phase::Saving;
+            let is_completed = self.lifecycle.stop_reason() == Some(&StopReason::Completed);
+            let is_in_time = is_completed && self.lifecycle.signalled.is_none();
+            if is_in_time && self.config.settings.evaluation.keeps_best() {
+                self.evaluations.want_last(self.leases.pass(), self.steps_done());
+                let deadline = now + self.config.evaluation_timeout;
+                self.lifecycle.phase = Phase::Choosing { deadline };
+            }
             return true;
         }
         self.fail_if_late(now)
+    }
+
+    /// The last weights may be the best: they are measured before one of them is written.
+    pub(super) fn advance_choice(&mut self, deadline: Duration, now: Duration) -> bool {
+        if !self.evaluations.is_idle() {
+            let is_anybody_left = self.keeper().is_some();
+            if is_anybody_left && now < deadline {
+                return false;
+            }
+            let why = if is_anybody_left { "there is no time" } else { "nobody is left to do it" };
+            self.log(Level::Warn, format!("the last weights were not measured: {why}"));
+            self.evaluations.give_up();
+        }
+        self.lifecycle.phase = Phase::Saving;
+        true
     }
 
     /// Whether a server may be silent, so that its weights cannot be read.
@@ -51,7 +75,8 @@ impl Machine {
             let within = self.lifecycle.saving_time(now);
             let is_abandoned =
                 matches!(self.lifecycle.stop_reason(), Some(StopReason::Abandoned(_)));
-            self.actions.push(Action::SaveModel { within, if_trained: is_abandoned });
+            let kept = self.chosen().map(Box::new);
+            self.actions.push(Action::SaveModel { within, if_trained: is_abandoned, kept });
         }
     }
 
@@ -142,28 +167,30 @@ impl Machine {
     }
 
     fn evaluate(&mut self, written: ModelWritten, now: Duration) {
-        self.record.saved(written.servers, now);
-        let is_completed = self.lifecycle.stop_reason() == Some(&StopReason::Completed);
+        let of_file = written.kept.is_some();
+        self.record.saved(written.servers, written.kept, now);
+        let is_completed = matches!(
+            self.lifecycle.stop_reason(),
+            Some(StopReason::Completed | StopReason::EarlyStopped(_))
+        );
         // Nobody here can compute the model of a user's program.
         let is_program = self.agreement.kind() == Some(DataKind::Program);
         if !is_completed || self.lifecycle.signalled.is_some() || is_program {
             return self.leave(self.stop_outcome(), now);
         }
-        let last = self.config.settings.passes.saturating_sub(1);
-        for pass in self.evaluations.want_final(last) {
-            if pass != last {
-                let line = format!("pass {} was not evaluated: the evaluator was behind", pass + 1);
-                self.log(Level::Warn, line);
-            }
-        }
+        let known = self.evaluation_of(self.leases.pass());
+        self.evaluations.want_final(EvaluateTask { is_final: true, of_file, ..known });
         let (digest, deadline) = (written.digest, now + self.config.evaluation_timeout);
         self.lifecycle.phase = Phase::Evaluating { digest, is_second: false, deadline };
     }
 
     pub(super) fn advance_evaluation(&mut self, deadline: Duration, now: Duration) -> bool {
         let mut roles = [Role::Worker, Role::Evaluator].into_iter();
-        let is_anybody_left = roles
-            .any(|role| self.registry.live(role).any(|(_, process)| process.leaving.is_none()));
+        let is_anybody_left = match self.config.settings.evaluation.keeps_best() {
+            true => self.keeper().is_some(),
+            false => roles
+                .any(|role| self.registry.live(role).any(|(_, process)| process.leaving.is_none())),
+        };
         if is_anybody_left && now < deadline {
             return false;
         }
@@ -174,7 +201,12 @@ impl Machine {
     }
 
     /// Takes the evaluation of the written weights.
-    pub(in crate::master) fn final_evaluation(&mut self, result: &EvaluationResult, now: Duration) {
+    pub(in crate::master) fn final_evaluation(
+        &mut self,
+        task: &EvaluateTask,
+        result: &EvaluationResult,
+        now: Duration,
+    ) {
         let Phase::Evaluating { digest, is_second, deadline } = self.lifecycle.phase else {
             return;
         };
@@ -183,7 +215,7 @@ impl Machine {
             self.log(Level::Warn, format!("the final evaluation failed: {error}"));
         } else if !is_match && !is_second {
             self.log(Level::Warn, "other weights than the written ones were evaluated; once more");
-            self.evaluations.want_final(result.task.pass);
+            self.evaluations.want_final(task.clone());
             self.lifecycle.phase = Phase::Evaluating { digest, is_second: true, deadline };
             return;
         } else {
@@ -192,7 +224,7 @@ impl Machine {
                             changes the servers' weights that the master does not know of";
                 self.log(Level::Warn, line);
             }
-            self.record_final(result, is_match);
+            self.record_final(task, result, is_match);
         }
         self.conclude(now);
     }

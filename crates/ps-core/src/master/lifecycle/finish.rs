@@ -91,6 +91,7 @@ impl Machine {
     }
 
     pub(in crate::master) fn leave(&mut self, outcome: Outcome, now: Duration) {
+        self.tell_skipped();
         let report = self.report(outcome.clone(), now);
         self.actions.push(Action::WriteReport(Box::new(report)));
         self.lifecycle.leave(outcome, self.config.lease, now);
@@ -99,6 +100,7 @@ impl Machine {
     /// Goes on as far as what happened allows.
     pub(in crate::master) fn advance(&mut self, now: Duration) {
         self.take_ended_passes(now);
+        self.take_due_steps();
         while self.advance_once(now) {}
     }
 
@@ -108,6 +110,7 @@ impl Machine {
             Phase::Running => self.advance_training(now),
             Phase::Stopping { deadline } => self.advance_barrier(deadline, now),
             Phase::Fencing => self.advance_fence(now),
+            Phase::Choosing { deadline } => self.advance_choice(deadline, now),
             Phase::Saving => self.advance_save(now),
             Phase::Evaluating { deadline, .. } => self.advance_evaluation(deadline, now),
             Phase::Leaving { deadline } => self.advance_leaving(deadline, now),
@@ -163,10 +166,14 @@ impl Machine {
 
     fn advance_training(&mut self, now: Duration) -> bool {
         let is_done = self.leases.are_done();
+        let early_stop = self.early_stop().filter(|_| !is_done);
         if is_done {
             self.stop(StopReason::Completed, now);
+        } else if let Some(line) = &early_stop {
+            self.log(Level::Info, format!("training ends early: {line}"));
+            self.stop(StopReason::EarlyStopped(line.clone()), now);
         }
-        is_done
+        is_done || early_stop.is_some()
     }
 
     fn advance_leaving(&mut self, deadline: Duration, now: Duration) -> bool {

@@ -1,6 +1,6 @@
 //! Where the job is on its way from its start to its end.
 //!
-//! Starting -> Running -> Stopping (barrier) -> Fencing -> Saving -> Evaluating -> Leaving ->
+//! Starting -> Running -> Stopping (barrier) -> Fencing -> Choosing -> Saving -> Evaluating -> Leaving ->
 //! Finished. A failure goes straight to Leaving.
 
 mod commit;
@@ -17,6 +17,8 @@ use std::time::Duration;
 pub(super) enum StopReason {
     /// Every sample of every pass is done.
     Completed,
+    /// Evaluations have not become better for a while.
+    EarlyStopped(String),
     /// A signal; with the exit code.
     Signal(u8),
     /// The run diverged.
@@ -31,7 +33,7 @@ impl StopReason {
     /// How the job ends for this reason.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Completed => Outcome::default(),
+            Self::Completed | Self::EarlyStopped(_) => Outcome::default(),
             Self::Signal(exit_code) => Outcome { exit_code: *exit_code, reason: None },
             Self::Diverged(reason) | Self::HostLost(reason) | Self::Abandoned(reason) => {
                 Outcome { exit_code: 1, reason: Some(reason.clone()) }
@@ -52,6 +54,8 @@ pub(super) enum Phase {
     Stopping { deadline: Duration },
     /// Every shard learns that no push is taken any more.
     Fencing,
+    /// The last weights are measured, as they may be the best.
+    Choosing { deadline: Duration },
     /// The driver writes the model.
     Saving,
     /// The written weights are measured.
@@ -105,10 +109,16 @@ impl Lifecycle {
             Phase::Starting => "waiting for servers and workers",
             Phase::Running => "training",
             Phase::Stopping { .. } | Phase::Fencing => "waiting for workers to finish",
+            Phase::Choosing { .. } => "evaluating the last weights",
             Phase::Saving => "saving",
             Phase::Evaluating { .. } => "evaluating the saved model",
             Phase::Leaving { .. } | Phase::Finished => "leaving",
         }
+    }
+
+    /// Whether leases go out.
+    pub(super) fn is_training(&self) -> bool {
+        self.phase == Phase::Running
     }
 
     /// Whether no new step is wanted.
@@ -156,6 +166,8 @@ impl Lifecycle {
             Phase::Stopping { deadline } | Phase::Evaluating { deadline, .. } => {
                 *deadline = (*deadline).min(now + self.stop_times.barrier);
             }
+            // The best so far is what is saved.
+            Phase::Choosing { deadline } => *deadline = now,
             Phase::Leaving { deadline } => *deadline = (*deadline).min(now + self.stop_times.told),
             _ => (),
         }
@@ -180,6 +192,7 @@ impl Lifecycle {
             return;
         }
         if let Phase::Stopping { deadline }
+        | Phase::Choosing { deadline }
         | Phase::Evaluating { deadline, .. }
         | Phase::Leaving { deadline } = &mut self.phase
         {

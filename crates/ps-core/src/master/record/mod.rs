@@ -1,15 +1,17 @@
 //! What is remembered for the metric lines, the progress and the report.
 
+mod evaluations;
 mod report;
 
 use super::leases::PassEnd;
-use super::types::{EvaluationResult, MemberId};
+use super::types::MemberId;
 use crate::checkpoint::JobState;
 use crate::ids::{ShardId, WorkerId};
+use crate::keeping::Kept;
 use crate::learning::{DivergenceSign, LearningMonitor, Losses};
-use crate::measures::Measure;
 use crate::report::{
-    FinalReport, LostMember, PassReport, ServerReport, Timings, WorkerCounters, WorkerReport,
+    EvaluationReport, FinalReport, LostMember, PassReport, ServerReport, Timings, WorkerCounters,
+    WorkerReport,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -55,7 +57,11 @@ pub(super) struct Record {
     ranks: BTreeMap<WorkerId, Rank>,
     monitor: LearningMonitor,
     passes: BTreeMap<u64, PassReport>,
+    /// In order; those of this life of the job.
+    evaluations: Vec<EvaluationReport>,
     final_metrics: Option<FinalReport>,
+    /// The evaluation whose weights are the model, unless those are the last ones.
+    kept: Option<Kept>,
     servers: BTreeMap<ShardId, ServerReport>,
     lost: Vec<LostMember>,
     last_losses: Losses,
@@ -108,13 +114,14 @@ impl Record {
         self.training_ended.get_or_insert(now);
     }
 
-    pub(super) fn saved(&mut self, servers: BTreeMap<ShardId, ServerReport>, now: Duration) {
-        self.servers = servers;
+    pub(super) fn saved(
+        &mut self,
+        servers: BTreeMap<ShardId, ServerReport>,
+        kept: Option<Kept>,
+        now: Duration,
+    ) {
+        (self.servers, self.kept) = (servers, kept);
         self.saved = Some(now);
-    }
-
-    pub(super) fn evaluated(&mut self, now: Duration) {
-        self.evaluated = Some(now);
     }
 
     /// The data are known, and with them how many steps a pass has.
@@ -163,55 +170,6 @@ impl Record {
         self.monitor.pass_ended(*pass, losses)
     }
 
-    /// Takes the evaluation after a pass; the line for machines.
-    fn pass_evaluated(&mut self, result: &EvaluationResult, samples_done: u64) -> Option<String> {
-        let pass = self.passes.get_mut(&result.task.pass)?;
-        pass.test_loss = finite(result.loss);
-        pass.test_accuracy = result.accuracy;
-        pass.measures = by_name(&result.measures);
-        pass.samples_done_at_evaluation = Some(samples_done);
-        let mut line = format!("pass={};", pass.pass);
-        if let Some(accuracy) = pass.test_accuracy {
-            line.push_str(&format!(" test_accuracy={accuracy:.4};"));
-        }
-        // Without test samples there is no loss on them.
-        if result.samples > 0 {
-            line.push_str(&format!(" test_loss={:.4};", result.loss));
-        }
-        if let Some(loss) = pass.train_loss {
-            line.push_str(&format!(" train_loss={loss:.4};"));
-        }
-        for Measure { name, value } in &result.measures {
-            line.push_str(&format!(" test_{name}={value:.4};"));
-        }
-        Some(line)
-    }
-
-    /// Takes the evaluation of the written weights; the lines for machines.
-    fn finally_evaluated(
-        &mut self,
-        result: &EvaluationResult,
-        weights_match: bool,
-        samples_done: u64,
-    ) -> Vec<String> {
-        // No push came after the last pass: these are its weights, too.
-        let last = self.passes.get(&result.task.pass);
-        let is_new = last.is_some_and(|pass| pass.samples_done_at_evaluation.is_none());
-        let line = is_new.then(|| self.pass_evaluated(result, samples_done)).flatten();
-        let mut lines = Vec::from_iter(line);
-        let (test_loss, test_accuracy) = (finite(result.loss), result.accuracy);
-        let (samples, measures) = (result.samples, by_name(&result.measures));
-        self.final_metrics =
-            Some(FinalReport { test_loss, test_accuracy, measures, samples, weights_match });
-        lines.extend(test_accuracy.map(|accuracy| format!("final_test_accuracy={accuracy:.4};")));
-        if samples > 0 {
-            lines.push(format!("final_test_loss={:.4};", result.loss));
-        }
-        let line = |it: &Measure| format!("final_test_{}={:.4};", it.name, it.value);
-        lines.extend(result.measures.iter().map(line));
-        lines
-    }
-
     fn timings(&self, started: Duration, now: Duration) -> Timings {
         Timings {
             waiting: seconds_between(Some(started), self.training_began, now),
@@ -224,6 +182,13 @@ impl Record {
     /// Whether any worker finished a step in this life of the job.
     pub(super) fn has_steps(&self) -> bool {
         self.counters().steps > 0
+    }
+
+    /// Samples of the steps that workers have finished in this life of the job, of leases that are out
+    /// too.
+    pub(super) fn samples_trained(&self) -> u64 {
+        let samples = |rank: &Rank| rank.past.samples.saturating_add(rank.present.samples);
+        self.ranks.values().map(samples).fold(0, u64::saturating_add)
     }
 
     /// What all workers counted together.
@@ -250,14 +215,6 @@ impl Record {
 /// What has not happened yet may happen now.
 fn seconds_between(from: Option<Duration>, to: Option<Duration>, now: Duration) -> f64 {
     to.unwrap_or(now).saturating_sub(from.unwrap_or(now)).as_secs_f64()
-}
-
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
-}
-
-fn by_name(measures: &[Measure]) -> BTreeMap<String, f64> {
-    measures.iter().map(|it| (it.name.clone(), it.value)).collect()
 }
 
 #[cfg(test)]

@@ -5,28 +5,48 @@ use crate::learning::LearningStatus;
 use crate::master::Machine;
 use crate::master::leases::owner_of;
 use crate::master::lifecycle::StopReason;
-use crate::master::types::{Action, EvaluationResult, JobProgress, Level, Role};
+use crate::master::types::{Action, EvaluateTask, EvaluationResult, JobProgress, Level, Role};
 use crate::progress::ProgressSnapshot;
 use crate::report::{Outcome, Report, SkippedShare};
 use std::time::Duration;
 
 impl Machine {
-    /// Writes down the evaluation after a pass, for people and machines.
-    pub(in crate::master) fn record_pass(&mut self, result: &EvaluationResult) {
-        let line = self.record.pass_evaluated(result, self.leases.samples_done());
+    /// Writes down an evaluation during training, for people and machines.
+    pub(in crate::master) fn record_evaluation(
+        &mut self,
+        task: &EvaluateTask,
+        result: &EvaluationResult,
+        is_best: bool,
+    ) {
+        let (done, every) = (self.leases.samples_done(), self.config.settings.evaluation.every);
+        let line = self.record.evaluated_once(task, result, every.is_none(), is_best, done);
         self.actions.extend(line.map(Action::Metric));
+    }
+
+    /// Says once how many evaluations were due and not done.
+    pub(in crate::master) fn tell_skipped(&mut self) {
+        let skipped = self.evaluations.skipped();
+        if skipped > 0 {
+            let done = self.record.evaluations.len();
+            let line = format!(
+                "{skipped} evaluations were skipped, {done} done: the evaluator was still at an earlier one, and \
+                 goes on with the newest"
+            );
+            self.log(Level::Info, line);
+        }
     }
 
     /// Writes down the evaluation of the written weights.
     pub(in crate::master) fn record_final(
         &mut self,
+        task: &EvaluateTask,
         result: &EvaluationResult,
         weights_match: bool,
     ) {
         let samples_done = self.leases.samples_done();
-        let lines = self.record.finally_evaluated(result, weights_match, samples_done);
+        let lines = self.record.finally_evaluated(task, result, weights_match, samples_done);
         self.actions.extend(lines.into_iter().map(Action::Metric));
-        if result.samples == 0 {
+        if result.test.as_ref().is_none_or(|scores| scores.samples == 0) {
             let message = "no test data: loss and accuracy of the model on unseen samples are not \
                            known; give --test or put a test set into --data";
             self.log(Level::Warn, message);
@@ -53,7 +73,14 @@ impl Machine {
             checkpoint: self.checkpoints.newest(),
             train_samples: self.leases.samples(),
             passes: record.passes(),
+            evaluations: record.evaluations.clone(),
+            evaluations_skipped: self.evaluations.skipped(),
             final_metrics: record.final_metrics.clone(),
+            kept: record.kept.clone(),
+            early_stop: match self.lifecycle.stop_reason() {
+                Some(StopReason::EarlyStopped(line)) => Some(line.clone()),
+                _ => None,
+            },
             learning,
             start_loss: record.monitor.start_loss(),
             workers: record.workers(),

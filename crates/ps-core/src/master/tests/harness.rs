@@ -3,10 +3,12 @@
 use super::super::*;
 use crate::correction::Correction;
 use crate::data_description::DataDescription;
+use crate::keeping::Kept;
 use crate::learning::Losses;
 use crate::measures::Measure;
 use crate::report::Report;
 use crate::schedule::{LearningRate, Schedule};
+use crate::scores::Scores;
 use crate::settings::TrainingSettings;
 use ps_kernels::optimizer::Optimizer;
 
@@ -30,6 +32,7 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
             divergence: crate::learning::DivergenceAction::default(),
             freeze: Vec::new(),
             parameter_groups: Vec::new(),
+            evaluation: crate::keeping::EvaluationSettings::default(),
         },
         lease: Duration::from_secs(10),
         server_away: Duration::from_secs(30),
@@ -60,6 +63,8 @@ pub(super) struct Job {
     /// Whether the model is.
     pub(super) writes_model: bool,
     pub(super) finished: Option<(u8, Option<String>)>,
+    /// The best weights, where they are kept.
+    pub(super) kept_file: Option<Kept>,
     /// Whether shards take memberships.
     pub(super) shards_answer: bool,
     /// Whether the servers hold a model.
@@ -69,7 +74,8 @@ pub(super) struct Job {
 pub(super) fn registration(role: Role, token: u64, index: Option<u32>) -> Registration {
     let address = format!("host{token}:2223");
     let data = DataDescription::replicated(100);
-    Registration { role, token, index, address, data, highest: 0, life: 0, holds_weights: false }
+    let (highest, life, holds_weights, keeps_best) = (0, 0, false, false);
+    Registration { role, token, index, address, data, highest, life, holds_weights, keeps_best }
 }
 
 impl Job {
@@ -93,6 +99,7 @@ impl Job {
             writes_checkpoints: true,
             writes_model: true,
             finished: None,
+            kept_file: None,
             shards_answer: true,
             has_model: true,
         }
@@ -242,7 +249,11 @@ impl Job {
                 }
                 self.memberships.push(membership);
             }
-            Action::SaveModel { within, .. } => {
+            Action::FindKept(job) => {
+                let found = self.kept_file.clone().filter(|kept| kept.job == job);
+                self.machine.kept_found(Ok(found), self.now);
+            }
+            Action::SaveModel { within, kept, .. } => {
                 self.saves_within.push(within);
                 self.saves += 1;
                 if !self.has_model {
@@ -251,7 +262,9 @@ impl Job {
                 if !self.writes_model {
                     return;
                 }
-                let written = ModelWritten { digest: DIGEST, ..ModelWritten::default() };
+                let digest = kept.as_ref().map_or(DIGEST, |kept| kept.digest);
+                let kept = kept.map(|kept| *kept);
+                let written = ModelWritten { digest, kept, ..ModelWritten::default() };
                 self.machine.model_written(Ok(written), self.now);
             }
             Action::WriteCheckpoint(checkpoint) => {
@@ -293,13 +306,19 @@ pub(super) fn done(task: &TrainTask) -> LeaseResult {
 }
 
 pub(super) fn measured(task: EvaluateTask) -> EvaluationResult {
-    EvaluationResult {
-        task,
+    let test = Scores {
         loss: 0.0812,
         accuracy: Some(0.97712),
         measures: vec![Measure { name: "auc".to_owned(), value: 0.5 }],
         samples: 50,
+    };
+    EvaluationResult {
+        number: task.number,
+        test: Some(test),
+        validation: None,
         weights_digest: DIGEST,
+        is_kept: false,
+        keep_error: None,
         error: None,
     }
 }

@@ -3,17 +3,20 @@
 use super::{Membership, ShardMap};
 use crate::checkpoint::JobState;
 use crate::ids::{Life, ShardId};
+use crate::keeping::Kept;
 use crate::report::{Report, ServerReport};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The weights are on disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelWritten {
     /// CRC-32 of the weights.
     pub digest: u32,
     /// What the servers had counted.
     pub servers: BTreeMap<ShardId, ServerReport>,
+    /// The evaluation whose weights these are; `None` of those that the servers hold.
+    pub kept: Option<Kept>,
 }
 
 /// How much a log line matters.
@@ -82,7 +85,12 @@ pub enum Action {
         within: Option<Duration>,
         /// Start weights that no push has changed are no model: [`crate::master::Machine::no_model`].
         if_trained: bool,
+        /// Weights that are kept already, to be written instead of those of the servers.
+        kept: Option<Box<Kept>>,
     },
+    /// Look for the weights that this job keeps, where the evaluator writes them; then call
+    /// [`crate::master::Machine::kept_found`].
+    FindKept(Life),
     /// Have every shard write its part, then write the manifest; then call
     /// [`crate::master::Machine::checkpoint_written`].
     WriteCheckpoint(Box<CheckpointRequest>),

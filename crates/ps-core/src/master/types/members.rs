@@ -76,6 +76,8 @@ pub struct Registration {
     pub life: Life,
     /// Whether a server holds a model.
     pub holds_weights: bool,
+    /// Whether an evaluator writes the best weights where the master finds them.
+    pub keeps_best: bool,
 }
 
 /// The answer to a registration.

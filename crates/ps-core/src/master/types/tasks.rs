@@ -1,9 +1,10 @@
 //! What is to be done, and what was.
 
 use super::{Caller, JobProgress};
-use crate::ids::Clock;
+use crate::ids::{Clock, Life};
+use crate::keeping::Kept;
 use crate::learning::Losses;
-use crate::measures::Measure;
+use crate::scores::{EvaluationSet, Scores};
 use std::time::Duration;
 
 /// A report of work done, and the wish for more.
@@ -33,24 +34,32 @@ pub struct LeaseResult {
 /// A finished evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvaluationResult {
-    /// What was to be evaluated.
-    pub task: EvaluateTask,
-    /// Mean loss.
-    pub loss: f64,
-    /// Share of the samples that were classified rightly.
-    pub accuracy: Option<f64>,
-    /// What else was measured.
-    pub measures: Vec<Measure>,
-    /// Test samples.
-    pub samples: u64,
+    /// Of the task.
+    pub number: u64,
+    /// On the test set; `None` where it was not looked at.
+    pub test: Option<Scores>,
+    /// On the validation set; `None` where there is none.
+    pub validation: Option<Scores>,
     /// CRC-32 of the weights that were evaluated.
     pub weights_digest: u32,
+    /// Whether they were the best so far, and are written.
+    pub is_kept: bool,
+    /// Why they were the best so far, and could not be written.
+    pub keep_error: Option<String>,
     /// Why there is no result.
     pub error: Option<String>,
 }
 
+impl EvaluationResult {
+    /// What weights are chosen by: the validation set, or else the test set.
+    pub fn chosen_by(&self) -> Option<(EvaluationSet, &Scores)> {
+        let validation = self.validation.as_ref().map(|scores| (EvaluationSet::Validation, scores));
+        validation.or(self.test.as_ref().map(|scores| (EvaluationSet::Test, scores)))
+    }
+}
+
 /// What to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Task {
     /// Train on a lease.
     Train(TrainTask),
@@ -86,10 +95,28 @@ pub struct TrainTask {
 }
 
 /// What to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EvaluateTask {
-    /// After which pass, from 0.
+    /// Grows; never used twice in a life of the job.
+    pub number: u64,
+    /// The pass that ended, or is going on, from 0.
     pub pass: u64,
-    /// On the weights that were written.
+    /// Steps of all workers together so far.
+    pub step: u64,
+    /// The last one, of the weights that were written: on every set that there is.
     pub is_final: bool,
+    /// With `is_final`: those of the model's file, which are not those of the servers.
+    pub of_file: bool,
+    /// The life in which the job began: what is kept is of this job.
+    pub job: Life,
+    /// The best so far, where the best are kept: better ones are to be written.
+    pub best: Option<Kept>,
+}
+
+impl EvaluateTask {
+    /// What is said of its weights, before anything was measured.
+    pub fn weights(&self, digest: u32) -> Kept {
+        let (job, step, pass) = (self.job, self.step, self.pass.saturating_add(1));
+        Kept { job, pass, step, digest, ..Kept::default() }
+    }
 }
