@@ -2,7 +2,7 @@
 
 use crate::Layout;
 use crate::correction::Correction;
-use crate::keeping::EvaluationSettings;
+use crate::keeping::{EvaluationSettings, InvalidEvaluation};
 use crate::learning::DivergenceAction;
 use crate::limits::PIPELINE_DEPTH_MAX;
 use crate::model_spec::ModelSpec;
@@ -62,6 +62,8 @@ pub enum Error {
     LearningRate(#[from] crate::schedule::Error),
     #[error(transparent)]
     Parameters(#[from] parameters::Error),
+    #[error(transparent)]
+    Evaluation(#[from] InvalidEvaluation),
     #[error("--{option}: found {found}, expected {expected}")]
     Range { option: &'static str, found: String, expected: &'static str },
     /// Weights that no gate could let through.

@@ -13,7 +13,7 @@ mod tests;
 
 pub use file::{HEADER_LENGTH_BYTES, KeptFile, header_bytes, kept_header};
 pub use kept::{KEPT_FILE, Kept, UnknownMeasure};
-pub use settings::{EvaluationSettings, Keep};
+pub use settings::{EvaluationSettings, InvalidEvaluation, Keep};
 
 use serde::{Deserialize, Serialize};
 

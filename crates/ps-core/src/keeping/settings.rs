@@ -1,7 +1,6 @@
 //! What a job says about evaluations and the weights that are kept.
 
 use crate::limits::MEASURE_NAME_MAX;
-use crate::settings::Error;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
@@ -34,6 +33,15 @@ pub enum Keep {
     Best,
 }
 
+/// A setting that is out of range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--{option}: found {found}, expected {expected}")]
+pub struct InvalidEvaluation {
+    option: &'static str,
+    found: String,
+    expected: &'static str,
+}
+
 /// When weights are measured, and what follows from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -61,11 +69,12 @@ impl EvaluationSettings {
     ///
     /// # Errors
     /// The first that is out of range.
-    pub fn validate(&self) -> Result<(), Error> {
+    pub fn validate(&self) -> Result<(), InvalidEvaluation> {
         let counts = [("evaluate-every", self.every), ("early-stop-after", self.early_stop_after)];
         for (option, count) in counts {
             if count == Some(0) {
-                return Err(Error::Range { option, found: "0".into(), expected: "at least 1" });
+                let (found, expected) = ("0".to_owned(), "at least 1");
+                return Err(InvalidEvaluation { option, found, expected });
             }
         }
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -73,7 +82,7 @@ impl EvaluationSettings {
         if (1..=MEASURE_NAME_MAX).contains(&name.len()) && name.bytes().all(is_name) {
             return Ok(());
         }
-        Err(Error::Range {
+        Err(InvalidEvaluation {
             option: "keep-measure",
             found: format!("`{name}`"),
             expected: "auto, loss, accuracy or another name of metric lines, without `test_` or \
