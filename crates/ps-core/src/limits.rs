@@ -174,6 +174,10 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// HTTP/2 frame: 16 KiB frames halve throughput, frames above 1 MiB churn the allocator.
 pub const FRAME_BYTES_MAX: u32 = 256 * 1024;
 
+/// Bytes that wait in the kernel to be sent over TCP: a slow link is through with half a frame in the time that the
+/// slowest push has for its next chunk, and a fast one is never out of them.
+pub const UNSENT_BYTES_MAX: u32 = FRAME_BYTES_MAX / 2;
+
 /// Staleness values counted one by one; above, in powers of two.
 pub const STALENESS_EXACT_MAX: u64 = 64;
 

@@ -23,6 +23,7 @@ pub mod pull;
 mod repeated;
 pub mod requests;
 pub mod shutdown;
+mod tcp;
 pub mod transport;
 
 pub use blocking::blocking;

@@ -4,7 +4,7 @@
 //! [`Connector`], so that the simulation runs the same code over a simulated network.
 
 use crate::incoming::patient;
-use crate::local;
+use crate::{local, tcp};
 use futures_util::{StreamExt, future::BoxFuture};
 use hyper_util::rt::TokioIo;
 use ps_core::limits;
@@ -37,9 +37,9 @@ pub async fn listen(address: &str) -> io::Result<(Incoming, SocketAddr)> {
     let listener = TcpListener::bind(address).await.map_err(named)?;
     let address = listener.local_addr().map_err(named)?;
     let tcp = TcpListenerStream::new(listener).map(|accepted| {
-        let stream = accepted?.into_std()?;
-        // Acknowledgements are small and must not wait for more.
-        stream.set_nodelay(true)?;
+        let stream = accepted?;
+        tcp::prepare(&stream)?;
+        let stream = stream.into_std()?;
         Ok(AcceptedConnection::new(|| Ok(Connection::new(TcpStream::from_std(stream)?))))
     });
     let Some(unix) = local::listen(address) else { return Ok((patient(tcp), address)) };
@@ -141,7 +141,7 @@ impl Connector {
 
 async fn connect_tcp(address: String) -> io::Result<Connection> {
     let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+    tcp::prepare(&stream)?;
     Ok(Connection::new(stream))
 }
 

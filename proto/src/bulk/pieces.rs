@@ -23,13 +23,16 @@ pub trait Pieces {
     fn pieces(self) -> Vec<Bytes>;
 }
 
+impl Pieces for v1::InitMessage {
+    fn pieces(mut self) -> Vec<Bytes> {
+        let chunks = fields(take(&mut self.chunks));
+        Body { front: self.encode_to_vec(), chunks }.pieces(None)
+    }
+}
+
 impl Pieces for v1::PushMessage {
     fn pieces(mut self) -> Vec<Bytes> {
-        let chunks = take(&mut self.chunks).into_iter().map(|mut chunk| {
-            let values = take(&mut chunk.values);
-            Field::new(&chunk, values)
-        });
-        let chunks = chunks.collect();
+        let chunks = fields(take(&mut self.chunks));
         Body { front: self.encode_to_vec(), chunks }.pieces(None)
     }
 }
@@ -85,6 +88,15 @@ impl From<v1::PullMessage> for Body {
         let chunks = chunks.collect();
         Self { front: message.encode_to_vec(), chunks }
     }
+}
+
+/// These chunks, each with its values by themselves.
+fn fields(chunks: Vec<v1::ChunkPayload>) -> Vec<Field> {
+    let field = |mut chunk: v1::ChunkPayload| {
+        let values = take(&mut chunk.values);
+        Field::new(&chunk, values)
+    };
+    chunks.into_iter().map(field).collect()
 }
 
 /// One chunk: its small fields with the key and length of the values, and the values.

@@ -125,6 +125,16 @@ prop_compose! {
     }
 }
 
+fn start_of(push: v1::PushMessage) -> v1::InitMessage {
+    let header = push.header.map(|header| v1::InitHeader {
+        job: header.job,
+        epoch: header.epoch,
+        shard: header.shard,
+        ..Default::default()
+    });
+    v1::InitMessage { header, chunks: push.chunks }
+}
+
 fn pull_of(push: v1::PushMessage) -> v1::PullMessage {
     let header = push.header.map(|header| v1::PullHeader {
         epoch: header.epoch,
@@ -174,6 +184,9 @@ proptest! {
         let prefix = bytes.split_to(5);
         prop_assert_eq!(prefix.slice(1..), &(bytes.len() as u32).to_be_bytes()[..]);
         prop_assert_eq!(&v1::PushMessage::decode(bytes).unwrap(), &push);
+        let start = start_of(push.clone());
+        let bytes: Bytes = start.clone().pieces().concat().into();
+        prop_assert_eq!(&v1::InitMessage::decode(bytes.slice(5..)).unwrap(), &start);
         let pull = pull_of(push);
         let bytes: Bytes = pull.clone().pieces().concat().into();
         prop_assert_eq!(&v1::PullMessage::decode(bytes.slice(5..)).unwrap(), &pull);

@@ -12,3 +12,4 @@ pub mod moving;
 pub mod network;
 pub mod seeds;
 pub mod shares;
+pub mod slow;

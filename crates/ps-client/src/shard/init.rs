@@ -1,16 +1,18 @@
 //! The start of one shard: its weights, once the server wants them.
 
-use super::{ShardClient, client, grouped};
+use super::{ShardClient, grouped};
 use crate::error::Error;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use ps_core::model_spec::ModelSpec;
+use ps_proto::bulk::{self, MessageReader};
 use ps_proto::convert::data::{ChunkPayload, ELEMENT_BYTES};
 use ps_proto::{PROTOCOL, v1};
+use ps_runtime::bulk::flow;
 use ps_runtime::progress::Progress;
 use tokio::sync::oneshot;
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
 
 impl ShardClient {
     /// Creates the shard from these bytes of its weights, or checks that it holds the same model.
@@ -41,8 +43,8 @@ impl ShardClient {
                 while state == v1::InitState::Again {
                     let (wanted, asked) = oneshot::channel();
                     let header = header.clone();
-                    let messages = messages(header, payloads.clone(), asked, progress.clone());
-                    let replies = client(channel.clone()).init(messages).await?.into_inner();
+                    let messages = messages(header, payloads.clone(), asked);
+                    let replies = flow(channel.clone(), bulk::INIT, messages, progress).await?;
                     state = answered(replies, wanted, progress).await?;
                 }
                 Ok(())
@@ -66,18 +68,14 @@ impl ShardClient {
 }
 
 /// The header, and the weights when they are asked for; each message is made when the ones before are
-/// sent.
+/// taken.
 fn messages(
     header: v1::InitHeader,
     payloads: Vec<ChunkPayload>,
     asked: oneshot::Receiver<()>,
-    progress: Progress,
 ) -> impl Stream<Item = v1::InitMessage> + Send + 'static {
     let first = v1::InitMessage { header: Some(header), chunks: Vec::new() };
-    let weights = move |chunks| {
-        progress.moved();
-        v1::InitMessage { header: None, chunks }
-    };
+    let weights = |chunks| v1::InitMessage { header: None, chunks };
     // Never asked for, they are not sent.
     let weights = async move {
         let asked = asked.await.is_ok();
@@ -89,12 +87,13 @@ fn messages(
 
 /// Lets the weights go when the server wants them, and waits for the end: how it is.
 async fn answered(
-    mut replies: Streaming<v1::InitReply>,
+    mut replies: MessageReader,
     wanted: oneshot::Sender<()>,
     progress: &Progress,
 ) -> Result<v1::InitState, Status> {
     let mut wanted = Some(wanted);
-    while let Some(reply) = replies.message().await? {
+    while replies.next_message().await? {
+        let reply: v1::InitReply = replies.message().await?;
         progress.moved();
         match reply.state() {
             v1::InitState::Unspecified => return Ok(v1::InitState::Unspecified),

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use ps_core::TensorKind;
 use ps_core::limits::SMALL_PUSH_BYTES_MAX;
 use ps_kernels::encoding::Encoding;
-use ps_proto::bulk::{self, MessageReader, Pieces};
+use ps_proto::bulk::{self, MessageReader};
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::bulk::{call, flow};
 use ps_runtime::progress::Progress;
@@ -139,18 +139,14 @@ impl ShardClient {
         let (complete, arriving) = match push.chunks.arriving() {
             None => (Some(self.messages(push)), None),
             Some(groups) => {
-                let (mut header, moving) = (Some(self.header(push)), progress.clone());
-                let message = move |chunks| {
-                    // Asked for when those before it are sent.
-                    moving.moved();
-                    v1::PushMessage { header: header.take(), chunks }.pieces()
-                };
+                let mut header = Some(self.header(push));
+                let message = move |chunks| v1::PushMessage { header: header.take(), chunks };
                 (None, Some(groups.map(message)))
             }
         };
         async move {
             match arriving {
-                Some(messages) => flow(channel, path, messages).await,
+                Some(messages) => flow(channel, path, messages, &progress).await,
                 None => call(channel, path, complete.into_iter().flatten(), &progress).await,
             }
         }
