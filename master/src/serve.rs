@@ -58,6 +58,7 @@ pub fn run(
             machine.workers,
             files.location()
         );
+        tracing::info!("training: {}", machine.settings.words());
         let (service, calls) = Service::new(&config.job, machine, outside.clock.clone());
         let budget = RequestBudget::new(outside.clock.clone());
         let service =

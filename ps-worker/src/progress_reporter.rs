@@ -35,11 +35,12 @@ pub(crate) struct ProgressReporter {
 impl ProgressReporter {
     /// Begins to show a run over this worker's share of the samples.
     pub(crate) fn new(settings: &TrainingSettings, samples: u64, outside: &Outside) -> Self {
+        let passes = settings.passes_over(samples);
         let snapshot = ProgressSnapshot {
             phase: "training",
             pass: 1,
-            passes: settings.passes,
-            samples_total: samples * settings.passes,
+            passes,
+            samples_total: samples * passes,
             workers: 1,
             ..ProgressSnapshot::default()
         };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 #[derive(clap::Args, Clone, Debug, Default, serde::Serialize)]
 #[command(next_help_heading = "Model and data")]
 pub struct ShapeArgs {
-    /// mlp: widths of the hidden layers [default: 512,512]; lenet: width of the one [default: 512].
+    /// mlp: widths of the hidden layers [default: 512,512 for images, 64,32 for rows of values]; lenet: width of the one [default: 512].
     #[arg(long, env = "PS_HIDDEN", value_name = "WIDTHS")]
     pub hidden: Option<String>,
     /// Channels of lenet's convolutions [default: 32,64], of resnet-tiny's stages [default:

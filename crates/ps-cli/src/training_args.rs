@@ -17,25 +17,32 @@ use serde::Serialize;
 #[derive(Args, Clone, Debug, Default, Serialize)]
 #[command(next_help_heading = "Training")]
 pub struct TrainingArgs {
-    /// Passes over the training data [default: 20].
+    /// Passes over the training data [default: 20, or more for --steps-min].
     #[arg(long, env = "PS_PASSES", value_name = "P")]
     pub passes: Option<u64>,
+    /// Steps that the job has at least, by more passes where samples are few and in memory [default: 300; 0 with
+    /// --passes].
+    #[arg(long, env = "PS_STEPS_MIN", value_name = "N")]
+    pub steps_min: Option<u64>,
     /// Samples of one step [default: 32].
     #[arg(long, env = "PS_BATCH_SIZE", value_name = "B")]
     pub batch_size: Option<u64>,
-    /// What the servers apply: sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw [default: sgd].
+    /// What the servers apply: sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw [default: adamw
+    /// with the rate 0.003, a weight decay of 0.2 and the schedule cosine; sgd where --lr is given alone].
     #[arg(long, env = "PS_OPTIMIZER", value_name = "NAME")]
     pub optimizer: Option<String>,
-    /// Learning rate [default: by optimizer: sgd 0.1, momentum, nesterov, adagrad 0.01, others 0.001].
+    /// Learning rate [default: by the --optimizer that is given: sgd 0.1, momentum, nesterov, adagrad 0.01, others 0.001].
     #[arg(long, env = "PS_LR", value_name = "RATE")]
     pub lr: Option<f64>,
     /// Momentum, for momentum and nesterov [default: 0.9].
     #[arg(long, env = "PS_MOMENTUM", value_name = "M")]
     pub momentum: Option<f32>,
-    /// Decoupled weight decay per push, times the rate [default: 0; adamw 0.01].
+    /// Decoupled weight decay per push, times the rate [default: 0; adamw 0.01 if it is
+    /// given].
     #[arg(long, env = "PS_WEIGHT_DECAY", value_name = "D")]
     pub weight_decay: Option<f32>,
-    /// Course of the rate over the job: constant, step or cosine [default: constant].
+    /// Course of the rate over the job: constant, step or cosine [default: constant if
+    /// --optimizer or --lr is given].
     #[arg(long, env = "PS_SCHEDULE", value_name = "NAME")]
     pub schedule: Option<String>,
     /// Share of the job between two steps of `--schedule step` [default: a third].
@@ -97,6 +104,9 @@ pub struct TrainingArgs {
     pub evaluation: EvaluationArgs,
 }
 
+/// Steps that a model needs to learn anything, where nobody says how many passes.
+const STEPS_MIN: u64 = 300;
+
 impl TrainingArgs {
     /// The settings they stand for.
     ///
@@ -104,11 +114,9 @@ impl TrainingArgs {
     /// An unknown name or a value out of range.
     pub fn settings(&self) -> Result<TrainingSettings, Error> {
         let default = TrainingSettings::default();
-        let name = self.optimizer.as_deref().unwrap_or(default.optimizer.name());
-        let optimizer = Optimizer::parse(name, self.momentum, self.weight_decay)?;
-        let base = self.lr.unwrap_or_else(|| default_rate(&optimizer));
+        let (optimizer, rate, usual_schedule) = self.optimizer(&default)?;
         let schedule = Schedule::parse(
-            self.schedule.as_deref().unwrap_or("constant"),
+            self.schedule.as_deref().unwrap_or(usual_schedule),
             self.step_every,
             self.step_factor,
             self.cosine_minimum,
@@ -116,7 +124,7 @@ impl TrainingArgs {
         let warmup = self.warmup.unwrap_or(0.0);
         let settings = TrainingSettings {
             optimizer,
-            learning_rate: LearningRate { base, schedule, warmup },
+            learning_rate: LearningRate { base: self.lr.unwrap_or(rate), schedule, warmup },
             staleness_correction: self.staleness_correction.unwrap_or_default(),
             staleness_bound: match &self.staleness_bound {
                 Some(word) => bound(word)?,
@@ -124,6 +132,11 @@ impl TrainingArgs {
             },
             clip_norm: self.clip_norm,
             passes: self.passes.unwrap_or(default.passes),
+            steps_min: match (self.steps_min, self.passes) {
+                (Some(steps), _) => steps,
+                (None, Some(_)) => 0,
+                (None, None) => STEPS_MIN,
+            },
             batch_size: self.batch_size.unwrap_or(default.batch_size),
             seed: self.seed.unwrap_or(default.seed),
             wire: Wire {
@@ -143,14 +156,30 @@ impl TrainingArgs {
         Ok(settings)
     }
 
-    /// The settings that the `PS_*` variables of this process stand for.
+    /// The optimizer, with the rate and the schedule that go with it where nobody says: of the default, or of whatever is
+    /// given.
+    fn optimizer(&self, default: &TrainingSettings) -> Result<(Optimizer, f64, &str), Error> {
+        // A rate is some optimizer's: one that is given alone is that of plain SGD, as in most scripts.
+        let alone = self.lr.map(|_| "sgd");
+        if let Some(name) = self.optimizer.as_deref().or(alone) {
+            let optimizer = Optimizer::parse(name, self.momentum, self.weight_decay)?;
+            return Ok((optimizer, default_rate(&optimizer), "constant"));
+        }
+        let decay = self.weight_decay.unwrap_or(default.optimizer.weight_decay);
+        let optimizer = Optimizer::parse(default.optimizer.name(), self.momentum, Some(decay))?;
+        Ok((optimizer, default.learning_rate.base, default.learning_rate.schedule.name()))
+    }
+
+    /// The settings that the `PS_*` variables of this process stand for, for a loop of one's own, which knows no schedule
+    /// unless one is asked for.
     ///
     /// # Errors
     /// A variable with a value that it cannot have.
     pub fn settings_from_env() -> Result<TrainingSettings, String> {
         let command = Self::augment_args(clap::Command::new("env"));
         let found = command.try_get_matches_from(["env"]).map_err(|error| error.to_string())?;
-        let args = Self::from_arg_matches(&found).map_err(|error| error.to_string())?;
+        let mut args = Self::from_arg_matches(&found).map_err(|error| error.to_string())?;
+        args.schedule.get_or_insert_with(|| "constant".to_owned());
         args.settings().map_err(|error| error.to_string())
     }
 
@@ -181,6 +210,7 @@ impl From<&TrainingSettings> for TrainingArgs {
         let bound = settings.staleness_bound;
         Self {
             passes: Some(settings.passes),
+            steps_min: Some(settings.steps_min),
             batch_size: Some(settings.batch_size),
             optimizer: Some(settings.optimizer.name().to_owned()),
             lr: Some(base),

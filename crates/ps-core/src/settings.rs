@@ -8,7 +8,7 @@ use crate::limits::PIPELINE_DEPTH_MAX;
 use crate::model_spec::ModelSpec;
 use crate::parameters::{self, ParameterGroup};
 use crate::partition::chunk_elements;
-use crate::schedule::LearningRate;
+use crate::schedule::{LearningRate, Schedule};
 use ps_kernels::encoding::Encoding;
 use ps_kernels::optimizer::{Optimizer, OptimizerKind};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub struct TrainingSettings {
     pub clip_norm: Option<f64>,
     /// Passes over the training data.
     pub passes: u64,
+    /// Steps that a job has at least, by more passes where samples are few.
+    #[serde(default)]
+    pub steps_min: u64,
     /// Samples of one step.
     pub batch_size: u64,
     /// Decides start weights and the order of the samples.
@@ -76,15 +79,21 @@ pub enum Error {
 
 impl Default for TrainingSettings {
     fn default() -> Self {
-        let optimizer = Optimizer { kind: OptimizerKind::Sgd, weight_decay: 0.0 };
+        // What learns tables, images and numbers alike (docs/adr/0031-defaults.md).
+        let kind = OptimizerKind::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
         Self {
-            optimizer,
-            learning_rate: LearningRate::constant(0.1),
+            optimizer: Optimizer { kind, weight_decay: 0.2 },
+            learning_rate: LearningRate {
+                base: 0.003,
+                schedule: Schedule::Cosine { minimum: 0.0 },
+                warmup: 0.0,
+            },
             staleness_correction: Correction::default(),
             // Lets unequal workers run apart, yet keeps gradients useful.
             staleness_bound: Some(8),
             clip_norm: None,
             passes: 20,
+            steps_min: 0,
             batch_size: 32,
             seed: 1,
             wire: Wire::default(),
@@ -125,6 +134,27 @@ impl TrainingSettings {
         self.parameter_groups.iter().try_for_each(ParameterGroup::validate)?;
         self.freeze.iter().try_for_each(|pattern| parameters::validate_frozen(pattern))?;
         self.validate_pipeline()
+    }
+
+    /// What weights are changed by, in words.
+    pub fn words(&self) -> String {
+        let LearningRate { base, schedule, warmup } = &self.learning_rate;
+        let warmup = match *warmup {
+            0.0 => String::new(),
+            share => format!(" after a warm-up over {share} of the job"),
+        };
+        let decay = match self.optimizer.weight_decay {
+            0.0 => String::new(),
+            decay => format!(", weight decay {decay}"),
+        };
+        let (name, course, batch) = (self.optimizer.name(), schedule.name(), self.batch_size);
+        format!("{name}, rate {base} ({course}{warmup}){decay}, batches of {batch} samples")
+    }
+
+    /// Passes over so many samples: as many as asked for, or more for [`Self::steps_min`].
+    pub fn passes_over(&self, samples: u64) -> u64 {
+        let steps_per_pass = samples.div_ceil(self.batch_size.max(1)).max(1);
+        self.passes.max(self.steps_min.div_ceil(steps_per_pass))
     }
 
     /// Which tensors of a model are not trained, by their places in the layout.

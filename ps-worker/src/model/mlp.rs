@@ -6,10 +6,14 @@ use candle_nn::VarBuilder;
 use super::{Batch, DataShape, Model, ModelOptions};
 use ps_nn::Linear;
 
-/// Widths of the hidden layers unless the option `hidden` says otherwise.
-const HIDDEN_WIDTHS: [usize; 2] = [512, 512];
+/// Widths of the hidden layers for images, unless the option `hidden` says otherwise.
+const IMAGE_WIDTHS: [usize; 2] = [512, 512];
 
-/// Fully connected layers with ReLU between them; option `hidden`: their widths, `512,512`.
+/// Those for samples that are rows of values: of a table more is learnt by heart than understood.
+const ROW_WIDTHS: [usize; 2] = [64, 32];
+
+/// Fully connected layers with ReLU between them; option `hidden`: their widths, by default `512,512` for images and `64,32` for rows
+/// of values.
 pub struct Mlp {
     layers: Vec<Linear>,
 }
@@ -50,7 +54,8 @@ impl Mlp {
 
 impl Model for Mlp {
     fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self> {
-        let hidden = options.take_list("hidden", HIDDEN_WIDTHS.to_vec())?;
+        let usual = if shape.features.len() == 1 { ROW_WIDTHS } else { IMAGE_WIDTHS };
+        let hidden = options.take_list("hidden", usual.to_vec())?;
         Self::new(&vars, shape, &hidden)
     }
 

@@ -111,10 +111,11 @@ async fn train(
     let sharing = u64::from(config.sharing.max(1));
     let part = u64::from(config.session.worker).min(sharing - 1);
     let share = samples * part / sharing..samples * (part + 1) / sharing;
-    let total = (share.end - share.start) * settings.passes;
+    let passes = settings.passes_over(samples);
+    let total = (share.end - share.start) * passes;
     let mut run = RunProgress { done: 0, total, observer, shutdown };
     let mut last = None;
-    for pass in 0..settings.passes {
+    for pass in 0..passes {
         let order = permutation(settings.seed, pass, samples as u32);
         let own = &order[share.start as usize..share.end as usize];
         let draw = Draw { seed: settings.seed, pass, source: 0 };
@@ -135,7 +136,7 @@ async fn train(
         let mut signals = shutdown.clone();
         let (evaluation, _) = tokio::select! {
             biased;
-            evaluated = trainer.evaluate(pass + 1 == settings.passes) => evaluated?,
+            evaluated = trainer.evaluate(pass + 1 == passes) => evaluated?,
             _ = signals.wait() => return Ok(None),
         };
         run.observer.passed(pass + 1, &evaluation).map_err(Error::Diverged)?;

@@ -4,9 +4,17 @@ use ps_core::keeping::Keep;
 #[test]
 fn defaults_are_valid_and_round() {
     let settings = TrainingArgs::default().settings().unwrap();
-    assert_eq!(settings.learning_rate.base, 0.1);
+    assert_eq!((settings.learning_rate.base, settings.optimizer.name()), (0.003, "adamw"));
     assert_eq!(settings.staleness_bound, Some(8));
-    assert_eq!(settings, TrainingSettings::default());
+    assert_eq!(settings, TrainingSettings { steps_min: 300, ..TrainingSettings::default() });
+    assert_eq!((settings.passes_over(40), settings.passes_over(60_000)), (150, 20));
+    let asked = TrainingArgs { passes: Some(3), ..TrainingArgs::default() }.settings().unwrap();
+    assert_eq!(asked.passes_over(40), 3);
+    let sgd = TrainingArgs { optimizer: Some("sgd".into()), ..TrainingArgs::default() };
+    let sgd = sgd.settings().unwrap();
+    assert_eq!(sgd.learning_rate, LearningRate::constant(0.1));
+    let rate = TrainingArgs { lr: Some(0.1), ..TrainingArgs::default() }.settings().unwrap();
+    assert_eq!((rate.optimizer.name(), rate.learning_rate), ("sgd", sgd.learning_rate));
     let adam = TrainingArgs { optimizer: Some("adam".into()), ..TrainingArgs::default() };
     assert_eq!(adam.settings().unwrap().learning_rate.base, 0.001);
 }

@@ -161,6 +161,7 @@ mod tests {
                 staleness_bound: None,
                 clip_norm: None,
                 passes: 1,
+                steps_min: 0,
                 batch_size: 32,
                 seed: 1,
                 wire: crate::settings::Wire::default(),

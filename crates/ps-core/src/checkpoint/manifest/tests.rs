@@ -25,6 +25,7 @@ fn settings(optimizer: &str) -> TrainingSettings {
         staleness_bound: Some(4),
         clip_norm: None,
         passes: 20,
+        steps_min: 0,
         batch_size: 32,
         seed: 3,
         wire: crate::settings::Wire::default(),

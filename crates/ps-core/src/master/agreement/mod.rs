@@ -115,6 +115,7 @@ impl Machine {
             self.fail(reason, now);
             return true;
         }
+        self.take_passes(&agreed);
         match self.agreement.leases(&agreed, &self.registry, &self.config) {
             Ok(leases) => {
                 let batch = self.config.settings.batch_size.max(1);
@@ -127,6 +128,21 @@ impl Machine {
             Err(mismatch) => self.fail(mismatch.to_string(), now),
         }
         true
+    }
+
+    /// Takes more passes where samples are so few that those asked for are hardly a step.
+    fn take_passes(&mut self, agreed: &DataDescription) {
+        let settings = &mut self.config.settings;
+        let passes = settings.passes_over(agreed.samples);
+        if agreed.kind.is_whole() || passes == settings.passes {
+            return;
+        }
+        settings.passes = passes;
+        let (samples, steps) = (agreed.samples, settings.steps_min);
+        let line = format!(
+            "{samples} samples: {passes} passes, for at least {steps} steps; --passes decides otherwise"
+        );
+        self.log(Level::Info, line);
     }
 
     /// Goes on where a checkpoint is, before the first lease. Data that come later are compared

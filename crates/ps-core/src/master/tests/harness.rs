@@ -25,6 +25,7 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
             staleness_bound: Some(8),
             clip_norm: None,
             passes,
+            steps_min: 0,
             batch_size: 10,
             seed: 1,
             wire: crate::settings::Wire::default(),
