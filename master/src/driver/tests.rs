@@ -40,6 +40,7 @@ fn settings() -> TrainingSettings {
         staleness_bound: Some(8),
         clip_norm: None,
         passes: 1,
+        steps_min: 0,
         batch_size: 10,
         seed: 1,
         wire: Wire::default(),
