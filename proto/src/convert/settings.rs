@@ -44,6 +44,7 @@ mod tests {
             staleness_bound: Some(4),
             clip_norm: Some(1.5e-9),
             passes: 3,
+            steps_min: 7,
             batch_size: 32,
             seed: u64::MAX,
             wire: Wire { push: Encoding::Int8, pull: Encoding::Bf16, top_k: Some(0.25) },
