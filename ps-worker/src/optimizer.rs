@@ -58,19 +58,15 @@ pub struct AsyncOptimizerConfig {
 }
 
 impl AsyncOptimizerConfig {
-    /// Worker 0 of the job `default`, with the default optimizer at a constant rate and the default staleness bound.
+    /// Worker 0 of the job `default`, with plain SGD at 0.1 and the default staleness bound.
     pub fn new(vars: VarMap, servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let defaults = TrainingSettings::default();
         Self {
             vars,
             servers: servers.into_iter().map(Into::into).collect(),
             job: "default".to_owned(),
             worker: 0,
-            settings: TrainingSettings {
-                // The loop is the user's, and so is the course of the rate.
-                learning_rate: LearningRate::constant(defaults.learning_rate.base),
-                ..defaults
-            },
+            // The loop is the user's, and so are the rule and the course of its rate.
+            settings: TrainingSettings::sgd(0.1),
             patience: Duration::from_secs(30),
             identity: None,
         }

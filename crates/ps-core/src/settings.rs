@@ -109,6 +109,15 @@ impl Default for TrainingSettings {
 }
 
 impl TrainingSettings {
+    /// Plain SGD at a constant rate.
+    pub fn sgd(rate: f64) -> Self {
+        Self {
+            optimizer: Optimizer { kind: OptimizerKind::Sgd, weight_decay: 0.0 },
+            learning_rate: LearningRate::constant(rate),
+            ..Self::default()
+        }
+    }
+
     /// Checks every setting.
     ///
     /// # Errors

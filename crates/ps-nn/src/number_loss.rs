@@ -65,8 +65,8 @@ fn composed(outputs: &Tensor, targets: &Tensor, loss: &NumberLoss) -> Result<Ten
         NumberLoss::BinaryCrossEntropy(weights) => {
             // Candle's own is not a number for logits far from zero.
             let around = (outputs.abs()?.neg()?.exp()? + 1.0)?.log()?;
-            let of_zero = (outputs.relu()? + &around)?;
-            let of_one = (outputs.neg()?.relu()? + around)?;
+            let of_zero = (outputs.relu()? + around)?;
+            let of_one = (&of_zero - outputs)?;
             let of_one = match weights.is_empty() {
                 true => of_one,
                 false => {

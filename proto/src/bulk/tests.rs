@@ -126,13 +126,9 @@ prop_compose! {
 }
 
 fn start_of(push: v1::PushMessage) -> v1::InitMessage {
-    let header = push.header.map(|header| v1::InitHeader {
-        job: header.job,
-        epoch: header.epoch,
-        shard: header.shard,
-        ..Default::default()
-    });
-    v1::InitMessage { header, chunks: push.chunks }
+    let header =
+        |it: v1::PushHeader| v1::InitHeader { job: it.job, epoch: it.epoch, ..Default::default() };
+    v1::InitMessage { header: push.header.map(header), chunks: push.chunks }
 }
 
 fn pull_of(push: v1::PushMessage) -> v1::PullMessage {

@@ -21,9 +21,11 @@ pub(super) struct Evaluations {
 }
 
 impl Evaluations {
-    /// One is due. Weights that nobody came to measure are gone: a newer one takes their place.
-    pub(super) fn want(&mut self, pass: u64) {
-        self.skipped += u64::from(self.pending.replace(pass).is_some());
+    /// One is due. Weights that nobody came to measure are gone: a newer one takes their place. The pass whose place it takes.
+    pub(super) fn want(&mut self, pass: u64) -> Option<u64> {
+        let skipped = self.pending.replace(pass);
+        self.skipped += u64::from(skipped.is_some());
+        skipped
     }
 
     /// So many steps are done: one is due whenever a multiple of `every` is reached.
@@ -152,7 +154,7 @@ mod tests {
     #[test]
     fn the_newest_is_measured_and_those_that_it_replaced_are_counted() {
         let mut evaluations = Evaluations::default();
-        (0..3).for_each(|pass| evaluations.want(pass));
+        assert_eq!([0, 1, 2].map(|pass| evaluations.want(pass)), [None, Some(0), Some(1)]);
         let first = assign(&mut evaluations, WORKER).unwrap();
         assert_eq!((first.pass, evaluations.skipped()), (2, 2));
         evaluations.want(3);

@@ -4,7 +4,8 @@ use super::Machine;
 use super::leases::SHARED;
 use super::lifecycle::{Phase, StopReason};
 use super::types::{
-    EvaluateTask, LeaseResult, Level, MemberId, Rejection, Role, Task, TaskRequest, TrainTask,
+    Action, EvaluateTask, LeaseResult, Level, MemberId, Rejection, Role, Task, TaskRequest,
+    TrainTask,
 };
 use crate::data_description::DataKind;
 use crate::learning::{DivergenceSign, Verdict};
@@ -109,7 +110,9 @@ impl Machine {
             // Nobody here can compute the model of a user's program.
             let is_program = self.agreement.kind() == Some(DataKind::Program);
             if !is_program && self.config.settings.evaluation.every.is_none() {
-                self.evaluations.want(end.pass);
+                let skipped = self.evaluations.want(end.pass);
+                let line = skipped.and_then(|pass| self.record.unmeasured(pass));
+                self.actions.extend(line.map(Action::Metric));
             }
             let sign = self.record.pass_ended(&end, now);
             self.judge(sign.as_ref(), now);

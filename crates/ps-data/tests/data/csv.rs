@@ -103,7 +103,7 @@ fn regression_measured_labels_are_no_classes() {
     assert_eq!((data.task, data.outputs), (Task::Regression, 1));
     let scale = data.label_scales()[0];
     assert!((scale.number(data.test.labels().numbers(0)[0]) - 0.5).abs() < 1e-3);
-    assert_says(read(&train, "1,x\n"), &["test.csv, line 1: column 2", "label `x`", "number"]);
+    assert_says(read(&train, "1,x\n"), &["test.csv, line 1, column 2", "label `x`", "number"]);
     let train: String = (0..70_000).map(|number| format!("1,n{number}\n")).collect();
     assert_says(read(&train, "1,0.5\n"), &["column 2", "65536 distinct labels", "--label"]);
 }

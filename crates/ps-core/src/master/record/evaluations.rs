@@ -39,6 +39,13 @@ impl Record {
         Some(format!("step={}; pass={};{line}", task.step, task.pass + 1))
     }
 
+    /// The line for machines of a pass whose evaluation was skipped: what training itself says.
+    pub(in crate::master) fn unmeasured(&self, pass: u64) -> Option<String> {
+        let pass = self.passes.get(&pass)?;
+        let loss = pass.train_loss?;
+        Some(format!("pass={}; train_loss={loss:.4};", pass.pass))
+    }
+
     fn pass_evaluated(
         &mut self,
         pass: u64,
