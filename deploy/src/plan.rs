@@ -8,6 +8,7 @@ use crate::process::Process;
 use crate::supervision::Rules;
 use crate::workers_per_instance::{local_workers, usable_gpus};
 use clap::ArgMatches;
+use ps_cli::TrainingArgs;
 use ps_core::schema::SCHEMA_FILE;
 use ps_worker::threads::fair_share;
 use std::ffi::{OsStr, OsString};
@@ -61,6 +62,7 @@ impl Plan {
             option("out", output.folder()),
         ];
         master.extend(checkpoints.clone());
+        master.extend(loop_options(&args.job.training, !args.program.is_empty()));
         let servers_here = (0..servers).map(|shard| {
             let mut own = vec![option("shard", shard.to_string()), option("listen", ANY_PORT)];
             own.extend(checkpoints.clone());
@@ -237,6 +239,12 @@ pub fn job_id(asked: &str) -> String {
 
 /// What `--job-id` is when nobody sets it.
 pub const DEFAULT_JOB: &str = "default";
+
+/// What a master is told of a job whose steps are a loop of the user's: the course of its rate is that loop's own, unless
+/// somebody asks for one.
+pub fn loop_options(training: &TrainingArgs, has_program: bool) -> Option<OsString> {
+    (has_program && training.schedule.is_none()).then(|| option("schedule", "constant"))
+}
 
 #[cfg(test)]
 mod tests {

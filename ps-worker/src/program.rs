@@ -138,7 +138,8 @@ mod tests {
             incarnation: 7,
             epoch: 3,
         };
-        let settings = TrainingArgs::default().settings().unwrap();
+        let args = TrainingArgs { lr: Some(0.1), ..TrainingArgs::default() };
+        let settings = args.settings().unwrap();
         ProgramRun { environment, settings, stop }
     }
 

@@ -5,7 +5,7 @@ use super::options::TrainArgs;
 use super::setting::Site;
 use crate::contract::program::Program;
 use crate::name::Role;
-use crate::plan::{Common, Lead, Plan, local_place, option};
+use crate::plan::{Common, Lead, Plan, local_place, loop_options, option};
 use crate::supervision::Rules;
 use clap::ArgMatches;
 use ps_core::schema::SCHEMA_FILE;
@@ -69,7 +69,9 @@ pub fn plan(
         members.push(worker);
     }
     let lead = if layout.has_master {
-        Lead::Here(common.process(Role::Master, 0, master(site, &place)))
+        let mut own = master(site, &place);
+        own.extend(loop_options(&args.job.training, *program != Work::Model));
+        Lead::Here(common.process(Role::Master, 0, own))
     } else {
         Lead::At(site.master())
     };
