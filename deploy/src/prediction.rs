@@ -1,6 +1,7 @@
 //! What a model says of one sample, for people and programs.
 
 use ps_core::Task;
+use ps_core::schema::Scale;
 use ps_worker::trained_model::TrainedModel;
 use serde_json::{Map, Value};
 
@@ -10,10 +11,15 @@ pub struct PredictionFormat {
     task: Task,
     /// Of each output.
     names: Vec<String>,
+    /// Of each output that is a number.
+    scales: Vec<Scale>,
 }
 
 /// What separates the labels that a sample has.
 const BETWEEN_LABELS: &str = "|";
+
+/// Digits of a deviation that an `f32` tells apart.
+const DIGITS: i32 = 7;
 
 /// From this probability on a sample has a label.
 const HAS_LABEL: f32 = 0.5;
@@ -21,7 +27,8 @@ const HAS_LABEL: f32 = 0.5;
 impl PredictionFormat {
     /// For this model.
     pub fn new(model: &TrainedModel) -> Self {
-        Self { task: model.shape().task, names: model.output_names() }
+        let (task, names, scales) = (model.shape().task, model.output_names(), model.scales());
+        Self { task, names, scales }
     }
 
     /// Values that the model gives for a sample.
@@ -48,7 +55,7 @@ impl PredictionFormat {
     pub fn values(&self, predictions: &[f32]) -> Vec<String> {
         let numbers = predictions.iter().map(f32::to_string);
         match self.task {
-            Task::Regression => numbers.collect(),
+            Task::Regression => self.numbers(predictions).collect(),
             Task::Classification | Task::MultiLabel => {
                 std::iter::once(self.prediction(predictions)).chain(numbers).collect()
             }
@@ -57,12 +64,17 @@ impl PredictionFormat {
 
     /// The same as fields of an object.
     pub fn fields(&self, predictions: &[f32]) -> Map<String, Value> {
-        let numbers = || predictions.iter().map(|number| shortest(*number));
+        let numbers = || -> Vec<Value> {
+            match self.task {
+                Task::Regression => self.numbers(predictions).map(|text| number(&text)).collect(),
+                _ => predictions.iter().map(|share| number(&share.to_string())).collect(),
+            }
+        };
         let named = || Value::Object(self.names.iter().cloned().zip(numbers()).collect());
         let field = |name: &str, value| (name.to_owned(), value);
         match self.task {
             Task::Regression if self.names.len() == 1 => {
-                Map::from_iter([field("prediction", numbers().next().unwrap_or_default())])
+                Map::from_iter([field("prediction", numbers().pop().unwrap_or_default())])
             }
             Task::Regression => Map::from_iter([field("prediction", named())]),
             Task::Classification => Map::from_iter([
@@ -80,11 +92,22 @@ impl PredictionFormat {
     pub fn prediction(&self, predictions: &[f32]) -> String {
         match self.task {
             Task::Classification => self.names.get(best(predictions)).cloned().unwrap_or_default(),
-            Task::Regression => {
-                predictions.iter().map(f32::to_string).collect::<Vec<_>>().join(BETWEEN_LABELS)
-            }
+            Task::Regression => self.numbers(predictions).collect::<Vec<_>>().join(BETWEEN_LABELS),
             Task::MultiLabel => self.labels(predictions).collect::<Vec<_>>().join(BETWEEN_LABELS),
         }
+    }
+
+    /// Numbers in the label's own units, with as many digits as the model tells apart.
+    fn numbers<'a>(&'a self, predictions: &'a [f32]) -> impl Iterator<Item = String> + 'a {
+        predictions.iter().zip(&self.scales).map(|(output, scale)| {
+            let decimals =
+                DIGITS - scale.deviation.abs().log10().ceil().clamp(-300.0, 300.0) as i32;
+            let text = format!("{:.*}", decimals.max(0) as usize, scale.number(*output));
+            match text.contains('.') {
+                true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+                false => text,
+            }
+        })
     }
 
     /// The labels that a sample has.
@@ -100,9 +123,9 @@ fn best(probabilities: &[f32]) -> usize {
     best.map_or(0, |(class, _)| class)
 }
 
-/// With no more digits than an `f32` has.
-fn shortest(number: f32) -> Value {
-    number.to_string().parse::<f64>().map_or(Value::Null, Value::from)
+/// A number with the digits that it is written with.
+fn number(text: &str) -> Value {
+    text.parse::<f64>().map_or(Value::Null, Value::from)
 }
 
 #[cfg(test)]
@@ -110,7 +133,8 @@ mod tests {
     use super::*;
 
     fn format(task: Task, names: &[&str]) -> PredictionFormat {
-        PredictionFormat { task, names: names.iter().map(|name| (*name).to_owned()).collect() }
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        PredictionFormat { task, scales: vec![Scale::default(); names.len()], names }
     }
 
     fn json(format: &PredictionFormat, predictions: &[f32]) -> String {
@@ -139,6 +163,16 @@ mod tests {
         let two = format(Task::Regression, &["price", "size"]);
         assert_eq!(two.columns(), ["prediction_price", "prediction_size"]);
         assert_eq!(json(&two, &[2.5, 3.0]), r#"{"prediction":{"price":2.5,"size":3.0}}"#);
+    }
+
+    #[test]
+    fn regression_numbers_with_a_large_mean_keep_the_digits_that_the_model_tells_apart() {
+        let mut seconds = format(Task::Regression, &["at"]);
+        seconds.scales = vec![Scale { mean: 1e9, deviation: 1.4 }];
+        assert_eq!(seconds.values(&[0.5]), ["1000000000.7"]);
+        assert_eq!(json(&seconds, &[-0.25]), r#"{"prediction":999999999.65}"#);
+        seconds.scales = vec![Scale { mean: 0.0, deviation: 1e-20 }];
+        assert_eq!(seconds.values(&[0.5]), ["0.000000000000000000005"]);
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! Data, device and model as a process's options name them.
 
 use crate::compute::{Compute, ComputeError};
-use crate::config::ModelArgs;
+use crate::config::{DataArgs, ModelArgs};
 use crate::model::{
     CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, initial_weights,
 };
 use crate::place::Place;
 use crate::train::DataLoader;
 use anyhow::Context;
-use ps_core::{DataDescription, DataKind};
+use ps_core::limits::OBJECTIVE_BYTES_MAX;
+use ps_core::loss::{Loss, Weights};
+use ps_core::{DataDescription, DataKind, Task};
 use ps_data::{Dataset, Draw, Samples, Shift};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +26,8 @@ pub(crate) struct ModelSource {
     initial: Option<PathBuf>,
     /// Pixels by which training images are moved.
     shift: usize,
+    /// What is learnt, for the master to compare.
+    objective: String,
 }
 
 impl ModelSource {
@@ -46,10 +50,11 @@ impl ModelSource {
         let options = args.shape.options().map_err(anyhow::Error::msg)?;
         let options: ModelOptions = options.into_iter().collect();
         let loss = args.loss.loss().map_err(anyhow::Error::msg)?;
+        let objective = objective(&args.read, data.task, &loss);
         let options = ComputeOptions { model: args.model.clone(), options, loss, device };
         let (data, models, initial) = (Arc::new(data), models.clone(), args.initial_model.clone());
         let ready = Mutex::new(None);
-        Ok(Self { data, ready, models, options, initial, shift })
+        Ok(Self { data, ready, models, options, initial, shift, objective })
     }
 
     /// Takes test samples that came from elsewhere.
@@ -86,6 +91,7 @@ impl ModelSource {
             shape: shape.iter().map(|size| *size as u64).collect(),
             task: *task,
             outputs: u32::try_from(*outputs).unwrap_or(u32::MAX),
+            objective: self.objective.clone(),
             served_at: None,
         }
     }
@@ -110,6 +116,11 @@ impl ModelSource {
         }
         let text = serde_json::to_string_pretty(&**schema).with_context(written)?;
         std::fs::write(path, text + "\n").with_context(written)
+    }
+
+    /// What is learnt, in words.
+    pub(crate) fn objective(&self) -> &str {
+        &self.objective
     }
 
     /// The samples here.
@@ -176,4 +187,26 @@ impl ModelSource {
         let started = made.map_err(anyhow::Error::from).and_then(|made| self.started(made));
         started.map_err(|error| ComputeError(format!("{error:#}")))
     }
+}
+
+/// What is learnt, in words that are the same for the same options.
+fn objective(read: &DataArgs, task: Task, loss: &Loss) -> String {
+    let table = read.table.options();
+    let labels: Vec<String> = table.labels.iter().map(ToString::to_string).collect();
+    let labels = if labels.is_empty() { "last".to_owned() } else { labels.join(",") };
+    let kind = loss.kind.of_task(task).unwrap_or_default().name();
+    let delta = loss.huber_delta.map(|delta| format!(" ({delta})")).unwrap_or_default();
+    let weights = match &loss.weights {
+        Weights::Equal => String::new(),
+        Weights::Balanced => ", balanced".to_owned(),
+        Weights::Positive(weight) => format!(", positive weight {weight}"),
+        Weights::Named(named) => format!(", weights {named:?}"),
+    };
+    let mut words = format!("{task} of label {labels}, loss {kind}{delta}{weights}");
+    let mut length = words.len().min(OBJECTIVE_BYTES_MAX);
+    while !words.is_char_boundary(length) {
+        length -= 1;
+    }
+    words.truncate(length);
+    words
 }

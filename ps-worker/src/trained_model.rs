@@ -8,7 +8,7 @@ use ps_core::Task;
 use ps_core::loss::{Loss, Weights};
 use ps_core::measures::{sigmoid, softmax};
 use ps_core::model_config::{CONFIG_FILE, CONFIG_VERSION, ModelConfig};
-use ps_core::schema::{SCHEMA_FILE, SCHEMA_VERSION, Schema};
+use ps_core::schema::{SCHEMA_FILE, SCHEMA_VERSION, Scale, Schema};
 use ps_data::{Dataset, Samples};
 use serde::de::DeserializeOwned;
 
@@ -111,7 +111,8 @@ impl TrainedModel {
         (0..self.shape.outputs).map(name).collect()
     }
 
-    /// What the model says of these samples, sample after sample: the probability of each class or label, or the numbers.
+    /// What the model says of these samples, sample after sample: the probability of each class or label, or numbers as the
+    /// model has them, which [`Self::scales`] make the label's.
     ///
     /// # Errors
     /// The model cannot be used so, or what candle says.
@@ -120,19 +121,30 @@ impl TrainedModel {
             path: PathBuf::from("the model"),
             problem: "it tells no outputs: implement `Model::outputs` for it".to_owned(),
         })?;
+        if let Some(wrong) = outputs.iter().find(|output| !output.is_finite()) {
+            return Err(TrainedModelError::File {
+                path: PathBuf::from("the model"),
+                problem: format!(
+                    "an output of {wrong}: are some inputs far from those that it was trained on?"
+                ),
+            });
+        }
         let mut predictions = outputs;
-        let scales = self.schema.as_ref().map(|schema| schema.label_scales()).unwrap_or_default();
         for row in predictions.chunks_exact_mut(self.shape.outputs.max(1)) {
             match self.shape.task {
                 Task::Classification => softmax(row),
-                Task::Regression => {
-                    let pairs = row.iter_mut().zip(&scales);
-                    pairs.for_each(|(output, scale)| *output = scale.number(*output) as f32);
-                }
+                Task::Regression => (),
                 Task::MultiLabel => row.iter_mut().for_each(|it| *it = sigmoid(*it)),
             }
         }
         Ok(predictions)
+    }
+
+    /// What the outputs that are numbers stand for; nothing else than themselves where there is no schema.
+    pub fn scales(&self) -> Vec<Scale> {
+        let known = self.schema.as_ref().map(|schema| schema.label_scales());
+        let known = known.filter(|scales| scales.len() == self.shape.outputs);
+        known.unwrap_or_else(|| vec![Scale::default(); self.shape.outputs])
     }
 
     /// Its measures on these samples.

@@ -42,6 +42,9 @@ pub struct DataDescription {
     pub task: Task,
     /// Outputs of a model that tells it: one for each class, number or label; 0 without samples, or where nobody knows.
     pub outputs: u32,
+    /// What it is to be learnt, in words that are the same for the same options: task, label columns, loss, weights; empty where
+    /// nobody knows.
+    pub objective: String,
     /// Where the member serves its samples to workers.
     pub served_at: Option<String>,
 }

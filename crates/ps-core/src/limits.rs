@@ -239,3 +239,6 @@ pub const CATEGORIES_MAX: usize = 256;
 
 /// Distinct labels in a table that become classes: the last layer of a classifier has one output for each.
 pub const LABEL_CLASSES_MAX: usize = 65_536;
+
+/// Of what a member says that is to be learnt: label columns and weights can be many, and a message must not be.
+pub const OBJECTIVE_BYTES_MAX: usize = 4096;

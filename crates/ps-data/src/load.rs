@@ -60,7 +60,7 @@ fn load_sets(source: &DataSource) -> Result<Dataset, Error> {
             return with_plain_schema(with_classes(data, source.classes)?, table, source);
         }
     };
-    with_classes(data, source.classes)
+    with_classes(with_task(data, source)?, source.classes)
 }
 
 /// What the labels are, where no schema says it: what the user says, or else classes.
@@ -101,6 +101,12 @@ fn with_plain_schema(
     if let (None, Some(path)) = (&data.schema, table) {
         let schema = csv_file::plain_schema(&path, source, data.outputs)?;
         data.schema = schema.map(Arc::new);
+        if data.task == Task::Regression {
+            tracing::warn!(
+                "labels are learnt as they are, for no process sees all of them: a model learns best those with a mean of about 0 \
+                 and a deviation of about 1"
+            );
+        }
     }
     Ok(data)
 }

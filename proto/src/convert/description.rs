@@ -3,7 +3,9 @@
 use super::Error;
 use crate::v1;
 use crate::v1::data_description::Kind;
-use ps_core::limits::{ADDRESS_BYTES_MAX, CLASSES_MAX, DIMENSIONS_MAX, FEATURES_MAX, SAMPLES_MAX};
+use ps_core::limits::{
+    ADDRESS_BYTES_MAX, CLASSES_MAX, DIMENSIONS_MAX, FEATURES_MAX, OBJECTIVE_BYTES_MAX, SAMPLES_MAX,
+};
 use ps_core::{DataDescription, DataKind, Task};
 
 const NAME: &str = "DataDescription";
@@ -27,12 +29,18 @@ impl TryFrom<v1::DataDescription> for DataDescription {
             v1::data_description::Task::MultiLabel => Task::MultiLabel,
         };
         check_shape(&wire.shape)?;
+        if wire.objective.len() > OBJECTIVE_BYTES_MAX {
+            let found = format!("{} bytes", wire.objective.len());
+            let expected = format!("at most {OBJECTIVE_BYTES_MAX} bytes");
+            return Err(Error::invalid(NAME, "objective", found, expected));
+        }
         Ok(Self {
             kind,
             samples: wire.samples,
             shape: wire.shape,
             task,
             outputs: wire.outputs,
+            objective: wire.objective,
             served_at: served_at(wire.served_at)?,
         })
     }
@@ -82,6 +90,7 @@ impl From<DataDescription> for v1::DataDescription {
             }
             .into(),
             outputs: data.outputs,
+            objective: data.objective,
             served_at: data.served_at.unwrap_or_default(),
         }
     }
@@ -98,6 +107,7 @@ mod tests {
             shape: vec![8, 8],
             task: Task::MultiLabel,
             outputs: 10,
+            objective: "multi-label of label a,b".into(),
             served_at: Some("host:2224".into()),
         }
     }
@@ -122,6 +132,7 @@ mod tests {
             (v1::DataDescription { shape: vec![u64::MAX, 2], ..wire() }, "`shape`"),
             (v1::DataDescription { shape: vec![8, 0], ..wire() }, "`shape`"),
             (v1::DataDescription { shape: vec![FEATURES_MAX + 1], ..wire() }, "`shape`"),
+            (v1::DataDescription { objective: "o".repeat(9999), ..wire() }, "`objective`"),
             (v1::DataDescription { served_at: "host".into(), ..wire() }, "HOST:PORT"),
             (v1::DataDescription { served_at: "h".repeat(999) + ":1", ..wire() }, "HOST:PORT"),
         ];

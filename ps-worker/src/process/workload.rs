@@ -55,7 +55,9 @@ pub(super) async fn streams(
     let (shift, shuffle) = (read.augment_shift, read.shuffle_samples());
     let patience = read.load_timeout();
     let options = StreamOptions { records, task, outputs, shift, shuffle, patience };
-    Ok(Some(DataStreams::open(files, options).await?))
+    let (streams, mut description) = DataStreams::open(files, options).await?;
+    source.objective().clone_into(&mut description.objective);
+    Ok(Some((streams, description)))
 }
 
 /// The model of this process, and what the job does with its data.

@@ -46,6 +46,9 @@ pub struct JobState {
     /// What its evaluations found.
     #[serde(default)]
     pub keeping: Keeping,
+    /// What is learnt, as members say it; empty where nobody wrote it down.
+    #[serde(default)]
+    pub objective: String,
 }
 
 /// One checkpoint.

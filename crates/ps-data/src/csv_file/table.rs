@@ -99,7 +99,13 @@ impl Table {
             let value = row.get(places.map_or(at, |places| places[at]));
             if let Some((_, labels)) = self.labels.iter_mut().find(|(label, _)| *label == at) {
                 match value {
-                    "" => _ = self.unlabelled.get_or_insert_with(|| (place(), at)),
+                    // What is missing in other columns may be the name of a class here, unless the user says what it is.
+                    missing
+                        if missing.is_empty()
+                            || self.rules.missing.iter().any(|it| it == missing) =>
+                    {
+                        _ = self.unlabelled.get_or_insert_with(|| (place(), at))
+                    }
                     label => labels.add(label, &self.rules),
                 }
             }
@@ -138,7 +144,7 @@ impl Table {
     ) -> Result<Vec<Column>, Error> {
         let name = |at: usize| names.and_then(|names| names.get(at)).map(String::as_str);
         if let Some(((path, line), label)) = &self.unlabelled {
-            let problem = "the label is empty; a sample without one teaches nothing: remove it, or \
+            let problem = "the label is missing; a sample without one teaches nothing: remove it, or \
                            name another column with --label";
             return Err(value_error(path, *line, *label, name(*label), problem.to_owned()));
         }
@@ -148,9 +154,24 @@ impl Table {
         let summaries: Vec<&LabelSummary> = self.labels.iter().map(|(_, labels)| labels).collect();
         let (targets, reason) = targets(&summaries, options.task).map_err(|(at, problem)| {
             let label = self.labels.get(at).map_or(0, |(label, _)| *label);
-            let column = column_name(label, name(label));
-            file_error(path, format!("label in {column}: {problem}"))
+            // The first that is no number is what people look for.
+            let stray =
+                self.first_texts[label].as_ref().filter(|_| self.labels[at].1.numbers.count > 0);
+            match stray {
+                Some(((path, line), text)) => value_error(
+                    path,
+                    *line,
+                    label,
+                    name(label),
+                    format!("label `{text}`: {problem}"),
+                ),
+                None => {
+                    let column = column_name(label, name(label));
+                    file_error(path, format!("label in {column}: {problem}"))
+                }
+            }
         })?;
+        self.check_names(path, &name)?;
         let has_classes = matches!(targets[..], [Target::Classes(_)]);
         let mut targets = targets.into_iter();
         let mut columns = Vec::with_capacity(self.columns.len());
@@ -172,6 +193,25 @@ impl Table {
         }
         self.tell(&reason, has_classes, name);
         Ok(columns)
+    }
+
+    /// Whether predictions can be told apart by the names of their columns.
+    fn check_names<'a>(
+        &self,
+        path: &Path,
+        name: &impl Fn(usize) -> Option<&'a str>,
+    ) -> Result<(), Error> {
+        let named = |at: usize| self.labels.get(at).and_then(|(label, _)| name(*label));
+        for at in 0..self.labels.len() {
+            let mut before = (0..at).filter_map(named);
+            if let Some(twice) = named(at).filter(|one| before.any(|other| other == *one)) {
+                let problem = format!(
+                    "two labels are called `{twice}`: nobody could tell their predictions apart; rename one"
+                );
+                return Err(file_error(path, problem));
+            }
+        }
+        Ok(())
     }
 
     /// The last column is the label where nobody says, but not where another is called so.
@@ -252,6 +292,10 @@ impl Table {
             self.labels.iter().map(|(label, _)| column_name(*label, name(*label))).collect();
         let verb = if columns.len() == 1 { "is the label" } else { "are the labels" };
         tracing::info!("{} {verb}: {reason}", columns.join(", "));
+        for (label, _) in self.labels.iter().filter(|(_, labels)| labels.classes.len() == Some(1)) {
+            let column = column_name(*label, name(*label));
+            tracing::warn!("{column}: all labels are the same: there is nothing to learn");
+        }
         let respelt = |labels: &LabelSummary| has_classes && !labels.respelt.is_empty();
         for (_, labels) in self.labels.iter().filter(|(_, labels)| respelt(labels)) {
             let respelt = labels.respelt.examples();

@@ -68,6 +68,7 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
         chunk_elements: 64,
         files: (0..shards).map(file).collect(),
         state: JobState {
+            objective: "regression of label y".into(),
             highest: 4,
             settings: settings("adam"),
             cursor: Cursor {

@@ -125,6 +125,12 @@ impl<'a> DataHolder<'a> {
             let (asker, found, expected) = (self.name.clone(), said(data), said(expected));
             return Err(DataMismatch::Task { asker, found, other: other.name.clone(), expected });
         }
+        let (found, wanted) = (&data.objective, &expected.objective);
+        if !found.is_empty() && !wanted.is_empty() && found != wanted {
+            let (asker, other) = (self.name.clone(), other.name.clone());
+            let (found, expected) = (found.clone(), wanted.clone());
+            return Err(DataMismatch::Objective { asker, found, other, expected });
+        }
         Ok(())
     }
 }

@@ -123,7 +123,7 @@ impl Machine {
                 self.leases = leases;
                 self.agreement.agreed = Some(agreed);
                 self.agreement.settled_late = is_late.then_some(now);
-                self.take_up();
+                self.take_up(now);
             }
             Err(mismatch) => self.fail(mismatch.to_string(), now),
         }
@@ -207,6 +207,9 @@ fn together(kind: DataKind, registry: &Registry) -> DataDescription {
         }
         if all.outputs == 0 {
             all.task = data.task;
+        }
+        if all.objective.is_empty() {
+            all.objective.clone_from(&data.objective);
         }
         all.outputs = all.outputs.max(data.outputs);
         match source_of(member, kind) {

@@ -188,6 +188,7 @@ impl Machine {
             seconds: self.record.seconds(now),
             began: self.selection.job(),
             keeping: self.selection.keeping().clone(),
+            objective: self.data().objective,
         })
     }
 

@@ -86,17 +86,25 @@ impl Machine {
             return self.fail(format!("checkpoint {number}: {mismatch}"), now);
         }
         self.checkpoints.pending = Some((number, state));
-        self.take_up();
+        self.take_up(now);
     }
 
     /// Takes up what was written down, as soon as the data is known as well.
-    pub(in crate::master) fn take_up(&mut self) {
+    pub(in crate::master) fn take_up(&mut self, now: Duration) {
         if self.agreement.agreed().is_none() {
             return;
         }
         let Some((number, state)) = self.checkpoints.pending.take() else {
             return;
         };
+        let (then, now_wanted) = (&state.objective, self.data().objective);
+        if !then.is_empty() && !now_wanted.is_empty() && *then != now_wanted {
+            let reason = format!(
+                "checkpoint {number} is of a job that learnt `{then}`, and this one is to learn `{now_wanted}`: take another \
+                 --checkpoints folder, or the options of that job"
+            );
+            return self.fail(reason, now);
+        }
         let passes = state.passes.len() as u64;
         let JobProgress { samples_done: done, samples_total: total } = self.progress();
         let resumed = Resumed { checkpoint: number, passes, samples_done: done };

@@ -31,6 +31,12 @@ pub enum DataMismatch {
          read with the same options (--task, --label)"
     )]
     Task { asker: String, found: String, other: String, expected: String },
+    /// It is to learn something else.
+    #[error(
+        "{asker} learns `{found}`, {other} learns `{expected}`: give all members the same --label, --task, --loss and \
+         weights"
+    )]
+    Objective { asker: String, found: String, other: String, expected: String },
     /// The model has fewer classes than its labels.
     #[error(
         "{asker} has labels of {found} classes, and the model was built for {expected} before it \
