@@ -31,8 +31,9 @@ def test_metric_definitions_match_what_is_printed(tmp_path):
     job = launch("sdk2", tmp_path, "--hyperparameter", "passes=4")
     found = metrics(job.output)
     assert [len(found[name]) for name in
-            ["test:accuracy", "test:loss", "train:loss", "final:test_accuracy", "final:test_loss"]
-            ] == [4, 4, 4, 1, 1], job.output
+            ["train:loss", "final:test_accuracy", "final:test_loss"]] == [4, 1, 1], job.output
+    # A pass that is over before the one ahead of it was measured may be skipped.
+    assert 1 <= len(found["test:accuracy"]) == len(found["test:loss"]) <= 4, job.output
     assert found["final:test_accuracy"][0] == pytest.approx(job.model().check(), abs=1e-4)
 
 
