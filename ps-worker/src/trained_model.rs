@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
-use ps_core::Task;
 use ps_core::loss::{Loss, Weights};
-use ps_core::measures::{sigmoid, softmax};
+use ps_core::measures::to_predictions;
 use ps_core::model_config::{CONFIG_FILE, CONFIG_VERSION, ModelConfig};
-use ps_core::schema::{SCHEMA_FILE, SCHEMA_VERSION, Scale, Schema};
+use ps_core::schema::{self, SCHEMA_FILE, SCHEMA_VERSION, Scale, Schema};
 use ps_data::{Dataset, Samples};
 use serde::de::DeserializeOwned;
 
@@ -106,9 +105,7 @@ impl TrainedModel {
 
     /// What the outputs are called: as in the table, or else by their numbers.
     pub fn output_names(&self) -> Vec<String> {
-        let names = self.schema.as_ref().map(|schema| schema.output_names()).unwrap_or_default();
-        let name = |at: usize| names.get(at).cloned().unwrap_or_else(|| at.to_string());
-        (0..self.shape.outputs).map(name).collect()
+        schema::output_names(self.schema.as_deref(), self.shape.outputs)
     }
 
     /// What the model says of these samples, sample after sample: the probability of each class or label, or numbers as the
@@ -131,20 +128,14 @@ impl TrainedModel {
         }
         let mut predictions = outputs;
         for row in predictions.chunks_exact_mut(self.shape.outputs.max(1)) {
-            match self.shape.task {
-                Task::Classification => softmax(row),
-                Task::Regression => (),
-                Task::MultiLabel => row.iter_mut().for_each(|it| *it = sigmoid(*it)),
-            }
+            to_predictions(self.shape.task, row);
         }
         Ok(predictions)
     }
 
     /// What the outputs that are numbers stand for; nothing else than themselves where there is no schema.
     pub fn scales(&self) -> Vec<Scale> {
-        let known = self.schema.as_ref().map(|schema| schema.label_scales());
-        let known = known.filter(|scales| scales.len() == self.shape.outputs);
-        known.unwrap_or_else(|| vec![Scale::default(); self.shape.outputs])
+        schema::label_scales(self.schema.as_deref(), self.shape.outputs)
     }
 
     /// Its measures on these samples.

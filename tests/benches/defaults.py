@@ -73,7 +73,8 @@ def job(psrun, measure, train, test, seed):
                 table.to_csv(f"{folder}/{name}.csv", index=False)
             data = ["--data", folder]
         done = subprocess.run(
-            [psrun, "local", "--instances", "3", *data, "--header", "yes", "--seed", str(seed), "--out", f"{folder}/out"], text=True, capture_output=True)
+            [psrun, "local", "--instances", "3", *data, "--header", "yes", "--seed", str(seed),
+             "--out", f"{folder}/out"], text=True, capture_output=True)
         found = re.search(rf"final_test_{measure}=([0-9.eE+-]+);", done.stdout)
         if found is None:
             raise SystemExit(f"no final_test_{measure}\n{done.stderr[-2000:]}")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ps_core::Task;
-use ps_core::schema::{Scale, Schema};
+use ps_core::schema::{self, Scale, Schema};
 
 use crate::{Error, Labels};
 
@@ -180,10 +180,7 @@ impl Dataset {
 
     /// Of each output that is a number, what it stands for.
     pub fn label_scales(&self) -> Vec<Scale> {
-        let known = self.schema.as_ref().map(|schema| schema.label_scales());
-        known
-            .filter(|scales| scales.len() == self.outputs)
-            .unwrap_or_else(|| vec![Scale::default(); self.outputs])
+        schema::label_scales(self.schema.as_deref(), self.outputs)
     }
 }
 

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarMap;
 use ps_core::loss::Loss;
 use ps_core::parameters;
-use ps_core::schema::Schema;
+use ps_core::schema::{self, Schema};
 use ps_core::{Layout, Task};
 
 use super::measured::Measured;
@@ -277,9 +277,7 @@ impl CandleCompute {
 
 /// What the job's outputs are for.
 fn objective(loss: &Loss, shape: &DataShape, data: &Dataset) -> Result<Arc<Objective>, ModelError> {
-    let known = data.schema.as_ref().map(|schema| schema.output_names());
-    let names = known.filter(|names| names.len() == shape.outputs);
-    let names = names.unwrap_or_else(|| (0..shape.outputs).map(|it| it.to_string()).collect());
+    let names = schema::output_names(data.schema.as_deref(), shape.outputs);
     let objective = Objective::new(shape.task, loss, &names, data.train.labels());
     objective.map(Arc::new).map_err(ModelError::Loss)
 }

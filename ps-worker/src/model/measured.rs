@@ -1,7 +1,7 @@
 //! Measures over a whole test set, whatever the task is.
 
 use ps_core::Task;
-use ps_core::measures::{Classified, Flagged, Measure, Regressed, sigmoid, softmax};
+use ps_core::measures::{Classified, Flagged, Measure, Regressed, to_predictions};
 use ps_core::schema::Scale;
 use ps_data::Labels;
 
@@ -24,16 +24,21 @@ impl Measured {
 
     /// Takes in the sample of this number, with the model's outputs, which become what they stand for.
     pub(super) fn add(&mut self, labels: &Labels, sample: usize, outputs: &mut [f32]) {
+        to_predictions(self.task(), outputs);
         match self {
             Self::Classified(all) => {
-                softmax(outputs);
                 all.add(labels.classes().get(sample).copied().unwrap_or_default(), outputs);
             }
             Self::Regressed(all) => all.add(labels.numbers(sample), outputs),
-            Self::Flagged(all) => {
-                outputs.iter_mut().for_each(|output| *output = sigmoid(*output));
-                all.add(labels.numbers(sample), outputs);
-            }
+            Self::Flagged(all) => all.add(labels.numbers(sample), outputs),
+        }
+    }
+
+    fn task(&self) -> Task {
+        match self {
+            Self::Classified(_) => Task::Classification,
+            Self::Regressed(_) => Task::Regression,
+            Self::Flagged(_) => Task::MultiLabel,
         }
     }
 

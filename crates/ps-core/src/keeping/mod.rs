@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// Whether a measure of this name is better when it is smaller: losses and errors are, shares of what
 /// is right are not.
 pub fn is_smaller_better(measure: &str) -> bool {
-    const SMALLER: [&str; 5] = ["loss", "rmse", "mae", "mse", "calibration_error"];
+    const SMALLER: [&str; 4] = ["loss", "rmse", "mae", "mse"];
     SMALLER.contains(&measure) || measure.ends_with("_loss") || measure.ends_with("_error")
 }
 

@@ -5,6 +5,7 @@ mod flagged;
 mod ranks;
 mod regressed;
 
+use crate::task::Task;
 pub use classified::Classified;
 pub use flagged::Flagged;
 pub use regressed::Regressed;
@@ -30,8 +31,17 @@ fn named<const COUNT: usize>(all: [(&str, Option<f64>); COUNT]) -> Vec<Measure> 
     all.into_iter().filter_map(finite).collect()
 }
 
+/// A model's outputs for a sample become what they stand for: the probability of each class or label; numbers are as they are.
+pub fn to_predictions(task: Task, outputs: &mut [f32]) {
+    match task {
+        Task::Classification => softmax(outputs),
+        Task::Regression => (),
+        Task::MultiLabel => outputs.iter_mut().for_each(|output| *output = sigmoid(*output)),
+    }
+}
+
 /// A classifier's outputs for a sample become probabilities.
-pub fn softmax(outputs: &mut [f32]) {
+fn softmax(outputs: &mut [f32]) {
     let most = outputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for output in outputs.iter_mut() {
@@ -42,6 +52,6 @@ pub fn softmax(outputs: &mut [f32]) {
 }
 
 /// The probability that an output of a label stands for.
-pub fn sigmoid(output: f32) -> f32 {
+fn sigmoid(output: f32) -> f32 {
     1.0 / (1.0 + (-output).exp())
 }
