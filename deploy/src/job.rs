@@ -51,7 +51,11 @@ pub async fn run(
     match ended.verdict {
         // Its own last line is far above.
         Ok(1) => Err(anyhow::anyhow!(ended.master_words())),
-        verdict => verdict,
+        Err(ref error) => {
+            let reason = ended.failure_reason("");
+            Err(anyhow::anyhow!(reason.unwrap_or_else(|| ps_cli::process::causes(error))))
+        }
+        Ok(code) => Ok(code),
     }
 }
 

@@ -286,7 +286,10 @@ impl Supervision {
         }
         if !self.ending {
             // The master did not end after it: the member had a reason of its own.
-            let why = self.unexplained.take().unwrap_or_else(|| "the master did not start".into());
+            let has_started = self.ready.iter().any(|name| name.role == Role::Master);
+            let what = if has_started { "end the job that it called failed" } else { "start" };
+            let silent = || format!("the master did not {what}");
+            let why = self.unexplained.take().unwrap_or_else(silent);
             return self.fail(format!("{why}, the job is ended"), self.rules.after_signal);
         }
         self.kill("the time to leave is over")

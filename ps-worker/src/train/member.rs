@@ -20,6 +20,9 @@ use ps_runtime::{Outside, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a process that ends its job with its own failure waits for the master to let it go.
+const LET_GO: Duration = Duration::from_secs(2);
+
 /// What a worker or evaluator is told.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
@@ -220,8 +223,15 @@ impl JobMember {
         let who = if *role == v1::Role::Evaluator { "the evaluator" } else { "a worker" };
         let reason = format!("{who} at {address} cannot build the model of this job: {error}");
         let told = member::report_failure(&self.outside, master, job, &reason, Vec::new()).await;
-        if let Err(untold) = told {
-            tracing::warn!("the master could not be told why this process fails: {untold}");
+        match told {
+            // Whoever leaves without being let go is waited for until its lease is over.
+            Ok(()) => {
+                self.membership.heartbeat_now();
+                let _ = tokio::time::timeout(LET_GO, self.membership.watch().ended()).await;
+            }
+            Err(untold) => {
+                tracing::warn!("the master could not be told why this process fails: {untold}");
+            }
         }
         error
     }
