@@ -6,7 +6,7 @@ use crate::used_model::{ModelFolderArgs, samples};
 use anyhow::{Context, bail};
 use clap::Args;
 use ps_core::schema::Schema;
-use ps_data::{SchemaReader, unused_columns};
+use ps_data::{Inputs, SchemaReader, unused_columns};
 use ps_worker::model::Models;
 use ps_worker::trained_model::TrainedModel;
 use serde_json::{Map, Value};
@@ -115,7 +115,7 @@ impl Predictor {
         reader.keep(kept);
         let (mut along, before) = (Vec::with_capacity(BATCH_SAMPLES), self.samples);
         loop {
-            let mut inputs = Vec::with_capacity(BATCH_SAMPLES * reader.width());
+            let mut inputs = Inputs::from(Vec::with_capacity(BATCH_SAMPLES * reader.width()));
             along.clear();
             while along.len() < BATCH_SAMPLES && reader.next_sample(&mut inputs)? {
                 along.push(reader.kept().to_vec());
@@ -153,8 +153,8 @@ impl Predictor {
         Ok(())
     }
 
-    fn batch(&mut self, inputs: Vec<f32>, along: &[Vec<String>]) -> anyhow::Result<()> {
-        let predictions = self.model.predictions(inputs)?;
+    fn batch(&mut self, inputs: Inputs, along: &[Vec<String>]) -> anyhow::Result<()> {
+        let predictions = self.model.predictions(inputs, along.len())?;
         for (row, along) in predictions.chunks_exact(self.says.outputs().max(1)).zip(along) {
             self.samples += 1;
             match &mut self.rows {

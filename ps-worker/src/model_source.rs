@@ -10,7 +10,7 @@ use crate::train::DataLoader;
 use anyhow::Context;
 use ps_core::limits::OBJECTIVE_BYTES_MAX;
 use ps_core::loss::{Loss, Weights};
-use ps_core::{DataDescription, DataKind, Task};
+use ps_core::{DataDescription, DataKind};
 use ps_data::{Dataset, Draw, Samples, Shift};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +36,9 @@ impl ModelSource {
     /// # Errors
     /// One of them cannot be had; the message says what to do.
     pub(crate) fn new(models: &Models, args: &ModelArgs, place: Place) -> anyhow::Result<Self> {
-        let mut data = ps_data::load(&args.read.source(args.data.as_deref()))?;
+        let mut source = args.read.source(args.data.as_deref());
+        source.table.embedding = models.embedding(&args.model);
+        let mut data = ps_data::load(&source)?;
         if let Some(schema) = &data.schema {
             schema.lines().iter().for_each(|line| tracing::info!("{line}"));
         }
@@ -50,7 +52,7 @@ impl ModelSource {
         let options = args.shape.options().map_err(anyhow::Error::msg)?;
         let options: ModelOptions = options.into_iter().collect();
         let loss = args.loss.loss().map_err(anyhow::Error::msg)?;
-        let objective = objective(&args.read, data.task, &loss);
+        let objective = objective(&args.read, &data, &loss);
         let options = ComputeOptions { model: args.model.clone(), options, loss, device };
         let (data, models, initial) = (Arc::new(data), models.clone(), args.initial_model.clone());
         let ready = Mutex::new(None);
@@ -67,7 +69,7 @@ impl ModelSource {
         classes: Option<usize>,
     ) -> Result<(), ps_data::Error> {
         let train = Samples::none(test.shape().to_vec());
-        let (task, outputs) = (self.data.task, test.labels().outputs());
+        let (task, outputs) = (self.data.task, test.labels().outputs().max(self.data.outputs));
         let (validation, schema) = (train.clone(), self.data.schema.clone());
         let data = Dataset { train, test, validation, task, outputs, schema };
         self.data = Arc::new(ps_data::with_classes(data, classes)?);
@@ -89,6 +91,7 @@ impl ModelSource {
             kind,
             samples: train.len() as u64,
             shape: shape.iter().map(|size| *size as u64).collect(),
+            ids: self.data.id_columns(),
             task: *task,
             outputs: u32::try_from(*outputs).unwrap_or(u32::MAX),
             objective: self.objective.clone(),
@@ -114,8 +117,7 @@ impl ModelSource {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).with_context(written)?;
         }
-        let text = serde_json::to_string_pretty(&**schema).with_context(written)?;
-        std::fs::write(path, text + "\n").with_context(written)
+        std::fs::write(path, schema.to_json().with_context(written)?).with_context(written)
     }
 
     /// What is learnt, in words.
@@ -165,6 +167,7 @@ impl ModelSource {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.description(agreed.kind);
         if own.shape == agreed.shape
+            && own.ids == agreed.ids
             && (own.task, own.outputs) == (agreed.task, agreed.outputs)
             && let Some(ready) = ready.take()
         {
@@ -175,9 +178,7 @@ impl ModelSource {
                            the evaluator test data";
             return Err(ComputeError(message.to_owned()));
         }
-        let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
-        let features = agreed.shape.iter().map(size).collect();
-        let shape = DataShape { features, task: agreed.task, outputs: agreed.outputs as usize };
+        let shape = DataShape::of_job(agreed);
         if self.shift > 0 {
             // Shares without a sample, and streams, say nothing of it before.
             Shift::new(self.shift, &shape.features, Draw::default())?;
@@ -190,7 +191,10 @@ impl ModelSource {
 }
 
 /// What is learnt, in words that are the same for the same options.
-fn objective(read: &DataArgs, task: Task, loss: &Loss) -> String {
+fn objective(read: &DataArgs, data: &Dataset, loss: &Loss) -> String {
+    let task = data.task;
+    let schema = data.schema.as_ref().filter(|_| read.knows_table());
+    let schema = schema.map(|it| format!(", schema {:016x}", it.digest())).unwrap_or_default();
     let table = read.table.options();
     let labels: Vec<String> = table.labels.iter().map(ToString::to_string).collect();
     let labels = if labels.is_empty() { "last".to_owned() } else { labels.join(",") };
@@ -202,7 +206,7 @@ fn objective(read: &DataArgs, task: Task, loss: &Loss) -> String {
         Weights::Positive(weight) => format!(", positive weight {weight}"),
         Weights::Named(named) => format!(", weights {named:?}"),
     };
-    let mut words = format!("{task} of label {labels}, loss {kind}{delta}{weights}");
+    let mut words = format!("{task} of label {labels}, loss {kind}{delta}{weights}{schema}");
     let mut length = words.len().min(OBJECTIVE_BYTES_MAX);
     while !words.is_char_boundary(length) {
         length -= 1;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ps_core::schema::Schema;
 use ps_core::{Task, TaskChoice};
 
 use crate::dataset_files::DatasetFiles;
@@ -56,11 +57,24 @@ fn load_sets(source: &DataSource) -> Result<Dataset, Error> {
                 true => beside_stream(&files, source)?,
                 false => whole(files, source)?,
             };
-            let data = with_task(data, source)?;
+            let data = with_task(with_known_schema(data, source)?, source)?;
             return with_plain_schema(with_classes(data, source.classes)?, table, source);
         }
     };
-    with_classes(with_task(data, source)?, source.classes)
+    with_classes(with_task(with_known_schema(data, source)?, source)?, source.classes)
+}
+
+/// What a process without a file of the table knows of it, where a schema is given.
+fn with_known_schema(data: Dataset, source: &DataSource) -> Result<Dataset, Error> {
+    let Some(path) = source.schema.as_ref().filter(|_| data.schema.is_none()) else {
+        return Ok(data);
+    };
+    let Dataset { train, test, validation, .. } = &data;
+    if [train, test, validation].into_iter().any(|set| !set.is_empty()) {
+        let path = path.display();
+        return Err(Error::Options(format!("--schema {path}: the data are no table")));
+    }
+    csv_file::load_known(&[], &[], &[], Arc::new(known_schema(source)?), source.wrapper)
 }
 
 /// What the labels are, where no schema says it: what the user says, or else classes.
@@ -118,6 +132,10 @@ fn whole(files: DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
             only_classes("IDX files", source)?;
             joined(idx_set(train)?, idx_set(test)?, idx_set(validation)?)
         }
+        DatasetFiles::Files(Format::Csv, train, test, validation) if source.schema.is_some() => {
+            let schema = Arc::new(known_schema(source)?);
+            csv_file::load_known(&train, &test, &validation, schema, source.wrapper)
+        }
         DatasetFiles::Files(Format::Csv, train, test, validation) if !source.sharded => {
             csv_file::load(&train, &test, &validation, &source.table, source.wrapper)
         }
@@ -136,6 +154,11 @@ fn whole(files: DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
 fn beside_stream(files: &DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
     if let DatasetFiles::Idx(..) | DatasetFiles::Files(Format::Text, ..) = files {
         only_classes("IDX files and text", source)?;
+    }
+    if let DatasetFiles::Files(Format::Csv, train, test, validation) = files
+        && (source.schema.is_some() || !source.sharded)
+    {
+        return beside_table(train, test, validation, source);
     }
     let stream = training_stream(files, source);
     let first = first_shape(&stream)?;
@@ -159,6 +182,31 @@ fn beside_stream(files: &DatasetFiles, source: &DataSource) -> Result<Dataset, E
         Format::Text => Ok(Dataset { outputs: text::CLASSES, ..data }),
         _ => Ok(data),
     }
+}
+
+/// What is measured with beside a streamed table, which is known by its beginning.
+fn beside_table(
+    train: &[PathBuf],
+    test: &[PathBuf],
+    validation: &[PathBuf],
+    source: &DataSource,
+) -> Result<Dataset, Error> {
+    let mut schema = match source.schema {
+        Some(_) => known_schema(source)?,
+        None => csv_file::schema_of_beginning(train, source)?,
+    };
+    if let Some(classes) = source.classes {
+        schema.number_classes(classes);
+    }
+    csv_file::load_known(&[], test, validation, Arc::new(schema), source.wrapper)
+}
+
+/// The schema that a file has.
+fn known_schema(source: &DataSource) -> Result<Schema, Error> {
+    let path = source.schema.clone().unwrap_or_default();
+    let text = std::fs::read(&path);
+    let text = text.map_err(|source| Error::Read { path: path.clone(), source })?;
+    Schema::from_json(&text).map_err(|problem| Error::File { path, problem })
 }
 
 /// A set that is measured with, beside a stream.

@@ -28,6 +28,9 @@ pub enum Format {
 /// Bytes of text in a sample, where nobody says.
 pub const CONTEXT: usize = 64;
 
+/// Samples of a streamed table that its columns are learnt from, where nobody says.
+pub const SCHEMA_SAMPLES: u64 = 100_000;
+
 /// Samples of a stream of files that wait for their turn, where nobody says.
 pub const SHUFFLE_BUFFER: usize = 4_096;
 
@@ -75,6 +78,10 @@ pub struct DataSource {
     pub wrapper: Wrapper,
     /// How tables are read.
     pub table: TableOptions,
+    /// What was understood of a table like this one, to be taken as it is.
+    pub schema: Option<PathBuf>,
+    /// Samples of a streamed table that its columns are learnt from.
+    pub schema_samples: u64,
     /// How many classes there are, when it is known; else one more than the largest label.
     pub classes: Option<usize>,
     /// The training samples are this process's own share: none is legal, and nothing may be learnt
@@ -109,6 +116,8 @@ impl Default for DataSource {
             format: Format::default(),
             wrapper: Wrapper::default(),
             table: TableOptions::default(),
+            schema: None,
+            schema_samples: SCHEMA_SAMPLES,
             classes: None,
             sharded: false,
             streamed: false,

@@ -2,7 +2,7 @@
 
 use super::batcher::About;
 use ps_core::schema::Schema;
-use ps_data::{SampleEncoder, SchemaReader};
+use ps_data::{Inputs, SampleEncoder, SchemaReader};
 use serde_json::Value;
 use std::io::Cursor;
 use std::path::Path;
@@ -43,14 +43,18 @@ impl BodyFormat {
     }
 }
 
-/// The inputs of the samples in a body, sample after sample.
+/// The inputs of the samples in a body, and how many there are.
 ///
 /// # Errors
 /// It is not as the model's data were; in words.
-pub(super) fn inputs(about: &About, format: BodyFormat, body: Vec<u8>) -> Result<Vec<f32>, String> {
+pub(super) fn inputs(
+    about: &About,
+    format: BodyFormat,
+    body: Vec<u8>,
+) -> Result<(Inputs, usize), String> {
     let inputs = match (format, &about.schema) {
         (BodyFormat::Csv, Some(schema)) => table(schema, body),
-        (BodyFormat::Csv, None) => numbers(&body),
+        (BodyFormat::Csv, None) => numbers(&body).map(Inputs::from),
         (BodyFormat::Json, _) => {
             let body: Value =
                 serde_json::from_slice(&body).map_err(|error| format!("not JSON: {error}"))?;
@@ -69,18 +73,18 @@ pub(super) fn inputs(about: &About, format: BodyFormat, body: Vec<u8>) -> Result
             )
         }
     }?;
-    if inputs.is_empty() || inputs.len() % about.inputs.max(1) != 0 {
-        return Err(format!(
+    match about.width.samples(&inputs).filter(|samples| *samples > 0) {
+        Some(samples) => Ok((inputs, samples)),
+        None => Err(format!(
             "{} values, expected {} for each sample, and at least one sample",
-            inputs.len(),
-            about.inputs
-        ));
+            inputs.features.len() + inputs.ids.len(),
+            about.width.features + about.width.ids
+        )),
     }
-    Ok(inputs)
 }
 
-fn table(schema: &Arc<Schema>, body: Vec<u8>) -> Result<Vec<f32>, String> {
-    let (name, mut inputs) = (Path::new("the request"), Vec::new());
+fn table(schema: &Arc<Schema>, body: Vec<u8>) -> Result<Inputs, String> {
+    let (name, mut inputs) = (Path::new("the request"), Inputs::default());
     let reader = SchemaReader::of_reader(name, Cursor::new(body), schema.clone(), false);
     let mut reader = reader.map_err(|error| error.to_string())?;
     while reader.next_sample(&mut inputs).map_err(|error| error.to_string())? {}
@@ -124,9 +128,9 @@ fn samples(body: &Value) -> Result<Vec<&Value>, String> {
 fn documents(
     about: &About,
     samples: impl Iterator<Item = Result<Value, String>>,
-) -> Result<Vec<f32>, String> {
+) -> Result<Inputs, String> {
     let mut encoder = about.schema.as_ref().map(SampleEncoder::new);
-    let mut inputs = Vec::new();
+    let mut inputs = Inputs::default();
     for (at, sample) in samples.enumerate() {
         let sample = sample?;
         // As SageMaker's own algorithms have it.
@@ -135,7 +139,7 @@ fn documents(
             (Some(encoder), Some(schema)) => texts(schema, sample).and_then(|texts| {
                 encoder.encode(&texts, &mut inputs).map_err(|error| error.to_string())
             }),
-            _ => flat(sample, &mut inputs),
+            _ => flat(sample, &mut inputs.features),
         };
         encoded.map_err(|problem| format!("sample {}: {problem}", at + 1))?;
     }
@@ -156,7 +160,7 @@ fn texts(schema: &Schema, sample: &Value) -> Result<Vec<String>, String> {
                     known.join(", ")
                 ));
             }
-            let needed = |at: &usize| schema.columns[*at].width() > 0;
+            let needed = |at: &usize| schema.columns[*at].is_input();
             if let Some(missing) =
                 (0..count).filter(needed).find(|at| !fields.contains_key(&known[*at]))
             {

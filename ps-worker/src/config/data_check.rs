@@ -36,9 +36,26 @@ impl DataArgs {
                 .to_owned());
         }
         self.table.check()?;
+        self.check_schema()?;
         self.check_validation(data)?;
         self.check_stream(data)?;
         self.check_pipe(data)
+    }
+
+    fn check_schema(&self) -> Result<(), String> {
+        let said = self.table.about_columns();
+        if let (Some(schema), Some(option)) = (&self.schema, said) {
+            let schema = schema.display();
+            return Err(format!(
+                "--schema {schema} with {option}: the file says what the columns are; leave out one of them"
+            ));
+        }
+        match self.schema_samples {
+            Some(samples) if !self.stream || self.schema.is_some() => Err(format!(
+                "--schema-samples {samples}: only with --stream, and without --schema: other tables are learnt from whole"
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn check_validation(&self, data: Option<&Path>) -> Result<(), String> {

@@ -7,6 +7,8 @@
 mod column;
 mod column_use;
 mod distinct;
+mod embedding;
+mod file;
 mod header;
 mod label;
 mod labels;
@@ -20,6 +22,7 @@ mod value;
 pub use column::{ColumnKind, ColumnSummary, Doubt};
 pub use column_use::{Column, ColumnUse};
 pub use distinct::Distinct;
+pub use embedding::{EmbeddingRule, IdColumn, UNKNOWN_ID, hashed_id};
 pub use header::{FirstLine, first_line};
 pub use label::{LabelSummary, Target, class_name, flag};
 pub use labels::targets;

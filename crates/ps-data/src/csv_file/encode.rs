@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ps_core::schema::{Column, ColumnUse, Scale, Schema, Value, ValueRules, class_name, flag};
+use ps_core::schema::{
+    Column, ColumnUse, Scale, Schema, UNKNOWN_ID, Value, ValueRules, class_name, flag, hashed_id,
+};
 
 use super::row::Row;
-use crate::Label;
+use crate::{Inputs, Label};
 
 /// Encodes lines.
 pub(super) struct Encoder {
@@ -36,6 +38,31 @@ enum LabelEncoding {
 enum Encoding {
     Numeric { mean: f64, deviation: f64, texts_are_missing: bool },
     Categorical { inputs: HashMap<String, usize>, count: usize },
+    Embedded { ids: HashMap<String, usize> },
+    Hashed { rows: u32 },
+}
+
+/// What a text of a column of categories is.
+#[derive(PartialEq)]
+enum Category {
+    /// The category at this place.
+    Known(usize),
+    Unknown,
+    Missing,
+}
+
+impl Category {
+    fn of(text: &str, places: &HashMap<String, usize>, rules: &ValueRules) -> Self {
+        match places.get(text) {
+            _ if rules.is_missing(text) => Self::Missing,
+            Some(place) => Self::Known(*place),
+            None => Self::Unknown,
+        }
+    }
+}
+
+fn note_unknown(unknown: &mut BTreeMap<usize, (u64, String)>, column: usize, text: &str) {
+    unknown.entry(column).or_insert_with(|| (0, text.to_owned())).0 += 1;
 }
 
 impl Encoder {
@@ -73,11 +100,12 @@ impl Encoder {
         &mut self,
         row: &Row<'_>,
         places: Option<&[Option<usize>]>,
-        inputs: &mut Vec<f32>,
+        inputs: &mut Inputs,
     ) -> Result<(), (usize, String)> {
         for column in &self.columns {
             let place = places.map_or(Some(column.place), |places| places[column.place]);
             let text = place.map_or("", |place| row.get(place));
+            let Inputs { features: inputs, ids } = &mut *inputs;
             let is_missing = match &column.encoding {
                 Encoding::Numeric { mean, deviation, texts_are_missing } => {
                     let (input, is_missing) = match self.rules.value(text) {
@@ -93,16 +121,29 @@ impl Encoder {
                 Encoding::Categorical { inputs: by_text, count } => {
                     let start = inputs.len();
                     inputs.resize(start + count, 0.0);
-                    let is_missing = self.rules.is_missing(text);
-                    match by_text.get(text) {
-                        Some(input) if !is_missing => inputs[start + input] = 1.0,
-                        _ if is_missing => (),
-                        _ => {
-                            let unknown = self.unknown.entry(column.place);
-                            unknown.or_insert_with(|| (0, text.to_owned())).0 += 1;
-                        }
+                    let known = Category::of(text, by_text, &self.rules);
+                    match known {
+                        Category::Known(input) => inputs[start + input] = 1.0,
+                        Category::Missing => (),
+                        Category::Unknown => note_unknown(&mut self.unknown, column.place, text),
                     }
-                    is_missing
+                    known == Category::Missing
+                }
+                Encoding::Embedded { ids: by_text } => {
+                    ids.push(match Category::of(text, by_text, &self.rules) {
+                        Category::Known(at) => UNKNOWN_ID + 1 + at as u32,
+                        Category::Missing => UNKNOWN_ID,
+                        Category::Unknown => {
+                            note_unknown(&mut self.unknown, column.place, text);
+                            UNKNOWN_ID
+                        }
+                    });
+                    continue;
+                }
+                Encoding::Hashed { rows } => {
+                    let is_missing = self.rules.is_missing(text);
+                    ids.push(if is_missing { UNKNOWN_ID } else { hashed_id(text, *rows) });
+                    continue;
                 }
             };
             if column.has_indicator {
@@ -152,14 +193,11 @@ impl EncodedColumn {
                 deviation: *deviation,
                 texts_are_missing: column.texts_are_missing,
             },
-            ColumnUse::Categorical { categories } => Encoding::Categorical {
-                inputs: categories
-                    .iter()
-                    .enumerate()
-                    .map(|(at, text)| (text.clone(), at))
-                    .collect(),
-                count: categories.len(),
-            },
+            ColumnUse::Categorical { categories } => {
+                Encoding::Categorical { inputs: places(categories), count: categories.len() }
+            }
+            ColumnUse::Embedded { categories } => Encoding::Embedded { ids: places(categories) },
+            ColumnUse::Hashed { rows } => Encoding::Hashed { rows: *rows },
             ColumnUse::Ignored
             | ColumnUse::Class { .. }
             | ColumnUse::Number { .. }
@@ -167,6 +205,10 @@ impl EncodedColumn {
         };
         Some(Self { place, encoding, has_indicator: column.missing > 0 })
     }
+}
+
+fn places(categories: &[String]) -> HashMap<String, usize> {
+    categories.iter().enumerate().map(|(at, text)| (text.clone(), at)).collect()
 }
 
 fn label_encoding(column: &Column) -> LabelEncoding {

@@ -8,7 +8,7 @@ use ps_core::schema::Schema;
 use super::encode::Encoder;
 use super::errors::column_name;
 use super::row::Row;
-use crate::Error;
+use crate::{Error, Inputs};
 
 /// Encodes samples that are in no file.
 pub struct SampleEncoder {
@@ -26,7 +26,7 @@ impl SampleEncoder {
     ///
     /// # Errors
     /// A value that cannot be used, or another number of them.
-    pub fn encode(&mut self, values: &[String], inputs: &mut Vec<f32>) -> Result<(), Error> {
+    pub fn encode(&mut self, values: &[String], inputs: &mut Inputs) -> Result<(), Error> {
         let expected = self.schema.columns.len();
         if values.len() != expected {
             let found = values.len();

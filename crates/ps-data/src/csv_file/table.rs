@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ps_core::limits::CATEGORIES_MAX;
 use ps_core::schema::{
-    Column, ColumnKind, ColumnSummary, ColumnUse, Doubt, LabelSummary, Target, Value, ValueRules,
-    targets,
+    Column, ColumnKind, ColumnSummary, ColumnUse, Distinct, Doubt, EmbeddingRule, LabelSummary,
+    Target, Value, ValueRules, targets,
 };
 
 use super::errors::{column_name, file_error, value_error};
@@ -40,6 +40,8 @@ pub(super) struct Table {
     /// The first line without a label, and the label's place.
     unlabelled: Option<(FileLine, usize)>,
     columns: Vec<(Said, ColumnSummary)>,
+    /// Of each column, should it hold texts.
+    embedding: Vec<EmbeddingRule>,
     /// The first text of each column that has numbers as well.
     first_texts: Vec<Option<FirstText>>,
     samples: u64,
@@ -60,9 +62,10 @@ impl Table {
                 "--label: every column is a label; expected at least one input".to_owned(),
             ));
         }
-        let lists: [(&str, Said, &[ColumnChoice]); 3] = [
+        let lists: [(&str, Said, &[ColumnChoice]); 4] = [
             ("--numeric", Said::Numeric, &options.numeric),
             ("--categorical", Said::Categorical, &options.categorical),
+            ("--embed", Said::Categorical, options.embed.columns()),
             ("--ignore", Said::Ignored, &options.ignore),
         ];
         for (option, what, choices) in lists {
@@ -82,6 +85,7 @@ impl Table {
             }
         }
         Ok(Self {
+            embedding: options.embed.of_columns(options.embedding, first).map_err(wrong)?,
             rules: options.value_rules(),
             labels: labels.into_iter().map(|label| (label, LabelSummary::default())).collect(),
             unlabelled: None,
@@ -238,24 +242,33 @@ impl Table {
     ) -> Result<ColumnUse, (Option<&FirstText>, String)> {
         let stray = self.first_texts[at].as_ref();
         let text = stray.map_or("", |(_, text)| text.as_str());
-        let number = at + 1;
+        let (number, is_unsaid) = (at + 1, self.columns[at].0 == Said::Nothing);
         let problem = match summary.kind() {
-            Ok(ColumnKind::Categorical(texts))
-                if self.columns[at].0 == Said::Nothing && has_thousands(&texts) =>
-            {
+            Ok(ColumnKind::Categorical) if is_unsaid && has_thousands(&summary.distinct) => {
                 format!(
                     "`{text}` and others look like numbers with commas between thousands, which are not read: take the commas out, \
                      or say --categorical {number} or --ignore {number}"
                 )
             }
-            Ok(ColumnKind::Categorical(texts))
-                if self.columns[at].0 == Said::Nothing && self.are_decimal_commas(&texts) =>
+            Ok(ColumnKind::Categorical)
+                if is_unsaid && self.are_decimal_commas(&summary.distinct) =>
             {
                 format!(
                     "`{text}` and others look like numbers with a decimal comma; say --decimal , or --categorical {number}"
                 )
             }
-            Ok(kind) => return Ok(kind.into()),
+            Ok(ColumnKind::Numeric { mean, deviation }) => {
+                return Ok(ColumnUse::Numeric { mean, deviation });
+            }
+            Ok(ColumnKind::Categorical) => {
+                match summary.categories(self.embedding[at], !is_unsaid) {
+                    Ok(usage) => return Ok(usage),
+                    Err(doubt) => Self::too_many(doubt, summary, number),
+                }
+            }
+            Err(doubt @ (Doubt::ManyTexts | Doubt::ManyCategories)) => {
+                Self::too_many(doubt, summary, number)
+            }
             Err(Doubt::StrayTexts) => {
                 let (numbers, all) = (summary.numbers.count, summary.numbers.count + summary.texts);
                 format!(
@@ -269,10 +282,6 @@ impl Table {
                     }
                 )
             }
-            Err(Doubt::ManyTexts) => format!(
-                "more than {CATEGORIES_MAX} distinct texts, such as {}: names, or free text? leave it out with --ignore {number}",
-                summary.distinct.examples()
-            ),
             Err(Doubt::LateTexts) => format!(
                 "`{text}` is not a finite number, but only numbers came before it; say --categorical {number} or --numeric \
                  {number}"
@@ -281,10 +290,30 @@ impl Table {
         Err((stray, problem))
     }
 
-    fn are_decimal_commas(&self, texts: &[String]) -> bool {
+    /// Why so many texts cannot be used.
+    fn too_many(doubt: Doubt, summary: &ColumnSummary, number: usize) -> String {
+        let distinct = &summary.distinct;
+        let (count, few) = (distinct.len_min(), distinct.examples());
+        let count =
+            if distinct.len().is_some() { count.to_string() } else { format!("more than {count}") };
+        match doubt {
+            Doubt::ManyTexts => format!(
+                "{count} distinct texts in {} values, such as {few}: names, or free text? leave it out with --ignore {number}, or \
+                 say --categorical {number} if they are categories",
+                summary.numbers.count + summary.texts
+            ),
+            _ => format!(
+                "{count} categories, such as {few}; more than {CATEGORIES_MAX} have to be looked up, which this model does not: \
+                 leave the column out with --ignore {number}, or take a model that looks up (--model mlp, linear or wide-deep)"
+            ),
+        }
+    }
+
+    fn are_decimal_commas(&self, texts: &Distinct) -> bool {
         let comma = ValueRules { decimal: ',', ..ValueRules::default() };
-        let like = texts.iter().filter(|text| text.contains(',') && comma.number(text).is_some());
-        self.rules.decimal == '.' && like.count() * 2 > texts.len()
+        let is_one = |text: &str| text.contains(',') && comma.number(text).is_some();
+        let like = texts.iter().filter(|(text, _)| is_one(text));
+        self.rules.decimal == '.' && like.count() * 2 > texts.len_min()
     }
 
     fn tell<'a>(&self, reason: &str, has_classes: bool, name: impl Fn(usize) -> Option<&'a str>) {
@@ -307,9 +336,9 @@ impl Table {
 }
 
 /// Whether most of these are numbers such as `9,588` or `1,234,567.5`.
-fn has_thousands(texts: &[String]) -> bool {
+fn has_thousands(texts: &Distinct) -> bool {
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let is_one = |text: &&String| {
+    let is_one = |text: &str| {
         let whole = text.trim_start_matches('-').split('.').next().unwrap_or_default();
         let mut groups = whole.split(',');
         let first = groups.next().unwrap_or_default();
@@ -318,5 +347,5 @@ fn has_thousands(texts: &[String]) -> bool {
             && whole.contains(',')
             && groups.all(|group| group.len() == 3 && digits(group))
     };
-    texts.iter().filter(is_one).count() * 2 > texts.len()
+    texts.iter().filter(|(text, _)| is_one(text)).count() * 2 > texts.len_min()
 }
