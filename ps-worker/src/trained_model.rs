@@ -82,6 +82,7 @@ impl TrainedModel {
             train: none(),
             test: none(),
             validation: none(),
+            ids: shape.ids.clone(),
             task,
             outputs,
             schema: schema.clone(),

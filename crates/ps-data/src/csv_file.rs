@@ -24,7 +24,6 @@ use std::sync::Arc;
 use ps_core::schema::{ColumnUse, Schema};
 
 use crate::samples_builder::SamplesBuilder;
-use crate::table_options::TableOptions;
 use crate::{DataSource, Dataset, Error, Label, Samples, Wrapper};
 use errors::file_error;
 pub(crate) use numeric_reader::{NumericReader, plain_schema};
@@ -38,11 +37,10 @@ pub(crate) fn load(
     train: &[PathBuf],
     test: &[PathBuf],
     validation: &[PathBuf],
-    options: &TableOptions,
-    wrapper: Wrapper,
+    source: &DataSource,
 ) -> Result<Dataset, Error> {
-    let schema = Arc::new(learn::learn(train, options, wrapper, u64::MAX)?);
-    load_known(train, test, validation, schema, wrapper)
+    let schema = learn::learn(train, &source.table, source.wrapper, u64::MAX)?;
+    load_known(train, test, validation, schema, source)
 }
 
 /// Loads all sets of a table that is known; one without files is empty.
@@ -50,16 +48,19 @@ pub(crate) fn load_known(
     train: &[PathBuf],
     test: &[PathBuf],
     validation: &[PathBuf],
-    schema: Arc<Schema>,
-    wrapper: Wrapper,
+    mut schema: Schema,
+    source: &DataSource,
 ) -> Result<Dataset, Error> {
+    schema.put_classes_first(&source.classes_first);
+    let (schema, wrapper) = (Arc::new(schema), source.wrapper);
     let train = read_all(train, &schema, wrapper, known_label)?;
     let (test, unseen) = read_labelled(test, &schema, wrapper)?;
     let schema = Arc::new(with_classes(&schema, unseen));
     let (validation, unseen) = read_labelled(validation, &schema, wrapper)?;
     let schema = Arc::new(with_classes(&schema, unseen));
     let (task, outputs) = (schema.task(), schema.output_names().len());
-    Ok(Dataset { train, test, validation, task, outputs, schema: Some(schema) })
+    let ids = schema.id_columns();
+    Ok(Dataset { train, test, validation, ids, task, outputs, schema: Some(schema) })
 }
 
 /// What the beginning of the training files teaches, of which no process reads more before it trains.

@@ -53,7 +53,9 @@ pub use load::{bundled_digits, load, with_classes};
 pub use sample_set::SampleSet;
 pub use samples::{Dataset, Features, Samples};
 pub use shift::{Shift, check_shift};
-pub use source::{CONTEXT, DataSource, Format, HeldOut, SCHEMA_SAMPLES, SHUFFLE_BUFFER, Wrapper};
+pub use source::{
+    CONTEXT, DataSource, Format, HeldOut, KnownSchema, SCHEMA_SAMPLES, SHUFFLE_BUFFER, Wrapper,
+};
 pub use stream::{
     OpenStream, Shuffle, StreamBatch, StreamBatches, StreamInput, StreamOpener, StreamPlan,
     StreamSource, load_stream, stream_files,

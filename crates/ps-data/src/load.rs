@@ -14,7 +14,8 @@ use crate::sample_reader::{Next, SampleReader as _};
 use crate::samples_builder::SamplesBuilder;
 use crate::stream::{FileSequence, first_shape, training_stream};
 use crate::{
-    DataSource, Dataset, Error, Format, Samples, StreamInput, StreamSource, csv_file, text,
+    DataSource, Dataset, Error, Format, KnownSchema, Samples, StreamInput, StreamSource, csv_file,
+    text,
 };
 
 /// Loads the training and test data that a source describes; without a folder, the bundled digits.
@@ -66,15 +67,17 @@ fn load_sets(source: &DataSource) -> Result<Dataset, Error> {
 
 /// What a process without a file of the table knows of it, where a schema is given.
 fn with_known_schema(data: Dataset, source: &DataSource) -> Result<Dataset, Error> {
-    let Some(path) = source.schema.as_ref().filter(|_| data.schema.is_none()) else {
-        return Ok(data);
-    };
     let Dataset { train, test, validation, .. } = &data;
-    if [train, test, validation].into_iter().any(|set| !set.is_empty()) {
-        let path = path.display();
-        return Err(Error::Options(format!("--schema {path}: the data are no table")));
+    let is_empty = [train, test, validation].into_iter().all(|set| set.is_empty());
+    match source.schema.as_ref().filter(|_| data.schema.is_none()) {
+        Some(KnownSchema::File(path)) if !is_empty => {
+            let path = path.display();
+            return Err(Error::Options(format!("--schema {path}: the data are no table")));
+        }
+        Some(_) if is_empty => (),
+        _ => return Ok(data),
     }
-    csv_file::load_known(&[], &[], &[], Arc::new(known_schema(source)?), source.wrapper)
+    csv_file::load_known(&[], &[], &[], known_schema(source)?, source)
 }
 
 /// What the labels are, where no schema says it: what the user says, or else classes.
@@ -133,11 +136,10 @@ fn whole(files: DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
             joined(idx_set(train)?, idx_set(test)?, idx_set(validation)?)
         }
         DatasetFiles::Files(Format::Csv, train, test, validation) if source.schema.is_some() => {
-            let schema = Arc::new(known_schema(source)?);
-            csv_file::load_known(&train, &test, &validation, schema, source.wrapper)
+            csv_file::load_known(&train, &test, &validation, known_schema(source)?, source)
         }
         DatasetFiles::Files(Format::Csv, train, test, validation) if !source.sharded => {
-            csv_file::load(&train, &test, &validation, &source.table, source.wrapper)
+            csv_file::load(&train, &test, &validation, source)
         }
         DatasetFiles::Files(Format::Text, train, test, validation) => {
             only_classes("text", source)?;
@@ -198,12 +200,16 @@ fn beside_table(
     if let Some(classes) = source.classes {
         schema.number_classes(classes);
     }
-    csv_file::load_known(&[], test, validation, Arc::new(schema), source.wrapper)
+    csv_file::load_known(&[], test, validation, schema, source)
 }
 
 /// The schema that a file has.
 fn known_schema(source: &DataSource) -> Result<Schema, Error> {
-    let path = source.schema.clone().unwrap_or_default();
+    let path = match &source.schema {
+        Some(KnownSchema::OfModel(schema)) => return Ok((**schema).clone()),
+        Some(KnownSchema::File(path)) => path.clone(),
+        None => PathBuf::new(),
+    };
     let text = std::fs::read(&path);
     let text = text.map_err(|source| Error::Read { path: path.clone(), source })?;
     Schema::from_json(&text).map_err(|problem| Error::File { path, problem })

@@ -200,6 +200,8 @@ pub struct Dataset {
     pub test: Samples,
     /// Samples that evaluations during training see, where there are some; the same shape.
     pub validation: Samples,
+    /// The columns of ids, of which each sample has one.
+    pub ids: Vec<IdColumn>,
     /// What a model is to tell.
     pub task: Task,
     /// Outputs of a model that tells it: one for each class, number or label; 0 where nobody knows.
@@ -213,12 +215,7 @@ impl Dataset {
     pub fn new(train: Samples, test: Samples, classes: usize) -> Self {
         let validation = Samples::none(test.shape().to_vec());
         let task = Task::Classification;
-        Self { train, test, validation, task, outputs: classes, schema: None }
-    }
-
-    /// The columns of ids, of which each sample has one.
-    pub fn id_columns(&self) -> Vec<IdColumn> {
-        self.schema.as_ref().map(|schema| schema.id_columns()).unwrap_or_default()
+        Self { train, test, validation, ids: Vec::new(), task, outputs: classes, schema: None }
     }
 
     /// Of each output that is a number, what it stands for.

@@ -9,7 +9,7 @@ use clap::builder::BoolishValueParser;
 use super::table_args::TableArgs;
 use ps_core::schema::Schema;
 use ps_data::{
-    CONTEXT, DataSource, Format, HeldOut, SCHEMA_SAMPLES, SHUFFLE_BUFFER, StreamInput,
+    CONTEXT, DataSource, Format, HeldOut, KnownSchema, SCHEMA_SAMPLES, SHUFFLE_BUFFER, StreamInput,
     StreamSource, Wrapper,
 };
 
@@ -124,8 +124,9 @@ impl DataArgs {
             format: self.format,
             wrapper: self.wrapper,
             table: self.table.options(),
-            schema: self.schema.clone(),
+            schema: self.schema.clone().map(KnownSchema::File),
             schema_samples: self.schema_samples.unwrap_or(SCHEMA_SAMPLES),
+            classes_first: Vec::new(),
             classes: self.classes,
             sharded: self.sharded || self.pipe,
             streamed: self.stream,
@@ -137,11 +138,6 @@ impl DataArgs {
     /// The stem of the test data's FIFO, if they come through one.
     pub fn test_stem(&self) -> Option<&Path> {
         self.test.as_deref().filter(|_| self.test_pipe)
-    }
-
-    /// Whether this process knows of a streamed table what all others know, too.
-    pub fn knows_table(&self) -> bool {
-        self.schema.is_some() || self.stream && !self.sharded
     }
 
     /// Streams with this stem, of a table that is known or not.

@@ -7,6 +7,30 @@ use ps_data::limits::{CLASSES_MAX, CONTEXT_MAX, SHUFFLE_SAMPLES_MAX};
 use ps_data::{Format, Wrapper};
 
 impl DataArgs {
+    /// What the program's own data contradict, in one sentence.
+    ///
+    /// # Errors
+    /// Options about files that psrun reads.
+    pub fn check_own(&self) -> Result<(), String> {
+        let given = [
+            ("--stream", self.stream),
+            ("--pipe", self.pipe),
+            ("--test-pipe", self.test_pipe),
+            ("--validation", self.validation.is_some()),
+            ("--validation-split", self.validation_split.is_some()),
+            ("--schema", self.schema.is_some()),
+            ("--format", self.format != Format::Auto),
+            ("--classes", self.classes.is_some()),
+        ];
+        let given = given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option);
+        match given.or_else(|| self.table.about_columns()) {
+            Some(option) => Err(format!(
+                "{option} with --dataset: the program reads its data itself; leave out one of them"
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// What contradicts itself, in one sentence.
     ///
     /// # Errors

@@ -72,7 +72,7 @@ impl TableArgs {
     }
 
     /// The first option that says anything of columns, if there is one.
-    pub(super) fn about_columns(&self) -> Option<&'static str> {
+    pub(crate) fn about_columns(&self) -> Option<&'static str> {
         let Self { label, numeric, categorical, ignore, .. } = self;
         let given = [
             ("--label", !label.is_empty()),

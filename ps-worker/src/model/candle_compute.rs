@@ -10,10 +10,11 @@ use ps_core::schema::{self, Schema};
 use ps_core::{Layout, Task};
 
 use super::measured::Measured;
+use super::own_measures::OwnMeasures;
 use super::passes::Passes;
 use super::{
     Batch, BatchScore, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, Objective,
-    SeededStart,
+    Predicted, SeededStart,
 };
 use crate::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use crate::threads;
@@ -61,6 +62,7 @@ pub struct CandleCompute {
     /// Of samples that come from elsewhere, too.
     shape: DataShape,
     objective: Arc<Objective>,
+    measures: OwnMeasures,
     passes: Passes,
 }
 
@@ -102,6 +104,7 @@ impl CandleCompute {
             return Err(ModelError::MoreClasses { found, expected });
         }
         let objective = objective(&loss, shape, &data)?;
+        let measures = models.measures()?;
         let map = VarMap::new();
         // Training begins with weights from the servers: the values made here are never used.
         let start = SeededStart::new(0, map.clone());
@@ -110,7 +113,7 @@ impl CandleCompute {
         vars.freeze(&parameters::frozen("Model::frozen", &model.frozen(), vars.layout())?)?;
         let shape = shape.clone();
         let (initial, passes) = (None, Passes::default());
-        Ok(Self { model, vars, start, initial, device, data, shape, objective, passes })
+        Ok(Self { model, vars, start, initial, device, data, shape, objective, measures, passes })
     }
 
     /// Starts from these weights instead of the seed's.
@@ -177,7 +180,8 @@ impl CandleCompute {
         check_ids(&test, &self.shape)?;
         let train = Samples::none(test.shape().to_vec());
         let (validation, task, outputs) = (train.clone(), self.shape.task, self.shape.outputs);
-        self.data = Arc::new(Dataset { train, test, validation, task, outputs, schema });
+        let ids = self.shape.ids.clone();
+        self.data = Arc::new(Dataset { train, test, validation, ids, task, outputs, schema });
         let (device, data) = (self.device.clone(), self.data.clone());
         threads::run(&device, || self.score(&data.test))
     }
@@ -208,6 +212,7 @@ impl CandleCompute {
         let (mut loss, mut correct) = (0.0, Some(0_u64));
         let scales = self.data.label_scales();
         let mut measured = Some(Measured::new(self.shape.task, self.shape.outputs, &scales));
+        let mut predictions = Vec::new();
         for part in numbers.chunks(size) {
             let batch = self.batch(test, part, Phase::Evaluating)?;
             let (score, outputs) =
@@ -219,14 +224,23 @@ impl CandleCompute {
                 for (row, number) in rows.zip(part) {
                     all.add(test.labels(), *number as usize, row);
                 }
+                if !self.measures.is_empty() {
+                    predictions.extend(outputs);
+                }
                 all
             });
+        }
+        let mut measures = measured.map(|all| all.measures()).unwrap_or_default();
+        let outputs = self.shape.outputs;
+        if !test.is_empty() && predictions.len() == outputs * test.len() {
+            let predicted = Predicted { samples: test, predictions: &predictions, outputs };
+            self.measures.extend(&mut measures, &predicted);
         }
         let samples = test.len() as f64;
         Ok(Evaluation {
             loss: loss / samples,
             accuracy: correct.filter(|_| !test.is_empty()).map(|correct| correct as f64 / samples),
-            measures: measured.map(|all| all.measures()).unwrap_or_default(),
+            measures,
             samples: test.len() as u64,
         })
     }

@@ -38,6 +38,9 @@ pub enum ModelError {
         "the labels here are of {found} classes, the job has {expected}: give --classes {found}"
     )]
     MoreClasses { found: usize, expected: usize },
+    /// A measure of the program's own.
+    #[error("{0}")]
+    Measure(String),
     /// A loss that the task does not have, or weights of classes that are none.
     #[error("{0}")]
     Loss(String),

@@ -36,6 +36,8 @@ mod measured;
 mod mlp;
 mod objective;
 mod options;
+mod own_data;
+mod own_measures;
 mod passes;
 mod registry;
 mod resnet;
@@ -49,15 +51,20 @@ use candle_nn::VarBuilder;
 pub use candle_compute::{CandleCompute, ComputeOptions};
 pub use error::ModelError;
 pub use flat_vars::{FlatGradient, FlatVars};
-pub use initial::{InitialError, initial_weights};
+pub use initial::{
+    InitialError, MoreClasses, check_schema, initial_schema, initial_weights,
+    initial_weights_of_fewer,
+};
 pub use looked_up::LookedUp;
 pub use mlp::Mlp;
 pub use objective::Objective;
 pub use options::ModelOptions;
+pub use own_data::DataRequest;
+pub use own_measures::Predicted;
 pub use registry::Models;
 pub use seeded_start::SeededStart;
 
-use ps_core::schema::{EmbeddingRule, IdColumn};
+pub use ps_core::schema::{EmbeddingRule, IdColumn};
 use ps_core::{DataDescription, Task};
 use ps_data::{Dataset, InputWidth};
 use ps_nn::Phase;
@@ -81,7 +88,7 @@ impl DataShape {
     pub fn of(data: &Dataset) -> Self {
         Self {
             features: data.train.shape().to_vec(),
-            ids: data.id_columns(),
+            ids: data.ids.clone(),
             task: data.task,
             outputs: data.outputs,
         }

@@ -1,25 +1,34 @@
 //! Models by name.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 
 use candle_core::Result;
 use candle_nn::VarBuilder;
 use ps_core::schema::EmbeddingRule;
+use ps_data::Dataset;
 
 use super::lenet::LeNet;
 use super::mlp::{Mlp, SoftmaxRegression};
+use super::own_data::OwnData;
+use super::own_measures::OwnMeasures;
 use super::resnet::ResNet;
 use super::transformer::Transformer;
 use super::wide_deep::WideDeep;
-use super::{DataShape, Model, ModelError, ModelOptions};
+use super::{DataRequest, DataShape, Model, ModelError, ModelOptions, Predicted};
 
 type Build =
     dyn Fn(VarBuilder, &DataShape, &mut ModelOptions) -> Result<Box<dyn Model>> + Send + Sync;
 
-/// The models that a program can train: the built-in ones and the user's own.
-#[derive(Clone)]
-pub struct Models(BTreeMap<String, KnownModel>);
+/// The models that a program can train, the built-in ones and the user's own; and what it has for them: data sets and
+/// measures of its own.
+#[derive(Clone, Default)]
+pub struct Models {
+    known: BTreeMap<String, KnownModel>,
+    data: OwnData,
+    measures: OwnMeasures,
+}
 
 /// A model that has a name.
 #[derive(Clone)]
@@ -32,8 +41,8 @@ struct KnownModel {
 impl Models {
     /// `linear`, `mlp`, `wide-deep`, `lenet`, `resnet-tiny` and `transformer-tiny`.
     pub fn built_in() -> Self {
-        let none = Self(BTreeMap::new());
-        none.with::<SoftmaxRegression>("linear")
+        Self::default()
+            .with::<SoftmaxRegression>("linear")
             .with::<Mlp>("mlp")
             .with::<WideDeep>("wide-deep")
             .with::<LeNet>("lenet")
@@ -64,18 +73,64 @@ impl Models {
             + Sync
             + 'static,
     {
-        self.0.insert(name.into(), KnownModel { build: Arc::new(build), embedding });
+        self.known.insert(name.into(), KnownModel { build: Arc::new(build), embedding });
         self
+    }
+
+    /// Adds data that `--dataset` names: read or made anew in every process of a job, which must all get the same.
+    #[must_use]
+    pub fn with_dataset<R>(mut self, name: impl Into<String>, read: R) -> Self
+    where
+        R: Fn(&mut DataRequest) -> std::result::Result<Dataset, Box<dyn Error + Send + Sync>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.data.insert(name.into(), read);
+        self
+    }
+
+    /// Adds a measure over the whole test or validation set, which metric lines, report, `--keep-measure` and `evaluate` have
+    /// by this name: lower-case letters, digits and underscores. `None` where it makes no sense. It is better when it is
+    /// larger, unless its name ends in `_loss` or `_error`.
+    #[must_use]
+    pub fn with_measure<M>(mut self, name: impl Into<String>, measure: M) -> Self
+    where
+        M: Fn(&Predicted<'_>) -> Option<f64> + Send + Sync + 'static,
+    {
+        self.measures.insert(name.into(), measure);
+        self
+    }
+
+    /// Reads data of the program's own.
+    ///
+    /// # Errors
+    /// There are none of this name, they have no such option, or what reading them says.
+    pub fn dataset(
+        &self,
+        name: &str,
+        request: DataRequest,
+    ) -> std::result::Result<Dataset, String> {
+        self.data.read(name, request)
+    }
+
+    /// The measures of the program's own.
+    ///
+    /// # Errors
+    /// A name that cannot stand in a metric line.
+    pub(super) fn measures(&self) -> std::result::Result<OwnMeasures, ModelError> {
+        self.measures.check().map_err(ModelError::Measure)?;
+        Ok(self.measures.clone())
     }
 
     /// Which columns of categories the model of this name looks up where nobody says; none, of a model that is not known.
     pub fn embedding(&self, name: &str) -> EmbeddingRule {
-        self.0.get(name).map(|known| known.embedding).unwrap_or_default()
+        self.known.get(name).map(|known| known.embedding).unwrap_or_default()
     }
 
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.known.keys().map(String::as_str)
     }
 
     /// Builds the model of this name.
@@ -89,7 +144,7 @@ impl Models {
         shape: &DataShape,
         mut options: ModelOptions,
     ) -> std::result::Result<Box<dyn Model>, ModelError> {
-        let Some(KnownModel { build, embedding }) = self.0.get(name) else {
+        let Some(KnownModel { build, embedding }) = self.known.get(name) else {
             let known = self.names().collect::<Vec<&str>>().join(", ");
             return Err(ModelError::Unknown { name: name.to_owned(), known });
         };

@@ -37,7 +37,7 @@ pub(super) async fn streams(
     let Some(data) = args.model.data.as_ref().filter(|_| read.is_streamed()) else {
         return Ok(None);
     };
-    let table = source.data().schema.clone().filter(|_| read.knows_table());
+    let table = source.data().schema.clone().filter(|_| source.knows_table());
     if args.role == Role::Evaluator {
         if let Some(stem) = read.test_stem() {
             let test = load_stream(read.stream(stem, table)).await?;
@@ -50,7 +50,7 @@ pub(super) async fn streams(
     let place = args.place.place().map_err(anyhow::Error::msg)?;
     let records = if read.sharded { Records::OfMachine(place) } else { Records::Shared };
     let (task, outputs) = (source.data().task, u32::try_from(outputs).unwrap_or(u32::MAX));
-    let ids = source.data().id_columns();
+    let ids = source.data().ids.clone();
     let files = match read.pipe {
         true => read.stream(data, table),
         false => StreamSource { schema: table, ..stream_files(&read.source(Some(data)))? },

@@ -78,6 +78,16 @@ impl Schema {
         }
     }
 
+    /// Puts these classes first, in this order, whether the table has them or not: those of a model that is trained further.
+    pub fn put_classes_first(&mut self, first: &[String]) {
+        for column in &mut self.columns {
+            if let ColumnUse::Class { classes } = &mut column.usage {
+                let new = classes.iter().filter(|class| !first.contains(class)).cloned();
+                *classes = first.iter().cloned().chain(new).collect();
+            }
+        }
+    }
+
     /// What each output of a model is called: its class, or its column.
     pub fn output_names(&self) -> Vec<String> {
         match self.task() {

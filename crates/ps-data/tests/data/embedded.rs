@@ -39,7 +39,7 @@ fn ids_go_with_their_samples() {
     let test = "city,size,label\nc00299,1,0\nunknown,2,1\n,3,0\n";
     let data = load(&table(300, 3_000), test, looking_up(EmbeddingRule::Large, "auto")).unwrap();
     let ids = vec![IdColumn { name: "city".into(), vocabulary: 301 }];
-    assert_eq!((data.train.shape(), data.id_columns()), (&[1][..], ids));
+    assert_eq!((data.train.shape(), &data.ids), (&[1][..], &ids));
     let (inputs, labels) = data.train.gather(&[2, 9, 301]).unwrap();
     // What is missing is 0, the first category 1.
     assert_eq!((inputs.ids, labels.classes()), (vec![3, 0, 2], &[0, 1, 1][..]));
@@ -96,7 +96,7 @@ fn more_texts_than_have_names_are_hashed() {
     let data = load(&text, "", looking_up(EmbeddingRule::Large, "auto")).unwrap();
     let schema = data.schema.as_ref().unwrap();
     assert_eq!(schema.columns[0].usage, ColumnUse::Hashed { rows: 65_536 });
-    assert_eq!(data.id_columns()[0].vocabulary, 65_537);
+    assert_eq!(data.ids[0].vocabulary, 65_537);
     let (inputs, _) = data.train.gather(&[0, 9]).unwrap();
     assert_eq!(inputs.ids, [ps_core::schema::hashed_id("c00000", 65_536), 0]);
     assert_eq!("auto".parse(), Ok(EmbedChoice::Auto));

@@ -6,8 +6,8 @@ use std::fs;
 use super::common::{assert_says, folder};
 use ps_core::schema::{ColumnUse, EmbeddingRule};
 use ps_data::{
-    DataSource, Dataset, Error, Inputs, Labels, StreamOpener, StreamPlan, StreamSource,
-    TableOptions, load, stream_files,
+    DataSource, Dataset, Error, Inputs, KnownSchema, Labels, StreamOpener, StreamPlan,
+    StreamSource, TableOptions, load, stream_files,
 };
 use tempfile::TempDir;
 
@@ -99,18 +99,24 @@ fn a_share_is_read_by_the_schema_that_is_given() {
     let whole = load(&source(&dir)).unwrap();
     let schema = dir.path().join("_schema.json");
     fs::write(&schema, whole.schema.as_ref().unwrap().to_json().unwrap()).unwrap();
-    let given =
-        || DataSource { sharded: true, schema: Some(schema.clone()), ..DataSource::default() };
+    let given = || DataSource {
+        sharded: true,
+        schema: Some(KnownSchema::File(schema.clone())),
+        ..DataSource::default()
+    };
     let part = folder(&[("train.csv", &table(400..402))]);
     let share = load(&DataSource { train: Some(part.path().to_owned()), ..given() }).unwrap();
     assert_eq!(share.train.gather(&[0, 1]).unwrap(), whole.train.gather(&[400, 401]).unwrap());
     assert_eq!((share.schema, share.outputs), (whole.schema.clone(), 3));
     // Who has no sample at all knows the table, too.
     let none = load(&given()).unwrap();
-    assert_eq!((none.train.shape(), none.id_columns().len(), none.outputs), (&[3][..], 1, 3));
+    assert_eq!((none.train.shape(), none.ids.len(), none.outputs), (&[3][..], 1, 3));
 
     let images = "../../data/digits";
-    let other = DataSource { schema: Some(schema.clone()), ..DataSource::folder(images) };
+    let other = DataSource {
+        schema: Some(KnownSchema::File(schema.clone())),
+        ..DataSource::folder(images)
+    };
     assert_says(load(&other), &["--schema", "no table"]);
     fs::write(&schema, "{}").unwrap();
     assert_says(load(&given()), &["_schema.json", "not as expected"]);
