@@ -129,7 +129,9 @@ fn summary(source: &DataSource, data: &Dataset) -> Vec<String> {
         lines.push("no test samples: nothing tells how good a model is; see --test".to_owned());
     }
     if source.streamed {
-        lines.push("--stream: of the training files only the first sample was read".to_owned());
+        // Nothing is learnt from a share, whatever is read of it.
+        let read = data.schema.as_ref().map_or(0, |schema| schema.samples).max(1);
+        lines.push(format!("--stream: of the training files {read} sample(s) were read"));
     }
     lines
 }
@@ -150,10 +152,11 @@ fn metrics(data: &Dataset) -> String {
         samples => format!(" validation_samples={samples};"),
     };
     format!(
-        "train_samples={};{validation} test_samples={}; inputs={}; task={}; outputs={};",
+        "train_samples={};{validation} test_samples={}; inputs={}; looked_up={}; task={}; outputs={};",
         data.train.len(),
         data.test.len(),
         data.train.features_per_sample(),
+        data.ids.len(),
         data.task,
         data.outputs
     )

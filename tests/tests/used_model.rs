@@ -174,7 +174,7 @@ fn the_census_is_understood_as_it_comes() {
     let metrics = String::from_utf8(shown.stdout).unwrap();
     assert_eq!(
         metrics,
-        "train_samples=32561; test_samples=16281; inputs=108; task=classification; outputs=2;\n"
+        "train_samples=32561; test_samples=16281; inputs=108; looked_up=0; task=classification; outputs=2;\n"
     );
     let people = String::from_utf8(shown.stderr).unwrap();
     for part in
