@@ -112,6 +112,6 @@ fn who_looks_up_is_said_and_who_cannot_is_refused() {
         tables.train(more).expect_code(1).expect_stderr(&[expected]);
     }
     // A number that is a name.
-    let all = ["--embed", "price", "--passes", "1", "--ignore", "shop"];
+    let all = ["--embed", "price", "--ignore", "shop"];
     tables.train(&all).expect_code(0).expect_stderr(&["price: looked up,"]);
 }

@@ -8,6 +8,7 @@ mod encode;
 mod errors;
 mod layout;
 mod learn;
+mod looks;
 mod numeric_reader;
 mod quotes;
 mod row;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use ps_core::schema::{ColumnUse, Schema};
 
 use crate::samples_builder::SamplesBuilder;
-use crate::{DataSource, Dataset, Error, Label, Samples, Wrapper};
+use crate::{DataSource, Dataset, Error, KnownSchema, Label, Samples, Wrapper};
 use errors::file_error;
 pub(crate) use numeric_reader::{NumericReader, plain_schema};
 pub use sample_encoder::SampleEncoder;
@@ -52,8 +53,16 @@ pub(crate) fn load_known(
     source: &DataSource,
 ) -> Result<Dataset, Error> {
     schema.put_classes_first(&source.classes_first);
-    let (schema, wrapper) = (Arc::new(schema), source.wrapper);
-    let train = read_all(train, &schema, wrapper, known_label)?;
+    let (mut schema, wrapper) = (Arc::new(schema), source.wrapper);
+    let train = match &source.schema {
+        // What a model that is trained further does not know yet, it learns.
+        Some(KnownSchema::OfModel(_)) => {
+            let (train, new) = read_further(train, &schema, wrapper)?;
+            schema = Arc::new(with_classes(&schema, new));
+            train
+        }
+        _ => read_all(train, &schema, wrapper, known_label)?,
+    };
     let (test, unseen) = read_labelled(test, &schema, wrapper)?;
     let schema = Arc::new(with_classes(&schema, unseen));
     let (validation, unseen) = read_labelled(validation, &schema, wrapper)?;
@@ -96,13 +105,32 @@ fn read_labelled(
     schema: &Arc<Schema>,
     wrapper: Wrapper,
 ) -> Result<(Samples, Vec<String>), Error> {
+    let (samples, unseen) = read_with_unseen(files, schema, wrapper)?;
+    let names = unseen.into_names(samples.len())?;
+    Ok((samples, names))
+}
+
+/// Training samples, and the classes that the model does not know yet that is trained further.
+fn read_further(
+    files: &[PathBuf],
+    schema: &Arc<Schema>,
+    wrapper: Wrapper,
+) -> Result<(Samples, Vec<String>), Error> {
+    let (samples, unseen) = read_with_unseen(files, schema, wrapper)?;
+    Ok((samples, unseen.into_new_names()))
+}
+
+fn read_with_unseen<'a>(
+    files: &[PathBuf],
+    schema: &'a Arc<Schema>,
+    wrapper: Wrapper,
+) -> Result<(Samples, UnseenLabels<'a>), Error> {
     let mut unseen = UnseenLabels::new(schema);
     let samples = read_all(files, schema, wrapper, |reader| match reader.label()? {
         Some(label) => Ok(label),
         None => unseen.class(reader).map(Label::Class),
     })?;
-    let names = unseen.into_names(samples.len())?;
-    Ok((samples, names))
+    Ok((samples, unseen))
 }
 
 /// The schema with these classes, too.

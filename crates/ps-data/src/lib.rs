@@ -6,6 +6,7 @@
 
 mod byte_stream;
 mod choice;
+mod column_choice;
 mod content;
 mod csv_file;
 mod data_files;
@@ -42,6 +43,7 @@ mod table_options;
 mod table_text;
 mod text;
 
+pub use column_choice::ColumnChoice;
 pub use csv_file::{SampleEncoder, SchemaReader, load_with_schema, unused_columns};
 pub use draw::Draw;
 pub use embed_choice::EmbedChoice;
@@ -60,4 +62,4 @@ pub use stream::{
     OpenStream, Shuffle, StreamBatch, StreamBatches, StreamInput, StreamOpener, StreamPlan,
     StreamSource, load_stream, stream_files,
 };
-pub use table_options::{ColumnChoice, HeaderChoice, Mark, TableOptions};
+pub use table_options::{HeaderChoice, Mark, TableOptions};

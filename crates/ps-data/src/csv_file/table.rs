@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use ps_core::limits::CATEGORIES_MAX;
 use ps_core::schema::{
-    Column, ColumnKind, ColumnSummary, ColumnUse, Distinct, Doubt, EmbeddingRule, LabelSummary,
-    Target, Value, ValueRules, targets,
+    Column, ColumnKind, ColumnSummary, ColumnUse, Doubt, EmbeddingRule, LabelSummary, Target,
+    Value, ValueRules, targets,
 };
 
 use super::errors::{column_name, file_error, value_error};
+use super::looks::{are_decimal_commas, have_thousands};
 use super::row::Row;
-use crate::Error;
-use crate::table_options::{ColumnChoice, TableOptions};
+use crate::table_options::TableOptions;
+use crate::{ColumnChoice, Error};
 
 /// What people call the column that they want to be told.
 const LABEL_NAMES: [&str; 5] = ["label", "target", "class", "y", "outcome"];
@@ -244,14 +245,14 @@ impl Table {
         let text = stray.map_or("", |(_, text)| text.as_str());
         let (number, is_unsaid) = (at + 1, self.columns[at].0 == Said::Nothing);
         let problem = match summary.kind() {
-            Ok(ColumnKind::Categorical) if is_unsaid && has_thousands(&summary.distinct) => {
+            Ok(ColumnKind::Categorical) if is_unsaid && have_thousands(&summary.distinct) => {
                 format!(
                     "`{text}` and others look like numbers with commas between thousands, which are not read: take the commas out, \
                      or say --categorical {number} or --ignore {number}"
                 )
             }
             Ok(ColumnKind::Categorical)
-                if is_unsaid && self.are_decimal_commas(&summary.distinct) =>
+                if is_unsaid && are_decimal_commas(&summary.distinct, &self.rules) =>
             {
                 format!(
                     "`{text}` and others look like numbers with a decimal comma; say --decimal , or --categorical {number}"
@@ -309,13 +310,6 @@ impl Table {
         }
     }
 
-    fn are_decimal_commas(&self, texts: &Distinct) -> bool {
-        let comma = ValueRules { decimal: ',', ..ValueRules::default() };
-        let is_one = |text: &str| text.contains(',') && comma.number(text).is_some();
-        let like = texts.iter().filter(|(text, _)| is_one(text));
-        self.rules.decimal == '.' && like.count() * 2 > texts.len_min()
-    }
-
     fn tell<'a>(&self, reason: &str, has_classes: bool, name: impl Fn(usize) -> Option<&'a str>) {
         let columns: Vec<String> =
             self.labels.iter().map(|(label, _)| column_name(*label, name(*label))).collect();
@@ -333,19 +327,4 @@ impl Table {
             );
         }
     }
-}
-
-/// Whether most of these are numbers such as `9,588` or `1,234,567.5`.
-fn has_thousands(texts: &Distinct) -> bool {
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let is_one = |text: &str| {
-        let whole = text.trim_start_matches('-').split('.').next().unwrap_or_default();
-        let mut groups = whole.split(',');
-        let first = groups.next().unwrap_or_default();
-        (1..=3).contains(&first.len())
-            && digits(first)
-            && whole.contains(',')
-            && groups.all(|group| group.len() == 3 && digits(group))
-    };
-    texts.iter().filter(|(text, _)| is_one(text)).count() * 2 > texts.len_min()
 }

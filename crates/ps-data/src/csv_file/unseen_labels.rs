@@ -48,6 +48,11 @@ impl<'a> UnseenLabels<'a> {
         Ok(number)
     }
 
+    /// Their names in the order of their classes, of training samples.
+    pub(super) fn into_new_names(self) -> Vec<String> {
+        self.names
+    }
+
     /// Their names in the order of their classes, given how many samples there were in all.
     ///
     /// # Errors
