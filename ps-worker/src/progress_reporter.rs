@@ -4,6 +4,7 @@ use crate::train::Evaluated;
 use crate::train::alone::Observer;
 use ps_cli::terminal::Bar;
 use ps_client::{Counters, StepOutcome};
+use ps_core::digits::digits;
 use ps_core::learning::{
     DivergenceAction, DivergenceSign, LearningMonitor, LearningStatus, Losses, Verdict,
 };
@@ -135,7 +136,7 @@ impl Observer for ProgressReporter {
     fn passed(&mut self, pass: u64, evaluated: &Evaluated) -> Result<(), String> {
         let mut line = format!("pass={pass};");
         if let Some(loss) = self.pass.mean() {
-            line.push_str(&format!(" train_loss={loss:.4};"));
+            line.push_str(&format!(" train_loss={};", digits(loss)));
         }
         if let Some((set, scores)) = evaluated.chosen_by() {
             line.push_str(&scores.line(set, ""));

@@ -169,6 +169,8 @@ impl TryFrom<v1::LeaseResult> for LeaseResult {
                 steps_not_finite: if is_finite { wire.steps_not_finite } else { wire.steps },
                 loss_sum: if is_finite { wire.loss_sum } else { 0.0 },
                 loss_samples: if is_finite { wire.loss_samples } else { 0 },
+                first: wire.loss_first.filter(|loss| loss.is_finite()),
+                highest: wire.loss_highest.filter(|loss| loss.is_finite()),
             },
         })
     }

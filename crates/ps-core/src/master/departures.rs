@@ -17,7 +17,7 @@ pub(super) const PARENT_GONE: &str = "the process that started it is gone, and s
 
 /// A member that alone was signalled is let go after this long: a signal to the whole job reaches
 /// the master, too, within it, and then it is the job that ends.
-const LEAVE_ALONE_AFTER: Duration = Duration::from_millis(1500);
+pub(super) const LEAVE_ALONE_AFTER: Duration = Duration::from_millis(1500);
 
 impl Machine {
     /// A master that was suspended must not take everybody else for dead.

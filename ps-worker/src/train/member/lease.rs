@@ -197,6 +197,9 @@ impl StepControl for LeaseProgress<'_> {
         if step.loss.is_finite() {
             result.loss_sum += step.loss * step.samples as f64;
             result.loss_samples += step.samples;
+            result.loss_first.get_or_insert(step.loss);
+            let highest = result.loss_highest.get_or_insert(step.loss);
+            *highest = highest.max(step.loss);
         } else {
             result.steps_not_finite += 1;
         }

@@ -1,6 +1,7 @@
 //! The job in words and numbers: metric lines, progress, the report.
 
 use crate::data_description::DataKind;
+use crate::digits::digits;
 use crate::learning::LearningStatus;
 use crate::master::Machine;
 use crate::master::leases::owner_of;
@@ -83,6 +84,7 @@ impl Machine {
             },
             learning,
             start_loss: record.monitor.start_loss(),
+            rise: record.monitor.rise(),
             workers: record.workers(),
             imbalance: Report::imbalance_of(&record.servers),
             servers: record.servers.clone(),
@@ -92,7 +94,7 @@ impl Machine {
             timings: record.timings(self.lifecycle.started(), now),
         };
         if learning == LearningStatus::DidNotImprove {
-            let loss = |loss: Option<f64>| loss.map_or("-".to_owned(), |loss| format!("{loss:.4}"));
+            let loss = |loss: Option<f64>| loss.map_or("-".to_owned(), digits);
             let start = loss(report.start_loss);
             let last = loss(report.passes.last().and_then(|pass| pass.train_loss));
             let line = format!(
