@@ -10,8 +10,9 @@ use crate::train::DataLoader;
 use anyhow::Context;
 use ps_core::limits::OBJECTIVE_BYTES_MAX;
 use ps_core::loss::{Loss, Weights};
+use ps_core::model_config::About;
 use ps_core::{DataDescription, DataKind, Task};
-use ps_data::{Dataset, Draw, Samples, Shift};
+use ps_data::{Dataset, Draw, Format, Samples, Shift};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,6 +29,8 @@ pub(crate) struct ModelSource {
     shift: usize,
     /// What is learnt, for the master to compare.
     objective: String,
+    /// What the model is, beside its tensors and data.
+    about: About,
 }
 
 impl ModelSource {
@@ -48,13 +51,21 @@ impl ModelSource {
         ps_data::check_shift(shift, &data.train)?;
         let device = args.device.open_at(place)?;
         let options = args.shape.options().map_err(anyhow::Error::msg)?;
-        let options: ModelOptions = options.into_iter().collect();
         let loss = args.loss.loss().map_err(anyhow::Error::msg)?;
         let objective = objective(&args.read, data.task, &loss);
+        let about = About {
+            model: Some(args.model.clone()),
+            options: options.clone().into_iter().collect(),
+            loss: loss.clone(),
+            data_format: (args.read.format != Format::Auto)
+                .then(|| args.read.format.name().to_owned()),
+            schema: data.schema.as_deref().cloned(),
+        };
+        let options: ModelOptions = options.into_iter().collect();
         let options = ComputeOptions { model: args.model.clone(), options, loss, device };
         let (data, models, initial) = (Arc::new(data), models.clone(), args.initial_model.clone());
         let ready = Mutex::new(None);
-        Ok(Self { data, ready, models, options, initial, shift, objective })
+        Ok(Self { data, ready, models, options, initial, shift, objective, about })
     }
 
     /// Takes test samples that came from elsewhere.
@@ -114,8 +125,12 @@ impl ModelSource {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).with_context(written)?;
         }
-        let text = serde_json::to_string_pretty(&**schema).with_context(written)?;
-        std::fs::write(path, text + "\n").with_context(written)
+        std::fs::write(path, schema.to_file().with_context(written)?).with_context(written)
+    }
+
+    /// What the model is, beside its tensors and data.
+    pub(crate) fn about(&self) -> &About {
+        &self.about
     }
 
     /// What is learnt, in words.

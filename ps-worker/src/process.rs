@@ -80,7 +80,10 @@ async fn run(
             let config = with_master(&args, master);
             Ok(train::run(config, workload, counters, outside, shutdown).await?)
         }
-        Part::Alone(compute, loader) => alone::run(args, compute, loader, outside, shutdown).await,
+        Part::Alone(compute, loader, files) => {
+            let model = alone::Model { compute, loader, files };
+            alone::run(args, model, outside, shutdown).await
+        }
     }
 }
 

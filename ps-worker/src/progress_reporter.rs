@@ -9,6 +9,7 @@ use ps_core::learning::{
     DivergenceAction, DivergenceSign, LearningMonitor, LearningStatus, Losses, Verdict,
 };
 use ps_core::progress::{Meter, ProgressSnapshot};
+use ps_core::scores::EvaluationSet;
 use ps_core::settings::TrainingSettings;
 use ps_core::staleness::Staleness;
 use ps_runtime::{Clock, MetricSink, Outside};
@@ -83,10 +84,33 @@ impl ProgressReporter {
             wire.chunks_refused
         )];
         lines.push(format!("staleness of the pushes {}", staleness.line()));
+        if let Some(rise) = self.watch.rise() {
+            let start = self.watch.start_loss().map_or_else(|| "none".to_owned(), digits);
+            lines.push(format!("the loss was {start} at the start: it {rise}"));
+        }
         if self.watch.status() == LearningStatus::DidNotImprove {
             lines.push("the loss did not improve: try another --lr or more --passes".to_owned());
         }
         lines
+    }
+
+    /// What speaks against the model that was trained: what was measured counts for more than the last steps.
+    pub(crate) fn sign_at_end(&self, evaluated: &Evaluated) -> Option<DivergenceSign> {
+        let sets = [
+            (EvaluationSet::Validation, &evaluated.validation),
+            (EvaluationSet::Test, &evaluated.test),
+        ];
+        let mut measured = sets
+            .into_iter()
+            .filter_map(|(set, scores)| Some((set, scores.as_ref()?)))
+            .filter(|(_, scores)| scores.samples > 0)
+            .peekable();
+        match measured.peek() {
+            Some(_) => measured
+                .find(|(_, scores)| !scores.loss.is_finite())
+                .map(|(set, _)| DivergenceSign::ModelNotFinite { set }),
+            None => self.watch.sign_at_end(),
+        }
     }
 
     /// Does about a sign of divergence what the settings say.

@@ -7,6 +7,7 @@ use crate::config::{Args, ModelArgs, Role};
 use crate::model::Models;
 use crate::model_source::ModelSource;
 use crate::train::{DataLoader, Workload};
+use ps_core::DataKind;
 use ps_runtime::Outside;
 use ps_runtime::member::report_loading;
 use std::time::Duration;
@@ -21,12 +22,15 @@ pub(super) struct Prepared {
     pub(super) part: Part,
 }
 
+/// Files beside the weights, by name.
+pub(super) type ModelFiles = Vec<(&'static str, Vec<u8>)>;
+
 /// What it does with it.
 pub(super) enum Part {
     /// It is a member of the job of this master.
     Member(String, Workload),
-    /// It trains by itself.
-    Alone(Box<dyn Compute>, DataLoader),
+    /// It trains by itself: a model, its batches, and what is written beside its weights, by name.
+    Alone(Box<dyn Compute>, DataLoader, ModelFiles),
 }
 
 /// Prepares within the time that data may take; the master hears meanwhile that somebody is coming.
@@ -85,7 +89,9 @@ async fn prepare(models: &Models, args: &Args, outside: &Outside) -> anyhow::Res
                 Ok((source, model))
             })
             .await?;
-            Part::Alone(Box::new(model), source.loader())
+            let data = source.description(DataKind::Replicated);
+            let files = source.about().files(model.layout(), &data)?;
+            Part::Alone(Box::new(model), source.loader(), files)
         }
     };
     Ok(Prepared { ready, part })

@@ -135,6 +135,16 @@ impl Machine {
         }
     }
 
+    /// Whoever started these members knows that they have ended, and how: what they had in work is done by others at
+    /// once, not after their leases.
+    pub fn members_ended(&mut self, ended: &[MemberId], how: &str, now: Duration) {
+        self.event(now, |machine| {
+            for member in ended {
+                machine.expire(*member, how, now);
+            }
+        });
+    }
+
     /// Whoever started these workers knows that they have ended, and that the job cannot go on: they are not
     /// waited for.
     pub fn workers_ended(&mut self, ended: &[WorkerId], reason: String, now: Duration) {

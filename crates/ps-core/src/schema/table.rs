@@ -38,6 +38,14 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// As its file has it.
+    ///
+    /// # Errors
+    /// None in practice: texts and numbers can be written as JSON.
+    pub fn to_file(&self) -> Result<String, serde_json::Error> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
     /// How values are written.
     pub fn value_rules(&self) -> ValueRules {
         ValueRules { decimal: self.decimal, missing: self.missing.clone() }
