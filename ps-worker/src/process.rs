@@ -94,8 +94,9 @@ async fn run(
 pub async fn model(models: &Models, args: &ModelArgs) -> anyhow::Result<Box<dyn Compute>> {
     let (models, own) = (models.clone(), args.clone());
     let made = on_thread(move || {
-        let model = ModelSource::new(&models, &own, Place::default())?.model()?;
-        Ok(Box::new(model) as Box<dyn Compute>)
+        let source = ModelSource::new(&models, &own, Place::default())?;
+        source.data().warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(Box::new(source.model()?) as Box<dyn Compute>)
     });
     let made = tokio::time::timeout(args.read.load_timeout(), made).await;
     made.unwrap_or_else(|_| Err(late(args)))

@@ -28,7 +28,7 @@ use crate::{Dataset, Error, Label, Samples, Wrapper};
 use errors::file_error;
 pub(crate) use numeric_reader::{NumericReader, plain_schema};
 pub use sample_encoder::SampleEncoder;
-pub use schema_reader::{SchemaReader, unused_columns};
+pub use schema_reader::{KeptColumn, SchemaReader, unused_columns};
 use unseen_labels::UnseenLabels;
 
 /// Loads all sets; one without files is empty.

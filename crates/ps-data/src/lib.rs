@@ -39,8 +39,9 @@ mod stream;
 mod table_options;
 mod table_text;
 mod text;
+mod warnings;
 
-pub use csv_file::{SampleEncoder, SchemaReader, load_with_schema, unused_columns};
+pub use csv_file::{KeptColumn, SampleEncoder, SchemaReader, load_with_schema, unused_columns};
 pub use draw::Draw;
 pub use error::Error;
 pub use file_list::{FileList, FileRole, ListedFile, files};

@@ -73,6 +73,8 @@ async fn prepare(models: &Models, args: &Args, outside: &Outside) -> anyhow::Res
     let (models, model) = (models.clone(), args.model.clone());
     let place = args.place.place().map_err(anyhow::Error::msg)?;
     let mut source = on_thread(move || ModelSource::new(&models, &model, place)).await?;
+    // psrun says it aloud: each process has the same.
+    source.data().warnings().iter().for_each(|warning| tracing::info!("warning: {warning}"));
     if let Some(path) = &args.write_schema {
         source.write_schema(path)?;
     }

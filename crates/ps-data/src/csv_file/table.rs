@@ -81,6 +81,15 @@ impl Table {
                 said[position] = what;
             }
         }
+        if !said.iter().any(|said| ![Said::Label, Said::Ignored].contains(said)) {
+            let problem = format!(
+                "--ignore: of {} columns {} is the label and all others are ignored; expected at least one input: ignore \
+                 fewer, or look whether --label and --ignore name what is meant",
+                said.len(),
+                labels.iter().map(|at| format!("`{}`", first[*at])).collect::<Vec<_>>().join(", ")
+            );
+            return Err(wrong(problem));
+        }
         Ok(Self {
             rules: options.value_rules(),
             labels: labels.into_iter().map(|label| (label, LabelSummary::default())).collect(),

@@ -18,3 +18,4 @@ mod roles;
 mod stream;
 mod stream_files;
 mod text;
+mod warnings;
