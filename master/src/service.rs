@@ -189,11 +189,13 @@ impl Master for Service {
         request: Request<v1::LoadingReport>,
     ) -> Result<Response<v1::LoadingReply>, Status> {
         let arrived = self.arrival(&request);
-        let v1::LoadingReport { job, address } = request.into_inner();
+        let request = request.into_inner();
+        let is_evaluator = request.role() == v1::Role::Evaluator;
+        let v1::LoadingReport { job, address, .. } = request;
         self.check_job(&job)?;
         let address = one_line(&address, ADDRESS_CHARACTERS_MAX);
         self.ask(arrived, move |machine, now| {
-            machine.loading(&address, now);
+            machine.loading(&address, is_evaluator, now);
             Ok(())
         })
         .await?;

@@ -5,6 +5,7 @@ use crate::config::{DataArgs, ModelArgs};
 use crate::model::{
     CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, initial_weights,
 };
+use crate::objective_words;
 use crate::place::Place;
 use crate::train::DataLoader;
 use anyhow::Context;
@@ -52,6 +53,7 @@ impl ModelSource {
         let device = args.device.open_at(place)?;
         let options = args.shape.options().map_err(anyhow::Error::msg)?;
         let loss = args.loss.loss().map_err(anyhow::Error::msg)?;
+        objective_words::lines(&data, &loss).iter().for_each(|line| tracing::info!("{line}"));
         let objective = objective(&args.read, data.task, &loss);
         let about = About {
             model: Some(args.model.clone()),

@@ -10,7 +10,7 @@ use on_thread::on_thread;
 use preparation::{Part, late};
 
 use crate::compute::{Compute, ComputeOn};
-use crate::config::{Args, ModelArgs, Role};
+use crate::config::{Args, ModelArgs};
 use crate::model::Models;
 use crate::model_source::ModelSource;
 use crate::place::Place;
@@ -18,7 +18,6 @@ use crate::threads;
 use crate::train::{self, WorkerConfig};
 use ps_cli::process::{EXIT_USAGE, Tasks};
 use ps_client::Counters;
-use ps_proto::v1;
 use ps_runtime::{Outside, Shutdown};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -103,13 +102,9 @@ pub async fn model(models: &Models, args: &ModelArgs) -> anyhow::Result<Box<dyn 
 }
 
 fn with_master(args: &Args, master: String) -> WorkerConfig {
-    let role = match args.role {
-        Role::Worker => v1::Role::Worker,
-        Role::Evaluator => v1::Role::Evaluator,
-    };
     WorkerConfig {
         job: args.process.job_id.clone(),
-        role,
+        role: args.role.to_wire(),
         master,
         index: args.worker_index,
         address: address(args),

@@ -69,6 +69,19 @@ fn regression_what_is_given_twice_is_refused_by_name() {
         .expect_stderr(&["`lr-scale` is set twice"]);
 }
 
+/// Found by breakers: a model that was not that of the checkpoint ended its job after two leases.
+#[test]
+fn regression_a_checkpoint_of_another_layout_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = folder.path().to_str().unwrap();
+    let args = ["--passes", "1", "--lease-ms", "30000", "--checkpoints", checkpoints];
+    local(&args).expect_code(0);
+    let end = local(&[&args[..], &["--hidden", "8"]].concat());
+    end.expect_code(1);
+    let last = end.stderr.lines().last().unwrap();
+    assert!(last.contains("the model differs from what the servers hold"), "{}", end.stderr);
+}
+
 /// What is strange about a table is said by psrun, once, and not by each process.
 #[test]
 fn regression_labels_of_one_class_are_told_once() {

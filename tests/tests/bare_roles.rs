@@ -91,6 +91,52 @@ fn regression_a_master_that_was_told_no_model_leaves_one_that_can_be_used() {
     expect_usable(&out, data);
 }
 
+/// Found by review: worker 0 wrote the model when it was done itself, whatever the others still had to push.
+#[test]
+fn regression_the_model_is_written_when_all_workers_are_done() {
+    let _alone = alone();
+    let (folder, job) = (tempfile::tempdir().unwrap(), job_id("together"));
+    let out = folder.path().join("out");
+    let server = Process::start(&job, &["ps-server", "--shard=0", "--listen=127.0.0.1:0"]);
+    let address = said(&server, "listening=");
+    let base = ["ps-worker", "--ps", &address, "--workers=2", "--out", out.to_str().unwrap()];
+    let start = |own: &[&str]| Process::start(&job, &[&base[..], own].concat());
+    let mut other = start(&["--worker-index=1", "--passes=60"]);
+    other.wait_for_stdout("pass=1;", START);
+    let mut first = start(&["--worker-index=0", "--passes=2"]);
+    first.wait_for_stderr("the model is written when the other workers are done", PATIENCE);
+    assert!(!out.join("model.safetensors").exists(), "it was written before the other was done");
+    other.wait(PATIENCE).expect_code(0);
+    let end = first.wait(START);
+    end.expect_code(0);
+    // Of sixty passes, not of two.
+    assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
+    assert!(out.join("model.safetensors").exists());
+}
+
+/// A name may have no other address than one of IPv6.
+#[test]
+fn names_of_ipv6_alone_are_reached() {
+    let _alone = alone();
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("there is no IPv6 here: skipped");
+        return;
+    }
+    let name = "ip6-localhost";
+    let found = std::net::ToSocketAddrs::to_socket_addrs(&(name, 1));
+    let found: Vec<_> = found.map(Iterator::collect).unwrap_or_default();
+    // Not every machine has such a name.
+    let is_known = !found.is_empty() && found.iter().all(std::net::SocketAddr::is_ipv6);
+    let name = if is_known { name } else { "[::1]" };
+    let (out, job) = (tempfile::tempdir().unwrap(), job_id("ipv6"));
+    let server = Process::start(&job, &["ps-server", "--shard=0", "--listen=[::1]:0"]);
+    let address = said(&server, "listening=");
+    let port = address.rsplit_once(':').unwrap().1;
+    let (at, out) = (format!("{name}:{port}"), out.path().to_str().unwrap());
+    let args = ["ps-worker", "--ps", &at, "--passes=1", "--out", out];
+    Process::start(&job, &args).wait(PATIENCE).expect_code(0);
+}
+
 /// A run that explodes in a few steps has a model without a finite loss.
 #[test]
 fn regression_a_worker_alone_whose_model_has_no_finite_loss_fails() {

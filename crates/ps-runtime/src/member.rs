@@ -250,13 +250,15 @@ pub async fn report_loading(
     outside: &Outside,
     address: &str,
     job: &str,
+    role: v1::Role,
     caller: &str,
 ) -> std::convert::Infallible {
     let link = Link::new(&outside.connector, address, &outside.clock, outside.seed);
     let patience = Patience { attempt: ATTEMPT, total: ATTEMPT };
     loop {
         let attempt = |channel| {
-            let report = v1::LoadingReport { job: job.to_owned(), address: caller.to_owned() };
+            let (job, address) = (job.to_owned(), caller.to_owned());
+            let report = v1::LoadingReport { job, address, role: role.into() };
             async move { client(channel).report_loading(report).await.map(drop) }
         };
         // A malformed address is named when the process registers.

@@ -45,7 +45,10 @@ pub(super) async fn with_deadline(
     let (limit, caller) = (args.model.read.load_timeout(), address(args));
     let telling = async {
         match &args.master {
-            Some(master) => report_loading(outside, master, &args.process.job_id, &caller).await,
+            Some(master) => {
+                report_loading(outside, master, &args.process.job_id, args.role.to_wire(), &caller)
+                    .await
+            }
             None => std::future::pending().await,
         }
     };

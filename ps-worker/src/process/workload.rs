@@ -119,6 +119,6 @@ fn built_from(source: ModelSource) -> ModelWorkload {
     let about = source.about().clone();
     let mut model =
         ModelWorkload::new(Arc::new(move |agreed| Ok(Box::new(source.for_job(agreed)?))));
-    model.about = Some(about);
+    model.about = Some(Box::new(about));
     model
 }

@@ -39,7 +39,7 @@ impl Workload {
     /// What the master hears of the model; empty where this process has none.
     pub(super) fn about(&self) -> String {
         match &self.kind {
-            WorkloadKind::Model(model) => model.about.as_ref().map(told).unwrap_or_default(),
+            WorkloadKind::Model(model) => model.about.as_deref().map(told).unwrap_or_default(),
             WorkloadKind::Program(_) => String::new(),
         }
     }
@@ -82,7 +82,7 @@ pub struct ModelWorkload {
     /// Of an evaluator: where the master finds the best weights, if the job keeps them.
     pub keeps: Option<Files>,
     /// What it is called and made of, for a master that was not told.
-    pub about: Option<About>,
+    pub about: Option<Box<About>>,
     /// The model of a membership that was lost.
     pub(super) compute: Option<Box<dyn Compute>>,
 }

@@ -140,6 +140,9 @@ impl Machine {
     pub fn members_ended(&mut self, ended: &[MemberId], how: &str, now: Duration) {
         self.event(now, |machine| {
             for member in ended {
+                if member.role == Role::Evaluator {
+                    machine.forget_loading();
+                }
                 machine.expire(*member, how, now);
             }
         });

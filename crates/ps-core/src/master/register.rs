@@ -158,7 +158,7 @@ impl Machine {
                 self.draw_shard_map();
             }
             Role::Worker => self.record.joined(member.index, address),
-            Role::Evaluator => (),
+            Role::Evaluator => self.forget_loading(),
         }
         self.add_source(member, &data, now);
         incarnation

@@ -45,8 +45,11 @@ impl Machine {
     }
 
     /// Somebody who will be a member is loading its data: the start waits for it.
-    pub fn loading(&mut self, address: &str, now: Duration) {
+    pub fn loading(&mut self, address: &str, is_evaluator: bool, now: Duration) {
         self.event(now, |machine| {
+            if is_evaluator {
+                machine.evaluator_is_loading(address, now);
+            }
             if machine.lifecycle.loading.replace(now).is_none()
                 && machine.lifecycle.phase == Phase::Starting
             {
@@ -179,6 +182,10 @@ impl Machine {
             self.stop(StopReason::Completed, now);
         } else if let Some(line) = &early_stop {
             self.log(Level::Info, format!("training ends early: {line}"));
+            if !self.config.settings.evaluation.keeps_best() {
+                let line = "the model has the last weights, not those of the best evaluation; --keep best writes these";
+                self.log(Level::Warn, line);
+            }
             self.stop(StopReason::EarlyStopped(line.clone()), now);
         }
         is_done || early_stop.is_some()

@@ -9,6 +9,9 @@ use crate::master::types::{EvaluateTask, EvaluationResult, Level, ModelWritten, 
 use crate::report::Outcome;
 use std::time::Duration;
 
+/// How long an evaluator that loads its data may be silent about it: it says so every two seconds.
+const LOADING_SILENT: Duration = Duration::from_secs(10);
+
 impl Machine {
     pub(super) fn evaluate(&mut self, written: ModelWritten, now: Duration) {
         let of_file = written.kept.is_some();
@@ -26,6 +29,7 @@ impl Machine {
             let outcome = self.unmeasured_outcome();
             return self.leave(outcome, now);
         }
+        self.tell_loading(now);
         let known = self.evaluation_of(self.leases.pass());
         self.evaluations.want_final(EvaluateTask { is_final: true, of_file, ..known });
         let (digest, deadline) = (written.digest, now + self.config.evaluation_timeout);
@@ -48,7 +52,7 @@ impl Machine {
     }
 
     pub(super) fn advance_evaluation(&mut self, deadline: Duration, now: Duration) -> bool {
-        let is_anybody_left = self.is_anybody_left(now);
+        let is_anybody_left = self.is_anybody_left(now) || self.awaits_evaluator(now);
         if is_anybody_left && now < deadline {
             return false;
         }
@@ -59,6 +63,49 @@ impl Machine {
         };
         self.give_up_evaluation(why, now);
         true
+    }
+
+    /// An evaluator will come that loads its data still; how long that may take is for itself to say.
+    pub(super) fn evaluator_is_loading(&mut self, address: &str, now: Duration) {
+        self.lifecycle.evaluator_loading = Some((now, address.to_owned()));
+        if let Phase::Evaluating { deadline, .. } = &mut self.lifecycle.phase
+            && self.lifecycle.signalled.is_none()
+        {
+            *deadline = (*deadline).max(now + self.config.evaluation_timeout);
+        }
+    }
+
+    /// Where workers have no test data of their own: an evaluator that is heard of and not there yet.
+    pub(in crate::master) fn awaits_evaluator(&self, now: Duration) -> bool {
+        let loading = self.lifecycle.evaluator_loading.as_ref();
+        let is_heard = loading.is_some_and(|(at, _)| now < *at + LOADING_SILENT);
+        is_heard && self.measures_elsewhere() && !self.registry.has(Role::Evaluator)
+    }
+
+    /// Whether it is the evaluator that has the test data: workers have a stream, or a share.
+    pub(in crate::master) fn measures_elsewhere(&self) -> bool {
+        matches!(self.agreement.kind(), Some(DataKind::Streamed | DataKind::Sharded))
+    }
+
+    /// The evaluator is there, or will not come.
+    pub(in crate::master) fn forget_loading(&mut self) {
+        self.lifecycle.evaluator_loading = None;
+    }
+
+    /// Says at the end of training that an evaluator is not there yet, and what follows.
+    fn tell_loading(&mut self, now: Duration) {
+        if self.registry.has(Role::Evaluator) {
+            return;
+        }
+        let Some((_, address)) = self.lifecycle.evaluator_loading.clone() else {
+            return;
+        };
+        let what = match self.awaits_evaluator(now) {
+            true => "the final evaluation waits for it",
+            false => "a worker measures the model",
+        };
+        let line = format!("the evaluator at {address} has not loaded its data yet: {what}");
+        self.log(Level::Warn, line);
     }
 
     /// Whether anybody can measure. Who was told to end counts for a moment: a signal to the whole job reaches

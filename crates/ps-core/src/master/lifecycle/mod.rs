@@ -75,6 +75,8 @@ pub(super) struct Lifecycle {
     stop_times: StopTimes,
     /// When somebody who is no member yet said last that it loads its data.
     loading: Option<Duration>,
+    /// The same of an evaluator, and where it is.
+    evaluator_loading: Option<(Duration, String)>,
     /// Until when who has not come is waited for, to be told that the job failed.
     latecomers_until: Option<Duration>,
     phase: Phase,
@@ -117,6 +119,11 @@ impl Lifecycle {
             Phase::Evaluating { .. } => "evaluating the saved model",
             Phase::Leaving { .. } | Phase::Finished => "leaving",
         }
+    }
+
+    /// Whether the model is to be measured by who loads its data still.
+    pub(super) fn is_measuring_late(&self) -> bool {
+        self.evaluator_loading.is_some() && matches!(self.phase, Phase::Evaluating { .. })
     }
 
     /// Whether leases go out.

@@ -118,13 +118,20 @@ impl Machine {
         servers.map(|(_, server)| server.clock).max().unwrap_or(0)
     }
 
+    fn phase_name(&self) -> &'static str {
+        match self.lifecycle.is_measuring_late() && self.measures_elsewhere() {
+            true => "waiting for the evaluator to load its data",
+            false => self.lifecycle.name(),
+        }
+    }
+
     /// How far the job is, for people.
     pub fn snapshot(&self) -> ProgressSnapshot {
         let JobProgress { samples_done, samples_total } = self.progress();
         let counters = self.record.counters();
         let is_program = self.agreement.kind() == Some(DataKind::Program);
         ProgressSnapshot {
-            phase: self.lifecycle.name(),
+            phase: self.phase_name(),
             pass: self.agreement.agreed().map_or(0, |_| self.leases.pass() + 1),
             passes: self.leases.passes(),
             samples_done,

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::harness::*;
+use crate::data_description::{DataDescription, DataKind};
 use crate::keeping::{EvaluationSettings, Keep};
 use crate::learning::{DivergenceAction, LearningStatus, Losses};
 use crate::report::Report;
@@ -195,4 +196,74 @@ fn regression_nothing_that_could_be_kept_is_said() {
     let line = line.unwrap_or_else(|| panic!("{:?}", job.logs));
     assert!(line.contains("evaluations had a finite loss"), "{line}");
     assert_eq!(job.finished.unwrap().0, 1);
+}
+
+/// A job of one pass over a stream, whose only worker is done; an evaluator has been heard of.
+fn streamed_and_done() -> (Job, Caller) {
+    let mut job = Job::new(config(1, 1, 1));
+    job.join(Role::Server, 0, Some(0)).unwrap();
+    let stream = DataDescription {
+        kind: DataKind::Streamed,
+        samples: 0,
+        outputs: 10,
+        ..DataDescription::replicated(0)
+    };
+    let registration = Registration { data: stream, ..registration(Role::Worker, 100, None) };
+    let worker = job.register(registration).unwrap();
+    job.beat(worker).unwrap();
+    let task = job.lease(worker, 1);
+    job.machine.loading("vm (pid 7)", true, job.now);
+    job.ask(worker, 2, Some(LeaseResult { samples: 70, ..done(&task) })).unwrap();
+    (job, worker)
+}
+
+/// Found by newcomers: of a stream only the evaluator has test data, and a job that was done sooner than it had read them
+/// was measured by a worker, on nothing.
+#[test]
+fn regression_an_evaluator_that_still_loads_its_data_is_waited_for() {
+    let (mut job, worker) = streamed_and_done();
+    assert_eq!(job.saves, 1);
+    assert_eq!(job.machine.snapshot().phase, "waiting for the evaluator to load its data");
+    let said = "the evaluator at vm (pid 7) has not loaded its data yet: the final evaluation waits for it";
+    assert!(job.logs.iter().any(|line| line == said), "{:?}", job.logs);
+    let everybody = [job.servers(1)[0], worker];
+    for number in 3..403 {
+        job.machine.loading("vm (pid 7)", true, job.now);
+        assert!(matches!(job.ask(worker, number, None), Ok(Task::Wait(_))));
+        job.pass_time(2, &everybody);
+    }
+    assert!(job.reports.is_empty(), "longer than an evaluation may take: {:?}", job.logs);
+    let test = DataDescription { outputs: 10, ..DataDescription::default() };
+    let evaluator = Registration { data: test, ..registration(Role::Evaluator, 7, None) };
+    let evaluator = job.register(evaluator).unwrap();
+    // It has not asked yet, and nobody else has what to measure on.
+    assert!(matches!(job.ask(worker, 500, None), Ok(Task::Wait(_))));
+    let Ok(Task::Evaluate(task)) = job.ask(evaluator, 1, None) else { panic!() };
+    let evaluated = Some(measured(task));
+    let request = TaskRequest { caller: evaluator, number: 2, finished: None, evaluated };
+    job.request(request).unwrap();
+    assert!(job.reports[0].final_metrics.is_some());
+}
+
+#[test]
+fn an_evaluator_that_loads_no_more_is_not_waited_for() {
+    let gone: [fn(&mut Job); 2] = [
+        |job| job.machine.members_ended(&[MemberId::EVALUATOR], "was killed by signal 9", job.now),
+        |job| job.now += Duration::from_secs(11),
+    ];
+    for gone in gone {
+        let (mut job, worker) = streamed_and_done();
+        gone(&mut job);
+        job.obey();
+        let task = job.ask(worker, 3, None);
+        assert!(matches!(task, Ok(Task::Evaluate(_))), "{task:?}");
+    }
+}
+
+#[test]
+fn who_has_the_same_data_measures_instead_of_a_late_evaluator() {
+    let mut job = Job::new(config(1, 1, 1));
+    job.machine.loading("vm (pid 7)", true, job.now);
+    let (job, ..) = in_final_evaluation(job, || None);
+    assert!(job.logs.iter().any(|line| line.ends_with("yet: a worker measures the model")));
 }
