@@ -18,6 +18,10 @@ use serde::{Deserialize, Serialize};
 /// Steps whose mean is the loss at the start: enough to even out single batches.
 const START_STEPS: u64 = 5;
 
+/// How far the mean of the first steps is above the very first one, as a multiple of it, where they exploded: what is better
+/// than that mean has not learnt.
+const EXPLODED: f64 = 2.0;
+
 /// The share of a pass that signs of divergence must make up, besides their own number of steps.
 const SHARE_OF_PASS: u64 = 4;
 
@@ -64,8 +68,6 @@ pub struct LearningMonitor {
     start: Losses,
     /// The first finite loss of a step.
     first: Option<f64>,
-    /// A step among the first ones was far above the very first: their mean is no start.
-    exploded_at_start: bool,
     /// Steps that were observed.
     observed: u64,
     rise: Option<Rise>,
@@ -88,7 +90,9 @@ impl LearningMonitor {
 
     /// The loss of the first steps: of the very first one where those after it exploded.
     pub fn start_loss(&self) -> Option<f64> {
-        if self.exploded_at_start { self.first } else { self.start.mean() }
+        let mean = self.start.mean()?;
+        let has_exploded = |first: &f64| mean > first + EXPLODED * first.abs();
+        Some(self.first.filter(has_exploded).unwrap_or(mean))
     }
 
     /// How far the loss rose above its start, if it did.
@@ -99,9 +103,6 @@ impl LearningMonitor {
     fn observe_start(&mut self, losses: &Losses) {
         self.start.add(losses);
         self.first = self.first.or(losses.first).or(losses.mean());
-        let highest = losses.highest.or(losses.mean());
-        self.exploded_at_start |=
-            self.first.zip(highest).is_some_and(|(first, highest)| highest > far_above(first));
     }
 
     /// Takes notice of losses far above the start, and of their end.

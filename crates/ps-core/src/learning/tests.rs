@@ -199,6 +199,14 @@ fn regression_a_run_that_explodes_in_its_first_steps_did_not_learn() {
     let rise = Rise { loss: Some(9e8), step: 3, lasts: false };
     assert_eq!(explodes(2.31), (Some(2.3), LearningStatus::DidNotImprove, rise));
     assert_eq!(explodes(0.4), (Some(2.3), LearningStatus::Learned, rise));
+    // Not so far that it would be told as a rise.
+    let mut watch = LearningMonitor::new(100);
+    [2.3, 20.0, 22.0, 15.0, 9.0].into_iter().for_each(|loss| {
+        watch.observe(&Losses::of_step(loss, 32));
+    });
+    watch.pass_ended(0, &losses(5.0, 100));
+    assert_eq!((watch.start_loss(), watch.rise()), (Some(2.3), None));
+    assert_eq!(watch.status(), LearningStatus::DidNotImprove);
     let (_, status, rise) = explodes(50.0);
     assert!(status == LearningStatus::DidNotImprove && rise.lasts, "{status:?} {rise:?}");
 }
