@@ -2,6 +2,7 @@
 
 use crate::used_model::{ModelFolderArgs, samples};
 use clap::Args;
+use ps_core::digits::digits;
 use ps_data::Samples;
 use ps_worker::model::Models;
 use ps_worker::trained_model::TrainedModel;
@@ -26,11 +27,13 @@ pub fn run(models: &Models, args: &EvaluateArgs) -> anyhow::Result<String> {
     let mut model = args.model.open(models)?;
     let samples = read(models, &model, args)?;
     let found = model.evaluate(samples)?;
-    let accuracy = found.accuracy.map_or_else(String::new, |it| format!(" test_accuracy={it:.4};"));
-    let measures = found.measures.iter().map(|it| format!(" test_{}={:.4};", it.name, it.value));
+    let accuracy =
+        found.accuracy.map_or_else(String::new, |it| format!(" test_accuracy={};", digits(it)));
+    let measures =
+        found.measures.iter().map(|it| format!(" test_{}={};", it.name, digits(it.value)));
     let measures = measures.collect::<String>();
-    let (loss, samples) = (found.loss, found.samples);
-    Ok(format!("test_loss={loss:.4};{accuracy} test_samples={samples};{measures}"))
+    let (loss, samples) = (digits(found.loss), found.samples);
+    Ok(format!("test_loss={loss};{accuracy} test_samples={samples};{measures}"))
 }
 
 fn read(models: &Models, model: &TrainedModel, args: &EvaluateArgs) -> anyhow::Result<Samples> {

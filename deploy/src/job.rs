@@ -1,5 +1,7 @@
 //! Runs the processes of a plan from their start to the last one's end.
 
+mod reports;
+
 use crate::child::{Event, JobContext, ProcessHandle};
 use crate::exit::Exit;
 use crate::last_words::LastWords;
@@ -13,7 +15,6 @@ use crate::supervision::{Action, Supervision};
 use crate::terminal;
 use ps_cli::orphans::{Children, Orphans};
 use ps_cli::terminal::Bar;
-use ps_runtime::member::report_failure;
 use ps_runtime::{Outside, Shutdown};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,9 +26,6 @@ use tokio::time::Instant;
 
 /// How long the master may take to say where it listens.
 const MASTER_START: Duration = Duration::from_secs(30);
-
-/// How long the master may take to hear why a host fails.
-const REPORT: Duration = Duration::from_secs(3);
 
 /// How long what an ended process wrote may take to arrive.
 const READ_TO_END: Duration = Duration::from_secs(2);
@@ -104,8 +102,9 @@ pub async fn run_part(
             Some(event) = inbox.recv() => job.handle(event),
             () = sleep_until(job.deadline) => job.supervision.deadline(),
         };
-        job.report(&actions).await;
+        let more = job.report(&actions).await;
         job.act(actions);
+        job.act(more);
     }
     Ok(job.finish().await)
 }
@@ -197,36 +196,6 @@ impl Job<'_> {
         }
     }
 
-    /// Tells the master what it cannot see: it would take our leaving for a wish to stop in order.
-    async fn report(&self, actions: &[Action]) {
-        for action in actions {
-            let (name, why, lost) = match action {
-                Action::Report(name, why) => (name, why, Vec::new()),
-                Action::ReportWorkers(name, why) => {
-                    (name, why, self.supervision.lost_workers().collect())
-                }
-                _ => continue,
-            };
-            let master = match &self.plan.lead {
-                Lead::At(address) => Some(address),
-                Lead::Here(process) => {
-                    self.processes.get(&process.name).and_then(|it| it.address.as_ref())
-                }
-            };
-            let words = self.processes.get(name).and_then(|it| it.last_words.message());
-            let verdict = Err(anyhow::anyhow!(why.clone()));
-            let outcome = Outcome { verdict, failed: vec![(*name, words)] };
-            if let (Some(master), Some(reason)) = (master, outcome.failure_reason(&self.plan.host))
-            {
-                let told = report_failure(&self.outside, master, &self.plan.job, &reason, lost);
-                let told = tokio::time::timeout(REPORT, told).await;
-                if !matches!(told, Ok(Ok(()))) {
-                    self.logs.say("the master could not be told why this host fails");
-                }
-            }
-        }
-    }
-
     fn act(&mut self, actions: Vec<Action>) {
         self.context.is_ending.store(self.supervision.is_ending(), Ordering::Relaxed);
         for action in actions {
@@ -235,7 +204,7 @@ impl Job<'_> {
                 Action::Kill => self.processes.values().for_each(ProcessHandle::kill),
                 Action::Deadline(time) => self.deadline = Some(Instant::now() + time),
                 // Before: see `report`.
-                Action::Report(..) | Action::ReportWorkers(..) => (),
+                Action::Report(..) | Action::ReportWorkers(..) | Action::ReportEnded(..) => (),
                 Action::Say(text) => self.logs.say(&text),
                 Action::Abandon => self.abandoned = true,
             }

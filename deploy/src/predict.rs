@@ -6,7 +6,7 @@ use crate::used_model::{ModelFolderArgs, samples};
 use anyhow::{Context, bail};
 use clap::Args;
 use ps_core::schema::Schema;
-use ps_data::{Inputs, SchemaReader, unused_columns};
+use ps_data::{Inputs, KeptColumn, SchemaReader, unused_columns};
 use ps_worker::model::Models;
 use ps_worker::trained_model::TrainedModel;
 use serde_json::{Map, Value};
@@ -98,7 +98,11 @@ impl Predictor {
             true => format!("{name}_"),
             false => name,
         };
-        self.keep = kept.iter().map(|at| free(schema.column_name(*at))).collect();
+        let name = |column: &KeptColumn| match column {
+            KeptColumn::Known(at) => schema.column_name(*at),
+            KeptColumn::Named(name) => name.clone(),
+        };
+        self.keep = kept.iter().map(|column| free(name(column))).collect();
         self.header()?;
         if args.data == Path::new("-") {
             let name = Path::new("(standard input)");
@@ -111,7 +115,7 @@ impl Predictor {
         Ok(())
     }
 
-    fn lines(&mut self, mut reader: SchemaReader, kept: Vec<usize>) -> anyhow::Result<()> {
+    fn lines(&mut self, mut reader: SchemaReader, kept: Vec<KeptColumn>) -> anyhow::Result<()> {
         reader.keep(kept);
         let (mut along, before) = (Vec::with_capacity(BATCH_SAMPLES), self.samples);
         loop {
@@ -175,20 +179,27 @@ impl Predictor {
     }
 }
 
-/// The columns that are written along.
-fn kept(args: &PredictArgs, schema: &Schema) -> anyhow::Result<Vec<usize>> {
-    let mut kept = unused_columns(schema);
+/// The columns that are written along. A name that the training files do not have may be one of the new file's.
+fn kept(args: &PredictArgs, schema: &Schema) -> anyhow::Result<Vec<KeptColumn>> {
+    let count = schema.columns.len();
+    let mut kept: Vec<_> = unused_columns(schema).into_iter().map(KeptColumn::Known).collect();
     for name in &args.keep {
-        let named = (0..schema.columns.len()).find(|at| schema.column_name(*at) == *name);
-        let number =
-            name.parse::<usize>().ok().filter(|number| (1..=schema.columns.len()).contains(number));
-        let Some(at) = named.or(number.map(|number| number - 1)) else {
-            let names: Vec<String> =
-                (0..schema.columns.len()).map(|at| schema.column_name(at)).collect();
-            bail!("--keep {name}: no such column; the training files have {}", names.join(", "));
+        let named = (0..count).find(|at| schema.column_name(*at) == *name);
+        let number = name.parse::<usize>().ok();
+        let column = match (named, number) {
+            (Some(at), _) => KeptColumn::Known(at),
+            (None, Some(number)) if (1..=count).contains(&number) => KeptColumn::Known(number - 1),
+            (None, None) if schema.header => KeptColumn::Named(name.clone()),
+            _ => {
+                let names: Vec<String> = (0..count).map(|at| schema.column_name(at)).collect();
+                bail!(
+                    "--keep {name}: no such column; the training files have {}",
+                    names.join(", ")
+                );
+            }
         };
-        if !kept.contains(&at) {
-            kept.push(at);
+        if !kept.contains(&column) {
+            kept.push(column);
         }
     }
     Ok(kept)

@@ -125,6 +125,7 @@ fn summary(source: &DataSource, data: &Dataset) -> Vec<String> {
     );
     let mut lines = vec![sets];
     lines.extend(data.schema.iter().flat_map(|schema| schema.lines()));
+    lines.extend(data.warnings().into_iter().map(|warning| format!("warning: {warning}")));
     if data.test.is_empty() {
         lines.push("no test samples: nothing tells how good a model is; see --test".to_owned());
     }
@@ -173,6 +174,7 @@ fn document(list: &FileList, data: &Dataset) -> Value {
         "task": data.task,
         "outputs": data.outputs,
         "schema": data.schema.as_deref().map(schema),
+        "warnings": data.warnings(),
     })
 }
 

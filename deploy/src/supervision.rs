@@ -42,6 +42,8 @@ pub enum Action {
     Report(Name, String),
     /// Tell the master at once that the workers here have ended, this one last: it would wait for their leases.
     ReportWorkers(Name, String),
+    /// Tell the master that this one has ended, and how, and that the job goes on: its work is for others now.
+    ReportEnded(Name, Exit),
     /// Tell people.
     Say(String),
     /// Wait for nobody any more.
@@ -176,10 +178,10 @@ impl Supervision {
             }
             // The master would take what we pass on for a wish to stop.
             (Role::Server, _) => self.report(name, format!("{who} {exit}: {WEIGHTS_LOST}")),
-            (Role::Evaluator, _) => vec![Action::Say(format!("{who} {exit}; training goes on"))],
+            (Role::Evaluator, _) => gone(name, exit, format!("{who} {exit}; training goes on")),
             (Role::Worker, _) if self.unexplained.is_some() => Vec::new(),
-            (Role::Worker, _) if !self.trains() => vec![Action::Say(format!("{who} {exit}"))],
-            (Role::Worker, _) => vec![Action::Say(format!("{who} {exit}; the others go on"))],
+            (Role::Worker, _) if !self.trains() => gone(name, exit, format!("{who} {exit}")),
+            (Role::Worker, _) => gone(name, exit, format!("{who} {exit}; the others go on")),
         }
     }
 
@@ -326,6 +328,11 @@ impl Supervision {
             (None, ..) => Err(anyhow::anyhow!("{who} was never started")),
         }
     }
+}
+
+/// A member is no more, and the job goes on.
+fn gone(name: Name, exit: Exit, news: String) -> Vec<Action> {
+    vec![Action::Say(news), Action::ReportEnded(name, exit)]
 }
 
 #[cfg(test)]

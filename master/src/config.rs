@@ -1,10 +1,10 @@
 //! The options of a master.
 
-use crate::about::About;
 use clap::Parser;
 use ps_cli::process::ProcessArgs;
 use ps_cli::{LossArgs, ShapeArgs, TrainingArgs};
 use ps_core::limits::{SHARDS_MAX, WORKERS_MAX};
+use ps_core::model_config::About;
 use ps_core::settings::TrainingSettings;
 use ps_core::stop::StopTimes;
 use std::path::PathBuf;
@@ -42,7 +42,8 @@ pub struct Args {
     /// started again goes on from the newest complete one. The servers need --checkpoints, too.
     #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
-    /// The model's name, for OUT/config.json: the master runs no model code.
+    /// The model's name, for OUT/config.json, as the master runs no model code [default: what workers and
+    /// evaluator say].
     #[arg(long, env = "PS_MODEL", value_name = "NAME")]
     pub model: Option<String>,
     /// How the data are written, for OUT/config.json.
@@ -182,7 +183,13 @@ impl TryFrom<Args> for Config {
         Ok(Self {
             job: args.process.job_id,
             machine: ps_core::master::Config { checkpoints, stop_times, ..machine },
-            about: About { model: args.model, options, loss, data_format: args.format },
+            about: About {
+                model: args.model,
+                options,
+                loss,
+                data_format: args.format,
+                schema: None,
+            },
             display,
         })
     }

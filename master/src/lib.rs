@@ -1,7 +1,6 @@
 //! The master: drives [`ps_core::master::Machine`], reads the weights, writes the model and the
 //! report. It computes nothing and knows no model code.
 //!
-//! - `about`: what is said of the model in a file beside it.
 //! - `checkpoints`: has every shard write a checkpoint or restore one, and keeps the manifests.
 //! - `config`: options.
 //! - `serve`: a master with its listener, from its start to its end.
@@ -13,7 +12,6 @@
 //! - `kept`: the best weights, which the evaluator has written.
 //! - `reporter`: shows people how far the job is.
 
-pub mod about;
 mod checkpoints;
 mod cluster;
 pub mod config;
@@ -25,7 +23,6 @@ pub mod serve;
 mod service;
 mod weights;
 
-pub use about::CONFIG_FILE;
 pub use config::Config;
 pub use driver::REPORT_FILE;
 pub use error::Error;

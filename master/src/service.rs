@@ -1,7 +1,7 @@
 //! The calls of members, checked and passed on to the driver.
 
 use ps_core::limits::CONTROL_CALLS_MAX;
-use ps_core::master::{Config, Heartbeat, Machine, Registration, Rejection, TaskRequest};
+use ps_core::master::{Config, Heartbeat, Machine, MemberId, Registration, Rejection, TaskRequest};
 use ps_proto::convert::control::refused;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::convert::settings::settings_to_wire;
@@ -165,16 +165,37 @@ impl Master for Service {
         Ok(Response::new(v1::FailureReply {}))
     }
 
+    async fn report_ended(
+        &self,
+        request: Request<v1::EndedReport>,
+    ) -> Result<Response<v1::EndedReply>, Status> {
+        let arrived = self.arrival(&request);
+        let v1::EndedReport { job, workers, evaluators, how } = request.into_inner();
+        self.check_job(&job)?;
+        let how = one_line(&how, REASON_CHARACTERS_MAX);
+        let workers = workers.into_iter().map(MemberId::worker);
+        let ended: Vec<_> =
+            workers.chain(evaluators.into_iter().map(MemberId::evaluator)).collect();
+        self.ask(arrived, move |machine, now| {
+            machine.members_ended(&ended, &how, now);
+            Ok(())
+        })
+        .await?;
+        Ok(Response::new(v1::EndedReply {}))
+    }
+
     async fn report_loading(
         &self,
         request: Request<v1::LoadingReport>,
     ) -> Result<Response<v1::LoadingReply>, Status> {
         let arrived = self.arrival(&request);
-        let v1::LoadingReport { job, address } = request.into_inner();
+        let request = request.into_inner();
+        let is_evaluator = request.role() == v1::Role::Evaluator;
+        let v1::LoadingReport { job, address, .. } = request;
         self.check_job(&job)?;
         let address = one_line(&address, ADDRESS_CHARACTERS_MAX);
         self.ask(arrived, move |machine, now| {
-            machine.loading(&address, now);
+            machine.loading(&address, is_evaluator, now);
             Ok(())
         })
         .await?;

@@ -13,6 +13,7 @@ use ps_cli::given::{given, values};
 use ps_cli::process::{Parsed, ProcessArgs, parse};
 use ps_cli::{LossArgs, ShapeArgs, TrainingArgs};
 use ps_core::loss::Weights;
+use ps_proto::v1;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -46,6 +47,16 @@ pub enum Role {
     Worker,
     /// Pulls, evaluates and reports; never pushes.
     Evaluator,
+}
+
+impl Role {
+    /// As messages have it.
+    pub(crate) fn to_wire(self) -> v1::Role {
+        match self {
+            Self::Worker => v1::Role::Worker,
+            Self::Evaluator => v1::Role::Evaluator,
+        }
+    }
 }
 
 /// Train a model: pull weights, compute gradients, push them.

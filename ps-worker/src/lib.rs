@@ -9,6 +9,7 @@ pub mod config;
 pub mod device;
 pub mod model;
 mod model_source;
+mod objective_words;
 pub mod optimizer;
 pub mod place;
 pub mod process;

@@ -6,14 +6,16 @@ use crate::model::{
     CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, MoreClasses, check_schema,
     initial_schema, initial_weights, initial_weights_of_fewer,
 };
+use crate::objective_words;
 use crate::place::Place;
 use crate::train::DataLoader;
 use anyhow::Context;
 use ps_core::limits::OBJECTIVE_BYTES_MAX;
 use ps_core::loss::{Loss, Weights};
+use ps_core::model_config::About;
 use ps_core::schema::Schema;
 use ps_core::{DataDescription, DataKind};
-use ps_data::{Dataset, Draw, KnownSchema, Samples, Shift};
+use ps_data::{Dataset, Draw, Format, KnownSchema, Samples, Shift};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,6 +41,8 @@ pub(crate) struct ModelSource {
     objective: String,
     /// Whether all members know what their table is, also those who see a part of it.
     knows_table: bool,
+    /// What the model is, beside its tensors and data.
+    about: About,
 }
 
 impl ModelSource {
@@ -67,13 +71,22 @@ impl ModelSource {
         ps_data::check_shift(shift, &data.train)?;
         let device = args.device.open_at(place)?;
         let options = args.shape.options().map_err(anyhow::Error::msg)?;
-        let options: ModelOptions = options.into_iter().collect();
         let loss = args.loss.loss().map_err(anyhow::Error::msg)?;
+        objective_words::lines(&data, &loss).iter().for_each(|line| tracing::info!("{line}"));
         let objective = objective(&args.read, &data, &loss, knows_table);
+        let about = About {
+            model: Some(args.model.clone()),
+            options: options.clone().into_iter().collect(),
+            loss: loss.clone(),
+            data_format: (args.read.format != Format::Auto)
+                .then(|| args.read.format.name().to_owned()),
+            schema: data.schema.as_deref().cloned(),
+        };
+        let options: ModelOptions = options.into_iter().collect();
         let options = ComputeOptions { model: args.model.clone(), options, loss, device };
         let (data, models) = (Arc::new(data), models.clone());
         let ready = Mutex::new(None);
-        Ok(Self { data, ready, models, options, initial, shift, objective, knows_table })
+        Ok(Self { data, ready, models, options, initial, shift, objective, knows_table, about })
     }
 
     /// Takes test samples that came from elsewhere.
@@ -136,6 +149,11 @@ impl ModelSource {
             std::fs::create_dir_all(folder).with_context(written)?;
         }
         std::fs::write(path, schema.to_json().with_context(written)?).with_context(written)
+    }
+
+    /// What the model is, beside its tensors and data.
+    pub(crate) fn about(&self) -> &About {
+        &self.about
     }
 
     /// What is learnt, in words.

@@ -10,7 +10,7 @@ use on_thread::on_thread;
 use preparation::{Part, late};
 
 use crate::compute::{Compute, ComputeOn};
-use crate::config::{Args, ModelArgs, Role};
+use crate::config::{Args, ModelArgs};
 use crate::model::Models;
 use crate::model_source::ModelSource;
 use crate::place::Place;
@@ -18,7 +18,6 @@ use crate::threads;
 use crate::train::{self, WorkerConfig};
 use ps_cli::process::{EXIT_USAGE, Tasks};
 use ps_client::Counters;
-use ps_proto::v1;
 use ps_runtime::{Outside, Shutdown};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -80,7 +79,10 @@ async fn run(
             let config = with_master(&args, master);
             Ok(train::run(config, workload, counters, outside, shutdown).await?)
         }
-        Part::Alone(compute, loader) => alone::run(args, compute, loader, outside, shutdown).await,
+        Part::Alone(compute, loader, files) => {
+            let model = alone::Model { compute, loader, files };
+            alone::run(args, model, outside, shutdown).await
+        }
     }
 }
 
@@ -91,21 +93,18 @@ async fn run(
 pub async fn model(models: &Models, args: &ModelArgs) -> anyhow::Result<Box<dyn Compute>> {
     let (models, own) = (models.clone(), args.clone());
     let made = on_thread(move || {
-        let model = ModelSource::new(&models, &own, Place::default())?.model()?;
-        Ok(Box::new(model) as Box<dyn Compute>)
+        let source = ModelSource::new(&models, &own, Place::default())?;
+        source.data().warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(Box::new(source.model()?) as Box<dyn Compute>)
     });
     let made = tokio::time::timeout(args.read.load_timeout(), made).await;
     made.unwrap_or_else(|_| Err(late(args)))
 }
 
 fn with_master(args: &Args, master: String) -> WorkerConfig {
-    let role = match args.role {
-        Role::Worker => v1::Role::Worker,
-        Role::Evaluator => v1::Role::Evaluator,
-    };
     WorkerConfig {
         job: args.process.job_id.clone(),
-        role,
+        role: args.role.to_wire(),
         master,
         index: args.worker_index,
         address: address(args),

@@ -4,10 +4,12 @@ use crate::train::Evaluated;
 use crate::train::alone::Observer;
 use ps_cli::terminal::Bar;
 use ps_client::{Counters, StepOutcome};
+use ps_core::digits::digits;
 use ps_core::learning::{
     DivergenceAction, DivergenceSign, LearningMonitor, LearningStatus, Losses, Verdict,
 };
 use ps_core::progress::{Meter, ProgressSnapshot};
+use ps_core::scores::EvaluationSet;
 use ps_core::settings::TrainingSettings;
 use ps_core::staleness::Staleness;
 use ps_runtime::{Clock, MetricSink, Outside};
@@ -82,10 +84,33 @@ impl ProgressReporter {
             wire.chunks_refused
         )];
         lines.push(format!("staleness of the pushes {}", staleness.line()));
+        if let Some(rise) = self.watch.rise() {
+            let start = self.watch.start_loss().map_or_else(|| "none".to_owned(), digits);
+            lines.push(format!("the loss was {start} at the start: it {rise}"));
+        }
         if self.watch.status() == LearningStatus::DidNotImprove {
             lines.push("the loss did not improve: try another --lr or more --passes".to_owned());
         }
         lines
+    }
+
+    /// What speaks against the model that was trained: what was measured counts for more than the last steps.
+    pub(crate) fn sign_at_end(&self, evaluated: &Evaluated) -> Option<DivergenceSign> {
+        let sets = [
+            (EvaluationSet::Validation, &evaluated.validation),
+            (EvaluationSet::Test, &evaluated.test),
+        ];
+        let mut measured = sets
+            .into_iter()
+            .filter_map(|(set, scores)| Some((set, scores.as_ref()?)))
+            .filter(|(_, scores)| scores.samples > 0)
+            .peekable();
+        match measured.peek() {
+            Some(_) => measured
+                .find(|(_, scores)| !scores.loss.is_finite())
+                .map(|(set, _)| DivergenceSign::ModelNotFinite { set }),
+            None => self.watch.sign_at_end(),
+        }
     }
 
     /// Does about a sign of divergence what the settings say.
@@ -135,7 +160,7 @@ impl Observer for ProgressReporter {
     fn passed(&mut self, pass: u64, evaluated: &Evaluated) -> Result<(), String> {
         let mut line = format!("pass={pass};");
         if let Some(loss) = self.pass.mean() {
-            line.push_str(&format!(" train_loss={loss:.4};"));
+            line.push_str(&format!(" train_loss={};", digits(loss)));
         }
         if let Some((set, scores)) = evaluated.chosen_by() {
             line.push_str(&scores.line(set, ""));

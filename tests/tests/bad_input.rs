@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
-use ps_tests::process::{Finished, Process, alone, job_id};
+use ps_tests::process::{Finished, Process, alone, job_id, psrun};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
@@ -43,6 +43,54 @@ fn bad_options_are_bad_usage() {
     // The workers waited for an evaluator that the master had refused.
     local(&["--sharded", "--data", "."]).expect_code(USAGE).expect_stderr(&["--sharded", "leave"]);
     run(&["lokal"]).expect_code(USAGE).expect_stderr(&["lokal"]);
+}
+
+/// Found by newcomers: a variable that a script had left empty was a bad value, and a misspelt one nothing at all.
+#[test]
+fn regression_variables_may_be_empty_and_misspelt_ones_are_told() {
+    let _alone = alone();
+    let data = digits();
+    let args = ["data", data.path().to_str().unwrap()];
+    let variables =
+        [("PS_FORMAT", ""), ("PS_CLASSES", ""), ("PS_SHARDED", ""), ("PS_TASKS", "regression")];
+    let end = Process::start_program(psrun(), "", &args, &variables).wait(SOON);
+    end.expect_code(0).expect_stderr(&["PS_TASKS does nothing; is PS_TASK meant?"]);
+    assert!(end.stdout.contains("outputs=10;"), "{}", end.stdout);
+}
+
+#[test]
+fn regression_what_is_given_twice_is_refused_by_name() {
+    local(&["--class-weights", "y=3,y=2"])
+        .expect_code(USAGE)
+        .expect_stderr(&["`y` is given twice"]);
+    let group = "a:lr-scale=1,lr-scale=2";
+    local(&["--parameter-groups", group])
+        .expect_code(USAGE)
+        .expect_stderr(&["`lr-scale` is set twice"]);
+}
+
+/// Found by breakers: a model that was not that of the checkpoint ended its job after two leases.
+#[test]
+fn regression_a_checkpoint_of_another_layout_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = folder.path().to_str().unwrap();
+    let args = ["--passes", "1", "--lease-ms", "30000", "--checkpoints", checkpoints];
+    local(&args).expect_code(0);
+    let end = local(&[&args[..], &["--hidden", "8"]].concat());
+    end.expect_code(1);
+    let last = end.stderr.lines().last().unwrap();
+    assert!(last.contains("the model differs from what the servers hold"), "{}", end.stderr);
+}
+
+/// What is strange about a table is said by psrun, once, and not by each process.
+#[test]
+fn regression_labels_of_one_class_are_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..40).map(|row| format!("{row},{},ash\n", row % 3)).collect();
+    std::fs::write(folder.path().join("train.csv"), format!("a,b,kind\n{rows}")).unwrap();
+    let end = local(&["--passes", "1", "--data", folder.path().to_str().unwrap()]);
+    end.expect_code(0);
+    expect_once(&end, "samples are of one class, `ash`");
 }
 
 #[test]

@@ -59,6 +59,27 @@ fn a_job_survives_the_death_of_a_worker() {
     assert!(job.is_saved());
 }
 
+/// Found by breakers: psrun knew at once that a worker was dead, and the others waited for its lease, the final evaluation for
+/// that of the evaluator.
+#[test]
+fn regression_the_work_of_the_dead_goes_to_others_at_once() {
+    let lease = Duration::from_secs(60);
+    let mut job = Job::under_way_with("dead-lease", "40", &["--lease-ms=60000"]);
+    let start = Instant::now();
+    signal(job.worker(1), Signal::KILL);
+    signal(job.psrun.find(&["ps-worker", "--role=evaluator"]), Signal::KILL);
+    for lost in ["worker 1 at", "the evaluator at"] {
+        job.psrun.wait_for_stderr(lost, SOON);
+        let line = job.psrun.stderr();
+        let line = line.lines().find(|line| line.contains(lost) && line.contains("is lost"));
+        assert!(line.is_some_and(|line| line.contains("it was killed by signal 9")), "{line:?}");
+    }
+    let end = job.psrun.wait(PATIENCE);
+    assert!(start.elapsed() < lease, "somebody waited for a lease\n{}", end.stderr);
+    end.expect_code(0);
+    assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
+}
+
 #[test]
 fn a_job_survives_a_worker_that_stands_still() {
     let mut job = Job::under_way("worker-stops", "40");
@@ -161,6 +182,21 @@ fn a_dead_master_ends_the_job_by_name() {
     signal(job.psrun.find(&["ps-master"]), Signal::KILL);
     let end = job.psrun.wait(SOON);
     end.expect_code(1).expect_stderr(&["master", "signal 9"]);
+    job.psrun.expect_nobody_left(Duration::ZERO);
+}
+
+/// Found by breakers: the last line named a worker, which had only given up.
+#[test]
+fn regression_a_master_that_stands_still_is_named_last() {
+    let mut job = Job::under_way_with("master-stops", LONG, &["--lease-ms=1500"]);
+    let master = job.psrun.find(&["ps-master"]);
+    signal(master, Signal::STOP);
+    let end = job.psrun.wait(SOON + Duration::from_secs(10));
+    end.expect_code(1);
+    let last = end.stderr.lines().last().unwrap();
+    for words in ["error: psrun: master (pid", "does not answer: it is stopped", "kill -CONT"] {
+        assert!(last.contains(words), "no {words} at the end\n{}", end.stderr);
+    }
     job.psrun.expect_nobody_left(Duration::ZERO);
 }
 

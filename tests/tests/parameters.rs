@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Longer than any of these jobs takes on two slow cores.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// What is wrong from the start is said at the start.
+const SOON: Duration = Duration::from_secs(20);
 
 /// `a` of 3 elements, `b` of 2, which lie in one chunk.
 fn grouped(rule: UpdateRule) -> ModelSpec {
@@ -149,13 +151,15 @@ fn patterns_that_cannot_be_meant_end_the_job_with_the_reason() {
     for (options, expected) in [
         (["--freeze", "layer9.*"], "no parameter's name matches `layer9.*`"),
         (["--freeze", "*"], "every parameter of the model is frozen"),
+        (["--freeze", "**"], "every parameter of the model is frozen"),
         (["--parameter-groups", "bias:lr-scale=2"], "no parameter's name matches `bias`"),
     ] {
         let out = tempfile::tempdir().unwrap();
         let folder = out.path().join("run");
-        let args = [&["local", "--out", folder.to_str().unwrap()][..], &options].concat();
-        let mut psrun = Process::start(&job_id("patterns"), &args);
-        let end = psrun.wait(PATIENCE);
+        // Nobody is waited for until its lease is over.
+        let args = ["local", "--lease-ms", "60000", "--out", folder.to_str().unwrap()];
+        let mut psrun = Process::start(&job_id("patterns"), &[&args[..], &options].concat());
+        let end = psrun.wait(SOON);
         end.expect_code(1);
         psrun.expect_nobody_left(Duration::ZERO);
         let last = end.stderr.lines().last().unwrap();

@@ -130,6 +130,21 @@ fn regression_a_model_of_a_table_predicts_and_measures_as_its_job_did() {
         serde_json::from_str(fs::read_to_string(&out).unwrap().lines().next().unwrap()).unwrap();
     assert_eq!(first["prediction"], predicted["tree 0"].as_str(), "{first}");
     assert!(first["width"].is_string() && first["probabilities"]["oak"].is_number(), "{first}");
+
+    // A column that training has never seen, wherever it is.
+    let more = trained.data.join("more.csv");
+    let lines = text.lines().enumerate().map(|(at, line)| match at {
+        0 => format!("batch,{line}"),
+        at => format!("no {at},{line}"),
+    });
+    fs::write(&more, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let told = trained.psrun("predict", &more, &["--keep", "batch"]);
+    let rows = String::from_utf8(told.stdout).unwrap();
+    assert!(rows.starts_with("id,batch,prediction,p_ash"), "{rows}, {:?}", told.stderr);
+    assert!(rows.contains("\ntree 1,no 2,"), "{rows}");
+    let told = trained.psrun("predict", &more, &["--keep", "colour,owner"]);
+    let stderr = String::from_utf8(told.stderr).unwrap();
+    assert!(stderr.contains("no column is named `owner`; its header is: batch, id, "), "{stderr}");
 }
 
 #[test]

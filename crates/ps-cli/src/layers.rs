@@ -81,6 +81,13 @@ impl Layer {
     }
 }
 
+/// The variable of the option that others call so, as variables are written.
+pub(crate) fn synonym(name: &str) -> Option<String> {
+    let long = name.to_lowercase().replace('_', "-");
+    let known = SYNONYMS.iter().find(|(other, _)| *other == long);
+    known.map(|(_, ours)| crate::given::variable(ours))
+}
+
 /// Options that are given in two spellings, with two values: nobody knows which is meant.
 fn contradictions(values: &[(String, String)]) -> Vec<String> {
     let pairs = values.iter().enumerate().flat_map(|(position, (name, value))| {

@@ -11,6 +11,7 @@ mod shape_args;
 pub mod terminal;
 mod training_args;
 mod unparsed;
+pub mod variables;
 
 pub use choice::choice;
 pub use evaluation_args::EvaluationArgs;

@@ -53,7 +53,15 @@ fn named(text: &str) -> Result<Vec<(String, f64)>, String> {
     let wrong = |part: &str| {
         format!("--class-weights: expected balanced, or NAME=WEIGHT,.., found `{part}`")
     };
-    text.split(',').map(|part| one(part).ok_or_else(|| wrong(part))).collect()
+    let mut weights: Vec<(String, f64)> = Vec::new();
+    for part in text.split(',') {
+        let (name, weight) = one(part).ok_or_else(|| wrong(part))?;
+        if weights.iter().any(|(known, _)| *known == name) {
+            return Err(format!("--class-weights: `{name}` is given twice; give it once"));
+        }
+        weights.push((name, weight));
+    }
+    Ok(weights)
 }
 
 #[cfg(test)]
@@ -87,6 +95,7 @@ mod tests {
         for (line, words) in [
             (&["--class-weights=even"][..], "found `even`"),
             (&["--class-weights=a=x"], "found `a=x`"),
+            (&["--class-weights=y=3,n=1, y=2"], "`y` is given twice"),
             (&["--class-weights=a=0"], "a class weight of 0"),
             (&["--class-weights=balanced", "--positive-weight=2"], "give one of them"),
             (&["--huber-delta=2"], "without --loss huber"),

@@ -63,11 +63,13 @@ pub struct Parsed<A> {
     pub matches: ArgMatches,
 }
 
-/// Parses the command line of a program: flags over environment over file over defaults.
+/// Parses the command line of a program: flags over environment over file over defaults. An empty variable is one that is not
+/// set, and one that is probably misspelt is told.
 ///
 /// # Errors
 /// The exit code to leave with; the message was printed.
 pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<Parsed<A>, ExitCode> {
+    crate::variables::tell_misspelt();
     parse_with(args, &[]).map_err(|unparsed| unparsed.print())
 }
 
@@ -81,6 +83,7 @@ pub fn parse_with<A: Parser>(
 ) -> Result<Parsed<A>, Unparsed> {
     let args: Vec<OsString> = args.into_iter().collect();
     let command = layers::apply(A::command(), &args, launcher).map_err(Unparsed::Other)?;
+    let command = crate::variables::without_empty(command);
     let parsed = command.try_get_matches_from(args).and_then(|matches| {
         let args = A::from_arg_matches(&matches)?;
         Ok(Parsed { args, matches })

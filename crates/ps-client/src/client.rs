@@ -152,8 +152,9 @@ impl Client {
     }
 
     /// Without a master: tells every shard that this worker lives, or that it leaves. Best effort.
-    pub async fn alive(&self, leaving: bool) {
-        join_all(self.shards.iter().map(|shard| shard.alive(leaving))).await;
+    pub async fn alive(&self, leaving: bool) -> bool {
+        let answers = join_all(self.shards.iter().map(|shard| shard.alive(leaving))).await;
+        answers.contains(&true)
     }
 
     /// Asks every server what it is and holds.

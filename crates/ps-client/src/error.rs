@@ -28,6 +28,9 @@ impl Error {
             Some(Reason::StaleIncarnation | Reason::StalePush) => {
                 Self::Superseded { shard, address, message }
             }
+            Some(Reason::OtherModel | Reason::OtherJob | Reason::OtherProtocol) => {
+                Self::Refused { shard, address, message }
+            }
             None if is_lasting(status.code()) => Self::Refused { shard, address, message },
             _ => Self::Server { shard, address, message },
         }
@@ -37,4 +40,20 @@ impl Error {
 /// Whether asking again cannot help.
 fn is_lasting(code: Code) -> bool {
     matches!(code, Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by breakers: who was told that the servers hold another model waited for two leases before it said so.
+    #[test]
+    fn regression_another_model_is_no_servers_trouble() {
+        for reason in [Reason::OtherModel, Reason::OtherJob, Reason::OtherProtocol] {
+            let error = Error::of(0, "here:1", &refusal::status(reason, 0, 0, "other"));
+            assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+        }
+        let away = Error::of(0, "here:1", &Status::unavailable("away"));
+        assert!(matches!(away, Error::Server { .. }));
+    }
 }

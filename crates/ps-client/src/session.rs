@@ -203,6 +203,12 @@ impl Session {
             self.client.alive(true).await;
         }
     }
+
+    /// Without a master: leaves, if it has not yet, and says whether other workers are at work still.
+    pub async fn leave_others(&mut self) -> bool {
+        self.leave().await;
+        self.client.alive(true).await
+    }
 }
 
 fn client_config(

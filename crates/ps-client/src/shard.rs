@@ -93,7 +93,7 @@ impl ShardClient {
         .await
     }
 
-    pub(crate) async fn alive(&self, leaving: bool) {
+    pub(crate) async fn alive(&self, leaving: bool) -> bool {
         let config = &self.state.config;
         let request = v1::AliveRequest {
             job: config.job.clone(),
@@ -104,7 +104,8 @@ impl ShardClient {
             protocol: PROTOCOL,
         };
         let mut client = client(self.way().link.channel());
-        let _ = tokio::time::timeout(config.attempt, client.alive(request)).await;
+        let answer = tokio::time::timeout(config.attempt, client.alive(request)).await;
+        matches!(answer, Ok(Ok(reply)) if reply.get_ref().has_active_workers)
     }
 }
 

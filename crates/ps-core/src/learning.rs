@@ -4,17 +4,23 @@
 
 mod divergence;
 mod losses;
+mod rise;
 #[cfg(test)]
 mod tests;
 
 pub use divergence::{DivergenceAction, DivergenceSign, UnknownDivergenceAction, Verdict};
 pub use losses::Losses;
+pub use rise::Rise;
 
 use divergence::{FAR_REPORTS, FAR_STEPS, NOT_FINITE_STEPS, far_above, risen_above};
 use serde::{Deserialize, Serialize};
 
 /// Steps whose mean is the loss at the start: enough to even out single batches.
 const START_STEPS: u64 = 5;
+
+/// How far the mean of the first steps is above the very first one, as a multiple of it, where they exploded: what is better
+/// than that mean has not learnt.
+const EXPLODED: f64 = 2.0;
 
 /// The share of a pass that signs of divergence must make up, besides their own number of steps.
 const SHARE_OF_PASS: u64 = 4;
@@ -60,6 +66,11 @@ impl Streak {
 pub struct LearningMonitor {
     steps_per_pass: u64,
     start: Losses,
+    /// The first finite loss of a step.
+    first: Option<f64>,
+    /// Steps that were observed.
+    observed: u64,
+    rise: Option<Rise>,
     not_finite: Streak,
     far: Streak,
     /// Steps of the passes that ended.
@@ -77,9 +88,34 @@ impl LearningMonitor {
         Self { steps_per_pass, ..Self::default() }
     }
 
-    /// The loss of the first steps.
+    /// The loss of the first steps: of the very first one where those after it exploded.
     pub fn start_loss(&self) -> Option<f64> {
-        self.start.mean()
+        let mean = self.start.mean()?;
+        let has_exploded = |first: &f64| mean > first + EXPLODED * first.abs();
+        Some(self.first.filter(has_exploded).unwrap_or(mean))
+    }
+
+    /// How far the loss rose above its start, if it did.
+    pub fn rise(&self) -> Option<Rise> {
+        self.rise
+    }
+
+    fn observe_start(&mut self, losses: &Losses) {
+        self.start.add(losses);
+        self.first = self.first.or(losses.first).or(losses.mean());
+    }
+
+    /// Takes notice of losses far above the start, and of their end.
+    fn observe_rise(&mut self, losses: &Losses) {
+        let limit = self.start_loss().map(far_above);
+        let is_above = |loss: f64| limit.is_some_and(|limit| loss > limit);
+        let highest = losses.highest.or(losses.mean());
+        if highest.is_some_and(is_above) || losses.steps_not_finite > 0 {
+            self.rise = Some(Rise::with(self.rise, losses, self.observed));
+        }
+        if let Some(rise) = &mut self.rise {
+            rise.lasts = losses.mean().is_none_or(is_above);
+        }
     }
 
     /// Takes the losses of a step, or of a lease's steps, in the order in which they are known. A
@@ -87,13 +123,15 @@ impl LearningMonitor {
     pub fn observe(&mut self, losses: &Losses) -> Option<DivergenceSign> {
         let is_started = self.start.steps - self.start.steps_not_finite >= START_STEPS;
         if !is_started {
-            self.start.add(losses);
+            self.observe_start(losses);
         }
+        self.observed = self.observed.saturating_add(losses.steps);
         // The order within a lease is not known: one finite loss is given the benefit.
         let is_finite = losses.steps_not_finite < losses.steps;
         let limit = self.start_loss().map(far_above).filter(|_| is_started);
         // A mean that is too large for a number is above every limit.
         let is_far = limit.is_some_and(|limit| losses.mean().is_none_or(|mean| mean > limit));
+        self.observe_rise(losses);
         // A loss that is not a number is no way down from a high one.
         if is_finite {
             self.not_finite = Streak::default();
@@ -149,6 +187,12 @@ impl LearningMonitor {
         let (mean, start) = (losses.mean()?, self.start_loss()?);
         let is_risen = mean > risen_above(start, pass);
         is_risen.then_some(DivergenceSign::Rose { pass, steps, mean, start })
+    }
+
+    /// What speaks against a run whose training is over and whose model nobody has measured.
+    pub fn sign_at_end(&self) -> Option<DivergenceSign> {
+        let steps = self.not_finite.losses.steps;
+        (self.not_finite.reports > 0).then_some(DivergenceSign::EndedNotFinite { steps })
     }
 
     /// Whether anything speaks for it that the run goes wrong just now, be it only a first sign.

@@ -9,6 +9,7 @@ pub mod chunk_set;
 pub mod correction;
 pub mod coverage;
 pub mod data_description;
+pub mod digits;
 pub mod fence;
 pub mod gate;
 pub mod ids;

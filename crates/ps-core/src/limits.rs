@@ -257,3 +257,6 @@ pub const LABEL_CLASSES_MAX: usize = 65_536;
 
 /// Of what a member says that is to be learnt: label columns and weights can be many, and a message must not be.
 pub const OBJECTIVE_BYTES_MAX: usize = 4096;
+
+/// Of what a member says of its model and its table, as JSON: a third of a control message.
+pub const ABOUT_BYTES_MAX: usize = 1024 * 1024;

@@ -1,8 +1,9 @@
 //! The file beside a model that says what it is, so that the weights can be used again.
 
+use crate::data_description::{DataDescription, DataKind};
 use crate::layout::Layout;
 use crate::loss::Loss;
-use crate::schema::IdColumn;
+use crate::schema::{IdColumn, SCHEMA_FILE, Schema};
 use crate::task::Task;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,6 +52,73 @@ pub struct TrainedOn {
     pub train_samples: u64,
 }
 
+/// What is known of a model beside its tensors and its data: by whoever computes it, or by who was told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The model's name.
+    pub model: Option<String>,
+    /// Its options, as workers are given them.
+    pub options: BTreeMap<String, String>,
+    /// What training makes small.
+    pub loss: Loss,
+    /// How the data are written, if that was said.
+    pub data_format: Option<String>,
+    /// What was understood of the data, if they are a table.
+    pub schema: Option<Schema>,
+}
+
+impl About {
+    /// The file for a model of these tensors that was trained on these data.
+    pub fn config(&self, layout: &Layout, data: &DataDescription) -> ModelConfig {
+        // What a program of the user's trains, nobody here was told.
+        let nothing = Self::default();
+        let known = if data.kind == DataKind::Program { &nothing } else { self };
+        ModelConfig {
+            version: CONFIG_VERSION,
+            model: known.model.clone(),
+            options: known.options.clone(),
+            loss: known.loss.clone(),
+            data: TrainedOn {
+                format: known.data_format.clone(),
+                shape: data.shape.clone(),
+                ids: data.ids.clone(),
+                task: data.task,
+                outputs: data.outputs,
+                train_samples: data.samples,
+            },
+            tensors: NamedShape::of_layout(layout),
+        }
+    }
+
+    /// What the files beside the weights have, by their names.
+    ///
+    /// # Errors
+    /// None in practice: texts and numbers can be written as JSON.
+    pub fn files(
+        &self,
+        layout: &Layout,
+        data: &DataDescription,
+    ) -> Result<Vec<(&'static str, Vec<u8>)>, serde_json::Error> {
+        let config = serde_json::to_vec_pretty(&self.config(layout, data))?;
+        let mut files = vec![(CONFIG_FILE, config)];
+        if let Some(schema) = &self.schema {
+            files.push((SCHEMA_FILE, schema.to_json()?.into_bytes()));
+        }
+        Ok(files)
+    }
+
+    /// The same with what others know and this does not.
+    pub fn or(self, other: Option<&Self>) -> Self {
+        let Some(other) = other else {
+            return self;
+        };
+        match self.model {
+            Some(_) => Self { schema: self.schema.or_else(|| other.schema.clone()), ..self },
+            None => other.clone(),
+        }
+    }
+}
+
 /// A tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedShape {
@@ -65,5 +133,18 @@ impl NamedShape {
     pub fn of_layout(layout: &Layout) -> Vec<Self> {
         let tensors = layout.tensors().iter();
         tensors.map(|it| Self { name: it.name.clone(), shape: it.shape.clone() }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_told_no_model_takes_the_members_word() {
+        let named = |model: &str| About { model: Some(model.to_owned()), ..About::default() };
+        assert_eq!(named("mlp").or(Some(&named("lenet"))).model.as_deref(), Some("mlp"));
+        assert_eq!(About::default().or(Some(&named("lenet"))), named("lenet"));
+        assert_eq!(About::default().or(None), About::default());
     }
 }

@@ -106,8 +106,13 @@ impl FromStr for ParameterGroup {
         // A name may have a colon in it; what follows the last one is what is different.
         let (pattern, settings) = text.rsplit_once(':').ok_or_else(|| failed("no `:`"))?;
         let mut rule = UpdateRule::default();
+        let mut set = Vec::new();
         for setting in settings.split(',') {
             let (name, value) = setting.split_once('=').ok_or_else(|| failed("no `=`"))?;
+            if set.contains(&name.trim()) {
+                return Err(failed(&format!("`{}` is set twice; set it once", name.trim())));
+            }
+            set.push(name.trim());
             let number: f32 = value.trim().parse().map_err(|_| failed("not a number"))?;
             match name.trim() {
                 "lr-scale" => rule.learning_rate_scale = number,
@@ -268,6 +273,8 @@ mod tests {
             ("*.bias:lr-scale=-1", "below 0"),
             ("*.bias:weight-decay=inf", "not finite"),
             (":lr-scale=1", "empty"),
+            ("a:lr-scale=1,lr-scale=2", "`lr-scale` is set twice"),
+            ("a:weight-decay=1, weight-decay = 1", "`weight-decay` is set twice"),
             ("[a:lr-scale=1", "cannot be read"),
         ] {
             let error = text.parse::<ParameterGroup>().unwrap_err().to_string();

@@ -4,6 +4,7 @@ mod meter;
 
 pub use meter::{Meter, Rates};
 
+use crate::digits::digits;
 use crate::ids::ShardId;
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ impl ProgressSnapshot {
         }
         line.push_str(&self.waits());
         if let Some(loss) = self.loss {
-            line.push_str(&format!(", loss {loss:.4}"));
+            line.push_str(&format!(", loss {}", digits(loss)));
         }
         line.push_str(&format!(
             ", {:.0} steps/s, {:.0} samples/s, staleness p50 {} max {}, {} workers",

@@ -3,7 +3,7 @@
 mod summary;
 
 use crate::keeping::Kept;
-use crate::learning::LearningStatus;
+use crate::learning::{LearningStatus, Rise};
 use crate::scores::{EvaluationSet, ScoresReport};
 use crate::settings::TrainingSettings;
 use crate::staleness::Staleness;
@@ -46,6 +46,9 @@ pub struct Report {
     /// Losses of steps in this life of the job, thinned to what can be drawn.
     #[serde(default)]
     pub loss_curve: Vec<CurvePoint>,
+    /// How far the loss rose above that, if it did.
+    #[serde(default)]
+    pub rise: Option<Rise>,
     /// By rank; the counts of all processes that had the rank.
     pub workers: BTreeMap<u32, WorkerReport>,
     /// By shard; empty when the weights were never read.
@@ -157,6 +160,22 @@ pub struct FinalReport {
     pub validation: Option<ScoresReport>,
     /// Whether the evaluated weights are the written ones, by their CRC-32.
     pub weights_match: bool,
+}
+
+impl FinalReport {
+    /// Whether there was anything to measure the model on.
+    pub fn has_samples(&self) -> bool {
+        self.samples > 0 || self.validation.as_ref().is_some_and(|scores| scores.samples > 0)
+    }
+
+    /// A set on which the model has no finite loss, if there is one.
+    pub fn set_without_loss(&self) -> Option<EvaluationSet> {
+        let validation = self.validation.as_ref();
+        if validation.is_some_and(|scores| scores.samples > 0 && scores.loss.is_none()) {
+            return Some(EvaluationSet::Validation);
+        }
+        (self.samples > 0 && self.test_loss.is_none()).then_some(EvaluationSet::Test)
+    }
 }
 
 /// What the workers of one rank counted.

@@ -1,5 +1,6 @@
 //! What an evaluation finds: loss, accuracy and other measures over one set of samples.
 
+use crate::digits::digits;
 use crate::measures::Measure;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -57,15 +58,15 @@ impl Scores {
     pub fn line(&self, set: EvaluationSet, between: &str) -> String {
         let (set, mut line) = (set.name(), String::new());
         if let Some(accuracy) = self.accuracy {
-            line.push_str(&format!(" {set}_accuracy={accuracy:.4};"));
+            line.push_str(&format!(" {set}_accuracy={};", digits(accuracy)));
         }
         // Without samples there is no loss on them.
         if self.samples > 0 {
-            line.push_str(&format!(" {set}_loss={:.4};", self.loss));
+            line.push_str(&format!(" {set}_loss={};", digits(self.loss)));
         }
         line.push_str(between);
         for Measure { name, value } in &self.measures {
-            line.push_str(&format!(" {set}_{name}={value:.4};"));
+            line.push_str(&format!(" {set}_{name}={};", digits(*value)));
         }
         line
     }

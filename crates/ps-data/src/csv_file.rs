@@ -29,7 +29,7 @@ use crate::{DataSource, Dataset, Error, KnownSchema, Label, Samples, Wrapper};
 use errors::file_error;
 pub(crate) use numeric_reader::{NumericReader, plain_schema};
 pub use sample_encoder::SampleEncoder;
-pub use schema_reader::{SchemaReader, unused_columns};
+pub use schema_reader::{KeptColumn, SchemaReader, unused_columns};
 pub(crate) use table_reader::TableReader;
 use unseen_labels::UnseenLabels;
 

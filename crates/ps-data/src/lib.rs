@@ -42,9 +42,10 @@ mod stream;
 mod table_options;
 mod table_text;
 mod text;
+mod warnings;
 
 pub use column_choice::ColumnChoice;
-pub use csv_file::{SampleEncoder, SchemaReader, load_with_schema, unused_columns};
+pub use csv_file::{KeptColumn, SampleEncoder, SchemaReader, load_with_schema, unused_columns};
 pub use draw::Draw;
 pub use embed_choice::EmbedChoice;
 pub use error::Error;

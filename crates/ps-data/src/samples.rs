@@ -145,6 +145,11 @@ impl Samples {
         &self.shape
     }
 
+    /// The features of all samples.
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
+    }
+
     /// The label of every sample.
     pub fn labels(&self) -> &Labels {
         &self.labels

@@ -208,6 +208,37 @@ pub async fn report_failure(
     link.call(patience, attempt, |_| ()).await.map_err(|status| error(address, &status))
 }
 
+/// Members that have ended, as who started them says.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// Ranks of workers.
+    pub workers: Vec<u32>,
+    /// Places of evaluators.
+    pub evaluators: Vec<u32>,
+    /// How they ended, as what follows `it`: "was killed by signal 9".
+    pub how: String,
+}
+
+/// Tells the master at this address that processes have ended whose job goes on without them.
+///
+/// # Errors
+/// The master does not answer, or refuses.
+pub async fn report_ended(
+    outside: &Outside,
+    address: &str,
+    job: &str,
+    Ended { workers, evaluators, how }: Ended,
+) -> Result<(), Error> {
+    let report = v1::EndedReport { job: job.to_owned(), workers, evaluators, how };
+    let link = Link::new(&outside.connector, address, &outside.clock, outside.seed)?;
+    let patience = Patience { attempt: ATTEMPT, total: ATTEMPT };
+    let attempt = |channel| {
+        let report = report.clone();
+        async move { client(channel).report_ended(report).await.map(drop) }
+    };
+    link.call(patience, attempt, |_| ()).await.map_err(|status| error(address, &status))
+}
+
 /// How often the master hears that data are being loaded: it takes who is silent for a start's time-out
 /// for missing.
 const LOADING_INTERVAL: Duration = Duration::from_secs(2);
@@ -219,13 +250,15 @@ pub async fn report_loading(
     outside: &Outside,
     address: &str,
     job: &str,
+    role: v1::Role,
     caller: &str,
 ) -> std::convert::Infallible {
     let link = Link::new(&outside.connector, address, &outside.clock, outside.seed);
     let patience = Patience { attempt: ATTEMPT, total: ATTEMPT };
     loop {
         let attempt = |channel| {
-            let report = v1::LoadingReport { job: job.to_owned(), address: caller.to_owned() };
+            let (job, address) = (job.to_owned(), caller.to_owned());
+            let report = v1::LoadingReport { job, address, role: role.into() };
             async move { client(channel).report_loading(report).await.map(drop) }
         };
         // A malformed address is named when the process registers.

@@ -164,6 +164,7 @@ fn parse(
     has_program: bool,
     mut args: Vec<OsString>,
 ) -> Result<(TrainArgs, ArgMatches), Unparsed> {
+    ps_cli::variables::tell_misspelt();
     let Some(Setting::SageMaker(contract, from_channels)) = setting else {
         return parse_with(args, &[]).and_then(train_args);
     };

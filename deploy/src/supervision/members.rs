@@ -1,6 +1,8 @@
 //! Members that end while the master lives: who was told to, who had a reason, and whether anybody is left to train.
 
-use super::{Action, MASTER_SAYS_WHY, NO_WORKER, PROGRAM_FAILED, Supervision, WEIGHTS_LOST};
+use super::{
+    AFTER_LOSS, Action, MASTER_SAYS_WHY, NO_WORKER, PROGRAM_FAILED, Supervision, WEIGHTS_LOST,
+};
 use crate::exit::Exit;
 use crate::name::{Name, Role};
 
@@ -35,6 +37,14 @@ impl Supervision {
         let say = is_first.then(|| Action::Say(why.clone()));
         let patience = Action::Deadline(self.rules.after_signal);
         say.into_iter().chain([Action::ReportWorkers(name, why), patience]).collect()
+    }
+
+    /// The master lives and does not answer: whoever ended for that is not the cause, and nothing can be saved.
+    pub fn master_is_silent(&mut self, who: &str, state: &str) -> Vec<Action> {
+        if self.ending {
+            return Vec::new();
+        }
+        self.fail(format!("{who} does not answer: {state}; the job is ended"), AFTER_LOSS)
     }
 
     /// A server that exits with a code was told to, or has lost something itself: the master knows

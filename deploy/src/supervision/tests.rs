@@ -41,6 +41,8 @@ fn one_worker_less_is_reported_and_no_worker_left_is_the_end() {
     let mut job = job();
     let first = job.exited(name(Role::Worker, 0), Exit::Signal(9), "worker 0 (pid 7)");
     assert!(says(&first, "worker 0 (pid 7) was killed by signal 9; the others go on"), "{first:?}");
+    let told = Action::ReportEnded(name(Role::Worker, 0), Exit::Signal(9));
+    assert!(first.contains(&told), "the master waits for no lease: {first:?}");
     let last = job.exited(name(Role::Worker, 1), Exit::Signal(9), "worker 1");
     let is_told = |action: &Action| matches!(action, Action::ReportWorkers(_, why) if why.contains("no worker is left"));
     assert!(last.iter().any(is_told), "{last:?}");
@@ -62,6 +64,19 @@ fn a_master_that_does_not_hear_of_it_is_ended() {
     assert!(job.deadline().contains(&Action::Pass(Signal::Terminate)));
     let why = job.verdict().unwrap_err().to_string();
     assert!(why.contains("a worker") && why.contains("no worker is left"), "{why}");
+}
+
+/// Found by breakers: a master that was stopped for long ended its job with a worker's name.
+#[test]
+fn regression_a_master_that_does_not_answer_is_the_cause() {
+    let mut job = job();
+    for rank in [0, 1] {
+        job.exited(name(Role::Worker, rank), Exit::Code(1), "a worker");
+    }
+    let actions = job.master_is_silent("master (pid 7)", "it is stopped");
+    assert!(actions.contains(&Action::Deadline(AFTER_LOSS)), "{actions:?}");
+    let why = job.verdict().unwrap_err().to_string();
+    assert!(why.starts_with("master (pid 7) does not answer: it is stopped"), "{why}");
 }
 
 /// What failed on one worker would fail on the others, whose work would be for nothing.

@@ -10,7 +10,6 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use crate::about::About;
 use crate::checkpoints::Catalog;
 use crate::config::Config;
 use crate::error::Error;
@@ -22,6 +21,7 @@ use membership::MembershipBroadcaster;
 use ps_core::ids::{Epoch, LIFE_DISTANCE, Life};
 use ps_core::limits::CONTROL_CALLS_MAX;
 use ps_core::master::{Action, CheckpointRequest, Level, Machine};
+use ps_core::model_config::About;
 use ps_core::model_file::MODEL_FILE;
 use ps_core::report::Report;
 use ps_core::settings::TrainingSettings;
@@ -190,7 +190,8 @@ impl Driver {
 
     fn save_model(&mut self, within: Option<Duration>, if_trained: bool, kept: Option<Life>) {
         let (cluster, files) = (self.membership.cluster(), self.files.clone());
-        let (about, data) = (self.about.clone(), self.machine.data());
+        let about = self.about.clone().or(self.machine.about());
+        let data = self.machine.data();
         let what = model::What { about, data, within, if_trained, kept };
         let catalog = self.catalog.clone();
         let save = async move {

@@ -1,15 +1,16 @@
 //! Writes the model as it is on the servers, with no more than one shard of it in memory.
 
 use super::event::{Event, event};
-use crate::about::{About, CONFIG_FILE};
 use crate::cluster::Cluster;
 use crate::kept;
 use crate::weights::{Described, Error};
-use ps_core::DataDescription;
 use ps_core::ids::Life;
 use ps_core::keeping::Kept;
+use ps_core::layout::Layout;
 use ps_core::master::{Machine, ModelWritten};
+use ps_core::model_config::{About, CONFIG_FILE};
 use ps_core::model_file::{MODEL_FILE, header};
+use ps_core::{DataDescription, DataKind};
 use ps_runtime::blocking;
 use ps_runtime::files::{FileStore, Replacement};
 use std::time::Duration;
@@ -62,7 +63,7 @@ pub(super) async fn save(
         Ok(described) => match what.kept.and_then(|job| kept_model(files, kept, job)) {
             Some(kept) => write_kept(described, files, &what, kept),
             None => match check_time(described.spec.layout.elements() as u64, what.within) {
-                Ok(()) => write(cluster, described, files, &what.about, &what.data).await,
+                Ok(()) => write(cluster, described, files, &what).await,
                 Err(hopeless) => Err(hopeless),
             },
         },
@@ -88,24 +89,35 @@ fn write_kept(
     what: &What,
     kept: Kept,
 ) -> Result<ModelWritten, String> {
-    let config = what.about.to_json(&spec, &what.data);
-    let config = config.map_err(|error| format!("making {CONFIG_FILE}: {error}"))?;
-    blocking(|| files.write(CONFIG_FILE, &config)).map_err(|error| error.to_string())?;
+    write_about(files, what, &spec.layout)?;
     Ok(ModelWritten { digest: kept.digest, servers, kept: Some(kept) })
+}
+
+/// What is known of the model, beside its weights. Whoever uses it needs that.
+fn write_about(files: &dyn FileStore, what: &What, layout: &Layout) -> Result<(), String> {
+    let all = what.about.files(layout, &what.data);
+    let all = all.map_err(|error| format!("making {CONFIG_FILE}: {error}"))?;
+    blocking(|| all.iter().try_for_each(|(name, bytes)| files.write(name, bytes)))
+        .map_err(|error| error.to_string())?;
+    if what.about.model.is_none() && what.data.kind != DataKind::Program {
+        tracing::warn!(
+            "nobody said which model this is, so that `psrun evaluate` and `psrun predict` cannot use it: give \
+             ps-master --model NAME, or write the name into `model` of {}/{CONFIG_FILE}",
+            files.location()
+        );
+    }
+    Ok(())
 }
 
 async fn write(
     cluster: &Cluster,
     Described { spec, servers }: Described,
     files: &dyn FileStore,
-    about: &About,
-    data: &DataDescription,
+    what: &What,
 ) -> Result<ModelWritten, String> {
-    let config =
-        about.to_json(&spec, data).map_err(|error| format!("making {CONFIG_FILE}: {error}"))?;
+    write_about(files, what, &spec.layout)?;
     let header = header(&spec.layout).map_err(|error| format!("making {MODEL_FILE}: {error}"))?;
     let mut file = blocking(|| {
-        files.write(CONFIG_FILE, &config)?;
         let mut file = Replacement::new(files, MODEL_FILE)?;
         file.write_at(0, &header)?;
         Ok(file)

@@ -203,6 +203,7 @@ async fn do_task(request: &mut v1::NextTaskRequest, reply: v1::NextTaskReply, pe
                 loss_sum: samples as f64 * 2.0 / (task.pass + 1) as f64,
                 loss_samples: samples,
                 steps_not_finite: 0,
+                ..Default::default()
             });
         }
         Task::Evaluate(task) => {

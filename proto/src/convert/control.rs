@@ -8,12 +8,14 @@ use ps_core::DataDescription;
 use ps_core::gate::Member;
 use ps_core::learning::Losses;
 use ps_core::limits::{
-    ADDRESS_BYTES_MAX, EVALUATORS_MAX, SHARDS_MAX, STALENESS_COUNTS_MAX, WORKERS_MAX,
+    ABOUT_BYTES_MAX, ADDRESS_BYTES_MAX, EVALUATORS_MAX, SHARDS_MAX, STALENESS_COUNTS_MAX,
+    WORKERS_MAX,
 };
 use ps_core::master::{
     Caller, EvaluationResult, Heartbeat, HeartbeatReply, JobProgress, LeaseResult, MemberId,
     Membership, Registration, Rejection, Role, Task, TaskRequest,
 };
+use ps_core::model_config::About;
 use ps_core::report::WorkerCounters;
 use ps_core::staleness::Staleness;
 use tonic::Status;
@@ -68,8 +70,21 @@ impl TryFrom<v1::RegisterRequest> for Registration {
             life: request.life,
             holds_weights: request.holds_weights,
             keeps_best: request.keeps_best,
+            about: about(&request.about)?,
         })
     }
+}
+
+/// What a member says of the model.
+fn about(text: &str) -> Result<Option<Box<About>>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    at_most("RegisterRequest", "about", text.len(), ABOUT_BYTES_MAX)?;
+    let about = serde_json::from_str(text).map_err(|error| {
+        Error::invalid("RegisterRequest", "about", error, "JSON that says what the model is")
+    })?;
+    Ok(Some(Box::new(about)))
 }
 
 impl TryFrom<v1::HeartbeatRequest> for Heartbeat {
@@ -169,6 +184,8 @@ impl TryFrom<v1::LeaseResult> for LeaseResult {
                 steps_not_finite: if is_finite { wire.steps_not_finite } else { wire.steps },
                 loss_sum: if is_finite { wire.loss_sum } else { 0.0 },
                 loss_samples: if is_finite { wire.loss_samples } else { 0 },
+                first: wire.loss_first.filter(|loss| loss.is_finite()),
+                highest: wire.loss_highest.filter(|loss| loss.is_finite()),
             },
         })
     }

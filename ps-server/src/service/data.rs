@@ -104,7 +104,8 @@ impl DataPlane for Service {
         } else {
             self.shard.heard(0, worker, incarnation, self.clock.now());
         }
-        Ok(Response::new(v1::AliveReply {}))
+        let has_active_workers = self.shard.has_active_workers(self.clock.now());
+        Ok(Response::new(v1::AliveReply { has_active_workers }))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::config::{Args, ModelArgs, Role};
 use crate::model::Models;
 use crate::model_source::ModelSource;
 use crate::train::{DataLoader, Workload};
+use ps_core::DataKind;
 use ps_runtime::Outside;
 use ps_runtime::member::report_loading;
 use std::time::Duration;
@@ -21,12 +22,15 @@ pub(super) struct Prepared {
     pub(super) part: Part,
 }
 
+/// Files beside the weights, by name.
+pub(super) type ModelFiles = Vec<(&'static str, Vec<u8>)>;
+
 /// What it does with it.
 pub(super) enum Part {
     /// It is a member of the job of this master.
     Member(String, Workload),
-    /// It trains by itself.
-    Alone(Box<dyn Compute>, DataLoader),
+    /// It trains by itself: a model, its batches, and what is written beside its weights, by name.
+    Alone(Box<dyn Compute>, DataLoader, ModelFiles),
 }
 
 /// Prepares within the time that data may take; the master hears meanwhile that somebody is coming.
@@ -41,7 +45,10 @@ pub(super) async fn with_deadline(
     let (limit, caller) = (args.model.read.load_timeout(), address(args));
     let telling = async {
         match &args.master {
-            Some(master) => report_loading(outside, master, &args.process.job_id, &caller).await,
+            Some(master) => {
+                report_loading(outside, master, &args.process.job_id, args.role.to_wire(), &caller)
+                    .await
+            }
             None => std::future::pending().await,
         }
     };
@@ -69,6 +76,8 @@ async fn prepare(models: &Models, args: &Args, outside: &Outside) -> anyhow::Res
     let (models, model) = (models.clone(), args.model.clone());
     let place = args.place.place().map_err(anyhow::Error::msg)?;
     let mut source = on_thread(move || ModelSource::new(&models, &model, place)).await?;
+    // psrun says it aloud: each process has the same.
+    source.data().warnings().iter().for_each(|warning| tracing::info!("warning: {warning}"));
     if let Some(path) = &args.write_schema {
         source.write_schema(path)?;
     }
@@ -85,7 +94,9 @@ async fn prepare(models: &Models, args: &Args, outside: &Outside) -> anyhow::Res
                 Ok((source, model))
             })
             .await?;
-            Part::Alone(Box::new(model), source.loader())
+            let data = source.description(DataKind::Replicated);
+            let files = source.about().files(model.layout(), &data)?;
+            Part::Alone(Box::new(model), source.loader(), files)
         }
     };
     Ok(Prepared { ready, part })

@@ -119,5 +119,9 @@ fn streamed(
 }
 
 fn built_from(source: ModelSource) -> ModelWorkload {
-    ModelWorkload::new(Arc::new(move |agreed| Ok(Box::new(source.for_job(agreed)?))))
+    let about = source.about().clone();
+    let mut model =
+        ModelWorkload::new(Arc::new(move |agreed| Ok(Box::new(source.for_job(agreed)?))));
+    model.about = Some(Box::new(about));
+    model
 }

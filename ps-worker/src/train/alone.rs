@@ -14,6 +14,7 @@ use ps_core::settings::TrainingSettings;
 use ps_data::Draw;
 use ps_runtime::{Outside, Shutdown};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a worker without a master is told.
 #[derive(Clone)]
@@ -88,7 +89,9 @@ pub fn run<'a>(
         let trained = train(&config, &mut trainer, observer, &shutdown).await;
         // The servers serve on after a signal while a worker is active: the goodbye comes last.
         let last = match trained {
-            Ok(Some(evaluation)) => Ok((trainer.weights(), Some(evaluation))),
+            Ok(Some(evaluation)) => {
+                last_weights(&config, &mut trainer, &shutdown, evaluation).await
+            }
             Ok(None) => trainer.read().await.map(|_| (trainer.weights(), None)),
             Err(error) => Err(error),
         };
@@ -97,6 +100,42 @@ pub fn run<'a>(
         let exit_code = shutdown.signal().map_or(0, |signal| signal.exit_code());
         Ok(RunResult { exit_code, weights: Some(weights), evaluation })
     })
+}
+
+/// How often a worker that is done looks whether the others are.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The weights that are the model, with their evaluation: who writes it waits for the others that share the samples, whose
+/// last pushes belong to it.
+async fn last_weights(
+    config: &AloneConfig,
+    trainer: &mut Trainer,
+    shutdown: &Shutdown,
+    evaluation: Evaluated,
+) -> Result<(Vec<f32>, Option<Evaluated>), Error> {
+    let (mut has_waited, mut signals) = (false, shutdown.clone());
+    if config.session.worker == 0 && config.sharing > 1 {
+        while shutdown.signal().is_none() && trainer.leave_others().await {
+            if !std::mem::replace(&mut has_waited, true) {
+                tracing::info!("done; the model is written when the other workers are done, too");
+            }
+            tokio::select! {
+                biased;
+                _ = signals.wait() => (),
+                () = tokio::time::sleep(LOOK_EVERY) => (),
+            }
+        }
+    }
+    if !has_waited {
+        return Ok((trainer.weights(), Some(evaluation)));
+    }
+    let evaluation = match shutdown.signal() {
+        Some(_) => trainer.read().await.map(|_| None)?,
+        None => Some(trainer.evaluate(true).await?.0),
+    };
+    // Reading made it one of those that are waited for.
+    trainer.leave_others().await;
+    Ok((trainer.weights(), evaluation))
 }
 
 /// Trains all passes. The evaluation of the weights in hand, or `None` after a signal.
@@ -116,7 +155,9 @@ async fn train(
     let mut run = RunProgress { done: 0, total, observer, shutdown };
     let mut last = None;
     for pass in 0..passes {
-        let order = permutation(settings.seed, pass, samples as u32);
+        let seed = settings.seed;
+        let make = move |(): &mut ()| permutation(seed, pass, samples as u32);
+        let ((), order) = config.compute_on.run((), make).await?;
         let own = &order[share.start as usize..share.end as usize];
         let draw = Draw { seed: settings.seed, pass, source: 0 };
         let mut batches = config.loader.batches(draw, own, settings.batch_size as usize)?;

@@ -80,6 +80,7 @@ impl JobMember {
             data: Some(workload.data.clone().into()),
             protocol: PROTOCOL,
             keeps_best: workload.keeps().is_some(),
+            about: workload.about(),
             ..v1::RegisterRequest::default()
         };
         let registered =

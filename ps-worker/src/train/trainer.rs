@@ -106,6 +106,11 @@ impl Trainer {
         self.session.leave().await;
     }
 
+    /// Without a master: leaves, and says whether other workers are at work still.
+    pub async fn leave_others(&mut self) -> bool {
+        self.session.leave_others().await
+    }
+
     /// Lifts the clock: a joiner, or one that was idle, starts where the others are.
     pub fn start_at(&mut self, clock: Clock) {
         if self.clock < clock {

@@ -8,6 +8,8 @@ use crate::compute::{Compute, ComputeError, ComputeOn};
 use futures_util::future::BoxFuture;
 use ps_client::WorkerEnvironment;
 use ps_core::DataDescription;
+use ps_core::limits::ABOUT_BYTES_MAX;
+use ps_core::model_config::About;
 use ps_core::settings::TrainingSettings;
 use ps_runtime::files::Files;
 use std::sync::Arc;
@@ -33,6 +35,30 @@ impl Workload {
             WorkloadKind::Program(_) => None,
         }
     }
+
+    /// What the master hears of the model; empty where this process has none.
+    pub(super) fn about(&self) -> String {
+        match &self.kind {
+            WorkloadKind::Model(model) => model.about.as_deref().map(told).unwrap_or_default(),
+            WorkloadKind::Program(_) => String::new(),
+        }
+    }
+}
+
+/// What a master hears of the model, as the message has it.
+fn told(about: &About) -> String {
+    let text = |about: &About| {
+        let text = serde_json::to_string(about).unwrap_or_default();
+        Some(text).filter(|text| text.len() <= ABOUT_BYTES_MAX)
+    };
+    let without_schema = || {
+        tracing::warn!(
+            "what was understood of the table is too long to be told to the master: give --write-schema \
+             OUT/schema.json, OUT being the master's --out, or the model cannot be used"
+        );
+        text(&About { schema: None, ..about.clone() })
+    };
+    text(about).or_else(without_schema).unwrap_or_default()
 }
 
 /// What a member does with its data.
@@ -55,6 +81,8 @@ pub struct ModelWorkload {
     pub loader: DataLoader,
     /// Of an evaluator: where the master finds the best weights, if the job keeps them.
     pub keeps: Option<Files>,
+    /// What it is called and made of, for a master that was not told.
+    pub about: Option<Box<About>>,
     /// The model of a membership that was lost.
     pub(super) compute: Option<Box<dyn Compute>>,
 }
@@ -63,7 +91,8 @@ impl ModelWorkload {
     /// A model on samples that it knows by their numbers.
     pub fn new(build: BuildModel) -> Self {
         let loader = DataLoader::default();
-        Self { build, streams: None, served: None, loader, keeps: None, compute: None }
+        let (about, compute) = (None, None);
+        Self { build, streams: None, served: None, loader, keeps: None, about, compute }
     }
 
     /// The model: the one that was there, or a new one for these data.

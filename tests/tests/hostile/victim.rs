@@ -58,7 +58,7 @@ impl Victim {
         let channel = self.channel();
         let job = JOB.to_owned();
         let describe = v1::DescribeRequest { job: job.clone(), protocol: PROTOCOL };
-        let report = v1::LoadingReport { job, address: "here:1".into() };
+        let report = v1::LoadingReport { job, address: "here:1".into(), ..Default::default() };
         let mut server = v1::data_plane_client::DataPlaneClient::new(channel.clone());
         let mut master = v1::master_client::MasterClient::new(channel.clone());
         let is_server = server.describe(describe).await.is_ok();

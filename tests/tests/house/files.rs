@@ -58,3 +58,19 @@ fn only_programs_choose_an_allocator() {
     let wrong: Vec<_> = files.iter().filter(|file| !is_program(file)).collect();
     assert!(wrong.is_empty(), "#[global_allocator] outside of a program: {wrong:#?}");
 }
+
+/// Variables that no option has are told as probably misspelt: one that is missing in the list would be, too.
+#[test]
+fn every_variable_of_an_option_is_known() {
+    let mut missing = Vec::new();
+    for file in rust_files() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let parts = text.split("env = \"PS_").skip(1);
+        let names = parts.filter_map(|rest| Some(format!("PS_{}", rest.split_once('"')?.0)));
+        let is_missing = |name: &String| {
+            !name.starts_with("PS_UNIT_") && !ps_cli::variables::KNOWN.contains(&name.as_str())
+        };
+        missing.extend(names.filter(is_missing).filter(|_| !file.ends_with("house/files.rs")));
+    }
+    assert!(missing.is_empty(), "not in ps_cli::variables::KNOWN: {missing:?}");
+}

@@ -1,6 +1,7 @@
 //! What is said of weights that were measured, beside them and in the report.
 
 use super::{EvaluationSettings, is_better};
+use crate::digits::digits;
 use crate::ids::Life;
 use crate::scores::{EvaluationSet, Scores};
 use serde::{Deserialize, Serialize};
@@ -78,8 +79,9 @@ impl Kept {
     pub fn words(&self) -> String {
         let Self { measure, value, pass, step, .. } = self;
         format!(
-            "{}_{measure} {value:.4}, measured in pass {pass} after {step} steps",
-            self.set.name()
+            "{}_{measure} {}, measured in pass {pass} after {step} steps",
+            self.set.name(),
+            digits(*value)
         )
     }
 }

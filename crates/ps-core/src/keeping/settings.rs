@@ -77,6 +77,13 @@ impl EvaluationSettings {
                 return Err(InvalidEvaluation { option, found, expected });
             }
         }
+        if self.keep_measure != AUTO && !self.is_selecting() {
+            return Err(InvalidEvaluation {
+                option: "keep-measure",
+                found: format!("`{}` without --keep best or --early-stop-after", self.keep_measure),
+                expected: "one of them, too: else nothing follows from the measure",
+            });
+        }
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         let name = &self.keep_measure;
         if (1..=MEASURE_NAME_MAX).contains(&name.len()) && name.bytes().all(is_name) {

@@ -1,5 +1,7 @@
 //! Signs that a run diverges, which of them are evidence, and what is done about them.
 
+use crate::digits::digits;
+use crate::scores::EvaluationSet;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
@@ -43,27 +45,39 @@ pub enum DivergenceSign {
     MostlyNotFinite { pass: u64, not_finite: u64, steps: u64 },
     /// Nothing but losses far above the start for a while.
     #[error(
-        "the loss of the last {steps} steps was never below {limit:.4}, its mean is {mean:.4}, and \
-         the first steps had {start:.4}: {ADVICE}"
+        "the loss of the last {steps} steps was never below {}, its mean is {}, and the first steps had {}: \
+         {ADVICE}",
+        digits(*limit), digits(*mean), digits(*start)
     )]
     FarAbove { steps: u64, limit: f64, mean: f64, start: f64 },
     /// A pass was worse than the start.
     #[error(
-        "the mean loss of pass {}, {steps} steps, is {mean:.4}, above the {start:.4} of the first \
-         steps: {ADVICE}",
-        pass + 1
+        "the mean loss of pass {}, {steps} steps, is {}, above the {} of the first steps: {ADVICE}",
+        pass + 1, digits(*mean), digits(*start)
     )]
     Rose { pass: u64, steps: u64, mean: f64, start: f64 },
+    /// The model that was written has no finite loss.
+    #[error("the {} loss of the model that was written is NaN or infinite: {ADVICE}", set.name())]
+    ModelNotFinite { set: EvaluationSet },
+    /// The last steps had no finite loss, and training was over before they were fifty.
+    #[error("training ended with a NaN or infinite loss, that of its last {steps} steps: {ADVICE}")]
+    EndedNotFinite { steps: u64 },
 }
 
 const ADVICE: &str = "the run seems to diverge; try a lower --lr, --clip-norm 1, a lower \
                       --staleness-bound or --staleness-correction auto";
 
 impl DivergenceSign {
+    /// Whether training is over.
+    fn is_last(&self) -> bool {
+        matches!(self, Self::ModelNotFinite { .. } | Self::EndedNotFinite { .. })
+    }
+
     /// Whether this cannot be chance, nor the noise of a model that was good at the start.
     pub fn is_evidence(&self) -> bool {
         match self {
             Self::NotFinite { .. } | Self::FarAbove { .. } => true,
+            Self::ModelNotFinite { .. } | Self::EndedNotFinite { .. } => true,
             Self::MostlyNotFinite { not_finite, .. } => *not_finite >= NOT_FINITE_STEPS,
             Self::Rose { .. } => false,
         }
@@ -129,6 +143,7 @@ impl DivergenceAction {
         match self {
             Self::Off => None,
             Self::Stop if sign.is_evidence() => Some(Verdict::Stop(sign.to_string())),
+            Self::Stop | Self::Warn if sign.is_last() => Some(Verdict::Warn(sign.to_string())),
             Self::Stop | Self::Warn => Some(Verdict::Warn(format!("{sign} (training goes on)"))),
         }
     }

@@ -13,6 +13,12 @@ pub struct Losses {
     pub loss_sum: f64,
     /// Samples of the finite steps.
     pub loss_samples: u64,
+    /// The finite loss that came first, if anybody says.
+    #[serde(default)]
+    pub first: Option<f64>,
+    /// The highest finite loss of a step, if anybody says: a mean hides a single one.
+    #[serde(default)]
+    pub highest: Option<f64>,
 }
 
 impl Losses {
@@ -24,6 +30,8 @@ impl Losses {
             steps_not_finite: u64::from(!is_finite),
             loss_sum: if is_finite { loss * samples as f64 } else { 0.0 },
             loss_samples: if is_finite { samples } else { 0 },
+            first: is_finite.then_some(loss),
+            highest: is_finite.then_some(loss),
         }
     }
 
@@ -33,6 +41,11 @@ impl Losses {
         self.steps_not_finite = self.steps_not_finite.saturating_add(other.steps_not_finite);
         self.loss_sum += other.loss_sum;
         self.loss_samples = self.loss_samples.saturating_add(other.loss_samples);
+        self.first = self.first.or(other.first);
+        self.highest = match (self.highest, other.highest) {
+            (Some(one), Some(other)) => Some(one.max(other)),
+            (one, other) => one.or(other),
+        };
     }
 
     /// Mean loss over the samples of the finite steps; `None` without any.

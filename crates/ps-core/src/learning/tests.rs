@@ -183,3 +183,56 @@ fn a_watch_of_an_earlier_version_is_read() {
     let watch: LearningMonitor = serde_json::from_str(text).unwrap();
     assert_eq!((watch.start_loss(), watch.status()), (Some(2.3), LearningStatus::Learned));
 }
+
+/// Found by newcomers: the mean of the first steps had the explosion in it, and everything after it was better.
+#[test]
+fn regression_a_run_that_explodes_in_its_first_steps_did_not_learn() {
+    let explodes = |last: f64| {
+        let mut watch = LearningMonitor::new(100);
+        for loss in [2.3, 4e3, 9e8, 7e5, 50.0, 5.0] {
+            assert_eq!(watch.observe(&Losses::of_step(loss, 32)), None);
+        }
+        assert_eq!(watch.observe(&losses(last, 94)), None);
+        watch.pass_ended(0, &losses(last, 100));
+        (watch.start_loss(), watch.status(), watch.rise().unwrap())
+    };
+    let rise = Rise { loss: Some(9e8), step: 3, lasts: false };
+    assert_eq!(explodes(2.31), (Some(2.3), LearningStatus::DidNotImprove, rise));
+    assert_eq!(explodes(0.4), (Some(2.3), LearningStatus::Learned, rise));
+    // Not so far that it would be told as a rise.
+    let mut watch = LearningMonitor::new(100);
+    [2.3, 20.0, 22.0, 15.0, 9.0].into_iter().for_each(|loss| {
+        watch.observe(&Losses::of_step(loss, 32));
+    });
+    watch.pass_ended(0, &losses(5.0, 100));
+    assert_eq!((watch.start_loss(), watch.rise()), (Some(2.3), None));
+    assert_eq!(watch.status(), LearningStatus::DidNotImprove);
+    let (_, status, rise) = explodes(50.0);
+    assert!(status == LearningStatus::DidNotImprove && rise.lasts, "{status:?} {rise:?}");
+}
+
+/// A report has many steps: its mean hides which of them it was, and the first one.
+#[test]
+fn a_first_report_of_many_steps_knows_its_first_loss() {
+    let mut first = losses(2.3, 1);
+    first.add(&losses(1e6, 20));
+    let mut watch = LearningMonitor::new(100);
+    watch.observe(&first);
+    assert_eq!((watch.start_loss(), watch.rise().unwrap().loss), (Some(2.3), Some(1e6)));
+    // A worker of before says neither.
+    let (first_loss, highest) = (None, None);
+    watch = LearningMonitor::new(100);
+    watch.observe(&Losses { first: first_loss, highest, ..losses(2.0, 20) });
+    assert_eq!((watch.start_loss(), watch.rise()), (Some(2.0), None));
+}
+
+#[test]
+fn a_loss_that_is_no_number_for_a_while_is_told_as_a_rise() {
+    let mut watch = started(2.3);
+    watch.observe(&losses(1e6, 1));
+    watch.observe(&losses(f64::NAN, 4));
+    assert!(matches!(watch.sign_at_end(), Some(DivergenceSign::EndedNotFinite { steps: 4 })));
+    assert_eq!(watch.rise(), Some(Rise { loss: None, step: 15, lasts: true }));
+    watch.observe(&losses(2.0, 4));
+    assert_eq!((watch.rise().unwrap().lasts, watch.sign_at_end()), (false, None));
+}

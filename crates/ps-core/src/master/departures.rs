@@ -17,7 +17,7 @@ pub(super) const PARENT_GONE: &str = "the process that started it is gone, and s
 
 /// A member that alone was signalled is let go after this long: a signal to the whole job reaches
 /// the master, too, within it, and then it is the job that ends.
-const LEAVE_ALONE_AFTER: Duration = Duration::from_millis(1500);
+pub(super) const LEAVE_ALONE_AFTER: Duration = Duration::from_millis(1500);
 
 impl Machine {
     /// A master that was suspended must not take everybody else for dead.
@@ -133,6 +133,19 @@ impl Machine {
             true => self.stop(StopReason::Abandoned(reason), now),
             false => self.fail(reason, now),
         }
+    }
+
+    /// Whoever started these members knows that they have ended, and how: what they had in work is done by others at
+    /// once, not after their leases.
+    pub fn members_ended(&mut self, ended: &[MemberId], how: &str, now: Duration) {
+        self.event(now, |machine| {
+            for member in ended {
+                if member.role == Role::Evaluator {
+                    machine.forget_loading();
+                }
+                machine.expire(*member, how, now);
+            }
+        });
     }
 
     /// Whoever started these workers knows that they have ended, and that the job cannot go on: they are not

@@ -40,6 +40,7 @@ pub use types::*;
 
 use crate::data_description::DataKind;
 use crate::ids::Life;
+use crate::model_config::About;
 use agreement::DataAgreement;
 use away::AwayServers;
 use checkpoints::Checkpoints;
@@ -67,6 +68,8 @@ pub struct Machine {
     membership: MembershipPublisher,
     checkpoints: Checkpoints,
     record: Record,
+    /// What members say of the model.
+    about: Option<Box<About>>,
     actions: Vec<Action>,
 }
 
@@ -84,9 +87,15 @@ impl Machine {
             membership: MembershipPublisher::new(life),
             checkpoints: Checkpoints::default(),
             record: Record::default(),
+            about: None,
             actions: Vec::new(),
             config,
         }
+    }
+
+    /// What members say of the model.
+    pub fn about(&self) -> Option<&About> {
+        self.about.as_deref()
     }
 
     /// What the driver has to do, in order; each is given once.

@@ -132,7 +132,12 @@ impl Machine {
 
     /// Gives the place to the process.
     fn join(&mut self, member: MemberId, registration: Registration, now: Duration) -> u64 {
-        let Registration { token, address, data, highest, life, keeps_best, .. } = registration;
+        let Registration { token, address, data, highest, life, keeps_best, about, .. } =
+            registration;
+        // The evaluator's word counts for more than a worker's, who may have a part of the data alone.
+        if about.is_some() && (self.about.is_none() || member.role == Role::Evaluator) {
+            self.about = about;
+        }
         let process = Process {
             token,
             address: address.clone(),
@@ -153,7 +158,7 @@ impl Machine {
                 self.draw_shard_map();
             }
             Role::Worker => self.record.joined(member.index, address),
-            Role::Evaluator => (),
+            Role::Evaluator => self.forget_loading(),
         }
         self.add_source(member, &data, now);
         incarnation

@@ -151,8 +151,14 @@ impl Machine {
     fn tell_set(&mut self, set: EvaluationSet) {
         let is_told = std::mem::replace(&mut self.selection.is_told, true);
         if set == EvaluationSet::Test && !is_told {
-            let line = "the weights are chosen by the test set, as there is no validation set: its final \
-                        measures will be too good; give --validation or --validation-split";
+            let what = match self.config.settings.evaluation.keeps_best() {
+                true => "the weights are chosen",
+                false => "when training ends is chosen",
+            };
+            let line = format!(
+                "{what} by the test set, as there is no validation set: its final measures will be too good; give \
+                 --validation or --validation-split"
+            );
             self.log(Level::Warn, line);
         }
     }

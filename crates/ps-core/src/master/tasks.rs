@@ -138,7 +138,7 @@ impl Machine {
         let may_train = self.lifecycle.phase() == Phase::Running;
         let is_measuring =
             matches!(self.lifecycle.phase(), Phase::Choosing { .. } | Phase::Evaluating { .. });
-        if (may_train || is_measuring) && self.is_evaluator(member) {
+        if (may_train || is_measuring) && self.is_evaluator(member) && !self.awaits_evaluator(now) {
             let known = self.evaluation_of(0);
             let task = self.evaluations.assign(member, |pass| EvaluateTask { pass, ..known });
             if let Some(task) = task {
@@ -158,7 +158,7 @@ impl Machine {
     }
 
     /// The evaluator, or without one the lowest-ranked worker. Who never asked for a task (it may
-    /// still be loading its data) is not waited for. Where the best weights are kept, it is who can write
+    /// still make its model) is not waited for, unless nobody else has test data. Where the best weights are kept, it is who can write
     /// them, and nobody else.
     fn is_evaluator(&self, member: MemberId) -> bool {
         if self.config.settings.evaluation.keeps_best() {
@@ -167,7 +167,9 @@ impl Machine {
         let evaluators = self.registry.live(Role::Evaluator);
         let mut members = evaluators.chain(self.registry.live(Role::Worker));
         let first = members.find(|(other, process)| {
-            let has_asked = *other == member || process.last_task.is_some();
+            let has_asked = *other == member
+                || process.last_task.is_some()
+                || (other.role == Role::Evaluator && self.measures_elsewhere());
             has_asked && process.leaving.is_none()
         });
         first.is_some_and(|(first, _)| first == member)

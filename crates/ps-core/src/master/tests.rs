@@ -6,6 +6,7 @@ mod divergence;
 mod ending;
 mod harness;
 mod joining;
+mod measuring;
 mod random;
 mod selection;
 mod sources;

@@ -1,6 +1,7 @@
 //! The report in a few lines for people.
 
 use super::{Report, Resumed, SkippedShare, WorkerReport};
+use crate::digits::digits;
 use crate::learning::LearningStatus;
 
 impl Report {
@@ -46,7 +47,7 @@ impl Report {
                 line.push_str(&format!(", test accuracy {:.2} %", accuracy * 100.0));
             }
             if let Some(loss) = metrics.test_loss {
-                line.push_str(&format!(", test loss {loss:.4}"));
+                line.push_str(&format!(", test loss {}", digits(loss)));
             }
             if !metrics.weights_match {
                 line.push_str(" (measured on weights that differ from the written ones)");
@@ -64,14 +65,23 @@ impl Report {
     }
 
     fn learning_line(&self) -> Option<String> {
-        let start = self.start_loss?;
-        let last = self.passes.last()?.train_loss?;
-        match self.learning {
-            LearningStatus::Unknown | LearningStatus::Diverged => None,
-            LearningStatus::Learned => Some(format!("learned: loss {start:.4} -> {last:.4}")),
-            LearningStatus::DidNotImprove => Some(format!(
-                "did not learn: loss {start:.4} at the start, {last:.4} in the last pass; \
-                 try another --lr or --optimizer, or a lower --staleness-bound"
+        let start = self.start_loss.map_or_else(|| "none".to_owned(), digits);
+        let rise = self.rise.map(|rise| format!(": it {rise}")).unwrap_or_default();
+        let last = self.passes.last().and_then(|pass| pass.train_loss);
+        match (self.learning, last.map(digits)) {
+            (LearningStatus::Unknown, _) | (LearningStatus::Learned, None) => {
+                (!rise.is_empty()).then(|| format!("the loss was {start} at the start{rise}"))
+            }
+            (LearningStatus::Diverged, _) => {
+                Some(format!("diverged: the loss was {start} at the start{rise}"))
+            }
+            (LearningStatus::Learned, Some(last)) => {
+                Some(format!("learned: loss {start} -> {last}{rise}"))
+            }
+            (LearningStatus::DidNotImprove, last) => Some(format!(
+                "did not learn: loss {start} at the start, {} in the last pass{rise}; try another --lr or \
+                 --optimizer, or a lower --staleness-bound",
+                last.unwrap_or_else(|| "none".to_owned())
             )),
         }
     }
@@ -134,6 +144,7 @@ mod tests {
     use super::*;
     use crate::correction::Correction;
     use crate::keeping::Kept;
+    use crate::learning::Rise;
     use crate::schedule::{LearningRate, Schedule};
     use crate::settings::TrainingSettings;
     use ps_kernels::optimizer::Optimizer;
@@ -185,6 +196,7 @@ mod tests {
             learning: LearningStatus::DidNotImprove,
             start_loss: Some(2.3),
             loss_curve: Vec::new(),
+            rise: None,
             workers: BTreeMap::from([(0, worker)]),
             imbalance: Report::imbalance_of(&servers),
             servers,
@@ -231,6 +243,29 @@ mod tests {
         assert_eq!(told(0)[0], "worker 0: no step");
         assert_eq!(told(5)[0], "worker 0: 5 steps, as the servers counted them");
         assert!(!told(5)[1].contains("staleness"), "{:?}", told(5));
+    }
+
+    /// Found by newcomers: a run that had exploded in its first steps was called one that learned.
+    #[test]
+    fn regression_a_loss_that_rose_is_told_with_the_verdict() {
+        let mut report = report();
+        let mut told = |learning, rise| {
+            (report.learning, report.rise) = (learning, rise);
+            report.summary()[2].clone()
+        };
+        let rise = Rise { loss: Some(8e7), step: 12, lasts: false };
+        let line = told(LearningStatus::Learned, Some(rise));
+        assert_eq!(
+            line,
+            "learned: loss 2.3000 -> 2.3000: it rose to 80000000.0000 by step 12 and came back"
+        );
+        let line = told(LearningStatus::Diverged, Some(Rise { loss: None, lasts: true, ..rise }));
+        assert!(line.contains("no number any more by step 12 and did not come back"), "{line}");
+        let line = told(LearningStatus::DidNotImprove, Some(rise));
+        assert!(line.contains("last pass: it rose to 80000000.0000 by step 12"), "{line}");
+        let line = told(LearningStatus::Unknown, Some(rise));
+        assert!(line.contains("2.3000 at the start: it rose"), "{line}");
+        assert!(!told(LearningStatus::Unknown, None).contains("rose"));
     }
 
     #[test]

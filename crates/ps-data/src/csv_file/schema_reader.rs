@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ps_core::schema::{Column, ColumnUse, Schema};
 
 use super::encode::Encoder;
-use super::errors::{columns_error, value_error};
+use super::errors::{columns_error, file_error, value_error};
 use super::layout::{places_of_schema, places_without_label};
 use super::row::Row;
 use super::rows::Rows;
@@ -31,9 +31,19 @@ pub struct SchemaReader {
     /// Of the present line, in the order of the labels' columns.
     labels: Vec<String>,
     has_labels: bool,
-    /// Columns whose texts are kept, and those of the present line.
-    keep: Vec<usize>,
+    /// Columns whose texts are kept, where they are, and those of the present line.
+    keep: Vec<KeptColumn>,
+    keep_at: Vec<Option<usize>>,
     kept: Vec<String>,
+}
+
+/// A column whose texts are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptColumn {
+    /// Of the training files, by its place there.
+    Known(usize),
+    /// That only the file which is read has, by the name in its header.
+    Named(String),
 }
 
 impl SchemaReader {
@@ -91,13 +101,14 @@ impl SchemaReader {
             labels: schema.labels().map(|_| String::new()).collect(),
             has_labels: false,
             keep: Vec::new(),
+            keep_at: Vec::new(),
             kept: Vec::new(),
             schema,
         }
     }
 
-    /// Keeps the texts of these columns of the schema, where they are there.
-    pub fn keep(&mut self, columns: Vec<usize>) {
+    /// Keeps the texts of these columns: those of the schema where they are there, others must be.
+    pub fn keep(&mut self, columns: Vec<KeptColumn>) {
         self.keep = columns;
     }
 
@@ -125,6 +136,8 @@ impl SchemaReader {
                 if let Some(found) =
                     places_of_schema(&self.path, &self.schema, self.needs_label, &row)?
                 {
+                    let header: Vec<&str> = row.iter().collect();
+                    self.keep_at = places_of_kept(&self.path, &self.keep, &found, &header)?;
                     (self.places, self.columns) = (Some(found), row.len());
                     continue;
                 }
@@ -132,6 +145,11 @@ impl SchemaReader {
                 if !self.needs_label && row.len() + labels == self.schema.columns.len() {
                     (self.places, self.columns) =
                         (Some(places_without_label(&self.schema)), row.len());
+                }
+                if !self.keep.is_empty() {
+                    let own = || (0..self.schema.columns.len()).map(Some).collect();
+                    let places = self.places.clone().unwrap_or_else(own);
+                    self.keep_at = places_of_kept(&self.path, &self.keep, &places, &[])?;
                 }
             }
             if row.len() != self.columns {
@@ -153,7 +171,7 @@ impl SchemaReader {
                     None => self.has_labels = false,
                 }
             }
-            self.kept = self.keep.iter().map(|at| text_at(&row, place(*at))).collect();
+            self.kept = self.keep_at.iter().map(|at| text_at(&row, *at)).collect();
             return match encoded {
                 Ok(()) => Ok(true),
                 Err((at, problem)) => Err(self.wrong(at, problem)),
@@ -225,6 +243,32 @@ impl SchemaReader {
         let name = self.schema.columns.get(at).map(|column| column.name.as_str());
         value_error(&self.path, self.line, at, name, problem)
     }
+}
+
+/// Where columns that are kept are in a file with this header, which is empty where it has none.
+///
+/// # Errors
+/// One that only this file can have is not there.
+fn places_of_kept(
+    path: &Path,
+    keep: &[KeptColumn],
+    places: &[Option<usize>],
+    header: &[&str],
+) -> Result<Vec<Option<usize>>, Error> {
+    let place = |column: &KeptColumn| match column {
+        KeptColumn::Known(at) => Ok(places.get(*at).copied().flatten()),
+        KeptColumn::Named(name) => match header.iter().position(|it| it == name) {
+            Some(at) => Ok(Some(at)),
+            None if header.is_empty() => Err(format!(
+                "no column is named `{name}`: the training files have none, and this file has no header"
+            )),
+            None => {
+                Err(format!("no column is named `{name}`; its header is: {}", header.join(", ")))
+            }
+        },
+    };
+    let places: Result<_, String> = keep.iter().map(place).collect();
+    places.map_err(|problem| file_error(path, problem))
 }
 
 fn text_at(row: &Row<'_>, place: Option<usize>) -> String {

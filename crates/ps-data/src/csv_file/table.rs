@@ -85,6 +85,15 @@ impl Table {
                 said[position] = what;
             }
         }
+        if !said.iter().any(|said| ![Said::Label, Said::Ignored].contains(said)) {
+            let problem = format!(
+                "--ignore: of {} columns {} is the label and all others are ignored; expected at least one input: ignore \
+                 fewer, or look whether --label and --ignore name what is meant",
+                said.len(),
+                labels.iter().map(|at| format!("`{}`", first[*at])).collect::<Vec<_>>().join(", ")
+            );
+            return Err(wrong(problem));
+        }
         Ok(Self {
             embedding: options.embed.of_columns(options.embedding, first).map_err(wrong)?,
             rules: options.value_rules(),

@@ -20,3 +20,4 @@ mod stream;
 mod stream_files;
 mod streamed_table;
 mod text;
+mod warnings;

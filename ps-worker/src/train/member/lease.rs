@@ -97,7 +97,7 @@ impl JobMember {
             let streams = self.model()?.streams.as_mut().ok_or_else(none)?;
             return Ok(Batches::Stream(streams.open(&pass).await?));
         }
-        let samples = self.orders.lease(task);
+        let samples = self.orders.lease(task, self.config.compute_on).await?;
         let draw = Draw { seed: self.settings.seed, pass: task.pass, source: task.source };
         if task.served_at.is_empty() {
             return self.model()?.loader.batches(draw, &samples, batch_size);
@@ -198,6 +198,9 @@ impl StepControl for LeaseProgress<'_> {
         if step.loss.is_finite() {
             result.loss_sum += step.loss * step.samples as f64;
             result.loss_samples += step.samples;
+            result.loss_first.get_or_insert(step.loss);
+            let highest = result.loss_highest.get_or_insert(step.loss);
+            *highest = highest.max(step.loss);
         } else {
             result.steps_not_finite += 1;
         }

@@ -1,12 +1,10 @@
 //! The end barrier and the commit: the last leases come in, every shard is fenced, the model is
-//! written and exactly those weights are measured.
+//! written. What is measured of it: see `measuring`.
 
 use super::{Phase, StopReason};
 use crate::data_description::DataKind;
 use crate::master::Machine;
-use crate::master::types::{
-    Action, EvaluateTask, EvaluationResult, Level, MemberId, ModelWritten, Role,
-};
+use crate::master::types::{Action, Level, MemberId, ModelWritten};
 use crate::report::Outcome;
 use std::time::Duration;
 
@@ -117,7 +115,7 @@ impl Machine {
         true
     }
 
-    fn stop_outcome(&self) -> Outcome {
+    pub(super) fn stop_outcome(&self) -> Outcome {
         self.lifecycle.stop_reason().map(StopReason::outcome).unwrap_or_default()
     }
 
@@ -166,74 +164,6 @@ impl Machine {
         });
     }
 
-    fn evaluate(&mut self, written: ModelWritten, now: Duration) {
-        let of_file = written.kept.is_some();
-        self.record.saved(written.servers, written.kept, now);
-        let is_completed = matches!(
-            self.lifecycle.stop_reason(),
-            Some(StopReason::Completed | StopReason::EarlyStopped(_))
-        );
-        // Nobody here can compute the model of a user's program.
-        let is_program = self.agreement.kind() == Some(DataKind::Program);
-        if !is_completed || self.lifecycle.signalled.is_some() || is_program {
-            return self.leave(self.stop_outcome(), now);
-        }
-        let known = self.evaluation_of(self.leases.pass());
-        self.evaluations.want_final(EvaluateTask { is_final: true, of_file, ..known });
-        let (digest, deadline) = (written.digest, now + self.config.evaluation_timeout);
-        self.lifecycle.phase = Phase::Evaluating { digest, is_second: false, deadline };
-    }
-
-    pub(super) fn advance_evaluation(&mut self, deadline: Duration, now: Duration) -> bool {
-        let mut roles = [Role::Worker, Role::Evaluator].into_iter();
-        let is_anybody_left = match self.config.settings.evaluation.keeps_best() {
-            true => self.keeper().is_some(),
-            false => roles
-                .any(|role| self.registry.live(role).any(|(_, process)| process.leaving.is_none())),
-        };
-        if is_anybody_left && now < deadline {
-            return false;
-        }
-        let why = if is_anybody_left { "it took too long" } else { "nobody is left to do it" };
-        self.log(Level::Warn, format!("no final evaluation of the saved model: {why}"));
-        self.conclude(now);
-        true
-    }
-
-    /// Takes the evaluation of the written weights.
-    pub(in crate::master) fn final_evaluation(
-        &mut self,
-        task: &EvaluateTask,
-        result: &EvaluationResult,
-        now: Duration,
-    ) {
-        let Phase::Evaluating { digest, is_second, deadline } = self.lifecycle.phase else {
-            return;
-        };
-        let is_match = result.weights_digest == digest;
-        if let Some(error) = &result.error {
-            self.log(Level::Warn, format!("the final evaluation failed: {error}"));
-        } else if !is_match && !is_second {
-            self.log(Level::Warn, "other weights than the written ones were evaluated; once more");
-            self.evaluations.want_final(task.clone());
-            self.lifecycle.phase = Phase::Evaluating { digest, is_second: true, deadline };
-            return;
-        } else {
-            if !is_match {
-                let line = "the final metrics are of other weights than the written ones: something \
-                            changes the servers' weights that the master does not know of";
-                self.log(Level::Warn, line);
-            }
-            self.record_final(task, result, is_match);
-        }
-        self.conclude(now);
-    }
-
-    fn conclude(&mut self, now: Duration) {
-        self.record.evaluated(now);
-        self.leave(Outcome::default(), now);
-    }
-
     /// A server is gone and took its weights along. Once the model is written nothing else needs
     /// them; whether the model is written.
     pub(in crate::master) fn commit_without(&mut self, server: MemberId, now: Duration) -> bool {
@@ -245,8 +175,7 @@ impl Machine {
             self.model_is_saved(now);
         }
         if matches!(self.lifecycle.phase, Phase::Evaluating { .. }) {
-            self.log(Level::Warn, "the model is written; its final evaluation is given up");
-            self.conclude(now);
+            self.give_up_evaluation("a server is gone", now);
         }
         self.lifecycle.is_leaving()
     }

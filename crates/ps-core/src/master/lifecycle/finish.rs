@@ -20,9 +20,16 @@ impl Machine {
     pub fn signal(&mut self, exit_code: u8, now: Duration) {
         self.event(now, |machine| {
             // A job that is ending anyhow has a reason of its own.
-            if machine.lifecycle.signal(exit_code, now) && !machine.lifecycle.is_over() {
+            let why = StopReason::Signal(exit_code);
+            if !machine.lifecycle.signal(&why, now) {
+                return;
+            }
+            if !machine.lifecycle.is_over() {
                 machine.log(Level::Info, "a signal: saving the model and ending");
-                machine.stop(StopReason::Signal(exit_code), now);
+                machine.stop(why, now);
+            } else if !machine.lifecycle.is_leaving() {
+                let line = "a signal: the final evaluation has little time left, or none";
+                machine.log(Level::Info, line);
             }
         });
     }
@@ -30,15 +37,19 @@ impl Machine {
     /// Who started this process is gone: save what there is and end soon, for nobody wished it.
     pub fn parent_gone(&mut self, now: Duration) {
         self.event(now, |machine| {
-            if machine.lifecycle.signal(1, now) && !machine.lifecycle.is_over() {
-                machine.stop(StopReason::HostLost(format!("the master: {PARENT_GONE}")), now);
+            let why = StopReason::HostLost(format!("the master: {PARENT_GONE}"));
+            if machine.lifecycle.signal(&why, now) && !machine.lifecycle.is_over() {
+                machine.stop(why, now);
             }
         });
     }
 
     /// Somebody who will be a member is loading its data: the start waits for it.
-    pub fn loading(&mut self, address: &str, now: Duration) {
+    pub fn loading(&mut self, address: &str, is_evaluator: bool, now: Duration) {
         self.event(now, |machine| {
+            if is_evaluator {
+                machine.evaluator_is_loading(address, now);
+            }
             if machine.lifecycle.loading.replace(now).is_none()
                 && machine.lifecycle.phase == Phase::Starting
             {
@@ -171,6 +182,10 @@ impl Machine {
             self.stop(StopReason::Completed, now);
         } else if let Some(line) = &early_stop {
             self.log(Level::Info, format!("training ends early: {line}"));
+            if !self.config.settings.evaluation.keeps_best() {
+                let line = "the model has the last weights, not those of the best evaluation; --keep best writes these";
+                self.log(Level::Warn, line);
+            }
             self.stop(StopReason::EarlyStopped(line.clone()), now);
         }
         is_done || early_stop.is_some()

@@ -5,6 +5,7 @@
 
 mod commit;
 mod finish;
+mod measuring;
 
 use super::types::ModelWritten;
 use crate::ids::Epoch;
@@ -74,6 +75,8 @@ pub(super) struct Lifecycle {
     stop_times: StopTimes,
     /// When somebody who is no member yet said last that it loads its data.
     loading: Option<Duration>,
+    /// The same of an evaluator, and where it is.
+    evaluator_loading: Option<(Duration, String)>,
     /// Until when who has not come is waited for, to be told that the job failed.
     latecomers_until: Option<Duration>,
     phase: Phase,
@@ -81,6 +84,8 @@ pub(super) struct Lifecycle {
     stop: Option<StopReason>,
     /// When the first signal came.
     signalled: Option<Duration>,
+    /// What that was, where it came while the job was ending: it may keep the model from being measured.
+    interrupted: Option<StopReason>,
     /// In which epoch the driver was asked to write the model; `None` when it is to be asked, again.
     saving_in: Option<Epoch>,
     /// Whether the driver could write the model.
@@ -114,6 +119,11 @@ impl Lifecycle {
             Phase::Evaluating { .. } => "evaluating the saved model",
             Phase::Leaving { .. } | Phase::Finished => "leaving",
         }
+    }
+
+    /// Whether the model is to be measured by who loads its data still.
+    pub(super) fn is_measuring_late(&self) -> bool {
+        self.evaluator_loading.is_some() && matches!(self.phase, Phase::Evaluating { .. })
     }
 
     /// Whether leases go out.
@@ -153,15 +163,16 @@ impl Lifecycle {
     }
 
     /// A signal came; whether it is the first one.
-    fn signal(&mut self, exit_code: u8, now: Duration) -> bool {
+    fn signal(&mut self, why: &StopReason, now: Duration) -> bool {
         // A server may tell of a signal to the whole job before it comes here, and says not which.
-        if let Some(StopReason::Signal(known)) = &mut self.stop {
-            *known = exit_code;
+        if let (Some(StopReason::Signal(known)), StopReason::Signal(code)) = (&mut self.stop, why) {
+            *known = *code;
         }
         if self.signalled.is_some() {
             return false;
         }
         self.signalled = Some(now);
+        self.interrupted = self.stop.is_some().then(|| why.clone());
         match &mut self.phase {
             Phase::Stopping { deadline } | Phase::Evaluating { deadline, .. } => {
                 *deadline = (*deadline).min(now + self.stop_times.barrier);
@@ -203,6 +214,11 @@ impl Lifecycle {
     /// Why the job stops, once it does.
     pub(super) fn stop_reason(&self) -> Option<&StopReason> {
         self.stop.as_ref()
+    }
+
+    /// The job came to its end, and its model is none.
+    fn diverged_at_end(&mut self, reason: String) {
+        self.stop = Some(StopReason::Diverged(reason));
     }
 
     /// The driver wrote the model, or could not.

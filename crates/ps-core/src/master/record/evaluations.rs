@@ -1,6 +1,7 @@
 //! What evaluations found, for metric lines and the report.
 
 use super::Record;
+use crate::digits::digits;
 use crate::master::types::{EvaluateTask, EvaluationResult};
 use crate::report::{EvaluationReport, FinalReport};
 use crate::scores::EvaluationSet;
@@ -43,7 +44,7 @@ impl Record {
     pub(in crate::master) fn unmeasured(&self, pass: u64) -> Option<String> {
         let pass = self.passes.get(&pass)?;
         let loss = pass.train_loss?;
-        Some(format!("pass={}; train_loss={loss:.4};", pass.pass))
+        Some(format!("pass={}; train_loss={};", pass.pass, digits(loss)))
     }
 
     fn pass_evaluated(
@@ -63,7 +64,7 @@ impl Record {
             }
         }
         pass.samples_done_at_evaluation = Some(samples_done);
-        let train_loss = pass.train_loss.map(|loss| format!(" train_loss={loss:.4};"));
+        let train_loss = pass.train_loss.map(|loss| format!(" train_loss={};", digits(loss)));
         let line = scores.line(set, &train_loss.unwrap_or_default());
         Some(format!("pass={};{line}", pass.pass))
     }

@@ -155,6 +155,11 @@ impl Record {
         self.earlier_seconds = state.seconds;
     }
 
+    /// What the last evaluation found.
+    pub(super) fn final_metrics(&self) -> Option<&FinalReport> {
+        self.final_metrics.as_ref()
+    }
+
     /// The passes that are over.
     pub(super) fn passes(&self) -> Vec<PassReport> {
         self.passes.values().cloned().collect()

@@ -1,6 +1,7 @@
 //! The job in words and numbers: metric lines, progress, the report.
 
 use crate::data_description::DataKind;
+use crate::digits::digits;
 use crate::learning::LearningStatus;
 use crate::master::Machine;
 use crate::master::leases::owner_of;
@@ -84,6 +85,7 @@ impl Machine {
             learning,
             start_loss: record.monitor.start_loss(),
             loss_curve: record.losses.points(),
+            rise: record.monitor.rise(),
             workers: record.workers(),
             imbalance: Report::imbalance_of(&record.servers),
             servers: record.servers.clone(),
@@ -93,7 +95,7 @@ impl Machine {
             timings: record.timings(self.lifecycle.started(), now),
         };
         if learning == LearningStatus::DidNotImprove {
-            let loss = |loss: Option<f64>| loss.map_or("-".to_owned(), |loss| format!("{loss:.4}"));
+            let loss = |loss: Option<f64>| loss.map_or("-".to_owned(), digits);
             let start = loss(report.start_loss);
             let last = loss(report.passes.last().and_then(|pass| pass.train_loss));
             let line = format!(
@@ -117,13 +119,20 @@ impl Machine {
         servers.map(|(_, server)| server.clock).max().unwrap_or(0)
     }
 
+    fn phase_name(&self) -> &'static str {
+        match self.lifecycle.is_measuring_late() && self.measures_elsewhere() {
+            true => "waiting for the evaluator to load its data",
+            false => self.lifecycle.name(),
+        }
+    }
+
     /// How far the job is, for people.
     pub fn snapshot(&self) -> ProgressSnapshot {
         let JobProgress { samples_done, samples_total } = self.progress();
         let counters = self.record.counters();
         let is_program = self.agreement.kind() == Some(DataKind::Program);
         ProgressSnapshot {
-            phase: self.lifecycle.name(),
+            phase: self.phase_name(),
             pass: self.agreement.agreed().map_or(0, |_| self.leases.pass() + 1),
             passes: self.leases.passes(),
             samples_done,

@@ -133,24 +133,6 @@ fn a_signal_before_work_ends_at_once() {
 }
 
 #[test]
-fn a_signal_after_the_barrier_exits_0() {
-    let (mut job, workers) = Job::started(1, 1, 1);
-    let mut result = None;
-    for number in 1..50 {
-        match job.ask(workers[0], number, result).unwrap() {
-            Task::Train(task) => result = Some(done(&task)),
-            Task::Evaluate(_) if job.saves == 0 => result = None,
-            _ => break,
-        }
-    }
-    assert_eq!(job.saves, 1);
-    job.machine.signal(143, job.now);
-    let everybody = [job.servers(1)[0], workers[0]];
-    job.pass_time(8, &everybody);
-    assert_eq!(job.finished, Some((0, None)));
-}
-
-#[test]
 fn metrics_of_other_weights_are_measured_again_and_then_marked() {
     let (mut job, workers) = Job::started(1, 1, 1);
     let mut request =

@@ -76,7 +76,19 @@ pub(super) fn registration(role: Role, token: u64, index: Option<u32>) -> Regist
     let address = format!("host{token}:2223");
     let data = DataDescription::replicated(100);
     let (highest, life, holds_weights, keeps_best) = (0, 0, false, false);
-    Registration { role, token, index, address, data, highest, life, holds_weights, keeps_best }
+    let about = None;
+    Registration {
+        role,
+        token,
+        index,
+        address,
+        data,
+        highest,
+        life,
+        holds_weights,
+        keeps_best,
+        about,
+    }
 }
 
 impl Job {

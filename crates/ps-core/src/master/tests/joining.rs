@@ -163,7 +163,7 @@ fn regression_who_loads_its_data_is_not_missing() {
     let mut job = Job::new(config(1, 1, 1));
     let server = job.join(Role::Server, 0, Some(0)).unwrap();
     for _ in 0..400 {
-        job.machine.loading("b (pid 7)", job.now);
+        job.machine.loading("b (pid 7)", false, job.now);
         job.pass_time(1, &[server]);
     }
     assert_eq!(job.finished, None);

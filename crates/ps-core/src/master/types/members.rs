@@ -3,6 +3,7 @@
 use crate::data_description::DataDescription;
 use crate::gate::Member;
 use crate::ids::{Clock, Epoch, Incarnation, Life, ShardId};
+use crate::model_config::About;
 use crate::report::WorkerCounters;
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub struct Registration {
     pub holds_weights: bool,
     /// Whether an evaluator writes the best weights where the master finds them.
     pub keeps_best: bool,
+    /// What it knows of the model, for a master that was not told.
+    pub about: Option<Box<About>>,
 }
 
 /// The answer to a registration.
