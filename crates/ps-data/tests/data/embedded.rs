@@ -57,7 +57,7 @@ fn a_sample_by_itself_has_the_ids_that_it_has_in_a_file() {
     let data = load(&table(300, 3_000), "", looking_up(EmbeddingRule::All, "auto"));
     let data = data.unwrap();
     let (expected, _) = data.train.gather(&[5, 20]).unwrap();
-    let schema = data.schema.clone().unwrap();
+    let schema = data.schema.unwrap();
     let text = serde_json::to_string(&*schema).unwrap();
     // As it is beside a model.
     let mut encoder = SampleEncoder::new(&Arc::new(serde_json::from_str(&text).unwrap()));

@@ -107,7 +107,7 @@ fn a_share_is_read_by_the_schema_that_is_given() {
     let part = folder(&[("train.csv", &table(400..402))]);
     let share = load(&DataSource { train: Some(part.path().to_owned()), ..given() }).unwrap();
     assert_eq!(share.train.gather(&[0, 1]).unwrap(), whole.train.gather(&[400, 401]).unwrap());
-    assert_eq!((share.schema, share.outputs), (whole.schema.clone(), 3));
+    assert_eq!((share.schema, share.outputs), (whole.schema, 3));
     // Who has no sample at all knows the table, too.
     let none = load(&given()).unwrap();
     assert_eq!((none.train.shape(), none.ids.len(), none.outputs), (&[3][..], 1, 3));
