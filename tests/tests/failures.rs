@@ -221,6 +221,20 @@ fn signals_save_the_model_first() {
     }
 }
 
+/// Found by breakers: the job said 0 to who had interrupted it, without any of its final measures.
+#[test]
+fn regression_a_signal_in_the_final_evaluation_is_what_the_job_exits_with() {
+    let mut job = Job::under_way_with("final-signal", "20", &["--lease-ms=60000"]);
+    // Who measures stands still: the job waits for it when all else is done.
+    signal(job.psrun.find(&["ps-worker", "--role=evaluator"]), Signal::STOP);
+    assert!(wait_until(PATIENCE, || job.is_saved()), "{}", job.psrun.stderr());
+    signal(job.psrun.pid(), Signal::TERM);
+    let end = job.psrun.wait(SOON * 2);
+    end.expect_code(143).expect_stderr(&["no final evaluation of the saved model: a signal"]);
+    assert_eq!(end.metric("final_test_accuracy"), None);
+    job.psrun.expect_nobody_left(Duration::ZERO);
+}
+
 #[test]
 fn a_second_signal_ends_everything_at_once() {
     let mut job = Job::under_way("second-signal", LONG);

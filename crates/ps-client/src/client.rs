@@ -74,6 +74,17 @@ impl Client {
         self.init_with(spec, start.into(), false).await
     }
 
+    /// Checks that the servers hold this model, if they hold one: what a checkpoint brought may be another.
+    ///
+    /// # Errors
+    /// They hold another, or the first one is away for too long.
+    pub async fn check_model(&self, spec: &ModelSpec) -> Result<(), Error> {
+        match self.shards.first() {
+            Some(shard) => shard.check_model(spec).await,
+            None => Ok(()),
+        }
+    }
+
     /// Creates every shard from these start weights, or takes the model that it holds, whatever
     /// its start was.
     ///

@@ -13,6 +13,8 @@ use crate::error::Error;
 use ps_core::TensorKind;
 use ps_core::ids::{Clock, PushId, Seq};
 use ps_core::limits::{MESSAGE_BYTES_MAX, MESSAGE_PAYLOAD_BYTES};
+use ps_core::model_spec::ModelSpec;
+use ps_core::shard::OtherModel;
 use ps_proto::convert::data::ChunkPayload;
 use ps_proto::v1::data_plane_client::DataPlaneClient;
 use ps_proto::{PROTOCOL, v1};
@@ -91,6 +93,23 @@ impl ShardClient {
             async move { Ok(client(channel).describe(request).await?.into_inner()) }
         })
         .await
+    }
+
+    /// Checks that the server holds this model, if it holds one.
+    pub(crate) async fn check_model(&self, spec: &ModelSpec) -> Result<(), Error> {
+        let Some(held) = self.describe().await?.model else {
+            return Ok(());
+        };
+        let difference = match ModelSpec::try_from(held) {
+            Ok(held) => spec.difference(&held),
+            Err(error) => Some(error.to_string()),
+        };
+        let refused = |difference| Error::Refused {
+            shard: self.shard,
+            address: self.way().link.address().to_owned(),
+            message: OtherModel(difference).to_string(),
+        };
+        difference.map_or(Ok(()), |difference| Err(refused(difference)))
     }
 
     pub(crate) async fn alive(&self, leaving: bool) -> bool {

@@ -63,7 +63,9 @@ impl Job<'_> {
 
     /// Tells that a member has ended, beside all else: where the master does not hear it, the member's lease ends.
     fn report_ended(&self, name: Name, exit: Exit) {
-        let Some(master) = self.master_address().cloned() else {
+        // Which of several evaluators one on another host is, only the master knows.
+        let is_known = name.role != Role::Evaluator || matches!(self.plan.lead, Lead::Here(_));
+        let Some(master) = self.master_address().filter(|_| is_known).cloned() else {
             return;
         };
         let of = |role| Vec::from_iter((name.role == role).then_some(name.index));

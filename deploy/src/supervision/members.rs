@@ -62,3 +62,25 @@ impl Supervision {
         self.rules.workers_elsewhere || self.worker_done || self.runs(Role::Worker)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervision::Rules;
+
+    /// Found by breakers: a master that was stopped for long ended its job with a worker's name.
+    #[test]
+    fn regression_a_master_that_does_not_answer_is_the_cause() {
+        let mut job = Supervision::new(Rules::LOCAL);
+        let worker = Name { role: Role::Worker, index: 0 };
+        for name in [worker, Name { role: Role::Master, index: 0 }] {
+            job.started(name);
+            job.is_ready(name);
+        }
+        job.exited(worker, Exit::Code(1), "a worker");
+        let actions = job.master_is_silent("master (pid 7)", "it is stopped");
+        assert!(actions.contains(&Action::Deadline(AFTER_LOSS)), "{actions:?}");
+        let why = job.verdict().unwrap_err().to_string();
+        assert!(why.starts_with("master (pid 7) does not answer: it is stopped"), "{why}");
+    }
+}

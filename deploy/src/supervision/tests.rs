@@ -66,19 +66,6 @@ fn a_master_that_does_not_hear_of_it_is_ended() {
     assert!(why.contains("a worker") && why.contains("no worker is left"), "{why}");
 }
 
-/// Found by breakers: a master that was stopped for long ended its job with a worker's name.
-#[test]
-fn regression_a_master_that_does_not_answer_is_the_cause() {
-    let mut job = job();
-    for rank in [0, 1] {
-        job.exited(name(Role::Worker, rank), Exit::Code(1), "a worker");
-    }
-    let actions = job.master_is_silent("master (pid 7)", "it is stopped");
-    assert!(actions.contains(&Action::Deadline(AFTER_LOSS)), "{actions:?}");
-    let why = job.verdict().unwrap_err().to_string();
-    assert!(why.starts_with("master (pid 7) does not answer: it is stopped"), "{why}");
-}
-
 /// What failed on one worker would fail on the others, whose work would be for nothing.
 #[test]
 fn a_program_that_fails_ends_the_job_unless_the_master_knows_better() {

@@ -205,15 +205,16 @@ impl JobMember {
         let session = Session::of_member(&self.membership, calls).await?;
         let trainer = Trainer::new(session, compute, self.settings.clone(), compute_on);
         let trainer = self.trainer.insert(trainer);
-        match role {
-            v1::Role::Worker => match trainer.init().await {
-                // The others' model is the same: they would fail one after the other.
-                Err(error @ Error::Client(ps_client::Error::Refused { .. })) => {
-                    Err(self.cannot_build(error).await)
-                }
-                started => started,
-            },
-            _ => Ok(()),
+        let started = match role {
+            v1::Role::Worker => trainer.init().await,
+            _ => trainer.check_model().await,
+        };
+        match started {
+            // The others' model is the same: they would fail one after the other.
+            Err(error @ Error::Client(ps_client::Error::Refused { .. })) => {
+                Err(self.cannot_build(error).await)
+            }
+            started => started,
         }
     }
 

@@ -95,6 +95,15 @@ impl Trainer {
         Ok(self.session.init(&spec, start).await?)
     }
 
+    /// Checks that the servers hold this model, if they hold one: for who never creates it.
+    ///
+    /// # Errors
+    /// The servers hold another model, or are away.
+    pub async fn check_model(&self) -> Result<(), Error> {
+        let spec = self.session.model_spec(&self.settings, &self.layout);
+        Ok(self.session.client().check_model(&spec).await?)
+    }
+
     /// The model, for another trainer; waits for a computation that was given up.
     pub async fn into_compute(mut self) -> Option<Box<dyn Compute>> {
         self.give_up().await;
