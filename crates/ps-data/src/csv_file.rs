@@ -9,6 +9,7 @@ mod errors;
 mod layout;
 mod learn;
 mod numeric_reader;
+mod plain_line;
 mod quotes;
 mod row;
 mod rows;

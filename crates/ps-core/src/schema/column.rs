@@ -54,7 +54,7 @@ impl ColumnSummary {
     pub fn add(&mut self, text: &str, value: Value<'_>) {
         match value {
             Value::Missing => self.missing += 1,
-            Value::Number(number) => self.add_number(number, text),
+            Value::Number(number) => self.add_number(number, || text),
             Value::Text(text) => self.add_text(text),
         }
     }
@@ -64,10 +64,12 @@ impl ColumnSummary {
         self.distinct.add(text, CATEGORIES_MAX);
     }
 
-    fn add_number(&mut self, number: f64, text: &str) {
+    /// Takes in one more value, which is a number; its text is asked for only where texts are counted.
+    #[inline]
+    pub fn add_number<'a>(&mut self, number: f64, text: impl FnOnce() -> &'a str) {
         self.numbers.add(number);
         if self.texts > 0 || self.numbers.count <= NUMBERS_AS_TEXTS {
-            self.distinct.add(text, CATEGORIES_MAX);
+            self.distinct.add(text(), CATEGORIES_MAX);
         } else {
             self.uncounted += 1;
         }

@@ -6,6 +6,7 @@
 
 mod column;
 mod column_use;
+mod decimal;
 mod distinct;
 mod header;
 mod label;

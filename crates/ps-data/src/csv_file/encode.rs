@@ -11,6 +11,10 @@ use crate::Label;
 pub(super) struct Encoder {
     rules: ValueRules,
     columns: Vec<EncodedColumn>,
+    /// Of each column, where all are numbers and nothing else.
+    plain: Option<Vec<Scale>>,
+    /// The numbers of a line's columns, missing ones as NaN.
+    numbers: Vec<f64>,
     labels: Vec<(usize, LabelEncoding)>,
     width: usize,
     /// Class by name.
@@ -42,9 +46,13 @@ impl Encoder {
     /// Encodes as this schema says.
     pub(super) fn new(schema: &Schema) -> Self {
         let number = |(number, name): (usize, &String)| (name.clone(), number as u32);
+        let columns: Vec<EncodedColumn> =
+            schema.columns.iter().enumerate().filter_map(EncodedColumn::new).collect();
         Self {
             rules: schema.value_rules(),
-            columns: schema.columns.iter().enumerate().filter_map(EncodedColumn::new).collect(),
+            plain: columns.iter().map(EncodedColumn::scale).collect(),
+            columns,
+            numbers: Vec::new(),
             labels: schema
                 .labels()
                 .map(|(place, column)| (place, label_encoding(column)))
@@ -75,22 +83,22 @@ impl Encoder {
         places: Option<&[Option<usize>]>,
         inputs: &mut Vec<f32>,
     ) -> Result<(), (usize, String)> {
-        for column in &self.columns {
-            let place = places.map_or(Some(column.place), |places| places[column.place]);
-            let text = place.map_or("", |place| row.get(place));
+        // First all texts become numbers, then these become inputs: many divisions one after another wait for nothing.
+        self.find_numbers(row, places)?;
+        if let Some(scales) = &self.plain {
+            let numbers = self.numbers.iter().zip(scales);
+            inputs
+                .extend(numbers.map(|(number, scale)| input(*number, scale.mean, scale.deviation)));
+            return Ok(());
+        }
+        for (column, number) in self.columns.iter().zip(&self.numbers) {
             let is_missing = match &column.encoding {
-                Encoding::Numeric { mean, deviation, texts_are_missing } => {
-                    let (input, is_missing) = match self.rules.value(text) {
-                        Value::Number(number) => (((number - mean) / deviation) as f32, false),
-                        Value::Text(_) if !texts_are_missing => {
-                            return Err((column.place, no_number(text)));
-                        }
-                        Value::Text(_) | Value::Missing => (0.0, true),
-                    };
-                    inputs.push(input);
-                    is_missing
+                Encoding::Numeric { mean, deviation, .. } => {
+                    inputs.push(input(*number, *mean, *deviation));
+                    number.is_nan()
                 }
                 Encoding::Categorical { inputs: by_text, count } => {
+                    let text = column.text(row, places);
                     let start = inputs.len();
                     inputs.resize(start + count, 0.0);
                     let is_missing = self.rules.is_missing(text);
@@ -108,6 +116,35 @@ impl Encoder {
             if column.has_indicator {
                 inputs.push(f32::from(u8::from(is_missing)));
             }
+        }
+        Ok(())
+    }
+
+    /// The numbers of all columns that have some.
+    fn find_numbers(
+        &mut self,
+        row: &Row<'_>,
+        places: Option<&[Option<usize>]>,
+    ) -> Result<(), (usize, String)> {
+        self.numbers.clear();
+        for column in &self.columns {
+            let Encoding::Numeric { texts_are_missing, .. } = &column.encoding else {
+                self.numbers.push(f64::NAN);
+                continue;
+            };
+            let bytes = column.place_in(places).map_or(&b""[..], |place| row.bytes(place));
+            if let Some(number) = self.rules.plain_number(bytes) {
+                self.numbers.push(number);
+                continue;
+            }
+            let text = column.text(row, places);
+            self.numbers.push(match self.rules.value(text) {
+                Value::Number(number) => number,
+                Value::Text(_) if !texts_are_missing => {
+                    return Err((column.place, no_number(text)));
+                }
+                Value::Text(_) | Value::Missing => f64::NAN,
+            });
         }
         Ok(())
     }
@@ -144,6 +181,12 @@ impl Encoder {
     }
 }
 
+/// A number as a model takes it; one that is missing counts as the mean.
+fn input(number: f64, mean: f64, deviation: f64) -> f32 {
+    let input = ((number - mean) / deviation) as f32;
+    if number.is_nan() { 0.0 } else { input }
+}
+
 impl EncodedColumn {
     fn new((place, column): (usize, &Column)) -> Option<Self> {
         let encoding = match &column.usage {
@@ -166,6 +209,26 @@ impl EncodedColumn {
             | ColumnUse::Flag => return None,
         };
         Some(Self { place, encoding, has_indicator: column.missing > 0 })
+    }
+
+    /// Where it is in a line whose columns are at these places.
+    fn place_in(&self, places: Option<&[Option<usize>]>) -> Option<usize> {
+        places.map_or(Some(self.place), |places| places[self.place])
+    }
+
+    /// Its text in such a line.
+    fn text<'a>(&self, row: &Row<'a>, places: Option<&[Option<usize>]>) -> &'a str {
+        self.place_in(places).map_or("", |place| row.get(place))
+    }
+
+    /// What it is scaled by, if it is a number and nothing else.
+    fn scale(&self) -> Option<Scale> {
+        match self.encoding {
+            Encoding::Numeric { mean, deviation, .. } if !self.has_indicator => {
+                Some(Scale { mean, deviation })
+            }
+            _ => None,
+        }
     }
 }
 
