@@ -98,11 +98,11 @@ impl Digits {
             return self.and_digits(word, 0);
         }
         // What stands before the point moves to where the point was.
-        let place = points.trailing_zeros() & !7;
-        let (before, behind) = (word & ((1 << place) - 1), word >> place >> 8);
-        let word = before << 8 | behind << place << 8 | u64::from(b'0');
+        let before = ((points & points.wrapping_neg()) >> 7) - 1;
+        let behind = !(before << 8 | 0xff);
+        let word = (word & before) << 8 | (word & behind) | u64::from(b'0');
         let whole = self.whole * 10_000_000 + digits(word)?;
-        Some(Self { whole, fraction: 7 - place as usize / 8, has_point: true })
+        Some(Self { whole, fraction: 7 - points.trailing_zeros() as usize / 8, has_point: true })
     }
 
     /// The same with a word of digits, so many of which stand behind the point.
