@@ -38,8 +38,8 @@ fn main() -> Result<()> {
     let mut optimizer = AsyncOptimizer::new(vars.all_vars(), config)?;
 
     let batch = |samples: &Samples, numbers: &[u64]| -> Result<(Tensor, Tensor)> {
-        let (features, labels) = samples.gather(numbers).map_err(candle_core::Error::wrap)?;
-        let features = Tensor::from_vec(features, (numbers.len(), inputs), &device)?;
+        let (values, labels) = samples.gather(numbers).map_err(candle_core::Error::wrap)?;
+        let features = Tensor::from_vec(values.features, (numbers.len(), inputs), &device)?;
         Ok((features, Tensor::new(labels.classes(), &device)?))
     };
     let train: Vec<u64> = (0..data.train.len() as u64).collect();

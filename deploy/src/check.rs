@@ -73,6 +73,8 @@ pub async fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()
         && !data.exists()
         // The beginning of the FIFOs' names.
         && !model.read.pipe
+        // What the program's own data take it for, they know.
+        && model.dataset.dataset.is_none()
     {
         bail!("--data {}: there is no such file or folder", data.display());
     }

@@ -24,7 +24,7 @@ pub struct EvaluateArgs {
 /// The model cannot be used, or the data are not as those that it was trained on.
 pub fn run(models: &Models, args: &EvaluateArgs) -> anyhow::Result<String> {
     let mut model = args.model.open(models)?;
-    let samples = read(&model, args)?;
+    let samples = read(models, &model, args)?;
     let found = model.evaluate(samples)?;
     let accuracy = found.accuracy.map_or_else(String::new, |it| format!(" test_accuracy={it:.4};"));
     let measures = found.measures.iter().map(|it| format!(" test_{}={:.4};", it.name, it.value));
@@ -33,11 +33,11 @@ pub fn run(models: &Models, args: &EvaluateArgs) -> anyhow::Result<String> {
     Ok(format!("test_loss={loss:.4};{accuracy} test_samples={samples};{measures}"))
 }
 
-fn read(model: &TrainedModel, args: &EvaluateArgs) -> anyhow::Result<Samples> {
+fn read(models: &Models, model: &TrainedModel, args: &EvaluateArgs) -> anyhow::Result<Samples> {
     match model.schema() {
-        Some(schema) => {
+        Some(schema) if args.model.dataset.dataset.is_none() => {
             Ok(ps_data::load_with_schema(&args.model.table_files(&args.data)?, schema)?)
         }
-        None => samples(&args.model, &args.data, model.shape().inputs()),
+        _ => samples(models, &args.model, &args.data, model.shape().inputs()),
     }
 }

@@ -6,7 +6,7 @@ use crate::used_model::{ModelFolderArgs, samples};
 use anyhow::{Context, bail};
 use clap::Args;
 use ps_core::schema::Schema;
-use ps_data::{SchemaReader, unused_columns};
+use ps_data::{Inputs, SchemaReader, unused_columns};
 use ps_worker::model::Models;
 use ps_worker::trained_model::TrainedModel;
 use serde_json::{Map, Value};
@@ -55,9 +55,9 @@ pub fn run(models: &Models, args: &PredictArgs) -> anyhow::Result<u64> {
         Rows::Csv(Box::new(csv::Writer::from_writer(out)))
     };
     let mut predictor = Predictor { model, says, rows: format, keep: Vec::new(), samples: 0 };
-    match predictor.model.schema().cloned() {
+    match predictor.model.schema().cloned().filter(|_| args.model.dataset.dataset.is_none()) {
         Some(schema) => predictor.table(args, &schema)?,
-        None => predictor.samples(args)?,
+        None => predictor.samples(models, args)?,
     }
     predictor.rows.flush().context("writing predictions")?;
     let samples = predictor.samples;
@@ -115,7 +115,7 @@ impl Predictor {
         reader.keep(kept);
         let (mut along, before) = (Vec::with_capacity(BATCH_SAMPLES), self.samples);
         loop {
-            let mut inputs = Vec::with_capacity(BATCH_SAMPLES * reader.width());
+            let mut inputs = Inputs::from(Vec::with_capacity(BATCH_SAMPLES * reader.width()));
             along.clear();
             while along.len() < BATCH_SAMPLES && reader.next_sample(&mut inputs)? {
                 along.push(reader.kept().to_vec());
@@ -129,13 +129,13 @@ impl Predictor {
     }
 
     /// Samples of another format, which are read into memory.
-    fn samples(&mut self, args: &PredictArgs) -> anyhow::Result<()> {
+    fn samples(&mut self, models: &Models, args: &PredictArgs) -> anyhow::Result<()> {
         if !args.keep.is_empty() || args.data == Path::new("-") {
             bail!(
-                "--keep and --data -: only for a model that was trained on a table; this one has no schema.json"
+                "--keep and --data -: only for a table, and a model that was trained on one (with schema.json)"
             );
         }
-        let samples = samples(&args.model, &args.data, self.model.shape().inputs())?;
+        let samples = samples(models, &args.model, &args.data, self.model.shape().inputs())?;
         self.header()?;
         let numbers: Vec<u64> = (0..samples.len() as u64).collect();
         for batch in numbers.chunks(BATCH_SAMPLES) {
@@ -153,8 +153,8 @@ impl Predictor {
         Ok(())
     }
 
-    fn batch(&mut self, inputs: Vec<f32>, along: &[Vec<String>]) -> anyhow::Result<()> {
-        let predictions = self.model.predictions(inputs)?;
+    fn batch(&mut self, inputs: Inputs, along: &[Vec<String>]) -> anyhow::Result<()> {
+        let predictions = self.model.predictions(inputs, along.len())?;
         for (row, along) in predictions.chunks_exact(self.says.outputs().max(1)).zip(along) {
             self.samples += 1;
             match &mut self.rows {

@@ -1,12 +1,13 @@
 //! `psrun data`: what is understood of some data, without a job.
 
+use anyhow::Context;
 use clap::Args;
 use ps_core::Task;
-use ps_core::schema::{Column, Schema};
+use ps_core::schema::{Column, EmbeddingRule, Schema};
 use ps_data::{DataSource, Dataset, FileList, FileRole};
 use ps_worker::config::DataArgs;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Some data.
 #[derive(Args, Clone, Debug)]
@@ -17,6 +18,9 @@ pub struct ShowArgs {
     /// Everything as one JSON document on standard output, for programs.
     #[arg(long)]
     pub json: bool,
+    /// Write what was understood of a table to this file, for --schema.
+    #[arg(long, value_name = "FILE")]
+    pub write_schema: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub read: DataArgs,
@@ -38,7 +42,9 @@ pub struct Shown {
 /// Options that contradict each other, or a folder that cannot be read.
 pub fn run(args: &ShowArgs) -> anyhow::Result<Shown> {
     args.read.check(Some(&args.data)).map_err(anyhow::Error::msg)?;
-    let source = args.read.source(Some(&args.data));
+    let mut source = args.read.source(Some(&args.data));
+    // As of the model that is trained where nobody names one.
+    source.table.embedding = EmbeddingRule::Large;
     let list = ps_data::files(&source)?;
     let mut shown = Shown { metrics: String::new(), lines: files(&list), problem: None };
     let loaded = match &list.problem {
@@ -49,6 +55,9 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<Shown> {
         Ok(data) => {
             shown.lines.extend(summary(&source, &data));
             shown.metrics = metrics(&data);
+            if let Some(path) = &args.write_schema {
+                write_schema(path, &data)?;
+            }
             document(&list, &data)
         }
         Err(problem) => {
@@ -60,6 +69,14 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<Shown> {
         shown.metrics = serde_json::to_string_pretty(&document)?;
     }
     Ok(shown)
+}
+
+fn write_schema(path: &Path, data: &Dataset) -> anyhow::Result<()> {
+    let written = || format!("--write-schema {}", path.display());
+    let Some(schema) = &data.schema else {
+        anyhow::bail!("{}: the data are no table", written());
+    };
+    std::fs::write(path, schema.to_json()?).with_context(written)
 }
 
 fn files(list: &FileList) -> Vec<String> {

@@ -5,6 +5,7 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use ps_data::limits::CONTEXT_MAX;
 use ps_data::{DataSource, FileRole, Format, ListedFile, Samples};
+use ps_worker::config::DatasetArgs;
 use ps_worker::device::DeviceChoice;
 use ps_worker::model::Models;
 use ps_worker::trained_model::TrainedModel;
@@ -22,6 +23,9 @@ pub struct ModelFolderArgs {
     /// Files that are no data, by patterns of their names.
     #[arg(long, value_name = "PATTERN,..", value_delimiter = ',')]
     pub ignore_files: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub dataset: DatasetArgs,
     /// Where to compute: auto, cpu or cuda:N.
     #[arg(long, default_value_t = DeviceChoice::Cpu, value_name = "DEVICE")]
     pub device: DeviceChoice,
@@ -37,6 +41,21 @@ impl ModelFolderArgs {
     /// It, or the device, cannot be used.
     pub fn open(&self, models: &Models) -> anyhow::Result<TrainedModel> {
         Ok(TrainedModel::open(models, &self.model, self.device.open()?)?)
+    }
+
+    /// The test set, or else the training set, of the program's own data, if they are named.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn own_samples(&self, models: &Models, data: &Path) -> anyhow::Result<Option<Samples>> {
+        self.dataset.check().map_err(anyhow::Error::msg)?;
+        let Some(name) = &self.dataset.dataset else {
+            return Ok(None);
+        };
+        let request = self.dataset.request(Some(data.to_owned()), None);
+        let found = models.dataset(name, request.map_err(anyhow::Error::msg)?);
+        let found = found.map_err(anyhow::Error::msg)?;
+        Ok(Some(if found.test.is_empty() { found.train } else { found.test }))
     }
 
     /// These data, to be read without a schema, as samples of so many inputs.
@@ -79,7 +98,15 @@ impl ModelFolderArgs {
 ///
 /// # Errors
 /// They cannot be read, or are a table: what training made of its columns, nobody knows.
-pub fn samples(args: &ModelFolderArgs, data: &Path, inputs: usize) -> anyhow::Result<Samples> {
+pub fn samples(
+    models: &Models,
+    args: &ModelFolderArgs,
+    data: &Path,
+    inputs: usize,
+) -> anyhow::Result<Samples> {
+    if let Some(found) = args.own_samples(models, data)? {
+        return Ok(found);
+    }
     let found = ps_data::load(&args.source(data, inputs))?;
     if found.schema.is_some() {
         bail!(

@@ -41,6 +41,7 @@ impl About {
             data: TrainedOn {
                 format: known.data_format,
                 shape: data.shape.clone(),
+                ids: data.ids.clone(),
                 task: data.task,
                 outputs: data.outputs,
                 train_samples: data.samples,

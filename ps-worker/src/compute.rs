@@ -9,7 +9,7 @@
 use ps_core::Layout;
 /// How good a set of weights is on a set of samples.
 pub use ps_core::scores::Scores as Evaluation;
-use ps_data::Labels;
+use ps_data::{Inputs, Labels};
 use ps_nn::GradientSink;
 
 /// What went wrong while computing, said in full by whoever computed.
@@ -30,8 +30,8 @@ pub enum SampleBatch {
     Numbers(Vec<u64>),
     /// Samples that came from elsewhere.
     Values {
-        /// Sample after sample.
-        features: Vec<f32>,
+        /// Of all samples.
+        inputs: Inputs,
         /// Of each sample.
         labels: Labels,
     },

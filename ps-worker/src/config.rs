@@ -2,6 +2,7 @@
 
 mod data_args;
 mod data_check;
+mod dataset_args;
 mod table_args;
 
 use crate::device::DeviceChoice;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use data_args::DataArgs;
+pub use dataset_args::DatasetArgs;
 pub use table_args::TableArgs;
 
 const EXAMPLES: &str = "Examples:
@@ -129,7 +131,10 @@ pub struct ModelArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub read: DataArgs,
-    /// The model by name: linear, mlp, lenet, resnet-tiny, transformer-tiny, or one that the
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub dataset: DatasetArgs,
+    /// The model by name: linear, mlp, wide-deep, lenet, resnet-tiny, transformer-tiny, or one that the
     /// program adds.
     #[arg(long, env = "PS_MODEL", default_value = "mlp", value_name = "NAME")]
     pub model: String,
@@ -165,6 +170,10 @@ impl ModelArgs {
             return Err("--class-weights balanced with --sharded, --stream or --pipe: no process sees all labels; \
                         give NAME=WEIGHT,.."
                 .into());
+        }
+        self.dataset.check()?;
+        if self.dataset.dataset.is_some() {
+            return self.read.check_own();
         }
         self.read.check(self.data.as_deref())
     }

@@ -3,17 +3,26 @@
 use crate::compute::{Compute, ComputeError};
 use crate::config::{DataArgs, ModelArgs};
 use crate::model::{
-    CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, initial_weights,
+    CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, MoreClasses, check_schema,
+    initial_schema, initial_weights, initial_weights_of_fewer,
 };
 use crate::place::Place;
 use crate::train::DataLoader;
 use anyhow::Context;
 use ps_core::limits::OBJECTIVE_BYTES_MAX;
 use ps_core::loss::{Loss, Weights};
-use ps_core::{DataDescription, DataKind, Task};
-use ps_data::{Dataset, Draw, Samples, Shift};
+use ps_core::schema::Schema;
+use ps_core::{DataDescription, DataKind};
+use ps_data::{Dataset, Draw, KnownSchema, Samples, Shift};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// A model that is trained further.
+struct Initial {
+    path: PathBuf,
+    /// The classes that it has, if they have names.
+    classes: usize,
+}
 
 /// Everything that a model is made of.
 pub(crate) struct ModelSource {
@@ -23,11 +32,13 @@ pub(crate) struct ModelSource {
     models: Models,
     options: ComputeOptions,
     /// The model that training starts from instead of the seed's.
-    initial: Option<PathBuf>,
+    initial: Option<Initial>,
     /// Pixels by which training images are moved.
     shift: usize,
     /// What is learnt, for the master to compare.
     objective: String,
+    /// Whether all members know what their table is, also those who see a part of it.
+    knows_table: bool,
 }
 
 impl ModelSource {
@@ -36,7 +47,15 @@ impl ModelSource {
     /// # Errors
     /// One of them cannot be had; the message says what to do.
     pub(crate) fn new(models: &Models, args: &ModelArgs, place: Place) -> anyhow::Result<Self> {
-        let mut data = ps_data::load(&args.read.source(args.data.as_deref()))?;
+        let initial = args.initial_model.as_deref().map(initial_schema).transpose()?.flatten();
+        let (mut data, knows_table) = data(models, args, initial.as_ref())?;
+        if let (Some(path), Some(initial), Some(found)) =
+            (&args.initial_model, &initial, &data.schema)
+        {
+            check_schema(path, initial, found)?;
+        }
+        let classes = initial.map_or(0, |schema| schema.classes().len());
+        let initial = args.initial_model.clone().map(|path| Initial { path, classes });
         if let Some(schema) = &data.schema {
             schema.lines().iter().for_each(|line| tracing::info!("{line}"));
         }
@@ -50,11 +69,11 @@ impl ModelSource {
         let options = args.shape.options().map_err(anyhow::Error::msg)?;
         let options: ModelOptions = options.into_iter().collect();
         let loss = args.loss.loss().map_err(anyhow::Error::msg)?;
-        let objective = objective(&args.read, data.task, &loss);
+        let objective = objective(&args.read, &data, &loss, knows_table);
         let options = ComputeOptions { model: args.model.clone(), options, loss, device };
-        let (data, models, initial) = (Arc::new(data), models.clone(), args.initial_model.clone());
+        let (data, models) = (Arc::new(data), models.clone());
         let ready = Mutex::new(None);
-        Ok(Self { data, ready, models, options, initial, shift, objective })
+        Ok(Self { data, ready, models, options, initial, shift, objective, knows_table })
     }
 
     /// Takes test samples that came from elsewhere.
@@ -67,9 +86,10 @@ impl ModelSource {
         classes: Option<usize>,
     ) -> Result<(), ps_data::Error> {
         let train = Samples::none(test.shape().to_vec());
-        let (task, outputs) = (self.data.task, test.labels().outputs());
+        let (task, outputs) = (self.data.task, test.labels().outputs().max(self.data.outputs));
         let (validation, schema) = (train.clone(), self.data.schema.clone());
-        let data = Dataset { train, test, validation, task, outputs, schema };
+        let ids = self.data.ids.clone();
+        let data = Dataset { train, test, validation, ids, task, outputs, schema };
         self.data = Arc::new(ps_data::with_classes(data, classes)?);
         Ok(())
     }
@@ -89,6 +109,7 @@ impl ModelSource {
             kind,
             samples: train.len() as u64,
             shape: shape.iter().map(|size| *size as u64).collect(),
+            ids: self.data.ids.clone(),
             task: *task,
             outputs: u32::try_from(*outputs).unwrap_or(u32::MAX),
             objective: self.objective.clone(),
@@ -114,13 +135,17 @@ impl ModelSource {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).with_context(written)?;
         }
-        let text = serde_json::to_string_pretty(&**schema).with_context(written)?;
-        std::fs::write(path, text + "\n").with_context(written)
+        std::fs::write(path, schema.to_json().with_context(written)?).with_context(written)
     }
 
     /// What is learnt, in words.
     pub(crate) fn objective(&self) -> &str {
         &self.objective
+    }
+
+    /// Whether a stream of a table is to be read by its schema.
+    pub(crate) fn knows_table(&self) -> bool {
+        self.knows_table
     }
 
     /// The samples here.
@@ -153,8 +178,19 @@ impl ModelSource {
 
     /// The model with the weights that it starts from.
     fn started(&self, mut model: CandleCompute) -> anyhow::Result<CandleCompute> {
-        if let Some(path) = &self.initial {
-            let weights = initial_weights(path, model.layout())?;
+        if let Some(Initial { path, classes: before }) = &self.initial {
+            let (before, now) = (*before, self.data.outputs);
+            let weights = match (1..now).contains(&before) {
+                true => {
+                    let new = now - before;
+                    tracing::info!(
+                        "{new} classes are new to the initial model, and begin with weights of 0"
+                    );
+                    let more = MoreClasses { before, now };
+                    initial_weights_of_fewer(path, model.layout(), more)?
+                }
+                false => initial_weights(path, model.layout())?,
+            };
             model.start_from(weights)?;
         }
         Ok(model)
@@ -165,6 +201,7 @@ impl ModelSource {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.description(agreed.kind);
         if own.shape == agreed.shape
+            && own.ids == agreed.ids
             && (own.task, own.outputs) == (agreed.task, agreed.outputs)
             && let Some(ready) = ready.take()
         {
@@ -175,9 +212,7 @@ impl ModelSource {
                            the evaluator test data";
             return Err(ComputeError(message.to_owned()));
         }
-        let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
-        let features = agreed.shape.iter().map(size).collect();
-        let shape = DataShape { features, task: agreed.task, outputs: agreed.outputs as usize };
+        let shape = DataShape::of_job(agreed);
         if self.shift > 0 {
             // Shares without a sample, and streams, say nothing of it before.
             Shift::new(self.shift, &shape.features, Draw::default())?;
@@ -189,8 +224,37 @@ impl ModelSource {
     }
 }
 
+/// The data that the options name, those of the program's own or files; and whether all members know what their table is.
+fn data(
+    models: &Models,
+    args: &ModelArgs,
+    initial: Option<&Schema>,
+) -> anyhow::Result<(Dataset, bool)> {
+    if let Some(name) = &args.dataset.dataset {
+        let (data, test) = (args.data.clone(), args.read.test.clone());
+        let request = args.dataset.request(data, test).map_err(anyhow::Error::msg)?;
+        return Ok((models.dataset(name, request).map_err(anyhow::Error::msg)?, false));
+    }
+    let mut source = args.read.source(args.data.as_deref());
+    source.table.embedding = models.embedding(&args.model);
+    let is_unsaid = source.schema.is_none() && args.read.table.about_columns().is_none();
+    if let Some(initial) = initial.filter(|_| is_unsaid) {
+        tracing::info!(
+            "the columns of a table are what they were for the initial model; --label and other options about columns, or \
+             --schema, say otherwise"
+        );
+        source.schema = Some(KnownSchema::OfModel(Arc::new(initial.clone())));
+    }
+    source.classes_first = initial.map(|it| it.classes().to_vec()).unwrap_or_default();
+    let knows_table = source.schema.is_some() || source.streamed && !source.sharded;
+    Ok((ps_data::load(&source)?, knows_table))
+}
+
 /// What is learnt, in words that are the same for the same options.
-fn objective(read: &DataArgs, task: Task, loss: &Loss) -> String {
+fn objective(read: &DataArgs, data: &Dataset, loss: &Loss, knows_table: bool) -> String {
+    let task = data.task;
+    let schema = data.schema.as_ref().filter(|_| knows_table);
+    let schema = schema.map(|it| format!(", schema {:016x}", it.digest())).unwrap_or_default();
     let table = read.table.options();
     let labels: Vec<String> = table.labels.iter().map(ToString::to_string).collect();
     let labels = if labels.is_empty() { "last".to_owned() } else { labels.join(",") };
@@ -202,7 +266,7 @@ fn objective(read: &DataArgs, task: Task, loss: &Loss) -> String {
         Weights::Positive(weight) => format!(", positive weight {weight}"),
         Weights::Named(named) => format!(", weights {named:?}"),
     };
-    let mut words = format!("{task} of label {labels}, loss {kind}{delta}{weights}");
+    let mut words = format!("{task} of label {labels}, loss {kind}{delta}{weights}{schema}");
     let mut length = words.len().min(OBJECTIVE_BYTES_MAX);
     while !words.is_char_boundary(length) {
         length -= 1;

@@ -6,8 +6,11 @@ use crate::place::Place;
 use crate::train::{BatchStream, PassStreams, StreamPass};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use ps_core::schema::IdColumn;
 use ps_core::{DataDescription, DataKind, Task};
-use ps_data::{Draw, OpenStream, Shift, Shuffle, StreamBatches, StreamPlan, StreamSource};
+use ps_data::{
+    Draw, OpenStream, Shift, Shuffle, StreamBatch, StreamBatches, StreamPlan, StreamSource,
+};
 use std::time::Duration;
 
 /// Who takes which records of a stream.
@@ -20,10 +23,12 @@ pub enum Records {
 }
 
 /// What a worker makes of its streams.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StreamOptions {
     /// Which records it takes.
     pub records: Records,
+    /// The columns that a model looks up.
+    pub ids: Vec<IdColumn>,
     /// What a model is to tell.
     pub task: Task,
     /// How many outputs that takes, which is not to be seen from a stream; 0 where nobody knows.
@@ -60,6 +65,7 @@ impl DataStreams {
         let description = DataDescription {
             kind: DataKind::Streamed,
             shape: shape.into_iter().map(|size| size as u64).collect(),
+            ids: options.ids.clone(),
             task: options.task,
             outputs: options.outputs,
             ..DataDescription::default()
@@ -106,6 +112,7 @@ fn plan(options: &StreamOptions, pass: &StreamPass) -> Result<StreamPlan, Comput
         workers,
         rank,
         batch_samples: pass.batch_size,
+        id_columns: pass.data.ids.len(),
         outputs: Some(pass.data.outputs as usize),
         shift: shift.transpose()?,
         shuffle: options.shuffle.map(|samples| Shuffle { samples, draw }),
@@ -136,10 +143,8 @@ impl BatchStream for PassBatches {
             let next =
                 tokio::time::timeout(self.patience + LAST_WORD, self.batches.next_batch()).await;
             let batch = next.map_err(|_| late(self.patience))??;
-            Ok(batch.map(|batch| SampleBatch::Values {
-                features: batch.features,
-                labels: batch.labels,
-            }))
+            let values = |StreamBatch { inputs, labels }| SampleBatch::Values { inputs, labels };
+            Ok(batch.map(values))
         }
         .boxed()
     }

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
+use ps_core::DataDescription;
 use ps_core::loss::{Loss, Weights};
 use ps_core::measures::to_predictions;
-use ps_core::model_config::{CONFIG_FILE, CONFIG_VERSION, ModelConfig};
-use ps_core::schema::{self, SCHEMA_FILE, SCHEMA_VERSION, Scale, Schema};
-use ps_data::{Dataset, Samples};
+use ps_core::model_config::{CONFIG_FILE, CONFIG_VERSION, ModelConfig, TrainedOn};
+use ps_core::schema::{self, SCHEMA_FILE, Scale, Schema};
+use ps_data::{Dataset, Inputs, Samples};
 use serde::de::DeserializeOwned;
 
 use crate::compute::{Compute, Evaluation};
@@ -66,19 +67,22 @@ impl TrainedModel {
                     .to_owned(),
             )
         })?;
-        let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
-        let shape = DataShape {
-            features: config.data.shape.iter().map(size).collect(),
-            task: config.data.task,
-            outputs: config.data.outputs as usize,
-        };
+        let TrainedOn { shape, ids, task, outputs, .. } = config.data;
+        let shape = DataShape::of_job(&DataDescription {
+            shape,
+            ids,
+            task,
+            outputs,
+            ..DataDescription::default()
+        });
         let schema = schema(folder, &shape)?;
         let none = || Samples::none(shape.features.clone());
-        let DataShape { task, outputs, .. } = shape;
+        let outputs = shape.outputs;
         let none = Arc::new(Dataset {
             train: none(),
             test: none(),
             validation: none(),
+            ids: shape.ids.clone(),
             task,
             outputs,
             schema: schema.clone(),
@@ -108,16 +112,21 @@ impl TrainedModel {
         schema::output_names(self.schema.as_deref(), self.shape.outputs)
     }
 
-    /// What the model says of these samples, sample after sample: the probability of each class or label, or numbers as the
+    /// What the model says of so many samples, sample after sample: the probability of each class or label, or numbers as the
     /// model has them, which [`Self::scales`] make the label's.
     ///
     /// # Errors
     /// The model cannot be used so, or what candle says.
-    pub fn predictions(&mut self, features: Vec<f32>) -> Result<Vec<f32>, TrainedModelError> {
-        let outputs = self.compute.outputs(features)?.ok_or_else(|| TrainedModelError::File {
-            path: PathBuf::from("the model"),
-            problem: "it tells no outputs: implement `Model::outputs` for it".to_owned(),
-        })?;
+    pub fn predictions(
+        &mut self,
+        inputs: Inputs,
+        samples: usize,
+    ) -> Result<Vec<f32>, TrainedModelError> {
+        let outputs =
+            self.compute.outputs(inputs, samples)?.ok_or_else(|| TrainedModelError::File {
+                path: PathBuf::from("the model"),
+                problem: "it tells no outputs: implement `Model::outputs` for it".to_owned(),
+            })?;
         if let Some(wrong) = outputs.iter().find(|output| !output.is_finite()) {
             return Err(TrainedModelError::File {
                 path: PathBuf::from("the model"),
@@ -153,20 +162,12 @@ fn schema(folder: &Path, shape: &DataShape) -> Result<Option<Arc<Schema>>, Train
     if !path.exists() {
         return Ok(None);
     }
-    let schema: Schema = json(&path)?;
+    let text = std::fs::read(&path).map_err(|source| unreadable(&path, source))?;
+    let wrong = |problem| TrainedModelError::File { path: path.clone(), problem };
+    let schema = Schema::from_json(&text).map_err(wrong)?;
     let (inputs, outputs) = (shape.inputs(), shape.outputs);
     let names = schema.output_names().len();
-    let problem = if schema.version != SCHEMA_VERSION {
-        format!(
-            "version {}, expected {SCHEMA_VERSION}; use the psrun that wrote it",
-            schema.version
-        )
-    } else if schema.labels().next().is_none()
-        || !schema.delimiter.is_ascii()
-        || !schema.decimal.is_ascii()
-    {
-        "no label, or a delimiter that is none; is it a schema that psrun wrote?".to_owned()
-    } else if schema.width() != inputs || names > outputs || schema.task() != shape.task {
+    let problem = if schema.width() != inputs || names > outputs || schema.task() != shape.task {
         format!(
             "{} inputs, {} and {names} outputs, but the model beside it has {inputs}, {} and {outputs}; is it another \
              model's?",
@@ -174,15 +175,23 @@ fn schema(folder: &Path, shape: &DataShape) -> Result<Option<Arc<Schema>>, Train
             schema.task(),
             shape.task
         )
+    } else if schema.id_columns() != shape.ids {
+        let (found, expected) = (schema.id_columns().len(), shape.ids.len());
+        format!(
+            "{found} columns that are looked up, but the model beside it has {expected}, or others; is it another model's?"
+        )
     } else {
         return Ok(Some(Arc::new(schema)));
     };
-    Err(TrainedModelError::File { path, problem })
+    Err(wrong(problem))
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> TrainedModelError {
+    TrainedModelError::Read { path: path.to_owned(), source }
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainedModelError> {
-    let read = |source| TrainedModelError::Read { path: path.to_owned(), source };
-    let text = std::fs::read(path).map_err(read)?;
+    let text = std::fs::read(path).map_err(|source| unreadable(path, source))?;
     serde_json::from_slice(&text).map_err(|error| TrainedModelError::File {
         path: path.to_owned(),
         problem: format!("not as expected: {error}"),

@@ -12,7 +12,8 @@ use common::compute_step;
 use common::recorder::Recorder;
 use ps_core::TensorKind;
 use ps_core::coverage::Coverage;
-use ps_data::{Dataset, Features, Samples};
+use ps_core::schema::EmbeddingRule;
+use ps_data::{DataSource, Dataset, Features, Samples, TableOptions};
 use ps_nn::{Embedding, Linear, Phase, composed, cross_entropy};
 use ps_worker::compute::{Compute, SampleBatch};
 use ps_worker::model::{
@@ -58,17 +59,17 @@ fn second_step(compute: &mut CandleCompute) -> Recorder {
 /// The gradients as candle's own store has them when nobody collects.
 fn candles(model: &str, given: &[(&str, &str)], data: &Dataset, weights: &[f32]) -> Vec<Vec<f32>> {
     let (map, given) = (VarMap::new(), given.iter().copied().collect());
-    let shape =
-        DataShape { features: data.train.shape().to_vec(), task: data.task, outputs: data.outputs };
+    let shape = DataShape::of(data);
     let builder = SeededStart::new(3, map.clone()).builder(&Device::Cpu);
     let model = Models::built_in().build(model, builder, &shape, given).unwrap();
     let flat = ps_worker::model::FlatVars::new(&map).unwrap();
     flat.set(weights).unwrap();
-    let (features, labels) = data.train.gather(&[0, 1, 2]).unwrap();
+    let (inputs, labels) = data.train.gather(&[0, 1, 2]).unwrap();
     let mut dims = vec![3];
     dims.extend(data.train.shape());
     let batch = Batch {
-        features: Tensor::from_vec(features, dims, &Device::Cpu).unwrap(),
+        features: Tensor::from_vec(inputs.features, dims, &Device::Cpu).unwrap(),
+        ids: Tensor::from_vec(inputs.ids, (3, data.train.id_columns()), &Device::Cpu).unwrap(),
         labels: Tensor::new(labels.classes(), &Device::Cpu).unwrap(),
         objective: Arc::default(),
         phase: Phase::Training { seed: 5 },
@@ -95,33 +96,67 @@ fn what_is_handed_over_is_what_candle_would_have_kept() {
                 200.0,
             ),
         ] {
-            let data = data(shape, classes, scale);
-            let models = Models::built_in();
-            let mut compute =
-                CandleCompute::new(&models, options(model, given), data.clone()).unwrap();
-            let recorder = second_step(&mut compute);
-            let expected = candles(model, given, &data, &compute.start_weights(3).unwrap());
-            let mut finished = recorder.finished();
-            finished.sort_by_key(|(tensor, _)| *tensor);
-            assert_eq!(finished.len(), expected.len(), "{model}: every tensor once");
-            for (tensor, values) in finished {
-                let spec = &compute.layout().tensors()[tensor];
-                if let Coverage::Rows(rows) = &recorder.coverage()[tensor] {
-                    let width = spec.shape[1];
-                    let of =
-                        |row: &u32| expected[tensor][*row as usize * width..][..width].to_vec();
-                    assert_eq!(
-                        values,
-                        rows.iter().flat_map(of).collect::<Vec<_>>(),
-                        "{}",
-                        spec.name
-                    );
-                    continue;
-                }
-                assert_eq!(values, expected[tensor], "{model}, {}", spec.name);
-            }
+            compare(model, given, &data(shape, classes, scale));
         }
     });
+}
+
+/// Compares what is handed over with what candle would have kept; the tensors of which only some rows were.
+fn compare(model: &str, given: &[(&str, &str)], data: &Arc<Dataset>) -> Vec<String> {
+    let models = Models::built_in();
+    let mut compute = CandleCompute::new(&models, options(model, given), data.clone()).unwrap();
+    let recorder = second_step(&mut compute);
+    let expected = candles(model, given, data, &compute.start_weights(3).unwrap());
+    let mut finished = recorder.finished();
+    finished.sort_by_key(|(tensor, _)| *tensor);
+    assert_eq!(finished.len(), expected.len(), "{model}: every tensor once");
+    let mut by_rows = Vec::new();
+    for (tensor, values) in finished {
+        let spec = &compute.layout().tensors()[tensor];
+        if let Coverage::Rows(rows) = &recorder.coverage()[tensor] {
+            let width = spec.shape[1];
+            let of = |row: &u32| expected[tensor][*row as usize * width..][..width].to_vec();
+            assert_eq!(values, rows.iter().flat_map(of).collect::<Vec<_>>(), "{}", spec.name);
+            by_rows.push(spec.name.clone());
+            continue;
+        }
+        assert_eq!(values, expected[tensor], "{model}, {}", spec.name);
+    }
+    by_rows
+}
+
+/// Samples of two numbers and two columns of categories.
+fn looked_up() -> Arc<Dataset> {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = "a,x,0.5,2,no\nb,y,1.5,-1,yes\na,y,-0.5,0.25,yes\nc,x,0,1,no\nd,z,1,1,yes\n";
+    std::fs::write(folder.path().join("train.csv"), rows).unwrap();
+    let embedding = EmbeddingRule::All;
+    let table = TableOptions { embedding, ..TableOptions::default() };
+    let source = DataSource { table, ..DataSource::folder(folder.path()) };
+    Arc::new(ps_data::load(&source).unwrap())
+}
+
+#[test]
+fn what_is_looked_up_is_handed_over_row_by_row() {
+    on_both(|| {
+        let data = looked_up();
+        let given = [("hidden", "5,4"), ("embed-width", "3")];
+        let rows = |prefix: &str| [1, 2].map(|at| format!("{prefix}embed.column{at}.weight"));
+        assert_eq!(compare("mlp", &given, &data), rows(""));
+        assert_eq!(compare("linear", &[], &data), rows(""));
+        let both = [rows("deep."), rows("wide.")].concat();
+        assert_eq!(compare("wide-deep", &given, &data), both);
+    });
+}
+
+#[test]
+fn a_model_that_looks_nothing_up_is_not_given_ids() {
+    let refused = CandleCompute::new(&Models::built_in(), options("lenet", &[]), looked_up());
+    let problem = refused.err().unwrap().to_string();
+    assert!(
+        problem.contains("`lenet` looks nothing up") && problem.contains("2 columns"),
+        "{problem}"
+    );
 }
 
 #[test]

@@ -260,7 +260,7 @@ fn models_that_cannot_be_trained_are_refused() {
 #[test]
 fn samples_from_elsewhere_train_a_model_that_has_none_of_its_own() {
     let data = small_data();
-    let (features, labels) = data.train.gather(&[4, 0, 2]).unwrap();
+    let (inputs, labels) = data.train.gather(&[4, 0, 2]).unwrap();
     let mut has_data = compute("mlp", &[("hidden", "5")]);
     let weights = has_data.start_weights(3).unwrap();
     let expected = compute_step(&mut has_data, &weights, &numbers(&[4, 0, 2]), 0).unwrap();
@@ -269,16 +269,15 @@ fn samples_from_elsewhere_train_a_model_that_has_none_of_its_own() {
     let nothing = Arc::new(Dataset::new(none(), none(), 0));
     let options =
         || ComputeOptions::new("mlp", ModelOptions::from_iter([("hidden", "5")]), Device::Cpu);
-    let shape =
-        DataShape { features: data.train.shape().to_vec(), task: data.task, outputs: data.outputs };
+    let shape = DataShape::of(&data);
     let models = Models::built_in();
     let mut empty = CandleCompute::for_shape(&models, options(), nothing, &shape).unwrap();
     assert_eq!(empty.start_weights(3).unwrap(), weights);
-    let values = SampleBatch::Values { features, labels };
+    let values = SampleBatch::Values { inputs, labels };
     assert_eq!(compute_step(&mut empty, &weights, &values, 0).unwrap(), expected);
     assert!(empty.evaluate(&weights).unwrap().loss.is_nan());
 
-    let other = DataShape { features: vec![99], task: data.task, outputs: data.outputs };
+    let other = DataShape { features: vec![99], ..shape.clone() };
     let refused = CandleCompute::for_shape(&models, options(), data.clone(), &other);
     assert!(refused.err().unwrap().to_string().contains("[99]"));
     let fewer = DataShape { outputs: 1, ..shape };

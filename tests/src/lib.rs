@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod digits;
+pub mod draws;
 pub mod loopback;
 pub mod process;
 pub mod sim;

@@ -34,9 +34,9 @@ fn tensor(values: &[f32]) -> Vec<u8> {
 fn records(samples: &Samples, numbers: impl Iterator<Item = u64>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for number in numbers {
-        let (features, labels) = samples.gather(&[number]).unwrap();
+        let (inputs, labels) = samples.gather(&[number]).unwrap();
         let record =
-            [field(1, &tensor(&features)), field(2, &tensor(&[labels.classes()[0] as f32]))]
+            [field(1, &tensor(&inputs.features)), field(2, &tensor(&[labels.classes()[0] as f32]))]
                 .concat();
         bytes.extend(0xCED7_230A_u32.to_le_bytes());
         bytes.extend((record.len() as u32).to_le_bytes());
@@ -49,8 +49,8 @@ fn records(samples: &Samples, numbers: impl Iterator<Item = u64>) -> Vec<u8> {
 /// These samples as CSV with the label in the first column, as SageMaker's algorithms want it.
 fn csv(samples: &Samples) -> String {
     let lines = (0..samples.len() as u64).map(|number| {
-        let (features, labels) = samples.gather(&[number]).unwrap();
-        let values: Vec<String> = features.iter().map(f32::to_string).collect();
+        let (inputs, labels) = samples.gather(&[number]).unwrap();
+        let values: Vec<String> = inputs.features.iter().map(f32::to_string).collect();
         format!("{},{}\n", labels.classes()[0], values.join(","))
     });
     lines.collect()

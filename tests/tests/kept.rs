@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
+use ps_tests::draws::draws;
 use ps_tests::process::{Finished, Process, alone, job_id, metrics, processes, psrun, signal};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -35,12 +36,7 @@ const OVERFITTED: &str = "validation_loss=2.";
 /// Lines of a table in which a fourth of the labels is wrong.
 fn table(rows: u64, seed: u64) -> String {
     let mut text = "a,b,c,d,e,f,label\n".to_owned();
-    let mut state = seed;
-    let mut draw = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / (1_u64 << 24) as f64
-    };
+    let mut draw = draws(seed);
     for _ in 0..rows {
         let values: Vec<f64> = (0..6).map(|_| 2.0 * draw() - 1.0).collect();
         let is_so = (values[0] + 0.5 * values[1] > 0.0) != (draw() < 0.25);

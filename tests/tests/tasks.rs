@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
+use ps_tests::draws::draws;
 use ps_tests::process::{Finished, Process, alone, job_id, psrun};
 use std::fmt::Write as _;
 use std::fs;
@@ -18,12 +19,7 @@ const PRICE: (f64, f64) = (250_000.0, 20_000.0);
 /// Lines of a table: a price that two columns tell, with some noise; whether it is large and whether it is red, which is rare.
 fn table(rows: u64, seed: u64) -> String {
     let mut text = "size,rooms,price,large,red\n".to_owned();
-    let mut state = seed;
-    let mut draw = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / (1_u64 << 24) as f64
-    };
+    let mut draw = draws(seed);
     for _ in 0..rows {
         let (size, rooms) = (draw(), draw());
         let price = PRICE.0 + PRICE.1 * (size + rooms * rooms) + PRICE.1 / 20.0 * (draw() - 0.5);

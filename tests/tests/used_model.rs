@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
+use ps_tests::draws::draws;
 use ps_tests::process::{Finished, Process, alone, job_id, psrun};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -16,12 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Lines of a table: three numbers, two of them telling, one text, what it is called, and which of three kinds it is.
 fn table(rows: u64, seed: u64) -> String {
     let mut text = "id,width,colour,height,noise,kind\n".to_owned();
-    let mut state = seed;
-    let mut draw = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / (1_u64 << 24) as f64
-    };
+    let mut draw = draws(seed);
     for row in 0..rows {
         let kind = (draw() * 3.0) as usize;
         let width = [5.0, 7.0, 9.0][kind] + draw();

@@ -15,5 +15,5 @@ mod unparsed;
 pub use choice::choice;
 pub use evaluation_args::EvaluationArgs;
 pub use loss_args::LossArgs;
-pub use shape_args::ShapeArgs;
+pub use shape_args::{ShapeArgs, named_values};
 pub use training_args::TrainingArgs;

@@ -43,34 +43,38 @@ impl ShapeArgs {
     /// An option of a model of one's own without a name, or one that is given twice.
     pub fn options(&self) -> Result<BTreeMap<String, String>, String> {
         let mut options: BTreeMap<String, String> = values(self).into_iter().collect();
-        for (name, value) in self.own_options()? {
+        for (name, value) in named_values("--model-option", &self.model_option)? {
             if options.insert(name.clone(), value).is_some() {
                 return Err(format!("--model-option {name}: it is given twice; give it once"));
             }
         }
         Ok(options)
     }
+}
 
-    fn own_options(&self) -> Result<Vec<(String, String)>, String> {
-        let mut options: Vec<(String, String)> = Vec::new();
-        for part in self.model_option.iter().flat_map(|text| text.split(',')) {
-            match (part.split_once('='), options.last_mut()) {
-                (Some((name, value)), _) if !name.trim().is_empty() => {
-                    options.push((name.trim().to_owned(), value.trim().to_owned()));
-                }
-                (None, Some((_, list))) => {
-                    list.push(',');
-                    list.push_str(part.trim());
-                }
-                _ => {
-                    return Err(format!(
-                        "--model-option: expected NAME=VALUE, such as rows=200, found `{part}`"
-                    ));
-                }
+/// The names and values of an option that is `NAME=VALUE`, again or after a comma for more of them.
+///
+/// # Errors
+/// A value without a name.
+pub fn named_values(option: &str, texts: &[String]) -> Result<Vec<(String, String)>, String> {
+    let mut options: Vec<(String, String)> = Vec::new();
+    for part in texts.iter().flat_map(|text| text.split(',')) {
+        match (part.split_once('='), options.last_mut()) {
+            (Some((name, value)), _) if !name.trim().is_empty() => {
+                options.push((name.trim().to_owned(), value.trim().to_owned()));
+            }
+            (None, Some((_, list))) => {
+                list.push(',');
+                list.push_str(part.trim());
+            }
+            _ => {
+                return Err(format!(
+                    "{option}: expected NAME=VALUE, such as rows=200, found `{part}`"
+                ));
             }
         }
-        Ok(options)
     }
+    Ok(options)
 }
 
 #[cfg(test)]

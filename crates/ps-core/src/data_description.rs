@@ -1,5 +1,6 @@
 //! What training data a member has, as it says when it registers.
 
+use crate::schema::IdColumn;
 use crate::task::Task;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,8 @@ pub struct DataDescription {
     pub samples: u64,
     /// Shape of one sample's features; empty without samples, or where nobody knows.
     pub shape: Vec<u64>,
+    /// The columns that a model looks up, beside the features.
+    pub ids: Vec<IdColumn>,
     /// What a model is to tell of the samples; means nothing where nobody knows the outputs.
     pub task: Task,
     /// Outputs of a model that tells it: one for each class, number or label; 0 without samples, or where nobody knows.

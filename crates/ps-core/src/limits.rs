@@ -233,9 +233,24 @@ pub const MEASURE_NAME_MAX: usize = 64;
 /// Samples that one request for served samples may name: 256 KiB of numbers.
 pub const SAMPLES_PER_READ_MAX: usize = 64 * 1024;
 
-/// Distinct texts in one column of a table that become one input each. More of them (names, hashes, free text) would make
-/// inputs that are nearly always zero.
+/// Distinct texts in one column of a table that become one input each. More of them would make inputs that are nearly always
+/// zero: they are looked up instead, by a model that can.
 pub const CATEGORIES_MAX: usize = 256;
+
+/// Distinct texts in one column that are known each by name, and go with the model in its schema. More of them are hashed.
+pub const NAMED_CATEGORIES_MAX: usize = 65_536;
+
+/// Rows that more texts than that are hashed to: each then has one of its own or shares it with a few.
+pub const HASHED_ROWS: u32 = 65_536;
+
+/// Bytes of the distinct texts of one column that are kept while it is counted: 64 for each that can have a name.
+pub const DISTINCT_BYTES_MAX: usize = 64 * NAMED_CATEGORIES_MAX;
+
+/// Columns of a table that are looked up: what a member says of them fits in a message with room to spare.
+pub const ID_COLUMNS_MAX: usize = 1024;
+
+/// Bytes of such a column's name that are told; longer ones are cut.
+pub const ID_COLUMN_NAME_BYTES_MAX: usize = 128;
 
 /// Distinct labels in a table that become classes: the last layer of a classifier has one output for each.
 pub const LABEL_CLASSES_MAX: usize = 65_536;

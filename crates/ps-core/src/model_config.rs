@@ -2,6 +2,7 @@
 
 use crate::layout::Layout;
 use crate::loss::Loss;
+use crate::schema::IdColumn;
 use crate::task::Task;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +38,9 @@ pub struct TrainedOn {
     pub format: Option<String>,
     /// Shape of one sample's features.
     pub shape: Vec<u64>,
+    /// The columns that the model looks up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<IdColumn>,
     /// What the model tells of a sample.
     #[serde(default)]
     pub task: Task,

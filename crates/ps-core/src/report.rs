@@ -43,6 +43,9 @@ pub struct Report {
     pub learning: LearningStatus,
     /// Mean loss of the first steps.
     pub start_loss: Option<f64>,
+    /// Losses of steps in this life of the job, thinned to what can be drawn.
+    #[serde(default)]
+    pub loss_curve: Vec<CurvePoint>,
     /// By rank; the counts of all processes that had the rank.
     pub workers: BTreeMap<u32, WorkerReport>,
     /// By shard; empty when the weights were never read.
@@ -79,6 +82,15 @@ pub struct Resumed {
     pub passes: u64,
     /// Samples that were done, over all passes.
     pub samples_done: u64,
+}
+
+/// A point of the curve of training losses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Steps of all workers together.
+    pub step: u64,
+    /// Mean loss of the steps that the point stands for.
+    pub loss: f64,
 }
 
 /// One pass over the data.

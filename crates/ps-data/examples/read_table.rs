@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
-use ps_data::{DataSource, SchemaReader, load};
+use ps_data::{DataSource, Inputs, SchemaReader, load};
 
 fn main() -> anyhow::Result<()> {
     let file = std::env::args_os().nth(1).context("expected a file: read_table FILE")?;
@@ -20,10 +20,10 @@ fn main() -> anyhow::Result<()> {
     drop(data);
     let began = Instant::now();
     let mut reader = SchemaReader::open(path, schema, true)?;
-    let (mut inputs, mut samples, mut sum) = (Vec::new(), 0_u64, 0_f64);
+    let (mut inputs, mut samples, mut sum) = (Inputs::default(), 0_u64, 0_f64);
     while reader.next_sample(&mut inputs)? {
         samples += 1;
-        sum += inputs.drain(..).map(f64::from).sum::<f64>();
+        sum += inputs.features.drain(..).map(f64::from).sum::<f64>();
     }
     let read_s = began.elapsed().as_secs_f64();
     println!(

@@ -16,7 +16,9 @@ mod rows;
 mod sample_encoder;
 mod schema_reader;
 mod table;
+mod table_reader;
 mod unseen_labels;
+mod values;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,12 +26,12 @@ use std::sync::Arc;
 use ps_core::schema::{ColumnUse, Schema};
 
 use crate::samples_builder::SamplesBuilder;
-use crate::table_options::TableOptions;
-use crate::{Dataset, Error, Label, Samples, Wrapper};
+use crate::{DataSource, Dataset, Error, Label, Samples, Wrapper};
 use errors::file_error;
 pub(crate) use numeric_reader::{NumericReader, plain_schema};
 pub use sample_encoder::SampleEncoder;
 pub use schema_reader::{SchemaReader, unused_columns};
+pub(crate) use table_reader::TableReader;
 use unseen_labels::UnseenLabels;
 
 /// Loads all sets; one without files is empty.
@@ -37,17 +39,45 @@ pub(crate) fn load(
     train: &[PathBuf],
     test: &[PathBuf],
     validation: &[PathBuf],
-    options: &TableOptions,
-    wrapper: Wrapper,
+    source: &DataSource,
 ) -> Result<Dataset, Error> {
-    let schema = Arc::new(learn::learn(train, options, wrapper)?);
+    let schema = learn::learn(train, &source.table, source.wrapper, u64::MAX)?;
+    load_known(train, test, validation, schema, source)
+}
+
+/// Loads all sets of a table that is known; one without files is empty.
+pub(crate) fn load_known(
+    train: &[PathBuf],
+    test: &[PathBuf],
+    validation: &[PathBuf],
+    mut schema: Schema,
+    source: &DataSource,
+) -> Result<Dataset, Error> {
+    schema.put_classes_first(&source.classes_first);
+    let (schema, wrapper) = (Arc::new(schema), source.wrapper);
     let train = read_all(train, &schema, wrapper, known_label)?;
     let (test, unseen) = read_labelled(test, &schema, wrapper)?;
     let schema = Arc::new(with_classes(&schema, unseen));
     let (validation, unseen) = read_labelled(validation, &schema, wrapper)?;
     let schema = Arc::new(with_classes(&schema, unseen));
     let (task, outputs) = (schema.task(), schema.output_names().len());
-    Ok(Dataset { train, test, validation, task, outputs, schema: Some(schema) })
+    let ids = schema.id_columns();
+    Ok(Dataset { train, test, validation, ids, task, outputs, schema: Some(schema) })
+}
+
+/// What the beginning of the training files teaches, of which no process reads more before it trains.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn schema_of_beginning(train: &[PathBuf], source: &DataSource) -> Result<Schema, Error> {
+    let schema = learn::learn(train, &source.table, source.wrapper, source.schema_samples)?;
+    if schema.samples >= source.schema_samples {
+        tracing::info!(
+            "the columns are learnt from the first {} training samples (--schema-samples)",
+            schema.samples
+        );
+    }
+    Ok(schema)
 }
 
 /// Reads files with the schema of others.

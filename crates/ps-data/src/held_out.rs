@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(all, (0..1000).collect::<Vec<u32>>());
         for (position, label) in one.validation.labels().classes().iter().enumerate() {
             let (features, _) = one.validation.gather(&[position as u64]).unwrap();
-            assert_eq!(features, [*label as f32], "features and labels stay together");
+            assert_eq!(features.features, [*label as f32], "features and labels stay together");
         }
         assert_eq!(one, held_out(1000, 0.2, 1).unwrap());
         assert_ne!(one, held_out(1000, 0.2, 2).unwrap());

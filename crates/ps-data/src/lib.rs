@@ -11,6 +11,7 @@ mod csv_file;
 mod data_files;
 mod dataset_files;
 mod draw;
+mod embed_choice;
 mod error;
 mod file_list;
 mod file_names;
@@ -20,6 +21,7 @@ mod gzip;
 mod held_out;
 mod idx;
 mod ignored;
+mod inputs;
 mod labels;
 pub mod limits;
 mod load;
@@ -42,14 +44,18 @@ mod text;
 
 pub use csv_file::{SampleEncoder, SchemaReader, load_with_schema, unused_columns};
 pub use draw::Draw;
+pub use embed_choice::EmbedChoice;
 pub use error::Error;
 pub use file_list::{FileList, FileRole, ListedFile, files};
+pub use inputs::{InputWidth, Inputs};
 pub use labels::{Label, Labels};
 pub use load::{bundled_digits, load, with_classes};
 pub use sample_set::SampleSet;
 pub use samples::{Dataset, Features, Samples};
 pub use shift::{Shift, check_shift};
-pub use source::{CONTEXT, DataSource, Format, HeldOut, SHUFFLE_BUFFER, Wrapper};
+pub use source::{
+    CONTEXT, DataSource, Format, HeldOut, KnownSchema, SCHEMA_SAMPLES, SHUFFLE_BUFFER, Wrapper,
+};
 pub use stream::{
     OpenStream, Shuffle, StreamBatch, StreamBatches, StreamInput, StreamOpener, StreamPlan,
     StreamSource, load_stream, stream_files,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ps_core::schema::Schema;
 use ps_core::{Task, TaskChoice};
 
 use crate::dataset_files::DatasetFiles;
@@ -13,7 +14,8 @@ use crate::sample_reader::{Next, SampleReader as _};
 use crate::samples_builder::SamplesBuilder;
 use crate::stream::{FileSequence, first_shape, training_stream};
 use crate::{
-    DataSource, Dataset, Error, Format, Samples, StreamInput, StreamSource, csv_file, text,
+    DataSource, Dataset, Error, Format, KnownSchema, Samples, StreamInput, StreamSource, csv_file,
+    text,
 };
 
 /// Loads the training and test data that a source describes; without a folder, the bundled digits.
@@ -56,11 +58,26 @@ fn load_sets(source: &DataSource) -> Result<Dataset, Error> {
                 true => beside_stream(&files, source)?,
                 false => whole(files, source)?,
             };
-            let data = with_task(data, source)?;
+            let data = with_task(with_known_schema(data, source)?, source)?;
             return with_plain_schema(with_classes(data, source.classes)?, table, source);
         }
     };
-    with_classes(with_task(data, source)?, source.classes)
+    with_classes(with_task(with_known_schema(data, source)?, source)?, source.classes)
+}
+
+/// What a process without a file of the table knows of it, where a schema is given.
+fn with_known_schema(data: Dataset, source: &DataSource) -> Result<Dataset, Error> {
+    let Dataset { train, test, validation, .. } = &data;
+    let is_empty = [train, test, validation].into_iter().all(|set| set.is_empty());
+    match source.schema.as_ref().filter(|_| data.schema.is_none()) {
+        Some(KnownSchema::File(path)) if !is_empty => {
+            let path = path.display();
+            return Err(Error::Options(format!("--schema {path}: the data are no table")));
+        }
+        Some(_) if is_empty => (),
+        _ => return Ok(data),
+    }
+    csv_file::load_known(&[], &[], &[], known_schema(source)?, source)
 }
 
 /// What the labels are, where no schema says it: what the user says, or else classes.
@@ -118,8 +135,11 @@ fn whole(files: DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
             only_classes("IDX files", source)?;
             joined(idx_set(train)?, idx_set(test)?, idx_set(validation)?)
         }
+        DatasetFiles::Files(Format::Csv, train, test, validation) if source.schema.is_some() => {
+            csv_file::load_known(&train, &test, &validation, known_schema(source)?, source)
+        }
         DatasetFiles::Files(Format::Csv, train, test, validation) if !source.sharded => {
-            csv_file::load(&train, &test, &validation, &source.table, source.wrapper)
+            csv_file::load(&train, &test, &validation, source)
         }
         DatasetFiles::Files(Format::Text, train, test, validation) => {
             only_classes("text", source)?;
@@ -136,6 +156,11 @@ fn whole(files: DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
 fn beside_stream(files: &DatasetFiles, source: &DataSource) -> Result<Dataset, Error> {
     if let DatasetFiles::Idx(..) | DatasetFiles::Files(Format::Text, ..) = files {
         only_classes("IDX files and text", source)?;
+    }
+    if let DatasetFiles::Files(Format::Csv, train, test, validation) = files
+        && (source.schema.is_some() || !source.sharded)
+    {
+        return beside_table(train, test, validation, source);
     }
     let stream = training_stream(files, source);
     let first = first_shape(&stream)?;
@@ -159,6 +184,35 @@ fn beside_stream(files: &DatasetFiles, source: &DataSource) -> Result<Dataset, E
         Format::Text => Ok(Dataset { outputs: text::CLASSES, ..data }),
         _ => Ok(data),
     }
+}
+
+/// What is measured with beside a streamed table, which is known by its beginning.
+fn beside_table(
+    train: &[PathBuf],
+    test: &[PathBuf],
+    validation: &[PathBuf],
+    source: &DataSource,
+) -> Result<Dataset, Error> {
+    let mut schema = match source.schema {
+        Some(_) => known_schema(source)?,
+        None => csv_file::schema_of_beginning(train, source)?,
+    };
+    if let Some(classes) = source.classes {
+        schema.number_classes(classes);
+    }
+    csv_file::load_known(&[], test, validation, schema, source)
+}
+
+/// The schema that a file has.
+fn known_schema(source: &DataSource) -> Result<Schema, Error> {
+    let path = match &source.schema {
+        Some(KnownSchema::OfModel(schema)) => return Ok((**schema).clone()),
+        Some(KnownSchema::File(path)) => path.clone(),
+        None => PathBuf::new(),
+    };
+    let text = std::fs::read(&path);
+    let text = text.map_err(|source| Error::Read { path: path.clone(), source })?;
+    Schema::from_json(&text).map_err(|problem| Error::File { path, problem })
 }
 
 /// A set that is measured with, beside a stream.

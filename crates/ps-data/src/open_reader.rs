@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::byte_stream::{self, ByteStream};
-use crate::csv_file::NumericReader;
+use crate::csv_file::{NumericReader, TableReader};
 use crate::recordio::RecordReader;
 use crate::sample_reader::SampleReader;
 use crate::stream::StreamSource;
@@ -18,11 +18,14 @@ pub(crate) fn open_reader(
     format: Format,
     source: &StreamSource,
 ) -> Result<Box<dyn SampleReader>, Error> {
-    let StreamSource { wrapper, table, context, .. } = source;
+    let StreamSource { wrapper, table, schema, context, .. } = source;
     Ok(match format {
         Format::Csv => {
             let text = byte_stream::text(bytes, *wrapper);
-            Box::new(NumericReader::new(path, text, table.clone()))
+            match schema {
+                Some(schema) => Box::new(TableReader::new(path, text, schema, *wrapper)),
+                None => Box::new(NumericReader::new(path, text, table.clone())),
+            }
         }
         Format::RecordioProtobuf => Box::new(RecordReader::new(path, bytes, *wrapper, table.task)),
         Format::Text => {

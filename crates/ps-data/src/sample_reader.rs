@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Error, Label};
+use crate::{Error, Inputs, Label};
 
 /// What a reader came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +18,7 @@ pub(crate) enum Next {
 /// Reads one file or stream.
 pub(crate) trait SampleReader: Send {
     /// The next sample; one that is not wanted is passed over with as little work as possible.
-    fn next(&mut self, wanted: bool, inputs: &mut Vec<f32>) -> Result<Next, Error>;
+    fn next(&mut self, wanted: bool, inputs: &mut Inputs) -> Result<Next, Error>;
 
     /// Shape of the last sample.
     fn shape(&self) -> &[usize];

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use ps_core::Task;
-use ps_core::schema::{self, Scale, Schema};
+use ps_core::schema::{self, IdColumn, Scale, Schema};
 
-use crate::{Error, Labels};
+use crate::{Error, Inputs, Labels};
 
 /// The features of all samples of a set, sample after sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,20 +26,16 @@ impl Features {
         }
     }
 
-    /// Takes the values from this place on away.
     /// The features of the samples at these positions, `each` a sample.
     fn pick(&self, each: usize, positions: impl Iterator<Item = usize>) -> Self {
-        fn of<T: Copy>(all: &[T], each: usize, positions: impl Iterator<Item = usize>) -> Vec<T> {
-            let sample = |position| &all[position * each..(position + 1) * each];
-            positions.flat_map(sample).copied().collect()
-        }
         match self {
-            Self::Bytes(values) => Self::Bytes(of(values, each, positions)),
-            Self::Text(values) => Self::Text(of(values, each, positions)),
-            Self::Floats(values) => Self::Floats(of(values, each, positions)),
+            Self::Bytes(values) => Self::Bytes(pick(values, each, positions)),
+            Self::Text(values) => Self::Text(pick(values, each, positions)),
+            Self::Floats(values) => Self::Floats(pick(values, each, positions)),
         }
     }
 
+    /// Takes the values from this place on away.
     fn split_off(&mut self, at: usize) -> Self {
         match self {
             Self::Bytes(values) => Self::Bytes(values.split_off(at)),
@@ -49,11 +45,21 @@ impl Features {
     }
 }
 
+/// The values of the samples at these positions, `each` a sample.
+fn pick<T: Copy>(all: &[T], each: usize, positions: impl Iterator<Item = usize>) -> Vec<T> {
+    let sample = |position| &all[position * each..(position + 1) * each];
+    positions.flat_map(sample).copied().collect()
+}
+
 /// Samples with their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
     features: Features,
     shape: Vec<usize>,
+    /// Sample after sample.
+    ids: Vec<u32>,
+    /// Of each sample.
+    id_columns: usize,
     labels: Labels,
 }
 
@@ -63,19 +69,39 @@ impl Samples {
         let labels = labels.into();
         let each = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))?;
         let fits = labels.len().checked_mul(each)? == features.len();
-        fits.then_some(Self { features, shape, labels })
+        fits.then_some(Self { features, shape, ids: Vec::new(), id_columns: 0, labels })
+    }
+
+    /// The same samples with these ids, as many each, sample after sample; `None` unless that comes out even.
+    #[must_use]
+    pub fn with_ids(self, ids: Vec<u32>) -> Option<Self> {
+        let id_columns = ids.len().checked_div(self.len()).unwrap_or_default();
+        let is_even = id_columns * self.len() == ids.len();
+        is_even.then_some(Self { ids, id_columns, ..self })
     }
 
     /// No samples, of this shape each.
     pub fn none(shape: Vec<usize>) -> Self {
-        Self { features: Features::Floats(Vec::new()), shape, labels: Labels::default() }
+        Self {
+            features: Features::Floats(Vec::new()),
+            shape,
+            ids: Vec::new(),
+            id_columns: 0,
+            labels: Labels::default(),
+        }
     }
 
     /// Takes the last so many samples away, as a set of their own.
     pub(crate) fn split_last(&mut self, count: usize) -> Self {
         let at = self.len().saturating_sub(count);
         let features = self.features.split_off(at * self.features_per_sample());
-        Self { features, shape: self.shape.clone(), labels: self.labels.split_off(at) }
+        Self {
+            features,
+            shape: self.shape.clone(),
+            ids: self.ids.split_off(at * self.id_columns),
+            id_columns: self.id_columns,
+            labels: self.labels.split_off(at),
+        }
     }
 
     /// Of every so many samples the one of this number: with all numbers each sample once. Nearly as many for each, also
@@ -85,18 +111,23 @@ impl Samples {
         if count <= 1 {
             return self;
         }
-        let each = self.features_per_sample();
-        let chosen = || (number..self.len()).step_by(count);
-        let features = self.features.pick(each, chosen());
-        let labels = self.labels.pick(chosen());
-        Self { features, shape: self.shape, labels }
+        self.pick(|| (number..self.len()).step_by(count))
     }
 
     /// The samples at these positions, which are below [`Self::len`], in this order.
     pub(crate) fn part(&self, positions: &[usize]) -> Self {
-        let features = self.features.pick(self.features_per_sample(), positions.iter().copied());
-        let labels = self.labels.pick(positions.iter().copied());
-        Self { features, shape: self.shape.clone(), labels }
+        self.pick(|| positions.iter().copied())
+    }
+
+    /// The samples at the positions that are given whenever they are asked for.
+    fn pick<I: Iterator<Item = usize>>(&self, positions: impl Fn() -> I) -> Self {
+        Self {
+            features: self.features.pick(self.features_per_sample(), positions()),
+            shape: self.shape.clone(),
+            ids: pick(&self.ids, self.id_columns, positions()),
+            id_columns: self.id_columns,
+            labels: self.labels.pick(positions()),
+        }
     }
 
     /// Number of samples.
@@ -124,13 +155,19 @@ impl Samples {
         self.shape.iter().product()
     }
 
-    /// The features and labels of these samples, in this order.
+    /// Columns of ids, of which each sample has one.
+    pub fn id_columns(&self) -> usize {
+        self.id_columns
+    }
+
+    /// The inputs and labels of these samples, in this order.
     ///
     /// # Errors
     /// A number beyond the last sample.
-    pub fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Labels), Error> {
-        let each = self.features_per_sample();
+    pub fn gather(&self, numbers: &[u64]) -> Result<(Inputs, Labels), Error> {
+        let (each, id_columns) = (self.features_per_sample(), self.id_columns);
         let mut features = Vec::with_capacity(numbers.len() * each);
+        let mut ids = Vec::with_capacity(numbers.len() * id_columns);
         let mut positions = Vec::with_capacity(numbers.len());
         for &number in numbers {
             let position = usize::try_from(number).ok().filter(|&position| position < self.len());
@@ -147,9 +184,10 @@ impl Samples {
                 }
                 Features::Floats(values) => features.extend_from_slice(&values[range]),
             }
+            ids.extend_from_slice(&self.ids[position * id_columns..(position + 1) * id_columns]);
             positions.push(position);
         }
-        Ok((features, self.labels.pick(positions.into_iter())))
+        Ok((Inputs { features, ids }, self.labels.pick(positions.into_iter())))
     }
 }
 
@@ -162,6 +200,8 @@ pub struct Dataset {
     pub test: Samples,
     /// Samples that evaluations during training see, where there are some; the same shape.
     pub validation: Samples,
+    /// The columns of ids, of which each sample has one.
+    pub ids: Vec<IdColumn>,
     /// What a model is to tell.
     pub task: Task,
     /// Outputs of a model that tells it: one for each class, number or label; 0 where nobody knows.
@@ -175,7 +215,7 @@ impl Dataset {
     pub fn new(train: Samples, test: Samples, classes: usize) -> Self {
         let validation = Samples::none(test.shape().to_vec());
         let task = Task::Classification;
-        Self { train, test, validation, task, outputs: classes, schema: None }
+        Self { train, test, validation, ids: Vec::new(), task, outputs: classes, schema: None }
     }
 
     /// Of each output that is a number, what it stands for.
@@ -193,7 +233,7 @@ mod tests {
         let features = Features::Bytes(vec![0, 51, 102, 255]);
         let samples = Samples::new(features, vec![2], vec![7, 8]).unwrap();
         let (features, labels) = samples.gather(&[1, 0, 1]).unwrap();
-        assert_eq!(features, [0.4, 1.0, 0.0, 0.2, 0.4, 1.0]);
+        assert_eq!(features.features, [0.4, 1.0, 0.0, 0.2, 0.4, 1.0]);
         assert_eq!(labels, Labels::from(vec![8, 7, 8]));
     }
 
@@ -201,11 +241,11 @@ mod tests {
     fn text_is_not_scaled_and_its_end_can_be_split_off() {
         let features = Features::Text(vec![0, 51, 102, 255, 7, 8]);
         let mut samples = Samples::new(features, vec![2], vec![102, 7, 9]).unwrap();
-        assert_eq!(samples.gather(&[1]).unwrap(), (vec![102.0, 255.0], vec![7].into()));
+        assert_eq!(samples.gather(&[1]).unwrap(), (vec![102.0, 255.0].into(), vec![7].into()));
         let last = samples.split_last(1);
         assert_eq!(
             (samples.len(), last.gather(&[0]).unwrap()),
-            (2, (vec![7.0, 8.0], vec![9].into()))
+            (2, (vec![7.0, 8.0].into(), vec![9].into()))
         );
         assert!(samples.gather(&[2]).is_err());
     }
@@ -234,7 +274,7 @@ mod tests {
                 for (position, label) in part.labels().classes().iter().enumerate() {
                     let (features, _) = part.gather(&[position as u64]).unwrap();
                     let first = *label as f32 * 2.0;
-                    proptest::prop_assert_eq!(features, vec![first, first + 1.0]);
+                    proptest::prop_assert_eq!(features.features, vec![first, first + 1.0]);
                 }
             }
         }

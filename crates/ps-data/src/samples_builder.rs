@@ -4,13 +4,13 @@ use std::path::Path;
 
 use crate::error::check_limits;
 use crate::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
-use crate::{Error, Features, Label, Labels, Samples};
+use crate::{Error, Features, Inputs, Label, Labels, Samples};
 
 /// A set that grows.
 #[derive(Default)]
 pub(crate) struct SamplesBuilder {
     /// Inputs of all samples so far; a reader appends those of the next.
-    pub(crate) inputs: Vec<f32>,
+    pub(crate) inputs: Inputs,
     labels: Labels,
     shape: Vec<usize>,
 }
@@ -23,7 +23,7 @@ impl SamplesBuilder {
         }
         let pushed = self.labels.push(label);
         pushed.map_err(|problem| Error::File { path: path.to_owned(), problem })?;
-        check_size(path, self.labels.len(), self.inputs.len())
+        check_size(path, self.labels.len(), &self.inputs)
     }
 
     /// Takes in samples whose inputs were appended.
@@ -36,7 +36,7 @@ impl SamplesBuilder {
         shape.clone_into(&mut self.shape);
         let extended = self.labels.extend(labels);
         extended.map_err(|problem| Error::File { path: path.to_owned(), problem })?;
-        check_size(path, self.labels.len(), self.inputs.len())
+        check_size(path, self.labels.len(), &self.inputs)
     }
 
     /// Number of samples so far.
@@ -50,17 +50,21 @@ impl SamplesBuilder {
     }
 
     /// The set.
-    pub(crate) fn build(mut self, path: &Path) -> Result<Samples, Error> {
-        self.inputs.shrink_to_fit();
-        Samples::new(Features::Floats(self.inputs), self.shape, self.labels).ok_or_else(|| {
+    pub(crate) fn build(self, path: &Path) -> Result<Samples, Error> {
+        let Inputs { mut features, mut ids } = self.inputs;
+        features.shrink_to_fit();
+        ids.shrink_to_fit();
+        let samples = Samples::new(Features::Floats(features), self.shape, self.labels);
+        samples.and_then(|samples| samples.with_ids(ids)).ok_or_else(|| {
             let problem = "the samples gave an unexpected number of inputs".to_owned();
             Error::File { path: path.to_owned(), problem }
         })
     }
 }
 
-fn check_size(path: &Path, samples: usize, inputs: usize) -> Result<(), Error> {
-    let bytes = inputs as u128 * size_of::<f32>() as u128;
+fn check_size(path: &Path, samples: usize, inputs: &Inputs) -> Result<(), Error> {
+    let values = inputs.features.len() as u128 + inputs.ids.len() as u128;
+    let bytes = values * size_of::<f32>() as u128;
     let samples = ("the number of samples", samples as u128, SAMPLES_MAX);
     let size = ("the size of the inputs in memory, in bytes,", bytes, FEATURE_BYTES_MAX);
     let hint = "use fewer samples, or fewer columns of text (each distinct text is one input)";

@@ -1,7 +1,9 @@
 //! What a job says about its data: where they are and how they are written.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use ps_core::schema::Schema;
 use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 use crate::TableOptions;
@@ -27,6 +29,9 @@ pub enum Format {
 
 /// Bytes of text in a sample, where nobody says.
 pub const CONTEXT: usize = 64;
+
+/// Samples of a streamed table that its columns are learnt from, where nobody says.
+pub const SCHEMA_SAMPLES: u64 = 100_000;
 
 /// Samples of a stream of files that wait for their turn, where nobody says.
 pub const SHUFFLE_BUFFER: usize = 4_096;
@@ -75,6 +80,12 @@ pub struct DataSource {
     pub wrapper: Wrapper,
     /// How tables are read.
     pub table: TableOptions,
+    /// What was understood of a table like this one, to be taken as it is.
+    pub schema: Option<KnownSchema>,
+    /// Samples of a streamed table that its columns are learnt from.
+    pub schema_samples: u64,
+    /// Classes that come before others, in this order: those of a model that is trained further.
+    pub classes_first: Vec<String>,
     /// How many classes there are, when it is known; else one more than the largest label.
     pub classes: Option<usize>,
     /// The training samples are this process's own share: none is legal, and nothing may be learnt
@@ -87,6 +98,15 @@ pub struct DataSource {
     /// Patterns of files that are no data, matched against a file's name and against its path below
     /// the data folder: `*` stands for any characters, `?` for one, `[ab]` for one of these.
     pub ignore_files: Vec<String>,
+}
+
+/// Where the schema of a table is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KnownSchema {
+    /// In this file.
+    File(PathBuf),
+    /// Here; data that are no table have none.
+    OfModel(Arc<Schema>),
 }
 
 /// Which training samples are held out of training, as a validation set: the same wherever all samples
@@ -109,6 +129,9 @@ impl Default for DataSource {
             format: Format::default(),
             wrapper: Wrapper::default(),
             table: TableOptions::default(),
+            schema: None,
+            schema_samples: SCHEMA_SAMPLES,
+            classes_first: Vec::new(),
             classes: None,
             sharded: false,
             streamed: false,

@@ -4,8 +4,9 @@ use std::convert::Infallible;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
+use crate::EmbedChoice;
 use ps_core::TaskChoice;
-use ps_core::schema::ValueRules;
+use ps_core::schema::{EmbeddingRule, ValueRules};
 use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 /// Which column of a table is meant.
@@ -158,6 +159,10 @@ pub struct TableOptions {
     pub categorical: Vec<ColumnChoice>,
     /// Columns that are not used.
     pub ignore: Vec<ColumnChoice>,
+    /// Which columns of categories are looked up.
+    pub embed: EmbedChoice,
+    /// Those that the model looks up where nobody says.
+    pub embedding: EmbeddingRule,
 }
 
 impl TableOptions {
@@ -201,7 +206,8 @@ impl TableOptions {
     /// Whether a column is named, which needs a header.
     pub(crate) fn names_a_column(&self) -> bool {
         let lists = [&self.numeric, &self.categorical, &self.ignore, &self.labels];
-        let mut choices = lists.into_iter().flatten();
+        let lists = lists.map(Vec::as_slice).into_iter().chain([self.embed.columns()]);
+        let mut choices = lists.flatten();
         choices.any(|choice| matches!(choice, ColumnChoice::Name(_)))
     }
 }

@@ -11,7 +11,7 @@ use crate::byte_stream::{self, ByteStream};
 use crate::error::check_limits;
 use crate::limits::{FEATURE_BYTES_MAX, SAMPLES_MAX};
 use crate::sample_reader::{Next, SampleReader};
-use crate::{DataSource, Dataset, Error, Features, Label, Samples};
+use crate::{DataSource, Dataset, Error, Features, Inputs, Label, Samples};
 
 /// Every byte can follow.
 pub(crate) const CLASSES: usize = 256;
@@ -96,7 +96,7 @@ impl TextReader {
 }
 
 impl SampleReader for TextReader {
-    fn next(&mut self, wanted: bool, inputs: &mut Vec<f32>) -> Result<Next, Error> {
+    fn next(&mut self, wanted: bool, inputs: &mut Inputs) -> Result<Next, Error> {
         let [context] = self.shape;
         let missing = (context + 1).saturating_sub(self.window.len()) as u64;
         let read = self.from.by_ref().take(missing).read_to_end(&mut self.window);
@@ -110,7 +110,7 @@ impl SampleReader for TextReader {
         }
         self.record += 1;
         if wanted {
-            inputs.extend(self.window[..context].iter().map(|&byte| f32::from(byte)));
+            inputs.features.extend(self.window[..context].iter().map(|&byte| f32::from(byte)));
         }
         let label = self.window[context];
         self.window.clear();

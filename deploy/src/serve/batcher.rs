@@ -1,6 +1,7 @@
 //! One thread owns the model, and computes together what waits at the same time.
 
 use crate::prediction::PredictionFormat;
+use ps_data::{InputWidth, Inputs};
 use ps_worker::trained_model::TrainedModel;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -22,14 +23,16 @@ pub(super) struct Batcher {
 
 struct Request {
     /// Inputs of its samples, sample after sample.
-    inputs: Vec<f32>,
+    inputs: Inputs,
+    /// How many they are.
+    samples: usize,
     answer: oneshot::Sender<Answer>,
 }
 
 /// What there is to know of a model without asking it.
 pub(super) struct About {
-    /// Inputs of a sample.
-    pub(super) inputs: usize,
+    /// Numbers and ids of a sample.
+    pub(super) width: InputWidth,
     /// How what it says is written.
     pub(super) says: PredictionFormat,
     /// What it was trained on, if that was a table.
@@ -43,22 +46,22 @@ impl Batcher {
     /// There is no thread to be had.
     pub(super) fn start(model: TrainedModel) -> std::io::Result<(Self, About)> {
         let about = About {
-            inputs: model.shape().inputs(),
+            width: model.shape().width(),
             says: PredictionFormat::new(&model),
             schema: model.schema().cloned(),
         };
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
-        let (inputs, outputs) = (about.inputs, about.says.outputs());
+        let (width, outputs) = (about.width, about.says.outputs());
         let thread = std::thread::Builder::new().name("model".to_owned());
-        thread.spawn(move || answer_all(model, waiting, inputs.max(1), outputs))?;
+        thread.spawn(move || answer_all(model, waiting, width, outputs))?;
         Ok((Self { requests }, about))
     }
 
-    /// The answer to a request of these samples.
-    pub(super) async fn answer(&self, inputs: Vec<f32>) -> Answer {
+    /// The answer to a request of so many samples.
+    pub(super) async fn answer(&self, inputs: Inputs, samples: usize) -> Answer {
         let (answer, answered) = oneshot::channel();
         let gone = || "the model's thread has ended".to_owned();
-        self.requests.send(Request { inputs, answer }).await.map_err(|_| gone())?;
+        self.requests.send(Request { inputs, samples, answer }).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
@@ -67,26 +70,25 @@ impl Batcher {
 fn answer_all(
     mut model: TrainedModel,
     mut waiting: mpsc::Receiver<Request>,
-    inputs: usize,
+    width: InputWidth,
     outputs: usize,
 ) {
     while let Some(first) = waiting.blocking_recv() {
+        let mut samples = first.samples;
         let mut requests = vec![first];
-        let mut samples = requests[0].inputs.len() / inputs;
         while samples < BATCH_SAMPLES
             && let Ok(next) = waiting.try_recv()
         {
-            samples += next.inputs.len() / inputs;
+            samples += next.samples;
             requests.push(next);
         }
-        let sizes: Vec<usize> = requests.iter().map(|it| it.inputs.len() / inputs).collect();
-        let mut all = Vec::with_capacity(samples * inputs);
-        requests.iter().for_each(|request| all.extend_from_slice(&request.inputs));
-        let computed = predictions(&mut model, &all, inputs);
+        let mut all = Inputs::from(Vec::with_capacity(samples * width.features));
+        requests.iter().for_each(|request| all.extend(&request.inputs));
+        let computed = predictions(&mut model, &all, width);
         let mut start = 0;
-        for (request, size) in requests.into_iter().zip(sizes) {
-            let range = start * outputs..(start + size) * outputs;
-            start += size;
+        for request in requests {
+            let range = start * outputs..(start + request.samples) * outputs;
+            start += request.samples;
             let answer = computed.as_ref().map_err(String::clone);
             // Who asked may have gone.
             let _ =
@@ -96,10 +98,10 @@ fn answer_all(
 }
 
 /// In parts of bounded size, however much one request has.
-fn predictions(model: &mut TrainedModel, all: &[f32], inputs: usize) -> Answer {
+fn predictions(model: &mut TrainedModel, all: &Inputs, width: InputWidth) -> Answer {
     let mut predictions = Vec::new();
-    for part in all.chunks(BATCH_SAMPLES * inputs) {
-        let computed = model.predictions(part.to_vec());
+    for (part, samples) in width.parts(all, BATCH_SAMPLES) {
+        let computed = model.predictions(part, samples);
         predictions.extend(computed.map_err(|error| error.to_string())?);
     }
     Ok(predictions)

@@ -89,8 +89,8 @@ async fn answer(
         tokio::task::spawn_blocking(move || request::inputs(&about, format, body.to_vec()));
     let failed = |error: String| (StatusCode::INTERNAL_SERVER_ERROR, error);
     let understood = understood.await.map_err(|error| failed(error.to_string()))?;
-    let inputs = understood.map_err(|problem| (StatusCode::BAD_REQUEST, problem))?;
-    let predictions = serving.batcher.answer(inputs).await.map_err(failed)?;
+    let (inputs, samples) = understood.map_err(|problem| (StatusCode::BAD_REQUEST, problem))?;
+    let predictions = serving.batcher.answer(inputs, samples).await.map_err(failed)?;
     let body = reply::body(accepted, &serving.about.says, &predictions).map_err(failed)?;
     Ok((accepted, body))
 }

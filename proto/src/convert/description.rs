@@ -4,8 +4,10 @@ use super::Error;
 use crate::v1;
 use crate::v1::data_description::Kind;
 use ps_core::limits::{
-    ADDRESS_BYTES_MAX, CLASSES_MAX, DIMENSIONS_MAX, FEATURES_MAX, OBJECTIVE_BYTES_MAX, SAMPLES_MAX,
+    ADDRESS_BYTES_MAX, CLASSES_MAX, DIMENSIONS_MAX, FEATURES_MAX, ID_COLUMN_NAME_BYTES_MAX,
+    ID_COLUMNS_MAX, OBJECTIVE_BYTES_MAX, SAMPLES_MAX,
 };
+use ps_core::schema::IdColumn;
 use ps_core::{DataDescription, DataKind, Task};
 
 const NAME: &str = "DataDescription";
@@ -28,7 +30,8 @@ impl TryFrom<v1::DataDescription> for DataDescription {
             v1::data_description::Task::Regression => Task::Regression,
             v1::data_description::Task::MultiLabel => Task::MultiLabel,
         };
-        check_shape(&wire.shape)?;
+        check_shape(&wire.shape, wire.ids.len())?;
+        let ids = wire.ids.into_iter().map(id_column).collect::<Result<_, Error>>()?;
         if wire.objective.len() > OBJECTIVE_BYTES_MAX {
             let found = format!("{} bytes", wire.objective.len());
             let expected = format!("at most {OBJECTIVE_BYTES_MAX} bytes");
@@ -38,6 +41,7 @@ impl TryFrom<v1::DataDescription> for DataDescription {
             kind,
             samples: wire.samples,
             shape: wire.shape,
+            ids,
             task,
             outputs: wire.outputs,
             objective: wire.objective,
@@ -46,9 +50,12 @@ impl TryFrom<v1::DataDescription> for DataDescription {
     }
 }
 
-fn check_shape(shape: &[u64]) -> Result<(), Error> {
+fn check_shape(shape: &[u64], id_columns: usize) -> Result<(), Error> {
+    Error::check(NAME, "ids", id_columns as u64, 0..=ID_COLUMNS_MAX as u64)?;
     let inputs = shape.iter().try_fold(1_u64, |product, size| product.checked_mul(*size));
-    let fits = inputs.is_some_and(|inputs| (1..=FEATURES_MAX).contains(&inputs));
+    // A sample is something: without numbers it has ids.
+    let inputs_min = u64::from(id_columns == 0);
+    let fits = inputs.is_some_and(|inputs| (inputs_min..=FEATURES_MAX).contains(&inputs));
     if shape.len() <= DIMENSIONS_MAX && fits {
         return Ok(());
     }
@@ -56,6 +63,16 @@ fn check_shape(shape: &[u64]) -> Result<(), Error> {
     let expected =
         format!("at most {DIMENSIONS_MAX} dimensions and from 1 to {FEATURES_MAX} values");
     Err(Error::invalid(NAME, "shape", found, expected))
+}
+
+fn id_column(wire: v1::data_description::IdColumn) -> Result<IdColumn, Error> {
+    Error::check(NAME, "vocabulary", wire.vocabulary, 1..=u32::MAX)?;
+    if wire.name.len() > ID_COLUMN_NAME_BYTES_MAX {
+        let found = format!("{} bytes", wire.name.len());
+        let expected = format!("at most {ID_COLUMN_NAME_BYTES_MAX} bytes");
+        return Err(Error::invalid(NAME, "name", found, expected));
+    }
+    Ok(IdColumn { name: wire.name, vocabulary: wire.vocabulary })
 }
 
 fn served_at(address: String) -> Result<Option<String>, Error> {
@@ -83,6 +100,7 @@ impl From<DataDescription> for v1::DataDescription {
             kind: kind.into(),
             samples: data.samples,
             shape: data.shape,
+            ids: data.ids.into_iter().map(Into::into).collect(),
             task: match data.task {
                 Task::Classification => v1::data_description::Task::Classification,
                 Task::Regression => v1::data_description::Task::Regression,
@@ -96,6 +114,12 @@ impl From<DataDescription> for v1::DataDescription {
     }
 }
 
+impl From<IdColumn> for v1::data_description::IdColumn {
+    fn from(column: IdColumn) -> Self {
+        Self { name: column.name, vocabulary: column.vocabulary }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +129,7 @@ mod tests {
             kind: DataKind::Sharded,
             samples: 7,
             shape: vec![8, 8],
+            ids: vec![IdColumn { name: "city".into(), vocabulary: 300 }],
             task: Task::MultiLabel,
             outputs: 10,
             objective: "multi-label of label a,b".into(),
@@ -121,6 +146,17 @@ mod tests {
         assert_eq!(DataDescription::try_from(wire).unwrap(), program);
     }
 
+    fn id(vocabulary: u32, name: &str) -> v1::data_description::IdColumn {
+        v1::data_description::IdColumn { name: name.to_owned(), vocabulary }
+    }
+
+    #[test]
+    fn samples_may_have_ids_alone() {
+        let ids_alone = DataDescription { shape: vec![0], ..described() };
+        let wire = v1::DataDescription::from(ids_alone.clone());
+        assert_eq!(DataDescription::try_from(wire).unwrap(), ids_alone);
+    }
+
     #[test]
     fn what_cannot_be_is_named() {
         let wire = || v1::DataDescription::from(described());
@@ -130,7 +166,10 @@ mod tests {
             (v1::DataDescription { outputs: CLASSES_MAX + 1, ..wire() }, "`outputs`"),
             (v1::DataDescription { shape: vec![1; DIMENSIONS_MAX + 1], ..wire() }, "`shape`"),
             (v1::DataDescription { shape: vec![u64::MAX, 2], ..wire() }, "`shape`"),
-            (v1::DataDescription { shape: vec![8, 0], ..wire() }, "`shape`"),
+            (v1::DataDescription { shape: vec![8, 0], ids: vec![], ..wire() }, "`shape`"),
+            (v1::DataDescription { ids: vec![id(1, "c"); ID_COLUMNS_MAX + 1], ..wire() }, "`ids`"),
+            (v1::DataDescription { ids: vec![id(0, "c")], ..wire() }, "`vocabulary`"),
+            (v1::DataDescription { ids: vec![id(1, &"c".repeat(999))], ..wire() }, "`name`"),
             (v1::DataDescription { shape: vec![FEATURES_MAX + 1], ..wire() }, "`shape`"),
             (v1::DataDescription { objective: "o".repeat(9999), ..wire() }, "`objective`"),
             (v1::DataDescription { served_at: "host".into(), ..wire() }, "HOST:PORT"),

@@ -1,13 +1,16 @@
 //! The options that say how data are to be read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 
 use super::table_args::TableArgs;
+use ps_core::schema::Schema;
 use ps_data::{
-    CONTEXT, DataSource, Format, HeldOut, SHUFFLE_BUFFER, StreamInput, StreamSource, Wrapper,
+    CONTEXT, DataSource, Format, HeldOut, KnownSchema, SCHEMA_SAMPLES, SHUFFLE_BUFFER, StreamInput,
+    StreamSource, Wrapper,
 };
 
 /// Where the test data are, and how all data are written.
@@ -61,8 +64,8 @@ pub struct DataArgs {
     #[arg(long, env = "PS_PIPE", value_parser = BoolishValueParser::new())]
     pub pipe: bool,
     /// The training files are not loaded but read anew in every pass, each worker taking its part of
-    /// the samples; for files larger than memory. As with --pipe, CSV numbers are taken as they are.
-    /// Test data are loaded as always; text without test files has no test set then. All workers
+    /// the samples; for files larger than memory. Columns of a table are learnt from the beginning of the
+    /// files (--schema-samples), with --sharded not at all: give --schema then. Test data are loaded as always; text without test files has no test set then. All workers
     /// and the evaluator need this option.
     #[arg(long, env = "PS_STREAM", value_parser = BoolishValueParser::new())]
     pub stream: bool,
@@ -78,6 +81,15 @@ pub struct DataArgs {
     #[arg(long, env = "PS_LOAD_TIMEOUT_S", default_value_t = 3600, value_name = "S",
         value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub load_timeout_s: u64,
+    /// What was understood of a table like this one: a file schema.json that a model or `psrun data --write-schema` left. It is
+    /// taken as it is, also by hosts and streams that see a part of the data alone.
+    #[arg(long, env = "PS_SCHEMA", value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+    /// With --stream: samples from the beginning of the training files that the columns of a table are learnt from
+    /// [default: 100000].
+    #[arg(long, env = "PS_SCHEMA_SAMPLES", value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub schema_samples: Option<u64>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub table: TableArgs,
@@ -112,6 +124,9 @@ impl DataArgs {
             format: self.format,
             wrapper: self.wrapper,
             table: self.table.options(),
+            schema: self.schema.clone().map(KnownSchema::File),
+            schema_samples: self.schema_samples.unwrap_or(SCHEMA_SAMPLES),
+            classes_first: Vec::new(),
             classes: self.classes,
             sharded: self.sharded || self.pipe,
             streamed: self.stream,
@@ -125,13 +140,14 @@ impl DataArgs {
         self.test.as_deref().filter(|_| self.test_pipe)
     }
 
-    /// Streams with this stem.
-    pub fn stream(&self, stem: &Path) -> StreamSource {
+    /// Streams with this stem, of a table that is known or not.
+    pub fn stream(&self, stem: &Path, schema: Option<Arc<Schema>>) -> StreamSource {
         StreamSource {
             from: StreamInput::Fifos { stem: stem.to_owned(), patience: self.load_timeout() },
             format: self.format,
             wrapper: self.wrapper,
             table: self.table.options(),
+            schema,
             context: self.context,
         }
     }

@@ -7,6 +7,30 @@ use ps_data::limits::{CLASSES_MAX, CONTEXT_MAX, SHUFFLE_SAMPLES_MAX};
 use ps_data::{Format, Wrapper};
 
 impl DataArgs {
+    /// What the program's own data contradict, in one sentence.
+    ///
+    /// # Errors
+    /// Options about files that psrun reads.
+    pub fn check_own(&self) -> Result<(), String> {
+        let given = [
+            ("--stream", self.stream),
+            ("--pipe", self.pipe),
+            ("--test-pipe", self.test_pipe),
+            ("--validation", self.validation.is_some()),
+            ("--validation-split", self.validation_split.is_some()),
+            ("--schema", self.schema.is_some()),
+            ("--format", self.format != Format::Auto),
+            ("--classes", self.classes.is_some()),
+        ];
+        let given = given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option);
+        match given.or_else(|| self.table.about_columns()) {
+            Some(option) => Err(format!(
+                "{option} with --dataset: the program reads its data itself; leave out one of them"
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// What contradicts itself, in one sentence.
     ///
     /// # Errors
@@ -36,9 +60,26 @@ impl DataArgs {
                 .to_owned());
         }
         self.table.check()?;
+        self.check_schema()?;
         self.check_validation(data)?;
         self.check_stream(data)?;
         self.check_pipe(data)
+    }
+
+    fn check_schema(&self) -> Result<(), String> {
+        let said = self.table.about_columns();
+        if let (Some(schema), Some(option)) = (&self.schema, said) {
+            let schema = schema.display();
+            return Err(format!(
+                "--schema {schema} with {option}: the file says what the columns are; leave out one of them"
+            ));
+        }
+        match self.schema_samples {
+            Some(samples) if !self.stream || self.schema.is_some() => Err(format!(
+                "--schema-samples {samples}: only with --stream, and without --schema: other tables are learnt from whole"
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn check_validation(&self, data: Option<&Path>) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! The options that say how tables are to be read.
 
 use ps_core::task::{LabelKind, TaskChoice};
-use ps_data::{ColumnChoice, HeaderChoice, Mark, TableOptions};
+use ps_data::{ColumnChoice, EmbedChoice, HeaderChoice, Mark, TableOptions};
 
 /// What a table's lines and columns are, where that is not found out.
 #[derive(clap::Args, Clone, Debug)]
@@ -42,6 +42,11 @@ pub struct TableArgs {
     /// Columns of categories, by name or number, though they look like numbers.
     #[arg(long, env = "PS_CATEGORICAL", value_name = "COLUMN,..", value_delimiter = ',')]
     pub categorical: Vec<ColumnChoice>,
+    /// Columns of categories that the model looks up in a table of its own (an embedding), instead of one input for each
+    /// category: auto, none, all, or columns by name or number. auto: as the model says; those with more than 256
+    /// categories, with mlp and linear, and all with wide-deep.
+    #[arg(long, env = "PS_EMBED", default_value_t = EmbedChoice::Auto, value_name = "COLUMN,..")]
+    pub embed: EmbedChoice,
     /// Columns that are not used, by name or number.
     #[arg(long, env = "PS_IGNORE", value_name = "COLUMN,..", value_delimiter = ',')]
     pub ignore: Vec<ColumnChoice>,
@@ -61,7 +66,27 @@ impl TableArgs {
             numeric: self.numeric.clone(),
             categorical: self.categorical.clone(),
             ignore: self.ignore.clone(),
+            embed: self.embed.clone(),
+            ..TableOptions::default()
         }
+    }
+
+    /// The first option that says anything of columns, if there is one.
+    pub(crate) fn about_columns(&self) -> Option<&'static str> {
+        let Self { label, numeric, categorical, ignore, .. } = self;
+        let given = [
+            ("--label", !label.is_empty()),
+            ("--task", self.task.with_label_kind(self.label_kind) != Ok(TaskChoice::Auto)),
+            ("--header", self.header != HeaderChoice::Auto),
+            ("--delimiter", self.delimiter.is_some()),
+            ("--decimal", self.decimal.is_some()),
+            ("--missing", !self.missing.is_empty()),
+            ("--numeric", !numeric.is_empty()),
+            ("--categorical", !categorical.is_empty()),
+            ("--embed", self.embed != EmbedChoice::Auto),
+            ("--ignore", !ignore.is_empty()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
     }
 
     /// What contradicts itself, in one sentence.

@@ -10,14 +10,15 @@ use ps_core::schema::{self, Schema};
 use ps_core::{Layout, Task};
 
 use super::measured::Measured;
+use super::own_measures::OwnMeasures;
 use super::passes::Passes;
 use super::{
     Batch, BatchScore, DataShape, FlatVars, Model, ModelError, ModelOptions, Models, Objective,
-    SeededStart,
+    Predicted, SeededStart,
 };
 use crate::compute::{Compute, ComputeError, Evaluation, SampleBatch};
 use crate::threads;
-use ps_data::{Dataset, Labels, Samples};
+use ps_data::{Dataset, Inputs, Labels, Samples};
 use ps_nn::GradientSink;
 use ps_nn::Phase;
 
@@ -61,6 +62,7 @@ pub struct CandleCompute {
     /// Of samples that come from elsewhere, too.
     shape: DataShape,
     objective: Arc<Objective>,
+    measures: OwnMeasures,
     passes: Passes,
 }
 
@@ -74,11 +76,7 @@ impl CandleCompute {
         options: ComputeOptions,
         data: Arc<Dataset>,
     ) -> Result<Self, ModelError> {
-        let shape = DataShape {
-            features: data.train.shape().to_vec(),
-            task: data.task,
-            outputs: data.outputs,
-        };
+        let shape = DataShape::of(&data);
         Self::for_shape(models, options, data, &shape)
     }
 
@@ -99,12 +97,14 @@ impl CandleCompute {
                 let (found, expected) = (samples.shape().to_vec(), shape.features.clone());
                 return Err(ModelError::OtherShape { found, expected });
             }
+            check_ids(samples, shape)?;
         }
         if data.outputs > shape.outputs {
             let (found, expected) = (data.outputs, shape.outputs);
             return Err(ModelError::MoreClasses { found, expected });
         }
         let objective = objective(&loss, shape, &data)?;
+        let measures = models.measures()?;
         let map = VarMap::new();
         // Training begins with weights from the servers: the values made here are never used.
         let start = SeededStart::new(0, map.clone());
@@ -113,7 +113,7 @@ impl CandleCompute {
         vars.freeze(&parameters::frozen("Model::frozen", &model.frozen(), vars.layout())?)?;
         let shape = shape.clone();
         let (initial, passes) = (None, Passes::default());
-        Ok(Self { model, vars, start, initial, device, data, shape, objective, passes })
+        Ok(Self { model, vars, start, initial, device, data, shape, objective, measures, passes })
     }
 
     /// Starts from these weights instead of the seed's.
@@ -137,12 +137,15 @@ impl CandleCompute {
         self.vars.set(weights)
     }
 
-    /// The model's outputs for these samples, sample after sample; `None` of a model that has none.
+    /// The model's outputs for so many samples, sample after sample; `None` of a model that has none.
     ///
     /// # Errors
     /// What candle says.
-    pub fn outputs(&mut self, features: Vec<f32>) -> Result<Option<Vec<f32>>, ModelError> {
-        let samples = features.len() / self.shape.inputs().max(1);
+    pub fn outputs(
+        &mut self,
+        inputs: Inputs,
+        samples: usize,
+    ) -> Result<Option<Vec<f32>>, ModelError> {
         // They mean nothing, but a batch has some.
         let labels = match self.shape.task {
             Task::Classification => Labels::Classes(vec![0; samples]),
@@ -151,7 +154,7 @@ impl CandleCompute {
                 Labels::Numbers { each, values: vec![0.0; samples * each] }
             }
         };
-        let batch = self.on_device(features, labels, &self.shape.features, Phase::Evaluating)?;
+        let batch = self.on_device(inputs, labels, &self.shape.features, Phase::Evaluating)?;
         let device = self.device.clone();
         let model = &mut self.model;
         let outputs = threads::run(&device, move || model.outputs(&batch));
@@ -174,9 +177,11 @@ impl CandleCompute {
             let (found, expected) = (test.shape().to_vec(), self.shape.features.clone());
             return Err(ModelError::OtherShape { found, expected });
         }
+        check_ids(&test, &self.shape)?;
         let train = Samples::none(test.shape().to_vec());
         let (validation, task, outputs) = (train.clone(), self.shape.task, self.shape.outputs);
-        self.data = Arc::new(Dataset { train, test, validation, task, outputs, schema });
+        let ids = self.shape.ids.clone();
+        self.data = Arc::new(Dataset { train, test, validation, ids, task, outputs, schema });
         let (device, data) = (self.device.clone(), self.data.clone());
         threads::run(&device, || self.score(&data.test))
     }
@@ -191,8 +196,8 @@ impl CandleCompute {
         let phase = Phase::Training { seed };
         let batch = match batch {
             SampleBatch::Numbers(numbers) => self.batch(&self.data.train, &numbers, phase)?,
-            SampleBatch::Values { features, labels } => {
-                self.on_device(features, labels, &self.shape.features, phase)?
+            SampleBatch::Values { inputs, labels } => {
+                self.on_device(inputs, labels, &self.shape.features, phase)?
             }
         };
         self.passes.run(self.model.as_ref(), &self.vars, &batch, into)
@@ -207,6 +212,7 @@ impl CandleCompute {
         let (mut loss, mut correct) = (0.0, Some(0_u64));
         let scales = self.data.label_scales();
         let mut measured = Some(Measured::new(self.shape.task, self.shape.outputs, &scales));
+        let mut predictions = Vec::new();
         for part in numbers.chunks(size) {
             let batch = self.batch(test, part, Phase::Evaluating)?;
             let (score, outputs) =
@@ -218,14 +224,23 @@ impl CandleCompute {
                 for (row, number) in rows.zip(part) {
                     all.add(test.labels(), *number as usize, row);
                 }
+                if !self.measures.is_empty() {
+                    predictions.extend(outputs);
+                }
                 all
             });
+        }
+        let mut measures = measured.map(|all| all.measures()).unwrap_or_default();
+        let outputs = self.shape.outputs;
+        if !test.is_empty() && predictions.len() == outputs * test.len() {
+            let predicted = Predicted { samples: test, predictions: &predictions, outputs };
+            self.measures.extend(&mut measures, &predicted);
         }
         let samples = test.len() as f64;
         Ok(Evaluation {
             loss: loss / samples,
             accuracy: correct.filter(|_| !test.is_empty()).map(|correct| correct as f64 / samples),
-            measures: measured.map(|all| all.measures()).unwrap_or_default(),
+            measures,
             samples: test.len() as u64,
         })
     }
@@ -244,13 +259,13 @@ impl CandleCompute {
     }
 
     fn batch(&self, from: &Samples, numbers: &[u64], phase: Phase) -> Result<Batch, ModelError> {
-        let (features, labels) = from.gather(numbers)?;
-        self.on_device(features, labels, from.shape(), phase)
+        let (inputs, labels) = from.gather(numbers)?;
+        self.on_device(inputs, labels, from.shape(), phase)
     }
 
     fn on_device(
         &self,
-        features: Vec<f32>,
+        inputs: Inputs,
         labels: Labels,
         each: &[usize],
         phase: Phase,
@@ -259,7 +274,8 @@ impl CandleCompute {
         let mut shape = vec![samples];
         shape.extend_from_slice(each);
         let doing = "putting a batch on the device";
-        let features = Tensor::from_vec(features, shape, &self.device);
+        let features = Tensor::from_vec(inputs.features, shape, &self.device);
+        let ids = Tensor::from_vec(inputs.ids, (samples, self.shape.ids.len()), &self.device);
         let labels = match labels {
             Labels::Classes(classes) => Tensor::from_vec(classes, samples, &self.device),
             Labels::Numbers { each, values } => {
@@ -268,10 +284,20 @@ impl CandleCompute {
         };
         Ok(Batch {
             features: features.map_err(ModelError::candle(doing))?,
+            ids: ids.map_err(ModelError::candle(doing))?,
             labels: labels.map_err(ModelError::candle(doing))?,
             objective: self.objective.clone(),
             phase,
         })
+    }
+}
+
+/// Whether samples have the ids that the model looks up.
+fn check_ids(samples: &Samples, shape: &DataShape) -> Result<(), ModelError> {
+    let (found, expected) = (samples.id_columns(), shape.ids.len());
+    match samples.is_empty() || found == expected {
+        true => Ok(()),
+        false => Err(ModelError::OtherIds { found, expected }),
     }
 }
 

@@ -12,6 +12,12 @@ pub enum ModelError {
     /// An option that the model does not have, or with a value it cannot use.
     #[error("model `{model}`: {problem}")]
     Option { model: String, problem: String },
+    /// Data with ids, and a model that knows none.
+    #[error(
+        "model `{model}` looks nothing up, but the samples have {ids} columns of ids: leave out --embed, or take --model \
+         mlp, linear or wide-deep"
+    )]
+    LooksNothingUp { model: String, ids: usize },
     /// Candle refused.
     #[error("{doing}: {source}")]
     Candle { doing: String, source: candle_core::Error },
@@ -21,11 +27,20 @@ pub enum ModelError {
          of a job must be of one set"
     )]
     OtherShape { found: Vec<usize>, expected: Vec<usize> },
+    /// The columns that are looked up are not like those of the job.
+    #[error(
+        "the samples here have {found} columns of ids, those of the job {expected}: read all data of a job with the same \
+         options (--embed, --schema)"
+    )]
+    OtherIds { found: usize, expected: usize },
     /// The labels here do not fit into the job's model.
     #[error(
         "the labels here are of {found} classes, the job has {expected}: give --classes {found}"
     )]
     MoreClasses { found: usize, expected: usize },
+    /// A measure of the program's own.
+    #[error("{0}")]
+    Measure(String),
     /// A loss that the task does not have, or weights of classes that are none.
     #[error("{0}")]
     Loss(String),

@@ -7,7 +7,8 @@ use candle_core::{DType, Device, Tensor};
 use flate2::read::GzDecoder;
 use ps_core::model_file::MODEL_FILE;
 use ps_core::safetensors_file::{self, Archive};
-use ps_core::{Layout, TensorSpec};
+use ps_core::schema::{SCHEMA_FILE, Schema};
+use ps_core::{Layout, Task, TensorSpec};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Why a model cannot be started from.
@@ -42,6 +43,15 @@ enum Problem {
     NotFinite(String),
     #[error("tensor `{name}`: {error}")]
     Convert { name: String, error: candle_core::Error },
+    #[error("{SCHEMA_FILE}: {0}")]
+    Schema(String),
+    #[error("it is for {found}, and the data are for {expected}")]
+    Task { found: Task, expected: Task },
+    #[error(
+        "its table makes other inputs than that of the data ({difference}): take the model's understanding of the columns \
+         with --schema {SCHEMA_FILE} of its folder; to start from the weights alone, name the file {MODEL_FILE}"
+    )]
+    Inputs { difference: String },
 }
 
 /// What a SageMaker job's model is packed into, and comes as when another job starts from it.
@@ -54,16 +64,109 @@ const ARCHIVE: &str = "model.tar.gz";
 /// A tensor of the model is not there, has another shape, or cannot be used.
 pub fn initial_weights(path: &Path, layout: &Layout) -> Result<Vec<f32>, InitialError> {
     let path = file_in(path);
-    read(&path, layout).map_err(|problem| InitialError { path, problem })
+    read(&path, layout, None).map_err(|problem| InitialError { path, problem })
 }
 
-fn read(path: &Path, layout: &Layout) -> Result<Vec<f32>, Problem> {
-    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
-    let file = if is_packed { packed(path)? } else { std::fs::read(path)? };
+/// The same for a model that has more classes than that in the file: what belongs to the new ones is 0.
+///
+/// # Errors
+/// As [`initial_weights`].
+pub fn initial_weights_of_fewer(
+    path: &Path,
+    layout: &Layout,
+    more: MoreClasses,
+) -> Result<Vec<f32>, InitialError> {
+    let path = file_in(path);
+    read(&path, layout, Some(more)).map_err(|problem| InitialError { path, problem })
+}
+
+/// How many classes there were, and are.
+#[derive(Clone, Copy, Debug)]
+pub struct MoreClasses {
+    /// Of the model that training starts from.
+    pub before: usize,
+    /// Of the model that is trained.
+    pub now: usize,
+}
+
+impl MoreClasses {
+    /// Whether a tensor of this shape has become one of that shape by them: one row for each class.
+    fn explain(self, before: &[usize], now: &[usize]) -> bool {
+        before.first() == Some(&self.before)
+            && now.first() == Some(&self.now)
+            && before[1..] == now[1..]
+    }
+}
+
+/// What the model that training starts from was trained on, if that was a table and the model's folder, or archive, is named.
+///
+/// # Errors
+/// It cannot be read.
+pub fn initial_schema(path: &Path) -> Result<Option<Schema>, InitialError> {
+    let file = file_in(path);
+    let read = || {
+        let text = match is_packed(&file) {
+            true => packed(&file, SCHEMA_FILE),
+            false if path.is_dir() => std::fs::read(path.join(SCHEMA_FILE)),
+            false => return Ok(None),
+        };
+        match text {
+            Ok(text) => Schema::from_json(&text).map(Some).map_err(Problem::Schema),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    };
+    read().map_err(|problem| InitialError { path: path.to_owned(), problem })
+}
+
+/// Whether a model of one table can be trained further on another.
+///
+/// # Errors
+/// The task is another, or the same line would make other inputs.
+pub fn check_schema(path: &Path, initial: &Schema, data: &Schema) -> Result<(), InitialError> {
+    let (found, expected) = (initial.task(), data.task());
+    let problem = if found != expected {
+        Problem::Task { found, expected }
+    } else if let Some(difference) = difference(initial, data) {
+        Problem::Inputs { difference }
+    } else {
+        return Ok(());
+    };
+    Err(InitialError { path: path.to_owned(), problem })
+}
+
+/// The first column that becomes something else, in words.
+fn difference(initial: &Schema, data: &Schema) -> Option<String> {
+    if initial.digest() == data.digest() {
+        return None;
+    }
+    let inputs = |schema: &Schema| {
+        let columns = schema.columns.iter().enumerate().filter(|(_, column)| column.is_input());
+        columns.map(|(at, column)| (schema.column_name(at), column.words())).collect::<Vec<_>>()
+    };
+    let (found, expected) = (inputs(initial), inputs(data));
+    let different = found.iter().zip(&expected).find(|(one, other)| one != other);
+    Some(match different {
+        Some(((one, how), (other, else_how))) => {
+            format!("the model has `{one}`: {how}; the data have `{other}`: {else_how}")
+        }
+        None => format!("the model has {} input columns, the data {}", found.len(), expected.len()),
+    })
+}
+
+fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "gz")
+}
+
+fn read(path: &Path, layout: &Layout, more: Option<MoreClasses>) -> Result<Vec<f32>, Problem> {
+    let file = if is_packed(path) { packed(path, MODEL_FILE)? } else { std::fs::read(path)? };
     let archive = safetensors_file::open(&file)?;
     let mut weights = Vec::with_capacity(layout.elements());
-    for tensor in layout.tensors() {
-        weights.extend(values(&archive, tensor)?);
+    for (position, tensor) in layout.tensors().iter().enumerate() {
+        let end = layout.range(position).end;
+        weights.extend(values(&archive, tensor, more)?);
+        // The rows of new classes.
+        weights.resize(end, 0.0);
     }
     let extra: Vec<String> =
         names(&archive).into_iter().filter(|name| layout.position(name).is_none()).collect();
@@ -86,18 +189,18 @@ fn file_in(path: &Path) -> PathBuf {
     path.join(MODEL_FILE)
 }
 
-/// The model in an archive.
-fn packed(path: &Path) -> io::Result<Vec<u8>> {
+/// A file in an archive.
+fn packed(path: &Path, name: &str) -> io::Result<Vec<u8>> {
     let mut archive = tar::Archive::new(GzDecoder::new(std::fs::File::open(path)?));
     for entry in archive.entries()? {
         let mut entry = entry?;
-        if entry.path()?.file_name().is_some_and(|name| name == MODEL_FILE) {
+        if entry.path()?.file_name().is_some_and(|its_name| its_name == name) {
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;
             return Ok(content);
         }
     }
-    Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no {MODEL_FILE} in it")))
+    Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no {name} in it")))
 }
 
 /// In the order of the alphabet: the library's is that of a hash.
@@ -107,7 +210,11 @@ fn names(archive: &Archive<'_>) -> Vec<String> {
     names
 }
 
-fn values(archive: &Archive<'_>, tensor: &TensorSpec) -> Result<Vec<f32>, Problem> {
+fn values(
+    archive: &Archive<'_>,
+    tensor: &TensorSpec,
+    more: Option<MoreClasses>,
+) -> Result<Vec<f32>, Problem> {
     let (name, expected) = (tensor.name.clone(), tensor.shape.clone());
     let Ok(view) = archive.tensors.tensor(&tensor.name) else {
         let found = match names(archive).join(", ") {
@@ -116,7 +223,8 @@ fn values(archive: &Archive<'_>, tensor: &TensorSpec) -> Result<Vec<f32>, Proble
         };
         return Err(Problem::Missing { name, expected, found });
     };
-    if view.shape() != expected {
+    let is_grown = || more.is_some_and(|more| more.explain(view.shape(), &expected));
+    if view.shape() != expected && !is_grown() {
         return Err(Problem::Shape { name, found: view.shape().to_vec(), expected });
     }
     let values = match view.dtype() {

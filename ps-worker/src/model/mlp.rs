@@ -3,7 +3,9 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
+use super::looked_up::{LookedUp, width_or_usual};
 use super::{Batch, DataShape, Model, ModelOptions};
+use ps_core::schema::EmbeddingRule;
 use ps_nn::Linear;
 
 /// Widths of the hidden layers for images, unless the option `hidden` says otherwise.
@@ -12,20 +14,27 @@ const IMAGE_WIDTHS: [usize; 2] = [512, 512];
 /// Those for samples that are rows of values: of a table more is learnt by heart than understood.
 const ROW_WIDTHS: [usize; 2] = [64, 32];
 
-/// Fully connected layers with ReLU between them; option `hidden`: their widths, by default `512,512` for images and `64,32` for rows
-/// of values.
+/// Fully connected layers with ReLU between them; options: `hidden`, their widths, by default `512,512` for images and `64,32`
+/// for rows of values; `embed-width`, the width of the rows that ids are looked up in, by default by their number.
 pub struct Mlp {
+    looked_up: LookedUp,
     layers: Vec<Linear>,
 }
 
 impl Mlp {
-    /// Layers of these widths and one more for the outputs, named `layer1`, `layer2` and so on.
+    /// Layers of these widths and one more for the outputs, named `layer1`, `layer2` and so on, over the features and
+    /// what is looked up.
     ///
     /// # Errors
     /// What candle says.
-    pub fn new(vars: &VarBuilder, shape: &DataShape, hidden: &[usize]) -> Result<Self> {
+    pub fn new(
+        vars: &VarBuilder,
+        shape: &DataShape,
+        looked_up: LookedUp,
+        hidden: &[usize],
+    ) -> Result<Self> {
         let mut layers: Vec<Linear> = Vec::with_capacity(hidden.len() + 1);
-        let mut inputs = shape.inputs();
+        let mut inputs = shape.inputs() + looked_up.width();
         for &width in hidden.iter().chain([&shape.outputs]) {
             if width == 0 {
                 candle_core::bail!("a layer of width 0; every layer needs at least one output");
@@ -34,16 +43,20 @@ impl Mlp {
             layers.push(Linear::new(inputs, width, vars.pp(name))?);
             inputs = width;
         }
-        Ok(Self { layers })
+        Ok(Self { looked_up, layers })
     }
 
     /// The outputs, before a softmax or sigmoid, `[samples, outputs]`.
     ///
     /// # Errors
     /// What candle says.
-    pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
-        let samples = features.dim(0)?;
-        let mut outputs = features.reshape((samples, ()))?;
+    pub fn logits(&self, batch: &Batch) -> Result<Tensor> {
+        let features = batch.features.flatten_from(1)?;
+        let mut outputs = match self.looked_up.forward(&batch.ids)? {
+            Some(rows) if features.dim(1)? == 0 => rows,
+            Some(rows) => Tensor::cat(&[&features, &rows], 1)?,
+            None => features,
+        };
         let Some((last, hidden)) = self.layers.split_last() else { return Ok(outputs) };
         for layer in hidden {
             outputs = layer.forward_relu(&outputs)?;
@@ -56,23 +69,51 @@ impl Model for Mlp {
     fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self> {
         let usual = if shape.features.len() == 1 { ROW_WIDTHS } else { IMAGE_WIDTHS };
         let hidden = options.take_list("hidden", usual.to_vec())?;
-        Self::new(&vars, shape, &hidden)
+        let width = width_or_usual(options.take("embed-width", 0)?);
+        let looked_up = LookedUp::new(&vars.pp("embed"), &shape.ids, width)?;
+        Self::new(&vars, shape, looked_up, &hidden)
+    }
+
+    fn embedding() -> EmbeddingRule {
+        EmbeddingRule::Large
     }
 
     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
-        self.logits(&batch.features).map(Some)
+        self.logits(batch).map(Some)
     }
 }
 
-/// One layer from the features to the outputs: softmax, logistic or linear regression; no options.
-pub(super) struct SoftmaxRegression(Mlp);
+/// One layer from the features to the outputs: softmax, logistic or linear regression; no options. Of an id, the row that is
+/// looked up is added to the outputs, as if each were an input.
+pub(super) struct SoftmaxRegression {
+    looked_up: LookedUp,
+    layer: Option<Linear>,
+}
+
+impl SoftmaxRegression {
+    pub(super) fn logits(&self, batch: &Batch) -> Result<Tensor> {
+        let features = batch.features.flatten_from(1)?;
+        let linear = self.layer.as_ref().map(|layer| layer.forward(&features)).transpose()?;
+        match (linear, self.looked_up.sum(&batch.ids)?) {
+            (Some(linear), Some(rows)) => linear + rows,
+            (Some(one), None) | (None, Some(one)) => Ok(one),
+            (None, None) => candle_core::bail!("samples without features and ids"),
+        }
+    }
+}
 
 impl Model for SoftmaxRegression {
     fn build(vars: VarBuilder, shape: &DataShape, _: &mut ModelOptions) -> Result<Self> {
-        Ok(Self(Mlp::new(&vars, shape, &[])?))
+        let looked_up = LookedUp::of_zeros(&vars.pp("embed"), &shape.ids, shape.outputs)?;
+        let layer = || Linear::new(shape.inputs(), shape.outputs, vars.pp("layer1"));
+        Ok(Self { looked_up, layer: (shape.inputs() > 0).then(layer).transpose()? })
+    }
+
+    fn embedding() -> EmbeddingRule {
+        EmbeddingRule::Large
     }
 
     fn outputs(&self, batch: &Batch) -> Result<Option<Tensor>> {
-        self.0.outputs(batch)
+        self.logits(batch).map(Some)
     }
 }

@@ -31,15 +31,19 @@ mod error;
 mod flat_vars;
 mod initial;
 mod lenet;
+mod looked_up;
 mod measured;
 mod mlp;
 mod objective;
 mod options;
+mod own_data;
+mod own_measures;
 mod passes;
 mod registry;
 mod resnet;
 mod seeded_start;
 mod transformer;
+mod wide_deep;
 
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -47,14 +51,22 @@ use candle_nn::VarBuilder;
 pub use candle_compute::{CandleCompute, ComputeOptions};
 pub use error::ModelError;
 pub use flat_vars::{FlatGradient, FlatVars};
-pub use initial::{InitialError, initial_weights};
+pub use initial::{
+    InitialError, MoreClasses, check_schema, initial_schema, initial_weights,
+    initial_weights_of_fewer,
+};
+pub use looked_up::LookedUp;
 pub use mlp::Mlp;
 pub use objective::Objective;
 pub use options::ModelOptions;
+pub use own_data::DataRequest;
+pub use own_measures::Predicted;
 pub use registry::Models;
 pub use seeded_start::SeededStart;
 
-use ps_core::Task;
+pub use ps_core::schema::{EmbeddingRule, IdColumn};
+use ps_core::{DataDescription, Task};
+use ps_data::{Dataset, InputWidth};
 use ps_nn::Phase;
 use std::sync::Arc;
 
@@ -63,6 +75,8 @@ use std::sync::Arc;
 pub struct DataShape {
     /// Shape of the features of one sample, such as `[28, 28]`.
     pub features: Vec<usize>,
+    /// The columns of ids, of which each sample has one beside its features.
+    pub ids: Vec<IdColumn>,
     /// What the model is to tell.
     pub task: Task,
     /// How many outputs that takes: one for each class, number or label.
@@ -70,9 +84,35 @@ pub struct DataShape {
 }
 
 impl DataShape {
+    /// That of the training samples.
+    pub fn of(data: &Dataset) -> Self {
+        Self {
+            features: data.train.shape().to_vec(),
+            ids: data.ids.clone(),
+            task: data.task,
+            outputs: data.outputs,
+        }
+    }
+
+    /// That of all data of a job.
+    pub fn of_job(data: &DataDescription) -> Self {
+        let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
+        Self {
+            features: data.shape.iter().map(size).collect(),
+            ids: data.ids.clone(),
+            task: data.task,
+            outputs: data.outputs as usize,
+        }
+    }
+
     /// Inputs of one sample.
     pub fn inputs(&self) -> usize {
         self.features.iter().product()
+    }
+
+    /// Numbers and ids of one sample.
+    pub fn width(&self) -> InputWidth {
+        InputWidth { features: self.inputs(), ids: self.ids.len() }
     }
 
     /// Channels, height and width of a sample that is an image, with one channel or several.
@@ -97,6 +137,8 @@ impl DataShape {
 pub struct Batch {
     /// `f32` of the shape `[samples, features..]`.
     pub features: Tensor,
+    /// `u32` of the shape `[samples, columns]`, in the order of [`DataShape::ids`].
+    pub ids: Tensor,
     /// Of classes `u32` of the shape `[samples]`; else `f32` of the shape `[samples, outputs]`: numbers as the model gives
     /// them ([`ps_core::schema::Scale`]), or 1 for each label that a sample has, else 0.
     pub labels: Tensor,
@@ -147,6 +189,15 @@ pub trait Model: Send + 'static {
     fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self>
     where
         Self: Sized;
+
+    /// Which columns of categories the model looks up, in [`Batch::ids`], where `--embed` says nothing; all others are inputs,
+    /// one for each category. [`EmbeddingRule::Never`]: it knows nothing of ids, and gets none.
+    fn embedding() -> EmbeddingRule
+    where
+        Self: Sized,
+    {
+        EmbeddingRule::Never
+    }
 
     /// Patterns of the names of variables that are not trained, as of `--freeze`: they stay what they are at the
     /// start. None unless the model says so.

@@ -8,7 +8,7 @@ use crate::streams::{DataStreams, Records, StreamOptions};
 use crate::train::{ModelWorkload, PassStreams, ServedSamples, Workload, WorkloadKind};
 use ps_cli::orphans::Children;
 use ps_core::{DataDescription, DataKind};
-use ps_data::{load_stream, stream_files};
+use ps_data::{StreamSource, load_stream, stream_files};
 use ps_runtime::Outside;
 use ps_runtime::advertise::advertised;
 use ps_runtime::files::{Directory, Files};
@@ -37,9 +37,11 @@ pub(super) async fn streams(
     let Some(data) = args.model.data.as_ref().filter(|_| read.is_streamed()) else {
         return Ok(None);
     };
+    let table = source.data().schema.clone().filter(|_| source.knows_table());
     if args.role == Role::Evaluator {
         if let Some(stem) = read.test_stem() {
-            source.set_test(load_stream(read.stream(stem)).await?, read.classes)?;
+            let test = load_stream(read.stream(stem, table)).await?;
+            source.set_test(test, read.classes)?;
         }
         return Ok(None);
     }
@@ -48,13 +50,14 @@ pub(super) async fn streams(
     let place = args.place.place().map_err(anyhow::Error::msg)?;
     let records = if read.sharded { Records::OfMachine(place) } else { Records::Shared };
     let (task, outputs) = (source.data().task, u32::try_from(outputs).unwrap_or(u32::MAX));
+    let ids = source.data().ids.clone();
     let files = match read.pipe {
-        true => read.stream(data),
-        false => stream_files(&read.source(Some(data)))?,
+        true => read.stream(data, table),
+        false => StreamSource { schema: table, ..stream_files(&read.source(Some(data)))? },
     };
     let (shift, shuffle) = (read.augment_shift, read.shuffle_samples());
     let patience = read.load_timeout();
-    let options = StreamOptions { records, task, outputs, shift, shuffle, patience };
+    let options = StreamOptions { records, ids, task, outputs, shift, shuffle, patience };
     let (streams, mut description) = DataStreams::open(files, options).await?;
     source.objective().clone_into(&mut description.objective);
     Ok(Some((streams, description)))

@@ -79,17 +79,17 @@ fn gather(
     shift: Option<&Shift>,
     numbers: &[u64],
 ) -> Result<SampleBatch, Error> {
-    let (mut features, labels) = samples.gather(numbers).map_err(ComputeError)?;
+    let (mut inputs, labels) = samples.gather(numbers).map_err(ComputeError)?;
     if let Some(shift) = shift {
-        shift.apply(numbers, &mut features);
+        shift.apply(numbers, &mut inputs.features);
     }
-    Ok(SampleBatch::Values { features, labels })
+    Ok(SampleBatch::Values { inputs, labels })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ps_data::Draw;
+    use ps_data::{Draw, Inputs};
     use std::collections::{BTreeMap, BTreeSet};
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, Instant};
@@ -109,19 +109,19 @@ mod tests {
             &[1, 1]
         }
 
-        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, ps_data::Labels), String> {
+        fn gather(&self, numbers: &[u64]) -> Result<(Inputs, ps_data::Labels), String> {
             if numbers.contains(&13) {
                 return Err("there is no sample 13".to_owned());
             }
             self.gathered.fetch_add(1, Ordering::SeqCst);
-            let features = numbers.iter().map(|number| *number as f32).collect();
-            Ok((features, vec![0; numbers.len()].into()))
+            let features: Vec<f32> = numbers.iter().map(|number| *number as f32).collect();
+            Ok((features.into(), vec![0; numbers.len()].into()))
         }
     }
 
     fn values(numbers: &[u64]) -> SampleBatch {
-        let (features, labels) = Numbered::default().gather(numbers).unwrap();
-        SampleBatch::Values { features, labels }
+        let (inputs, labels) = Numbered::default().gather(numbers).unwrap();
+        SampleBatch::Values { inputs, labels }
     }
 
     #[tokio::test]
@@ -147,12 +147,12 @@ mod tests {
         for order in [vec![vec![1, 2, 3, 4], vec![5]], vec![vec![4, 5], vec![3], vec![2, 1]]] {
             let mut batches = Prefetcher::gather(Arc::new(Images), Some(shift), order.clone());
             for numbers in order {
-                let Some(SampleBatch::Values { features, labels }) = batches.next().await.unwrap()
+                let Some(SampleBatch::Values { inputs, labels }) = batches.next().await.unwrap()
                 else {
                     panic!("no batch of {numbers:?}");
                 };
                 assert_eq!(labels.len(), numbers.len());
-                for (number, image) in numbers.into_iter().zip(features.chunks_exact(9)) {
+                for (number, image) in numbers.into_iter().zip(inputs.features.chunks_exact(9)) {
                     assert_eq!(*seen.entry(number).or_insert_with(|| image.to_vec()), image);
                 }
             }
@@ -173,9 +173,10 @@ mod tests {
             &[3, 3]
         }
 
-        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, ps_data::Labels), String> {
+        fn gather(&self, numbers: &[u64]) -> Result<(Inputs, ps_data::Labels), String> {
             let image = || (1..10).map(|value| value as f32);
-            Ok((numbers.iter().flat_map(|_| image()).collect(), vec![0; numbers.len()].into()))
+            let images: Vec<f32> = numbers.iter().flat_map(|_| image()).collect();
+            Ok((images.into(), vec![0; numbers.len()].into()))
         }
     }
 

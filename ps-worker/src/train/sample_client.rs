@@ -4,7 +4,8 @@ use super::error::Error;
 use crate::compute::SampleBatch;
 use ps_core::Task;
 use ps_core::limits::{MESSAGE_BYTES_MAX, SAMPLES_PER_READ_MAX};
-use ps_data::{Labels, Shift};
+use ps_core::schema::IdColumn;
+use ps_data::{Inputs, Labels, Shift};
 use ps_proto::v1;
 use ps_proto::v1::samples_client::SamplesClient;
 use ps_runtime::link::{Link, Patience};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use tonic::Status;
 use tonic::transport::Channel;
 
-/// Bytes of a feature, or of a label that is a number, on the wire.
+/// Bytes of a feature, an id, or a label that is a number, on the wire.
 const NUMBER_BYTES: usize = size_of::<f32>();
 
 /// Fetches samples.
@@ -22,6 +23,8 @@ pub(super) struct SampleClient {
     pub(super) patience: Patience,
     /// Inputs of one sample.
     pub(super) inputs: usize,
+    /// What the job knows of the ids of one sample.
+    pub(super) ids: Vec<IdColumn>,
     pub(super) task: Task,
     /// Classes are below it, and other labels have so many numbers.
     pub(super) outputs: u32,
@@ -32,7 +35,7 @@ pub(super) struct SampleClient {
 impl SampleClient {
     /// A batch of these samples.
     pub(super) async fn fetch(&self, numbers: &[u64]) -> Result<SampleBatch, Error> {
-        let mut features = Vec::new();
+        let mut inputs = Inputs::default();
         let mut labels = Labels::none(self.task, self.outputs as usize);
         for part in numbers.chunks(SAMPLES_PER_READ_MAX) {
             // A source has at most as many samples as 32 bits can number.
@@ -42,13 +45,13 @@ impl SampleClient {
             let answer = self.link.call(self.patience, attempt, |_| ()).await;
             let (more, their_labels) =
                 answer.map_err(|status| self.unserved(status.message().to_owned()))?;
-            features.extend(more);
+            inputs.extend(&more);
             labels.extend(their_labels).map_err(|message| self.unserved(message))?;
         }
         if let Some(shift) = &self.shift {
-            shift.apply(numbers, &mut features);
+            shift.apply(numbers, &mut inputs.features);
         }
-        Ok(SampleBatch::Values { features, labels })
+        Ok(SampleBatch::Values { inputs, labels })
     }
 
     fn unserved(&self, message: String) -> Error {
@@ -59,31 +62,50 @@ impl SampleClient {
         &self,
         channel: Channel,
         request: v1::ReadSamplesRequest,
-    ) -> Result<(Vec<f32>, Labels), Status> {
+    ) -> Result<(Inputs, Labels), Status> {
         let samples = request.samples.len();
         let features_wanted = samples.saturating_mul(self.inputs);
+        let ids_wanted = samples.saturating_mul(self.ids.len());
         let mut client = SamplesClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let mut parts = client.read(request).await?.into_inner();
-        let mut features = Vec::new();
+        let Inputs { mut features, mut ids } = Inputs::default();
         let mut labels = Labels::none(self.task, self.outputs as usize);
         while let Some(part) = parts.message().await? {
-            features.extend(numbers(&part.features)?);
+            features.extend(numbers(&part.features)?.map(f32::from_le_bytes));
+            ids.extend(numbers(&part.ids)?.map(u32::from_le_bytes));
             labels.extend(self.labels(part)?).map_err(Status::data_loss)?;
-            if features.len() > features_wanted || labels.len() > samples {
+            if features.len() > features_wanted || ids.len() > ids_wanted || labels.len() > samples
+            {
                 return Err(Status::data_loss("more samples came than were asked for"));
             }
         }
-        if features.len() < features_wanted || labels.len() < samples {
+        if features.len() < features_wanted || ids.len() < ids_wanted || labels.len() < samples {
             // A stream that was cut short: once more.
             return Err(Status::unavailable("fewer samples came than were asked for"));
         }
+        self.check_ids(&ids)?;
         let outputs = self.outputs;
         match labels.classes().iter().find(|label| **label >= outputs) {
             Some(label) => {
                 Err(Status::data_loss(format!("label {label} came, the job has {outputs} classes")))
             }
-            None => Ok((features, labels)),
+            None => Ok((Inputs { features, ids }, labels)),
         }
+    }
+
+    /// Whether each id is one that there is.
+    fn check_ids(&self, ids: &[u32]) -> Result<(), Status> {
+        for sample in ids.chunks_exact(self.ids.len().max(1)) {
+            if let Some((id, column)) =
+                sample.iter().zip(&self.ids).find(|(id, column)| **id >= column.vocabulary)
+            {
+                let (name, vocabulary) = (&column.name, column.vocabulary);
+                return Err(Status::data_loss(format!(
+                    "id {id} of `{name}` came, the job has {vocabulary} of them"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The labels of a part.
@@ -92,7 +114,7 @@ impl SampleClient {
         if self.task == Task::Classification {
             return Ok(Labels::Classes(part.labels));
         }
-        let values: Vec<f32> = numbers(&part.number_labels)?.collect();
+        let values: Vec<f32> = numbers(&part.number_labels)?.map(f32::from_le_bytes).collect();
         match values.len() % each {
             0 => Ok(Labels::Numbers { each, values }),
             _ => Err(Status::data_loss("a part of the samples ends within a label")),
@@ -101,10 +123,10 @@ impl SampleClient {
 }
 
 /// The numbers in these bytes.
-fn numbers(bytes: &[u8]) -> Result<impl Iterator<Item = f32>, Status> {
-    let values = bytes.chunks_exact(NUMBER_BYTES);
-    match values.remainder().is_empty() {
-        true => Ok(values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
+fn numbers(bytes: &[u8]) -> Result<impl Iterator<Item = [u8; NUMBER_BYTES]>, Status> {
+    let (values, rest) = bytes.as_chunks();
+    match rest.is_empty() {
+        true => Ok(values.iter().copied()),
         false => Err(Status::data_loss("a part of the samples ends within a number")),
     }
 }
@@ -120,7 +142,7 @@ mod tests {
     use ps_runtime::transport::{self, Connector};
     use std::time::Duration;
 
-    /// Sample n is an image of 2 x 2 pixels that are all n.
+    /// Sample n is an image of 2 x 2 pixels that are all n, and has the id n.
     struct Images;
 
     impl SampleSet for Images {
@@ -132,10 +154,15 @@ mod tests {
             &[2, 2]
         }
 
-        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Labels), String> {
-            let features = numbers.iter().flat_map(|number| [*number as f32; 4]);
+        fn id_columns(&self) -> usize {
+            1
+        }
+
+        fn gather(&self, numbers: &[u64]) -> Result<(Inputs, Labels), String> {
+            let features = numbers.iter().flat_map(|number| [*number as f32; 4]).collect();
+            let ids = numbers.iter().map(|number| *number as u32).collect();
             let classes: Vec<u32> = numbers.iter().map(|number| (number % 3) as u32).collect();
-            Ok((features.collect(), classes.into()))
+            Ok((Inputs { features, ids }, classes.into()))
         }
     }
 
@@ -153,6 +180,7 @@ mod tests {
             link: Arc::new(link),
             patience: Patience { attempt: whole, total: whole },
             inputs: 4,
+            ids: vec![IdColumn::new("number".to_owned(), 100)],
             task: Task::Classification,
             outputs: 3,
             shift: Some(shift),
@@ -161,9 +189,9 @@ mod tests {
         let compared = async {
             let mut fetched = Prefetcher::fetch(client, orders.clone());
             for numbers in orders {
-                let (mut features, labels) = Images.gather(&numbers).unwrap();
-                shift.apply(&numbers, &mut features);
-                let expected = Some(SampleBatch::Values { features, labels });
+                let (mut inputs, labels) = Images.gather(&numbers).unwrap();
+                shift.apply(&numbers, &mut inputs.features);
+                let expected = Some(SampleBatch::Values { inputs, labels });
                 assert_eq!(fetched.next().await.unwrap(), expected);
             }
         };

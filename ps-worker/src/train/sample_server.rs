@@ -98,18 +98,19 @@ struct SampleReplies {
 
 impl SampleReplies {
     fn new(samples: Arc<dyn SampleSet>, numbers: Vec<u32>) -> Self {
-        let values = samples.features_per_sample().saturating_add(samples.numbers_per_label());
+        let (inputs, ids) = (samples.features_per_sample(), samples.id_columns());
+        let values = inputs.saturating_add(ids).saturating_add(samples.numbers_per_label());
         let sample_bytes = values.saturating_mul(size_of::<f32>()).max(1);
         let at_once = (MESSAGE_PAYLOAD_BYTES / sample_bytes).max(1);
         Self { samples, numbers: numbers.into(), at_once, rest: Bytes::new() }
     }
 
-    fn gather(&mut self) -> Result<Labels, Status> {
+    fn gather(&mut self) -> Result<(Vec<u32>, Labels), Status> {
         let count = self.at_once.min(self.numbers.len());
         let numbers: Vec<u64> = self.numbers.drain(..count).map(u64::from).collect();
-        let (features, labels) = self.samples.gather(&numbers).map_err(Status::internal)?;
-        self.rest = bytes_of(&features);
-        Ok(labels)
+        let (inputs, labels) = self.samples.gather(&numbers).map_err(Status::internal)?;
+        self.rest = bytes_of(&inputs.features);
+        Ok((inputs.ids, labels))
     }
 }
 
@@ -126,10 +127,14 @@ impl Iterator for SampleReplies {
             if self.numbers.is_empty() {
                 return None;
             }
-            match self.gather() {
-                Ok(Labels::Classes(classes)) => reply.labels = classes,
-                Ok(Labels::Numbers { values, .. }) => reply.number_labels = bytes_of(&values),
+            let (ids, labels) = match self.gather() {
+                Ok(gathered) => gathered,
                 Err(status) => return Some(Err(status)),
+            };
+            reply.ids = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+            match labels {
+                Labels::Classes(classes) => reply.labels = classes,
+                Labels::Numbers { values, .. } => reply.number_labels = bytes_of(&values),
             }
         }
         reply.features = self.rest.split_to(self.rest.len().min(MESSAGE_PAYLOAD_BYTES));
@@ -140,6 +145,7 @@ impl Iterator for SampleReplies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ps_data::Inputs;
 
     /// Sample n has the features n, n + 1, .. and the label n modulo 3.
     struct Counted {
@@ -156,10 +162,11 @@ mod tests {
             std::slice::from_ref(&self.inputs)
         }
 
-        fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Labels), String> {
+        fn gather(&self, numbers: &[u64]) -> Result<(Inputs, Labels), String> {
             let sample = |n: &u64| (0..self.inputs as u64).map(move |i| (n + i) as f32).collect();
-            let features = numbers.iter().flat_map::<Vec<f32>, _>(sample).collect();
-            Ok((features, numbers.iter().map(|n| (n % 3) as u32).collect::<Vec<u32>>().into()))
+            let features: Vec<f32> = numbers.iter().flat_map::<Vec<f32>, _>(sample).collect();
+            let labels: Vec<u32> = numbers.iter().map(|n| (n % 3) as u32).collect();
+            Ok((features.into(), labels.into()))
         }
     }
 

@@ -5,7 +5,7 @@ use super::lock::lock;
 use super::network;
 use futures_util::future::BoxFuture;
 use ps_core::{DataDescription, DataKind, Layout};
-use ps_data::{Labels, SampleSet};
+use ps_data::{Inputs, Labels, SampleSet};
 use ps_nn::GradientSink;
 use ps_proto::v1;
 use ps_worker::compute::{Compute, ComputeError, Evaluation, SampleBatch};
@@ -129,9 +129,9 @@ impl SampleSet for Numbered {
         &[1]
     }
 
-    fn gather(&self, numbers: &[u64]) -> Result<(Vec<f32>, Labels), String> {
+    fn gather(&self, numbers: &[u64]) -> Result<(Inputs, Labels), String> {
         let (features, labels) = values(numbers.iter().copied());
-        Ok((features, labels.into()))
+        Ok((features.into(), labels.into()))
     }
 }
 
@@ -167,7 +167,7 @@ impl BatchStream for CountedPass {
         Box::pin(async move {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             Ok((!labels.is_empty())
-                .then_some(SampleBatch::Values { features, labels: labels.into() }))
+                .then_some(SampleBatch::Values { inputs: features.into(), labels: labels.into() }))
         })
     }
 }
@@ -208,8 +208,9 @@ impl Compute for RecordingModel {
     ) -> Result<(), ComputeError> {
         match &batch {
             SampleBatch::Numbers(numbers) => self.book.note(&self.own, numbers.iter().copied()),
-            SampleBatch::Values { features, labels } => {
-                let numbers: Vec<u64> = features.iter().map(|feature| *feature as u64).collect();
+            SampleBatch::Values { inputs, labels } => {
+                let numbers: Vec<u64> =
+                    inputs.features.iter().map(|feature| *feature as u64).collect();
                 let (_, expected) = values(numbers.iter().copied());
                 assert_eq!(labels.classes(), expected, "labels of other samples than the features");
                 self.book.note("values", numbers.into_iter());

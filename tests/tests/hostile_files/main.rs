@@ -91,5 +91,10 @@ fn hostile_files_are_answered_soon_and_within_bounds() {
         }
     }
     println!("hostile_files={count}; hostile_failed={failed}; hostile_memory_mib={most};");
-    assert!(problems.is_empty(), "seed {seed}, {} problems:\n{}", problems.len(), problems.join("\n\n"));
+    assert!(
+        problems.is_empty(),
+        "seed {seed}, {} problems:\n{}",
+        problems.len(),
+        problems.join("\n\n")
+    );
 }

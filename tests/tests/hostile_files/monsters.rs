@@ -56,7 +56,8 @@ pub(crate) fn open_quote(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
 pub(crate) fn utf_16(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
     let is_little = draw.random_bool(0.5);
     let mut bytes = Vec::new();
-    let mut put = |unit: u16| bytes.extend(if is_little { unit.to_le_bytes() } else { unit.to_be_bytes() });
+    let mut put =
+        |unit: u16| bytes.extend(if is_little { unit.to_le_bytes() } else { unit.to_be_bytes() });
     if draw.random_bool(0.5) {
         put(0xfeff);
     }
@@ -154,7 +155,12 @@ pub(crate) fn empty(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
 
 pub(crate) fn long_number(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
     let digits = "7".repeat(1_000_000);
-    let number = [digits.clone(), format!("0.{digits}"), format!("1e{digits}"), format!("-{digits}.{digits}e-{digits}")];
+    let number = [
+        digits.clone(),
+        format!("0.{digits}"),
+        format!("1e{digits}"),
+        format!("-{digits}.{digits}e-{digits}"),
+    ];
     let line = format!("{},1\n", number[draw.random_range(0..4)]);
     csv(draw, folder, format!("x,y\n1,0\n{line}2,1\n").as_bytes())
 }
@@ -167,7 +173,8 @@ pub(crate) fn wrong_name(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
 pub(crate) fn ragged(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
     let mut text = String::new();
     for _ in 0..500 {
-        let cells: Vec<String> = (0..draw.random_range(1..9)).map(|_| draw.random_range(0..99).to_string()).collect();
+        let cells: Vec<String> =
+            (0..draw.random_range(1..9)).map(|_| draw.random_range(0..99).to_string()).collect();
         text += &(cells.join(",") + "\n");
     }
     csv(draw, folder, text.as_bytes())
@@ -179,7 +186,8 @@ pub(crate) fn distinct_texts(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
 }
 
 pub(crate) fn distinct_labels(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
-    let lines: String = (0..200_000).map(|at| format!("{at},name {at} {}\n", "x".repeat(40))).collect();
+    let lines: String =
+        (0..200_000).map(|at| format!("{at},name {at} {}\n", "x".repeat(40))).collect();
     csv(draw, folder, lines.as_bytes())
 }
 
@@ -202,7 +210,20 @@ pub(crate) fn control_characters(draw: &mut ChaCha8Rng, folder: &Path) -> PathBu
 }
 
 pub(crate) fn limits(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
-    let some = ["1e308", "-1e308", "1e-320", "3.4e38", "3.5e38", "-0", "1e39", "inf", "NaN", "0x1p3", "9007199254740993", "1_000"];
+    let some = [
+        "1e308",
+        "-1e308",
+        "1e-320",
+        "3.4e38",
+        "3.5e38",
+        "-0",
+        "1e39",
+        "inf",
+        "NaN",
+        "0x1p3",
+        "9007199254740993",
+        "1_000",
+    ];
     let mut text = "x,z,y\n".to_owned();
     for line in 0..100 {
         let mut any = || some[draw.random_range(0..some.len())];

@@ -14,7 +14,13 @@ pub(crate) fn table(lines: usize) -> Vec<u8> {
     for line in 0..lines {
         let (colour, kind) = (["red", "blue", "NA"][line % 3], ["ash", "oak"][line % 2]);
         let height = if line % 9 == 4 { String::new() } else { format!("{}.5", line % 17) };
-        writeln!(text, "{}.{line},{colour},\"a, \"\"b\"\" {}\",{height},{kind}", line % 7, line % 4).unwrap();
+        writeln!(
+            text,
+            "{}.{line},{colour},\"a, \"\"b\"\" {}\",{height},{kind}",
+            line % 7,
+            line % 4
+        )
+        .unwrap();
     }
     text.into_bytes()
 }

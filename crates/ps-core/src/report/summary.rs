@@ -184,6 +184,7 @@ mod tests {
             }),
             learning: LearningStatus::DidNotImprove,
             start_loss: Some(2.3),
+            loss_curve: Vec::new(),
             workers: BTreeMap::from([(0, worker)]),
             imbalance: Report::imbalance_of(&servers),
             servers,

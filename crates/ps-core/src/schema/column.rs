@@ -3,7 +3,7 @@
 use super::distinct::Distinct;
 use super::moments::Moments;
 use super::value::Value;
-use crate::limits::CATEGORIES_MAX;
+use crate::limits::NAMED_CATEGORIES_MAX;
 
 /// As long as all values are numbers, so many are counted as texts, too, in case most turn out to be texts.
 const NUMBERS_AS_TEXTS: u64 = 1_000;
@@ -23,19 +23,18 @@ pub struct ColumnSummary {
     pub uncounted: u64,
 }
 
-/// How a column becomes inputs of a model.
-#[derive(Clone, Debug, PartialEq)]
+/// What the values of a column are.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ColumnKind {
-    /// One input: the distance from the mean, in standard deviations; and one that says whether it was missing, if any
-    /// was.
+    /// Numbers.
     Numeric {
         /// Of the training set; a missing value counts as this.
         mean: f64,
         /// Of the training set; 1 for a column that is constant.
         deviation: f64,
     },
-    /// One input for each text, in order, and one for what is missing, if anything was.
-    Categorical(Vec<String>),
+    /// Texts, which are those of the summary.
+    Categorical,
 }
 
 /// Why nobody can say what a column holds.
@@ -43,8 +42,10 @@ pub enum ColumnKind {
 pub enum Doubt {
     /// It has numbers nearly everywhere.
     StrayTexts,
-    /// It has more texts than can be categories.
+    /// It has so many texts that nearly every sample has one of its own.
     ManyTexts,
+    /// It has more categories than can be inputs, and the model looks none up.
+    ManyCategories,
     /// It began with so many numbers that they were no longer counted as texts.
     LateTexts,
 }
@@ -61,7 +62,7 @@ impl ColumnSummary {
 
     fn add_text(&mut self, text: &str) {
         self.texts += 1;
-        self.distinct.add(text, CATEGORIES_MAX);
+        self.distinct.add(text, NAMED_CATEGORIES_MAX);
     }
 
     /// Takes in one more value, which is a number; its text is asked for only where texts are counted.
@@ -69,7 +70,7 @@ impl ColumnSummary {
     pub fn add_number<'a>(&mut self, number: f64, text: impl FnOnce() -> &'a str) {
         self.numbers.add(number);
         if self.texts > 0 || self.numbers.count <= NUMBERS_AS_TEXTS {
-            self.distinct.add(text(), CATEGORIES_MAX);
+            self.distinct.add(text(), NAMED_CATEGORIES_MAX);
         } else {
             self.uncounted += 1;
         }
@@ -81,7 +82,7 @@ impl ColumnSummary {
         self.texts += other.texts;
         self.missing += other.missing;
         self.uncounted += other.uncounted;
-        self.distinct.merge(&other.distinct, CATEGORIES_MAX);
+        self.distinct.merge(&other.distinct, NAMED_CATEGORIES_MAX);
     }
 
     /// Whether it has no line at all.
@@ -109,13 +110,9 @@ impl ColumnSummary {
                 _ => Err(Doubt::StrayTexts),
             };
         }
-        match self.distinct.len() {
-            None => Err(Doubt::ManyTexts),
-            Some(_) if self.uncounted > 0 => Err(Doubt::LateTexts),
-            Some(_) => {
-                let texts = self.distinct.iter().map(|(text, _)| text.to_owned());
-                Ok(ColumnKind::Categorical(texts.collect()))
-            }
+        match self.uncounted {
+            0 => Ok(ColumnKind::Categorical),
+            _ => Err(Doubt::LateTexts),
         }
     }
 }

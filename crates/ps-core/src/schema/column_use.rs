@@ -1,6 +1,5 @@
 //! A column of a table, and what becomes of it.
 
-use super::column::ColumnKind;
 use super::label::Target;
 use super::names::named_few;
 use serde::{Deserialize, Serialize};
@@ -37,6 +36,16 @@ pub enum ColumnUse {
         /// In the order of their inputs.
         categories: Vec<String>,
     },
+    /// An id: 0 of a value that training never had, or none, else 1 for the first category, and so on.
+    Embedded {
+        /// In the order of their ids.
+        categories: Vec<String>,
+    },
+    /// An id: 0 of no value, else [`super::hashed_id`].
+    Hashed {
+        /// Ids are from 1 to this.
+        rows: u32,
+    },
     /// Nothing.
     Ignored,
     /// One of these classes.
@@ -53,15 +62,6 @@ pub enum ColumnUse {
     },
     /// Whether a sample has the label that the column is called by.
     Flag,
-}
-
-impl From<ColumnKind> for ColumnUse {
-    fn from(kind: ColumnKind) -> Self {
-        match kind {
-            ColumnKind::Numeric { mean, deviation } => Self::Numeric { mean, deviation },
-            ColumnKind::Categorical(categories) => Self::Categorical { categories },
-        }
-    }
 }
 
 impl From<Target> for ColumnUse {
@@ -81,10 +81,28 @@ impl Column {
         match &self.usage {
             ColumnUse::Numeric { .. } => 1 + missing,
             ColumnUse::Categorical { categories } => categories.len() + missing,
-            ColumnUse::Ignored
+            ColumnUse::Embedded { .. }
+            | ColumnUse::Hashed { .. }
+            | ColumnUse::Ignored
             | ColumnUse::Class { .. }
             | ColumnUse::Number { .. }
             | ColumnUse::Flag => 0,
+        }
+    }
+
+    /// Whether a model is given anything of it.
+    pub fn is_input(&self) -> bool {
+        self.width() > 0 || self.vocabulary().is_some()
+    }
+
+    /// How many ids there are of it, if it is looked up.
+    pub fn vocabulary(&self) -> Option<u32> {
+        match &self.usage {
+            ColumnUse::Embedded { categories } => {
+                Some(u32::try_from(categories.len()).unwrap_or(u32::MAX).saturating_add(1))
+            }
+            ColumnUse::Hashed { rows } => Some(rows.saturating_add(1)),
+            _ => None,
         }
     }
 
@@ -113,6 +131,13 @@ impl Column {
             ColumnUse::Categorical { categories } => {
                 let few = named_few(categories.iter().map(String::as_str), false);
                 format!("{} categories: {few}{missing}", categories.len())
+            }
+            ColumnUse::Embedded { categories } => {
+                let few = named_few(categories.iter().map(String::as_str), false);
+                format!("looked up, {} categories: {few}{missing}", categories.len())
+            }
+            ColumnUse::Hashed { rows } => {
+                format!("looked up, hashed to {rows} rows: too many categories to name{missing}")
             }
             ColumnUse::Ignored => "ignored".to_owned(),
             ColumnUse::Class { classes } => {

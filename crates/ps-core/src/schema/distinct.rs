@@ -1,29 +1,34 @@
 //! The distinct texts of a column, counted as far as they are few.
 
+use crate::limits::DISTINCT_BYTES_MAX;
 use std::collections::BTreeMap;
 
-/// Distinct texts with how often each occurs; beyond a bound only that there are more.
+/// Distinct texts with how often each occurs; beyond a bound only how often there were others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Distinct {
     counts: BTreeMap<String, u64>,
-    /// There are more than are counted.
-    more: bool,
+    /// Of all texts that are counted.
+    bytes: usize,
+    /// How often there was one that is not counted.
+    others: u64,
 }
 
 impl Distinct {
-    /// Counts a text; one that is new is only noted where there are `bound` already.
+    /// Counts a text; one that is new is one of the others where there are `bound` already, or too long ones.
     pub fn add(&mut self, text: &str, bound: usize) {
         self.add_times(text, 1, bound);
     }
 
     fn add_times(&mut self, text: &str, times: u64, bound: usize) {
+        let bytes = self.bytes.saturating_add(text.len());
         // Looked up first: nearly every value has been seen, and a lookup allocates nothing.
         if let Some(count) = self.counts.get_mut(text) {
             *count += times;
-        } else if self.counts.len() < bound {
+        } else if self.counts.len() < bound && bytes <= DISTINCT_BYTES_MAX {
             self.counts.insert(text.to_owned(), times);
+            self.bytes = bytes;
         } else {
-            self.more = true;
+            self.others += times;
         }
     }
 
@@ -32,12 +37,22 @@ impl Distinct {
         for (text, times) in &other.counts {
             self.add_times(text, *times, bound);
         }
-        self.more |= other.more;
+        self.others += other.others;
     }
 
     /// How many there are; more than the bound: `None`.
     pub fn len(&self) -> Option<usize> {
-        (!self.more).then_some(self.counts.len())
+        (self.others == 0).then_some(self.counts.len())
+    }
+
+    /// How many there are at least.
+    pub fn len_min(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// How often there was a text that is not counted.
+    pub fn others(&self) -> u64 {
+        self.others
     }
 
     /// Whether there is none.
@@ -57,6 +72,6 @@ impl Distinct {
 
     /// The first few, for people.
     pub fn examples(&self) -> String {
-        super::names::named_few(self.counts.keys().map(String::as_str), self.more)
+        super::names::named_few(self.counts.keys().map(String::as_str), self.others > 0)
     }
 }

@@ -1,6 +1,7 @@
 //! What was understood of a table, as it goes with the model.
 
 use super::column_use::{Column, ColumnUse};
+use super::embedding::IdColumn;
 use super::scale::Scale;
 use super::value::ValueRules;
 use crate::task::Task;
@@ -65,6 +66,28 @@ impl Schema {
         }
     }
 
+    /// Takes the classes 0, 1, .. to this number, if those that are known are among them: the beginning of a table may
+    /// not have all.
+    pub fn number_classes(&mut self, count: usize) {
+        for column in &mut self.columns {
+            let ColumnUse::Class { classes } = &mut column.usage else { continue };
+            let is_one = |class: &String| class.parse::<usize>().is_ok_and(|class| class < count);
+            if classes.iter().all(is_one) {
+                *classes = (0..count).map(|class| class.to_string()).collect();
+            }
+        }
+    }
+
+    /// Puts these classes first, in this order, whether the table has them or not: those of a model that is trained further.
+    pub fn put_classes_first(&mut self, first: &[String]) {
+        for column in &mut self.columns {
+            if let ColumnUse::Class { classes } = &mut column.usage {
+                let new = classes.iter().filter(|class| !first.contains(class)).cloned();
+                *classes = first.iter().cloned().chain(new).collect();
+            }
+        }
+    }
+
     /// What each output of a model is called: its class, or its column.
     pub fn output_names(&self) -> Vec<String> {
         match self.task() {
@@ -93,11 +116,13 @@ impl Schema {
     /// What was understood, for people: first all in all, then a line for each column or run of columns that are alike.
     pub fn lines(&self) -> Vec<String> {
         let header = if self.header { "header" } else { "no header" };
+        let looked_up = match self.id_columns().len() {
+            0 => String::new(),
+            count => format!(" and {count} looked up"),
+        };
+        let (samples, columns, inputs) = (self.samples, self.columns.len(), self.width());
         let mut lines = vec![format!(
-            "{} samples, {header}, {} columns: {} inputs",
-            self.samples,
-            self.columns.len(),
-            self.width()
+            "{samples} samples, {header}, {columns} columns: {inputs} inputs{looked_up}"
         )];
         let mut at = 0;
         while at < self.columns.len() {
@@ -118,6 +143,15 @@ impl Schema {
             }
         }
         lines
+    }
+
+    /// The columns that are looked up, in order.
+    pub fn id_columns(&self) -> Vec<IdColumn> {
+        let column = |(at, column): (usize, &Column)| {
+            let vocabulary = column.vocabulary()?;
+            Some(IdColumn::new(self.column_name(at), vocabulary))
+        };
+        self.columns.iter().enumerate().filter_map(column).collect()
     }
 
     /// Inputs made from one line.

@@ -24,6 +24,10 @@ fn verdict(lines: &[&'static str]) -> FirstLine {
     first_line(first, &others, &ValueRules::default())
 }
 
+fn categories(texts: &[&str]) -> ColumnUse {
+    ColumnUse::Categorical { categories: texts.iter().map(ToString::to_string).collect() }
+}
+
 #[test]
 fn missing_values_do_not_make_a_column_of_numbers_a_column_of_texts() {
     for missing in ["", "NA", "nan", "NULL", "?", "n/a"] {
@@ -40,13 +44,18 @@ fn missing_values_do_not_make_a_column_of_numbers_a_column_of_texts() {
 
 #[test]
 fn a_column_is_what_most_of_its_values_are_however_many_there_are() {
-    let texts = summary(&["red", "blue", "red", "7"]).kind();
-    assert_eq!(texts, Ok(ColumnKind::Categorical(vec!["7".into(), "blue".into(), "red".into()])));
+    let texts = summary(&["red", "blue", "red", "7"]);
+    assert_eq!(texts.kind(), Ok(ColumnKind::Categorical));
+    assert_eq!(
+        texts.categories(EmbeddingRule::Never, false),
+        Ok(categories(&["7", "blue", "red"]))
+    );
     assert_eq!(summary(&["1", "2", "x"]).kind(), Err(Doubt::StrayTexts));
     assert_eq!(summary(&["1", "inf", "2"]).kind(), Err(Doubt::StrayTexts));
     let names: Vec<String> = (0..300).map(|number| format!("name {number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    assert_eq!(summary(&names).kind(), Err(Doubt::ManyTexts));
+    let names = summary(&names);
+    assert_eq!(names.categories(EmbeddingRule::Never, false), Err(Doubt::ManyTexts));
 }
 
 #[test]
@@ -57,8 +66,9 @@ fn texts_that_come_after_many_numbers_are_not_half_forgotten() {
     assert_eq!(summary(&values).kind(), Err(Doubt::LateTexts));
     let mut column = ColumnSummary::default();
     values.iter().for_each(|value| column.add(value, Value::Text(value)));
-    let all = vec!["5".into(), "7".into(), "8".into(), "red".into()];
-    assert_eq!(column.kind(), Ok(ColumnKind::Categorical(all)));
+    assert_eq!(column.kind(), Ok(ColumnKind::Categorical));
+    let all = categories(&["5", "7", "8", "red"]);
+    assert_eq!(column.categories(EmbeddingRule::Never, false), Ok(all));
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ps_core::schema::{Column, ColumnUse, Scale, Schema, Value, ValueRules, class_name, flag};
+use ps_core::schema::{
+    Column, ColumnUse, Scale, Schema, UNKNOWN_ID, Value, ValueRules, class_name, flag, hashed_id,
+};
 
-use super::row::Row;
-use crate::Label;
+use super::values::Values;
+use crate::{Inputs, Label};
 
 /// Encodes lines.
 pub(super) struct Encoder {
@@ -40,6 +42,31 @@ enum LabelEncoding {
 enum Encoding {
     Numeric { mean: f64, deviation: f64, texts_are_missing: bool },
     Categorical { inputs: HashMap<String, usize>, count: usize },
+    Embedded { ids: HashMap<String, usize> },
+    Hashed { rows: u32 },
+}
+
+/// What a text of a column of categories is.
+#[derive(PartialEq)]
+enum Category {
+    /// The category at this place.
+    Known(usize),
+    Unknown,
+    Missing,
+}
+
+impl Category {
+    fn of(text: &str, places: &HashMap<String, usize>, rules: &ValueRules) -> Self {
+        match places.get(text) {
+            _ if rules.is_missing(text) => Self::Missing,
+            Some(place) => Self::Known(*place),
+            None => Self::Unknown,
+        }
+    }
+}
+
+fn note_unknown(unknown: &mut BTreeMap<usize, (u64, String)>, column: usize, text: &str) {
+    unknown.entry(column).or_insert_with(|| (0, text.to_owned())).0 += 1;
 }
 
 impl Encoder {
@@ -79,42 +106,60 @@ impl Encoder {
     /// A value that cannot be used, with its column.
     pub(super) fn inputs(
         &mut self,
-        row: &Row<'_>,
+        values: &impl Values,
         places: Option<&[Option<usize>]>,
-        inputs: &mut Vec<f32>,
+        inputs: &mut Inputs,
     ) -> Result<(), (usize, String)> {
         // First all texts become numbers, then these become inputs: many divisions one after another wait for nothing.
-        self.find_numbers(row, places)?;
+        self.find_numbers(values, places)?;
         if let Some(scales) = &self.plain {
             let numbers = self.numbers.iter().zip(scales);
             inputs
+                .features
                 .extend(numbers.map(|(number, scale)| input(*number, scale.mean, scale.deviation)));
             return Ok(());
         }
         for (column, number) in self.columns.iter().zip(&self.numbers) {
+            let Inputs { features, ids } = &mut *inputs;
+            let text = || column.place_in(places).map_or("", |place| values.text(place));
+            let mut unknown = |text| note_unknown(&mut self.unknown, column.place, text);
             let is_missing = match &column.encoding {
                 Encoding::Numeric { mean, deviation, .. } => {
-                    inputs.push(input(*number, *mean, *deviation));
+                    features.push(input(*number, *mean, *deviation));
                     number.is_nan()
                 }
                 Encoding::Categorical { inputs: by_text, count } => {
-                    let text = column.text(row, places);
-                    let start = inputs.len();
-                    inputs.resize(start + count, 0.0);
-                    let is_missing = self.rules.is_missing(text);
-                    match by_text.get(text) {
-                        Some(input) if !is_missing => inputs[start + input] = 1.0,
-                        _ if is_missing => (),
-                        _ => {
-                            let unknown = self.unknown.entry(column.place);
-                            unknown.or_insert_with(|| (0, text.to_owned())).0 += 1;
-                        }
+                    let (text, start) = (text(), features.len());
+                    features.resize(start + count, 0.0);
+                    let known = Category::of(text, by_text, &self.rules);
+                    match known {
+                        Category::Known(input) => features[start + input] = 1.0,
+                        Category::Missing => (),
+                        Category::Unknown => unknown(text),
                     }
-                    is_missing
+                    known == Category::Missing
+                }
+                Encoding::Embedded { ids: by_text } => {
+                    let text = text();
+                    ids.push(match Category::of(text, by_text, &self.rules) {
+                        Category::Known(at) => UNKNOWN_ID + 1 + at as u32,
+                        Category::Missing => UNKNOWN_ID,
+                        Category::Unknown => {
+                            unknown(text);
+                            UNKNOWN_ID
+                        }
+                    });
+                    continue;
+                }
+                Encoding::Hashed { rows } => {
+                    let text = text();
+                    let is_missing = self.rules.is_missing(text);
+                    ids.push(if is_missing { UNKNOWN_ID } else { hashed_id(text, *rows) });
+                    continue;
                 }
             };
             if column.has_indicator {
-                inputs.push(f32::from(u8::from(is_missing)));
+                features.push(f32::from(u8::from(is_missing)));
             }
         }
         Ok(())
@@ -123,27 +168,25 @@ impl Encoder {
     /// The numbers of all columns that have some.
     fn find_numbers(
         &mut self,
-        row: &Row<'_>,
+        values: &impl Values,
         places: Option<&[Option<usize>]>,
     ) -> Result<(), (usize, String)> {
         self.numbers.clear();
         for column in &self.columns {
-            let Encoding::Numeric { texts_are_missing, .. } = &column.encoding else {
-                self.numbers.push(f64::NAN);
-                continue;
-            };
-            let bytes = column.place_in(places).map_or(&b""[..], |place| row.bytes(place));
-            if let Some(number) = self.rules.plain_number(bytes) {
-                self.numbers.push(number);
-                continue;
-            }
-            let text = column.text(row, places);
-            self.numbers.push(match self.rules.value(text) {
-                Value::Number(number) => number,
-                Value::Text(_) if !texts_are_missing => {
-                    return Err((column.place, no_number(text)));
+            let place = column.place_in(places);
+            self.numbers.push(match (&column.encoding, place) {
+                (Encoding::Numeric { texts_are_missing, .. }, Some(place)) => {
+                    let number = values.plain_number(place, &self.rules);
+                    match number.map_or_else(|| self.rules.value(values.text(place)), Value::Number)
+                    {
+                        Value::Number(number) => number,
+                        Value::Text(text) if !texts_are_missing => {
+                            return Err((column.place, no_number(text)));
+                        }
+                        Value::Text(_) | Value::Missing => f64::NAN,
+                    }
                 }
-                Value::Text(_) | Value::Missing => f64::NAN,
+                _ => f64::NAN,
             });
         }
         Ok(())
@@ -195,14 +238,11 @@ impl EncodedColumn {
                 deviation: *deviation,
                 texts_are_missing: column.texts_are_missing,
             },
-            ColumnUse::Categorical { categories } => Encoding::Categorical {
-                inputs: categories
-                    .iter()
-                    .enumerate()
-                    .map(|(at, text)| (text.clone(), at))
-                    .collect(),
-                count: categories.len(),
-            },
+            ColumnUse::Categorical { categories } => {
+                Encoding::Categorical { inputs: places(categories), count: categories.len() }
+            }
+            ColumnUse::Embedded { categories } => Encoding::Embedded { ids: places(categories) },
+            ColumnUse::Hashed { rows } => Encoding::Hashed { rows: *rows },
             ColumnUse::Ignored
             | ColumnUse::Class { .. }
             | ColumnUse::Number { .. }
@@ -216,11 +256,6 @@ impl EncodedColumn {
         places.map_or(Some(self.place), |places| places[self.place])
     }
 
-    /// Its text in such a line.
-    fn text<'a>(&self, row: &Row<'a>, places: Option<&[Option<usize>]>) -> &'a str {
-        self.place_in(places).map_or("", |place| row.get(place))
-    }
-
     /// What it is scaled by, if it is a number and nothing else.
     fn scale(&self) -> Option<Scale> {
         match self.encoding {
@@ -230,6 +265,10 @@ impl EncodedColumn {
             _ => None,
         }
     }
+}
+
+fn places(categories: &[String]) -> HashMap<String, usize> {
+    categories.iter().enumerate().map(|(at, text)| (text.clone(), at)).collect()
 }
 
 fn label_encoding(column: &Column) -> LabelEncoding {

@@ -55,7 +55,7 @@ pub(super) fn places_of_schema(
     }
     let labels: Vec<usize> = schema.labels().map(|(place, _)| place).collect();
     let is_needed =
-        |at: usize| schema.columns[at].width() > 0 || (needs_label && labels.contains(&at));
+        |at: usize| schema.columns[at].is_input() || (needs_label && labels.contains(&at));
     let needed = || columns().filter(|(at, _)| is_needed(*at));
     let missing: Vec<String> = needed()
         .filter(|it| place(*it, first).is_none())
@@ -114,10 +114,13 @@ fn is_like_a_sample(schema: &Schema, first: &Row<'_>) -> bool {
             (ColumnUse::Numeric { .. } | ColumnUse::Number { .. }, value) => {
                 matches!(value, Value::Number(_) | Value::Missing)
             }
-            (ColumnUse::Categorical { categories }, Value::Text(text)) => {
-                categories.iter().any(|category| category == text)
-            }
-            (ColumnUse::Categorical { .. }, _) => true,
+            (
+                ColumnUse::Categorical { categories } | ColumnUse::Embedded { categories },
+                Value::Text(text),
+            ) => categories.iter().any(|category| category == text),
+            (ColumnUse::Categorical { .. } | ColumnUse::Embedded { .. }, _) => true,
+            // A name of a column could be a text of it as well.
+            (ColumnUse::Hashed { .. }, value) => !matches!(value, Value::Text(_)),
             (ColumnUse::Class { classes }, _) => {
                 classes.iter().any(|class| *class == class_name(text, &rules))
             }

@@ -15,11 +15,12 @@ use crate::limits::COLUMNS_MAX;
 use crate::table_options::{HeaderChoice, TableOptions};
 use crate::{Error, Wrapper};
 
-/// Reads the training files for the first time; they are one set.
+/// Reads the training files for the first time, at most so many samples of them; they are one set.
 pub(super) fn learn(
     paths: &[PathBuf],
     options: &TableOptions,
     wrapper: Wrapper,
+    samples_max: u64,
 ) -> Result<Schema, Error> {
     let [path, others @ ..] = paths else {
         return Err(Error::Options("no training file to learn the columns from".to_owned()));
@@ -31,10 +32,13 @@ pub(super) fn learn(
     };
     let first = FirstRow::new(path, line, first)?;
     let table = Table::new(path, &first.texts(), options)?;
-    let mut learner = Learner { first, table, options, wrapper, delimiter, moved: None };
+    let mut learner =
+        Learner { first, table, options, wrapper, delimiter, samples_max, moved: None };
     learner.add_rows(&mut rows, &None)?;
     for other in others {
-        learner.add_file(other)?;
+        if !learner.is_full() {
+            learner.add_file(other)?;
+        }
     }
     learner.schema()
 }
@@ -88,6 +92,7 @@ struct Learner<'a> {
     options: &'a TableOptions,
     wrapper: Wrapper,
     delimiter: u8,
+    samples_max: u64,
     /// The first line of the first further file that was taken for the header in another order.
     moved: Option<(PathBuf, u64)>,
 }
@@ -111,6 +116,10 @@ impl Learner<'_> {
         self.add_rows(&mut rows, &its_places)
     }
 
+    fn is_full(&self) -> bool {
+        self.table.samples() >= self.samples_max
+    }
+
     fn may_be_header(&self) -> bool {
         self.options.header != HeaderChoice::No
     }
@@ -126,7 +135,9 @@ impl Learner<'_> {
     /// Takes in the lines after the first.
     fn add_rows(&mut self, rows: &mut Rows, places: &Places) -> Result<(), Error> {
         let path = rows.path().to_owned();
-        while let Some((line, row)) = rows.next_row()? {
+        while !self.is_full()
+            && let Some((line, row)) = rows.next_row()?
+        {
             // A wrapped file is several, each of which may begin with the header.
             let may_repeat = self.wrapper == Wrapper::Recordio && self.may_be_header();
             if may_repeat && row.is(&self.first.values) {

@@ -18,7 +18,7 @@ use super::table::Table;
 use crate::byte_stream::{ByteStream, open_text};
 use crate::sample_reader::{Next, SampleReader};
 use crate::table_options::TableOptions;
-use crate::{DataSource, Error, Label, number_label};
+use crate::{DataSource, Error, Inputs, Label, number_label};
 
 /// Lines that are looked at to see whether the first is a header.
 const LINES_SEEN: usize = 100;
@@ -132,7 +132,7 @@ pub(crate) fn plain_schema(
 }
 
 impl SampleReader for NumericReader {
-    fn next(&mut self, wanted: bool, inputs: &mut Vec<f32>) -> Result<Next, Error> {
+    fn next(&mut self, wanted: bool, inputs: &mut Inputs) -> Result<Next, Error> {
         if self.columns.is_none() {
             self.columns = self.look()?;
         }
@@ -156,7 +156,7 @@ impl SampleReader for NumericReader {
             if !wanted {
                 return Ok(Next::Skipped);
             }
-            return encode(&path, columns, line, &row, inputs).map(Next::Sample);
+            return encode(&path, columns, line, &row, &mut inputs.features).map(Next::Sample);
         }
     }
 

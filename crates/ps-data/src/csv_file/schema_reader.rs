@@ -12,7 +12,7 @@ use super::layout::{places_of_schema, places_without_label};
 use super::row::Row;
 use super::rows::Rows;
 use crate::byte_stream::{decompress, open_text, text};
-use crate::{Error, Label, Wrapper};
+use crate::{Error, Inputs, Label, Wrapper};
 
 /// Reads a table with the columns of a schema, which it finds by their names where both have a header.
 pub struct SchemaReader {
@@ -71,7 +71,7 @@ impl SchemaReader {
         Ok(Self::of_rows(name, rows, schema, needs_label, Wrapper::None))
     }
 
-    fn of_rows(
+    pub(super) fn of_rows(
         path: &Path,
         rows: Rows,
         schema: Arc<Schema>,
@@ -105,7 +105,17 @@ impl SchemaReader {
     ///
     /// # Errors
     /// A line that is not as the schema says.
-    pub fn next_sample(&mut self, inputs: &mut Vec<f32>) -> Result<bool, Error> {
+    pub fn next_sample(&mut self, inputs: &mut Inputs) -> Result<bool, Error> {
+        self.advance(Some(inputs))
+    }
+
+    /// Passes over the next sample; `false` at the end.
+    pub(super) fn skip_sample(&mut self) -> Result<bool, Error> {
+        self.advance(None)
+    }
+
+    /// Reads the next line; its inputs, if they are wanted.
+    fn advance(&mut self, inputs: Option<&mut Inputs>) -> Result<bool, Error> {
         loop {
             let Some((line, row)) = self.rows.next_row()? else {
                 return Ok(false);
@@ -129,6 +139,9 @@ impl SchemaReader {
                 return Err(columns_error(&self.path, line, row.len(), self.columns, like));
             }
             self.line = line;
+            let Some(inputs) = inputs else {
+                return Ok(true);
+            };
             let places = self.places.as_deref();
             let encoded = self.encoder.inputs(&row, places, inputs);
             let place = |at: usize| places.map_or(Some(at), |places| places[at]);
@@ -174,7 +187,10 @@ impl SchemaReader {
             .labels()
             .next()
             .map_or((0, String::new()), |(at, column)| (at, column.words()));
-        let problem = format!("label `{label}` does not occur in the training set; {known}");
+        let problem = format!(
+            "label `{label}` does not occur in the {} training samples that the columns were learnt from; {known}",
+            self.schema.samples
+        );
         self.wrong(at, problem)
     }
 
@@ -198,6 +214,11 @@ impl SchemaReader {
                 tracing::info!("{told}");
             }
         }
+    }
+
+    /// What is read.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn wrong(&self, at: usize, problem: String) -> Error {

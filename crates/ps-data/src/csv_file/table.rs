@@ -1,15 +1,16 @@
 //! All columns of a table while its files are read.
 
+mod adding;
+
 use std::path::{Path, PathBuf};
 
 use ps_core::limits::CATEGORIES_MAX;
 use ps_core::schema::{
-    Column, ColumnKind, ColumnSummary, ColumnUse, Doubt, LabelSummary, Target, Value, ValueRules,
-    targets,
+    Column, ColumnKind, ColumnSummary, ColumnUse, Distinct, Doubt, EmbeddingRule, LabelSummary,
+    Target, ValueRules, targets,
 };
 
 use super::errors::{column_name, file_error, value_error};
-use super::row::Row;
 use crate::Error;
 use crate::table_options::{ColumnChoice, TableOptions};
 
@@ -40,6 +41,8 @@ pub(super) struct Table {
     /// The first line without a label, and the label's place.
     unlabelled: Option<(FileLine, usize)>,
     columns: Vec<(Said, ColumnSummary)>,
+    /// Of each column, should it hold texts.
+    embedding: Vec<EmbeddingRule>,
     /// The first text of each column that has numbers as well.
     first_texts: Vec<Option<FirstText>>,
     /// The numbers of a line's columns; NaN where it has none.
@@ -62,9 +65,10 @@ impl Table {
                 "--label: every column is a label; expected at least one input".to_owned(),
             ));
         }
-        let lists: [(&str, Said, &[ColumnChoice]); 3] = [
+        let lists: [(&str, Said, &[ColumnChoice]); 4] = [
             ("--numeric", Said::Numeric, &options.numeric),
             ("--categorical", Said::Categorical, &options.categorical),
+            ("--embed", Said::Categorical, options.embed.columns()),
             ("--ignore", Said::Ignored, &options.ignore),
         ];
         for (option, what, choices) in lists {
@@ -84,6 +88,7 @@ impl Table {
             }
         }
         Ok(Self {
+            embedding: options.embed.of_columns(options.embedding, first).map_err(wrong)?,
             rules: options.value_rules(),
             labels: labels.into_iter().map(|label| (label, LabelSummary::default())).collect(),
             unlabelled: None,
@@ -92,52 +97,6 @@ impl Table {
             columns: said.into_iter().map(|said| (said, ColumnSummary::default())).collect(),
             samples: 0,
         })
-    }
-
-    /// Takes in a line, whose values are at these places.
-    pub(super) fn add(&mut self, path: &Path, line: u64, row: &Row<'_>, places: Option<&[usize]>) {
-        let place = |at: usize| places.map_or(at, |places| places[at]);
-        self.samples += 1;
-        // First all texts become numbers, then these are summed up: many divisions one after another wait for nothing.
-        for (at, number) in self.numbers.iter_mut().enumerate() {
-            *number = self.rules.plain_number(row.bytes(place(at))).unwrap_or(f64::NAN);
-        }
-        for at in 0..self.columns.len() {
-            let (said, summary) = &mut self.columns[at];
-            let (number, said) = (self.numbers[at], *said);
-            if number.is_nan() || said == Said::Label || said == Said::Categorical {
-                self.add_value(at, row.get(place(at)), path, line);
-            } else {
-                summary.add_number(number, || row.get(place(at)));
-            }
-        }
-    }
-
-    /// Takes in a value of a column, which may be anything.
-    fn add_value(&mut self, at: usize, value: &str, path: &Path, line: u64) {
-        let place = || (path.to_owned(), line);
-        if let Some((_, labels)) = self.labels.iter_mut().find(|(label, _)| *label == at) {
-            match value {
-                // What is missing in other columns may be the name of a class here, unless the user says what it is.
-                missing
-                    if missing.is_empty() || self.rules.missing.iter().any(|it| it == missing) =>
-                {
-                    _ = self.unlabelled.get_or_insert_with(|| (place(), at))
-                }
-                label => labels.add(label, &self.rules),
-            }
-        }
-        let (said, summary) = &mut self.columns[at];
-        let texts = summary.texts;
-        let meant = match (*said, self.rules.value(value)) {
-            (Said::Numeric, Value::Text(_)) => Value::Missing,
-            (Said::Categorical, Value::Number(_)) => Value::Text(value),
-            (_, meant) => meant,
-        };
-        summary.add(value, meant);
-        if summary.texts > texts && self.first_texts[at].is_none() {
-            self.first_texts[at] = Some((place(), value.to_owned()));
-        }
     }
 
     /// How many lines there were.
@@ -256,24 +215,33 @@ impl Table {
     ) -> Result<ColumnUse, (Option<&FirstText>, String)> {
         let stray = self.first_texts[at].as_ref();
         let text = stray.map_or("", |(_, text)| text.as_str());
-        let number = at + 1;
+        let (number, is_unsaid) = (at + 1, self.columns[at].0 == Said::Nothing);
         let problem = match summary.kind() {
-            Ok(ColumnKind::Categorical(texts))
-                if self.columns[at].0 == Said::Nothing && has_thousands(&texts) =>
-            {
+            Ok(ColumnKind::Categorical) if is_unsaid && has_thousands(&summary.distinct) => {
                 format!(
                     "`{text}` and others look like numbers with commas between thousands, which are not read: take the commas out, \
                      or say --categorical {number} or --ignore {number}"
                 )
             }
-            Ok(ColumnKind::Categorical(texts))
-                if self.columns[at].0 == Said::Nothing && self.are_decimal_commas(&texts) =>
+            Ok(ColumnKind::Categorical)
+                if is_unsaid && self.are_decimal_commas(&summary.distinct) =>
             {
                 format!(
                     "`{text}` and others look like numbers with a decimal comma; say --decimal , or --categorical {number}"
                 )
             }
-            Ok(kind) => return Ok(kind.into()),
+            Ok(ColumnKind::Numeric { mean, deviation }) => {
+                return Ok(ColumnUse::Numeric { mean, deviation });
+            }
+            Ok(ColumnKind::Categorical) => {
+                match summary.categories(self.embedding[at], !is_unsaid) {
+                    Ok(usage) => return Ok(usage),
+                    Err(doubt) => Self::too_many(doubt, summary, number),
+                }
+            }
+            Err(doubt @ (Doubt::ManyTexts | Doubt::ManyCategories)) => {
+                Self::too_many(doubt, summary, number)
+            }
             Err(Doubt::StrayTexts) => {
                 let (numbers, all) = (summary.numbers.count, summary.numbers.count + summary.texts);
                 format!(
@@ -287,10 +255,6 @@ impl Table {
                     }
                 )
             }
-            Err(Doubt::ManyTexts) => format!(
-                "more than {CATEGORIES_MAX} distinct texts, such as {}: names, or free text? leave it out with --ignore {number}",
-                summary.distinct.examples()
-            ),
             Err(Doubt::LateTexts) => format!(
                 "`{text}` is not a finite number, but only numbers came before it; say --categorical {number} or --numeric \
                  {number}"
@@ -299,10 +263,30 @@ impl Table {
         Err((stray, problem))
     }
 
-    fn are_decimal_commas(&self, texts: &[String]) -> bool {
+    /// Why so many texts cannot be used.
+    fn too_many(doubt: Doubt, summary: &ColumnSummary, number: usize) -> String {
+        let distinct = &summary.distinct;
+        let (count, few) = (distinct.len_min(), distinct.examples());
+        let count =
+            if distinct.len().is_some() { count.to_string() } else { format!("more than {count}") };
+        match doubt {
+            Doubt::ManyTexts => format!(
+                "{count} distinct texts in {} values, such as {few}: names, or free text? leave it out with --ignore {number}, or \
+                 say --categorical {number} if they are categories",
+                summary.numbers.count + summary.texts
+            ),
+            _ => format!(
+                "{count} categories, such as {few}; more than {CATEGORIES_MAX} have to be looked up, which this model does not: \
+                 leave the column out with --ignore {number}, or take a model that looks up (--model mlp, linear or wide-deep)"
+            ),
+        }
+    }
+
+    fn are_decimal_commas(&self, texts: &Distinct) -> bool {
         let comma = ValueRules { decimal: ',', ..ValueRules::default() };
-        let like = texts.iter().filter(|text| text.contains(',') && comma.number(text).is_some());
-        self.rules.decimal == '.' && like.count() * 2 > texts.len()
+        let is_one = |text: &str| text.contains(',') && comma.number(text).is_some();
+        let like = texts.iter().filter(|(text, _)| is_one(text));
+        self.rules.decimal == '.' && like.count() * 2 > texts.len_min()
     }
 
     fn tell<'a>(&self, reason: &str, has_classes: bool, name: impl Fn(usize) -> Option<&'a str>) {
@@ -325,9 +309,9 @@ impl Table {
 }
 
 /// Whether most of these are numbers such as `9,588` or `1,234,567.5`.
-fn has_thousands(texts: &[String]) -> bool {
+fn has_thousands(texts: &Distinct) -> bool {
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let is_one = |text: &&String| {
+    let is_one = |text: &str| {
         let whole = text.trim_start_matches('-').split('.').next().unwrap_or_default();
         let mut groups = whole.split(',');
         let first = groups.next().unwrap_or_default();
@@ -336,5 +320,5 @@ fn has_thousands(texts: &[String]) -> bool {
             && whole.contains(',')
             && groups.all(|group| group.len() == 3 && digits(group))
     };
-    texts.iter().filter(is_one).count() * 2 > texts.len()
+    texts.iter().filter(|(text, _)| is_one(text)).count() * 2 > texts.len_min()
 }

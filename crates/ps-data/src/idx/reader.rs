@@ -7,7 +7,7 @@ use super::file::{IdxFile, IdxKind};
 use crate::error::check_limits;
 use crate::limits::INPUTS_MAX;
 use crate::sample_reader::{Next, SampleReader};
-use crate::{Error, Features, Label, Samples};
+use crate::{Error, Features, Inputs, Label, Samples};
 
 /// Reads one pair.
 pub(crate) struct IdxReader {
@@ -81,7 +81,7 @@ impl IdxReader {
 }
 
 impl SampleReader for IdxReader {
-    fn next(&mut self, wanted: bool, inputs: &mut Vec<f32>) -> Result<Next, Error> {
+    fn next(&mut self, wanted: bool, inputs: &mut Inputs) -> Result<Next, Error> {
         let count = self.images.sizes[0];
         let is_end = self.record == count;
         // At the end one byte more shows whether anything follows.
@@ -104,7 +104,7 @@ impl SampleReader for IdxReader {
         if !wanted {
             return Ok(Next::Skipped);
         }
-        inputs.extend(self.image.iter().map(|&byte| f32::from(byte) / 255.0));
+        inputs.features.extend(self.image.iter().map(|&byte| f32::from(byte) / 255.0));
         Ok(Next::Sample(Label::Class(u32::from(self.label[0]))))
     }
 

@@ -10,7 +10,7 @@ use super::record;
 use crate::byte_stream::ByteStream;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::sample_reader::{Next, SampleReader};
-use crate::{Error, Wrapper};
+use crate::{Error, Inputs, Wrapper};
 
 /// Reads one file or stream.
 pub(crate) struct RecordReader {
@@ -51,7 +51,7 @@ impl RecordReader {
 }
 
 impl SampleReader for RecordReader {
-    fn next(&mut self, wanted: bool, inputs: &mut Vec<f32>) -> Result<Next, Error> {
+    fn next(&mut self, wanted: bool, inputs: &mut Inputs) -> Result<Next, Error> {
         self.payload.clear();
         let wanted_bytes = if wanted { RECORD_BYTES_MAX } else { 0 };
         let found = self.container.next_payload(&mut self.payload, wanted_bytes);
@@ -66,7 +66,7 @@ impl SampleReader for RecordReader {
             let problem = format!("more than {RECORD_BYTES_MAX} bytes, the limit of one sample");
             return Err(self.error(problem));
         }
-        let decoded = record::decode(&self.payload, self.task, inputs);
+        let decoded = record::decode(&self.payload, self.task, &mut inputs.features);
         let (shape, label) = decoded.map_err(|problem| self.error(problem))?;
         if self.record > 1 && !self.shape.is_empty() && shape != self.shape {
             let problem = format!(

@@ -2,20 +2,20 @@
 
 use tokio::sync::mpsc;
 
-use crate::{Error, Label, Labels};
+use crate::{Error, Inputs, Label, Labels};
 
 /// Samples of one step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamBatch {
-    /// Inputs of all samples, sample after sample.
-    pub features: Vec<f32>,
+    /// Of all samples.
+    pub inputs: Inputs,
     /// Their labels.
     pub labels: Labels,
 }
 
 impl StreamBatch {
-    pub(super) fn push(&mut self, sample: &[f32], label: Label) -> Result<(), String> {
-        self.features.extend_from_slice(sample);
+    pub(super) fn push(&mut self, sample: &Inputs, label: Label) -> Result<(), String> {
+        self.inputs.extend(sample);
         self.labels.push(label)
     }
 }

@@ -4,7 +4,7 @@ use super::batch::{BatchSender, StreamBatch};
 use super::plan::StreamPlan;
 use super::shuffle_buffer::ShuffleBuffer;
 use crate::sample_reader::{Next, SampleReader};
-use crate::{Error, Label, Labels};
+use crate::{Error, Inputs, Label, Labels};
 
 /// Makes batches of the samples of a stream.
 pub(super) struct Batcher {
@@ -31,9 +31,9 @@ impl Batcher {
         batches: BatchSender,
         samples: Box<dyn SampleReader>,
     ) -> Result<Self, Error> {
-        let inputs = plan.shape.iter().product();
-        let shuffle =
-            plan.shuffle.map(|shuffle| ShuffleBuffer::new(&shuffle, inputs)).transpose()?;
+        let (inputs, ids) = (plan.shape.iter().product(), plan.id_columns);
+        let shuffle = plan.shuffle.map(|shuffle| ShuffleBuffer::new(&shuffle, inputs, ids));
+        let shuffle = shuffle.transpose()?;
         let batch = StreamBatch::default();
         Ok(Self { plan, batches, samples, shuffle, batch, record: 0 })
     }
@@ -42,14 +42,14 @@ impl Batcher {
     ///
     /// # Errors
     /// Samples that are damaged, or do not fit the plan.
-    pub(super) fn run(&mut self, mut sample: Vec<f32>, label: Label) -> Result<(), Error> {
+    pub(super) fn run(&mut self, mut sample: Inputs, label: Label) -> Result<(), Error> {
         let mut next = Next::Sample(label);
         loop {
             match next {
                 Next::End => break,
                 Next::Sample(label) if self.is_ours() => {
                     self.check(&label)?;
-                    self.shift(&mut sample);
+                    self.shift(&mut sample.features);
                     if self.add(&sample, label)?.is_err() {
                         return Ok(());
                     }
@@ -75,7 +75,7 @@ impl Batcher {
     }
 
     /// Takes in one sample of this worker's, and gives out batches that are full.
-    fn add(&mut self, sample: &[f32], label: Label) -> Result<Result<(), ReceiverGone>, Error> {
+    fn add(&mut self, sample: &Inputs, label: Label) -> Result<Result<(), ReceiverGone>, Error> {
         let added = match &mut self.shuffle {
             Some(buffer) => buffer.exchange(sample, label, &mut self.batch),
             None => self.batch.push(sample, label),
@@ -109,7 +109,10 @@ impl Batcher {
 
     fn send(&mut self) -> Result<(), ReceiverGone> {
         let next = StreamBatch {
-            features: Vec::with_capacity(self.batch.features.len()),
+            inputs: Inputs {
+                features: Vec::with_capacity(self.batch.inputs.features.len()),
+                ids: Vec::with_capacity(self.batch.inputs.ids.len()),
+            },
             labels: Labels::default(),
         };
         let full = std::mem::replace(&mut self.batch, next);

@@ -16,7 +16,7 @@ use crate::byte_stream::{BUFFER_BYTES, ByteStream};
 use crate::open_reader::open_reader;
 use crate::recordio::MAGIC;
 use crate::sample_reader::{Next, SampleReader};
-use crate::{Error, Format, Wrapper};
+use crate::{Error, Format, Inputs, Wrapper};
 
 /// What the thread needs.
 pub(super) struct Decoder {
@@ -31,7 +31,7 @@ impl Decoder {
     /// Reads to the end, to an error, or until nobody wants more.
     pub(super) fn run(self) {
         let Self { path, source, shape, plan, batches } = self;
-        let mut inputs = Vec::new();
+        let mut inputs = Inputs::default();
         let first = open(&path, &source, &batches).and_then(|mut samples| {
             let first = samples.next(true, &mut inputs)?;
             Ok((samples, first))

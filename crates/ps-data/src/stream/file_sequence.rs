@@ -8,7 +8,7 @@ use crate::dataset_files::DatasetFiles;
 use crate::idx::{IdxPair, IdxReader};
 use crate::open_reader::open_reader;
 use crate::sample_reader::{Next, SampleReader};
-use crate::{DataSource, Error, Format, byte_stream};
+use crate::{DataSource, Error, Format, Inputs, byte_stream};
 
 /// The samples of these files, of which one at a time is open.
 pub(crate) struct FileSequence {
@@ -43,7 +43,7 @@ impl FileSequence {
 }
 
 impl SampleReader for FileSequence {
-    fn next(&mut self, wanted: bool, inputs: &mut Vec<f32>) -> Result<Next, Error> {
+    fn next(&mut self, wanted: bool, inputs: &mut Inputs) -> Result<Next, Error> {
         loop {
             if let Some(samples) = &mut self.open {
                 let next = samples.next(wanted, inputs)?;
@@ -92,7 +92,7 @@ pub(crate) fn training_stream(files: &DatasetFiles, source: &DataSource) -> Stre
 /// The shape of the first sample in these files and the file that it is in, if there is one.
 pub(crate) fn first_shape(source: &StreamSource) -> Result<Option<(Vec<usize>, PathBuf)>, Error> {
     let mut samples = FileSequence::new(source.clone());
-    Ok(match samples.next(true, &mut Vec::new())? {
+    Ok(match samples.next(true, &mut Inputs::default())? {
         Next::End | Next::Skipped => None,
         Next::Sample(_) => Some((samples.shape().to_vec(), samples.position().0.to_owned())),
     })

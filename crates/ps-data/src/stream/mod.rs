@@ -117,6 +117,7 @@ impl StreamBatches {
 /// # Errors
 /// As [`load`](super::load), and a FIFO or writer that did not come.
 pub async fn load_stream(source: StreamSource) -> Result<Samples, Error> {
+    let id_columns = source.schema.as_ref().map_or(0, |schema| schema.id_columns().len());
     let mut stream = StreamOpener::new(source).open()?;
     let path = stream.path.clone();
     let shape = stream.shape().await?.unwrap_or_default();
@@ -125,13 +126,14 @@ pub async fn load_stream(source: StreamSource) -> Result<Samples, Error> {
         rank: 0,
         batch_samples: SAMPLES_AT_ONCE,
         shape: shape.clone(),
+        id_columns,
         outputs: None,
         shift: None,
         shuffle: None,
     });
     let mut builder = SamplesBuilder::default();
     while let Some(batch) = batches.next_batch().await? {
-        builder.inputs.extend(batch.features);
+        builder.inputs.extend(&batch.inputs);
         builder.extend(&path, &shape, batch.labels)?;
     }
     builder.build(&path)

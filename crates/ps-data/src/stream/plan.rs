@@ -1,7 +1,10 @@
 //! What streams are, and what is to be made of them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+use ps_core::schema::Schema;
 
 use super::shuffle_buffer::Shuffle;
 use crate::{DataSource, Format, Shift, TableOptions, Wrapper};
@@ -17,6 +20,8 @@ pub struct StreamSource {
     pub wrapper: Wrapper,
     /// How tables are read.
     pub table: TableOptions,
+    /// What is known of the table; `None`: numbers are taken as they are.
+    pub schema: Option<Arc<Schema>>,
     /// Bytes of text in one sample, at least 1.
     pub context: usize,
 }
@@ -54,6 +59,7 @@ impl StreamSource {
             format,
             wrapper: source.wrapper,
             table: source.table.clone(),
+            schema: None,
             context: source.context,
         }
     }
@@ -70,6 +76,8 @@ pub struct StreamPlan {
     pub batch_samples: usize,
     /// The shape that every sample must have.
     pub shape: Vec<usize>,
+    /// Ids of every sample.
+    pub id_columns: usize,
     /// Outputs of the model: classes are below it, and labels have so many numbers; `None` where nobody knows.
     pub outputs: Option<usize>,
     /// How samples are moved, if they are images that are; their numbers are those of the records.

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use super::batch::StreamBatch;
 use crate::draw::{Draw, below};
 use crate::limits::{FEATURE_BYTES_MAX, SHUFFLE_SAMPLES_MAX};
-use crate::{Error, Label, Labels};
+use crate::{Error, Inputs, Label, Labels};
 
 /// Keeps these numbers apart from every other ones that are keyed by the same seed.
 const PURPOSE: &[u8; 16] = b"ps stream order1";
@@ -23,24 +23,24 @@ pub struct Shuffle {
 /// likely, and the one that comes takes its place.
 pub(super) struct ShuffleBuffer {
     capacity: usize,
-    /// Inputs of one sample.
-    inputs: usize,
-    features: Vec<f32>,
+    features: Slots<f32>,
+    ids: Slots<u32>,
     labels: Labels,
     random: ChaCha8Rng,
 }
 
 impl ShuffleBuffer {
-    /// A buffer for samples of so many inputs.
+    /// A buffer for samples of so many inputs and ids.
     ///
     /// # Errors
     /// That would be too much memory.
-    pub(super) fn new(shuffle: &Shuffle, inputs: usize) -> Result<Self, Error> {
+    pub(super) fn new(shuffle: &Shuffle, inputs: usize, ids: usize) -> Result<Self, Error> {
         let capacity = shuffle.samples.clamp(1, SHUFFLE_SAMPLES_MAX);
-        let bytes = capacity.saturating_mul(inputs).saturating_mul(size_of::<f32>());
-        let mut features = Vec::new();
+        let each = inputs.saturating_add(ids);
+        let bytes = capacity.saturating_mul(each).saturating_mul(size_of::<f32>());
+        let (mut features, mut ids) = (Slots::of(inputs), Slots::of(ids));
         let fits =
-            bytes <= FEATURE_BYTES_MAX && features.try_reserve_exact(capacity * inputs).is_ok();
+            bytes <= FEATURE_BYTES_MAX && features.reserve(capacity) && ids.reserve(capacity);
         if !fits {
             return Err(Error::Options(format!(
                 "--shuffle-buffer {capacity}: samples of {inputs} inputs need {bytes} bytes, expected \
@@ -48,7 +48,7 @@ impl ShuffleBuffer {
             )));
         }
         let random = shuffle.draw.generator(PURPOSE);
-        Ok(Self { capacity, inputs, features, labels: Labels::default(), random })
+        Ok(Self { capacity, features, ids, labels: Labels::default(), random })
     }
 
     /// Takes in a sample; another, or itself, goes into the batch unless there is room for both.
@@ -57,18 +57,19 @@ impl ShuffleBuffer {
     /// Its label is of another kind than those before, in words.
     pub(super) fn exchange(
         &mut self,
-        sample: &[f32],
+        sample: &Inputs,
         label: Label,
         batch: &mut StreamBatch,
     ) -> Result<(), String> {
         if self.labels.len() < self.capacity {
-            self.features.extend_from_slice(sample);
+            self.features.values.extend_from_slice(&sample.features);
+            self.ids.values.extend_from_slice(&sample.ids);
             return self.labels.push(label);
         }
         let chosen = self.choose();
-        let slot = &mut self.features[chosen * self.inputs..(chosen + 1) * self.inputs];
-        batch.push(slot, self.labels.replace(chosen, label))?;
-        slot.copy_from_slice(sample);
+        batch.labels.push(self.labels.replace(chosen, label))?;
+        self.features.exchange(chosen, &sample.features, &mut batch.inputs.features);
+        self.ids.exchange(chosen, &sample.ids, &mut batch.inputs.ids);
         Ok(())
     }
 
@@ -81,10 +82,9 @@ impl ShuffleBuffer {
             return Ok(false);
         }
         let (chosen, last) = (self.choose(), self.labels.len() - 1);
-        let start = chosen * self.inputs;
-        batch.push(&self.features[start..start + self.inputs], self.labels.swap_remove(chosen))?;
-        self.features.copy_within(last * self.inputs.., start);
-        self.features.truncate(last * self.inputs);
+        batch.labels.push(self.labels.swap_remove(chosen))?;
+        self.features.draw(chosen, last, &mut batch.inputs.features);
+        self.ids.draw(chosen, last, &mut batch.inputs.ids);
         Ok(true)
     }
 
@@ -93,24 +93,58 @@ impl ShuffleBuffer {
     }
 }
 
+/// Values of the samples that wait, as many each.
+struct Slots<T> {
+    each: usize,
+    values: Vec<T>,
+}
+
+impl<T: Copy> Slots<T> {
+    fn of(each: usize) -> Self {
+        Self { each, values: Vec::new() }
+    }
+
+    /// Whether there is memory for so many samples.
+    fn reserve(&mut self, samples: usize) -> bool {
+        self.values.try_reserve_exact(samples * self.each).is_ok()
+    }
+
+    /// Lets the chosen sample go, and gives its place to another.
+    fn exchange(&mut self, chosen: usize, sample: &[T], gone: &mut Vec<T>) {
+        let slot = &mut self.values[chosen * self.each..(chosen + 1) * self.each];
+        gone.extend_from_slice(slot);
+        slot.copy_from_slice(sample);
+    }
+
+    /// Lets the chosen sample go, and gives its place to the last.
+    fn draw(&mut self, chosen: usize, last: usize, gone: &mut Vec<T>) {
+        let start = chosen * self.each;
+        gone.extend_from_slice(&self.values[start..start + self.each]);
+        self.values.copy_within(last * self.each.., start);
+        self.values.truncate(last * self.each);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The order in which numbered samples come out; sample n is n twice, its label n.
+    /// The order in which numbered samples come out; sample n is n twice, its id and label n.
     fn order(samples: u32, capacity: usize, draw: Draw) -> Vec<u32> {
-        let mut shuffled = ShuffleBuffer::new(&Shuffle { samples: capacity, draw }, 2).unwrap();
+        let mut shuffled = ShuffleBuffer::new(&Shuffle { samples: capacity, draw }, 2, 1).unwrap();
         let mut batch = StreamBatch::default();
         for number in 0..samples {
-            shuffled.exchange(&[number as f32; 2], Label::Class(number), &mut batch).unwrap();
+            let sample = Inputs { features: vec![number as f32; 2], ids: vec![number] };
+            shuffled.exchange(&sample, Label::Class(number), &mut batch).unwrap();
             let waiting = number as usize + 1 - batch.labels.len();
-            assert!(waiting <= capacity && shuffled.features.len() == 2 * waiting);
+            assert!(waiting <= capacity && shuffled.features.values.len() == 2 * waiting);
         }
         while shuffled.draw(&mut batch).unwrap() {}
         let labels = batch.labels.classes().to_vec();
         let features: Vec<f32> = labels.iter().flat_map(|&label| [label as f32; 2]).collect();
-        assert_eq!(batch.features, features, "inputs and labels of different samples");
+        assert_eq!(batch.inputs.features, features, "inputs and labels of different samples");
+        assert_eq!(batch.inputs.ids, labels, "ids and labels of different samples");
         labels
     }
 
@@ -142,7 +176,7 @@ mod tests {
     #[test]
     fn more_memory_than_there_may_be_is_refused() {
         let shuffle = Shuffle { samples: SHUFFLE_SAMPLES_MAX, draw: Draw::default() };
-        let error = ShuffleBuffer::new(&shuffle, 1 << 20).err().unwrap().to_string();
+        let error = ShuffleBuffer::new(&shuffle, 1 << 20, 0).err().unwrap().to_string();
         assert!(error.contains("--shuffle-buffer") && error.contains("fewer"), "{error}");
     }
 }

@@ -8,12 +8,12 @@ fn read_one_by_one(bytes: &[u8], context: usize) -> Result<Vec<(Vec<f32>, u32)>,
     let mut reader = TextReader::new(Path::new("a.txt"), from, context);
     let mut samples = Vec::new();
     loop {
-        let mut inputs = Vec::new();
+        let mut inputs = Inputs::default();
         // Every third sample is another worker's.
         match reader.next(samples.len() % 3 != 2, &mut inputs)? {
-            Next::Sample(Label::Class(class)) => samples.push((inputs, class)),
+            Next::Sample(Label::Class(class)) => samples.push((inputs.features, class)),
             Next::Sample(other) => panic!("{other:?}"),
-            Next::Skipped => samples.push((inputs, 0)),
+            Next::Skipped => samples.push((inputs.features, 0)),
             Next::End => return Ok(samples),
         }
     }
@@ -64,7 +64,7 @@ proptest! {
         let expected = windows(&bytes, context);
         prop_assert_eq!((train.len(), outputs), (expected.len(), 256));
         for (number, (inputs, label)) in expected.into_iter().enumerate() {
-            prop_assert_eq!(train.gather(&[number as u64]).unwrap(), (inputs, vec![label].into()));
+            prop_assert_eq!(train.gather(&[number as u64]).unwrap(), (inputs.into(), vec![label].into()));
         }
     }
 }

@@ -29,8 +29,8 @@ pub(crate) fn fixture(name: &str) -> Vec<u8> {
 /// Inputs and labels of all samples.
 pub(crate) fn all(samples: &Samples) -> (Vec<f32>, Vec<u32>) {
     let numbers: Vec<u64> = (0..samples.len() as u64).collect();
-    let (features, labels) = samples.gather(&numbers).unwrap();
-    (features, labels.classes().to_vec())
+    let (inputs, labels) = samples.gather(&numbers).unwrap();
+    (inputs.features, labels.classes().to_vec())
 }
 
 #[track_caller]

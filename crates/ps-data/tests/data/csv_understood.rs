@@ -205,7 +205,7 @@ fn regression_thousands_are_named_and_what_the_user_says_of_a_column_is_taken() 
 fn regression_a_table_that_no_process_sees_whole_has_a_schema_of_numbers_as_they_are() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("train.csv"), "w,y,h\n10,0,5\n30,1,7\n").unwrap();
-    for (sharded, streamed) in [(true, false), (false, true)] {
+    for (sharded, streamed) in [(true, false), (true, true)] {
         let label = ColumnChoice::Name("y".into());
         let table = TableOptions::with_label(label);
         let source = DataSource {

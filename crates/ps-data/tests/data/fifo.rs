@@ -41,6 +41,7 @@ impl Channel {
             format,
             wrapper: Wrapper::None,
             table: TableOptions::default(),
+            schema: None,
             context: 3,
         }
     }

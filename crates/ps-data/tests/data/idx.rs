@@ -53,8 +53,8 @@ fn load_with_images(bytes: &[u8]) -> Result<Dataset, Error> {
 fn a_whole_set_is_read() {
     let data = load(directory().path()).unwrap();
     assert_eq!((data.train.len(), data.train.shape(), data.outputs), (2, &[2, 3][..], 5));
-    let (features, labels) = data.train.gather(&[1]).unwrap();
-    assert_eq!(features, [6.0, 7.0, 8.0, 9.0, 10.0, 11.0].map(|byte: f32| byte / 255.0));
+    let (inputs, labels) = data.train.gather(&[1]).unwrap();
+    assert_eq!(inputs.features, [6.0, 7.0, 8.0, 9.0, 10.0, 11.0].map(|byte: f32| byte / 255.0));
     assert_eq!(labels.classes(), [1]);
 }
 

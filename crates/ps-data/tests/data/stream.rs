@@ -16,6 +16,7 @@ fn plan(inputs: usize) -> StreamPlan {
         rank: 0,
         batch_samples: 2,
         shape: vec![inputs],
+        id_columns: 0,
         outputs: Some(4),
         shift: None,
         shuffle: None,
@@ -31,7 +32,7 @@ async fn rest(batches: &mut StreamBatches) -> Result<Vec<StreamBatch>, Error> {
 }
 
 fn batch(features: &[f32], labels: &[u32]) -> StreamBatch {
-    StreamBatch { features: features.to_vec(), labels: labels.to_vec().into() }
+    StreamBatch { inputs: features.to_vec().into(), labels: labels.to_vec().into() }
 }
 
 /// What a whole stream gives.
@@ -112,7 +113,7 @@ async fn workers_share_a_stream_without_loss_or_repetition() {
         let plan = StreamPlan { workers: 3, rank, batch_samples: 7, ..plan(1) };
         let all = read(|channel| channel.source(Format::Csv), plan, text.as_bytes()).await.unwrap();
         assert!(all[..all.len() - 1].iter().all(|batch| batch.labels.len() == 7));
-        let values = all.iter().flat_map(|batch| batch.features.iter().copied());
+        let values = all.iter().flat_map(|batch| batch.inputs.features.iter().copied());
         let (values, labels): (Vec<f32>, Vec<u32>) =
             values.zip(all.iter().flat_map(|batch| batch.labels.classes().iter().copied())).unzip();
         let expected = (0..1000).filter(|number| number % 3 == rank);
@@ -153,7 +154,7 @@ async fn images_are_moved_by_the_numbers_of_their_records() {
     for (workers, rank) in [(1, 0), (3, 2)] {
         let images = StreamPlan { workers, rank, shape: vec![2, 2], shift: Some(shift), ..plan(4) };
         let all = read(|channel| channel.source(Format::Auto), images, &bytes).await.unwrap();
-        let features: Vec<f32> = all.into_iter().flat_map(|batch| batch.features).collect();
+        let features: Vec<f32> = all.into_iter().flat_map(|batch| batch.inputs.features).collect();
         let own = expected.chunks(4).skip(rank as usize).step_by(workers as usize);
         assert_eq!(features, own.flatten().copied().collect::<Vec<f32>>());
     }
@@ -181,7 +182,7 @@ async fn regression_a_stream_whose_format_is_found_out_is_read_from_its_first_li
     let auto = |channel: &Channel| channel.source(Format::Auto);
     let lines = b"10,100,1\n20,200,0\n30,300,1\n";
     let all = read(auto, plan(2), lines).await.unwrap();
-    let features: Vec<f32> = all.iter().flat_map(|batch| batch.features.clone()).collect();
+    let features: Vec<f32> = all.iter().flat_map(|batch| batch.inputs.features.clone()).collect();
     assert_eq!(features, [10.0, 100.0, 20.0, 200.0, 30.0, 300.0]);
 }
 

@@ -21,6 +21,7 @@ fn plan(shape: &[usize], workers: u64, rank: u64) -> StreamPlan {
         rank,
         batch_samples: 3,
         shape: shape.to_vec(),
+        id_columns: 0,
         outputs: Some(256),
         shift: None,
         shuffle: None,
@@ -47,8 +48,9 @@ async fn pass(source: &DataSource, plan: StreamPlan) -> Result<Vec<StreamBatch>,
 /// The samples of batches, each with its label.
 fn samples(batches: &[StreamBatch], inputs: usize) -> Vec<(Vec<f32>, u32)> {
     let samples = batches.iter().flat_map(|batch| {
-        assert_eq!(batch.features.len(), batch.labels.len() * inputs);
+        assert_eq!(batch.inputs.features.len(), batch.labels.len() * inputs);
         batch
+            .inputs
             .features
             .chunks(inputs)
             .map(<[f32]>::to_vec)
@@ -59,8 +61,8 @@ fn samples(batches: &[StreamBatch], inputs: usize) -> Vec<(Vec<f32>, u32)> {
 
 fn all(loaded: &Samples) -> Vec<(Vec<f32>, u32)> {
     let one = |number| {
-        let (features, labels) = loaded.gather(&[number]).unwrap();
-        (features, labels.classes()[0])
+        let (inputs, labels) = loaded.gather(&[number]).unwrap();
+        (inputs.features, labels.classes()[0])
     };
     (0..loaded.len() as u64).map(one).collect()
 }
@@ -151,23 +153,31 @@ async fn seed_and_pass_say_the_order() {
 fn test_data_are_loaded_beside_the_stream() {
     let dir = folder(&[("train.csv", &csv(0..9)), ("test.csv", b"100,3\n200,6\n")]);
     let data = load(&streamed(&dir)).unwrap();
-    assert_eq!((data.train.len(), data.outputs), (0, 7));
-    // Nothing is learnt from the files: the numbers are as they are.
-    assert_eq!(all(&data.test), [(vec![100.0], 3), (vec![200.0], 6)]);
+    // The classes 0 to 3, and one that training does not have.
+    assert_eq!((data.train.len(), data.outputs), (0, 5));
+    let deviation = (60.0_f32 / 9.0).sqrt();
+    let expected = [96.0, 196.0].map(|distance| distance / deviation);
+    for ((features, _), expected) in all(&data.test).iter().zip(expected) {
+        assert!((features[0] - expected).abs() < 1e-4, "{features:?}, {expected}");
+    }
+    // Of a share nothing is learnt: the numbers are as they are.
+    let share = load(&DataSource { sharded: true, ..streamed(&dir) }).unwrap();
+    assert_eq!(share.outputs, 7);
+    assert_eq!(all(&share.test), [(vec![100.0], 3), (vec![200.0], 6)]);
     let text = folder(&[("train.txt", b"some text"), ("test.txt", b"abc")]);
     let data = load(&DataSource { context: 2, ..streamed(&text) }).unwrap();
     assert_eq!((data.train.len(), data.test.len(), data.outputs), (0, 1, 256));
     let test = folder(&[("part-0.csv", b"1,2,3\n")]);
     let other = DataSource { test: Some(test.path().to_owned()), ..streamed(&dir) };
     let error = load(&other).unwrap_err().to_string();
-    assert!(error.contains("part-0.csv: samples of the shape [2]"), "{error}");
+    assert!(error.contains("part-0.csv") && error.contains("3 columns, expected 2"), "{error}");
 }
 
 #[test]
 fn nothing_to_stream_is_an_error_unless_it_is_a_share() {
     let empty = folder(&[("train.csv", b"x,y\n")]);
     let error = load(&streamed(&empty)).unwrap_err().to_string();
-    assert!(error.contains("no sample in 1 training file(s)"), "{error}");
+    assert!(error.contains("train.csv: no line of values"), "{error}");
     let none = folder(&[]);
     assert!(load(&streamed(&none)).unwrap_err().to_string().contains("no data in"));
     assert!(stream_files(&streamed(&none)).is_err());

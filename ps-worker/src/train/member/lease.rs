@@ -139,6 +139,7 @@ impl JobMember {
                 total: self.config.patience.min(self.membership.member().lease()),
             },
             inputs: shape.iter().fold(1, |inputs: usize, size| inputs.saturating_mul(*size)),
+            ids: self.data.ids.clone(),
             // Who serves them does not move them: it knows nothing of passes.
             shift: self.model()?.loader.shift(&shape, draw)?,
             task: self.data.task,

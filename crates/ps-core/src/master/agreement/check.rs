@@ -4,6 +4,7 @@ use crate::data_description::{DataDescription, DataKind};
 use crate::master::leases::{Leases, source_of};
 use crate::master::registry::Registry;
 use crate::master::types::{DataMismatch, MemberId, Registration, Rejection, Role};
+use crate::schema::IdColumn;
 use crate::task::Task;
 
 /// Checks the data of a process that wants to join: alone, beside those of every member, and beside
@@ -80,6 +81,18 @@ fn check_agreed(
     Ok(())
 }
 
+/// The first few columns that are looked up.
+fn ids(columns: &[IdColumn]) -> String {
+    const NAMED_MAX: usize = 5;
+    let named = columns.iter().take(NAMED_MAX);
+    let named: Vec<String> = named.map(|it| format!("{} ({})", it.name, it.vocabulary)).collect();
+    match (columns.len(), columns.len() > NAMED_MAX) {
+        (0, _) => "no columns".to_owned(),
+        (_, false) => named.join(", "),
+        (count, true) => format!("{}, .. ({count} columns)", named.join(", ")),
+    }
+}
+
 /// Somebody who has data, or the job.
 struct DataHolder<'a> {
     name: String,
@@ -109,6 +122,10 @@ impl<'a> DataHolder<'a> {
         if is_known && data.shape != expected.shape {
             let (found, expected) = (data.shape.clone(), expected.shape.clone());
             return Err(DataMismatch::Shape { asker, found, other: other.name.clone(), expected });
+        }
+        if is_known && data.ids != expected.ids {
+            let (found, expected) = (ids(&data.ids), ids(&expected.ids));
+            return Err(DataMismatch::Ids { asker, found, other: other.name.clone(), expected });
         }
         self.check_task(other)
     }

@@ -204,6 +204,7 @@ fn together(kind: DataKind, registry: &Registry) -> DataDescription {
     for (member, data) in members_data(registry) {
         if all.shape.is_empty() {
             all.shape.clone_from(&data.shape);
+            all.ids.clone_from(&data.ids);
         }
         if all.outputs == 0 {
             all.task = data.task;

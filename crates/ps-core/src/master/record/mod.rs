@@ -1,7 +1,10 @@
 //! What is remembered for the metric lines, the progress and the report.
 
 mod evaluations;
+mod loss_curve;
 mod report;
+
+use loss_curve::LossCurve;
 
 use super::leases::PassEnd;
 use super::types::MemberId;
@@ -55,6 +58,7 @@ impl Rank {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     ranks: BTreeMap<WorkerId, Rank>,
+    losses: LossCurve,
     monitor: LearningMonitor,
     passes: BTreeMap<u64, PassReport>,
     /// In order; those of this life of the job.
@@ -92,7 +96,12 @@ impl Record {
             }
             rank.past.add(&rank.present);
         }
+        let loss = counters.loss_last.filter(|_| counters.steps > rank.present.steps);
         rank.present = counters;
+        if let Some(loss) = loss {
+            let steps = self.ranks.values().map(|rank| rank.past.steps + rank.present.steps).sum();
+            self.losses.add(steps, loss);
+        }
     }
 
     pub(super) fn lost(&mut self, member: MemberId, address: &str, reason: &str, after: Duration) {

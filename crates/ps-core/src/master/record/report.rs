@@ -83,6 +83,7 @@ impl Machine {
             },
             learning,
             start_loss: record.monitor.start_loss(),
+            loss_curve: record.losses.points(),
             workers: record.workers(),
             imbalance: Report::imbalance_of(&record.servers),
             servers: record.servers.clone(),

@@ -25,6 +25,12 @@ pub enum DataMismatch {
          data of a job must be of one set"
     )]
     Shape { asker: String, found: Vec<u64>, other: String, expected: Vec<u64> },
+    /// Its samples have other columns that are looked up.
+    #[error(
+        "{asker} looks up {found}, {other} looks up {expected} (columns, and how many ids of each): all data of a job must be \
+         of one set, read with the same options (--embed)"
+    )]
+    Ids { asker: String, found: String, other: String, expected: String },
     /// Its labels are of another kind.
     #[error(
         "{asker} has labels for the task {found}, {other} for the task {expected}: all data of a job must be of one set, \

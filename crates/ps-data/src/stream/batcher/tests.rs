@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 struct Endless(Arc<AtomicU64>);
 
 impl SampleReader for Endless {
-    fn next(&mut self, wanted: bool, inputs: &mut Vec<f32>) -> Result<Next, Error> {
+    fn next(&mut self, wanted: bool, inputs: &mut Inputs) -> Result<Next, Error> {
         let number = self.0.fetch_add(1, Ordering::SeqCst);
         if !wanted {
             return Ok(Next::Skipped);
         }
-        inputs.push(number as f32);
+        inputs.features.push(number as f32);
         Ok(Next::Sample(Label::Class((number % 2) as u32)))
     }
 
@@ -37,6 +37,7 @@ fn plan(workers: u64, waiting: usize) -> StreamPlan {
         rank: workers - 1,
         batch_samples: BATCH,
         shape: vec![1],
+        id_columns: 0,
         outputs: Some(2),
         shift: None,
         shuffle: Some(Shuffle { samples: waiting, draw: Draw::default() }),
@@ -51,7 +52,7 @@ fn start(
     let read = Arc::new(AtomicU64::new(0));
     let mut samples = Endless(read.clone());
     let thread = std::thread::spawn(move || {
-        let mut first = Vec::new();
+        let mut first = Inputs::default();
         let Next::Sample(label) = samples.next(true, &mut first).unwrap() else {
             panic!("no first sample");
         };

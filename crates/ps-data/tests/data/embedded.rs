@@ -1,0 +1,103 @@
+//! Columns of categories that are looked up: ids beside features.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::sync::Arc;
+
+use super::common::assert_says;
+use ps_core::schema::{ColumnUse, EmbeddingRule, IdColumn};
+use ps_data::{
+    DataSource, Dataset, EmbedChoice, Error, InputWidth, Inputs, SampleEncoder, SampleSet,
+    TableOptions,
+};
+
+/// A city of so many, and a number; some cities are missing.
+fn table(cities: usize, rows: usize) -> String {
+    let mut text = "city,size,label\n".to_owned();
+    for row in 0..rows {
+        let city = if row % 11 == 9 { String::new() } else { format!("c{:05}", row % cities) };
+        writeln!(text, "{city},{},{}", row % 7, row % 2).unwrap();
+    }
+    text
+}
+
+fn load(text: &str, test: &str, table: TableOptions) -> Result<Dataset, Error> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("train.csv"), text).unwrap();
+    if !test.is_empty() {
+        fs::write(dir.path().join("test.csv"), test).unwrap();
+    }
+    ps_data::load(&DataSource { table, ..DataSource::folder(dir.path()) })
+}
+
+fn looking_up(embedding: EmbeddingRule, embed: &str) -> TableOptions {
+    TableOptions { embedding, embed: embed.parse().unwrap(), ..TableOptions::default() }
+}
+
+#[test]
+fn ids_go_with_their_samples() {
+    let test = "city,size,label\nc00299,1,0\nunknown,2,1\n,3,0\n";
+    let data = load(&table(300, 3_000), test, looking_up(EmbeddingRule::Large, "auto")).unwrap();
+    let ids = vec![IdColumn { name: "city".into(), vocabulary: 301 }];
+    assert_eq!((data.train.shape(), &data.ids), (&[1][..], &ids));
+    let (inputs, labels) = data.train.gather(&[2, 9, 301]).unwrap();
+    // What is missing is 0, the first category 1.
+    assert_eq!((inputs.ids, labels.classes()), (vec![3, 0, 2], &[0, 1, 1][..]));
+    assert_eq!(inputs.features.len(), 3);
+    let (inputs, _) = data.test.gather(&[0, 1, 2]).unwrap();
+    assert_eq!(inputs.ids, [300, 0, 0]);
+    // Parts of a set keep them.
+    let part = data.train.clone().every(10, 2);
+    assert_eq!(part.gather(&[0, 1]).unwrap().0.ids, [3, 13]);
+    assert_eq!(SampleSet::id_columns(&data), 1);
+}
+
+#[test]
+fn a_sample_by_itself_has_the_ids_that_it_has_in_a_file() {
+    let data = load(&table(300, 3_000), "", looking_up(EmbeddingRule::All, "auto"));
+    let data = data.unwrap();
+    let (expected, _) = data.train.gather(&[5, 20]).unwrap();
+    let schema = data.schema.clone().unwrap();
+    let text = serde_json::to_string(&*schema).unwrap();
+    // As it is beside a model.
+    let mut encoder = SampleEncoder::new(&Arc::new(serde_json::from_str(&text).unwrap()));
+    let mut inputs = Inputs::default();
+    for values in [["c00005", "5", ""], ["", "6", ""]] {
+        encoder.encode(&values.map(str::to_owned), &mut inputs).unwrap();
+    }
+    assert_eq!(inputs, expected);
+    assert_eq!(InputWidth { features: 1, ids: 1 }.samples(&inputs), Some(2));
+}
+
+#[test]
+fn a_table_of_categories_alone_has_samples_without_numbers() {
+    let text = "colour,shape,label\nred,round,a\nblue,square,b\nred,square,a\n";
+    let data = load(text, "", looking_up(EmbeddingRule::Large, "all")).unwrap();
+    assert_eq!((data.train.len(), data.train.shape(), data.train.id_columns()), (3, &[0][..], 2));
+    assert_eq!(data.train.gather(&[1, 2]).unwrap().0.ids, [1, 2, 2, 2]);
+}
+
+#[test]
+fn who_says_nothing_and_cannot_look_up_hears_what_to_do() {
+    assert_says(
+        load(&table(300, 3_000), "", TableOptions::default()),
+        &["column 1 (`city`)", "300 categories, such as `c00000`", "--ignore 1", "wide-deep"],
+    );
+    assert_says(
+        load(&table(2_000, 3_000), "", looking_up(EmbeddingRule::Large, "auto")),
+        &["column 1 (`city`)", "distinct texts in 2728 values", "--ignore 1", "--categorical 1"],
+    );
+    assert!(load(&table(2_000, 3_000), "", looking_up(EmbeddingRule::Large, "city")).is_ok());
+}
+
+#[test]
+fn more_texts_than_have_names_are_hashed() {
+    let text = table(70_000, 210_000);
+    let data = load(&text, "", looking_up(EmbeddingRule::Large, "auto")).unwrap();
+    let schema = data.schema.as_ref().unwrap();
+    assert_eq!(schema.columns[0].usage, ColumnUse::Hashed { rows: 65_536 });
+    assert_eq!(data.ids[0].vocabulary, 65_537);
+    let (inputs, _) = data.train.gather(&[0, 9]).unwrap();
+    assert_eq!(inputs.ids, [ps_core::schema::hashed_id("c00000", 65_536), 0]);
+    assert_eq!("auto".parse(), Ok(EmbedChoice::Auto));
+}

@@ -1,0 +1,141 @@
+//! Tables that are streamed, or a host's share: known by their beginning, or by a schema that is given.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::common::{assert_says, folder};
+use ps_core::schema::{ColumnUse, EmbeddingRule};
+use ps_data::{
+    DataSource, Dataset, Error, Inputs, KnownSchema, Labels, StreamOpener, StreamPlan,
+    StreamSource, TableOptions, load, stream_files,
+};
+use tempfile::TempDir;
+
+/// A colour, a number, one of many towns, and what is to be told.
+fn table(rows: std::ops::Range<usize>) -> Vec<u8> {
+    let mut text = "colour,size,town,kind\n".to_owned();
+    for row in rows {
+        let (colour, town) = (["red", "green"][row % 2], row % 300);
+        writeln!(text, "{colour},{},town {town},{}", row % 7, ["ash", "oak", "elm"][row % 3])
+            .unwrap();
+    }
+    text.into_bytes()
+}
+
+fn source(dir: &TempDir) -> DataSource {
+    let table = TableOptions { embedding: EmbeddingRule::Large, ..TableOptions::default() };
+    DataSource { table, ..DataSource::folder(dir.path()) }
+}
+
+/// All samples of a pass, which one of two workers reads.
+async fn pass(stream: StreamSource, rank: u64) -> Result<(Inputs, Labels), Error> {
+    let (mut inputs, mut labels) = (Inputs::default(), Labels::default());
+    let mut opened = StreamOpener::new(stream).open()?;
+    let shape = opened.shape().await?.unwrap();
+    let mut batches = opened.start(StreamPlan {
+        workers: 2,
+        rank,
+        batch_samples: 10,
+        shape,
+        id_columns: 1,
+        outputs: Some(3),
+        shift: None,
+        shuffle: None,
+    });
+    while let Some(batch) = batches.next_batch().await? {
+        inputs.extend(&batch.inputs);
+        labels.extend(batch.labels).unwrap();
+    }
+    Ok((inputs, labels))
+}
+
+/// What this rank's part of the training samples in memory is.
+fn own_part(data: &Dataset, rank: u64) -> (Inputs, Labels) {
+    let numbers: Vec<u64> = (rank..data.train.len() as u64).step_by(2).collect();
+    data.train.gather(&numbers).unwrap()
+}
+
+#[tokio::test]
+async fn a_streamed_table_gives_what_it_gives_in_memory() {
+    let files: [(&str, &[u8]); 3] =
+        [("a.csv", &table(0..500)), ("b.csv", &table(500..1_000)), ("test.csv", &table(0..9))];
+    let dir = folder(&files);
+    let whole = load(&source(&dir)).unwrap();
+    let streamed = DataSource { streamed: true, ..source(&dir) };
+    let known = load(&streamed).unwrap();
+    assert_eq!((known.train.len(), known.train.shape()), (0, &[3][..]));
+    assert_eq!((&known.schema, &known.test), (&whole.schema, &whole.test));
+    let stream = StreamSource { schema: known.schema.clone(), ..stream_files(&streamed).unwrap() };
+    for rank in 0..2 {
+        assert_eq!(pass(stream.clone(), rank).await.unwrap(), own_part(&whole, rank));
+    }
+}
+
+#[tokio::test]
+async fn what_the_beginning_does_not_have_is_told() {
+    let late = [table(0..800), b"red,1,town 9,fir\n".to_vec()].concat();
+    let dir = folder(&[("train.csv", &late)]);
+    let streamed = DataSource { streamed: true, schema_samples: 700, ..source(&dir) };
+    let data = load(&streamed).unwrap();
+    let schema = data.schema.clone().unwrap();
+    assert_eq!((schema.samples, schema.classes().len()), (700, 3));
+    let stream = StreamSource { schema: data.schema, ..stream_files(&streamed).unwrap() };
+    assert!(pass(stream.clone(), 1).await.is_ok(), "the line is the other worker's");
+    assert_says(
+        pass(stream, 0).await,
+        &["train.csv", "line 802", "`fir`", "700 training samples", "label, 3 classes"],
+    );
+    // Numbered classes are all there is where their number is given.
+    let numbers: String = (0..50).map(|row| format!("{row},{}\n", row / 10)).collect();
+    let dir = folder(&[("train.csv", numbers.as_bytes())]);
+    let classes = Some(5);
+    let streamed = DataSource { streamed: true, schema_samples: 10, classes, ..source(&dir) };
+    assert_eq!(load(&streamed).unwrap().schema.unwrap().classes(), ["0", "1", "2", "3", "4"]);
+}
+
+#[test]
+fn a_share_is_read_by_the_schema_that_is_given() {
+    let dir = folder(&[("train.csv", &table(0..1_000))]);
+    let whole = load(&source(&dir)).unwrap();
+    let schema = dir.path().join("_schema.json");
+    fs::write(&schema, whole.schema.as_ref().unwrap().to_json().unwrap()).unwrap();
+    let given = || DataSource {
+        sharded: true,
+        schema: Some(KnownSchema::File(schema.clone())),
+        ..DataSource::default()
+    };
+    let part = folder(&[("train.csv", &table(400..402))]);
+    let share = load(&DataSource { train: Some(part.path().to_owned()), ..given() }).unwrap();
+    assert_eq!(share.train.gather(&[0, 1]).unwrap(), whole.train.gather(&[400, 401]).unwrap());
+    assert_eq!((share.schema, share.outputs), (whole.schema.clone(), 3));
+    // Who has no sample at all knows the table, too.
+    let none = load(&given()).unwrap();
+    assert_eq!((none.train.shape(), none.ids.len(), none.outputs), (&[3][..], 1, 3));
+
+    let images = "../../data/digits";
+    let other = DataSource {
+        schema: Some(KnownSchema::File(schema.clone())),
+        ..DataSource::folder(images)
+    };
+    assert_says(load(&other), &["--schema", "no table"]);
+    fs::write(&schema, "{}").unwrap();
+    assert_says(load(&given()), &["_schema.json", "not as expected"]);
+}
+
+#[test]
+fn schemas_that_make_other_inputs_have_other_digests() {
+    let digest = |rows| {
+        let dir = folder(&[("train.csv", &table(rows))]);
+        load(&source(&dir)).unwrap().schema.unwrap()
+    };
+    let (one, other) = (digest(0..1_000), digest(0..1_001));
+    assert_eq!(one.digest(), digest(0..1_000).digest());
+    assert_ne!(one.digest(), other.digest());
+    let mut more_classes = (*one).clone();
+    for column in &mut more_classes.columns {
+        if let ColumnUse::Class { classes } = &mut column.usage {
+            classes.push("fir".to_owned());
+        }
+    }
+    assert_eq!(one.digest(), more_classes.digest());
+}
