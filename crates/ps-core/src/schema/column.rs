@@ -51,6 +51,11 @@ pub enum Doubt {
 }
 
 impl ColumnSummary {
+    /// Nothing yet of one of so many columns, which share what memory there is for their texts.
+    pub fn of_columns(count: usize) -> Self {
+        Self { distinct: Distinct::sharing(count), ..Self::default() }
+    }
+
     /// Takes in one more value, which is this text.
     pub fn add(&mut self, text: &str, value: Value<'_>) {
         match value {

@@ -21,7 +21,7 @@ fn verdict(lines: &[&'static str]) -> FirstLine {
     let others: Vec<ColumnSummary> = (0..first.len())
         .map(|column| summary(&lines[1..].iter().map(|line| line[column]).collect::<Vec<_>>()))
         .collect();
-    first_line(first, &others, &ValueRules::default())
+    first_line(first, &others.iter().collect::<Vec<_>>(), &ValueRules::default())
 }
 
 fn categories(texts: &[&str]) -> ColumnUse {
@@ -40,6 +40,24 @@ fn missing_values_do_not_make_a_column_of_numbers_a_column_of_texts() {
         assert_eq!(column.missing, 3);
     }
     assert_eq!(summary(&["", ""]).kind(), Ok(ColumnKind::Numeric { mean: 0.0, deviation: 1.0 }));
+}
+
+/// A table of thousands of columns of texts needed ten times its own size.
+#[test]
+fn regression_columns_share_the_memory_for_their_texts() {
+    let mut column = ColumnSummary::of_columns(20_000);
+    for number in 0..1_000 {
+        let text = format!("text {number}");
+        column.add(&text, Value::Text(&text));
+    }
+    assert!((50..250).contains(&column.distinct.len_min()), "{}", column.distinct.len_min());
+    assert_eq!(column.distinct.len_min() as u64 + column.distinct.others(), 1_000);
+    let mut alone = ColumnSummary::of_columns(20);
+    for number in 0..70_000 {
+        let text = format!("{number}{}", "x".repeat(50));
+        alone.add(&text, Value::Text(&text));
+    }
+    assert_eq!(alone.distinct.len_min(), 65_536, "as many as can have a name");
 }
 
 #[test]

@@ -94,7 +94,10 @@ impl Table {
             unlabelled: None,
             first_texts: vec![None; said.len()],
             numbers: vec![f64::NAN; said.len()],
-            columns: said.into_iter().map(|said| (said, ColumnSummary::default())).collect(),
+            columns: said
+                .into_iter()
+                .map(|said| (said, ColumnSummary::of_columns(first.len())))
+                .collect(),
             samples: 0,
         })
     }
@@ -105,8 +108,8 @@ impl Table {
     }
 
     /// What is known of each column.
-    pub(super) fn summaries(&self) -> Vec<ColumnSummary> {
-        self.columns.iter().map(|(_, summary)| summary.clone()).collect()
+    pub(super) fn summaries(&self) -> Vec<&ColumnSummary> {
+        self.columns.iter().map(|(_, summary)| summary).collect()
     }
 
     /// What becomes of each column.
