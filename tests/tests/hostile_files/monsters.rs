@@ -77,18 +77,21 @@ pub(crate) fn mixed_line_ends(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
 
 pub(crate) fn only_marks(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
     let marks = [b",,\n".as_slice(), b"\n", b",", b"\r\n \t", b";|\n"][draw.random_range(0..5)];
-    csv(draw, folder, &marks.repeat(draw.random_range(1..300_000)))
+    let bytes = marks.repeat(draw.random_range(1..300_000));
+    csv(draw, folder, &bytes)
 }
 
 pub(crate) fn million_columns(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
     let line = format!("{}1\n", "1,".repeat(1_000_000));
-    csv(draw, folder, line.repeat(draw.random_range(1..4)).as_bytes())
+    let text = line.repeat(draw.random_range(1..4));
+    csv(draw, folder, text.as_bytes())
 }
 
 pub(crate) fn most_columns(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
     let value = ["1", "", "x", "\"\"", "0.123456789012345678"][draw.random_range(0..5)];
     let line = format!("{}{value}\n", format!("{value},").repeat((1 << 16) - 1));
-    csv(draw, folder, line.repeat(draw.random_range(1..6)).as_bytes())
+    let text = line.repeat(draw.random_range(1..6));
+    csv(draw, folder, text.as_bytes())
 }
 
 pub(crate) fn one_line(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
@@ -191,10 +194,10 @@ pub(crate) fn distinct_labels(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
     csv(draw, folder, lines.as_bytes())
 }
 
-/// A small file that becomes 3 GB of texts, each another one.
+/// A small file that becomes a gigabyte of texts, each another one.
 pub(crate) fn large_texts(_: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
     let mut bytes = Vec::new();
-    for at in 0..300 {
+    for at in 0..100 {
         bytes.extend(gzip(format!("{}{at},{}\n", "x".repeat(10 << 20), at % 2).as_bytes()));
     }
     write(folder, "train.csv.gz", &bytes)
