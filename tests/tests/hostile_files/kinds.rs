@@ -13,7 +13,7 @@ pub(crate) struct Kind {
 }
 
 /// All of them.
-pub(crate) const ALL: [Kind; 30] = [
+pub(crate) const ALL: [Kind; 31] = [
     Kind { name: "truncated", make: truncated },
     Kind { name: "bits flipped", make: flipped },
     Kind { name: "a stretch of noise", make: noise },
@@ -43,6 +43,7 @@ pub(crate) const ALL: [Kind; 30] = [
     Kind { name: "control characters", make: monsters::control_characters },
     Kind { name: "numbers at the limits", make: monsters::limits },
     Kind { name: "a few large texts", make: monsters::large_texts },
+    Kind { name: "thousands of columns of distinct texts", make: monsters::wide_texts },
     Kind { name: "labels without end", make: monsters::distinct_labels },
 ];
 

@@ -234,3 +234,14 @@ pub(crate) fn limits(draw: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
     }
     csv(draw, folder, text.as_bytes())
 }
+
+/// Thousands of columns, each of which has another text in every line.
+pub(crate) fn wide_texts(_: &mut ChaCha8Rng, folder: &Path) -> PathBuf {
+    let mut text = String::new();
+    for line in 0..2_000 {
+        let value = format!("t{line},");
+        text += &value.repeat(4_000);
+        text += "1\n";
+    }
+    write(folder, "train.csv.gz", &gzip(text.as_bytes()))
+}

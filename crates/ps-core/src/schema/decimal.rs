@@ -93,7 +93,7 @@ impl Digits {
         }
         // The highest bit of each byte that is a point (Mycroft's test, exact in every byte).
         let (others, low) = (word ^ (ONES * u64::from(b'.')), ONES * 0x7f);
-        let points = !((others & low) + low | others | low);
+        let points = !(((others & low) + low) | others | low);
         if points == 0 {
             return self.and_digits(word, 0);
         }

@@ -31,6 +31,11 @@ impl Distinct {
         Self { counts: BTreeMap::new(), bytes: 0, others: 0, share }
     }
 
+    /// Memory that the texts may need.
+    pub(super) fn share(&self) -> usize {
+        self.share
+    }
+
     /// Whether there is room for one more, with which all texts have so many bytes.
     fn has_room(&self, bytes: usize) -> bool {
         let memory = bytes.saturating_add(ENTRY_BYTES * (self.counts.len() + 1));

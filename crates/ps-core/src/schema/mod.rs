@@ -8,6 +8,7 @@ mod column;
 mod column_use;
 mod decimal;
 mod distinct;
+mod early;
 mod embedding;
 mod file;
 mod header;

@@ -42,6 +42,22 @@ fn missing_values_do_not_make_a_column_of_numbers_a_column_of_texts() {
     assert_eq!(summary(&["", ""]).kind(), Ok(ColumnKind::Numeric { mean: 0.0, deviation: 1.0 }));
 }
 
+#[test]
+fn numbers_before_the_first_text_are_among_the_categories() {
+    for columns in [1, 5_000_000] {
+        let mut column = ColumnSummary::of_columns(columns);
+        for text in ["7", "5", "7", "x", "x", "x", "5"] {
+            column.add(text, ValueRules::default().value(text));
+        }
+        let found: Vec<(&str, u64)> = column.distinct.iter().collect();
+        match columns {
+            1 => assert_eq!(found, [("5", 2), ("7", 2), ("x", 3)]),
+            // There is no room for any: they are the others.
+            _ => assert_eq!((found.len(), column.distinct.others()), (0, 7)),
+        }
+    }
+}
+
 /// A table of thousands of columns of texts needed ten times its own size.
 #[test]
 fn regression_columns_share_the_memory_for_their_texts() {
@@ -266,6 +282,7 @@ proptest! {
         let name = number.to_string();
         for label in [format!("{number}.0"), format!(" {number} "), format!("{number}."), format!("{number}e0")] {
             prop_assert_eq!(class_name(&label, &rules), name.as_str());
+            prop_assert_eq!(class_name(&format!("0{number}"), &rules).starts_with('0'), number <= 0);
         }
     }
 }
