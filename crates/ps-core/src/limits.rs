@@ -246,6 +246,10 @@ pub const HASHED_ROWS: u32 = 65_536;
 /// Bytes of the distinct texts of one column that are kept while it is counted: 64 for each that can have a name.
 pub const DISTINCT_BYTES_MAX: usize = 64 * NAMED_CATEGORIES_MAX;
 
+/// Memory for the distinct texts of all columns of a table together, of which each column has an equal share: up to some
+/// twenty columns may have as many as one alone; a table of thousands of columns would else need many times its own size.
+pub const TABLE_DISTINCT_BYTES_MAX: usize = 256 << 20;
+
 /// Columns of a table that are looked up: what a member says of them fits in a message with room to spare.
 pub const ID_COLUMNS_MAX: usize = 1024;
 

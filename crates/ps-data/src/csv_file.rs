@@ -10,6 +10,7 @@ mod layout;
 mod learn;
 mod looks;
 mod numeric_reader;
+mod plain_line;
 mod quotes;
 mod row;
 mod rows;
@@ -18,6 +19,7 @@ mod schema_reader;
 mod table;
 mod table_reader;
 mod unseen_labels;
+mod values;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! What a column holds.
 
 use super::distinct::Distinct;
+use super::early::Early;
 use super::moments::Moments;
 use super::value::Value;
 use crate::limits::NAMED_CATEGORIES_MAX;
@@ -17,8 +18,10 @@ pub struct ColumnSummary {
     pub texts: u64,
     /// Values that are missing.
     pub missing: u64,
-    /// Values that are not missing, as they are written; of numbers, the first ones.
+    /// Values that are not missing, as they are written; of numbers, the first ones, and none where there is no text.
     pub distinct: Distinct,
+    /// The first numbers, which are among the distinct values from the first text on: most columns never have one.
+    early: Early,
     /// Numbers that are not among the distinct values.
     pub uncounted: u64,
 }
@@ -51,24 +54,44 @@ pub enum Doubt {
 }
 
 impl ColumnSummary {
+    /// Nothing yet of one of so many columns, which share what memory there is for their texts.
+    pub fn of_columns(count: usize) -> Self {
+        Self { distinct: Distinct::sharing(count), ..Self::default() }
+    }
+
     /// Takes in one more value, which is this text.
     pub fn add(&mut self, text: &str, value: Value<'_>) {
         match value {
             Value::Missing => self.missing += 1,
-            Value::Number(number) => self.add_number(number, text),
+            Value::Number(number) => self.add_number(number, || text),
             Value::Text(text) => self.add_text(text),
         }
     }
 
     fn add_text(&mut self, text: &str) {
         self.texts += 1;
+        self.count_early();
         self.distinct.add(text, NAMED_CATEGORIES_MAX);
     }
 
-    fn add_number(&mut self, number: f64, text: &str) {
+    /// What came early is counted.
+    fn count_early(&mut self) {
+        std::mem::take(&mut self.early)
+            .texts()
+            .for_each(|text| self.distinct.add(text, NAMED_CATEGORIES_MAX));
+    }
+
+    /// Takes in one more value, which is a number; its text is asked for only where texts are counted.
+    #[inline]
+    pub fn add_number<'a>(&mut self, number: f64, text: impl FnOnce() -> &'a str) {
         self.numbers.add(number);
-        if self.texts > 0 || self.numbers.count <= NUMBERS_AS_TEXTS {
-            self.distinct.add(text, NAMED_CATEGORIES_MAX);
+        if self.texts > 0 {
+            self.distinct.add(text(), NAMED_CATEGORIES_MAX);
+        } else if self.numbers.count <= NUMBERS_AS_TEXTS {
+            self.early.add(text());
+            if self.early.memory() > self.distinct.share() {
+                self.count_early();
+            }
         } else {
             self.uncounted += 1;
         }
@@ -80,6 +103,10 @@ impl ColumnSummary {
         self.texts += other.texts;
         self.missing += other.missing;
         self.uncounted += other.uncounted;
+        other.early.texts().for_each(|text| self.early.add(text));
+        if self.texts > 0 || self.early.memory() > self.distinct.share() {
+            self.count_early();
+        }
         self.distinct.merge(&other.distinct, NAMED_CATEGORIES_MAX);
     }
 

@@ -1,19 +1,47 @@
 //! The distinct texts of a column, counted as far as they are few.
 
-use crate::limits::DISTINCT_BYTES_MAX;
+use crate::limits::{DISTINCT_BYTES_MAX, TABLE_DISTINCT_BYTES_MAX};
 use std::collections::BTreeMap;
 
 /// Distinct texts with how often each occurs; beyond a bound only how often there were others.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Distinct {
     counts: BTreeMap<String, u64>,
     /// Of all texts that are counted.
     bytes: usize,
     /// How often there was one that is not counted.
     others: u64,
+    /// Memory that the texts may need.
+    share: usize,
+}
+
+/// Memory for a text beside its bytes: its place among the others, and what an allocation costs.
+const ENTRY_BYTES: usize = 64;
+
+impl Default for Distinct {
+    fn default() -> Self {
+        Self::sharing(1)
+    }
 }
 
 impl Distinct {
+    /// Those of one of so many columns.
+    pub fn sharing(columns: usize) -> Self {
+        let share = TABLE_DISTINCT_BYTES_MAX / columns.max(1);
+        Self { counts: BTreeMap::new(), bytes: 0, others: 0, share }
+    }
+
+    /// Memory that the texts may need.
+    pub(super) fn share(&self) -> usize {
+        self.share
+    }
+
+    /// Whether there is room for one more, with which all texts have so many bytes.
+    fn has_room(&self, bytes: usize) -> bool {
+        let memory = bytes.saturating_add(ENTRY_BYTES * (self.counts.len() + 1));
+        bytes <= DISTINCT_BYTES_MAX && memory <= self.share
+    }
+
     /// Counts a text; one that is new is one of the others where there are `bound` already, or too long ones.
     pub fn add(&mut self, text: &str, bound: usize) {
         self.add_times(text, 1, bound);
@@ -24,7 +52,7 @@ impl Distinct {
         // Looked up first: nearly every value has been seen, and a lookup allocates nothing.
         if let Some(count) = self.counts.get_mut(text) {
             *count += times;
-        } else if self.counts.len() < bound && bytes <= DISTINCT_BYTES_MAX {
+        } else if self.counts.len() < bound && self.has_room(bytes) {
             self.counts.insert(text.to_owned(), times);
             self.bytes = bytes;
         } else {

@@ -25,8 +25,8 @@ pub enum FirstLine {
 /// A text in a column of numbers is a name, and so are numbers that count the columns from the first on. Any other number in such
 /// a column is a value. Where no column says anything, because all are texts, a line is a header if none of
 /// its texts occurs again in its column, as those of a sample nearly always would.
-pub fn first_line(first: &[&str], others: &[ColumnSummary], rules: &ValueRules) -> FirstLine {
-    if others.iter().all(ColumnSummary::is_empty) {
+pub fn first_line(first: &[&str], others: &[&ColumnSummary], rules: &ValueRules) -> FirstLine {
+    if others.iter().all(|column| column.is_empty()) {
         let are_texts = first.iter().all(|text| matches!(rules.value(text), Value::Text(_)));
         return if are_texts { FirstLine::Header } else { FirstLine::Sample };
     }
@@ -47,7 +47,7 @@ pub fn first_line(first: &[&str], others: &[ColumnSummary], rules: &ValueRules) 
     let texts: Vec<(&str, &ColumnSummary)> = first
         .iter()
         .copied()
-        .zip(others)
+        .zip(others.iter().copied())
         .filter(|(_, column)| column.texts > 0 && !column.is_numeric())
         .collect();
     let all_new = are_new(&texts);
@@ -74,7 +74,7 @@ pub fn first_line(first: &[&str], others: &[ColumnSummary], rules: &ValueRules) 
 }
 
 /// So many columns of numbers, from the first on, are numbered through from 0 or 1, as programs name columns that have no names.
-fn numbered_through(first: &[&str], others: &[ColumnSummary], rules: &ValueRules) -> usize {
+fn numbered_through(first: &[&str], others: &[&ColumnSummary], rules: &ValueRules) -> usize {
     let number = |text: &str| rules.number(text);
     let start =
         first.first().and_then(|text| number(text)).filter(|start| [0.0, 1.0].contains(start));

@@ -197,6 +197,9 @@ impl LabelSummary {
 /// (`1`, `1.0` and `+1` are one class).
 pub fn class_name<'a>(label: &'a str, rules: &ValueRules) -> Cow<'a, str> {
     let label = label.trim();
+    if is_whole(label.as_bytes()) {
+        return Cow::Borrowed(label);
+    }
     if let Value::Number(number) = rules.value(label) {
         // As short as it can be written: `f64` prints whole numbers without a fraction.
         let name = if number == 0.0 { "0".to_owned() } else { number.to_string() };
@@ -206,6 +209,12 @@ pub fn class_name<'a>(label: &'a str, rules: &ValueRules) -> Cow<'a, str> {
         Some(shorter) if !shorter.is_empty() => Cow::Borrowed(shorter.trim_end()),
         _ => Cow::Borrowed(label),
     }
+}
+
+/// Whether this is a whole number as a class is called, as most are: it need not be read to know its name.
+fn is_whole(label: &[u8]) -> bool {
+    let is_short = matches!(label, [b'0'] | [b'1'..=b'9', ..]) && label.len() <= 15;
+    is_short && label.iter().all(u8::is_ascii_digit)
 }
 
 /// Whether a label says yes (`1`, `yes`, `true`, also by the first letter) or no (`0`, `-1` and so on); `None` of anything else.

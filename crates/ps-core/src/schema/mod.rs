@@ -6,7 +6,9 @@
 
 mod column;
 mod column_use;
+mod decimal;
 mod distinct;
+mod early;
 mod embedding;
 mod file;
 mod header;

@@ -13,6 +13,7 @@ pub struct Moments {
 
 impl Moments {
     /// Takes in a number (Welford, 1962: exact for large means, too).
+    #[inline]
     pub fn add(&mut self, number: f64) {
         self.count += 1;
         let distance = number - self.mean;

@@ -21,7 +21,7 @@ fn verdict(lines: &[&'static str]) -> FirstLine {
     let others: Vec<ColumnSummary> = (0..first.len())
         .map(|column| summary(&lines[1..].iter().map(|line| line[column]).collect::<Vec<_>>()))
         .collect();
-    first_line(first, &others, &ValueRules::default())
+    first_line(first, &others.iter().collect::<Vec<_>>(), &ValueRules::default())
 }
 
 fn categories(texts: &[&str]) -> ColumnUse {
@@ -40,6 +40,40 @@ fn missing_values_do_not_make_a_column_of_numbers_a_column_of_texts() {
         assert_eq!(column.missing, 3);
     }
     assert_eq!(summary(&["", ""]).kind(), Ok(ColumnKind::Numeric { mean: 0.0, deviation: 1.0 }));
+}
+
+#[test]
+fn numbers_before_the_first_text_are_among_the_categories() {
+    for columns in [1, 5_000_000] {
+        let mut column = ColumnSummary::of_columns(columns);
+        for text in ["7", "5", "7", "x", "x", "x", "5"] {
+            column.add(text, ValueRules::default().value(text));
+        }
+        let found: Vec<(&str, u64)> = column.distinct.iter().collect();
+        match columns {
+            1 => assert_eq!(found, [("5", 2), ("7", 2), ("x", 3)]),
+            // There is no room for any: they are the others.
+            _ => assert_eq!((found.len(), column.distinct.others()), (0, 7)),
+        }
+    }
+}
+
+/// A table of thousands of columns of texts needed ten times its own size.
+#[test]
+fn regression_columns_share_the_memory_for_their_texts() {
+    let mut column = ColumnSummary::of_columns(20_000);
+    for number in 0..1_000 {
+        let text = format!("text {number}");
+        column.add(&text, Value::Text(&text));
+    }
+    assert!((50..250).contains(&column.distinct.len_min()), "{}", column.distinct.len_min());
+    assert_eq!(column.distinct.len_min() as u64 + column.distinct.others(), 1_000);
+    let mut alone = ColumnSummary::of_columns(20);
+    for number in 0..70_000 {
+        let text = format!("{number}{}", "x".repeat(50));
+        alone.add(&text, Value::Text(&text));
+    }
+    assert_eq!(alone.distinct.len_min(), 65_536, "as many as can have a name");
 }
 
 #[test]
@@ -248,6 +282,7 @@ proptest! {
         let name = number.to_string();
         for label in [format!("{number}.0"), format!(" {number} "), format!("{number}."), format!("{number}e0")] {
             prop_assert_eq!(class_name(&label, &rules), name.as_str());
+            prop_assert_eq!(class_name(&format!("0{number}"), &rules).starts_with('0'), number <= 0);
         }
     }
 }

@@ -6,13 +6,17 @@ use ps_core::schema::{
     Column, ColumnUse, Scale, Schema, UNKNOWN_ID, Value, ValueRules, class_name, flag, hashed_id,
 };
 
-use super::row::Row;
+use super::values::Values;
 use crate::{Inputs, Label};
 
 /// Encodes lines.
 pub(super) struct Encoder {
     rules: ValueRules,
     columns: Vec<EncodedColumn>,
+    /// Of each column, where all are numbers and nothing else.
+    plain: Option<Vec<Scale>>,
+    /// The numbers of a line's columns, missing ones as NaN.
+    numbers: Vec<f64>,
     labels: Vec<(usize, LabelEncoding)>,
     width: usize,
     /// Class by name.
@@ -69,9 +73,13 @@ impl Encoder {
     /// Encodes as this schema says.
     pub(super) fn new(schema: &Schema) -> Self {
         let number = |(number, name): (usize, &String)| (name.clone(), number as u32);
+        let columns: Vec<EncodedColumn> =
+            schema.columns.iter().enumerate().filter_map(EncodedColumn::new).collect();
         Self {
             rules: schema.value_rules(),
-            columns: schema.columns.iter().enumerate().filter_map(EncodedColumn::new).collect(),
+            plain: columns.iter().map(EncodedColumn::scale).collect(),
+            columns,
+            numbers: Vec::new(),
             labels: schema
                 .labels()
                 .map(|(place, column)| (place, label_encoding(column)))
@@ -98,57 +106,88 @@ impl Encoder {
     /// A value that cannot be used, with its column.
     pub(super) fn inputs(
         &mut self,
-        row: &Row<'_>,
+        values: &impl Values,
         places: Option<&[Option<usize>]>,
         inputs: &mut Inputs,
     ) -> Result<(), (usize, String)> {
-        for column in &self.columns {
-            let place = places.map_or(Some(column.place), |places| places[column.place]);
-            let text = place.map_or("", |place| row.get(place));
-            let Inputs { features: inputs, ids } = &mut *inputs;
+        // First all texts become numbers, then these become inputs: many divisions one after another wait for nothing.
+        self.find_numbers(values, places)?;
+        if let Some(scales) = &self.plain {
+            let numbers = self.numbers.iter().zip(scales);
+            inputs
+                .features
+                .extend(numbers.map(|(number, scale)| input(*number, scale.mean, scale.deviation)));
+            return Ok(());
+        }
+        for (column, number) in self.columns.iter().zip(&self.numbers) {
+            let Inputs { features, ids } = &mut *inputs;
+            let text = || column.place_in(places).map_or("", |place| values.text(place));
+            let mut unknown = |text| note_unknown(&mut self.unknown, column.place, text);
             let is_missing = match &column.encoding {
-                Encoding::Numeric { mean, deviation, texts_are_missing } => {
-                    let (input, is_missing) = match self.rules.value(text) {
-                        Value::Number(number) => (((number - mean) / deviation) as f32, false),
-                        Value::Text(_) if !texts_are_missing => {
-                            return Err((column.place, no_number(text)));
-                        }
-                        Value::Text(_) | Value::Missing => (0.0, true),
-                    };
-                    inputs.push(input);
-                    is_missing
+                Encoding::Numeric { mean, deviation, .. } => {
+                    features.push(input(*number, *mean, *deviation));
+                    number.is_nan()
                 }
                 Encoding::Categorical { inputs: by_text, count } => {
-                    let start = inputs.len();
-                    inputs.resize(start + count, 0.0);
+                    let (text, start) = (text(), features.len());
+                    features.resize(start + count, 0.0);
                     let known = Category::of(text, by_text, &self.rules);
                     match known {
-                        Category::Known(input) => inputs[start + input] = 1.0,
+                        Category::Known(input) => features[start + input] = 1.0,
                         Category::Missing => (),
-                        Category::Unknown => note_unknown(&mut self.unknown, column.place, text),
+                        Category::Unknown => unknown(text),
                     }
                     known == Category::Missing
                 }
                 Encoding::Embedded { ids: by_text } => {
+                    let text = text();
                     ids.push(match Category::of(text, by_text, &self.rules) {
                         Category::Known(at) => UNKNOWN_ID + 1 + at as u32,
                         Category::Missing => UNKNOWN_ID,
                         Category::Unknown => {
-                            note_unknown(&mut self.unknown, column.place, text);
+                            unknown(text);
                             UNKNOWN_ID
                         }
                     });
                     continue;
                 }
                 Encoding::Hashed { rows } => {
+                    let text = text();
                     let is_missing = self.rules.is_missing(text);
                     ids.push(if is_missing { UNKNOWN_ID } else { hashed_id(text, *rows) });
                     continue;
                 }
             };
             if column.has_indicator {
-                inputs.push(f32::from(u8::from(is_missing)));
+                features.push(f32::from(u8::from(is_missing)));
             }
+        }
+        Ok(())
+    }
+
+    /// The numbers of all columns that have some.
+    fn find_numbers(
+        &mut self,
+        values: &impl Values,
+        places: Option<&[Option<usize>]>,
+    ) -> Result<(), (usize, String)> {
+        self.numbers.clear();
+        for column in &self.columns {
+            let place = column.place_in(places);
+            self.numbers.push(match (&column.encoding, place) {
+                (Encoding::Numeric { texts_are_missing, .. }, Some(place)) => {
+                    let number = values.plain_number(place, &self.rules);
+                    match number.map_or_else(|| self.rules.value(values.text(place)), Value::Number)
+                    {
+                        Value::Number(number) => number,
+                        Value::Text(text) if !texts_are_missing => {
+                            return Err((column.place, no_number(text)));
+                        }
+                        Value::Text(_) | Value::Missing => f64::NAN,
+                    }
+                }
+                _ => f64::NAN,
+            });
         }
         Ok(())
     }
@@ -185,6 +224,12 @@ impl Encoder {
     }
 }
 
+/// A number as a model takes it; one that is missing counts as the mean.
+fn input(number: f64, mean: f64, deviation: f64) -> f32 {
+    let input = ((number - mean) / deviation) as f32;
+    if number.is_nan() { 0.0 } else { input }
+}
+
 impl EncodedColumn {
     fn new((place, column): (usize, &Column)) -> Option<Self> {
         let encoding = match &column.usage {
@@ -204,6 +249,21 @@ impl EncodedColumn {
             | ColumnUse::Flag => return None,
         };
         Some(Self { place, encoding, has_indicator: column.missing > 0 })
+    }
+
+    /// Where it is in a line whose columns are at these places.
+    fn place_in(&self, places: Option<&[Option<usize>]>) -> Option<usize> {
+        places.map_or(Some(self.place), |places| places[self.place])
+    }
+
+    /// What it is scaled by, if it is a number and nothing else.
+    fn scale(&self) -> Option<Scale> {
+        match self.encoding {
+            Encoding::Numeric { mean, deviation, .. } if !self.has_indicator => {
+                Some(Scale { mean, deviation })
+            }
+            _ => None,
+        }
     }
 }
 

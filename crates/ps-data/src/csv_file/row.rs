@@ -5,12 +5,19 @@
 pub(super) struct Row<'a> {
     text: &'a str,
     ends: &'a [usize],
+    /// Bytes between one value and the next.
+    gap: usize,
 }
 
 impl<'a> Row<'a> {
     /// Values that lie one after another and end at these bytes.
     pub(super) fn new(text: &'a str, ends: &'a [usize]) -> Self {
-        Self { text, ends }
+        Self { text, ends, gap: 0 }
+    }
+
+    /// A line as it is written, with one byte between values, which end at these bytes.
+    pub(super) fn of_line(text: &'a str, ends: &'a [usize]) -> Self {
+        Self { text, ends, gap: 1 }
     }
 
     /// These values as a line.
@@ -27,10 +34,21 @@ impl<'a> Row<'a> {
 
     /// The value in this column, empty beyond the last.
     pub(super) fn get(&self, column: usize) -> &'a str {
-        let start = if column == 0 { Some(&0) } else { self.ends.get(column - 1) };
-        let value =
-            start.zip(self.ends.get(column)).and_then(|(start, end)| self.text.get(*start..*end));
-        value.unwrap_or_default().trim()
+        let (start, end) = self.place(column);
+        self.text.get(start..end).unwrap_or_default().trim()
+    }
+
+    /// The same as bytes, with the blanks around it.
+    #[inline]
+    pub(super) fn bytes(&self, column: usize) -> &'a [u8] {
+        let (start, end) = self.place(column);
+        self.text.as_bytes().get(start..end).unwrap_or_default()
+    }
+
+    #[inline]
+    fn place(&self, column: usize) -> (usize, usize) {
+        let Some(end) = self.ends.get(column) else { return (0, 0) };
+        (if column == 0 { 0 } else { self.ends[column - 1] + self.gap }, *end)
     }
 
     /// All values.

@@ -1,12 +1,16 @@
 //! Lines of a CSV file, with errors that name the file and the line.
+//!
+//! A line without quotes that lies in the buffer whole, as nearly all do, is taken apart where it is; others go through
+//! csv-core, which understands quotes and goes on where a buffer ends.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use csv_core::ReadRecordResult;
-use memchr::memchr2_iter;
+use memchr::{memchr2_iter, memchr3};
 
 use super::errors::{file_error, line_error};
+use super::plain_line::split;
 use super::quotes::Quotes;
 use super::row::Row;
 use crate::Error;
@@ -30,14 +34,25 @@ pub(super) struct Rows {
     /// What of the buffer is not read.
     unread: Range<usize>,
     has_begun: bool,
+    /// csv-core has seen the first line; at its first it would take a byte order mark out.
+    has_first: bool,
     is_at_end: bool,
     /// The line of the next byte, from 1, however lines end.
     line: u64,
     /// The last byte was a carriage return, which a line feed belongs to.
     after_return: bool,
-    /// The values of the present line, one after another, and where each ends.
+    /// The values of a line that csv-core took apart, one after another.
     values: Vec<u8>,
+    /// Where each value of the present line ends.
     ends: Vec<usize>,
+}
+
+/// The present line.
+struct Record {
+    /// In the buffer if it is plain, else in the values.
+    bytes: Range<usize>,
+    columns: usize,
+    is_plain: bool,
 }
 
 impl Rows {
@@ -52,6 +67,7 @@ impl Rows {
             buffer: vec![0; BUFFER_BYTES],
             unread: 0..0,
             has_begun: false,
+            has_first: false,
             is_at_end: false,
             line: 1,
             after_return: false,
@@ -69,35 +85,76 @@ impl Rows {
     pub(super) fn next_row(&mut self) -> Result<Option<(u64, Row<'_>)>, Error> {
         while self.skip_line_ends()? {
             let line = self.line;
-            let Some((bytes, columns)) = self.read_record(line)? else {
-                return Ok(None);
+            let record = match self.plain_record()? {
+                Some(record) => record,
+                None => match self.read_record(line)? {
+                    Some(record) => record,
+                    None => return Ok(None),
+                },
             };
-            let is_blank = columns == 1 && self.values[..bytes].trim_ascii().is_empty();
-            if columns == 1 && self.is_remark(line, bytes) {
+            if record.columns > 1 {
+                return Ok(Some((line, self.row(line, record)?)));
+            }
+            let bytes = self.bytes(&record);
+            if self.is_remark(line, bytes) {
                 tracing::info!("{}: line {line} is a remark, skipped", self.path.display());
-            } else if !is_blank {
-                return Ok(Some((
-                    line,
-                    Row::new(self.text(line, bytes, columns)?, &self.ends[..columns]),
-                )));
+            } else if !bytes.trim_ascii().is_empty() {
+                return Ok(Some((line, self.row(line, record)?)));
             }
         }
         Ok(None)
     }
 
     /// Whether the first line is no data: those of some archives, such as UCI's, begin so.
-    fn is_remark(&self, line: u64, bytes: usize) -> bool {
-        line == 1 && self.delimiter != b'|' && self.values[..bytes].starts_with(b"|")
+    fn is_remark(&self, line: u64, bytes: &[u8]) -> bool {
+        line == 1 && self.delimiter != b'|' && bytes.starts_with(b"|")
+    }
+
+    fn bytes(&self, record: &Record) -> &[u8] {
+        let all = if record.is_plain { &self.buffer } else { &self.values };
+        &all[record.bytes.clone()]
     }
 
     /// The values as text.
-    fn text(&self, line: u64, bytes: usize, columns: usize) -> Result<&str, Error> {
-        std::str::from_utf8(&self.values[..bytes]).map_err(|error| {
-            let before = |end: &&usize| **end <= error.valid_up_to();
-            let column = self.ends[..columns].iter().take_while(before).count() + 1;
-            let problem = format!("column {column}: not UTF-8 text; convert the file to UTF-8");
-            line_error(&self.path, line, problem)
-        })
+    fn row(&self, line: u64, record: Record) -> Result<Row<'_>, Error> {
+        let ends = &self.ends[..record.columns];
+        match std::str::from_utf8(self.bytes(&record)) {
+            Ok(text) if record.is_plain => Ok(Row::of_line(text, ends)),
+            Ok(text) => Ok(Row::new(text, ends)),
+            Err(error) => {
+                let before = |end: &&usize| **end <= error.valid_up_to();
+                let column = ends.iter().take_while(before).count() + 1;
+                let problem = format!("column {column}: not UTF-8 text; convert the file to UTF-8");
+                Err(line_error(&self.path, line, problem))
+            }
+        }
+    }
+
+    /// The next line, if it has no quote and lies in the buffer whole: most are so.
+    fn plain_record(&mut self) -> Result<Option<Record>, Error> {
+        let mut searched = 0;
+        while self.has_first {
+            let unread = &self.buffer[self.unread.clone()];
+            match memchr3(b'\n', b'\r', b'"', &unread[searched..]) {
+                Some(found) if unread[searched + found] == b'"' => break,
+                Some(found) => {
+                    let length = searched + found;
+                    let columns = split(&unread[..length], self.delimiter, &mut self.ends);
+                    let bytes = self.unread.start..self.unread.start + length;
+                    self.after_return = unread[length] == b'\r';
+                    self.line += 1;
+                    self.unread.start = bytes.end + 1;
+                    return Ok(Some(Record { bytes, columns, is_plain: true }));
+                }
+                None => {
+                    searched = unread.len();
+                    if !self.fill()? {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Empty lines, and what ends the last one; `false` at the end of the text.
@@ -118,8 +175,9 @@ impl Rows {
         }
     }
 
-    /// Bytes and number of the values of the next line.
-    fn read_record(&mut self, line: u64) -> Result<Option<(usize, usize)>, Error> {
+    /// The next line, whatever it is.
+    fn read_record(&mut self, line: u64) -> Result<Option<Record>, Error> {
+        self.has_first = true;
         let (mut bytes, mut columns, mut length) = (0, 0, 0);
         loop {
             let input = &self.buffer[self.unread.clone()];
@@ -148,7 +206,9 @@ impl Rows {
                                    close it, or write a quote in a quoted value twice";
                     return Err(line_error(&self.path, line, problem.to_owned()));
                 }
-                ReadRecordResult::Record => return Ok(Some((bytes, columns))),
+                ReadRecordResult::Record => {
+                    return Ok(Some(Record { bytes: 0..bytes, columns, is_plain: false }));
+                }
                 ReadRecordResult::End => return Ok(None),
             }
         }
@@ -169,6 +229,9 @@ impl Rows {
     fn fill(&mut self) -> Result<bool, Error> {
         if self.unread.is_empty() {
             self.unread = 0..0;
+        } else if self.unread.end == self.buffer.len() {
+            self.buffer.copy_within(self.unread.clone(), 0);
+            self.unread = 0..self.unread.len();
         }
         let end = self.unread.end;
         while !self.is_at_end && end < self.buffer.len() {

@@ -1,16 +1,17 @@
 //! All columns of a table while its files are read.
 
+mod adding;
+
 use std::path::{Path, PathBuf};
 
 use ps_core::limits::CATEGORIES_MAX;
 use ps_core::schema::{
     Column, ColumnKind, ColumnSummary, ColumnUse, Doubt, EmbeddingRule, LabelSummary, Target,
-    Value, ValueRules, targets,
+    ValueRules, targets,
 };
 
 use super::errors::{column_name, file_error, value_error};
 use super::looks::{are_decimal_commas, have_thousands};
-use super::row::Row;
 use crate::table_options::TableOptions;
 use crate::{ColumnChoice, Error};
 
@@ -45,6 +46,8 @@ pub(super) struct Table {
     embedding: Vec<EmbeddingRule>,
     /// The first text of each column that has numbers as well.
     first_texts: Vec<Option<FirstText>>,
+    /// The numbers of a line's columns; NaN where it has none.
+    numbers: Vec<f64>,
     samples: u64,
 }
 
@@ -100,40 +103,13 @@ impl Table {
             labels: labels.into_iter().map(|label| (label, LabelSummary::default())).collect(),
             unlabelled: None,
             first_texts: vec![None; said.len()],
-            columns: said.into_iter().map(|said| (said, ColumnSummary::default())).collect(),
+            numbers: vec![f64::NAN; said.len()],
+            columns: said
+                .into_iter()
+                .map(|said| (said, ColumnSummary::of_columns(first.len())))
+                .collect(),
             samples: 0,
         })
-    }
-
-    /// Takes in a line, whose values are at these places.
-    pub(super) fn add(&mut self, path: &Path, line: u64, row: &Row<'_>, places: Option<&[usize]>) {
-        let place = || (path.to_owned(), line);
-        self.samples += 1;
-        for (at, (said, summary)) in self.columns.iter_mut().enumerate() {
-            let value = row.get(places.map_or(at, |places| places[at]));
-            if let Some((_, labels)) = self.labels.iter_mut().find(|(label, _)| *label == at) {
-                match value {
-                    // What is missing in other columns may be the name of a class here, unless the user says what it is.
-                    missing
-                        if missing.is_empty()
-                            || self.rules.missing.iter().any(|it| it == missing) =>
-                    {
-                        _ = self.unlabelled.get_or_insert_with(|| (place(), at))
-                    }
-                    label => labels.add(label, &self.rules),
-                }
-            }
-            let texts = summary.texts;
-            let meant = match (*said, self.rules.value(value)) {
-                (Said::Numeric, Value::Text(_)) => Value::Missing,
-                (Said::Categorical, Value::Number(_)) => Value::Text(value),
-                (_, meant) => meant,
-            };
-            summary.add(value, meant);
-            if summary.texts > texts && self.first_texts[at].is_none() {
-                self.first_texts[at] = Some((place(), value.to_owned()));
-            }
-        }
     }
 
     /// How many lines there were.
@@ -142,8 +118,8 @@ impl Table {
     }
 
     /// What is known of each column.
-    pub(super) fn summaries(&self) -> Vec<ColumnSummary> {
-        self.columns.iter().map(|(_, summary)| summary.clone()).collect()
+    pub(super) fn summaries(&self) -> Vec<&ColumnSummary> {
+        self.columns.iter().map(|(_, summary)| summary).collect()
     }
 
     /// What becomes of each column.

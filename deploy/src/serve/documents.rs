@@ -1,0 +1,167 @@
+//! JSON becomes samples.
+
+use super::batcher::About;
+use ps_core::schema::Schema;
+use ps_data::{Inputs, SampleEncoder};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What expects samples was given something else.
+const EXPECTED: &str = "expected a sample, a list of samples, or {\"instances\": [..]}";
+
+/// The inputs of the samples of one document.
+pub(super) fn document(about: &About, body: &[u8]) -> Result<Inputs, String> {
+    let body: Value = serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))?;
+    let mut encoder = Documents::new(about);
+    for sample in samples(&body)? {
+        encoder.add(sample)?;
+    }
+    Ok(encoder.inputs)
+}
+
+/// Those of the samples of a document a line.
+pub(super) fn lines(about: &About, body: &[u8]) -> Result<Inputs, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "not UTF-8 text".to_owned())?;
+    let mut encoder = Documents::new(about);
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let sample: Value = serde_json::from_str(line)
+            .map_err(|error| format!("line {}: not JSON: {error}", at + 1))?;
+        encoder.add(&sample)?;
+    }
+    Ok(encoder.inputs)
+}
+
+/// The samples of a document: `{"instances": [..]}`, a list of samples, or one sample.
+fn samples(body: &Value) -> Result<Vec<&Value>, String> {
+    let list = match body {
+        Value::Object(fields) => match fields.get("instances") {
+            Some(instances) => instances,
+            None => return Ok(vec![body]),
+        },
+        other => other,
+    };
+    match list {
+        Value::Array(all) if all.iter().all(|it| !it.is_array() && !it.is_object()) => {
+            Ok(vec![list])
+        }
+        Value::Array(all) => Ok(all.iter().collect()),
+        _ => Err(EXPECTED.to_owned()),
+    }
+}
+
+/// The inputs of one sample after another.
+struct Documents {
+    table: Option<Table>,
+    inputs: Inputs,
+    count: usize,
+}
+
+impl Documents {
+    fn new(about: &About) -> Self {
+        let table = about.schema.as_ref().map(Table::new);
+        Self { table, inputs: Inputs::default(), count: 0 }
+    }
+
+    fn add(&mut self, sample: &Value) -> Result<(), String> {
+        self.count += 1;
+        // As SageMaker's own algorithms have it.
+        let sample = sample.get("features").unwrap_or(sample);
+        let encoded = match &mut self.table {
+            Some(table) => table.add(sample, &mut self.inputs),
+            None => flat(sample, &mut self.inputs.features),
+        };
+        encoded.map_err(|problem| format!("sample {}: {problem}", self.count))
+    }
+}
+
+/// What a table's samples are encoded with.
+struct Table {
+    schema: Arc<Schema>,
+    encoder: SampleEncoder,
+    /// What each column is called.
+    names: Vec<String>,
+    places: HashMap<String, usize>,
+    /// Whether each column is a label.
+    labels: Vec<bool>,
+}
+
+impl Table {
+    fn new(schema: &Arc<Schema>) -> Self {
+        let names: Vec<String> =
+            (0..schema.columns.len()).map(|at| schema.column_name(at)).collect();
+        let places = names.iter().cloned().zip(0..).collect();
+        let mut labels = vec![false; names.len()];
+        schema.labels().for_each(|(at, _)| labels[at] = true);
+        Self { schema: schema.clone(), encoder: SampleEncoder::new(schema), names, places, labels }
+    }
+
+    fn add(&mut self, sample: &Value, inputs: &mut Inputs) -> Result<(), String> {
+        match sample {
+            Value::Object(fields) => self.by_name(fields)?,
+            Value::Array(values) => self.in_order(values)?,
+            _ => return Err("expected an object of columns, or a list of values".to_owned()),
+        }
+        self.encoder.finish(inputs).map_err(|error| error.to_string())
+    }
+
+    fn by_name(&mut self, fields: &Map<String, Value>) -> Result<(), String> {
+        if let Some(unknown) = fields.keys().find(|key| !self.places.contains_key(*key)) {
+            let known = self.names.join(", ");
+            return Err(format!("`{unknown}` is no column; the training files have {known}"));
+        }
+        for (name, column) in self.names.iter().zip(&self.schema.columns) {
+            match fields.get(name) {
+                None if column.is_input() => {
+                    return Err(format!("no `{name}`; null says that it is not known"));
+                }
+                value => push(&mut self.encoder, value.unwrap_or(&Value::Null))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn in_order(&mut self, values: &[Value]) -> Result<(), String> {
+        let (labels, count) = (self.schema.labels().count(), self.names.len());
+        let has_labels = values.len() == count;
+        if !has_labels && values.len() + labels != count {
+            let found = values.len();
+            return Err(format!(
+                "{found} values, expected {count}, or {} without labels",
+                count - labels
+            ));
+        }
+        let mut values = values.iter();
+        for is_label in &self.labels {
+            let value = if has_labels || !is_label { values.next() } else { None };
+            push(&mut self.encoder, value.unwrap_or(&Value::Null))?;
+        }
+        Ok(())
+    }
+}
+
+/// One value of a sample.
+fn push(encoder: &mut SampleEncoder, value: &Value) -> Result<(), String> {
+    match value {
+        Value::Null => encoder.push_text(""),
+        Value::String(text) => encoder.push_text(text),
+        Value::Number(number) => {
+            encoder.push_number(number.as_f64().unwrap_or(f64::NAN), || number.to_string());
+        }
+        Value::Bool(truth) => encoder.push_text(if *truth { "true" } else { "false" }),
+        _ => return Err(format!("{value}: expected a number, a text or null")),
+    }
+    Ok(())
+}
+
+/// Numbers, in lists inside each other or not.
+fn flat(sample: &Value, inputs: &mut Vec<f32>) -> Result<(), String> {
+    match sample {
+        Value::Array(values) => values.iter().try_for_each(|value| flat(value, inputs)),
+        Value::Number(number) => {
+            inputs.push(number.as_f64().unwrap_or(f64::NAN) as f32);
+            Ok(())
+        }
+        other => Err(format!("{other}: expected numbers")),
+    }
+}
