@@ -41,6 +41,6 @@ fn read(models: &Models, model: &TrainedModel, args: &EvaluateArgs) -> anyhow::R
         Some(schema) if args.model.dataset.dataset.is_none() => {
             Ok(ps_data::load_with_schema(&args.model.table_files(&args.data)?, schema)?)
         }
-        _ => samples(models, &args.model, &args.data, model.shape().inputs()),
+        _ => samples(models, &args.model, &args.data, model.shape()),
     }
 }

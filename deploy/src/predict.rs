@@ -139,7 +139,7 @@ impl Predictor {
                 "--keep and --data -: only for a table, and a model that was trained on one (with schema.json)"
             );
         }
-        let samples = samples(models, &args.model, &args.data, self.model.shape().inputs())?;
+        let samples = samples(models, &args.model, &args.data, self.model.shape())?;
         self.header()?;
         let numbers: Vec<u64> = (0..samples.len() as u64).collect();
         for batch in numbers.chunks(BATCH_SAMPLES) {

@@ -7,7 +7,7 @@ use ps_data::limits::CONTEXT_MAX;
 use ps_data::{DataSource, FileRole, Format, ListedFile, Samples};
 use ps_worker::config::DatasetArgs;
 use ps_worker::device::DeviceChoice;
-use ps_worker::model::Models;
+use ps_worker::model::{DataShape, Models};
 use ps_worker::trained_model::TrainedModel;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,12 @@ impl ModelFolderArgs {
     ///
     /// # Errors
     /// They cannot be read.
-    pub fn own_samples(&self, models: &Models, data: &Path) -> anyhow::Result<Option<Samples>> {
+    pub fn own_samples(
+        &self,
+        models: &Models,
+        data: &Path,
+        shape: &DataShape,
+    ) -> anyhow::Result<Option<Samples>> {
         self.dataset.check().map_err(anyhow::Error::msg)?;
         let Some(name) = &self.dataset.dataset else {
             return Ok(None);
@@ -55,6 +60,15 @@ impl ModelFolderArgs {
         let request = self.dataset.request(Some(data.to_owned()), None);
         let found = models.dataset(name, request.map_err(anyhow::Error::msg)?);
         let found = found.map_err(anyhow::Error::msg)?;
+        if found.train.shape() != shape.features || found.ids != shape.ids {
+            bail!(
+                "dataset `{name}`: samples of shape {:?} and ids {:?}, but the model was trained on shape {:?} and ids {:?}",
+                found.train.shape(),
+                found.ids,
+                shape.features,
+                shape.ids
+            );
+        }
         Ok(Some(if found.test.is_empty() { found.train } else { found.test }))
     }
 
@@ -102,11 +116,12 @@ pub fn samples(
     models: &Models,
     args: &ModelFolderArgs,
     data: &Path,
-    inputs: usize,
+    shape: &DataShape,
 ) -> anyhow::Result<Samples> {
-    if let Some(found) = args.own_samples(models, data)? {
+    if let Some(found) = args.own_samples(models, data, shape)? {
         return Ok(found);
     }
+    let inputs = shape.inputs();
     let found = ps_data::load(&args.source(data, inputs))?;
     if found.schema.is_some() {
         bail!(

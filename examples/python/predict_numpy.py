@@ -10,6 +10,7 @@ import sys
 
 import numpy
 
+# What psrun takes for missing, in any case; the schema has more, as they are written.
 MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "?"}
 
 
@@ -33,13 +34,18 @@ def hashed(text, rows):
 
 def encoded(schema, values):
     """Features and ids of one line, whose values are in the order of the schema's columns."""
-    missing_texts = MISSING | {text.lower() for text in schema["missing"]}
     features, ids = [], []
     for column, text in zip(schema["columns"], values):
         text, use = text.strip(), column["use"]
-        missing = text.lower() in missing_texts
+        missing = text.lower() in MISSING or text in schema["missing"]
         if use == "numeric":
-            number = float(text.replace(schema["decimal"], ".")) if not missing else column["mean"]
+            number = column["mean"]
+            try:
+                number = number if missing else float(text.replace(schema["decimal"], "."))
+            except ValueError:
+                if not column.get("texts_are_missing"):
+                    raise
+                missing = True
             features.append((number - column["mean"]) / column["deviation"])
         elif use == "categorical":
             features += [float(text == category and not missing) for category in column["categories"]]
@@ -66,8 +72,10 @@ def outputs(model, tensors, features, ids):
         return inputs
 
     def wide(prefix):
-        linear = features @ tensors[f"{prefix}layer1.weight"].T + tensors[f"{prefix}layer1.bias"]
-        return linear + sum(tables(prefix))
+        rows = sum(tables(prefix))
+        if not features.shape[1]:
+            return rows
+        return features @ tensors[f"{prefix}layer1.weight"].T + tensors[f"{prefix}layer1.bias"] + rows
 
     if model == "wide-deep":
         return wide("wide.") + deep("deep.")
@@ -87,15 +95,19 @@ def predictions(schema, task, values):
 
 def main(folder, data):
     config, schema = (json.load(open(f"{folder}/{name}.json")) for name in ("config", "schema"))
-    with open(data, newline="") as file:
-        lines = [line for line in csv.reader(file, delimiter=schema["delimiter"]) if line]
+    with open(data, newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file, delimiter=schema["delimiter"], skipinitialspace=True)
+        lines = [[text.strip() for text in line] for line in lines if line]
     names = [column["name"] for column in schema["columns"]]
-    if schema["header"]:
+    needed = {it["name"] for it in schema["columns"] if it["use"] in ("numeric", "categorical", "embedded", "hashed")}
+    if schema["header"] and needed <= set(lines[0]):
         places = [lines[0].index(name) if name in lines[0] else None for name in names]
         lines = [[line[at] if at is not None else "" for at in places] for line in lines[1:]]
+    elif any(len(line) != len(names) for line in lines):
+        sys.exit(f"{data}: neither the columns {', '.join(names)} nor {len(names)} values in each line")
     rows = [encoded(schema, line) for line in lines]
-    features = numpy.array([features for features, _ in rows], dtype=numpy.float32)
-    ids = numpy.array([ids for _, ids in rows], dtype=int)
+    features = numpy.array([features for features, _ in rows], dtype=numpy.float32).reshape(len(rows), -1)
+    ids = numpy.array([ids for _, ids in rows], dtype=int).reshape(len(rows), -1)
     found = outputs(config["model"], weights(f"{folder}/model.safetensors"), features, ids)
     for row in predictions(schema, config["data"]["task"], found):
         print(",".join(f"{value:.6f}" for value in row))

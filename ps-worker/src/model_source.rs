@@ -73,7 +73,7 @@ impl ModelSource {
         let options = args.shape.options().map_err(anyhow::Error::msg)?;
         let loss = args.loss.loss().map_err(anyhow::Error::msg)?;
         objective_words::lines(&data, &loss).iter().for_each(|line| tracing::info!("{line}"));
-        let objective = objective(&args.read, &data, &loss, knows_table);
+        let objective = objective(&args.read, &data, &loss);
         let about = About {
             model: Some(args.model.clone()),
             options: options.clone().into_iter().collect(),
@@ -102,7 +102,8 @@ impl ModelSource {
         let (task, outputs) = (self.data.task, test.labels().outputs().max(self.data.outputs));
         let (validation, schema) = (train.clone(), self.data.schema.clone());
         let ids = self.data.ids.clone();
-        let data = Dataset { train, test, validation, ids, task, outputs, schema };
+        let none = Dataset::new(train, test, outputs);
+        let data = Dataset { validation, ids, task, schema, ..none };
         self.data = Arc::new(ps_data::with_classes(data, classes)?);
         Ok(())
     }
@@ -255,11 +256,19 @@ fn data(
     }
     let mut source = args.read.source(args.data.as_deref());
     source.table.embedding = models.embedding(&args.model);
-    let is_unsaid = source.schema.is_none() && args.read.table.about_columns().is_none();
-    if let Some(initial) = initial.filter(|_| is_unsaid) {
+    if source.schema.is_some() {
+        let known = ps_data::known_schema(&source)?;
+        if let Some(option) = args.read.table.contradiction(&known) {
+            anyhow::bail!("--schema with {option}: the file says otherwise; leave out one of them");
+        }
+    }
+    let goes_on = |initial: &&Schema| {
+        source.schema.is_none() && args.read.table.contradiction(initial).is_none()
+    };
+    if let Some(initial) = initial.filter(goes_on) {
         tracing::info!(
-            "the columns of a table are what they were for the initial model; --label and other options about columns, or \
-             --schema, say otherwise"
+            "the columns of a table are what they were for the initial model; other options about columns, or --schema, say \
+             otherwise"
         );
         source.schema = Some(KnownSchema::OfModel(Arc::new(initial.clone())));
     }
@@ -269,10 +278,9 @@ fn data(
 }
 
 /// What is learnt, in words that are the same for the same options.
-fn objective(read: &DataArgs, data: &Dataset, loss: &Loss, knows_table: bool) -> String {
+fn objective(read: &DataArgs, data: &Dataset, loss: &Loss) -> String {
     let task = data.task;
-    let schema = data.schema.as_ref().filter(|_| knows_table);
-    let schema = schema.map(|it| format!(", schema {:016x}", it.digest())).unwrap_or_default();
+    let schema = data.schema_digest.map(|it| format!("table {it:016x}, ")).unwrap_or_default();
     let table = read.table.options();
     let labels: Vec<String> = table.labels.iter().map(ToString::to_string).collect();
     let labels = if labels.is_empty() { "last".to_owned() } else { labels.join(",") };
@@ -284,7 +292,7 @@ fn objective(read: &DataArgs, data: &Dataset, loss: &Loss, knows_table: bool) ->
         Weights::Positive(weight) => format!(", positive weight {weight}"),
         Weights::Named(named) => format!(", weights {named:?}"),
     };
-    let mut words = format!("{task} of label {labels}, loss {kind}{delta}{weights}{schema}");
+    let mut words = format!("{schema}{task} of label {labels}, loss {kind}{delta}{weights}");
     let mut length = words.len().min(OBJECTIVE_BYTES_MAX);
     while !words.is_char_boundary(length) {
         length -= 1;

@@ -75,17 +75,14 @@ impl TrainedModel {
             outputs,
             ..DataDescription::default()
         });
-        let schema = schema(folder, &shape)?;
+        let schema = schema(folder, &shape, config.schema.as_deref())?;
         let none = || Samples::none(shape.features.clone());
         let outputs = shape.outputs;
         let none = Arc::new(Dataset {
-            train: none(),
-            test: none(),
-            validation: none(),
             ids: shape.ids.clone(),
             task,
-            outputs,
             schema: schema.clone(),
+            ..Dataset::new(none(), none(), outputs)
         });
         let options = config.options.into_iter().collect();
         // Weights of classes matter in training alone.
@@ -157,7 +154,11 @@ impl TrainedModel {
 }
 
 /// The schema beside a model, if there is one; it must be that model's.
-fn schema(folder: &Path, shape: &DataShape) -> Result<Option<Arc<Schema>>, TrainedModelError> {
+fn schema(
+    folder: &Path,
+    shape: &DataShape,
+    digest: Option<&str>,
+) -> Result<Option<Arc<Schema>>, TrainedModelError> {
     let path = folder.join(SCHEMA_FILE);
     if !path.exists() {
         return Ok(None);
@@ -167,7 +168,13 @@ fn schema(folder: &Path, shape: &DataShape) -> Result<Option<Arc<Schema>>, Train
     let schema = Schema::from_json(&text).map_err(wrong)?;
     let (inputs, outputs) = (shape.inputs(), shape.outputs);
     let names = schema.output_names().len();
-    let problem = if schema.width() != inputs || names > outputs || schema.task() != shape.task {
+    let is_other = digest.is_some_and(|digest| digest != format!("{:016x}", schema.digest()));
+    let problem = if is_other {
+        format!(
+            "not the one that the model beside it was trained with, as its {CONFIG_FILE} tells: did a job fail here, or was it \
+             changed? take the folder as the job left it"
+        )
+    } else if schema.width() != inputs || names > outputs || schema.task() != shape.task {
         format!(
             "{} inputs, {} and {names} outputs, but the model beside it has {inputs}, {} and {outputs}; is it another \
              model's?",

@@ -28,6 +28,9 @@ pub struct ModelConfig {
     pub loss: Loss,
     /// What it was trained on.
     pub data: TrainedOn,
+    /// What tells the schema beside it from others ([`Schema::digest`], in hexadecimal), if it was trained on a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
     /// Its tensors, in the order of their names.
     pub tensors: Vec<NamedShape>,
 }
@@ -86,6 +89,7 @@ impl About {
                 outputs: data.outputs,
                 train_samples: data.samples,
             },
+            schema: known.schema.as_ref().map(|schema| format!("{:016x}", schema.digest())),
             tensors: NamedShape::of_layout(layout),
         }
     }

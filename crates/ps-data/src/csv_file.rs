@@ -24,7 +24,8 @@ mod values;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ps_core::schema::{ColumnUse, Schema};
+use ps_core::TaskChoice;
+use ps_core::schema::{ColumnUse, LabelSummary, Schema, Target, targets};
 
 use crate::samples_builder::SamplesBuilder;
 use crate::{DataSource, Dataset, Error, KnownSchema, Label, Samples, Wrapper};
@@ -58,20 +59,24 @@ pub(crate) fn load_known(
     let (mut schema, wrapper) = (Arc::new(schema), source.wrapper);
     let train = match &source.schema {
         // What a model that is trained further does not know yet, it learns.
-        Some(KnownSchema::OfModel(_)) => {
+        Some(KnownSchema::OfModel(_)) if !source.sharded => {
             let (train, new) = read_further(train, &schema, wrapper)?;
             schema = Arc::new(with_classes(&schema, new));
             train
         }
+        // A host's share may be empty, also with a header.
+        _ if source.sharded => read_any(train, &schema, wrapper, known_label)?,
         _ => read_all(train, &schema, wrapper, known_label)?,
     };
+    let schema_digest = Some(schema.digest());
     let (test, unseen) = read_labelled(test, &schema, wrapper)?;
     let schema = Arc::new(with_classes(&schema, unseen));
     let (validation, unseen) = read_labelled(validation, &schema, wrapper)?;
     let schema = Arc::new(with_classes(&schema, unseen));
     let (task, outputs) = (schema.task(), schema.output_names().len());
     let ids = schema.id_columns();
-    Ok(Dataset { train, test, validation, ids, task, outputs, schema: Some(schema) })
+    let schema = Some(schema);
+    Ok(Dataset { train, test, validation, ids, task, outputs, schema, schema_digest })
 }
 
 /// What the beginning of the training files teaches, of which no process reads more before it trains.
@@ -107,7 +112,7 @@ fn read_labelled(
     schema: &Arc<Schema>,
     wrapper: Wrapper,
 ) -> Result<(Samples, Vec<String>), Error> {
-    let (samples, unseen) = read_with_unseen(files, schema, wrapper)?;
+    let (samples, unseen) = read_with_unseen(files, schema, wrapper, |_| ())?;
     let names = unseen.into_names(samples.len())?;
     Ok((samples, names))
 }
@@ -118,19 +123,40 @@ fn read_further(
     schema: &Arc<Schema>,
     wrapper: Wrapper,
 ) -> Result<(Samples, Vec<String>), Error> {
-    let (samples, unseen) = read_with_unseen(files, schema, wrapper)?;
-    Ok((samples, unseen.into_new_names()))
+    let mut labels = LabelSummary::default();
+    let rules = schema.value_rules();
+    let (samples, unseen) = read_with_unseen(files, schema, wrapper, |reader| {
+        labels.add(reader.label_text().unwrap_or_default(), &rules);
+    })?;
+    let names = unseen.into_new_names();
+    let told = targets(&[&labels], TaskChoice::Auto).map(|(targets, _)| targets);
+    match (told.as_deref(), files.first()) {
+        (Ok([Target::Classes(_)]), _) | (_, None) => Ok((samples, names)),
+        _ if names.is_empty() => Ok((samples, names)),
+        (_, Some(path)) => {
+            let problem = format!(
+                "the labels look like numbers that are measured, and the initial model tells {} classes; say which column is \
+                 the label with --label, or start from weights alone with the file model.safetensors",
+                schema.classes().len()
+            );
+            Err(file_error(path, problem))
+        }
+    }
 }
 
 fn read_with_unseen<'a>(
     files: &[PathBuf],
     schema: &'a Arc<Schema>,
     wrapper: Wrapper,
+    mut look: impl FnMut(&SchemaReader),
 ) -> Result<(Samples, UnseenLabels<'a>), Error> {
     let mut unseen = UnseenLabels::new(schema);
-    let samples = read_all(files, schema, wrapper, |reader| match reader.label()? {
-        Some(label) => Ok(label),
-        None => unseen.class(reader).map(Label::Class),
+    let samples = read_all(files, schema, wrapper, |reader| {
+        look(reader);
+        match reader.label()? {
+            Some(label) => Ok(label),
+            None => unseen.class(reader).map(Label::Class),
+        }
     })?;
     Ok((samples, unseen))
 }
@@ -151,6 +177,20 @@ fn read_all(
     paths: &[PathBuf],
     schema: &Arc<Schema>,
     wrapper: Wrapper,
+    label: impl FnMut(&SchemaReader) -> Result<Label, Error>,
+) -> Result<Samples, Error> {
+    let samples = read_any(paths, schema, wrapper, label)?;
+    match paths.last().filter(|_| samples.is_empty()) {
+        Some(path) => Err(file_error(path, "no line of values; expected at least one")),
+        None => Ok(samples),
+    }
+}
+
+/// The same of files that may have no sample.
+fn read_any(
+    paths: &[PathBuf],
+    schema: &Arc<Schema>,
+    wrapper: Wrapper,
     mut label: impl FnMut(&SchemaReader) -> Result<Label, Error>,
 ) -> Result<Samples, Error> {
     let (mut samples, shape) = (SamplesBuilder::default(), [schema.width()]);
@@ -163,11 +203,8 @@ fn read_all(
         }
         reader.tell_unknown((samples.len() - before) as u64);
     }
-    let Some(path) = paths.last() else {
-        return Ok(Samples::none(shape.to_vec()));
-    };
-    if samples.len() == 0 {
-        return Err(file_error(path, "no line of values; expected at least one"));
+    match paths.last().filter(|_| samples.len() > 0) {
+        Some(path) => samples.build(path),
+        None => Ok(Samples::none(shape.to_vec())),
     }
-    samples.build(path)
 }

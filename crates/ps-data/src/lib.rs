@@ -52,7 +52,7 @@ pub use error::Error;
 pub use file_list::{FileList, FileRole, ListedFile, files};
 pub use inputs::{InputWidth, Inputs};
 pub use labels::{Label, Labels};
-pub use load::{bundled_digits, load, with_classes};
+pub use load::{bundled_digits, known_schema, load, with_classes};
 pub use sample_set::SampleSet;
 pub use samples::{Dataset, Features, Samples};
 pub use shift::{Shift, check_shift};

@@ -203,8 +203,11 @@ fn beside_table(
     csv_file::load_known(&[], test, validation, schema, source)
 }
 
-/// The schema that a file has.
-fn known_schema(source: &DataSource) -> Result<Schema, Error> {
+/// The schema that is given.
+///
+/// # Errors
+/// Its file cannot be read, or is none.
+pub fn known_schema(source: &DataSource) -> Result<Schema, Error> {
     let path = match &source.schema {
         Some(KnownSchema::OfModel(schema)) => return Ok((**schema).clone()),
         Some(KnownSchema::File(path)) => path.clone(),

@@ -213,6 +213,9 @@ pub struct Dataset {
     pub outputs: usize,
     /// What was understood of a table; `None` for other formats.
     pub schema: Option<Arc<Schema>>,
+    /// What tells that from what others understood who train on it, whatever they test with; `None` where numbers are as
+    /// they are.
+    pub schema_digest: Option<u64>,
 }
 
 impl Dataset {
@@ -220,7 +223,16 @@ impl Dataset {
     pub fn new(train: Samples, test: Samples, classes: usize) -> Self {
         let validation = Samples::none(test.shape().to_vec());
         let task = Task::Classification;
-        Self { train, test, validation, ids: Vec::new(), task, outputs: classes, schema: None }
+        Self {
+            train,
+            test,
+            validation,
+            ids: Vec::new(),
+            task,
+            outputs: classes,
+            schema: None,
+            schema_digest: None,
+        }
     }
 
     /// Of each output that is a number, what it stands for.

@@ -21,6 +21,10 @@ impl DataArgs {
             ("--schema", self.schema.is_some()),
             ("--format", self.format != Format::Auto),
             ("--classes", self.classes.is_some()),
+            ("--schema-samples", self.schema_samples.is_some()),
+            ("--shuffle-buffer", self.shuffle_buffer.is_some()),
+            ("--wrapper", self.wrapper != Wrapper::None),
+            ("--ignore-files", !self.ignore_files.is_empty()),
         ];
         let given = given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option);
         match given.or_else(|| self.table.about_columns()) {
@@ -67,13 +71,6 @@ impl DataArgs {
     }
 
     fn check_schema(&self) -> Result<(), String> {
-        let said = self.table.about_columns();
-        if let (Some(schema), Some(option)) = (&self.schema, said) {
-            let schema = schema.display();
-            return Err(format!(
-                "--schema {schema} with {option}: the file says what the columns are; leave out one of them"
-            ));
-        }
         match self.schema_samples {
             Some(samples) if !self.stream || self.schema.is_some() => Err(format!(
                 "--schema-samples {samples}: only with --stream, and without --schema: other tables are learnt from whole"

@@ -29,6 +29,11 @@ impl DatasetArgs {
         test: Option<PathBuf>,
     ) -> Result<DataRequest, String> {
         let options = named_values("--dataset-option", &self.dataset_option)?;
+        for (at, (name, _)) in options.iter().enumerate() {
+            if options[..at].iter().any(|(before, _)| before == name) {
+                return Err(format!("--dataset-option {name}: it is given twice; give it once"));
+            }
+        }
         Ok(DataRequest { data, test, options: options.into_iter().collect() })
     }
 

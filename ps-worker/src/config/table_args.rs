@@ -1,5 +1,6 @@
 //! The options that say how tables are to be read.
 
+use ps_core::schema::Schema;
 use ps_core::task::{LabelKind, TaskChoice};
 use ps_data::{ColumnChoice, EmbedChoice, HeaderChoice, Mark, TableOptions};
 
@@ -87,6 +88,39 @@ impl TableArgs {
             ("--ignore", !ignore.is_empty()),
         ];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
+    /// The first option that says of the columns something else than a schema does.
+    pub(crate) fn contradiction(&self, schema: &Schema) -> Option<&'static str> {
+        let named = |choice: &ColumnChoice| match choice {
+            ColumnChoice::Last => schema.columns.len().checked_sub(1),
+            ColumnChoice::Number(number) => number.checked_sub(1),
+            ColumnChoice::Name(name) => schema.columns.iter().position(|it| it.name == *name),
+        };
+        let mut labels: Vec<Option<usize>> = self.label.iter().map(named).collect();
+        labels.sort_unstable();
+        let its_labels: Vec<Option<usize>> = schema.labels().map(|(at, _)| Some(at)).collect();
+        let task = self.task.with_label_kind(self.label_kind).unwrap_or(self.task);
+        let header = match self.header {
+            HeaderChoice::Auto => None,
+            HeaderChoice::Yes => Some(true),
+            HeaderChoice::No => Some(false),
+        };
+        let is_other =
+            |mark: Option<Mark>, its: char| mark.is_some_and(|Mark(it)| it as char != its);
+        let said = [
+            ("--label", !labels.is_empty() && labels != its_labels),
+            ("--task", task.task().is_some_and(|task| task != schema.task())),
+            ("--header", header.is_some_and(|header| header != schema.header)),
+            ("--delimiter", is_other(self.delimiter, schema.delimiter)),
+            ("--decimal", is_other(self.decimal, schema.decimal)),
+            ("--missing", !self.missing.is_empty() && self.missing != schema.missing),
+            ("--numeric", !self.numeric.is_empty()),
+            ("--categorical", !self.categorical.is_empty()),
+            ("--embed", self.embed != EmbedChoice::Auto),
+            ("--ignore", !self.ignore.is_empty()),
+        ];
+        said.into_iter().find(|(_, is_other)| *is_other).map(|(option, _)| option)
     }
 
     /// What contradicts itself, in one sentence.

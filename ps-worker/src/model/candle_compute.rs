@@ -173,7 +173,8 @@ impl CandleCompute {
         let train = Samples::none(test.shape().to_vec());
         let (validation, task, outputs) = (train.clone(), self.shape.task, self.shape.outputs);
         let ids = self.shape.ids.clone();
-        self.data = Arc::new(Dataset { train, test, validation, ids, task, outputs, schema });
+        let none = Dataset::new(train, test, outputs);
+        self.data = Arc::new(Dataset { validation, ids, task, schema, ..none });
         let (device, data) = (self.device.clone(), self.data.clone());
         threads::run(&device, || self.score(&data.test))
     }

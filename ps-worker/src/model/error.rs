@@ -14,8 +14,8 @@ pub enum ModelError {
     Option { model: String, problem: String },
     /// Data with ids, and a model that knows none.
     #[error(
-        "model `{model}` looks nothing up, but the samples have {ids} columns of ids: leave out --embed, or take --model \
-         mlp, linear or wide-deep"
+        "model `{model}` looks nothing up, but the samples have {ids} columns of ids: take --model mlp, linear or wide-deep, \
+         or data without (of tables: --embed none)"
     )]
     LooksNothingUp { model: String, ids: usize },
     /// Candle refused.

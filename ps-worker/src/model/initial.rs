@@ -3,11 +3,12 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::more_classes::{MoreClasses, grown};
 use candle_core::{DType, Device, Tensor};
 use flate2::read::GzDecoder;
 use ps_core::model_file::MODEL_FILE;
 use ps_core::safetensors_file::{self, Archive};
-use ps_core::schema::{SCHEMA_FILE, Schema};
+use ps_core::schema::{Column, SCHEMA_FILE, Schema};
 use ps_core::{Layout, Task, TensorSpec};
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -80,24 +81,6 @@ pub fn initial_weights_of_fewer(
     read(&path, layout, Some(more)).map_err(|problem| InitialError { path, problem })
 }
 
-/// How many classes there were, and are.
-#[derive(Clone, Copy, Debug)]
-pub struct MoreClasses {
-    /// Of the model that training starts from.
-    pub before: usize,
-    /// Of the model that is trained.
-    pub now: usize,
-}
-
-impl MoreClasses {
-    /// Whether a tensor of this shape has become one of that shape by them: one row for each class.
-    fn explain(self, before: &[usize], now: &[usize]) -> bool {
-        before.first() == Some(&self.before)
-            && now.first() == Some(&self.now)
-            && before[1..] == now[1..]
-    }
-}
-
 /// What the model that training starts from was trained on, if that was a table and the model's folder, or archive, is named.
 ///
 /// # Errors
@@ -137,21 +120,28 @@ pub fn check_schema(path: &Path, initial: &Schema, data: &Schema) -> Result<(), 
 
 /// The first column that becomes something else, in words.
 fn difference(initial: &Schema, data: &Schema) -> Option<String> {
-    if initial.digest() == data.digest() {
-        return None;
-    }
     let inputs = |schema: &Schema| {
         let columns = schema.columns.iter().enumerate().filter(|(_, column)| column.is_input());
-        columns.map(|(at, column)| (schema.column_name(at), column.words())).collect::<Vec<_>>()
+        let told = columns.map(|(at, column)| (schema.column_name(at), column.clone()));
+        told.collect::<Vec<(String, Column)>>()
     };
     let (found, expected) = (inputs(initial), inputs(data));
-    let different = found.iter().zip(&expected).find(|(one, other)| one != other);
-    Some(match different {
-        Some(((one, how), (other, else_how))) => {
-            format!("the model has `{one}`: {how}; the data have `{other}`: {else_how}")
-        }
-        None => format!("the model has {} input columns, the data {}", found.len(), expected.len()),
-    })
+    if found.len() != expected.len() {
+        let (found, expected) = (found.len(), expected.len());
+        return Some(format!("the model has {found} input columns, the data {expected}"));
+    }
+    let differs =
+        |((name, column), (other_name, other)): &(&(String, Column), &(String, Column))| {
+            name != other_name
+                || column.usage != other.usage
+                || (column.missing > 0) != (other.missing > 0)
+        };
+    let ((name, column), (other_name, other)) = found.iter().zip(&expected).find(differs)?;
+    Some(format!(
+        "the model has `{name}`: {}; the data have `{other_name}`: {}",
+        column.words(),
+        other.words()
+    ))
 }
 
 fn is_packed(path: &Path) -> bool {
@@ -162,11 +152,8 @@ fn read(path: &Path, layout: &Layout, more: Option<MoreClasses>) -> Result<Vec<f
     let file = if is_packed(path) { packed(path, MODEL_FILE)? } else { std::fs::read(path)? };
     let archive = safetensors_file::open(&file)?;
     let mut weights = Vec::with_capacity(layout.elements());
-    for (position, tensor) in layout.tensors().iter().enumerate() {
-        let end = layout.range(position).end;
+    for tensor in layout.tensors() {
         weights.extend(values(&archive, tensor, more)?);
-        // The rows of new classes.
-        weights.resize(end, 0.0);
     }
     let extra: Vec<String> =
         names(&archive).into_iter().filter(|name| layout.position(name).is_none()).collect();
@@ -237,7 +224,7 @@ fn values(
         found => return Err(Problem::Type { name, found }),
     };
     if values.iter().all(|value| value.is_finite()) {
-        return Ok(values);
+        return Ok(grown(values, view.shape(), &expected));
     }
     Err(Problem::NotFinite(name))
 }

@@ -34,6 +34,7 @@ mod lenet;
 mod looked_up;
 mod measured;
 mod mlp;
+mod more_classes;
 mod objective;
 mod options;
 mod own_data;
@@ -52,11 +53,11 @@ pub use candle_compute::{CandleCompute, ComputeOptions};
 pub use error::ModelError;
 pub use flat_vars::{FlatGradient, FlatVars};
 pub use initial::{
-    InitialError, MoreClasses, check_schema, initial_schema, initial_weights,
-    initial_weights_of_fewer,
+    InitialError, check_schema, initial_schema, initial_weights, initial_weights_of_fewer,
 };
 pub use looked_up::LookedUp;
 pub use mlp::Mlp;
+pub use more_classes::MoreClasses;
 pub use objective::Objective;
 pub use options::ModelOptions;
 pub use own_data::DataRequest;

@@ -64,6 +64,26 @@ pub enum ColumnUse {
     Flag,
 }
 
+impl ColumnUse {
+    /// What it cannot be, in words.
+    pub(super) fn problem(&self) -> Option<String> {
+        match self {
+            Self::Numeric { mean, deviation } | Self::Number { mean, deviation } => {
+                let is_scale = mean.abs() < 1e30 && (1e-30..1e30).contains(deviation);
+                (!is_scale).then(|| format!("mean {mean} and deviation {deviation} are no scale"))
+            }
+            Self::Categorical { categories: texts }
+            | Self::Embedded { categories: texts }
+            | Self::Class { classes: texts } => {
+                let distinct: std::collections::BTreeSet<&String> = texts.iter().collect();
+                (distinct.len() < texts.len()).then(|| "one category or class twice".to_owned())
+            }
+            Self::Hashed { rows: 0 } => Some("hashed to no rows".to_owned()),
+            Self::Hashed { .. } | Self::Ignored | Self::Flag => None,
+        }
+    }
+}
+
 impl From<Target> for ColumnUse {
     fn from(target: Target) -> Self {
         match target {
@@ -137,7 +157,9 @@ impl Column {
                 format!("looked up, {} categories: {few}{missing}", categories.len())
             }
             ColumnUse::Hashed { rows } => {
-                format!("looked up, hashed to {rows} rows: too many categories to name{missing}")
+                format!(
+                    "looked up, hashed to {rows} rows: categories that are too many, or too long, to name{missing}"
+                )
             }
             ColumnUse::Ignored => "ignored".to_owned(),
             ColumnUse::Class { classes } => {

@@ -70,11 +70,10 @@ impl ColumnSummary {
 
     /// Whether nearly every value is another: nothing can be learnt from what occurs once.
     fn are_names(&self) -> bool {
-        let values = self.numbers.count + self.texts;
+        // Where there are too many to be counted, those that are tell of the others.
+        let counted = (self.numbers.count + self.texts).saturating_sub(self.distinct.others());
         let distinct = self.distinct.len_min() as u64;
-        // Of what is not counted, each may be another as well.
-        distinct.saturating_mul(VALUES_PER_CATEGORY_MIN) > values
-            || self.distinct.others().saturating_mul(VALUES_PER_CATEGORY_MIN) > values
+        distinct.saturating_mul(VALUES_PER_CATEGORY_MIN) > counted
     }
 }
 
@@ -141,6 +140,7 @@ mod tests {
         let categories = of(70_000, 500_000);
         assert_eq!(categories.categories(EmbeddingRule::Large, false), hashed);
         assert_eq!(categories.categories(EmbeddingRule::Never, true), Err(Doubt::ManyCategories));
+        assert_eq!(of(200_000, 1_000_000).categories(EmbeddingRule::Large, false), hashed);
         for names in [100_000, 131_073, 400_000] {
             let names = of(names, names);
             assert_eq!(names.categories(EmbeddingRule::Large, false), Err(Doubt::ManyTexts));

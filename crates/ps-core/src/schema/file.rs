@@ -1,5 +1,6 @@
 //! A schema as a file.
 
+use super::column_use::{Column, ColumnUse};
 use super::embedding::fnv_1a;
 use super::table::{SCHEMA_VERSION, Schema};
 
@@ -17,23 +18,45 @@ impl Schema {
                 "version {found}, expected {SCHEMA_VERSION}; use the psrun that wrote it"
             ));
         }
-        let is_written_by_us = schema.labels().next().is_some()
-            && schema.delimiter.is_ascii()
-            && schema.decimal.is_ascii();
-        match is_written_by_us {
-            true => Ok(schema),
-            false => Err("no label, or a delimiter that is none; is it a schema that psrun wrote?"
-                .to_owned()),
+        match schema.problem() {
+            Some(problem) => Err(format!("{problem}; is it a schema that psrun wrote?")),
+            None => Ok(schema),
         }
     }
 
-    /// What tells this schema from others that make other inputs of the same lines; the classes do not count, of which who
-    /// tests may know more.
+    /// What no table can have taught.
+    fn problem(&self) -> Option<String> {
+        let is_mark = |mark: char| {
+            mark.is_ascii() && !mark.is_ascii_alphanumeric() && !"\"\r\n".contains(mark)
+        };
+        if !is_mark(self.delimiter) || !".,".contains(self.decimal) {
+            return Some("a delimiter or a decimal mark that is none".to_owned());
+        }
+        let kinds: Vec<_> =
+            self.labels().map(|(_, column)| std::mem::discriminant(&column.usage)).collect();
+        let has_classes =
+            self.labels().any(|(_, column)| matches!(column.usage, ColumnUse::Class { .. }));
+        if kinds.is_empty() || kinds.iter().any(|kind| *kind != kinds[0]) {
+            return Some("no label, or labels of several kinds".to_owned());
+        }
+        if has_classes && kinds.len() > 1 {
+            return Some("several labels that are classes".to_owned());
+        }
+        let wrong = |(at, column): (usize, &Column)| {
+            let problem = column.usage.problem()?;
+            Some(format!("column `{}`: {problem}", self.column_name(at)))
+        };
+        self.columns.iter().enumerate().find_map(wrong)
+    }
+
+    /// What tells this schema from others that make something else of the same lines. How many samples there were does not
+    /// count.
     pub fn digest(&self) -> u64 {
-        let inputs = self.columns.iter().filter(|column| column.is_input());
+        let column = |column: &Column| Column { missing: column.missing.min(1), ..column.clone() };
+        let columns = self.columns.iter().map(column).collect();
+        let plain = Self { samples: 0, columns, ..self.clone() };
         // Without numbers that are not finite, which no column has, everything can be written.
-        let texts = inputs.map(|column| serde_json::to_string(column).unwrap_or_default());
-        fnv_1a(&texts.collect::<Vec<String>>().join("\n"))
+        fnv_1a(&serde_json::to_string(&plain).unwrap_or_default())
     }
 
     /// The text of the file.

@@ -186,8 +186,8 @@ fn encode(
         let read = columns.rules.number(value).ok_or_else(|| {
             let problem = format!(
                 "`{value}` is not a finite number; where no process sees all data (--sharded, \
-                 --pipe, --stream), texts cannot be numbered the same everywhere: write them as numbers, or \
-                 give every host all files (FullyReplicated)"
+                 --pipe), texts cannot be numbered the same everywhere: give what is known of the whole with --schema, \
+                 write them as numbers, or give every host all files (FullyReplicated)"
             );
             wrong(column, problem)
         })?;

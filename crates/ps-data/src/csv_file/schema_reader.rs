@@ -206,7 +206,8 @@ impl SchemaReader {
             .next()
             .map_or((0, String::new()), |(at, column)| (at, column.words()));
         let problem = format!(
-            "label `{label}` does not occur in the {} training samples that the columns were learnt from; {known}",
+            "label `{label}` does not occur in the {} training samples that the columns were learnt from; {known}; of a stream \
+             more samples can be learnt from (--schema-samples), and what is known of the whole can be given (--schema)",
             self.schema.samples
         );
         self.wrong(at, problem)
