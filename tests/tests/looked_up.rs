@@ -100,6 +100,29 @@ fn a_shop_that_training_never_had_is_told_and_predicted() {
     assert!(told.contains("column `shop`: 1 of 3 texts, such as `nowhere`"), "{told}");
 }
 
+/// Found by trying to break it: a job went on from a checkpoint of other categories, and a model was used with another's.
+#[test]
+fn regression_other_categories_are_neither_gone_on_with_nor_predicted_by() {
+    let _alone = alone();
+    let tables = tables();
+    let checkpoints = tables.data.with_file_name("checkpoints");
+    let options = ["--checkpoints", checkpoints.to_str().unwrap()];
+    tables.train(&options).expect_code(0);
+    let schema = tables.model.join("schema.json");
+    let text = fs::read_to_string(&schema).unwrap();
+    fs::write(&schema, text.replace("\"shop 7\"", "\"shop 7 b\"")).unwrap();
+    let output = tables.psrun("evaluate", &tables.data);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && told.contains("not the one that the model"), "{told}");
+
+    let train = tables.data.join("train.csv");
+    let text = fs::read_to_string(&train).unwrap();
+    fs::write(&train, text.replace("shop 7,", "shop 7 b,")).unwrap();
+    let refused = tables.train(&options);
+    assert_ne!(refused.status.code(), Some(0), "{}", refused.stderr);
+    refused.expect_stderr(&["table "]);
+}
+
 #[test]
 fn who_looks_up_is_said_and_who_cannot_is_refused() {
     let _alone = alone();

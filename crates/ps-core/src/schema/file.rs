@@ -67,3 +67,42 @@ impl Schema {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &str = r#"{"name":"x","use":"numeric","mean":1.5,"deviation":2.0},
+        {"name":"shop","use":"embedded","categories":["a","b"]},{"name":"y","use":"class","classes":["no","yes"]}"#;
+
+    fn schema(delimiter: &str, columns: &str) -> Result<Schema, String> {
+        let text = format!(
+            r#"{{"version":1,"header":true,"delimiter":{delimiter},"decimal":".","missing":[],"samples":9,"columns":[{columns}]}}"#
+        );
+        Schema::from_json(text.as_bytes())
+    }
+
+    #[test]
+    fn a_schema_survives_its_file() {
+        let one = schema("\",\"", COLUMNS).unwrap();
+        assert_eq!(Schema::from_json(one.to_json().unwrap().as_bytes()), Ok(one));
+    }
+
+    #[test]
+    fn what_no_table_can_have_taught_is_refused_by_column() {
+        for (found, with, expected) in [
+            ("\"deviation\":2.0", "\"deviation\":0.0", "column `x`: mean 1.5 and deviation 0"),
+            ("\"mean\":1.5", "\"mean\":1e308", "no scale"),
+            ("[\"a\",\"b\"]", "[\"a\",\"a\"]", "column `shop`: one category or class twice"),
+            ("\"embedded\",\"categories\":[\"a\",\"b\"]", "\"hashed\",\"rows\":0", "no rows"),
+            ("\"class\",\"classes\":[\"no\",\"yes\"]", "\"ignored\"", "no label"),
+            ("\"numeric\",\"mean\":1.5,\"deviation\":2.0", "\"flag\"", "several kinds"),
+        ] {
+            let columns = COLUMNS.replace(found, with);
+            assert_ne!(columns, COLUMNS, "{found}");
+            let problem = schema("\",\"", &columns).unwrap_err();
+            assert!(problem.contains(expected), "{problem}");
+        }
+        assert!(schema("\"a\"", COLUMNS).unwrap_err().contains("delimiter"));
+    }
+}

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use super::common::{assert_says, folder};
-use ps_core::schema::{ColumnUse, EmbeddingRule};
+use ps_core::schema::{EmbeddingRule, Schema};
 use ps_data::{
     DataSource, Dataset, Error, Inputs, KnownSchema, Labels, StreamOpener, StreamPlan,
     StreamSource, TableOptions, load, stream_files,
@@ -123,19 +123,52 @@ fn a_share_is_read_by_the_schema_that_is_given() {
 }
 
 #[test]
-fn schemas_that_make_other_inputs_have_other_digests() {
-    let digest = |rows| {
+fn schemas_that_make_something_else_have_other_digests() {
+    let of = |rows| {
         let dir = folder(&[("train.csv", &table(rows))]);
         load(&source(&dir)).unwrap().schema.unwrap()
     };
-    let (one, other) = (digest(0..1_000), digest(0..1_001));
-    assert_eq!(one.digest(), digest(0..1_000).digest());
-    assert_ne!(one.digest(), other.digest());
-    let mut more_classes = (*one).clone();
-    for column in &mut more_classes.columns {
-        if let ColumnUse::Class { classes } = &mut column.usage {
-            classes.push("fir".to_owned());
-        }
-    }
-    assert_eq!(one.digest(), more_classes.digest());
+    let one = of(0..1_000);
+    assert_eq!(one.digest(), of(0..1_000).digest());
+    assert_ne!(one.digest(), of(0..1_001).digest());
+    let changed = |change: fn(&mut Schema)| {
+        let mut other = (*one).clone();
+        change(&mut other);
+        other.digest()
+    };
+    assert_eq!(one.digest(), changed(|schema| schema.samples += 1));
+    assert_ne!(one.digest(), changed(|schema| schema.missing.push("red".to_owned())));
+    assert_ne!(one.digest(), changed(|schema| schema.put_classes_first(&["oak".to_owned()])));
+}
+
+/// Found by trying to break it: each host numbered new classes in the order of its own share.
+#[test]
+fn regression_a_share_teaches_no_new_classes() {
+    let dir = folder(&[("train.csv", &table(0..1_000))]);
+    let known = load(&source(&dir)).unwrap().schema.unwrap();
+    let more = folder(&[("train.csv", b"colour,size,town,kind\nred,1,town 3,fir\n")]);
+    let schema = Some(KnownSchema::OfModel(known.clone()));
+    let further = DataSource { schema, ..source(&more) };
+    let data = load(&further).unwrap();
+    assert_eq!(data.schema.unwrap().classes(), ["ash", "elm", "oak", "fir"]);
+    assert_says(load(&DataSource { sharded: true, ..further }), &["`fir` does not occur"]);
+    // A share may be empty, with a header or without.
+    let empty = folder(&[("train.csv", b"colour,size,town,kind\n")]);
+    let schema = Some(KnownSchema::OfModel(known));
+    let share = DataSource { sharded: true, schema, ..source(&empty) };
+    assert_eq!(load(&share).unwrap().train.len(), 0);
+}
+
+/// Found by trying to break it: thousands of measured numbers became classes of a model that was trained further.
+#[test]
+fn regression_measured_numbers_are_no_new_classes() {
+    let dir = folder(&[("train.csv", &table(0..1_000))]);
+    let known = load(&source(&dir)).unwrap().schema.unwrap();
+    let rows: String = (0..300).map(|row| format!("red,1,town 3,{}.25\n", row * 7)).collect();
+    let numbers = folder(&[("train.csv", format!("colour,size,town,kind\n{rows}").as_bytes())]);
+    let schema = Some(KnownSchema::OfModel(known));
+    assert_says(
+        load(&DataSource { schema, ..source(&numbers) }),
+        &["train.csv", "numbers that are measured", "tells 3 classes"],
+    );
 }
