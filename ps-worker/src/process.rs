@@ -77,7 +77,7 @@ async fn run(
     match prepared.part {
         Part::Member(master, workload) => {
             let config = with_master(&args, master);
-            Ok(train::run(config, workload, counters, outside, shutdown).await?)
+            Ok(train::run(config, *workload, counters, outside, shutdown).await?)
         }
         Part::Alone(compute, loader, files) => {
             let model = alone::Model { compute, loader, files };

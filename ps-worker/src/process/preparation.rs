@@ -28,7 +28,7 @@ pub(super) type ModelFiles = Vec<(&'static str, Vec<u8>)>;
 /// What it does with it.
 pub(super) enum Part {
     /// It is a member of the job of this master.
-    Member(String, Workload),
+    Member(String, Box<Workload>),
     /// It trains by itself: a model, its batches, and what is written beside its weights, by name.
     Alone(Box<dyn Compute>, DataLoader, ModelFiles),
 }
@@ -86,7 +86,7 @@ async fn prepare(models: &Models, args: &Args, outside: &Outside) -> anyhow::Res
     let ready = format!("role={role}; train_samples={};", source.data().train.len());
     let part = match args.master.clone() {
         Some(master) => {
-            Part::Member(master, workload::model(args, source, streams, outside).await?)
+            Part::Member(master, Box::new(workload::model(args, source, streams, outside).await?))
         }
         None => {
             let (source, model) = on_thread(move || {
