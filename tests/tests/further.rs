@@ -77,7 +77,8 @@ fn a_model_does_not_go_on_with_what_it_was_not_made_for() {
     let wider = folder_of(root.path(), "wider", 300, &[("oak", 3.0), ("fir", 9.0)]);
     for (options, expected) in [
         (
-            &["--label", "kind"][..],
+            // The label is what the model's schema says, the rest is learnt anew.
+            &["--label", "kind", "--categorical", "colour"][..],
             "its table makes other inputs than that of the data (the model has `width`",
         ),
         (&["--label", "width"], "it is for classification, and the data are for regression"),
