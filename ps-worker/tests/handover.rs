@@ -150,16 +150,6 @@ fn what_is_looked_up_is_handed_over_row_by_row() {
 }
 
 #[test]
-fn a_model_that_looks_nothing_up_is_not_given_ids() {
-    let refused = CandleCompute::new(&Models::built_in(), options("lenet", &[]), looked_up());
-    let problem = refused.err().unwrap().to_string();
-    assert!(
-        problem.contains("`lenet` looks nothing up") && problem.contains("2 columns"),
-        "{problem}"
-    );
-}
-
-#[test]
 fn the_last_layers_gradient_is_handed_over_first() {
     on_both(|| {
         let models = Models::built_in();

@@ -173,7 +173,7 @@ fn unknown_models_and_options_list_the_known_ones() {
         let built = compute_with(&Models::built_in(), model, options, small_data());
         built.err().unwrap().to_string()
     };
-    let known = "known: lenet, linear, mlp, resnet-tiny, transformer-tiny";
+    let known = "known: lenet, linear, mlp, resnet-tiny, transformer-tiny, wide-deep";
     assert_eq!(error("alexnet", &[]), format!("no model is named `alexnet`; {known}"));
     assert!(
         error("lenet", &[("channels", "8,8,8,8")]).contains("nothing is left of images of 2 x 3")

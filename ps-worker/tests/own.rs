@@ -88,3 +88,10 @@ fn a_measure_that_no_metric_line_can_name_is_refused() {
     let error = measured(&models().with_measure("Top 5", |_| None), "mlp").unwrap_err();
     assert!(error.contains("measure `Top 5`") && error.contains("lower-case"), "{error}");
 }
+
+#[test]
+fn a_model_that_looks_nothing_up_is_not_given_ids() {
+    let problem = measured(&models(), "lenet").unwrap_err();
+    assert!(problem.contains("`lenet` looks nothing up"), "{problem}");
+    assert!(problem.contains("1 columns of ids"), "{problem}");
+}

@@ -44,7 +44,9 @@ impl Supervision {
         if self.ending {
             return Vec::new();
         }
-        self.fail(format!("{who} does not answer: {state}; the job is ended"), AFTER_LOSS)
+        // What it was to be told may be a consequence, or not.
+        let untold = self.unexplained.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        self.fail(format!("{who} does not answer: {state}; the job is ended{untold}"), AFTER_LOSS)
     }
 
     /// A server that exits with a code was told to, or has lost something itself: the master knows
