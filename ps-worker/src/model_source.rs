@@ -39,8 +39,6 @@ pub(crate) struct ModelSource {
     shift: usize,
     /// What is learnt, for the master to compare.
     objective: String,
-    /// Whether all members know what their table is, also those who see a part of it.
-    knows_table: bool,
     /// What the model is, beside its tensors and data.
     about: About,
 }
@@ -52,7 +50,7 @@ impl ModelSource {
     /// One of them cannot be had; the message says what to do.
     pub(crate) fn new(models: &Models, args: &ModelArgs, place: Place) -> anyhow::Result<Self> {
         let initial = args.initial_model.as_deref().map(initial_schema).transpose()?.flatten();
-        let (mut data, knows_table) = data(models, args, initial.as_ref())?;
+        let mut data = data(models, args, initial.as_ref())?;
         if let (Some(path), Some(initial), Some(found)) =
             (&args.initial_model, &initial, &data.schema)
         {
@@ -86,7 +84,7 @@ impl ModelSource {
         let options = ComputeOptions { model: args.model.clone(), options, loss, device };
         let (data, models) = (Arc::new(data), models.clone());
         let ready = Mutex::new(None);
-        Ok(Self { data, ready, models, options, initial, shift, objective, knows_table, about })
+        Ok(Self { data, ready, models, options, initial, shift, objective, about })
     }
 
     /// Takes test samples that came from elsewhere.
@@ -103,7 +101,8 @@ impl ModelSource {
         let (validation, schema) = (train.clone(), self.data.schema.clone());
         let ids = self.data.ids.clone();
         let none = Dataset::new(train, test, outputs);
-        let data = Dataset { validation, ids, task, schema, ..none };
+        let schema_digest = self.data.schema_digest;
+        let data = Dataset { validation, ids, task, schema, schema_digest, ..none };
         self.data = Arc::new(ps_data::with_classes(data, classes)?);
         Ok(())
     }
@@ -164,7 +163,7 @@ impl ModelSource {
 
     /// Whether a stream of a table is to be read by its schema.
     pub(crate) fn knows_table(&self) -> bool {
-        self.knows_table
+        self.data.schema_digest.is_some()
     }
 
     /// The samples here.
@@ -243,16 +242,12 @@ impl ModelSource {
     }
 }
 
-/// The data that the options name, those of the program's own or files; and whether all members know what their table is.
-fn data(
-    models: &Models,
-    args: &ModelArgs,
-    initial: Option<&Schema>,
-) -> anyhow::Result<(Dataset, bool)> {
+/// The data that the options name: those of the program's own, or files.
+fn data(models: &Models, args: &ModelArgs, initial: Option<&Schema>) -> anyhow::Result<Dataset> {
     if let Some(name) = &args.dataset.dataset {
         let (data, test) = (args.data.clone(), args.read.test.clone());
         let request = args.dataset.request(data, test).map_err(anyhow::Error::msg)?;
-        return Ok((models.dataset(name, request).map_err(anyhow::Error::msg)?, false));
+        return models.dataset(name, request).map_err(anyhow::Error::msg);
     }
     let mut source = args.read.source(args.data.as_deref());
     source.table.embedding = models.embedding(&args.model);
@@ -273,8 +268,7 @@ fn data(
         source.schema = Some(KnownSchema::OfModel(Arc::new(initial.clone())));
     }
     source.classes_first = initial.map(|it| it.classes().to_vec()).unwrap_or_default();
-    let knows_table = source.schema.is_some() || source.streamed && !source.sharded;
-    Ok((ps_data::load(&source)?, knows_table))
+    Ok(ps_data::load(&source)?)
 }
 
 /// What is learnt, in words that are the same for the same options.

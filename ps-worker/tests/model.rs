@@ -189,7 +189,9 @@ fn unknown_models_and_options_list_the_known_ones() {
     assert!(error("mlp", &[("hidden", "5125125120")]).contains("give smaller layers"));
     assert!(error("mlp", &[("hidden", "1000000000")]).contains("give smaller layers"));
     assert!(error("resnet-tiny", &[("channels", "4,0")]).contains("from 4 to 0 channels"));
-    assert!(error("mlp", &[("hiden", "3")]).contains("no option `hiden`; it has: embed-width, hidden"));
+    assert!(
+        error("mlp", &[("hiden", "3")]).contains("no option `hiden`; it has: embed-width, hidden")
+    );
     assert!(error("linear", &[("hidden", "3")]).contains("has no options"));
     assert!(error("mlp", &[("hidden", "3,x")]).contains("option `hidden`: found `x`"));
     assert!(error("mlp", &[("hidden", "0")]).contains("width 0"));

@@ -69,7 +69,10 @@ impl ColumnUse {
     pub(super) fn problem(&self) -> Option<String> {
         match self {
             Self::Numeric { mean, deviation } | Self::Number { mean, deviation } => {
-                let is_scale = mean.abs() < 1e30 && (1e-30..1e30).contains(deviation);
+                // Of a table's own, even 0 is an input that can be computed with, however large or small its numbers are.
+                let is_scale = *deviation > 0.0
+                    && deviation.is_finite()
+                    && (mean / deviation).abs() < f64::from(f32::MAX);
                 (!is_scale).then(|| format!("mean {mean} and deviation {deviation} are no scale"))
             }
             Self::Categorical { categories: texts }
