@@ -3,6 +3,7 @@
 use crate::cli::LocalArgs;
 use crate::job_args::JobArgs;
 use anyhow::bail;
+use ps_data::SharedDataset;
 use ps_worker::config::ModelArgs;
 use ps_worker::device::DeviceChoice;
 use ps_worker::model::Models;
@@ -62,12 +63,15 @@ pub fn model_name(models: &Models, name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks what the options point to, by doing once what every worker will do: the data is read and
-/// the model is built for it.
+/// Checks what the options point to, by doing once what every worker would do: the data are read, and
+/// the model is built for them. The data are there for the workers then.
 ///
 /// # Errors
 /// The data is not there or damaged, the model cannot be built for it, or the device cannot be used.
-pub async fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()> {
+pub async fn environment(
+    models: &Models,
+    args: &LocalArgs,
+) -> anyhow::Result<Option<SharedDataset>> {
     let model = &args.job.model;
     if let Some(data) = &model.data
         && !data.exists()
@@ -82,5 +86,11 @@ pub async fn environment(models: &Models, args: &LocalArgs) -> anyhow::Result<()
     model.device.open().map(drop)?;
     // Building needs no speed, and the workers may need all of a GPU's memory.
     let on_cpu = ModelArgs { device: DeviceChoice::Cpu, ..model.clone() };
-    ps_worker::process::model(models, &on_cpu).await.map(drop)
+    let data = ps_worker::process::data(models, &on_cpu).await?;
+    // Gigabytes take a while.
+    let shared = tokio::task::spawn_blocking(move || SharedDataset::new(&data)).await?;
+    let shared = shared.map_err(|error| {
+        tracing::warn!("no memory for all processes together ({error}): each reads the data itself");
+    });
+    Ok(shared.ok())
 }

@@ -156,13 +156,14 @@ fn local(
         &process,
         ps_cli::process::Tasks::ThreadPerCore,
         |outside, shutdown| async move {
+            let mut shared = None;
             if args.program.is_empty() {
                 let mut stop = shutdown.clone();
-                tokio::select! {
+                shared = tokio::select! {
                     biased;
                     signal = stop.wait() => return Ok(signal.exit_code()),
                     checked = check::environment(models, &args) => checked?,
-                }
+                };
             }
             let output = output::Output::create(args.out.as_deref())?;
             let mut stop = shutdown.clone();
@@ -174,6 +175,7 @@ fn local(
             };
             let id = plan::job_id(&args.job.process.job_id);
             let mut plan = plan::Plan::new(&args, matches, id, &output);
+            shared.iter().for_each(|data| plan.share_data(&data.path()));
             plan.write_options(&output.options())?;
             // Itself again: whatever models it was built with, its workers have them too.
             let program = std::env::current_exe().context("finding the program that runs")?;

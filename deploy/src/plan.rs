@@ -124,6 +124,14 @@ impl Plan {
         self
     }
 
+    /// Whoever needs the data finds them at this path.
+    pub fn share_data(&mut self, path: &Path) {
+        let need = |process: &&mut Process| process.threads.is_some();
+        for process in self.processes_mut().filter(need) {
+            process.args.push(option("shared-data", path));
+        }
+    }
+
     fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
         let lead = if let Lead::Here(master) = &mut self.lead { Some(master) } else { None };
         lead.into_iter().chain(&mut self.members)

@@ -91,6 +91,9 @@ pub struct Args {
     /// looks for them in its --checkpoints, or without these in its --out: give the same folder.
     #[arg(long, env = "PS_KEEP_IN", value_name = "DIR")]
     pub keep_in: Option<PathBuf>,
+    /// Where psrun has the data that it has read: each process of this machine reads the same memory.
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub shared_data: Option<PathBuf>,
     /// Where workers reach --serve-samples [default: the address that it listens on].
     #[arg(long, env = "PS_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,

@@ -44,13 +44,21 @@ pub(crate) struct ModelSource {
 }
 
 impl ModelSource {
-    /// Reads the data and opens the device.
+    /// Reads the data, unless they are in shared memory at this path, and opens the device.
     ///
     /// # Errors
     /// One of them cannot be had; the message says what to do.
-    pub(crate) fn new(models: &Models, args: &ModelArgs, place: Place) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        models: &Models,
+        args: &ModelArgs,
+        place: Place,
+        shared: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let initial = args.initial_model.as_deref().map(initial_schema).transpose()?.flatten();
-        let mut data = data(models, args, initial.as_ref())?;
+        let mut data = match shared {
+            Some(path) => ps_data::open_shared(path)?,
+            None => data(models, args, initial.as_ref())?,
+        };
         if let (Some(path), Some(initial), Some(found)) =
             (&args.initial_model, &initial, &data.schema)
         {

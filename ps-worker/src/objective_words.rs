@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn the_positive_class_and_the_weights_are_named() {
         let samples = |labels: Vec<u32>| {
-            Samples::new(Features::Floats(vec![0.0; labels.len()]), vec![1], labels).unwrap()
+            Samples::new(Features::Floats(vec![0.0; labels.len()].into()), vec![1], labels).unwrap()
         };
         let data = Dataset::new(samples(vec![0, 0, 0, 1]), samples(Vec::new()), 2);
         assert_eq!(lines(&data, &Loss::default()).len(), 1);

@@ -9,7 +9,7 @@ mod workload;
 use on_thread::on_thread;
 use preparation::{Part, late};
 
-use crate::compute::{Compute, ComputeOn};
+use crate::compute::ComputeOn;
 use crate::config::{Args, ModelArgs};
 use crate::model::Models;
 use crate::model_source::ModelSource;
@@ -18,6 +18,7 @@ use crate::threads;
 use crate::train::{self, WorkerConfig};
 use ps_cli::process::{EXIT_USAGE, Tasks};
 use ps_client::Counters;
+use ps_data::Dataset;
 use ps_runtime::{Outside, Shutdown};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -86,19 +87,20 @@ async fn run(
     }
 }
 
-/// The model on its data, as the options name them.
+/// The data that the options name, for which the model that they name can be built.
 ///
 /// # Errors
 /// Data, device or model cannot be had, or not in time; the message says what to do.
-pub async fn model(models: &Models, args: &ModelArgs) -> anyhow::Result<Box<dyn Compute>> {
+pub async fn data(models: &Models, args: &ModelArgs) -> anyhow::Result<Arc<Dataset>> {
     let (models, own) = (models.clone(), args.clone());
-    let made = on_thread(move || {
-        let source = ModelSource::new(&models, &own, Place::default())?;
+    let read = on_thread(move || {
+        let source = ModelSource::new(&models, &own, Place::default(), None)?;
         source.data().warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-        Ok(Box::new(source.model()?) as Box<dyn Compute>)
+        source.model()?;
+        Ok(source.data().clone())
     });
-    let made = tokio::time::timeout(args.read.load_timeout(), made).await;
-    made.unwrap_or_else(|_| Err(late(args)))
+    let read = tokio::time::timeout(args.read.load_timeout(), read).await;
+    read.unwrap_or_else(|_| Err(late(args)))
 }
 
 fn with_master(args: &Args, master: String) -> WorkerConfig {

@@ -32,7 +32,7 @@ fn data(shape: &[usize], classes: u32, scale: f32) -> Arc<Dataset> {
     let set = || {
         let values = (0..4 * each).map(value).collect();
         let labels: Vec<u32> = (0..4).map(|sample| sample * 7 % classes).collect();
-        Samples::new(Features::Floats(values), shape.to_vec(), labels).unwrap()
+        Samples::new(Features::Floats(values.into()), shape.to_vec(), labels).unwrap()
     };
     Arc::new(Dataset::new(set(), set(), classes as usize))
 }

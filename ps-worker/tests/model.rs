@@ -21,7 +21,7 @@ fn small_data() -> Arc<Dataset> {
     let set = |shift: usize| {
         let values = (0..8 * 6).map(|p| ((p * 7 + shift) % 11) as f32 / 5.0 - 1.0).collect();
         let labels: Vec<u32> = (0..8).map(|sample| (sample % 3) as u32).collect();
-        Samples::new(Features::Floats(values), vec![2, 3], labels).unwrap()
+        Samples::new(Features::Floats(values.into()), vec![2, 3], labels).unwrap()
     };
     Arc::new(Dataset::new(set(0), set(5), 3))
 }
@@ -179,7 +179,7 @@ fn unknown_models_and_options_list_the_known_ones() {
         error("lenet", &[("channels", "8,8,8,8")]).contains("nothing is left of images of 2 x 3")
     );
     assert!(error("transformer-tiny", &[]).contains("--format text"));
-    let set = || Samples::new(Features::Floats(vec![0.5; 12]), vec![6], vec![0, 2]).unwrap();
+    let set = || Samples::new(Features::Floats(vec![0.5; 12].into()), vec![6], vec![0, 2]).unwrap();
     let table = Arc::new(Dataset::new(set(), set(), 3));
     let built = compute_with(&Models::built_in(), "transformer-tiny", &[], table);
     assert!(built.err().unwrap().to_string().contains("3 outputs"));
@@ -267,7 +267,7 @@ fn samples_from_elsewhere_train_a_model_that_has_none_of_its_own() {
     let weights = has_data.start_weights(3).unwrap();
     let expected = compute_step(&mut has_data, &weights, &numbers(&[4, 0, 2]), 0).unwrap();
 
-    let none = || Samples::new(Features::Floats(Vec::new()), Vec::new(), Vec::new()).unwrap();
+    let none = || Samples::new(Features::Floats(Vec::new().into()), Vec::new(), Vec::new()).unwrap();
     let nothing = Arc::new(Dataset::new(none(), none(), 0));
     let options =
         || ComputeOptions::new("mlp", ModelOptions::from_iter([("hidden", "5")]), Device::Cpu);

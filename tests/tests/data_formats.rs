@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
 use ps_data::{Samples, bundled_digits};
+use ps_runtime::files::Directory;
 use ps_tests::process::{Process, alone, job_id};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -125,6 +126,27 @@ fn a_job_without_test_data_says_so_and_succeeds() {
     assert!(!end.stdout.contains("test_accuracy"), "{}", end.stdout);
     assert!(!end.stdout.contains("test_loss"), "{}", end.stdout);
     assert!(out.path().join("model.safetensors").is_file());
+}
+
+/// `psrun local` read all data itself, and each worker and the evaluator read it once more.
+#[test]
+fn regression_the_processes_of_a_machine_share_the_data_that_was_read_once() {
+    let _alone = alone();
+    let (data, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = data.path().join("any.csv");
+    std::fs::write(&path, csv(&bundled_digits().unwrap().train)).unwrap();
+    // It has read the data, and starts nobody yet.
+    std::fs::create_dir(out.path().join("logs")).unwrap();
+    let other_job = Directory::open(&out.path().join("logs")).unwrap().lock().unwrap().unwrap();
+    let args = ["local", "--instances", "3", "--passes", "2", "--label", "1"];
+    let folders = ["--data", folder(&path), "--test", folder(&path), "--out", folder(out.path())];
+    let mut psrun = Process::start(&job_id("shared"), &[&args[..], &folders].concat());
+    psrun.wait_for_stderr("another job writes there", PATIENCE);
+    std::fs::remove_file(&path).unwrap();
+    drop(other_job);
+    let end = psrun.wait(PATIENCE);
+    end.expect_code(0);
+    assert!(end.metric("final_test_accuracy").unwrap() > 0.5, "{}", end.stdout);
 }
 
 /// Makes the FIFOs of a channel one after another, as SageMaker does, and writes each full.

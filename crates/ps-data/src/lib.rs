@@ -41,7 +41,9 @@ mod source;
 mod stream;
 mod table_options;
 mod table_text;
+mod shared;
 mod text;
+mod values;
 mod warnings;
 
 pub use column_choice::ColumnChoice;
@@ -55,6 +57,7 @@ pub use labels::{Label, Labels};
 pub use load::{bundled_digits, known_schema, load, with_classes};
 pub use sample_set::SampleSet;
 pub use samples::{Dataset, Features, Samples};
+pub use shared::{SharedDataset, open_shared};
 pub use shift::{Shift, check_shift};
 pub use source::{
     CONTEXT, DataSource, Format, HeldOut, KnownSchema, SCHEMA_SAMPLES, SHUFFLE_BUFFER, Wrapper,
@@ -64,3 +67,4 @@ pub use stream::{
     StreamSource, load_stream, stream_files,
 };
 pub use table_options::{HeaderChoice, Mark, TableOptions};
+pub use values::Values;

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use ps_core::Task;
 use ps_core::schema::{self, IdColumn, Scale, Schema};
 
-use crate::{Error, Inputs, Labels};
+use crate::{Error, Inputs, Labels, Values};
 
 /// The features of all samples of a set, sample after sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Features {
     /// One byte for each input, as images have; scaled to 0..1 when a batch is made.
-    Bytes(Vec<u8>),
+    Bytes(Values<u8>),
     /// One byte of text for each input, which a model takes as a number from 0 to 255.
-    Text(Vec<u8>),
+    Text(Values<u8>),
     /// Inputs that a model takes as they are.
-    Floats(Vec<f32>),
+    Floats(Values<f32>),
 }
 
 impl Features {
@@ -46,7 +46,7 @@ impl Features {
 }
 
 /// The values of the samples at these positions, `each` a sample.
-fn pick<T: Copy>(all: &[T], each: usize, positions: impl Iterator<Item = usize>) -> Vec<T> {
+fn pick<T: Copy>(all: &[T], each: usize, positions: impl Iterator<Item = usize>) -> Values<T> {
     let sample = |position| &all[position * each..(position + 1) * each];
     positions.flat_map(sample).copied().collect()
 }
@@ -57,7 +57,7 @@ pub struct Samples {
     features: Features,
     shape: Vec<usize>,
     /// Sample after sample.
-    ids: Vec<u32>,
+    ids: Values<u32>,
     /// Of each sample.
     id_columns: usize,
     labels: Labels,
@@ -69,12 +69,12 @@ impl Samples {
         let labels = labels.into();
         let each = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))?;
         let fits = labels.len().checked_mul(each)? == features.len();
-        fits.then_some(Self { features, shape, ids: Vec::new(), id_columns: 0, labels })
+        fits.then_some(Self { features, shape, ids: Vec::new().into(), id_columns: 0, labels })
     }
 
     /// The same samples with these ids, as many each, sample after sample; `None` unless that comes out even.
     #[must_use]
-    pub fn with_ids(self, ids: Vec<u32>) -> Option<Self> {
+    pub fn with_ids(self, ids: Values<u32>) -> Option<Self> {
         let id_columns = ids.len().checked_div(self.len()).unwrap_or_default();
         let is_even = id_columns * self.len() == ids.len();
         is_even.then_some(Self { ids, id_columns, ..self })
@@ -83,9 +83,9 @@ impl Samples {
     /// No samples, of this shape each.
     pub fn none(shape: Vec<usize>) -> Self {
         Self {
-            features: Features::Floats(Vec::new()),
+            features: Features::Floats(Vec::new().into()),
             shape,
-            ids: Vec::new(),
+            ids: Vec::new().into(),
             id_columns: 0,
             labels: Labels::default(),
         }
@@ -148,6 +148,11 @@ impl Samples {
     /// The features of all samples.
     pub(crate) fn features(&self) -> &Features {
         &self.features
+    }
+
+    /// The ids of all samples, sample after sample.
+    pub(crate) fn ids(&self) -> &[u32] {
+        &self.ids
     }
 
     /// The label of every sample.
@@ -247,7 +252,7 @@ mod tests {
 
     #[test]
     fn bytes_are_scaled_and_order_is_kept() {
-        let features = Features::Bytes(vec![0, 51, 102, 255]);
+        let features = Features::Bytes(vec![0, 51, 102, 255].into());
         let samples = Samples::new(features, vec![2], vec![7, 8]).unwrap();
         let (features, labels) = samples.gather(&[1, 0, 1]).unwrap();
         assert_eq!(features.features, [0.4, 1.0, 0.0, 0.2, 0.4, 1.0]);
@@ -256,7 +261,7 @@ mod tests {
 
     #[test]
     fn text_is_not_scaled_and_its_end_can_be_split_off() {
-        let features = Features::Text(vec![0, 51, 102, 255, 7, 8]);
+        let features = Features::Text(vec![0, 51, 102, 255, 7, 8].into());
         let mut samples = Samples::new(features, vec![2], vec![102, 7, 9]).unwrap();
         assert_eq!(samples.gather(&[1]).unwrap(), (vec![102.0, 255.0].into(), vec![7].into()));
         let last = samples.split_last(1);
@@ -269,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_sample_that_is_not_there_is_named() {
-        let samples = Samples::new(Features::Floats(vec![1.0]), vec![1], vec![0]).unwrap();
+        let samples = Samples::new(Features::Floats(vec![1.0].into()), vec![1], vec![0]).unwrap();
         let error = samples.gather(&[u64::MAX]).unwrap_err().to_string();
         assert!(error.contains("sample 18446744073709551615 of 1"), "{error}");
     }
@@ -299,7 +304,7 @@ mod tests {
 
     #[test]
     fn features_must_fit_the_labels() {
-        assert!(Samples::new(Features::Bytes(vec![1, 2, 3]), vec![2], vec![0]).is_none());
-        assert!(Samples::new(Features::Bytes(vec![]), vec![usize::MAX, 2], vec![]).is_none());
+        assert!(Samples::new(Features::Bytes(vec![1, 2, 3].into()), vec![2], vec![0]).is_none());
+        assert!(Samples::new(Features::Bytes(vec![].into()), vec![usize::MAX, 2], vec![]).is_none());
     }
 }

@@ -54,8 +54,8 @@ impl SamplesBuilder {
         let Inputs { mut features, mut ids } = self.inputs;
         features.shrink_to_fit();
         ids.shrink_to_fit();
-        let samples = Samples::new(Features::Floats(features), self.shape, self.labels);
-        samples.and_then(|samples| samples.with_ids(ids)).ok_or_else(|| {
+        let samples = Samples::new(Features::Floats(features.into()), self.shape, self.labels);
+        samples.and_then(|samples| samples.with_ids(ids.into())).ok_or_else(|| {
             let problem = "the samples gave an unexpected number of inputs".to_owned();
             Error::File { path: path.to_owned(), problem }
         })

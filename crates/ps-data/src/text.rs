@@ -58,7 +58,7 @@ pub(crate) fn read(files: &[PathBuf], source: &DataSource) -> Result<Samples, Er
     }
     bytes.shrink_to_fit();
     let unexpected = || Error::Options("--context: the text gave no whole samples".to_owned());
-    Samples::new(Features::Text(bytes), vec![context], labels).ok_or_else(unexpected)
+    Samples::new(Features::Text(bytes.into()), vec![context], labels).ok_or_else(unexpected)
 }
 
 fn too_short(path: &Path, bytes: usize, context: usize) -> Error {

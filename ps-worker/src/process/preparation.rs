@@ -75,7 +75,9 @@ pub(super) fn late(args: &ModelArgs) -> anyhow::Error {
 async fn prepare(models: &Models, args: &Args, outside: &Outside) -> anyhow::Result<Prepared> {
     let (models, model) = (models.clone(), args.model.clone());
     let place = args.place.place().map_err(anyhow::Error::msg)?;
-    let mut source = on_thread(move || ModelSource::new(&models, &model, place)).await?;
+    let shared = args.shared_data.clone();
+    let mut source =
+        on_thread(move || ModelSource::new(&models, &model, place, shared.as_deref())).await?;
     // psrun says it aloud: each process has the same.
     source.data().warnings().iter().for_each(|warning| tracing::info!("warning: {warning}"));
     if let Some(path) = &args.write_schema {

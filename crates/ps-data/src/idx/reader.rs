@@ -51,7 +51,7 @@ impl IdxReader {
     /// All samples.
     pub(crate) fn read_all(self) -> Result<Samples, Error> {
         let (shape, mismatch) = (self.shape().to_vec(), self.mismatch());
-        let images = Features::Bytes(self.images.read_all()?);
+        let images = Features::Bytes(self.images.read_all()?.into());
         let labels: Vec<u32> = self.labels.read_all()?.into_iter().map(u32::from).collect();
         Samples::new(images, shape, labels).ok_or(mismatch)
     }

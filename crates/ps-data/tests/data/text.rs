@@ -12,7 +12,7 @@ fn text(dir: &TempDir, context: usize) -> DataSource {
 
 fn samples(features: &[u8], context: usize, labels: &[u8]) -> Samples {
     let labels: Vec<u32> = labels.iter().map(|&byte| u32::from(byte)).collect();
-    Samples::new(Features::Text(features.to_vec()), vec![context], labels).unwrap()
+    Samples::new(Features::Text(features.to_vec().into()), vec![context], labels).unwrap()
 }
 
 #[test]
