@@ -90,7 +90,9 @@ pub async fn environment(
     // Gigabytes take a while.
     let shared = tokio::task::spawn_blocking(move || SharedDataset::new(&data)).await?;
     let shared = shared.map_err(|error| {
-        tracing::warn!("no memory for all processes together ({error}): each reads the data itself");
+        tracing::warn!(
+            "no memory for all processes together ({error}): each reads the data itself"
+        );
     });
     Ok(shared.ok())
 }
