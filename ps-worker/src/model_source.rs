@@ -10,10 +10,11 @@ use crate::objective_words;
 use crate::place::Place;
 use crate::train::DataLoader;
 use anyhow::Context;
+use ps_core::cut::cut;
 use ps_core::limits::OBJECTIVE_BYTES_MAX;
 use ps_core::loss::{Loss, Weights};
 use ps_core::model_config::About;
-use ps_core::schema::{SCHEMA_FILE, Schema, cut};
+use ps_core::schema::{SCHEMA_FILE, Schema};
 use ps_core::{DataDescription, DataKind};
 use ps_data::{Dataset, Draw, Format, KnownSchema, Samples, Shift};
 use std::path::{Path, PathBuf};
@@ -304,7 +305,6 @@ fn objective(read: &DataArgs, data: &Dataset, loss: &Loss) -> String {
         Weights::Positive(weight) => format!(", positive weight {weight}"),
         Weights::Named(named) => format!(", weights {named:?}"),
     };
-    let mut words = format!("{schema}{task} of label {labels}, loss {kind}{delta}{weights}");
-    cut(&mut words, OBJECTIVE_BYTES_MAX);
-    words
+    let words = format!("{schema}{task} of label {labels}, loss {kind}{delta}{weights}");
+    cut(&words, OBJECTIVE_BYTES_MAX).to_owned()
 }

@@ -8,6 +8,7 @@ pub mod chunk;
 pub mod chunk_set;
 pub mod correction;
 pub mod coverage;
+pub mod cut;
 pub mod data_description;
 pub mod digits;
 pub mod fence;

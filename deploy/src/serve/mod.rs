@@ -11,6 +11,9 @@ mod reply;
 mod request;
 mod unseen;
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::Context;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;

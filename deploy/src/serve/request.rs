@@ -94,7 +94,8 @@ fn numbers(about: &About, body: &[u8]) -> Result<Understood, String> {
         let wrong = |problem: String| format!("line {}: {problem}", at + 1);
         values.clear();
         for value in line.split(',') {
-            let number = value.trim().parse().map_err(|_| wrong(format!("`{value}` is no number")))?;
+            let number =
+                value.trim().parse().map_err(|_| wrong(format!("`{value}` is no number")))?;
             values.push(number);
         }
         samples.add(&values).map_err(wrong)?;

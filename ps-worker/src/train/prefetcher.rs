@@ -131,7 +131,8 @@ mod tests {
     async fn batches_keep_their_order_and_end() {
         let order: Vec<Vec<u64>> =
             (20..120).map(|number| vec![number, number * 7 % 100 + 20]).collect();
-        let mut batches = Prefetcher::gather(Arc::new(Numbered::default()), None, order.clone().into_iter());
+        let mut batches =
+            Prefetcher::gather(Arc::new(Numbered::default()), None, order.clone().into_iter());
         for (place, numbers) in order.iter().enumerate() {
             assert_eq!(batches.left(), 100 - place as u64);
             assert_eq!(batches.next().await.unwrap(), Some(values(numbers)));
@@ -148,7 +149,8 @@ mod tests {
         let shift = Shift::new(1, Images.shape(), draw).unwrap();
         let mut seen = BTreeMap::new();
         for order in [vec![vec![1, 2, 3, 4], vec![5]], vec![vec![4, 5], vec![3], vec![2, 1]]] {
-            let mut batches = Prefetcher::gather(Arc::new(Images), Some(shift), order.clone().into_iter());
+            let mut batches =
+                Prefetcher::gather(Arc::new(Images), Some(shift), order.clone().into_iter());
             for numbers in order {
                 let Some(SampleBatch::Values { inputs, labels }) = batches.next().await.unwrap()
                 else {
@@ -186,7 +188,8 @@ mod tests {
     #[tokio::test]
     async fn an_error_comes_at_the_batch_that_has_it() {
         let order = vec![vec![1], vec![2], vec![12, 13], vec![14]];
-        let mut batches = Prefetcher::gather(Arc::new(Numbered::default()), None, order.into_iter());
+        let mut batches =
+            Prefetcher::gather(Arc::new(Numbered::default()), None, order.into_iter());
         assert_eq!(batches.next().await.unwrap(), Some(values(&[1])));
         assert_eq!(batches.next().await.unwrap(), Some(values(&[2])));
         let error = batches.next().await.unwrap_err().to_string();

@@ -99,7 +99,9 @@ fn reader(format: u32) -> &'static str {
     match format {
         1 => "psrun 0.1",
         2 => "a psrun 0.2 that was built before 0.2.0",
-        3 => "a psrun whose passes had another order of samples, so that some would be trained on twice and others not at all,",
+        3 => {
+            "a psrun whose passes had another order of samples, so that some would be trained on twice and others not at all,"
+        }
         _ => "a later version",
     }
 }

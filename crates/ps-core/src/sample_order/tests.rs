@@ -91,7 +91,10 @@ fn neighbours_are_not_neighbours_afterwards() {
         let far = order.windows(2).map(|pair| pair[0].abs_diff(pair[1]) as f64).sum::<f64>();
         let far = far / steps / samples as f64;
         let most = 5.0 / steps.sqrt();
-        assert!((up - 0.5).abs() < most && (far - 1.0 / 3.0).abs() < most, "{samples}: {up}, {far}");
+        assert!(
+            (up - 0.5).abs() < most && (far - 1.0 / 3.0).abs() < most,
+            "{samples}: {up}, {far}"
+        );
     }
 }
 

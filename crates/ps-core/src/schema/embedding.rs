@@ -2,7 +2,7 @@
 
 use super::column::{ColumnSummary, Doubt};
 use super::column_use::ColumnUse;
-use super::names::cut;
+use crate::cut::cut;
 use crate::limits::{CATEGORIES_MAX, HASHED_ROWS, ID_COLUMN_NAME_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub struct IdColumn {
 impl IdColumn {
     /// A column of this name, of which the beginning is told where it is long.
     pub fn new(mut name: String, vocabulary: u32) -> Self {
-        cut(&mut name, ID_COLUMN_NAME_BYTES_MAX);
+        name.truncate(cut(&name, ID_COLUMN_NAME_BYTES_MAX).len());
         Self { name, vocabulary }
     }
 }

@@ -29,7 +29,6 @@ pub use header::{FirstLine, first_line};
 pub use label::{LabelSummary, Target, class_name, flag};
 pub use labels::targets;
 pub use moments::Moments;
-pub use names::cut;
 pub use outputs::{label_scales, output_names};
 pub use scale::Scale;
 pub use table::{SCHEMA_FILE, SCHEMA_VERSION, Schema};

@@ -1,4 +1,4 @@
-//! Names in messages, and how much of them is told.
+//! Names in messages.
 
 /// Names that a message gives.
 const NAMED_MAX: usize = 5;
@@ -14,15 +14,6 @@ pub(super) fn named_few<'a>(names: impl Iterator<Item = &'a str>, more: bool) ->
     }
     let more = if more || names.peek().is_some() { ", .." } else { "" };
     format!("{}{more}", few.join(", "))
-}
-
-/// Cuts a text so that it has at most so many bytes, between two characters.
-pub fn cut(text: &mut String, bytes_max: usize) {
-    let mut bytes = text.len().min(bytes_max);
-    while !text.is_char_boundary(bytes) {
-        bytes -= 1;
-    }
-    text.truncate(bytes);
 }
 
 /// A text that is short enough for a message.

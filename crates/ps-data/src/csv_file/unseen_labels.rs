@@ -58,7 +58,11 @@ impl<'a> UnseenLabels<'a> {
     ///
     /// # Errors
     /// They are most of the labels: those of another column, or another set.
-    pub(super) fn into_names(self, samples: usize, is_streamed: bool) -> Result<Vec<String>, Error> {
+    pub(super) fn into_names(
+        self,
+        samples: usize,
+        is_streamed: bool,
+    ) -> Result<Vec<String>, Error> {
         let unseen = self.samples;
         match self.first {
             Some(error) if unseen * 2 > samples => return Err(error),

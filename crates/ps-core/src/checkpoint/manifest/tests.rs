@@ -101,8 +101,12 @@ fn an_unknown_format_is_refused_before_its_content() {
 /// The sentence says which version reads an older one.
 #[test]
 fn an_older_format_is_refused_with_the_version_that_reads_it() {
-    let versions =
-        [(1, "psrun 0.1"), (2, "before 0.2.0"), (3, "another order of samples"), (5, "a later version")];
+    let versions = [
+        (1, "psrun 0.1"),
+        (2, "before 0.2.0"),
+        (3, "another order of samples"),
+        (5, "a later version"),
+    ];
     for (found, reader) in versions {
         let error = ManifestError::Format { name: manifest_file(7), found }.to_string();
         assert!(error.contains(reader) && error.contains("--checkpoints"), "{error}");
