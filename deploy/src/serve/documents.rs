@@ -60,14 +60,14 @@ struct Documents<'a> {
 }
 
 enum Samples<'a> {
-    Table(Table),
+    Table(Box<Table>),
     Plain(PlainSamples<'a>),
 }
 
 impl<'a> Documents<'a> {
     fn new(about: &'a About) -> Self {
         let samples = match &about.schema {
-            Some(schema) => Samples::Table(Table::new(schema)),
+            Some(schema) => Samples::Table(Box::new(Table::new(schema))),
             None => Samples::Plain(about.plain()),
         };
         Self { samples, count: 0 }
@@ -84,8 +84,8 @@ impl<'a> Documents<'a> {
 
     fn understood(self) -> Understood {
         match self.samples {
-            Samples::Table(Table { inputs, encoder, .. }) => {
-                Understood { inputs, unseen: encoder.unseen_texts() }
+            Samples::Table(table) => {
+                Understood { unseen: table.encoder.unseen_texts(), inputs: table.inputs }
             }
             Samples::Plain(plain) => plain.inputs.into(),
         }

@@ -163,7 +163,7 @@ fn texts_that_training_never_saw_are_counted_wherever_samples_come_from() {
         encoder.encode(&[city, "1", ""].map(str::to_owned), &mut inputs).unwrap();
     }
     let unseen = UnseenTexts { column: "city".into(), count: 2, example: "Ulm".into() };
-    assert_eq!(encoder.unseen_texts(), [unseen.clone()]);
+    assert_eq!(encoder.unseen_texts(), std::slice::from_ref(&unseen));
     let lines = "city,size\nUlm,1\nc00001,1\nBonn,2\n".as_bytes();
     let reader = SchemaReader::of_reader(Path::new("new.csv"), lines, schema, false);
     let mut reader = reader.unwrap();
