@@ -38,7 +38,7 @@ struct Show {
 /// Four samples with a number and an id each.
 fn shops() -> Dataset {
     let set = || {
-        let features = Features::Floats(vec![0.0, 1.0, 2.0, 3.0]);
+        let features = Features::Floats(vec![0.0, 1.0, 2.0, 3.0].into());
         let samples = Samples::new(features, vec![1], vec![0, 1, 0, 1]).unwrap();
         samples.with_ids(vec![1, 2, 3, 0]).unwrap()
     };
