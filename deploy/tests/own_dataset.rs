@@ -40,7 +40,7 @@ fn shops() -> Dataset {
     let set = || {
         let features = Features::Floats(vec![0.0, 1.0, 2.0, 3.0].into());
         let samples = Samples::new(features, vec![1], vec![0, 1, 0, 1]).unwrap();
-        samples.with_ids(vec![1, 2, 3, 0]).unwrap()
+        samples.with_ids(vec![1, 2, 3, 0].into()).unwrap()
     };
     let ids = vec![IdColumn::new("shop".to_owned(), 4)];
     Dataset { ids, ..Dataset::new(set(), set(), 2) }
