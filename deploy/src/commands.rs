@@ -82,9 +82,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Shows what is understood of some data.
-pub(crate) fn show(args: &ShowArgs) -> ExitCode {
+pub(crate) fn show(models: &Models, args: &ShowArgs) -> ExitCode {
     ps_cli::process::start_logging(LevelFilter::WARN, false);
-    match crate::show::run(args) {
+    match crate::show::run(models, args) {
         Ok(shown) => {
             shown.lines.iter().for_each(|line| terminal::print(line));
             if !shown.metrics.is_empty() {

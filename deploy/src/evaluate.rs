@@ -14,9 +14,10 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub model: ModelFolderArgs,
-    /// File or folder of samples with their labels; of a folder with several sets, the test set.
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    /// File or folder of samples with their labels; of a folder with several sets, the test set. With --dataset, what that
+    /// takes it for, if anything.
+    #[arg(long, value_name = "DIR", required_unless_present = "dataset")]
+    pub data: Option<PathBuf>,
 }
 
 /// The measures, as a line of metrics.
@@ -37,10 +38,11 @@ pub fn run(models: &Models, args: &EvaluateArgs) -> anyhow::Result<String> {
 }
 
 fn read(models: &Models, model: &TrainedModel, args: &EvaluateArgs) -> anyhow::Result<Samples> {
-    match model.schema() {
-        Some(schema) if args.model.dataset.dataset.is_none() => {
-            Ok(ps_data::load_with_schema(&args.model.table_files(&args.data)?, schema)?)
+    let data = args.data.as_deref();
+    match (model.schema(), data) {
+        (Some(schema), Some(data)) if args.model.dataset.dataset.is_none() => {
+            Ok(ps_data::load_with_schema(&args.model.table_files(data)?, schema)?)
         }
-        _ => samples(models, &args.model, &args.data, model.shape()),
+        _ => samples(models, &args.model, data, model.shape()),
     }
 }

@@ -117,7 +117,7 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
     };
     match parsed.args.command {
         cli::Command::Local(args) => local(&models, *args, &parsed.matches),
-        cli::Command::Data(args) => commands::show(&args),
+        cli::Command::Data(args) => commands::show(&models, &args),
         cli::Command::Serve(args) => commands::serve(models, *args),
         cli::Command::Evaluate(args) => commands::evaluate(&models, &args),
         cli::Command::Predict(args) => commands::predict(&models, &args),

@@ -27,9 +27,9 @@ pub struct PredictArgs {
     #[allow(missing_docs)]
     pub model: ModelFolderArgs,
     /// File or folder of samples, with labels or without; of a folder with several sets, the test set. `-` is a table on
-    /// standard input.
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    /// standard input. With --dataset, what that takes it for, if anything.
+    #[arg(long, value_name = "DIR", required_unless_present = "dataset")]
+    pub data: Option<PathBuf>,
     /// Where to write: CSV, or JSON lines where the name ends in .jsonl [default: CSV on standard output].
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -55,9 +55,10 @@ pub fn run(models: &Models, args: &PredictArgs) -> anyhow::Result<u64> {
         Rows::Csv(Box::new(csv::Writer::from_writer(out)))
     };
     let mut predictor = Predictor { model, says, rows: format, keep: Vec::new(), samples: 0 };
-    match predictor.model.schema().cloned().filter(|_| args.model.dataset.dataset.is_none()) {
-        Some(schema) => predictor.table(args, &schema)?,
-        None => predictor.samples(models, args)?,
+    let schema = predictor.model.schema().cloned().filter(|_| args.model.dataset.dataset.is_none());
+    match (schema, &args.data) {
+        (Some(schema), Some(data)) => predictor.table(args, data, &schema)?,
+        _ => predictor.samples(models, args)?,
     }
     predictor.rows.flush().context("writing predictions")?;
     let samples = predictor.samples;
@@ -90,7 +91,12 @@ struct Predictor {
 
 impl Predictor {
     /// The lines of a table, as they come.
-    fn table(&mut self, args: &PredictArgs, schema: &Arc<Schema>) -> anyhow::Result<()> {
+    fn table(
+        &mut self,
+        args: &PredictArgs,
+        data: &Path,
+        schema: &Arc<Schema>,
+    ) -> anyhow::Result<()> {
         let kept = kept(args, schema)?;
         // What we write has a name of its own.
         let own_names = self.says.columns();
@@ -104,12 +110,12 @@ impl Predictor {
         };
         self.keep = kept.iter().map(|column| free(name(column))).collect();
         self.header()?;
-        if args.data == Path::new("-") {
+        if data == Path::new("-") {
             let name = Path::new("(standard input)");
             let reader = SchemaReader::of_reader(name, std::io::stdin(), schema.clone(), false)?;
             return self.lines(reader, kept);
         }
-        for file in args.model.table_files(&args.data)? {
+        for file in args.model.table_files(data)? {
             self.lines(SchemaReader::open(&file, schema.clone(), false)?, kept.clone())?;
         }
         Ok(())
@@ -134,12 +140,13 @@ impl Predictor {
 
     /// Samples of another format, which are read into memory.
     fn samples(&mut self, models: &Models, args: &PredictArgs) -> anyhow::Result<()> {
-        if !args.keep.is_empty() || args.data == Path::new("-") {
+        let data = args.data.as_deref();
+        if !args.keep.is_empty() || data == Some(Path::new("-")) {
             bail!(
                 "--keep and --data -: only for a table, and a model that was trained on one (with schema.json)"
             );
         }
-        let samples = samples(models, &args.model, &args.data, self.model.shape())?;
+        let samples = samples(models, &args.model, data, self.model.shape())?;
         self.header()?;
         let numbers: Vec<u64> = (0..samples.len() as u64).collect();
         for batch in numbers.chunks(BATCH_SAMPLES) {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 /// How what a model says is written.
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(Default))]
 pub struct PredictionFormat {
     task: Task,
     /// Of each output.

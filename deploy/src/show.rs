@@ -1,11 +1,13 @@
 //! `psrun data`: what is understood of some data, without a job.
 
+use crate::check;
 use anyhow::Context;
 use clap::Args;
 use ps_core::Task;
-use ps_core::schema::{Column, EmbeddingRule, Schema};
+use ps_core::schema::{Column, Schema};
 use ps_data::{DataSource, Dataset, FileList, FileRole};
 use ps_worker::config::DataArgs;
+use ps_worker::model::Models;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +17,9 @@ pub struct ShowArgs {
     /// Directory or file of the training data, and of the test data unless --test says where they are.
     #[arg(value_name = "DIR")]
     pub data: PathBuf,
+    /// The model that is to be trained on it: which columns of texts it looks up decides what becomes of them.
+    #[arg(long, env = "PS_MODEL", default_value = "mlp", value_name = "NAME")]
+    pub model: String,
     /// Everything as one JSON document on standard output, for programs.
     #[arg(long)]
     pub json: bool,
@@ -40,11 +45,11 @@ pub struct Shown {
 ///
 /// # Errors
 /// Options that contradict each other, or a folder that cannot be read.
-pub fn run(args: &ShowArgs) -> anyhow::Result<Shown> {
+pub fn run(models: &Models, args: &ShowArgs) -> anyhow::Result<Shown> {
     args.read.check(Some(&args.data)).map_err(anyhow::Error::msg)?;
+    check::model_name(models, &args.model).map_err(anyhow::Error::msg)?;
     let mut source = args.read.source(Some(&args.data));
-    // As of the model that is trained where nobody names one.
-    source.table.embedding = EmbeddingRule::Large;
+    source.table.embedding = models.embedding(&args.model);
     let list = ps_data::files(&source)?;
     let mut shown = Shown { metrics: String::new(), lines: files(&list), problem: None };
     let loaded = match &list.problem {
@@ -53,12 +58,13 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<Shown> {
     };
     let document = match loaded {
         Ok(data) => {
-            shown.lines.extend(summary(&source, &data));
+            let warnings = data.warnings();
+            shown.lines.extend(summary(&source, &data, &warnings));
             shown.metrics = metrics(&data);
             if let Some(path) = &args.write_schema {
                 write_schema(path, &data)?;
             }
-            document(&list, &data)
+            document(&list, &data, &warnings)
         }
         Err(problem) => {
             shown.problem = Some(problem.clone());
@@ -110,7 +116,7 @@ fn files_json(list: &FileList) -> Vec<Value> {
     list.files.iter().map(file).collect()
 }
 
-fn summary(source: &DataSource, data: &Dataset) -> Vec<String> {
+fn summary(source: &DataSource, data: &Dataset, warnings: &[String]) -> Vec<String> {
     let validation = match data.validation.len() {
         0 => String::new(),
         samples => format!("{samples} validation samples, "),
@@ -125,7 +131,7 @@ fn summary(source: &DataSource, data: &Dataset) -> Vec<String> {
     );
     let mut lines = vec![sets];
     lines.extend(data.schema.iter().flat_map(|schema| schema.lines()));
-    lines.extend(data.warnings().into_iter().map(|warning| format!("warning: {warning}")));
+    lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
     if data.test.is_empty() {
         lines.push("no test samples: nothing tells how good a model is; see --test".to_owned());
     }
@@ -163,7 +169,7 @@ fn metrics(data: &Dataset) -> String {
     )
 }
 
-fn document(list: &FileList, data: &Dataset) -> Value {
+fn document(list: &FileList, data: &Dataset, warnings: &[String]) -> Value {
     json!({
         "files": files_json(list),
         "notes": list.notes,
@@ -171,10 +177,11 @@ fn document(list: &FileList, data: &Dataset) -> Value {
         "validation_samples": data.validation.len(),
         "test_samples": data.test.len(),
         "shape": data.train.shape(),
+        "looked_up": data.ids,
         "task": data.task,
         "outputs": data.outputs,
         "schema": data.schema.as_deref().map(schema),
-        "warnings": data.warnings(),
+        "warnings": warnings,
     })
 }
 

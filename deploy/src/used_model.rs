@@ -50,14 +50,14 @@ impl ModelFolderArgs {
     pub fn own_samples(
         &self,
         models: &Models,
-        data: &Path,
+        data: Option<&Path>,
         shape: &DataShape,
     ) -> anyhow::Result<Option<Samples>> {
         self.dataset.check().map_err(anyhow::Error::msg)?;
         let Some(name) = &self.dataset.dataset else {
             return Ok(None);
         };
-        let request = self.dataset.request(Some(data.to_owned()), None);
+        let request = self.dataset.request(data.map(Path::to_owned), None);
         let found = models.dataset(name, request.map_err(anyhow::Error::msg)?);
         let found = found.map_err(anyhow::Error::msg)?;
         if found.train.shape() != shape.features || found.ids != shape.ids {
@@ -115,12 +115,15 @@ impl ModelFolderArgs {
 pub fn samples(
     models: &Models,
     args: &ModelFolderArgs,
-    data: &Path,
+    data: Option<&Path>,
     shape: &DataShape,
 ) -> anyhow::Result<Samples> {
     if let Some(found) = args.own_samples(models, data, shape)? {
         return Ok(found);
     }
+    let Some(data) = data else {
+        bail!("no data: give --data DIR, or data of the program's own with --dataset NAME");
+    };
     let inputs = shape.inputs();
     let found = ps_data::load(&args.source(data, inputs))?;
     if found.schema.is_some() {

@@ -6,8 +6,8 @@ pub mod bulk;
 pub mod convert;
 
 /// The version of the protocol: another one is refused, because it means something else by the same
-/// bytes. 2: steps that end with their last push, lives.
-pub const PROTOCOL: u32 = 2;
+/// bytes. 2: steps that end with their last push, lives; 3: another order of the samples of a pass.
+pub const PROTOCOL: u32 = 3;
 
 /// The encoded `google.protobuf.FileDescriptorSet` of `ps/v1/*.proto`, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -4,16 +4,17 @@ use crate::compute::{Compute, ComputeError};
 use crate::config::{DataArgs, ModelArgs};
 use crate::model::{
     CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, MoreClasses, check_schema,
-    initial_schema, initial_weights, initial_weights_of_fewer,
+    initial_schema, initial_weights, initial_weights_of_fewer, is_whole_model,
 };
 use crate::objective_words;
 use crate::place::Place;
 use crate::train::DataLoader;
 use anyhow::Context;
+use ps_core::cut::cut;
 use ps_core::limits::OBJECTIVE_BYTES_MAX;
 use ps_core::loss::{Loss, Weights};
 use ps_core::model_config::About;
-use ps_core::schema::Schema;
+use ps_core::schema::{SCHEMA_FILE, Schema};
 use ps_core::{DataDescription, DataKind};
 use ps_data::{Dataset, Draw, Format, KnownSchema, Samples, Shift};
 use std::path::{Path, PathBuf};
@@ -63,6 +64,15 @@ impl ModelSource {
             (&args.initial_model, &initial, &data.schema)
         {
             check_schema(path, initial, found)?;
+        }
+        if let (Some(path), None, Some(_)) = (&args.initial_model, &initial, &data.schema)
+            && is_whole_model(path)
+        {
+            tracing::warn!(
+                "initial model {}: there is no {SCHEMA_FILE} beside its weights, so that nobody can say whether its inputs were \
+                 the columns that these data have, and scaled as they are: look whether both are of one table",
+                path.display()
+            );
         }
         let classes = initial.map_or(0, |schema| schema.classes().len());
         let initial = args.initial_model.clone().map(|path| Initial { path, classes });
@@ -259,11 +269,12 @@ fn data(models: &Models, args: &ModelArgs, initial: Option<&Schema>) -> anyhow::
     }
     let mut source = args.read.source(args.data.as_deref());
     source.table.embedding = models.embedding(&args.model);
-    if source.schema.is_some() {
-        let known = ps_data::known_schema(&source)?;
-        if let Some(option) = args.read.table.contradiction(&known) {
+    if let Some(path) = args.read.schema.clone() {
+        let schema = Arc::new(ps_data::known_schema(&source)?);
+        if let Some(option) = args.read.table.contradiction(&schema) {
             anyhow::bail!("--schema with {option}: the file says otherwise; leave out one of them");
         }
+        source.schema = Some(KnownSchema::Read { path, schema });
     }
     let goes_on = |initial: &&Schema| {
         source.schema.is_none() && args.read.table.contradiction(initial).is_none()
@@ -294,11 +305,6 @@ fn objective(read: &DataArgs, data: &Dataset, loss: &Loss) -> String {
         Weights::Positive(weight) => format!(", positive weight {weight}"),
         Weights::Named(named) => format!(", weights {named:?}"),
     };
-    let mut words = format!("{schema}{task} of label {labels}, loss {kind}{delta}{weights}");
-    let mut length = words.len().min(OBJECTIVE_BYTES_MAX);
-    while !words.is_char_boundary(length) {
-        length -= 1;
-    }
-    words.truncate(length);
-    words
+    let words = format!("{schema}{task} of label {labels}, loss {kind}{delta}{weights}");
+    cut(&words, OBJECTIVE_BYTES_MAX).to_owned()
 }

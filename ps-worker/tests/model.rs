@@ -9,7 +9,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{Module, ModuleT, VarBuilder, batch_norm, layer_norm, linear};
 use common::compute_step;
-use ps_core::permutation;
+use ps_core::SampleOrder;
 use ps_data::{Dataset, Features, Samples, bundled_digits};
 use ps_worker::compute::{Compute, SampleBatch};
 use ps_worker::model::{
@@ -92,10 +92,10 @@ fn plain_sgd_learns_the_bundled_digits_the_same_way_each_time() {
             compute_with(&Models::built_in(), "mlp", &[("hidden", "64")], data).unwrap();
         let mut weights = compute.start_weights(1).unwrap();
         for pass in 0..5 {
-            let order = permutation(1, pass, compute.train_samples() as u32);
+            let samples = compute.train_samples();
+            let order: Vec<u64> = SampleOrder::new(1, pass, 0, samples).at(0..samples).collect();
             for batch in order.chunks(32) {
-                let batch: Vec<u64> = batch.iter().map(|&number| u64::from(number)).collect();
-                let step = compute_step(&mut compute, &weights, &numbers(&batch), 0).unwrap();
+                let step = compute_step(&mut compute, &weights, &numbers(batch), 0).unwrap();
                 for (weight, gradient) in weights.iter_mut().zip(&step.gradient) {
                     *weight -= 0.1 * gradient;
                 }
@@ -186,8 +186,22 @@ fn unknown_models_and_options_list_the_known_ones() {
     assert!(error("lenet", &[("hidden", "512,512")]).contains("expected one whole number"));
     assert!(error("lenet", &[("hidden", "0")]).contains("no outputs"));
     assert!(error("resnet-tiny", &[("blocks", "0")]).contains("at least one in each stage"));
-    assert!(error("mlp", &[("hidden", "5125125120")]).contains("give smaller layers"));
-    assert!(error("mlp", &[("hidden", "1000000000")]).contains("give smaller layers"));
+    // Found by review: these took all memory before anybody said a word.
+    for (model, option) in [
+        ("mlp", "hidden"),
+        ("mlp", "embed-width"),
+        ("wide-deep", "embed-width"),
+        ("lenet", "hidden"),
+        ("lenet", "channels"),
+        ("resnet-tiny", "channels"),
+        ("resnet-tiny", "blocks"),
+        ("transformer-tiny", "width"),
+        ("transformer-tiny", "layers"),
+        ("transformer-tiny", "heads"),
+    ] {
+        let said = error(model, &[(option, "10000000")]);
+        assert!(said.contains(&format!("`{option}`: found `10000000`, expected 0 to")), "{said}");
+    }
     assert!(error("resnet-tiny", &[("channels", "4,0")]).contains("from 4 to 0 channels"));
     assert!(
         error("mlp", &[("hiden", "3")]).contains("no option `hiden`; it has: embed-width, hidden")

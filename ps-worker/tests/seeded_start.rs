@@ -7,6 +7,7 @@ use candle_nn::init::{
     DEFAULT_KAIMING_NORMAL, DEFAULT_KAIMING_UNIFORM, FanInOut, NonLinearity, NormalOrUniform,
 };
 use candle_nn::{Init, VarBuilder, VarMap};
+use ps_core::limits::{MODEL_ELEMENTS_MAX, TENSORS_MAX};
 use ps_worker::model::SeededStart;
 
 const STANDARD_NORMAL: Init = Init::Randn { mean: 0.0, stdev: 1.0 };
@@ -106,4 +107,15 @@ fn values_can_be_had_again() {
     let made = values(vars.get_with_hints((2, 3), "w", DEFAULT_KAIMING_NORMAL));
     assert_eq!(start.values(4, "layer.w", &[2, 3]), Some(made));
     assert_eq!(start.values(4, "other", &[2, 3]), None);
+}
+
+/// Found by review: each variable was checked by itself, so that two of them took twice the memory that a model may.
+#[test]
+fn regression_a_model_has_no_more_elements_and_tensors_than_it_may() {
+    let vars = builder(1);
+    vars.get(1, "small").unwrap();
+    let error = vars.get(MODEL_ELEMENTS_MAX as usize, "large").unwrap_err().to_string();
+    assert!(error.contains("`large`") && error.contains("give smaller layers"), "{error}");
+    let error = (0..).find_map(|at| vars.get(1, &format!("v{at}")).err()).unwrap().to_string();
+    assert!(error.contains(&format!("`v{}`", TENSORS_MAX - 1)), "{error}");
 }

@@ -90,4 +90,9 @@ fn a_model_does_not_go_on_with_what_it_was_not_made_for() {
     let file = format!("{initial}/model.safetensors");
     let alone = ["--initial-model", &file, "--label", "kind", "--passes", "1"];
     train(&wider, &out, &alone).expect_code(0);
+    // Found by review: a folder without a schema was used for a table without a word.
+    fs::remove_file(model.join("schema.json")).unwrap();
+    train(&wider, &out, &["--initial-model", initial, "--label", "kind", "--passes", "1"])
+        .expect_code(0)
+        .expect_stderr(&["there is no schema.json beside its weights"]);
 }

@@ -197,8 +197,9 @@ pub const MESSAGE_TEXT_BYTES_MAX: usize = 4 * 1024;
 /// it sees all that came before it takes anybody for silent. A call is small.
 pub const CONTROL_CALLS_MAX: usize = 2 * (WORKERS_MAX + SHARDS_MAX + 1) as usize;
 
-/// Training samples of a job: a permutation of them is kept as 32-bit numbers.
-pub const SAMPLES_MAX: u64 = u32::MAX as u64;
+/// Training samples of a job: their places, times passes or workers, are counted in 64 bits, and as a share of the job in
+/// 53.
+pub const SAMPLES_MAX: u64 = 1 << 40;
 
 /// Complete checkpoints that a snapshot call may name as staying: more than anybody keeps.
 pub const CHECKPOINTS_KEPT_MAX: usize = 64;

@@ -19,6 +19,7 @@ mod schema_reader;
 mod table;
 mod table_reader;
 mod unseen_labels;
+mod unseen_texts;
 mod values;
 
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub use sample_encoder::SampleEncoder;
 pub use schema_reader::{KeptColumn, SchemaReader, unused_columns};
 pub(crate) use table_reader::TableReader;
 use unseen_labels::UnseenLabels;
+pub use unseen_texts::UnseenTexts;
 
 /// Loads all sets; one without files is empty.
 pub(crate) fn load(
@@ -69,9 +71,9 @@ pub(crate) fn load_known(
         _ => read_all(train, &schema, wrapper, known_label)?,
     };
     let schema_digest = Some(schema.digest());
-    let (test, unseen) = read_labelled(test, &schema, wrapper)?;
+    let (test, unseen) = read_labelled(test, &schema, source)?;
     let schema = Arc::new(with_classes(&schema, unseen));
-    let (validation, unseen) = read_labelled(validation, &schema, wrapper)?;
+    let (validation, unseen) = read_labelled(validation, &schema, source)?;
     let schema = Arc::new(with_classes(&schema, unseen));
     let (task, outputs) = (schema.task(), schema.output_names().len());
     let ids = schema.id_columns();
@@ -110,10 +112,10 @@ fn known_label(reader: &SchemaReader) -> Result<Label, Error> {
 fn read_labelled(
     files: &[PathBuf],
     schema: &Arc<Schema>,
-    wrapper: Wrapper,
+    source: &DataSource,
 ) -> Result<(Samples, Vec<String>), Error> {
-    let (samples, unseen) = read_with_unseen(files, schema, wrapper, |_| ())?;
-    let names = unseen.into_names(samples.len())?;
+    let (samples, unseen) = read_with_unseen(files, schema, source.wrapper, |_| ())?;
+    let names = unseen.into_names(samples.len(), source.streamed)?;
     Ok((samples, names))
 }
 

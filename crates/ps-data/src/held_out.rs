@@ -1,6 +1,6 @@
 //! A validation set out of training samples.
 
-use ps_core::permutation;
+use ps_core::SampleOrder;
 
 use crate::{Dataset, Error, HeldOut};
 
@@ -38,9 +38,8 @@ pub(crate) fn hold_out(mut data: Dataset, held_out: HeldOut) -> Result<Dataset, 
 /// Whether each sample is held out: exactly so many are, by a shuffle.
 fn positions(seed: u64, samples: usize, count: usize) -> Vec<bool> {
     let mut is_held_out = vec![false; samples];
-    // A set has no more samples than a `u32` can number.
-    let order = permutation(seed, NO_PASS, u32::try_from(samples).unwrap_or(u32::MAX));
-    order.iter().take(count).for_each(|position| is_held_out[*position as usize] = true);
+    let order = SampleOrder::new(seed, NO_PASS, 0, samples as u64);
+    order.at(0..count as u64).for_each(|position| is_held_out[position as usize] = true);
     is_held_out
 }
 

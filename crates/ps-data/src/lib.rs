@@ -47,7 +47,9 @@ mod values;
 mod warnings;
 
 pub use column_choice::ColumnChoice;
-pub use csv_file::{KeptColumn, SampleEncoder, SchemaReader, load_with_schema, unused_columns};
+pub use csv_file::{
+    KeptColumn, SampleEncoder, SchemaReader, UnseenTexts, load_with_schema, unused_columns,
+};
 pub use draw::Draw;
 pub use embed_choice::EmbedChoice;
 pub use error::Error;

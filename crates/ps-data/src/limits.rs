@@ -1,7 +1,7 @@
 //! Limits on what is read as data, each with its reason.
 
-/// Samples in one set: sample numbers are `u32` in the order of a pass.
-pub const SAMPLES_MAX: usize = u32::MAX as usize;
+/// Samples in one set, as of a whole job.
+pub const SAMPLES_MAX: usize = ps_core::limits::SAMPLES_MAX as usize;
 
 /// Bytes of features of one set in memory: every worker holds its data whole, so more than this
 /// is a mistake in a header or a job whose files are to be streamed (`--stream`).

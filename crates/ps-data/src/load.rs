@@ -70,7 +70,7 @@ fn with_known_schema(data: Dataset, source: &DataSource) -> Result<Dataset, Erro
     let Dataset { train, test, validation, .. } = &data;
     let is_empty = [train, test, validation].into_iter().all(|set| set.is_empty());
     match source.schema.as_ref().filter(|_| data.schema.is_none()) {
-        Some(KnownSchema::File(path)) if !is_empty => {
+        Some(KnownSchema::File(path) | KnownSchema::Read { path, .. }) if !is_empty => {
             let path = path.display();
             return Err(Error::Options(format!("--schema {path}: the data are no table")));
         }
@@ -209,7 +209,9 @@ fn beside_table(
 /// Its file cannot be read, or is none.
 pub fn known_schema(source: &DataSource) -> Result<Schema, Error> {
     let path = match &source.schema {
-        Some(KnownSchema::OfModel(schema)) => return Ok((**schema).clone()),
+        Some(KnownSchema::OfModel(schema) | KnownSchema::Read { schema, .. }) => {
+            return Ok((**schema).clone());
+        }
         Some(KnownSchema::File(path)) => path.clone(),
         None => PathBuf::new(),
     };

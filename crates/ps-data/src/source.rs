@@ -105,6 +105,13 @@ pub struct DataSource {
 pub enum KnownSchema {
     /// In this file.
     File(PathBuf),
+    /// In this file, which was read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        schema: Arc<Schema>,
+    },
     /// Here; data that are no table have none.
     OfModel(Arc<Schema>),
 }

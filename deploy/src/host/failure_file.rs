@@ -1,5 +1,6 @@
 //! The failure file: its first 1,024 bytes become a SageMaker job's FailureReason.
 
+use ps_core::cut::cut;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -33,19 +34,11 @@ pub fn write(output: &Path, sentence: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         file => file?,
     };
-    file.write_all(cut(&one_line(sentence)).as_bytes())
+    file.write_all(cut(&one_line(sentence), BYTES_MAX).as_bytes())
 }
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]

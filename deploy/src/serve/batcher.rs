@@ -1,7 +1,9 @@
 //! One thread owns the model, and computes together what waits at the same time.
 
+use super::plain::PlainSamples;
 use crate::prediction::PredictionFormat;
 use ps_data::{InputWidth, Inputs};
+use ps_worker::model::IdColumn;
 use ps_worker::trained_model::TrainedModel;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -33,10 +35,19 @@ struct Request {
 pub(super) struct About {
     /// Numbers and ids of a sample.
     pub(super) width: InputWidth,
+    /// What the ids are of.
+    pub(super) ids: Vec<IdColumn>,
     /// How what it says is written.
     pub(super) says: PredictionFormat,
     /// What it was trained on, if that was a table.
     pub(super) schema: Option<Arc<ps_core::schema::Schema>>,
+}
+
+impl About {
+    /// No sample so far, for a model that was not trained on a table.
+    pub(super) fn plain(&self) -> PlainSamples<'_> {
+        PlainSamples::new(self.width, &self.ids)
+    }
 }
 
 impl Batcher {
@@ -47,6 +58,7 @@ impl Batcher {
     pub(super) fn start(model: TrainedModel) -> std::io::Result<(Self, About)> {
         let about = About {
             width: model.shape().width(),
+            ids: model.shape().ids.clone(),
             says: PredictionFormat::new(&model),
             schema: model.schema().cloned(),
         };

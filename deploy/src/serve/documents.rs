@@ -1,6 +1,8 @@
 //! JSON becomes samples.
 
 use super::batcher::About;
+use super::plain::PlainSamples;
+use super::request::Understood;
 use ps_core::schema::Schema;
 use ps_data::{Inputs, SampleEncoder};
 use serde_json::{Map, Value};
@@ -10,32 +12,33 @@ use std::sync::Arc;
 /// What expects samples was given something else.
 const EXPECTED: &str = "expected a sample, a list of samples, or {\"instances\": [..]}";
 
-/// The inputs of the samples of one document.
-pub(super) fn document(about: &About, body: &[u8]) -> Result<Inputs, String> {
+/// The samples of one document.
+pub(super) fn document(about: &About, body: &[u8]) -> Result<Understood, String> {
     let body: Value = serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))?;
-    let mut encoder = Documents::new(about);
+    let mut documents = Documents::new(about);
     for sample in samples(&body)? {
-        encoder.add(sample)?;
+        documents.add(sample)?;
     }
-    Ok(encoder.inputs)
+    Ok(documents.understood())
 }
 
 /// Those of the samples of a document a line.
-pub(super) fn lines(about: &About, body: &[u8]) -> Result<Inputs, String> {
+pub(super) fn lines(about: &About, body: &[u8]) -> Result<Understood, String> {
     let text = std::str::from_utf8(body).map_err(|_| "not UTF-8 text".to_owned())?;
-    let mut encoder = Documents::new(about);
+    let mut documents = Documents::new(about);
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let sample: Value = serde_json::from_str(line)
             .map_err(|error| format!("line {}: not JSON: {error}", at + 1))?;
-        encoder.add(&sample)?;
+        documents.add(&sample)?;
     }
-    Ok(encoder.inputs)
+    Ok(documents.understood())
 }
 
 /// The samples of a document: `{"instances": [..]}`, a list of samples, or one sample.
 fn samples(body: &Value) -> Result<Vec<&Value>, String> {
     let list = match body {
-        Value::Object(fields) => match fields.get("instances") {
+        // A column may be called so, too: then there is one value.
+        Value::Object(fields) => match fields.get("instances").filter(|it| it.is_array()) {
             Some(instances) => instances,
             None => return Ok(vec![body]),
         },
@@ -50,33 +53,55 @@ fn samples(body: &Value) -> Result<Vec<&Value>, String> {
     }
 }
 
-/// The inputs of one sample after another.
-struct Documents {
-    table: Option<Table>,
-    inputs: Inputs,
+/// One sample after another.
+struct Documents<'a> {
+    samples: Samples<'a>,
     count: usize,
 }
 
-impl Documents {
-    fn new(about: &About) -> Self {
-        let table = about.schema.as_ref().map(Table::new);
-        Self { table, inputs: Inputs::default(), count: 0 }
+enum Samples<'a> {
+    Table(Box<Table>),
+    Plain(PlainSamples<'a>),
+}
+
+impl<'a> Documents<'a> {
+    fn new(about: &'a About) -> Self {
+        let samples = match &about.schema {
+            Some(schema) => Samples::Table(Box::new(Table::new(schema))),
+            None => Samples::Plain(about.plain()),
+        };
+        Self { samples, count: 0 }
     }
 
     fn add(&mut self, sample: &Value) -> Result<(), String> {
         self.count += 1;
-        // As SageMaker's own algorithms have it.
-        let sample = sample.get("features").unwrap_or(sample);
-        let encoded = match &mut self.table {
-            Some(table) => table.add(sample, &mut self.inputs),
-            None => flat(sample, &mut self.inputs.features),
+        let added = match &mut self.samples {
+            Samples::Table(table) => table.add(columns(sample)),
+            Samples::Plain(plain) => plain.add_json(sample),
         };
-        encoded.map_err(|problem| format!("sample {}: {problem}", self.count))
+        added.map_err(|problem| format!("sample {}: {problem}", self.count))
+    }
+
+    fn understood(self) -> Understood {
+        match self.samples {
+            Samples::Table(table) => {
+                Understood { unseen: table.encoder.unseen_texts(), inputs: table.inputs }
+            }
+            Samples::Plain(plain) => plain.inputs.into(),
+        }
     }
 }
 
-/// What a table's samples are encoded with.
+/// The columns of a sample, which may be in `features`, as SageMaker's own algorithms have it; a column may be called so, too,
+/// and then has one value.
+fn columns(sample: &Value) -> &Value {
+    let inside = sample.get("features").filter(|it| it.is_array() || it.is_object());
+    inside.unwrap_or(sample)
+}
+
+/// Samples of a table.
 struct Table {
+    inputs: Inputs,
     schema: Arc<Schema>,
     encoder: SampleEncoder,
     /// What each column is called.
@@ -93,16 +118,17 @@ impl Table {
         let places = names.iter().cloned().zip(0..).collect();
         let mut labels = vec![false; names.len()];
         schema.labels().for_each(|(at, _)| labels[at] = true);
-        Self { schema: schema.clone(), encoder: SampleEncoder::new(schema), names, places, labels }
+        let (schema, encoder) = (schema.clone(), SampleEncoder::new(schema));
+        Self { inputs: Inputs::default(), schema, encoder, names, places, labels }
     }
 
-    fn add(&mut self, sample: &Value, inputs: &mut Inputs) -> Result<(), String> {
+    fn add(&mut self, sample: &Value) -> Result<(), String> {
         match sample {
             Value::Object(fields) => self.by_name(fields)?,
             Value::Array(values) => self.in_order(values)?,
             _ => return Err("expected an object of columns, or a list of values".to_owned()),
         }
-        self.encoder.finish(inputs).map_err(|error| error.to_string())
+        self.encoder.finish(&mut self.inputs).map_err(|error| error.to_string())
     }
 
     fn by_name(&mut self, fields: &Map<String, Value>) -> Result<(), String> {
@@ -152,16 +178,4 @@ fn push(encoder: &mut SampleEncoder, value: &Value) -> Result<(), String> {
         _ => return Err(format!("{value}: expected a number, a text or null")),
     }
     Ok(())
-}
-
-/// Numbers, in lists inside each other or not.
-fn flat(sample: &Value, inputs: &mut Vec<f32>) -> Result<(), String> {
-    match sample {
-        Value::Array(values) => values.iter().try_for_each(|value| flat(value, inputs)),
-        Value::Number(number) => {
-            inputs.push(number.as_f64().unwrap_or(f64::NAN) as f32);
-            Ok(())
-        }
-        other => Err(format!("{other}: expected numbers")),
-    }
 }

@@ -3,7 +3,8 @@
 use super::ServeArgs;
 use super::batcher::{About, Batcher};
 use super::reply;
-use super::request::{self, BodyFormat};
+use super::request::{self, BodyFormat, Understood};
+use super::unseen::Unseen;
 use anyhow::Context;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -30,6 +31,7 @@ struct Serving {
     places: Arc<Semaphore>,
     body_bytes: usize,
     requests: usize,
+    unseen: Unseen,
 }
 
 /// What answers requests.
@@ -44,6 +46,7 @@ pub(super) fn router(model: TrainedModel, args: &ServeArgs) -> anyhow::Result<Ro
         places: Arc::new(Semaphore::new(args.requests)),
         body_bytes: args.body_mib << 20,
         requests: args.requests,
+        unseen: Unseen::default(),
     };
     Ok(Router::new()
         .route("/ping", get(|| async { StatusCode::OK }))
@@ -86,10 +89,12 @@ async fn answer(
     // A large body takes its time to be understood: others are answered meanwhile.
     let about = serving.about.clone();
     let understood =
-        tokio::task::spawn_blocking(move || request::inputs(&about, format, body.to_vec()));
+        tokio::task::spawn_blocking(move || request::understood(&about, format, body.to_vec()));
     let failed = |error: String| (StatusCode::INTERNAL_SERVER_ERROR, error);
     let understood = understood.await.map_err(|error| failed(error.to_string()))?;
-    let (inputs, samples) = understood.map_err(|problem| (StatusCode::BAD_REQUEST, problem))?;
+    let (Understood { inputs, unseen }, samples) =
+        understood.map_err(|problem| (StatusCode::BAD_REQUEST, problem))?;
+    serving.unseen.count(unseen);
     let predictions = serving.batcher.answer(inputs, samples).await.map_err(failed)?;
     let body = reply::body(accepted, &serving.about.says, &predictions).map_err(failed)?;
     Ok((accepted, body))

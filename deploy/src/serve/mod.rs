@@ -1,13 +1,18 @@
 //! `psrun serve`: a trained model behind HTTP, by the contract of SageMaker's hosting.
 //!
 //! `GET /ping` says that it can answer, `POST /invocations` answers. Requests that wait at the same time are computed
-//! together: one thread owns the model (`batcher`); `request` and `documents` make samples of a body, `reply` a body of what came out.
+//! together: one thread owns the model (`batcher`); `request`, `documents` and `plain` make samples of a body, `reply` a body of what came out.
 
 mod batcher;
 mod documents;
 mod http;
+mod plain;
 mod reply;
 mod request;
+mod unseen;
+
+#[cfg(test)]
+mod tests;
 
 use anyhow::Context;
 use clap::Args;

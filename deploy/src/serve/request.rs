@@ -3,7 +3,7 @@
 use super::batcher::About;
 use super::documents;
 use ps_core::schema::Schema;
-use ps_data::{Inputs, SchemaReader};
+use ps_data::{Inputs, SchemaReader, UnseenTexts};
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,51 +43,62 @@ impl BodyFormat {
     }
 }
 
-/// The inputs of the samples in a body, and how many there are.
-///
-/// # Errors
-/// It is not as the model's data were; in words.
-pub(super) fn inputs(
-    about: &About,
-    format: BodyFormat,
-    body: Vec<u8>,
-) -> Result<(Inputs, usize), String> {
-    let inputs = match (format, &about.schema) {
-        (BodyFormat::Csv, Some(schema)) => table(schema, body),
-        (BodyFormat::Csv, None) => numbers(&body).map(Inputs::from),
-        (BodyFormat::Json, _) => documents::document(about, &body),
-        (BodyFormat::JsonLines, _) => documents::lines(about, &body),
-    }?;
-    match about.width.samples(&inputs).filter(|samples| *samples > 0) {
-        Some(samples) => Ok((inputs, samples)),
-        None => Err(format!(
-            "{} values, expected {} for each sample, and at least one sample",
-            inputs.features.len() + inputs.ids.len(),
-            about.width.features + about.width.ids
-        )),
+/// What a body says.
+pub(super) struct Understood {
+    /// Of its samples, one after another.
+    pub(super) inputs: Inputs,
+    /// Texts that training never saw.
+    pub(super) unseen: Vec<UnseenTexts>,
+}
+
+impl From<Inputs> for Understood {
+    fn from(inputs: Inputs) -> Self {
+        Self { inputs, unseen: Vec::new() }
     }
 }
 
-fn table(schema: &Arc<Schema>, body: Vec<u8>) -> Result<Inputs, String> {
+/// The samples in a body, and how many there are.
+///
+/// # Errors
+/// It is not as the model's data were; in words.
+pub(super) fn understood(
+    about: &About,
+    format: BodyFormat,
+    body: Vec<u8>,
+) -> Result<(Understood, usize), String> {
+    let understood = match (format, &about.schema) {
+        (BodyFormat::Csv, Some(schema)) => table(schema, body),
+        (BodyFormat::Csv, None) => numbers(about, &body),
+        (BodyFormat::Json, _) => documents::document(about, &body),
+        (BodyFormat::JsonLines, _) => documents::lines(about, &body),
+    }?;
+    match about.width.samples(&understood.inputs) {
+        Some(samples) if samples > 0 => Ok((understood, samples)),
+        _ => Err("no sample, expected at least one sample".to_owned()),
+    }
+}
+
+fn table(schema: &Arc<Schema>, body: Vec<u8>) -> Result<Understood, String> {
     let (name, mut inputs) = (Path::new("the request"), Inputs::default());
     let reader = SchemaReader::of_reader(name, Cursor::new(body), schema.clone(), false);
     let mut reader = reader.map_err(|error| error.to_string())?;
     while reader.next_sample(&mut inputs).map_err(|error| error.to_string())? {}
-    Ok(inputs)
+    Ok(Understood { inputs, unseen: reader.unseen_texts() })
 }
 
-/// Lines of numbers, for a model that was not trained on a table.
-fn numbers(body: &[u8]) -> Result<Vec<f32>, String> {
+/// A sample a line, of a model that was not trained on a table.
+fn numbers(about: &About, body: &[u8]) -> Result<Understood, String> {
     let text = std::str::from_utf8(body).map_err(|_| "not UTF-8 text".to_owned())?;
-    let mut inputs = Vec::new();
+    let (mut samples, mut values) = (about.plain(), Vec::new());
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = |problem: String| format!("line {}: {problem}", at + 1);
+        values.clear();
         for value in line.split(',') {
-            let number = value.trim().parse::<f32>().ok().filter(|number| number.is_finite());
-            inputs.push(
-                number
-                    .ok_or_else(|| format!("line {}: `{value}` is not a finite number", at + 1))?,
-            );
+            let number =
+                value.trim().parse().map_err(|_| wrong(format!("`{value}` is no number")))?;
+            values.push(number);
         }
+        samples.add(&values).map_err(wrong)?;
     }
-    Ok(inputs)
+    Ok(samples.inputs.into())
 }

@@ -74,24 +74,54 @@ impl TableArgs {
 
     /// The first option that says anything of columns, if there is one.
     pub(crate) fn about_columns(&self) -> Option<&'static str> {
-        let Self { label, numeric, categorical, ignore, .. } = self;
-        let given = [
-            ("--label", !label.is_empty()),
-            ("--task", self.task.with_label_kind(self.label_kind) != Ok(TaskChoice::Auto)),
-            ("--header", self.header != HeaderChoice::Auto),
-            ("--delimiter", self.delimiter.is_some()),
-            ("--decimal", self.decimal.is_some()),
-            ("--missing", !self.missing.is_empty()),
-            ("--numeric", !numeric.is_empty()),
-            ("--categorical", !categorical.is_empty()),
-            ("--embed", self.embed != EmbedChoice::Auto),
-            ("--ignore", !ignore.is_empty()),
-        ];
-        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+        self.first_given(None)
     }
 
     /// The first option that says of the columns something else than a schema does.
     pub(crate) fn contradiction(&self, schema: &Schema) -> Option<&'static str> {
+        self.first_given(Some(schema))
+    }
+
+    /// The first option about columns that is given, and says something else than this schema, if there is one.
+    fn first_given(&self, schema: Option<&Schema>) -> Option<&'static str> {
+        let differs = |is_given: bool, is_other: &dyn Fn(&Schema) -> bool| {
+            is_given && schema.is_none_or(is_other)
+        };
+        // A column says nothing of why it became what it is.
+        let any = &|_: &Schema| true;
+        let mark = |mark: Option<Mark>, its: fn(&Schema) -> char| {
+            differs(mark.is_some(), &|schema| {
+                mark.is_some_and(|Mark(it)| it as char != its(schema))
+            })
+        };
+        let task = self.task.with_label_kind(self.label_kind);
+        let own_task = task.as_ref().map_or(self.task, |task| *task).task();
+        let said = [
+            ("--label", differs(!self.label.is_empty(), &|it| self.has_other_labels(it))),
+            (
+                "--task",
+                differs(task != Ok(TaskChoice::Auto), &|schema| {
+                    own_task.is_some_and(|task| task != schema.task())
+                }),
+            ),
+            (
+                "--header",
+                differs(self.header != HeaderChoice::Auto, &|schema| {
+                    (self.header == HeaderChoice::Yes) != schema.header
+                }),
+            ),
+            ("--delimiter", mark(self.delimiter, |schema| schema.delimiter)),
+            ("--decimal", mark(self.decimal, |schema| schema.decimal)),
+            ("--missing", differs(!self.missing.is_empty(), &|it| self.missing != it.missing)),
+            ("--numeric", differs(!self.numeric.is_empty(), any)),
+            ("--categorical", differs(!self.categorical.is_empty(), any)),
+            ("--embed", differs(self.embed != EmbedChoice::Auto, any)),
+            ("--ignore", differs(!self.ignore.is_empty(), any)),
+        ];
+        said.into_iter().find(|(_, is_said)| *is_said).map(|(option, _)| option)
+    }
+
+    fn has_other_labels(&self, schema: &Schema) -> bool {
         let named = |choice: &ColumnChoice| match choice {
             ColumnChoice::Last => schema.columns.len().checked_sub(1),
             ColumnChoice::Number(number) => number.checked_sub(1),
@@ -99,28 +129,7 @@ impl TableArgs {
         };
         let mut labels: Vec<Option<usize>> = self.label.iter().map(named).collect();
         labels.sort_unstable();
-        let its_labels: Vec<Option<usize>> = schema.labels().map(|(at, _)| Some(at)).collect();
-        let task = self.task.with_label_kind(self.label_kind).unwrap_or(self.task);
-        let header = match self.header {
-            HeaderChoice::Auto => None,
-            HeaderChoice::Yes => Some(true),
-            HeaderChoice::No => Some(false),
-        };
-        let is_other =
-            |mark: Option<Mark>, its: char| mark.is_some_and(|Mark(it)| it as char != its);
-        let said = [
-            ("--label", !labels.is_empty() && labels != its_labels),
-            ("--task", task.task().is_some_and(|task| task != schema.task())),
-            ("--header", header.is_some_and(|header| header != schema.header)),
-            ("--delimiter", is_other(self.delimiter, schema.delimiter)),
-            ("--decimal", is_other(self.decimal, schema.decimal)),
-            ("--missing", !self.missing.is_empty() && self.missing != schema.missing),
-            ("--numeric", !self.numeric.is_empty()),
-            ("--categorical", !self.categorical.is_empty()),
-            ("--embed", self.embed != EmbedChoice::Auto),
-            ("--ignore", !self.ignore.is_empty()),
-        ];
-        said.into_iter().find(|(_, is_other)| *is_other).map(|(option, _)| option)
+        labels != schema.labels().map(|(at, _)| Some(at)).collect::<Vec<_>>()
     }
 
     /// What contradicts itself, in one sentence.

@@ -81,6 +81,11 @@ pub fn initial_weights_of_fewer(
     read(&path, layout, Some(more)).map_err(|problem| InitialError { path, problem })
 }
 
+/// Whether this names a model with what belongs to it, a folder or an archive, and not a file of weights alone.
+pub fn is_whole_model(path: &Path) -> bool {
+    path.is_dir() || is_packed(path)
+}
+
 /// What the model that training starts from was trained on, if that was a table and the model's folder, or archive, is named.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
+use super::options::WIDTH_MAX;
 use super::{Batch, DataShape, Model, ModelOptions};
 use ps_nn::{Conv2d, Conv2dConfig, Linear};
 
@@ -18,8 +19,8 @@ pub(super) struct LeNet {
 
 impl Model for LeNet {
     fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self> {
-        let widths = options.take_list("channels", vec![32, 64])?;
-        let hidden = options.take("hidden", 512)?;
+        let widths = options.take_list_within("channels", vec![32, 64], 0..=WIDTH_MAX)?;
+        let hidden = options.take_within("hidden", 512, 0..=WIDTH_MAX)?;
         let image = shape.image()?;
         let config = Conv2dConfig { padding: 2, ..Conv2dConfig::default() };
         let (mut channels, mut height, mut width) = image;

@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::looked_up::{LookedUp, width_or_usual};
+use super::options::WIDTH_MAX;
 use super::{Batch, DataShape, Model, ModelOptions};
 use ps_core::schema::EmbeddingRule;
 use ps_nn::Linear;
@@ -68,8 +69,8 @@ impl Mlp {
 impl Model for Mlp {
     fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self> {
         let usual = if shape.features.len() == 1 { ROW_WIDTHS } else { IMAGE_WIDTHS };
-        let hidden = options.take_list("hidden", usual.to_vec())?;
-        let width = width_or_usual(options.take("embed-width", 0)?);
+        let hidden = options.take_list_within("hidden", usual.to_vec(), 0..=WIDTH_MAX)?;
+        let width = width_or_usual(options.take_within("embed-width", 0, 0..=WIDTH_MAX)?);
         let looked_up = LookedUp::new(&vars.pp("embed"), &shape.ids, width)?;
         Self::new(&vars, shape, looked_up, &hidden)
     }

@@ -54,6 +54,7 @@ pub use error::ModelError;
 pub use flat_vars::{FlatGradient, FlatVars};
 pub use initial::{
     InitialError, check_schema, initial_schema, initial_weights, initial_weights_of_fewer,
+    is_whole_model,
 };
 pub use looked_up::LookedUp;
 pub use mlp::Mlp;

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
+use super::options::{DEPTH_MAX, WIDTH_MAX};
 use super::{Batch, DataShape, Model, ModelOptions};
 use ps_nn::{Activation, BatchNorm, Conv2d, Conv2dConfig, Linear, Phase};
 
@@ -64,8 +65,8 @@ impl Block {
 
 impl Model for ResNet {
     fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self> {
-        let widths = options.take_list("channels", vec![16, 32, 64])?;
-        let each = options.take("blocks", 1_usize)?;
+        let widths = options.take_list_within("channels", vec![16, 32, 64], 0..=WIDTH_MAX)?;
+        let each = options.take_within("blocks", 1, 0..=DEPTH_MAX)?;
         if each == 0 {
             candle_core::bail!("--blocks 0: expected at least one in each stage");
         }

@@ -8,7 +8,7 @@ use candle_nn::init::NormalOrUniform;
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder, VarMap};
 
-use ps_core::limits::MODEL_ELEMENTS_MAX;
+use ps_core::limits::{MODEL_ELEMENTS_MAX, TENSORS_MAX};
 use ps_core::random::Random;
 
 /// Makes variables whose start values depend on the seed, the variable's name, its shape and the
@@ -77,11 +77,18 @@ impl SimpleBackend for SeededStart {
             }
             return Ok(var.as_tensor().clone());
         }
+        let before = vars.values().map(|var| var.elem_count() as u64).sum::<u64>();
         let count = shape.dims().iter().try_fold(1_u64, |all, size| all.checked_mul(*size as u64));
-        if count.is_none_or(|count| count > MODEL_ELEMENTS_MAX) {
+        let all = count.and_then(|count| count.checked_add(before));
+        if all.is_none_or(|all| all > MODEL_ELEMENTS_MAX) {
             candle_core::bail!(
-                "variable `{name}` of shape {shape:?}: a model may have {MODEL_ELEMENTS_MAX} \
-                 elements; give smaller layers"
+                "variable `{name}` of shape {shape:?}, after {before} elements: a model may have \
+                 {MODEL_ELEMENTS_MAX}; give smaller layers"
+            );
+        }
+        if vars.len() >= TENSORS_MAX {
+            candle_core::bail!(
+                "variable `{name}`: a model may have {TENSORS_MAX} of them; give fewer layers"
             );
         }
         let mut values = Vec::new();

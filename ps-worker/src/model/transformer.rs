@@ -3,6 +3,7 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
+use super::options::{DEPTH_MAX, WIDTH_MAX};
 use super::{Batch, BatchScore, DataShape, Model, ModelOptions, scalar};
 use ps_core::Task;
 use ps_nn::{
@@ -67,8 +68,9 @@ impl Block {
 
 impl Model for Transformer {
     fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self> {
-        let width = options.take("width", 256)?;
-        let (layers, heads) = (options.take("layers", 4_u64)?, options.take("heads", 4)?);
+        let width = options.take_within("width", 256, 0..=WIDTH_MAX)?;
+        let layers = options.take_within("layers", 4, 0..=DEPTH_MAX)?;
+        let heads = options.take_within("heads", 4, 0..=WIDTH_MAX)?;
         let probability = options.take("dropout", 0.0)?;
         let dropout = |layer| Dropout::new(probability, layer);
         let (&[context], BYTES, Task::Classification) =

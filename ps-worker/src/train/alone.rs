@@ -5,11 +5,12 @@
 use super::batch_loop::{StepControl, train_batches};
 use super::error::Error;
 use super::loader::DataLoader;
+use super::sample_numbers::SampleNumbers;
 use super::trainer::{Evaluated, FINISH_STEP, Trainer, freeze};
 use crate::compute::{Compute, ComputeOn};
 use futures_util::future::LocalBoxFuture;
 use ps_client::{Counters, Session, SessionConfig, StepOutcome};
-use ps_core::permutation::permutation;
+use ps_core::SampleOrder;
 use ps_core::settings::TrainingSettings;
 use ps_data::Draw;
 use ps_runtime::{Outside, Shutdown};
@@ -155,12 +156,11 @@ async fn train(
     let mut run = RunProgress { done: 0, total, observer, shutdown };
     let mut last = None;
     for pass in 0..passes {
-        let seed = settings.seed;
-        let make = move |(): &mut ()| permutation(seed, pass, samples as u32);
-        let ((), order) = config.compute_on.run((), make).await?;
-        let own = &order[share.start as usize..share.end as usize];
         let draw = Draw { seed: settings.seed, pass, source: 0 };
-        let mut batches = config.loader.batches(draw, own, settings.batch_size as usize)?;
+        let order = SampleOrder::new(draw.seed, draw.pass, draw.source, samples);
+        let batch_size = usize::try_from(settings.batch_size).unwrap_or(usize::MAX);
+        let numbers = SampleNumbers::new(order, share.clone(), batch_size);
+        let mut batches = config.loader.batches(draw, numbers)?;
         let trained = train_batches(trainer, &mut batches, &mut run);
         let Some(is_done) = in_time(shutdown, trained).await else {
             trainer.give_up().await;

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::prefetcher::Prefetcher;
+use super::sample_numbers::SampleNumbers;
 use crate::compute::{ComputeError, SampleBatch};
 use futures_util::future::BoxFuture;
 use ps_core::DataDescription;
@@ -9,7 +10,7 @@ use ps_core::DataDescription;
 /// The batches of one lease or pass, one after another.
 pub(super) enum Batches {
     /// The model has the samples.
-    Numbers(std::vec::IntoIter<SampleBatch>),
+    Numbers(SampleNumbers),
     /// The samples are gathered or fetched before the model needs them.
     Prefetched(Prefetcher),
     /// They come as they come.
@@ -34,7 +35,7 @@ impl Batches {
     /// The next one; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<SampleBatch>, Error> {
         match self {
-            Self::Numbers(batches) => Ok(batches.next()),
+            Self::Numbers(batches) => Ok(batches.next().map(SampleBatch::Numbers)),
             Self::Prefetched(batches) => batches.next().await,
             Self::Stream(stream) => loop {
                 match stream.next_batch().await? {

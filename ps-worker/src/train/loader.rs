@@ -3,7 +3,8 @@
 use super::batches::Batches;
 use super::error::Error;
 use super::prefetcher::Prefetcher;
-use crate::compute::{ComputeError, SampleBatch};
+use super::sample_numbers::SampleNumbers;
+use crate::compute::ComputeError;
 use ps_data::{Draw, SampleSet, Shift};
 use std::sync::Arc;
 
@@ -20,16 +21,9 @@ pub struct DataLoader {
 
 impl DataLoader {
     /// Batches of these samples of this process.
-    pub(super) fn batches(
-        &self,
-        draw: Draw,
-        samples: &[u32],
-        batch_size: usize,
-    ) -> Result<Batches, Error> {
-        let numbers = batches_of(samples, batch_size);
+    pub(super) fn batches(&self, draw: Draw, numbers: SampleNumbers) -> Result<Batches, Error> {
         let Some(samples) = &self.samples else {
-            let batches: Vec<_> = numbers.into_iter().map(SampleBatch::Numbers).collect();
-            return Ok(Batches::Numbers(batches.into_iter()));
+            return Ok(Batches::Numbers(numbers));
         };
         let shift = self.shift(samples.shape(), draw)?;
         Ok(Batches::Prefetched(Prefetcher::gather(samples.clone(), shift, numbers)))
@@ -43,10 +37,4 @@ impl DataLoader {
         let shift = (self.shift > 0).then(|| Shift::new(self.shift, shape, draw));
         Ok(shift.transpose()?)
     }
-}
-
-/// The numbers of samples, batch by batch.
-pub(super) fn batches_of(samples: &[u32], batch_size: usize) -> Vec<Vec<u64>> {
-    let batches = samples.chunks(batch_size.max(1));
-    batches.map(|batch| batch.iter().map(|&number| u64::from(number)).collect()).collect()
 }

@@ -4,7 +4,6 @@ mod evaluation;
 mod lease;
 
 use super::error::Error;
-use super::sample_order::SampleOrders;
 use super::trainer::{Trainer, freeze};
 use super::workload::{Workload, WorkloadKind};
 use crate::compute::{ComputeError, ComputeOn};
@@ -54,7 +53,6 @@ pub(super) struct JobMember {
     trainer: Option<Trainer>,
     workload: Workload,
     settings: TrainingSettings,
-    orders: SampleOrders,
     /// What the members have together, once it is known.
     data: DataDescription,
     /// To the process that serves samples.
@@ -93,7 +91,6 @@ impl JobMember {
             outside: outside.clone(),
             trainer: None,
             workload,
-            orders: SampleOrders::new(settings.seed),
             settings,
             data: DataDescription::default(),
             sample_link: None,

@@ -10,7 +10,7 @@ mod managed;
 mod member;
 mod prefetcher;
 mod sample_client;
-mod sample_order;
+mod sample_numbers;
 mod sample_server;
 mod trainer;
 mod workload;

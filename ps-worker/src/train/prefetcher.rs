@@ -22,7 +22,7 @@ impl Prefetcher {
     pub(super) fn gather(
         samples: Arc<dyn SampleSet>,
         shift: Option<Shift>,
-        numbers: Vec<Vec<u64>>,
+        numbers: impl ExactSizeIterator<Item = Vec<u64>> + Send + 'static,
     ) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
         let (left, mut maker) = (numbers.len() as u64, JoinSet::new());
@@ -39,7 +39,10 @@ impl Prefetcher {
     }
 
     /// Fetches these batches of samples from the process that has them.
-    pub(super) fn fetch(client: SampleClient, numbers: Vec<Vec<u64>>) -> Self {
+    pub(super) fn fetch(
+        client: SampleClient,
+        numbers: impl ExactSizeIterator<Item = Vec<u64>> + Send + 'static,
+    ) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
         let (left, mut maker) = (numbers.len() as u64, JoinSet::new());
         maker.spawn(async move {
@@ -128,14 +131,15 @@ mod tests {
     async fn batches_keep_their_order_and_end() {
         let order: Vec<Vec<u64>> =
             (20..120).map(|number| vec![number, number * 7 % 100 + 20]).collect();
-        let mut batches = Prefetcher::gather(Arc::new(Numbered::default()), None, order.clone());
+        let mut batches =
+            Prefetcher::gather(Arc::new(Numbered::default()), None, order.clone().into_iter());
         for (place, numbers) in order.iter().enumerate() {
             assert_eq!(batches.left(), 100 - place as u64);
             assert_eq!(batches.next().await.unwrap(), Some(values(numbers)));
         }
         assert_eq!(batches.left(), 0);
         assert_eq!(batches.next().await.unwrap(), None);
-        let mut none = Prefetcher::gather(Arc::new(Numbered::default()), None, Vec::new());
+        let mut none = Prefetcher::gather(Arc::new(Numbered::default()), None, std::iter::empty());
         assert_eq!(none.next().await.unwrap(), None);
     }
 
@@ -145,7 +149,8 @@ mod tests {
         let shift = Shift::new(1, Images.shape(), draw).unwrap();
         let mut seen = BTreeMap::new();
         for order in [vec![vec![1, 2, 3, 4], vec![5]], vec![vec![4, 5], vec![3], vec![2, 1]]] {
-            let mut batches = Prefetcher::gather(Arc::new(Images), Some(shift), order.clone());
+            let mut batches =
+                Prefetcher::gather(Arc::new(Images), Some(shift), order.clone().into_iter());
             for numbers in order {
                 let Some(SampleBatch::Values { inputs, labels }) = batches.next().await.unwrap()
                 else {
@@ -183,7 +188,8 @@ mod tests {
     #[tokio::test]
     async fn an_error_comes_at_the_batch_that_has_it() {
         let order = vec![vec![1], vec![2], vec![12, 13], vec![14]];
-        let mut batches = Prefetcher::gather(Arc::new(Numbered::default()), None, order);
+        let mut batches =
+            Prefetcher::gather(Arc::new(Numbered::default()), None, order.into_iter());
         assert_eq!(batches.next().await.unwrap(), Some(values(&[1])));
         assert_eq!(batches.next().await.unwrap(), Some(values(&[2])));
         let error = batches.next().await.unwrap_err().to_string();
@@ -193,7 +199,8 @@ mod tests {
     #[tokio::test]
     async fn no_more_is_made_than_is_wanted_soon_and_nothing_when_nobody_wants_it() {
         let samples = Arc::new(Numbered::default());
-        let order = (20..1020).map(|number| vec![number]).collect();
+        let order = (20..1020).map(|number| vec![number]);
+        let order = order.collect::<Vec<_>>().into_iter();
         let mut batches = Prefetcher::gather(samples.clone(), None, order);
         batches.next().await.unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -38,9 +38,7 @@ impl SampleClient {
         let mut inputs = Inputs::default();
         let mut labels = Labels::none(self.task, self.outputs as usize);
         for part in numbers.chunks(SAMPLES_PER_READ_MAX) {
-            // A source has at most as many samples as 32 bits can number.
-            let samples = part.iter().map(|&number| number as u32).collect();
-            let request = v1::ReadSamplesRequest { job: self.job.clone(), samples };
+            let request = v1::ReadSamplesRequest { job: self.job.clone(), samples: part.to_vec() };
             let attempt = |channel| self.read(channel, request.clone());
             let answer = self.link.call(self.patience, attempt, |_| ()).await;
             let (more, their_labels) =
@@ -187,7 +185,7 @@ mod tests {
         };
         let orders = vec![vec![7, 3, 99], vec![1]];
         let compared = async {
-            let mut fetched = Prefetcher::fetch(client, orders.clone());
+            let mut fetched = Prefetcher::fetch(client, orders.clone().into_iter());
             for numbers in orders {
                 let (mut inputs, labels) = Images.gather(&numbers).unwrap();
                 shift.apply(&numbers, &mut inputs.features);

@@ -77,7 +77,7 @@ impl Samples for SampleService {
             )));
         }
         let count = self.samples.count();
-        if let Some(beyond) = samples.iter().find(|sample| u64::from(**sample) >= count) {
+        if let Some(beyond) = samples.iter().find(|sample| **sample >= count) {
             let message = format!("there is no sample {beyond}: there are {count}");
             return Err(Status::out_of_range(message));
         }
@@ -89,7 +89,7 @@ impl Samples for SampleService {
 /// The messages of an answer, each made when it is sent: no more than one message is in memory.
 struct SampleReplies {
     samples: Arc<dyn SampleSet>,
-    numbers: VecDeque<u32>,
+    numbers: VecDeque<u64>,
     /// Samples that are gathered at once.
     at_once: usize,
     /// Features of these that are not sent yet.
@@ -97,7 +97,7 @@ struct SampleReplies {
 }
 
 impl SampleReplies {
-    fn new(samples: Arc<dyn SampleSet>, numbers: Vec<u32>) -> Self {
+    fn new(samples: Arc<dyn SampleSet>, numbers: Vec<u64>) -> Self {
         let (inputs, ids) = (samples.features_per_sample(), samples.id_columns());
         let values = inputs.saturating_add(ids).saturating_add(samples.numbers_per_label());
         let sample_bytes = values.saturating_mul(size_of::<f32>()).max(1);
@@ -107,7 +107,7 @@ impl SampleReplies {
 
     fn gather(&mut self) -> Result<(Vec<u32>, Labels), Status> {
         let count = self.at_once.min(self.numbers.len());
-        let numbers: Vec<u64> = self.numbers.drain(..count).map(u64::from).collect();
+        let numbers: Vec<u64> = self.numbers.drain(..count).collect();
         let (inputs, labels) = self.samples.gather(&numbers).map_err(Status::internal)?;
         self.rest = bytes_of(&inputs.features);
         Ok((inputs.ids, labels))
@@ -170,7 +170,7 @@ mod tests {
         }
     }
 
-    fn read(inputs: usize, numbers: &[u32]) -> (Vec<f32>, Vec<u32>, usize) {
+    fn read(inputs: usize, numbers: &[u64]) -> (Vec<f32>, Vec<u32>, usize) {
         let samples = Arc::new(Counted { count: 1000, inputs });
         let (mut features, mut labels, mut messages) = (Vec::new(), Vec::new(), 0);
         for part in SampleReplies::new(samples, numbers.to_vec()) {
@@ -203,7 +203,7 @@ mod tests {
             job: "ours".into(),
             samples: Arc::new(Counted { count: 10, inputs: 1 }),
         };
-        let ask = async |job: &str, samples: Vec<u32>| {
+        let ask = async |job: &str, samples: Vec<u64>| {
             let request = v1::ReadSamplesRequest { job: job.into(), samples };
             service.read(Request::new(request)).await.map(drop).unwrap_err()
         };

@@ -16,8 +16,9 @@ use crate::report::PassReport;
 use crate::settings::TrainingSettings;
 use serde::{Deserialize, Serialize};
 
-/// The format that this program writes, and the only one that it reads.
-pub const MANIFEST_FORMAT: u32 = 3;
+/// The format that this program writes, and the only one that it reads. It is another one, too, where what follows from a
+/// [`Cursor`] changes: which samples a place of a pass stands for (docs/adr/0034).
+pub const MANIFEST_FORMAT: u32 = 4;
 
 /// How the file begins; eight hexadecimal digits and [`AFTER_CRC`] follow.
 const BEFORE_CRC: &str = "{\n  \"crc32\": \"";
@@ -85,7 +86,7 @@ pub enum ManifestError {
     /// Another program's.
     #[error(
         "{name} has format {found}, which {} reads; this program reads format {MANIFEST_FORMAT}: go on with that one, or \
-         start anew with another --checkpoints", reader(*found)
+         start anew with another --checkpoints (from the weights of a model: --initial-model)", reader(*found)
     )]
     Format { name: String, found: u32 },
     /// It is whole and says something impossible.
@@ -98,6 +99,9 @@ fn reader(format: u32) -> &'static str {
     match format {
         1 => "psrun 0.1",
         2 => "a psrun 0.2 that was built before 0.2.0",
+        3 => {
+            "a psrun whose passes had another order of samples, so that some would be trained on twice and others not at all,"
+        }
         _ => "a later version",
     }
 }

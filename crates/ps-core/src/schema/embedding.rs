@@ -2,6 +2,7 @@
 
 use super::column::{ColumnSummary, Doubt};
 use super::column_use::ColumnUse;
+use crate::cut::cut;
 use crate::limits::{CATEGORIES_MAX, HASHED_ROWS, ID_COLUMN_NAME_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
@@ -35,11 +36,7 @@ pub struct IdColumn {
 impl IdColumn {
     /// A column of this name, of which the beginning is told where it is long.
     pub fn new(mut name: String, vocabulary: u32) -> Self {
-        let mut bytes = name.len().min(ID_COLUMN_NAME_BYTES_MAX);
-        while !name.is_char_boundary(bytes) {
-            bytes -= 1;
-        }
-        name.truncate(bytes);
+        name.truncate(cut(&name, ID_COLUMN_NAME_BYTES_MAX).len());
         Self { name, vocabulary }
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn places_of_schema(
     let count = needed().count();
     // Some of the names could be texts of a sample by chance; most of them are not.
     if missing.len() * 2 >= count.max(1) && missing.len() > usize::from(count > 1) {
-        return match is_like_a_sample(schema, first) {
+        return match is_like_a_sample(path, schema, first) {
             true => Ok(None),
             false => Err(neither(path, schema, first)),
         };
@@ -101,40 +101,66 @@ fn place((at, column): (usize, &Column), first: &Row<'_>) -> Option<usize> {
     }
 }
 
-/// Whether this line may be a sample: there is a number where there are numbers, or a text that is known.
-fn is_like_a_sample(schema: &Schema, first: &Row<'_>) -> bool {
+/// Whether this line may be a sample: there is a number where there are numbers, or a text that is known; or no column could
+/// tell, and it has none of their names in another case.
+fn is_like_a_sample(path: &Path, schema: &Schema, first: &Row<'_>) -> bool {
+    let signs = signs_of_a_sample(schema, first);
+    if signs.contains(&Some(true)) {
+        return true;
+    }
+    let lower: Vec<String> = first.iter().map(str::to_lowercase).collect();
+    let names = schema.columns.iter().map(|column| column.name.to_lowercase());
+    let has_a_name = names.filter(|name| !name.is_empty()).any(|name| lower.contains(&name));
+    let may_be = !has_a_name && signs.iter().all(Option::is_none);
+    if may_be {
+        tracing::warn!(
+            "{}, line 1: {}: taken for a sample, not for a header: the texts of all columns are hashed, so that nothing tells",
+            path.display(),
+            first.iter().collect::<Vec<_>>().join(", ")
+        );
+    }
+    may_be
+}
+
+/// Of each column, whether it has in this line what it has in samples; `None`: it could have anything.
+fn signs_of_a_sample(schema: &Schema, first: &Row<'_>) -> Vec<Option<bool>> {
     let rules = schema.value_rules();
     let places = match first.len() + schema.labels().count() == schema.columns.len() {
         true => places_without_label(schema),
         false => (0..schema.columns.len()).map(Some).collect(),
     };
-    let texts = places.into_iter().map(|place| place.map(|place| first.get(place)));
-    schema.columns.iter().zip(texts).any(|(column, text)| {
-        text.is_some_and(|text| match (&column.usage, rules.value(text)) {
-            (ColumnUse::Numeric { .. } | ColumnUse::Number { .. }, value) => {
+    let sign = |(column, place): (&Column, Option<usize>)| {
+        let text = first.get(place?);
+        let value = rules.value(text);
+        Some(match &column.usage {
+            // A name of a column could be a text of it as well, and a label may be empty where it is to be predicted.
+            ColumnUse::Hashed { .. } if matches!(value, Value::Text(_)) => return None,
+            ColumnUse::Class { .. } | ColumnUse::Flag if text.is_empty() => return None,
+            ColumnUse::Ignored => return None,
+            ColumnUse::Hashed { .. } => true,
+            ColumnUse::Numeric { .. } | ColumnUse::Number { .. } => {
                 matches!(value, Value::Number(_) | Value::Missing)
             }
-            (
-                ColumnUse::Categorical { categories } | ColumnUse::Embedded { categories },
-                Value::Text(text),
-            ) => categories.iter().any(|category| category == text),
-            (ColumnUse::Categorical { .. } | ColumnUse::Embedded { .. }, _) => true,
-            // A name of a column could be a text of it as well.
-            (ColumnUse::Hashed { .. }, value) => !matches!(value, Value::Text(_)),
-            (ColumnUse::Class { classes }, _) => {
+            ColumnUse::Categorical { categories } | ColumnUse::Embedded { categories } => {
+                match value {
+                    Value::Text(text) => categories.iter().any(|category| category == text),
+                    _ => true,
+                }
+            }
+            ColumnUse::Class { classes } => {
                 classes.iter().any(|class| *class == class_name(text, &rules))
             }
-            (ColumnUse::Flag, _) => flag(text, &rules).is_some(),
-            (ColumnUse::Ignored, _) => false,
+            ColumnUse::Flag => flag(text, &rules).is_some(),
         })
-    })
+    };
+    schema.columns.iter().zip(places).map(sign).collect()
 }
 
 fn neither(path: &Path, schema: &Schema, first: &Row<'_>) -> Error {
     let names = (0..schema.columns.len()).map(|at| schema.column_name(at));
     let problem = format!(
         "{}: neither the header of the training files ({}) nor a sample like theirs; names must be the same, upper and lower \
-         case too",
+         case too; if it is a sample with nothing but new texts, write that header above it",
         first.iter().collect::<Vec<_>>().join(", "),
         names.collect::<Vec<_>>().join(", ")
     );

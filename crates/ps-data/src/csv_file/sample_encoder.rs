@@ -8,6 +8,7 @@ use ps_core::schema::{ColumnUse, Schema};
 use super::encode::Encoder;
 use super::errors::column_name;
 use super::row::Row;
+use super::unseen_texts::{UnseenTexts, unseen_texts};
 use super::values::Cells;
 use crate::{Error, Inputs};
 
@@ -82,6 +83,11 @@ impl SampleEncoder {
         self.ends.clear();
         self.numbers.clear();
         encoded
+    }
+
+    /// Texts that training has not seen, of the samples so far.
+    pub fn unseen_texts(&self) -> Vec<UnseenTexts> {
+        unseen_texts(&self.schema, &self.encoder)
     }
 }
 

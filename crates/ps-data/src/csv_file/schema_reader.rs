@@ -11,6 +11,7 @@ use super::errors::{columns_error, file_error, value_error};
 use super::layout::{places_of_schema, places_without_label};
 use super::row::Row;
 use super::rows::Rows;
+use super::unseen_texts::{UnseenTexts, unseen_texts};
 use crate::byte_stream::{decompress, open_text, text};
 use crate::{Error, Inputs, Label, Wrapper};
 
@@ -220,10 +221,10 @@ impl SchemaReader {
 
     /// Tells what there was that training has not seen, of so many samples.
     pub fn tell_unknown(&self, samples: u64) {
-        for (at, (count, example)) in &self.encoder.unknown {
-            let (path, name) = (self.path.display(), self.schema.column_name(*at));
+        for UnseenTexts { column, count, example } in self.unseen_texts() {
+            let path = self.path.display();
             let told = format!(
-                "{path}: column `{name}`: {count} of {samples} texts, such as `{example}`, are none that training has \
+                "{path}: column `{column}`: {count} of {samples} texts, such as `{example}`, are none that training has \
                  seen: they count as nothing"
             );
             // A few are what happens; many are another column, or other data.
@@ -233,6 +234,11 @@ impl SchemaReader {
                 tracing::info!("{told}");
             }
         }
+    }
+
+    /// Texts that training has not seen, of the samples so far.
+    pub fn unseen_texts(&self) -> Vec<UnseenTexts> {
+        unseen_texts(&self.schema, &self.encoder)
     }
 
     /// What is read.

@@ -13,7 +13,7 @@ use ps_core::schema::{
 use super::errors::{column_name, file_error, value_error};
 use super::looks::{are_decimal_commas, have_thousands};
 use crate::table_options::TableOptions;
-use crate::{ColumnChoice, Error};
+use crate::{ColumnChoice, EmbedChoice, Error};
 
 /// What people call the column that they want to be told.
 const LABEL_NAMES: [&str; 5] = ["label", "target", "class", "y", "outcome"];
@@ -23,6 +23,14 @@ type FileLine = (PathBuf, u64);
 
 /// Where a text is, and the text.
 type FirstText = (FileLine, String);
+
+/// Why nothing is looked up, should that be so, and what to say instead.
+fn why_not(embed: &EmbedChoice) -> &'static str {
+    match embed {
+        EmbedChoice::Never => "and --embed none says that nothing is: leave that out, or",
+        _ => "which this model does not: take one that does (--model mlp, linear or wide-deep), or",
+    }
+}
 
 /// What the user says of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +52,8 @@ pub(super) struct Table {
     columns: Vec<(Said, ColumnSummary)>,
     /// Of each column, should it hold texts.
     embedding: Vec<EmbeddingRule>,
+    /// Why nothing is looked up, where it is not.
+    why_not: &'static str,
     /// The first text of each column that has numbers as well.
     first_texts: Vec<Option<FirstText>>,
     /// The numbers of a line's columns; NaN where it has none.
@@ -99,6 +109,7 @@ impl Table {
         }
         Ok(Self {
             embedding: options.embed.of_columns(options.embedding, first).map_err(wrong)?,
+            why_not: why_not(&options.embed),
             rules: options.value_rules(),
             labels: labels.into_iter().map(|label| (label, LabelSummary::default())).collect(),
             unlabelled: None,
@@ -249,11 +260,11 @@ impl Table {
             Ok(ColumnKind::Categorical) => {
                 match summary.categories(self.embedding[at], !is_unsaid) {
                     Ok(usage) => return Ok(usage),
-                    Err(doubt) => Self::too_many(doubt, summary, number),
+                    Err(doubt) => self.too_many(doubt, summary, number),
                 }
             }
             Err(doubt @ (Doubt::ManyTexts | Doubt::ManyCategories)) => {
-                Self::too_many(doubt, summary, number)
+                self.too_many(doubt, summary, number)
             }
             Err(Doubt::StrayTexts) => {
                 let (numbers, all) = (summary.numbers.count, summary.numbers.count + summary.texts);
@@ -277,7 +288,7 @@ impl Table {
     }
 
     /// Why so many texts cannot be used.
-    fn too_many(doubt: Doubt, summary: &ColumnSummary, number: usize) -> String {
+    fn too_many(&self, doubt: Doubt, summary: &ColumnSummary, number: usize) -> String {
         let distinct = &summary.distinct;
         let (count, few) = (distinct.len_min(), distinct.examples());
         let count =
@@ -289,8 +300,9 @@ impl Table {
                 summary.numbers.count + summary.texts
             ),
             _ => format!(
-                "{count} categories, such as {few}; more than {CATEGORIES_MAX} have to be looked up, which this model does not: \
-                 leave the column out with --ignore {number}, or take a model that looks up (--model mlp, linear or wide-deep)"
+                "{count} categories, such as {few}; more than {CATEGORIES_MAX} have to be looked up, {} leave the column out \
+                 with --ignore {number}",
+                self.why_not
             ),
         }
     }

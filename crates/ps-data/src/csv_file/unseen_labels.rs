@@ -53,16 +53,28 @@ impl<'a> UnseenLabels<'a> {
         self.names
     }
 
-    /// Their names in the order of their classes, given how many samples there were in all.
+    /// Their names in the order of their classes, given how many samples there were in all, and whether the training
+    /// samples are a stream, of which only the beginning is known.
     ///
     /// # Errors
     /// They are most of the labels: those of another column, or another set.
-    pub(super) fn into_names(self, samples: usize) -> Result<Vec<String>, Error> {
+    pub(super) fn into_names(
+        self,
+        samples: usize,
+        is_streamed: bool,
+    ) -> Result<Vec<String>, Error> {
+        let unseen = self.samples;
         match self.first {
-            Some(error) if self.samples * 2 > samples => return Err(error),
+            Some(error) if unseen * 2 > samples => return Err(error),
+            // The class has its output by that, whichever sample has it first.
+            Some(_) if is_streamed => tracing::warn!(
+                "{unseen} of {samples} test samples have classes that the {} training samples which the columns were learnt \
+                 from do not have ({}): they are learnt if they come later in the stream, else they are never told",
+                self.schema.samples,
+                self.names.join(", ")
+            ),
             Some(error) => tracing::warn!(
-                "{} of {samples} test samples have a class that no training sample has, which a model cannot tell: {error}",
-                self.samples
+                "{unseen} of {samples} test samples have a class that no training sample has, which a model cannot tell: {error}"
             ),
             None => (),
         }

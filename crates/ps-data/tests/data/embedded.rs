@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::common::assert_says;
-use ps_core::schema::{ColumnUse, EmbeddingRule, IdColumn};
+use ps_core::schema::{Column, ColumnUse, EmbeddingRule, IdColumn, SCHEMA_VERSION, Schema};
 use ps_data::{
     DataSource, Dataset, EmbedChoice, Error, InputWidth, Inputs, SampleEncoder, SampleSet,
-    TableOptions,
+    SchemaReader, TableOptions, UnseenTexts,
 };
 
 /// A city of so many, and a number; some cities are missing.
@@ -100,4 +101,81 @@ fn more_texts_than_have_names_are_hashed() {
     let (inputs, _) = data.train.gather(&[0, 9]).unwrap();
     assert_eq!(inputs.ids, [ps_core::schema::hashed_id("c00000", 65_536), 0]);
     assert_eq!("auto".parse(), Ok(EmbedChoice::Auto));
+}
+
+/// Reads these lines with a schema of columns `shop` and `town`, both hashed, and the label `sold`.
+fn of_hashed(lines: &'static str, needs_label: bool) -> Result<Vec<u32>, Error> {
+    let column = |name: &str, usage| Column {
+        name: name.to_owned(),
+        usage,
+        missing: 0,
+        texts_are_missing: false,
+    };
+    let classes = vec!["no".to_owned(), "yes".to_owned()];
+    let schema = Arc::new(Schema {
+        version: SCHEMA_VERSION,
+        header: true,
+        delimiter: ',',
+        decimal: '.',
+        missing: Vec::new(),
+        samples: 1_000_000,
+        columns: vec![
+            column("shop", ColumnUse::Hashed { rows: 65_536 }),
+            column("town", ColumnUse::Hashed { rows: 65_536 }),
+            column("sold", ColumnUse::Class { classes }),
+        ],
+    });
+    let reader =
+        SchemaReader::of_reader(Path::new("new.csv"), lines.as_bytes(), schema, needs_label);
+    let (mut reader, mut inputs) = (reader?, Inputs::default());
+    while reader.next_sample(&mut inputs)? {}
+    Ok(inputs.ids)
+}
+
+/// Found by review: no text of a hashed column was a sign of a sample, so that files without a header were refused.
+#[test]
+fn regression_lines_of_hashed_columns_alone_need_no_header() {
+    let ids = |texts: &[&str]| -> Vec<u32> {
+        texts.iter().map(|text| ps_core::schema::hashed_id(text, 65_536)).collect()
+    };
+    let two = ids(&["a", "Ulm", "b", "Bonn"]);
+    assert_eq!(of_hashed("a,Ulm\nb,Bonn\n", false).unwrap(), two);
+    assert_eq!(
+        of_hashed("a,Ulm,\nb,Bonn,\n", false).unwrap(),
+        two,
+        "labels that are to be predicted"
+    );
+    assert_eq!(of_hashed("a,Ulm,no\nb,Bonn,yes\n", true).unwrap(), two);
+    assert_eq!(of_hashed("town,shop\nUlm,a\nBonn,b\n", false).unwrap(), two);
+    for header in ["Shop,TOWN", "Shop,place", "Shop,place,sold", "a,Ulm,perhaps"] {
+        let lines: &'static str = format!("{header}\nb,Bonn\n").leak();
+        assert_says(of_hashed(lines, false), &["new.csv, line 1", "nor a sample like theirs"]);
+    }
+}
+
+#[test]
+fn texts_that_training_never_saw_are_counted_wherever_samples_come_from() {
+    let data = load(&table(300, 3_000), "", looking_up(EmbeddingRule::Large, "auto")).unwrap();
+    let schema = data.schema.unwrap();
+    let mut encoder = SampleEncoder::new(&schema);
+    let mut inputs = Inputs::default();
+    for city in ["c00001", "Ulm", "", "Bonn"] {
+        encoder.encode(&[city, "1", ""].map(str::to_owned), &mut inputs).unwrap();
+    }
+    let unseen = UnseenTexts { column: "city".into(), count: 2, example: "Ulm".into() };
+    assert_eq!(encoder.unseen_texts(), std::slice::from_ref(&unseen));
+    let lines = "city,size\nUlm,1\nc00001,1\nBonn,2\n".as_bytes();
+    let reader = SchemaReader::of_reader(Path::new("new.csv"), lines, schema, false);
+    let mut reader = reader.unwrap();
+    while reader.next_sample(&mut inputs).unwrap() {}
+    assert_eq!(reader.unseen_texts(), [unseen]);
+}
+
+/// Found by review: the message said that the model looks nothing up.
+#[test]
+fn regression_embed_none_is_named_where_it_is_the_cause() {
+    assert_says(
+        load(&table(300, 3_000), "", looking_up(EmbeddingRule::Large, "none")),
+        &["column 1 (`city`)", "--embed none says that nothing is: leave that out", "--ignore 1"],
+    );
 }

@@ -29,6 +29,15 @@ fn source(dir: &TempDir) -> DataSource {
 
 /// All samples of a pass, which one of two workers reads.
 async fn pass(stream: StreamSource, rank: u64) -> Result<(Inputs, Labels), Error> {
+    pass_of(stream, rank, 3).await
+}
+
+/// The same of so many classes.
+async fn pass_of(
+    stream: StreamSource,
+    rank: u64,
+    classes: usize,
+) -> Result<(Inputs, Labels), Error> {
     let (mut inputs, mut labels) = (Inputs::default(), Labels::default());
     let mut opened = StreamOpener::new(stream).open()?;
     let shape = opened.shape().await?.unwrap();
@@ -38,7 +47,7 @@ async fn pass(stream: StreamSource, rank: u64) -> Result<(Inputs, Labels), Error
         batch_samples: 10,
         shape,
         id_columns: 1,
-        outputs: Some(3),
+        outputs: Some(classes),
         shift: None,
         shuffle: None,
     });
@@ -171,4 +180,18 @@ fn regression_measured_numbers_are_no_new_classes() {
         load(&DataSource { schema, ..source(&numbers) }),
         &["train.csv", "numbers that are measured", "tells 3 classes"],
     );
+}
+
+/// Found by review: a class that the test files have was said to be none that the model can tell, while the stream teaches it.
+#[tokio::test]
+async fn regression_a_class_that_test_files_have_is_learnt_when_the_stream_has_it_later() {
+    let late = [table(0..800), b"red,1,town 9,fir\n".to_vec()].concat();
+    let test = [table(0..9), b"red,1,town 9,fir\n".to_vec()].concat();
+    let dir = folder(&[("train.csv", &late), ("test.csv", &test)]);
+    let streamed = DataSource { streamed: true, schema_samples: 700, ..source(&dir) };
+    let data = load(&streamed).unwrap();
+    assert_eq!((data.outputs, data.test.labels().classes()[9]), (4, 3));
+    let stream = StreamSource { schema: data.schema, ..stream_files(&streamed).unwrap() };
+    let (_, labels) = pass_of(stream, 0, 4).await.unwrap();
+    assert_eq!(labels.classes().last(), Some(&3), "with the number that it has in the test files");
 }

@@ -5,12 +5,13 @@ use crate::compute::ComputeError;
 use crate::train::batch_loop::{StepControl, train_batches};
 use crate::train::batches::{Batches, StreamPass};
 use crate::train::error::Error;
-use crate::train::loader::batches_of;
 use crate::train::prefetcher::Prefetcher;
 use crate::train::sample_client::SampleClient;
+use crate::train::sample_numbers::SampleNumbers;
 use crate::train::trainer::FINISH_STEP;
 use crate::train::workload::{ModelWorkload, ProgramRun, WorkloadKind};
 use ps_client::{JobWatch, StepOutcome, WorkerEnvironment};
+use ps_core::SampleOrder;
 use ps_data::Draw;
 use ps_proto::v1;
 use ps_runtime::link::{Link, Patience};
@@ -97,13 +98,14 @@ impl JobMember {
             let streams = self.model()?.streams.as_mut().ok_or_else(none)?;
             return Ok(Batches::Stream(streams.open(&pass).await?));
         }
-        let samples = self.orders.lease(task, self.config.compute_on).await?;
         let draw = Draw { seed: self.settings.seed, pass: task.pass, source: task.source };
+        let order = SampleOrder::new(draw.seed, draw.pass, draw.source, task.source_samples);
+        let numbers = SampleNumbers::new(order, task.start..task.end, batch_size);
         if task.served_at.is_empty() {
-            return self.model()?.loader.batches(draw, &samples, batch_size);
+            return self.model()?.loader.batches(draw, numbers);
         }
         let client = self.sample_client(&task.served_at, draw)?;
-        Ok(Batches::Prefetched(Prefetcher::fetch(client, batches_of(&samples, batch_size))))
+        Ok(Batches::Prefetched(Prefetcher::fetch(client, numbers)))
     }
 
     fn model(&mut self) -> Result<&mut ModelWorkload, ComputeError> {

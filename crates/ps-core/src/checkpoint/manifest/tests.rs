@@ -91,17 +91,23 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
 fn an_unknown_format_is_refused_before_its_content() {
     let text = manifest(2, 7, 3).encode().unwrap();
     let (_, rest) = text.split_once(AFTER_CRC).unwrap();
-    let rest = rest.replace("\"format\": 3", "\"format\": 4").replace("\"files\"", "\"shards\"");
+    let rest = rest.replace("\"format\": 4", "\"format\": 5").replace("\"files\"", "\"shards\"");
     let crc = crc32fast::hash(rest.as_bytes());
     let text = format!("{BEFORE_CRC}{crc:08x}{AFTER_CRC}{rest}");
     let error = Manifest::decode(&manifest_file(7), text.as_bytes()).unwrap_err();
-    assert_eq!(error, ManifestError::Format { name: manifest_file(7), found: 4 });
+    assert_eq!(error, ManifestError::Format { name: manifest_file(7), found: 5 });
 }
 
 /// The sentence says which version reads an older one.
 #[test]
 fn an_older_format_is_refused_with_the_version_that_reads_it() {
-    for (found, reader) in [(1, "psrun 0.1"), (2, "before 0.2.0"), (4, "a later version")] {
+    let versions = [
+        (1, "psrun 0.1"),
+        (2, "before 0.2.0"),
+        (3, "another order of samples"),
+        (5, "a later version"),
+    ];
+    for (found, reader) in versions {
         let error = ManifestError::Format { name: manifest_file(7), found }.to_string();
         assert!(error.contains(reader) && error.contains("--checkpoints"), "{error}");
     }

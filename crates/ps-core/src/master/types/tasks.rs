@@ -69,7 +69,7 @@ pub enum Task {
     Wait(Duration),
 }
 
-/// A lease on positions of a pass's permutation of one source's samples.
+/// A lease on places in a pass's order of one source's samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainTask {
     /// Its number, never used twice.
