@@ -153,9 +153,12 @@ fn what_is_looked_up_is_handed_over_row_by_row() {
 fn the_last_layers_gradient_is_handed_over_first() {
     on_both(|| {
         let models = Models::built_in();
-        let mut compute =
-            CandleCompute::new(&models, options("mlp", &[("hidden", "5,4")]), data(&[6], 3, 1e6))
-                .unwrap();
+        let mut compute = CandleCompute::new(
+            &models,
+            options("mlp", &[("hidden", "5,4")]),
+            data(&[2, 3], 3, 1e6),
+        )
+        .unwrap();
         let order: Vec<usize> =
             second_step(&mut compute).finished().into_iter().map(|it| it.0).collect();
         let names = compute.layout().tensors();
