@@ -30,7 +30,7 @@ fn data(shape: &[usize], classes: u32, scale: f32) -> Arc<Dataset> {
     let each: usize = shape.iter().product();
     let value = |place: usize| ((place * 37 % 101) as f32 / 101.0 * scale).floor() / scale.min(1.0);
     let set = || {
-        let values = (0..4 * each).map(value).collect();
+        let values: Vec<f32> = (0..4 * each).map(value).collect();
         let labels: Vec<u32> = (0..4).map(|sample| sample * 7 % classes).collect();
         Samples::new(Features::Floats(values.into()), shape.to_vec(), labels).unwrap()
     };

@@ -19,7 +19,8 @@ use ps_worker::model::{
 /// Few samples of few inputs, so that every element of a gradient can be checked.
 fn small_data() -> Arc<Dataset> {
     let set = |shift: usize| {
-        let values = (0..8 * 6).map(|p| ((p * 7 + shift) % 11) as f32 / 5.0 - 1.0).collect();
+        let values: Vec<f32> =
+            (0..8 * 6).map(|p| ((p * 7 + shift) % 11) as f32 / 5.0 - 1.0).collect();
         let labels: Vec<u32> = (0..8).map(|sample| (sample % 3) as u32).collect();
         Samples::new(Features::Floats(values.into()), vec![2, 3], labels).unwrap()
     };
@@ -262,9 +263,9 @@ fn models_that_cannot_be_trained_are_refused() {
 #[test]
 fn of_rows_an_mlp_has_a_linear_path_that_begins_as_nothing_and_l2_by_the_samples() {
     let rows = |samples: usize| {
-        let values = (0..samples * 6).map(|p| (p * 7 % 11) as f32 / 5.0 - 1.0).collect();
+        let values: Vec<f32> = (0..samples * 6).map(|p| (p * 7 % 11) as f32 / 5.0 - 1.0).collect();
         let labels: Vec<u32> = (0..samples).map(|sample| (sample % 3) as u32).collect();
-        let set = Samples::new(Features::Floats(values), vec![6], labels).unwrap();
+        let set = Samples::new(Features::Floats(values.into()), vec![6], labels).unwrap();
         Arc::new(Dataset::new(set.clone(), set, 3))
     };
     let gradient = |options: &[(&str, &str)], samples| {
