@@ -152,13 +152,9 @@ fn what_is_looked_up_is_handed_over_row_by_row() {
 #[test]
 fn the_last_layers_gradient_is_handed_over_first() {
     on_both(|| {
-        let models = Models::built_in();
-        let mut compute = CandleCompute::new(
-            &models,
-            options("mlp", &[("hidden", "5,4")]),
-            data(&[2, 3], 3, 1e6),
-        )
-        .unwrap();
+        let (models, data) = (Models::built_in(), data(&[2, 3], 3, 1e6));
+        let given = options("mlp", &[("hidden", "5,4")]);
+        let mut compute = CandleCompute::new(&models, given, data).unwrap();
         let order: Vec<usize> =
             second_step(&mut compute).finished().into_iter().map(|it| it.0).collect();
         let names = compute.layout().tensors();
