@@ -69,6 +69,9 @@ def outputs(model, tensors, features, ids):
         for at in range(1, layers + 1):
             inputs = inputs @ tensors[f"{prefix}layer{at}.weight"].T + tensors[f"{prefix}layer{at}.bias"]
             inputs = inputs if at == layers else numpy.maximum(inputs, 0)
+        path = f"{prefix}linear-path"
+        if f"{path}.weight" in tensors:
+            inputs = inputs + features @ tensors[f"{path}.weight"].T + tensors[f"{path}.bias"]
         return inputs
 
     def wide(prefix):

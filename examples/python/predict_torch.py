@@ -9,22 +9,35 @@ import predict_numpy
 import torch
 
 
-def module(tensors):
-    """The layers of `--model mlp`; weights are stored as PyTorch's Linear has them."""
-    layers = sorted((name[:-7] for name in tensors if name.endswith(".weight")), key=lambda it: int(it[5:]))
-    parts = []
-    for name in layers:
-        weight, bias = (torch.tensor(tensors[f"{name}.{part}"]) for part in ("weight", "bias"))
-        linear = torch.nn.Linear(weight.shape[1], weight.shape[0])
-        linear.load_state_dict({"weight": weight, "bias": bias})
-        parts += [linear, torch.nn.ReLU()]
-    return torch.nn.Sequential(*parts[:-1])
+def linear(tensors, name):
+    """A layer; weights are stored as PyTorch has them."""
+    weight, bias = (torch.tensor(tensors[f"{name}.{part}"]) for part in ("weight", "bias"))
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0])
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer
+
+
+class Mlp(torch.nn.Module):
+    """What `--model mlp` is: layers and, for rows of values, a linear path beside them."""
+
+    def __init__(self, tensors):
+        super().__init__()
+        names = (name[:-7] for name in tensors if name.startswith("layer") and name.endswith(".weight"))
+        parts = []
+        for name in sorted(names, key=lambda it: int(it[5:])):
+            parts += [linear(tensors, name), torch.nn.ReLU()]
+        self.layers = torch.nn.Sequential(*parts[:-1])
+        self.path = linear(tensors, "linear-path") if "linear-path.weight" in tensors else None
+
+    def forward(self, features):
+        outputs = self.layers(features)
+        return outputs if self.path is None else outputs + self.path(features)
 
 
 def outputs(model, tensors, features, ids):
     assert model == "mlp" and ids.shape[1:] in ((), (0,)), "this example has no embeddings: see predict_numpy.py"
     with torch.no_grad():
-        return module(tensors)(torch.tensor(features)).numpy()
+        return Mlp(tensors)(torch.tensor(features)).numpy()
 
 
 if __name__ == "__main__":

@@ -239,6 +239,7 @@ impl ModelSource {
         if own.shape == agreed.shape
             && own.ids == agreed.ids
             && (own.task, own.outputs) == (agreed.task, agreed.outputs)
+            && own.samples == agreed.samples
             && let Some(ready) = ready.take()
         {
             return Ok(ready);

@@ -30,7 +30,7 @@ fn data(shape: &[usize], classes: u32, scale: f32) -> Arc<Dataset> {
     let each: usize = shape.iter().product();
     let value = |place: usize| ((place * 37 % 101) as f32 / 101.0 * scale).floor() / scale.min(1.0);
     let set = || {
-        let values = (0..4 * each).map(value).collect();
+        let values: Vec<f32> = (0..4 * each).map(value).collect();
         let labels: Vec<u32> = (0..4).map(|sample| sample * 7 % classes).collect();
         Samples::new(Features::Floats(values.into()), shape.to_vec(), labels).unwrap()
     };
@@ -152,10 +152,9 @@ fn what_is_looked_up_is_handed_over_row_by_row() {
 #[test]
 fn the_last_layers_gradient_is_handed_over_first() {
     on_both(|| {
-        let models = Models::built_in();
-        let mut compute =
-            CandleCompute::new(&models, options("mlp", &[("hidden", "5,4")]), data(&[6], 3, 1e6))
-                .unwrap();
+        let (models, data) = (Models::built_in(), data(&[2, 3], 3, 1e6));
+        let given = options("mlp", &[("hidden", "5,4")]);
+        let mut compute = CandleCompute::new(&models, given, data).unwrap();
         let order: Vec<usize> =
             second_step(&mut compute).finished().into_iter().map(|it| it.0).collect();
         let names = compute.layout().tensors();

@@ -19,7 +19,8 @@ use ps_worker::model::{
 /// Few samples of few inputs, so that every element of a gradient can be checked.
 fn small_data() -> Arc<Dataset> {
     let set = |shift: usize| {
-        let values = (0..8 * 6).map(|p| ((p * 7 + shift) % 11) as f32 / 5.0 - 1.0).collect();
+        let values: Vec<f32> =
+            (0..8 * 6).map(|p| ((p * 7 + shift) % 11) as f32 / 5.0 - 1.0).collect();
         let labels: Vec<u32> = (0..8).map(|sample| (sample % 3) as u32).collect();
         Samples::new(Features::Floats(values.into()), vec![2, 3], labels).unwrap()
     };
@@ -271,6 +272,40 @@ fn models_that_cannot_be_trained_are_refused() {
     assert!(error.contains("a loss of shape [3]"), "{error}");
     let error = refusal::<ChangesItself>();
     assert!(error.contains("`moving_mean` was changed"), "{error}");
+}
+
+#[test]
+fn of_rows_an_mlp_has_a_linear_path_that_begins_as_nothing_and_l2_by_the_samples() {
+    let rows = |samples: usize| {
+        let values: Vec<f32> = (0..samples * 6).map(|p| (p * 7 % 11) as f32 / 5.0 - 1.0).collect();
+        let labels: Vec<u32> = (0..samples).map(|sample| (sample % 3) as u32).collect();
+        let set = Samples::new(Features::Floats(values.into()), vec![6], labels).unwrap();
+        Arc::new(Dataset::new(set.clone(), set, 3))
+    };
+    let gradient = |options: &[(&str, &str)], samples| {
+        let models = Models::built_in();
+        let mut compute = compute_with(&models, "mlp", options, rows(samples)).unwrap();
+        let weights = compute.start_weights(3).unwrap();
+        let step = compute_step(&mut compute, &weights, &numbers(&[0, 1, 2]), 0).unwrap();
+        (step.gradient, weights, compute.layout().clone())
+    };
+    let (with, weights, layout) = gradient(&[], 30);
+    let (without, ..) = gradient(&[("l2", "0")], 30);
+    // 3 / 2 / 30 for the linear path, times 6 / 4 for the layers.
+    for (position, tensor) in layout.tensors().iter().enumerate() {
+        let is_layer = tensor.name.starts_with("layer") && tensor.name.ends_with("weight");
+        let is_path = tensor.name.starts_with("linear-path");
+        for element in layout.range(position) {
+            assert!(!is_path || weights[element] == 0.0, "{} is not 0", tensor.name);
+            let l2 = if is_layer { 0.075 * weights[element] } else { 0.0 };
+            assert!((with[element] - without[element] - l2).abs() < 1e-6, "{}", tensor.name);
+        }
+    }
+    let names: Vec<_> = layout.tensors().iter().map(|tensor| tensor.name.clone()).collect();
+    assert!(names.contains(&"linear-path.weight".to_owned()), "{names:?}");
+    let (.., plain) = gradient(&[("linear-path", "false")], 30);
+    assert!(plain.tensors().iter().all(|tensor| !tensor.name.starts_with("linear")));
+    assert!(compute("mlp", &[]).layout().tensors().len() == plain.tensors().len(), "an image's");
 }
 
 #[test]

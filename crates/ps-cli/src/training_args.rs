@@ -6,6 +6,7 @@ use crate::given::{values, variable};
 use clap::{Args, FromArgMatches};
 use ps_core::correction::Correction;
 use ps_core::learning::DivergenceAction;
+use ps_core::parameters::ParameterGroup;
 use ps_core::schedule::{LearningRate, Schedule};
 use ps_core::settings::Wire;
 use ps_core::settings::{Error, TrainingSettings};
@@ -20,7 +21,7 @@ pub struct TrainingArgs {
     /// Passes over the training data [default: 20, or more for --steps-min].
     #[arg(long, env = "PS_PASSES", value_name = "P")]
     pub passes: Option<u64>,
-    /// Steps that the job has at least, by more passes where samples are few and in memory [default: 300; 0 with
+    /// Steps that the job has at least, by more passes where samples are few and in memory [default: 1000; 0 with
     /// --passes].
     #[arg(long, env = "PS_STEPS_MIN", value_name = "N")]
     pub steps_min: Option<u64>,
@@ -95,7 +96,8 @@ pub struct TrainingArgs {
     #[arg(long, env = "PS_FREEZE", value_name = "PATTERN,..")]
     pub freeze: Option<String>,
     /// Parameters whose rate is multiplied by something, or that have a weight decay of their own; the first group
-    /// that matches a name counts: '*.bias:weight-decay=0;encoder.*:lr-scale=0.1' [default: none].
+    /// that matches a name counts: '*.bias:weight-decay=0;encoder.*:lr-scale=0.1' [default: none;
+    /// 'linear-path.*:lr-scale=3,weight-decay=0,if-any' with the default optimizer].
     #[arg(long, env = "PS_PARAMETER_GROUPS", value_name = "PATTERN:SETTINGS;..")]
     pub parameter_groups: Option<String>,
     #[command(flatten)]
@@ -105,7 +107,7 @@ pub struct TrainingArgs {
 }
 
 /// Steps that a model needs to learn anything, where nobody says how many passes.
-const STEPS_MIN: u64 = 300;
+const STEPS_MIN: u64 = 1000;
 
 impl TrainingArgs {
     /// The settings they stand for.
@@ -122,6 +124,12 @@ impl TrainingArgs {
             self.cosine_minimum,
         )?;
         let warmup = self.warmup.unwrap_or(0.0);
+        let own_groups = parts(self.parameter_groups.as_deref(), ';').map(str::parse);
+        let mut parameter_groups = own_groups.collect::<Result<Vec<ParameterGroup>, _>>()?;
+        if self.optimizer.is_none() && self.lr.is_none() {
+            // The user's come first, and so count.
+            parameter_groups.push(ParameterGroup::of_linear_path());
+        }
         let settings = TrainingSettings {
             optimizer,
             learning_rate: LearningRate { base: self.lr.unwrap_or(rate), schedule, warmup },
@@ -147,9 +155,7 @@ impl TrainingArgs {
             pipeline_depth: self.pipeline_depth.unwrap_or(default.pipeline_depth),
             divergence: self.divergence.unwrap_or_default(),
             freeze: parts(self.freeze.as_deref(), ',').map(str::to_owned).collect(),
-            parameter_groups: parts(self.parameter_groups.as_deref(), ';')
-                .map(str::parse)
-                .collect::<Result<_, _>>()?,
+            parameter_groups,
             evaluation: self.evaluation.settings(),
         };
         settings.validate()?;

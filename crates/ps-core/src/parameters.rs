@@ -22,7 +22,13 @@ pub struct ParameterGroup {
     pub pattern: String,
     /// What is different about them.
     pub rule: UpdateRule,
+    /// No mistake where no name matches: it is not known yet which model it is for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub if_any: bool,
 }
+
+/// What the names of a linear path beside a model's layers begin with.
+pub const LINEAR_PATH: &str = "linear-path";
 
 /// How a parameter's gradients are applied, beside what the optimizer says for all.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,8 +90,11 @@ pub enum Error {
     NoMatch { option: &'static str, pattern: String, names: String },
 }
 
-const EXPECTED: &str = "expected PATTERN:lr-scale=NUMBER,weight-decay=NUMBER with one or both, groups separated by `;`, \
+const EXPECTED: &str = "expected PATTERN:lr-scale=NUMBER,weight-decay=NUMBER with one or both, `,if-any` where the model may have no such parameter, groups separated by `;`, \
      for example `*.bias:weight-decay=0`";
+
+/// The word for [`ParameterGroup::if_any`].
+const IF_ANY: &str = "if-any";
 
 /// The option of groups.
 const GROUPS_OPTION: &str = "--parameter-groups";
@@ -105,9 +114,13 @@ impl FromStr for ParameterGroup {
         };
         // A name may have a colon in it; what follows the last one is what is different.
         let (pattern, settings) = text.rsplit_once(':').ok_or_else(|| failed("no `:`"))?;
-        let mut rule = UpdateRule::default();
+        let (mut rule, mut if_any) = (UpdateRule::default(), false);
         let mut set = Vec::new();
         for setting in settings.split(',') {
+            if setting.trim() == IF_ANY {
+                if_any = true;
+                continue;
+            }
             let (name, value) = setting.split_once('=').ok_or_else(|| failed("no `=`"))?;
             if set.contains(&name.trim()) {
                 return Err(failed(&format!("`{}` is set twice; set it once", name.trim())));
@@ -120,7 +133,7 @@ impl FromStr for ParameterGroup {
                 other => return Err(failed(&format!("`{other}` is no setting of a group"))),
             }
         }
-        let group = Self { pattern: pattern.trim().to_owned(), rule };
+        let group = Self { pattern: pattern.trim().to_owned(), rule, if_any };
         group.validate()?;
         Ok(group)
     }
@@ -128,11 +141,19 @@ impl FromStr for ParameterGroup {
 
 impl fmt::Display for ParameterGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.pattern, self.rule)
+        write!(f, "{}:{}", self.pattern, self.rule)?;
+        if self.if_any { write!(f, ",{IF_ANY}") } else { Ok(()) }
     }
 }
 
 impl ParameterGroup {
+    /// What the default optimizer does to a linear path, if the model has one: it gets where it is going in fewer steps, and has
+    /// the L2 that the model gives it instead of a decay (docs/adr/0035-small-sets.md).
+    pub fn of_linear_path() -> Self {
+        let rule = UpdateRule { learning_rate_scale: 3.0, weight_decay: Some(0.0) };
+        Self { pattern: format!("{LINEAR_PATH}.*"), rule, if_any: true }
+    }
+
     /// Checks pattern and numbers.
     ///
     /// # Errors
@@ -172,19 +193,19 @@ pub fn frozen(
     patterns: &[String],
     layout: &Layout,
 ) -> Result<Vec<bool>, Error> {
-    let found = matches(option, patterns.iter().map(String::as_str), layout)?;
+    let found = matches(option, patterns.iter().map(|it| (it.as_str(), false)), layout)?;
     Ok(found.iter().map(Option::is_some).collect())
 }
 
-/// By tensor of the layout: the place of the first pattern that its name matches.
+/// By tensor of the layout: the place of the first pattern that its name matches; beside each, whether it need not match any.
 fn matches<'p>(
     option: &'static str,
-    patterns: impl IntoIterator<Item = &'p str>,
+    patterns: impl IntoIterator<Item = (&'p str, bool)>,
     layout: &Layout,
 ) -> Result<Vec<Option<usize>>, Error> {
     let mut found = vec![None; layout.tensors().len()];
-    for (number, text) in patterns.into_iter().enumerate() {
-        let (pattern, mut any) = (compiled(option, text)?, false);
+    for (number, (text, if_any)) in patterns.into_iter().enumerate() {
+        let (pattern, mut any) = (compiled(option, text)?, if_any);
         for (place, tensor) in found.iter_mut().zip(layout.tensors()) {
             if pattern.matches(&tensor.name) {
                 any = true;
@@ -217,8 +238,11 @@ pub fn rules(groups: &[ParameterGroup], layout: &Layout) -> Result<Vec<UpdateRul
     if groups.is_empty() {
         return Ok(Vec::new());
     }
-    let patterns = groups.iter().map(|group| group.pattern.as_str());
+    let patterns = groups.iter().map(|group| (group.pattern.as_str(), group.if_any));
     let found = matches(GROUPS_OPTION, patterns, layout)?;
+    if found.iter().all(Option::is_none) {
+        return Ok(Vec::new());
+    }
     let rule = |place: Option<usize>| place.map_or_else(UpdateRule::default, |it| groups[it].rule);
     Ok(found.into_iter().map(rule).collect())
 }
@@ -296,6 +320,16 @@ mod tests {
     fn a_pattern_that_matches_nothing_is_an_error_that_names_what_there_is() {
         let error = rules(&groups(&["bias:lr-scale=2"]), &layout()).unwrap_err().to_string();
         assert!(error.contains("`bias`") && error.contains("`a.bias`, `a.weight`"), "{error}");
+    }
+
+    #[test]
+    fn a_group_may_be_for_parameters_that_are_not_there() {
+        let one = ParameterGroup::of_linear_path();
+        assert_eq!(one.to_string(), "linear-path.*:lr-scale=3,weight-decay=0,if-any");
+        assert_eq!(one.to_string().parse(), Ok(one.clone()));
+        let json = serde_json::to_string(&one).unwrap();
+        assert_eq!(serde_json::from_str::<ParameterGroup>(&json).unwrap(), one);
+        assert_eq!(rules(&[one], &layout()), Ok(Vec::new()));
     }
 
     #[test]

@@ -157,7 +157,10 @@ impl TrainingSettings {
             decay => format!(", weight decay {decay}"),
         };
         let (name, course, batch) = (self.optimizer.name(), schedule.name(), self.batch_size);
-        format!("{name}, rate {base} ({course}{warmup}){decay}, batches of {batch} samples")
+        let groups =
+            self.parameter_groups.iter().map(|it| format!("; {} with {}", it.pattern, it.rule));
+        let groups: String = groups.collect();
+        format!("{name}, rate {base} ({course}{warmup}){decay}, batches of {batch} samples{groups}")
     }
 
     /// Passes over so many samples: as many as asked for, or more for [`Self::steps_min`].

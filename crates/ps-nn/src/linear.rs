@@ -5,7 +5,7 @@ use crate::delivery::{apply_with_parameters, deliver, gradient_buffer};
 use crate::kernels::matrix::{WriteMode, multiply, rows, rows_mut};
 use crate::kernels::{add_rows, relu_gradient, shift_rows};
 use crate::tensor::{Floats, cpu_output, floats, has_kernel, rows_of, tensor_like, with_last};
-use crate::tracked::tracked;
+use crate::tracked::{tracked, tracked_with_l2};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder, init};
 
@@ -14,6 +14,8 @@ use candle_nn::{Init, VarBuilder, init};
 pub struct Linear {
     weight: Tensor,
     bias: Tensor,
+    /// Part of the weight that is added to its gradient.
+    l2: f32,
 }
 
 impl Linear {
@@ -22,15 +24,33 @@ impl Linear {
     /// # Errors
     /// No inputs or no outputs, or what the variables' source says.
     pub fn new(inputs: usize, outputs: usize, vars: VarBuilder) -> Result<Self> {
+        let bound = 1.0 / (inputs.max(1) as f64).sqrt();
+        let bias_start = Init::Uniform { lo: -bound, up: bound };
+        Self::started(inputs, outputs, vars, [init::DEFAULT_KAIMING_NORMAL, bias_start])
+    }
+
+    /// The same, whose outputs are 0 until it has learnt something.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_zeros(inputs: usize, outputs: usize, vars: VarBuilder) -> Result<Self> {
+        Self::started(inputs, outputs, vars, [init::ZERO, init::ZERO])
+    }
+
+    fn started(inputs: usize, outputs: usize, vars: VarBuilder, start: [Init; 2]) -> Result<Self> {
         if inputs == 0 || outputs == 0 {
             candle_core::bail!("a layer from {inputs} to {outputs} values, expected at least one");
         }
-        let bound = 1.0 / (inputs.max(1) as f64).sqrt();
-        let bias_start = Init::Uniform { lo: -bound, up: bound };
-        let weight =
-            vars.get_with_hints((outputs, inputs), "weight", init::DEFAULT_KAIMING_NORMAL)?;
-        let bias = vars.get_with_hints(outputs, "bias", bias_start)?;
-        Ok(Self { weight, bias })
+        let weight = vars.get_with_hints((outputs, inputs), "weight", start[0])?;
+        let bias = vars.get_with_hints(outputs, "bias", start[1])?;
+        Ok(Self { weight, bias, l2: 0.0 })
+    }
+
+    /// Trained as if the loss were larger by `l2 / 2` times the sum of the squared weights, biases left out. It goes through
+    /// the gradient, so that an optimizer that weighs gradients weighs it with them; the loss that is told is without it.
+    #[must_use]
+    pub fn with_l2(self, l2: f32) -> Self {
+        Self { l2, ..self }
     }
 
     /// The outputs `[.., outputs]` for inputs `[.., inputs]`.
@@ -52,10 +72,17 @@ impl Linear {
     fn apply(&self, inputs: &Tensor, relu: bool) -> Result<Tensor> {
         let inputs = inputs.contiguous()?;
         if has_kernel(&inputs) {
-            return apply_with_parameters(&inputs, &self.weight, &self.bias, LinearOp { relu });
+            return apply_with_parameters(
+                &inputs,
+                &self.weight,
+                &self.bias,
+                LinearOp { relu, l2: self.l2 },
+            );
         }
         let (count, width) = rows_of(inputs.shape())?;
-        let product = inputs.reshape((count, width))?.matmul(&tracked(&self.weight)?.t()?)?;
+        let product = inputs
+            .reshape((count, width))?
+            .matmul(&tracked_with_l2(&self.weight, self.l2)?.t()?)?;
         let outputs = product.broadcast_add(&tracked(&self.bias)?)?;
         let outputs = outputs.reshape(with_last(inputs.shape(), self.bias.elem_count()))?;
         if relu { relu_composed(&outputs) } else { Ok(outputs) }
@@ -65,6 +92,7 @@ impl Linear {
 /// The layer as one operation on inputs, weight and bias.
 struct LinearOp {
     relu: bool,
+    l2: f32,
 }
 
 impl CustomOp3 for LinearOp {
@@ -115,7 +143,15 @@ impl CustomOp3 for LinearOp {
         let mut of_weight = gradient_buffer(weight);
         let input_rows = Floats::of(inputs)?;
         let input_rows = rows(&input_rows, width);
-        multiply(before.t(), input_rows, rows_mut(&mut of_weight, width), WriteMode::Overwrite);
+        let mut mode = WriteMode::Overwrite;
+        if self.l2 > 0.0 {
+            mode = WriteMode::Accumulate;
+            let weights = Floats::of(weight)?;
+            for (gradient, weight) in of_weight.iter_mut().zip(weights.iter()) {
+                *gradient = self.l2 * weight;
+            }
+        }
+        multiply(before.t(), input_rows, rows_mut(&mut of_weight, width), mode);
         let mut of_bias = vec![0.0; count];
         add_rows(&mut of_bias, before.as_slice().unwrap_or_default());
         // Handed over before the inputs' is computed: it can leave meanwhile.

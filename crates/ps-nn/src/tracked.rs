@@ -14,11 +14,22 @@ use candle_core::{CudaStorage, backend::BackendStorage};
 /// # Errors
 /// What candle says.
 pub fn tracked(parameter: &Tensor) -> Result<Tensor> {
-    if !is_collected(parameter) {
+    tracked_with_l2(parameter, 0.0)
+}
+
+/// The same; `l2` times the parameter is added to its gradient.
+///
+/// # Errors
+/// What candle says.
+pub(crate) fn tracked_with_l2(parameter: &Tensor, l2: f32) -> Result<Tensor> {
+    let collected = is_collected(parameter);
+    if !collected && l2 == 0.0 {
         return Ok(parameter.clone());
     }
-    mark_used(parameter);
-    parameter.apply_op1(TrackedOp)
+    if collected {
+        mark_used(parameter);
+    }
+    parameter.apply_op1(TrackedOp { l2 })
 }
 
 /// The same for some rows of a table, rising.
@@ -39,7 +50,9 @@ fn is_collected(parameter: &Tensor) -> bool {
     with_collector(parameter, |_, _| ()).is_some()
 }
 
-struct TrackedOp;
+struct TrackedOp {
+    l2: f32,
+}
 
 impl CustomOp1 for TrackedOp {
     fn name(&self) -> &'static str {
@@ -56,6 +69,11 @@ impl CustomOp1 for TrackedOp {
     }
 
     fn bwd(&self, parameter: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let with_l2 = match self.l2 {
+            0.0 => None,
+            l2 => Some((gradient + parameter.detach().affine(f64::from(l2), 0.0)?)?),
+        };
+        let gradient = with_l2.as_ref().unwrap_or(gradient);
         deliver_gradient(parameter, ParameterGradient::of_tensor(None, gradient)?)
     }
 }

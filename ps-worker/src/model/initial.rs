@@ -7,6 +7,7 @@ use super::more_classes::{MoreClasses, grown};
 use candle_core::{DType, Device, Tensor};
 use flate2::read::GzDecoder;
 use ps_core::model_file::MODEL_FILE;
+use ps_core::parameters::LINEAR_PATH;
 use ps_core::safetensors_file::{self, Archive};
 use ps_core::schema::{Column, SCHEMA_FILE, Schema};
 use ps_core::{Layout, Task, TensorSpec};
@@ -31,6 +32,11 @@ enum Problem {
          was made with"
     )]
     Missing { name: String, expected: Vec<usize>, found: String },
+    #[error(
+        "tensor `{0}` is not in it: an `mlp` from before it had a linear path, or without one; to train it further give \
+         --model-option linear-path=false, to use it add \"linear-path\": \"false\" to the options in its config.json"
+    )]
+    NoLinearPath(String),
     #[error(
         "tensor `{name}`: found shape {found:?}, expected {expected:?}; use the --model, its options \
          and data of the shape that it was made with"
@@ -213,6 +219,9 @@ fn values(
             names if names.is_empty() => "none".to_owned(),
             names => names,
         };
+        if name.starts_with(LINEAR_PATH) {
+            return Err(Problem::NoLinearPath(name));
+        }
         return Err(Problem::Missing { name, expected, found });
     };
     let is_grown = || more.is_some_and(|more| more.explain(view.shape(), &expected));
@@ -306,6 +315,8 @@ mod tests {
         let missing = refused(&[("b", &[1])]);
         assert!(missing.contains("`b` of shape [1]") && missing.contains("it has a"), "{missing}");
         assert!(refused(&[("a", &[2, 3])]).contains("`a` holds values that are not finite"));
+        let path_missing = refused(&[("linear-path.bias", &[1])]);
+        assert!(path_missing.contains("linear-path=false"), "{path_missing}");
         let no_file = read_file(b"{}", &layout(&[("a", &[1])])).unwrap_err();
         assert!(no_file.contains(MODEL_FILE) && no_file.contains("not a safetensors"), "{no_file}");
         let nowhere = initial_weights(Path::new("no/such"), &layout(&[("a", &[1])])).unwrap_err();

@@ -43,6 +43,7 @@ mod passes;
 mod registry;
 mod resnet;
 mod seeded_start;
+mod small_sets;
 mod transformer;
 mod wide_deep;
 
@@ -83,6 +84,9 @@ pub struct DataShape {
     pub task: Task,
     /// How many outputs that takes: one for each class, number or label.
     pub outputs: usize,
+    /// Training samples of the whole job; 0 where nobody knows, as of a stream, or of a model that is only used. Variables and
+    /// their shapes must not depend on it.
+    pub samples: u64,
 }
 
 impl DataShape {
@@ -93,6 +97,7 @@ impl DataShape {
             ids: data.ids.clone(),
             task: data.task,
             outputs: data.outputs,
+            samples: data.train.len() as u64,
         }
     }
 
@@ -104,6 +109,7 @@ impl DataShape {
             ids: data.ids.clone(),
             task: data.task,
             outputs: data.outputs as usize,
+            samples: data.samples,
         }
     }
 

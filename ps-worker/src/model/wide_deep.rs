@@ -16,7 +16,7 @@ pub(super) struct WideDeep {
 impl Model for WideDeep {
     fn build(vars: VarBuilder, shape: &DataShape, options: &mut ModelOptions) -> Result<Self> {
         let wide = SoftmaxRegression::build(vars.pp("wide"), shape, options)?;
-        Ok(Self { wide, deep: Mlp::build(vars.pp("deep"), shape, options)? })
+        Ok(Self { wide, deep: Mlp::deep(&vars.pp("deep"), shape, options, 0.0)? })
     }
 
     fn embedding() -> EmbeddingRule {

@@ -6,17 +6,37 @@ fn defaults_are_valid_and_round() {
     let settings = TrainingArgs::default().settings().unwrap();
     assert_eq!((settings.learning_rate.base, settings.optimizer.name()), (0.003, "adamw"));
     assert_eq!(settings.staleness_bound, Some(8));
-    assert_eq!(settings, TrainingSettings { steps_min: 300, ..TrainingSettings::default() });
-    assert_eq!((settings.passes_over(40), settings.passes_over(60_000)), (150, 20));
+    let parameter_groups = vec![ParameterGroup::of_linear_path()];
+    let expected =
+        TrainingSettings { steps_min: 1000, parameter_groups, ..TrainingSettings::default() };
+    assert_eq!(settings, expected);
+    assert_eq!((settings.passes_over(40), settings.passes_over(60_000)), (500, 20));
     let asked = TrainingArgs { passes: Some(3), ..TrainingArgs::default() }.settings().unwrap();
     assert_eq!(asked.passes_over(40), 3);
     let sgd = TrainingArgs { optimizer: Some("sgd".into()), ..TrainingArgs::default() };
     let sgd = sgd.settings().unwrap();
     assert_eq!(sgd.learning_rate, LearningRate::constant(0.1));
+    assert_eq!(sgd.parameter_groups, [], "it is AdamW's");
     let rate = TrainingArgs { lr: Some(0.1), ..TrainingArgs::default() }.settings().unwrap();
     assert_eq!((rate.optimizer.name(), rate.learning_rate), ("sgd", sgd.learning_rate));
     let adam = TrainingArgs { optimizer: Some("adam".into()), ..TrainingArgs::default() };
     assert_eq!(adam.settings().unwrap().learning_rate.base, 0.001);
+}
+
+#[test]
+fn the_users_groups_count_before_the_defaults() {
+    let groups = Some("linear-path.weight:lr-scale=0.5".to_owned());
+    let args = TrainingArgs { parameter_groups: groups, ..TrainingArgs::default() };
+    let settings = args.settings().unwrap();
+    let words = settings.words();
+    assert!(
+        words.ends_with(
+            "; linear-path.weight with lr-scale=0.5; linear-path.* with lr-scale=3,weight-decay=0"
+        ),
+        "{words}"
+    );
+    let again = TrainingArgs::from(&settings).settings().unwrap();
+    assert_eq!(again, settings);
 }
 
 #[test]

@@ -40,6 +40,30 @@ fn linear_is_right() {
 }
 
 #[test]
+fn l2_adds_its_part_of_the_weights_to_their_gradient_alone() {
+    on_both(|| {
+        let weight = var(&[3, 4], &values(1, 12));
+        let bias = var(&[3], &values(2, 3));
+        let inputs = var(&[5, 4], &values(3, 20));
+        let gradients = |l2: f32| {
+            let named = [("weight", weight.as_tensor()), ("bias", bias.as_tensor())];
+            let layer = Linear::new(4, 3, vars(&named)).unwrap().with_l2(l2);
+            let loss = layer.forward_relu(&inputs).unwrap().sum_all().unwrap();
+            let store = loss.backward().unwrap();
+            [&weight, &bias, &inputs]
+                .map(|it| store.get(it).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap())
+        };
+        let ([before, bias_before, inputs_before], [after, bias_after, inputs_after]) =
+            (gradients(0.0), gradients(0.5));
+        assert_eq!((bias_before, inputs_before), (bias_after, inputs_after));
+        let weights = weight.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for ((before, after), weight) in before.iter().zip(&after).zip(&weights) {
+            assert!((before + 0.5 * weight - after).abs() < 1e-5, "{before} {after} {weight}");
+        }
+    });
+}
+
+#[test]
 fn inputs_need_not_be_contiguous() {
     let given = Given::drawn(&[&[4, 3], &[5, 4], &[5]]);
     let turned = |values: &[f64]| -> Vec<f64> {
