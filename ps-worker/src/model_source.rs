@@ -15,7 +15,7 @@ use ps_core::loss::{Loss, Weights};
 use ps_core::model_config::About;
 use ps_core::schema::Schema;
 use ps_core::{DataDescription, DataKind};
-use ps_data::{Dataset, Draw, Format, KnownSchema, Samples, Shift};
+use ps_data::{DataSource, Dataset, Draw, Format, KnownSchema, Samples, Shift};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +24,16 @@ struct Initial {
     path: PathBuf,
     /// The classes that it has, if they have names.
     classes: usize,
+}
+
+/// What is known of the data before they are read.
+pub(crate) enum Known {
+    /// Nothing.
+    Nothing,
+    /// The columns of the table, which the members of the job have learnt together.
+    Columns(Arc<Schema>),
+    /// All of them: they are in shared memory at this path.
+    Data(PathBuf),
 }
 
 /// Everything that a model is made of.
@@ -44,7 +54,7 @@ pub(crate) struct ModelSource {
 }
 
 impl ModelSource {
-    /// Reads the data, unless they are in shared memory at this path, and opens the device.
+    /// Reads the data, as far as they are not known, and opens the device.
     ///
     /// # Errors
     /// One of them cannot be had; the message says what to do.
@@ -52,12 +62,13 @@ impl ModelSource {
         models: &Models,
         args: &ModelArgs,
         place: Place,
-        shared: Option<&Path>,
+        known: Known,
     ) -> anyhow::Result<Self> {
         let initial = args.initial_model.as_deref().map(initial_schema).transpose()?.flatten();
-        let mut data = match shared {
-            Some(path) => ps_data::open_shared(path)?,
-            None => data(models, args, initial.as_ref())?,
+        let mut data = match known {
+            Known::Data(path) => ps_data::open_shared(&path)?,
+            Known::Columns(schema) => data(models, args, initial.as_ref(), Some(schema))?,
+            Known::Nothing => data(models, args, initial.as_ref(), None)?,
         };
         if let (Some(path), Some(initial), Some(found)) =
             (&args.initial_model, &initial, &data.schema)
@@ -251,12 +262,30 @@ impl ModelSource {
 }
 
 /// The data that the options name: those of the program's own, or files.
-fn data(models: &Models, args: &ModelArgs, initial: Option<&Schema>) -> anyhow::Result<Dataset> {
+fn data(
+    models: &Models,
+    args: &ModelArgs,
+    initial: Option<&Schema>,
+    learnt: Option<Arc<Schema>>,
+) -> anyhow::Result<Dataset> {
     if let Some(name) = &args.dataset.dataset {
         let (data, test) = (args.data.clone(), args.read.test.clone());
         let request = args.dataset.request(data, test).map_err(anyhow::Error::msg)?;
         return models.dataset(name, request).map_err(anyhow::Error::msg);
     }
+    let mut source = data_source(models, args, initial)?;
+    if let Some(schema) = learnt {
+        source.schema = Some(KnownSchema::Learnt(schema));
+    }
+    Ok(ps_data::load(&source)?)
+}
+
+/// Files that are to be read, with what is known of them before.
+fn data_source(
+    models: &Models,
+    args: &ModelArgs,
+    initial: Option<&Schema>,
+) -> anyhow::Result<DataSource> {
     let mut source = args.read.source(args.data.as_deref());
     source.table.embedding = models.embedding(&args.model);
     if source.schema.is_some() {
@@ -276,7 +305,24 @@ fn data(models: &Models, args: &ModelArgs, initial: Option<&Schema>) -> anyhow::
         source.schema = Some(KnownSchema::OfModel(Arc::new(initial.clone())));
     }
     source.classes_first = initial.map(|it| it.classes().to_vec()).unwrap_or_default();
-    Ok(ps_data::load(&source)?)
+    Ok(source)
+}
+
+/// The files of a process that sees a part of the samples alone, if it may be one of a table of which nothing is known.
+///
+/// # Errors
+/// The initial model, or a schema that is given, cannot be read.
+pub(crate) fn unknown_share(
+    models: &Models,
+    args: &ModelArgs,
+) -> anyhow::Result<Option<DataSource>> {
+    if args.dataset.dataset.is_some() || !(args.read.sharded || args.read.pipe) {
+        return Ok(None);
+    }
+    let initial = args.initial_model.as_deref().map(initial_schema).transpose()?.flatten();
+    let source = data_source(models, args, initial.as_ref())?;
+    let is_table = matches!(source.format, Format::Auto | Format::Csv);
+    Ok(Some(source).filter(|source| is_table && source.schema.is_none()))
 }
 
 /// What is learnt, in words that are the same for the same options.

@@ -267,7 +267,8 @@ fn samples_from_elsewhere_train_a_model_that_has_none_of_its_own() {
     let weights = has_data.start_weights(3).unwrap();
     let expected = compute_step(&mut has_data, &weights, &numbers(&[4, 0, 2]), 0).unwrap();
 
-    let none = || Samples::new(Features::Floats(Vec::new().into()), Vec::new(), Vec::new()).unwrap();
+    let none =
+        || Samples::new(Features::Floats(Vec::new().into()), Vec::new(), Vec::new()).unwrap();
     let nothing = Arc::new(Dataset::new(none(), none(), 0));
     let options =
         || ComputeOptions::new("mlp", ModelOptions::from_iter([("hidden", "5")]), Device::Cpu);

@@ -305,6 +305,8 @@ mod tests {
     #[test]
     fn features_must_fit_the_labels() {
         assert!(Samples::new(Features::Bytes(vec![1, 2, 3].into()), vec![2], vec![0]).is_none());
-        assert!(Samples::new(Features::Bytes(vec![].into()), vec![usize::MAX, 2], vec![]).is_none());
+        assert!(
+            Samples::new(Features::Bytes(vec![].into()), vec![usize::MAX, 2], vec![]).is_none()
+        );
     }
 }

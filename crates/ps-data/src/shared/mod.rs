@@ -81,7 +81,9 @@ pub fn open_shared(path: &Path) -> Result<Dataset, Error> {
     };
     described().ok_or_else(|| Error::File {
         path: path.to_owned(),
-        problem: "not samples as this version shares them, which are read by processes that psrun starts".to_owned(),
+        problem:
+            "not samples as this version shares them, which are read by processes that psrun starts"
+                .to_owned(),
     })
 }
 
