@@ -84,6 +84,10 @@ pub async fn environment(
     }
     // Says which device the workers take: their own lines are in files.
     model.device.open().map(drop)?;
+    if model.read.pipe {
+        // A FIFO can be read once, and what the test data mean follows from it.
+        return Ok(None);
+    }
     // Building needs no speed, and the workers may need all of a GPU's memory.
     let on_cpu = ModelArgs { device: DeviceChoice::Cpu, ..model.clone() };
     let data = ps_worker::process::data(models, &on_cpu).await?;

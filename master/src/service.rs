@@ -1,7 +1,9 @@
 //! The calls of members, checked and passed on to the driver.
 
 use ps_core::limits::CONTROL_CALLS_MAX;
-use ps_core::master::{Config, Heartbeat, Machine, MemberId, Registration, Rejection, TaskRequest};
+use ps_core::master::{
+    ColumnsRequest, Config, Heartbeat, Machine, MemberId, Registration, Rejection, TaskRequest,
+};
 use ps_proto::convert::control::refused;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::convert::settings::settings_to_wire;
@@ -200,5 +202,16 @@ impl Master for Service {
         })
         .await?;
         Ok(Response::new(v1::LoadingReply {}))
+    }
+
+    async fn learn_columns(
+        &self,
+        request: Request<v1::ColumnsRequest>,
+    ) -> Result<Response<v1::ColumnsReply>, Status> {
+        let (arrived, request) = (self.arrival(&request), request.into_inner());
+        self.check_job(&request.job)?;
+        let request = ColumnsRequest::try_from(request)?;
+        let answer = self.ask(arrived, |machine, now| machine.learn_columns(request, now)).await?;
+        Ok(Response::new(answer.into()))
     }
 }

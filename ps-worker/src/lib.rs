@@ -6,6 +6,7 @@
 
 pub mod compute;
 pub mod config;
+mod data;
 pub mod device;
 pub mod model;
 mod model_source;

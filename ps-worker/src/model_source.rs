@@ -1,7 +1,8 @@
 //! Data, device and model as a process's options name them.
 
 use crate::compute::{Compute, ComputeError};
-use crate::config::{DataArgs, ModelArgs};
+use crate::config::ModelArgs;
+use crate::data::{self, Known};
 use crate::model::{
     CandleCompute, ComputeOptions, DataShape, ModelOptions, Models, MoreClasses, check_schema,
     initial_schema, initial_weights, initial_weights_of_fewer, is_whole_model,
@@ -10,13 +11,10 @@ use crate::objective_words;
 use crate::place::Place;
 use crate::train::DataLoader;
 use anyhow::Context;
-use ps_core::cut::cut;
-use ps_core::limits::OBJECTIVE_BYTES_MAX;
-use ps_core::loss::{Loss, Weights};
 use ps_core::model_config::About;
-use ps_core::schema::{SCHEMA_FILE, Schema};
+use ps_core::schema::SCHEMA_FILE;
 use ps_core::{DataDescription, DataKind};
-use ps_data::{Dataset, Draw, Format, KnownSchema, Samples, Shift};
+use ps_data::{Dataset, Draw, Format, Samples, Shift};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -45,7 +43,7 @@ pub(crate) struct ModelSource {
 }
 
 impl ModelSource {
-    /// Reads the data, unless they are in shared memory at this path, and opens the device.
+    /// Reads the data, as far as they are not known, and opens the device.
     ///
     /// # Errors
     /// One of them cannot be had; the message says what to do.
@@ -53,13 +51,10 @@ impl ModelSource {
         models: &Models,
         args: &ModelArgs,
         place: Place,
-        shared: Option<&Path>,
+        known: Known,
     ) -> anyhow::Result<Self> {
         let initial = args.initial_model.as_deref().map(initial_schema).transpose()?.flatten();
-        let mut data = match shared {
-            Some(path) => ps_data::open_shared(path)?,
-            None => data(models, args, initial.as_ref())?,
-        };
+        let mut data = data::read(models, args, initial.as_ref(), known)?;
         if let (Some(path), Some(initial), Some(found)) =
             (&args.initial_model, &initial, &data.schema)
         {
@@ -89,7 +84,7 @@ impl ModelSource {
         let options = args.shape.options().map_err(anyhow::Error::msg)?;
         let loss = args.loss.loss().map_err(anyhow::Error::msg)?;
         objective_words::lines(&data, &loss).iter().for_each(|line| tracing::info!("{line}"));
-        let objective = objective(&args.read, &data, &loss);
+        let objective = objective_words::objective(&args.read, &data, &loss);
         let about = About {
             model: Some(args.model.clone()),
             options: options.clone().into_iter().collect(),
@@ -259,53 +254,4 @@ impl ModelSource {
         let started = made.map_err(anyhow::Error::from).and_then(|made| self.started(made));
         started.map_err(|error| ComputeError(format!("{error:#}")))
     }
-}
-
-/// The data that the options name: those of the program's own, or files.
-fn data(models: &Models, args: &ModelArgs, initial: Option<&Schema>) -> anyhow::Result<Dataset> {
-    if let Some(name) = &args.dataset.dataset {
-        let (data, test) = (args.data.clone(), args.read.test.clone());
-        let request = args.dataset.request(data, test).map_err(anyhow::Error::msg)?;
-        return models.dataset(name, request).map_err(anyhow::Error::msg);
-    }
-    let mut source = args.read.source(args.data.as_deref());
-    source.table.embedding = models.embedding(&args.model);
-    if let Some(path) = args.read.schema.clone() {
-        let schema = Arc::new(ps_data::known_schema(&source)?);
-        if let Some(option) = args.read.table.contradiction(&schema) {
-            anyhow::bail!("--schema with {option}: the file says otherwise; leave out one of them");
-        }
-        source.schema = Some(KnownSchema::Read { path, schema });
-    }
-    let goes_on = |initial: &&Schema| {
-        source.schema.is_none() && args.read.table.contradiction(initial).is_none()
-    };
-    if let Some(initial) = initial.filter(goes_on) {
-        tracing::info!(
-            "the columns of a table are what they were for the initial model; other options about columns, or --schema, say \
-             otherwise"
-        );
-        source.schema = Some(KnownSchema::OfModel(Arc::new(initial.clone())));
-    }
-    source.classes_first = initial.map(|it| it.classes().to_vec()).unwrap_or_default();
-    Ok(ps_data::load(&source)?)
-}
-
-/// What is learnt, in words that are the same for the same options.
-fn objective(read: &DataArgs, data: &Dataset, loss: &Loss) -> String {
-    let task = data.task;
-    let schema = data.schema_digest.map(|it| format!("table {it:016x}, ")).unwrap_or_default();
-    let table = read.table.options();
-    let labels: Vec<String> = table.labels.iter().map(ToString::to_string).collect();
-    let labels = if labels.is_empty() { "last".to_owned() } else { labels.join(",") };
-    let kind = loss.kind.of_task(task).unwrap_or_default().name();
-    let delta = loss.huber_delta.map(|delta| format!(" ({delta})")).unwrap_or_default();
-    let weights = match &loss.weights {
-        Weights::Equal => String::new(),
-        Weights::Balanced => ", balanced".to_owned(),
-        Weights::Positive(weight) => format!(", positive weight {weight}"),
-        Weights::Named(named) => format!(", weights {named:?}"),
-    };
-    let words = format!("{schema}{task} of label {labels}, loss {kind}{delta}{weights}");
-    cut(&words, OBJECTIVE_BYTES_MAX).to_owned()
 }

@@ -1,8 +1,11 @@
 //! What training and measures make of the labels, for people: which class is meant, and how much each counts.
 
+use crate::config::DataArgs;
 use crate::model::Objective;
 use ps_core::Task;
-use ps_core::loss::Loss;
+use ps_core::cut::cut;
+use ps_core::limits::OBJECTIVE_BYTES_MAX;
+use ps_core::loss::{Loss, Weights};
 use ps_core::schema::output_names;
 use ps_data::Dataset;
 
@@ -30,6 +33,25 @@ pub(crate) fn lines(data: &Dataset, loss: &Loss) -> Vec<String> {
         lines.push(format!("weights in training: {few}{more}"));
     }
     lines
+}
+
+/// What is learnt, in words that are the same for the same options.
+pub(crate) fn objective(read: &DataArgs, data: &Dataset, loss: &Loss) -> String {
+    let task = data.task;
+    let schema = data.schema_digest.map(|it| format!("table {it:016x}, ")).unwrap_or_default();
+    let table = read.table.options();
+    let labels: Vec<String> = table.labels.iter().map(ToString::to_string).collect();
+    let labels = if labels.is_empty() { "last".to_owned() } else { labels.join(",") };
+    let kind = loss.kind.of_task(task).unwrap_or_default().name();
+    let delta = loss.huber_delta.map(|delta| format!(" ({delta})")).unwrap_or_default();
+    let weights = match &loss.weights {
+        Weights::Equal => String::new(),
+        Weights::Balanced => ", balanced".to_owned(),
+        Weights::Positive(weight) => format!(", positive weight {weight}"),
+        Weights::Named(named) => format!(", weights {named:?}"),
+    };
+    let words = format!("{schema}{task} of label {labels}, loss {kind}{delta}{weights}");
+    cut(&words, OBJECTIVE_BYTES_MAX).to_owned()
 }
 
 #[cfg(test)]

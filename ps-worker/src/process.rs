@@ -1,6 +1,7 @@
 //! The program `ps-worker`: from the command line to a running worker.
 
 mod alone;
+mod learning;
 mod on_thread;
 mod preparation;
 mod program;
@@ -11,6 +12,7 @@ use preparation::{Part, late};
 
 use crate::compute::ComputeOn;
 use crate::config::{Args, ModelArgs};
+use crate::data::Known;
 use crate::model::Models;
 use crate::model_source::ModelSource;
 use crate::place::Place;
@@ -94,7 +96,7 @@ async fn run(
 pub async fn data(models: &Models, args: &ModelArgs) -> anyhow::Result<Arc<Dataset>> {
     let (models, own) = (models.clone(), args.clone());
     let read = on_thread(move || {
-        let source = ModelSource::new(&models, &own, Place::default(), None)?;
+        let source = ModelSource::new(&models, &own, Place::default(), Known::Nothing)?;
         source.data().warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         source.model()?;
         Ok(source.data().clone())

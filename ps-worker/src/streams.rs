@@ -8,9 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ps_core::schema::IdColumn;
 use ps_core::{DataDescription, DataKind, Task};
-use ps_data::{
-    Draw, OpenStream, Shift, Shuffle, StreamBatch, StreamBatches, StreamPlan, StreamSource,
-};
+use ps_data::{Draw, OpenStream, Shift, Shuffle, StreamBatch, StreamBatches, StreamPlan};
 use std::time::Duration;
 
 /// Who takes which records of a stream.
@@ -51,16 +49,14 @@ pub struct DataStreams {
 }
 
 impl DataStreams {
-    /// Opens the first stream and reads as much of it as tells what the model must know.
+    /// Reads as much of the first stream, which was opened, as tells what the model must know.
     ///
     /// # Errors
     /// The FIFO or its writer did not come, or the first record is damaged.
-    pub async fn open(
-        source: StreamSource,
+    pub async fn new(
+        (streams, mut begun): (ps_data::StreamOpener, OpenStream),
         options: StreamOptions,
     ) -> Result<(Self, DataDescription), ps_data::Error> {
-        let mut streams = ps_data::StreamOpener::new(source);
-        let mut begun = streams.open()?;
         let shape = begun.shape().await?.unwrap_or_default();
         let description = DataDescription {
             kind: DataKind::Streamed,

@@ -21,7 +21,7 @@ use ps_worker::model::{
 fn data() -> Arc<Dataset> {
     let set = || {
         let values = (0..12).map(|place| place as f32 / 12.0).collect();
-        Samples::new(Features::Floats(values.into()), vec![4], vec![0, 1, 2]).unwrap()
+        Samples::new(Features::Floats(values), vec![4], vec![0, 1, 2]).unwrap()
     };
     Arc::new(Dataset::new(set(), set(), 3))
 }

@@ -43,7 +43,7 @@ fn data(shape: &[usize], classes: u32) -> Arc<Dataset> {
     let set = |samples: usize| {
         let values = (0..samples * each).map(value).collect();
         let labels: Vec<u32> = (0..samples as u32).map(|sample| sample * 7 % classes).collect();
-        Samples::new(Features::Floats(values.into()), shape.to_vec(), labels).unwrap()
+        Samples::new(Features::Floats(values), shape.to_vec(), labels).unwrap()
     };
     Arc::new(Dataset::new(set(64), set(48), classes as usize))
 }

@@ -265,3 +265,16 @@ pub const OBJECTIVE_BYTES_MAX: usize = 4096;
 
 /// Of what a member says of its model and its table, as JSON: a third of a control message.
 pub const ABOUT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Of what a member counted in its part of a table, bytes in one message to the master: half of what that reads, and
+/// room for a text with all that is beside it.
+pub const LEARNT_PART_BYTES: usize = 128 * 1024;
+
+/// Bytes of what all counted together in one message from the master: a third of what members read.
+pub const LEARNT_SUM_PART_BYTES: usize = CONTROL_MESSAGE_BYTES_MAX / 3;
+
+/// Bytes of a text that is counted by name where counts are sent: a part has room for it.
+pub const LEARNT_TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of what all members of a job counted that the master holds until it can be added up.
+pub const LEARNT_BYTES_MAX: usize = 1 << 30;

@@ -24,6 +24,7 @@ mod idx;
 mod ignored;
 mod inputs;
 mod labels;
+mod learning;
 pub mod limits;
 mod load;
 mod look;
@@ -56,6 +57,7 @@ pub use error::Error;
 pub use file_list::{FileList, FileRole, ListedFile, files};
 pub use inputs::{InputWidth, Inputs};
 pub use labels::{Label, Labels};
+pub use learning::{schema_of_sums, table_sums};
 pub use load::{bundled_digits, known_schema, load, with_classes};
 pub use sample_set::SampleSet;
 pub use samples::{Dataset, Features, Samples};
@@ -66,7 +68,7 @@ pub use source::{
 };
 pub use stream::{
     OpenStream, Shuffle, StreamBatch, StreamBatches, StreamInput, StreamOpener, StreamPlan,
-    StreamSource, load_stream, stream_files,
+    StreamSource, UnknownStream, load_stream, stream_files,
 };
 pub use table_options::{HeaderChoice, Mark, TableOptions};
 pub use values::Values;

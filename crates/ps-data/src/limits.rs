@@ -11,7 +11,7 @@ pub const FEATURE_BYTES_MAX: usize = 16 << 30;
 pub const CLASSES_MAX: usize = ps_core::limits::LABEL_CLASSES_MAX;
 
 /// Columns of a CSV file: the statistics of every column are held while the file is read.
-pub const COLUMNS_MAX: usize = 65_536;
+pub const COLUMNS_MAX: usize = ps_core::schema::COLUMNS_MAX;
 
 /// Bytes of one record of a container: a record is one sample, and holds it in memory while it is
 /// decoded, at up to 16 times its size where a hostile one repeats the smallest fields.

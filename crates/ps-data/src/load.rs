@@ -74,6 +74,10 @@ fn with_known_schema(data: Dataset, source: &DataSource) -> Result<Dataset, Erro
             let path = path.display();
             return Err(Error::Options(format!("--schema {path}: the data are no table")));
         }
+        Some(KnownSchema::Learnt(_)) if !is_empty => {
+            let problem = "the data here are no table, and those of other members are: all data of a job must be of one set";
+            return Err(Error::Options(problem.to_owned()));
+        }
         Some(_) if is_empty => (),
         _ => return Ok(data),
     }
@@ -209,7 +213,11 @@ fn beside_table(
 /// Its file cannot be read, or is none.
 pub fn known_schema(source: &DataSource) -> Result<Schema, Error> {
     let path = match &source.schema {
-        Some(KnownSchema::OfModel(schema) | KnownSchema::Read { schema, .. }) => {
+        Some(
+            KnownSchema::OfModel(schema)
+            | KnownSchema::Read { schema, .. }
+            | KnownSchema::Learnt(schema),
+        ) => {
             return Ok((**schema).clone());
         }
         Some(KnownSchema::File(path)) => path.clone(),

@@ -88,8 +88,8 @@ pub struct DataSource {
     pub classes_first: Vec<String>,
     /// How many classes there are, when it is known; else one more than the largest label.
     pub classes: Option<usize>,
-    /// The training samples are this process's own share: none is legal, and nothing may be learnt
-    /// from them that other processes would learn differently.
+    /// The training samples are this process's own share: none is legal, and nothing is learnt from them alone that other
+    /// processes would learn differently.
     pub sharded: bool,
     /// The training files are found but not loaded, whatever their size: they are a stream.
     pub streamed: bool,
@@ -114,6 +114,8 @@ pub enum KnownSchema {
     },
     /// Here; data that are no table have none.
     OfModel(Arc<Schema>),
+    /// Here: the members of the job have learnt it together.
+    Learnt(Arc<Schema>),
 }
 
 /// Which training samples are held out of training, as a validation set: the same wherever all samples

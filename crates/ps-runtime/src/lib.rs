@@ -8,6 +8,7 @@ pub mod backoff;
 mod blocking;
 pub mod bulk;
 pub mod clock;
+pub mod columns;
 mod connection;
 pub mod descriptors;
 pub mod files;

@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 pub const REGISTER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// One attempt of a call to the master; answers are immediate.
-const ATTEMPT: Duration = Duration::from_secs(2);
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// However long the lease is.
 const HEARTBEAT_LONGEST: Duration = Duration::from_millis(500);
@@ -269,7 +269,7 @@ pub async fn report_loading(
     }
 }
 
-fn client(channel: Channel) -> MasterClient<Channel> {
+pub(crate) fn client(channel: Channel) -> MasterClient<Channel> {
     MasterClient::new(channel).max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX)
 }
 
@@ -277,7 +277,7 @@ fn is_taken(status: &Status) -> bool {
     refusal::from_status(status).is_some_and(|refusal| refusal.reason() == Reason::Taken)
 }
 
-fn error(address: &str, status: &Status) -> Error {
+pub(crate) fn error(address: &str, status: &Status) -> Error {
     let (address, message) = (address.to_owned(), status.message().to_owned());
     match refusal::from_status(status).map(|refusal| refusal.reason()) {
         Some(Reason::StaleIncarnation) => Error::Expired,

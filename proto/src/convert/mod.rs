@@ -1,6 +1,7 @@
 //! Wire to domain and back: the only place that checks what arrives.
 
 pub mod checkpoint;
+pub mod columns;
 pub mod control;
 pub mod data;
 pub mod description;

@@ -65,7 +65,7 @@ pub struct DataArgs {
     pub pipe: bool,
     /// The training files are not loaded but read anew in every pass, each worker taking its part of
     /// the samples; for files larger than memory. Columns of a table are learnt from the beginning of the
-    /// files (--schema-samples), with --sharded not at all: give --schema then. Test data are loaded as always; text without test files has no test set then. All workers
+    /// files (--schema-samples), with --sharded of each share. Test data are loaded as always; text without test files has no test set then. All workers
     /// and the evaluator need this option.
     #[arg(long, env = "PS_STREAM", value_parser = BoolishValueParser::new())]
     pub stream: bool,
@@ -82,11 +82,11 @@ pub struct DataArgs {
         value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub load_timeout_s: u64,
     /// What was understood of a table like this one: a file schema.json that a model or `psrun data --write-schema` left. It is
-    /// taken as it is, also by hosts and streams that see a part of the data alone.
+    /// taken as it is, and hosts that see a part of the data alone need not learn it together.
     #[arg(long, env = "PS_SCHEMA", value_name = "FILE")]
     pub schema: Option<PathBuf>,
-    /// With --stream: samples from the beginning of the training files that the columns of a table are learnt from
-    /// [default: 100000].
+    /// With --stream or --pipe: samples from the beginning of the training data that the columns of a table are learnt
+    /// from, with --sharded of each share [default: 100000]. Those of a FIFO are held in memory meanwhile.
     #[arg(long, env = "PS_SCHEMA_SAMPLES", value_name = "N",
         value_parser = clap::value_parser!(u64).range(1..))]
     pub schema_samples: Option<u64>,

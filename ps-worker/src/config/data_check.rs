@@ -72,8 +72,9 @@ impl DataArgs {
 
     fn check_schema(&self) -> Result<(), String> {
         match self.schema_samples {
-            Some(samples) if !self.stream || self.schema.is_some() => Err(format!(
-                "--schema-samples {samples}: only with --stream, and without --schema: other tables are learnt from whole"
+            Some(samples) if !self.is_streamed() || self.schema.is_some() => Err(format!(
+                "--schema-samples {samples}: only with --stream or --pipe, and without --schema: other tables are learnt from \
+                 whole"
             )),
             _ => Ok(()),
         }

@@ -1,9 +1,11 @@
 //! Data and model, before anybody is told that this process can work.
 
+use super::learning::{self, Learnt};
 use super::on_thread::on_thread;
 use super::{address, workload};
 use crate::compute::Compute;
 use crate::config::{Args, ModelArgs, Role};
+use crate::data::Known;
 use crate::model::Models;
 use crate::model_source::ModelSource;
 use crate::train::{DataLoader, Workload};
@@ -73,17 +75,21 @@ pub(super) fn late(args: &ModelArgs) -> anyhow::Error {
 }
 
 async fn prepare(models: &Models, args: &Args, outside: &Outside) -> anyhow::Result<Prepared> {
+    let Learnt { schema, stream } = learning::learn(models, args, outside).await?;
     let (models, model) = (models.clone(), args.model.clone());
     let place = args.place.place().map_err(anyhow::Error::msg)?;
-    let shared = args.shared_data.clone();
-    let mut source =
-        on_thread(move || ModelSource::new(&models, &model, place, shared.as_deref())).await?;
+    let known = match (args.shared_data.clone(), schema) {
+        (Some(path), _) => Known::Data(path),
+        (None, Some(schema)) => Known::Columns(schema),
+        (None, None) => Known::Nothing,
+    };
+    let mut source = on_thread(move || ModelSource::new(&models, &model, place, known)).await?;
     // psrun says it aloud: each process has the same.
     source.data().warnings().iter().for_each(|warning| tracing::info!("warning: {warning}"));
     if let Some(path) = &args.write_schema {
         source.write_schema(path)?;
     }
-    let streams = workload::streams(args, &mut source).await?;
+    let streams = workload::streams(args, &mut source, stream).await?;
     let role = if args.role == Role::Worker { "worker" } else { "evaluator" };
     let ready = format!("role={role}; train_samples={};", source.data().train.len());
     let part = match args.master.clone() {

@@ -1,5 +1,6 @@
 //! What the options make of this process's part in a job: a model on data, or a program.
 
+use super::learning::BegunStream;
 use super::on_thread::on_thread;
 use crate::config::{Args, Role};
 use crate::model_source::ModelSource;
@@ -8,7 +9,7 @@ use crate::streams::{DataStreams, Records, StreamOptions};
 use crate::train::{ModelWorkload, PassStreams, ServedSamples, Workload, WorkloadKind};
 use ps_cli::orphans::Children;
 use ps_core::{DataDescription, DataKind};
-use ps_data::{StreamSource, load_stream, stream_files};
+use ps_data::{StreamOpener, StreamSource, load_stream, stream_files};
 use ps_runtime::Outside;
 use ps_runtime::advertise::advertised;
 use ps_runtime::files::{Directory, Files};
@@ -32,6 +33,7 @@ pub(super) fn program(args: &Args, children: Children) -> Workload {
 pub(super) async fn streams(
     args: &Args,
     source: &mut ModelSource,
+    begun: Option<BegunStream>,
 ) -> anyhow::Result<Option<(DataStreams, DataDescription)>> {
     let read = &args.model.read;
     let Some(data) = args.model.data.as_ref().filter(|_| read.is_streamed()) else {
@@ -51,14 +53,25 @@ pub(super) async fn streams(
     let records = if read.sharded { Records::OfMachine(place) } else { Records::Shared };
     let (task, outputs) = (source.data().task, u32::try_from(outputs).unwrap_or(u32::MAX));
     let ids = source.data().ids.clone();
-    let files = match read.pipe {
-        true => read.stream(data, table),
-        false => StreamSource { schema: table, ..stream_files(&read.source(Some(data)))? },
+    let begun = match begun {
+        Some((mut streams, stream)) => {
+            streams.set_schema(table.clone());
+            (streams, stream.known(table))
+        }
+        None => {
+            let files = match read.pipe {
+                true => read.stream(data, table),
+                false => StreamSource { schema: table, ..stream_files(&read.source(Some(data)))? },
+            };
+            let mut streams = StreamOpener::new(files);
+            let first = streams.open()?;
+            (streams, first)
+        }
     };
     let (shift, shuffle) = (read.augment_shift, read.shuffle_samples());
     let patience = read.load_timeout();
     let options = StreamOptions { records, ids, task, outputs, shift, shuffle, patience };
-    let (streams, mut description) = DataStreams::open(files, options).await?;
+    let (streams, mut description) = DataStreams::new(begun, options).await?;
     source.objective().clone_into(&mut description.objective);
     Ok(Some((streams, description)))
 }

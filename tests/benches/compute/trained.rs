@@ -50,10 +50,10 @@ pub(crate) fn data(model: &str) -> anyhow::Result<Arc<Dataset>> {
         let byte = |place: u64| (place.wrapping_mul(2_654_435_761) >> 13) as u8;
         if model == "transformer-tiny" {
             let floats = (0..count * CONTEXT as u64).map(|place| f32::from(byte(place))).collect();
-            return Samples::new(Features::Floats(floats.into()), vec![CONTEXT], labels);
+            return Samples::new(Features::Floats(floats), vec![CONTEXT], labels);
         }
         let bytes = (0..count * 784).map(byte).collect();
-        Samples::new(Features::Bytes(bytes.into()), vec![28, 28], labels)
+        Samples::new(Features::Bytes(bytes), vec![28, 28], labels)
     };
     let set = |count| set(count).context("wrong number of features");
     let classes = if model == "transformer-tiny" { 256 } else { 10 };

@@ -6,6 +6,7 @@
 //! Its parts own their state and know nothing of each other but what they are given:
 //! - `away`: servers that are silent, and waited for.
 //! - `registry`: who holds which shard and rank; leases of members, incarnations, clocks.
+//! - `columns`: what members count in their shares of a table, before they register.
 //! - `agreement`: what training data the members have, each and together.
 //! - `leases`: who works on which samples.
 //! - `evaluation`: what is to be measured, and by whom.
@@ -22,6 +23,7 @@
 mod agreement;
 mod away;
 mod checkpoints;
+mod columns;
 mod departures;
 mod evaluation;
 mod leases;
@@ -44,6 +46,7 @@ use crate::model_config::About;
 use agreement::DataAgreement;
 use away::AwayServers;
 use checkpoints::Checkpoints;
+use columns::Columns;
 use evaluation::Evaluations;
 use leases::Leases;
 use lifecycle::Lifecycle;
@@ -60,6 +63,8 @@ pub struct Machine {
     lifecycle: Lifecycle,
     registry: Registry,
     away: AwayServers,
+    /// What members count before they register.
+    columns: Columns,
     agreement: DataAgreement,
     /// Of the samples, once it is settled what samples there are.
     leases: Leases,
@@ -80,6 +85,7 @@ impl Machine {
             lifecycle: Lifecycle::new(config.stop_times, now),
             registry: Registry::new(config.lease, life, now),
             away: AwayServers::default(),
+            columns: Columns::default(),
             agreement: DataAgreement::default(),
             leases: Leases::new(DataKind::default(), config.settings.passes, 1, 1),
             evaluations: Evaluations::default(),

@@ -49,7 +49,7 @@ impl Machine {
 
     /// During the barrier and the commit a worker that was expired may come back, to be told that it
     /// may leave; nobody joins afterwards.
-    fn check_open(&self) -> Result<(), Rejection> {
+    pub(super) fn check_open(&self) -> Result<(), Rejection> {
         match self.lifecycle.outcome() {
             Some(outcome) => {
                 let reason = outcome.reason.clone().unwrap_or_else(|| "it is finished".to_owned());

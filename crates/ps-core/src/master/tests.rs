@@ -2,6 +2,7 @@
 
 mod away;
 mod checkpoints;
+mod columns;
 mod divergence;
 mod ending;
 mod harness;

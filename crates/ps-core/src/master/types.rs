@@ -1,12 +1,14 @@
 //! What goes into the machine and what comes out of it.
 
 mod actions;
+mod columns;
 mod data_mismatch;
 mod members;
 mod rejection;
 mod tasks;
 
 pub use actions::*;
+pub use columns::*;
 pub use data_mismatch::*;
 pub use members::*;
 pub use rejection::*;

@@ -44,7 +44,7 @@ impl Regressed {
             ("mae", of(|it| it.2 / it.0.count as f64)),
             (
                 "r2",
-                of(|it| 1.0 - it.1 / it.0.squares)
+                of(|it| 1.0 - it.1 / it.0.squares())
                     .filter(|_| self.outputs.iter().all(|it| count(it) > 1.0)),
             ),
         ])

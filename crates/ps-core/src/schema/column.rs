@@ -110,6 +110,16 @@ impl ColumnSummary {
         self.distinct.merge(&other.distinct, NAMED_CATEGORIES_MAX);
     }
 
+    /// The first numbers as texts, which are not among the distinct values yet.
+    pub fn early_texts(&self) -> impl Iterator<Item = &str> {
+        self.early.texts()
+    }
+
+    /// Takes such a text back in, of a part that was sent.
+    pub fn add_early(&mut self, text: &str) {
+        self.early.add(text);
+    }
+
     /// Whether it has no line at all.
     pub fn is_empty(&self) -> bool {
         self.numbers.count == 0 && self.texts == 0 && self.missing == 0
@@ -129,7 +139,7 @@ impl ColumnSummary {
             return Ok(ColumnKind::Numeric { mean: 0.0, deviation: 1.0 });
         }
         if self.is_numeric() {
-            let (mean, deviation) = (self.numbers.mean, self.numbers.deviation());
+            let (mean, deviation) = (self.numbers.mean(), self.numbers.deviation());
             return match self.texts {
                 0 => Ok(ColumnKind::Numeric { mean, deviation }),
                 _ => Err(Doubt::StrayTexts),

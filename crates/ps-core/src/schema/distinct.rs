@@ -47,7 +47,13 @@ impl Distinct {
         self.add_times(text, 1, bound);
     }
 
-    fn add_times(&mut self, text: &str, times: u64, bound: usize) {
+    /// Takes in texts that are not counted.
+    pub fn add_others(&mut self, times: u64) {
+        self.others += times;
+    }
+
+    /// Counts a text so many times.
+    pub fn add_times(&mut self, text: &str, times: u64, bound: usize) {
         let bytes = self.bytes.saturating_add(text.len());
         // Looked up first: nearly every value has been seen, and a lookup allocates nothing.
         if let Some(count) = self.counts.get_mut(text) {

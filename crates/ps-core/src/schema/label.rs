@@ -146,7 +146,7 @@ impl LabelSummary {
     fn number(&self) -> Result<Target, String> {
         let numbers = &self.numbers;
         match self.texts {
-            0 => Ok(Target::Number { mean: numbers.mean, deviation: numbers.deviation() }),
+            0 => Ok(Target::Number { mean: numbers.mean(), deviation: numbers.deviation() }),
             texts => {
                 let samples = self.samples();
                 Err(format!("{texts} of {samples} labels are no numbers; {}", self.found()))

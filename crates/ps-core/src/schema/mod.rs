@@ -18,7 +18,9 @@ mod moments;
 mod names;
 mod outputs;
 mod scale;
+mod sums;
 mod table;
+mod table_part;
 mod value;
 
 pub use column::{ColumnKind, ColumnSummary, Doubt};
@@ -31,7 +33,9 @@ pub use labels::targets;
 pub use moments::Moments;
 pub use outputs::{label_scales, output_names};
 pub use scale::Scale;
+pub use sums::{BeginningLine, COLUMNS_MAX, ColumnSums, LinePlace, TableSums};
 pub use table::{SCHEMA_FILE, SCHEMA_VERSION, Schema};
+pub use table_part::{ColumnPart, TablePart, TextCount};
 pub use value::{MISSING, Value, ValueRules};
 
 #[cfg(test)]

@@ -256,8 +256,8 @@ proptest! {
         let (one, other) = values.split_at(cut.min(values.len()));
         let (mut merged, whole) = (summary(one), summary(&values));
         merged.merge(&summary(other));
-        prop_assert!((merged.numbers.mean - whole.numbers.mean).abs() < 1e-9);
-        prop_assert!((merged.numbers.squares - whole.numbers.squares).abs() < 1e-4);
+        prop_assert_eq!(merged.numbers.mean(), whole.numbers.mean());
+        prop_assert_eq!(merged.numbers.deviation(), whole.numbers.deviation());
         let counts = |column: &ColumnSummary| (column.numbers.count, column.texts, column.missing);
         prop_assert_eq!(counts(&merged), counts(&whole));
         prop_assert_eq!(&merged.distinct, &whole.distinct);

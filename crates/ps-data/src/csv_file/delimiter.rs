@@ -41,7 +41,7 @@ pub(super) fn known(path: &Path, options: &TableOptions) -> Option<u8> {
 }
 
 /// Why these lines may have another delimiter than a comma.
-fn doubt(beginning: &[u8]) -> Option<String> {
+pub(super) fn doubt(beginning: &[u8]) -> Option<String> {
     let lines = lines(beginning);
     let in_all = |delimiter: u8| {
         let mut counts = lines.iter().map(|line| count(line, delimiter));

@@ -4,16 +4,34 @@ use std::path::{Path, PathBuf};
 
 use ps_core::schema::{FirstLine, SCHEMA_VERSION, Schema, first_line};
 
-use super::delimiter::delimiter;
+use super::delimiter::{delimiter, doubt, known};
 use super::errors::{columns_error, file_error, line_error};
 use super::layout::{Places, places};
 use super::row::Row;
 use super::rows::Rows;
 use super::table::Table;
-use crate::byte_stream::open_text;
+use crate::byte_stream::{ByteStream, open_text};
 use crate::limits::COLUMNS_MAX;
 use crate::table_options::{HeaderChoice, TableOptions};
 use crate::{Error, Wrapper};
+
+/// Which lines teach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// At most so many from the beginning.
+    pub(crate) samples_max: u64,
+    /// Of those one of every so many, ...
+    pub(crate) parts: u64,
+    /// ... whose number divided by that leaves this.
+    pub(crate) part: u64,
+}
+
+impl Extent {
+    /// All of the first so many.
+    pub(crate) fn first(samples_max: u64) -> Self {
+        Self { samples_max, parts: 1, part: 0 }
+    }
+}
 
 /// Reads the training files for the first time, at most so many samples of them; they are one set.
 pub(super) fn learn(
@@ -22,34 +40,62 @@ pub(super) fn learn(
     wrapper: Wrapper,
     samples_max: u64,
 ) -> Result<Schema, Error> {
-    let [path, others @ ..] = paths else {
+    let Some(path) = paths.first() else {
         return Err(Error::Options("no training file to learn the columns from".to_owned()));
     };
+    match read(paths, options, wrapper, Extent::first(samples_max))? {
+        Some(learnt) => learnt.schema(options),
+        None => Err(file_error(path, "the file is empty; expected at least one line of values")),
+    }
+}
+
+/// Counts what is in these files; `None` where the first has no line.
+pub(super) fn read(
+    paths: &[PathBuf],
+    options: &TableOptions,
+    wrapper: Wrapper,
+    extent: Extent,
+) -> Result<Option<Learnt>, Error> {
+    let [path, others @ ..] = paths else { return Ok(None) };
     let delimiter = delimiter(path, wrapper, options)?;
     let mut rows = Rows::new(path, open_text(path, wrapper)?, delimiter);
-    let Some((line, first)) = rows.next_row()? else {
-        return Err(file_error(path, "the file is empty; expected at least one line of values"));
-    };
-    let first = FirstRow::new(path, line, first)?;
-    let table = Table::new(path, &first.texts(), options)?;
-    let mut learner =
-        Learner { first, table, options, wrapper, delimiter, samples_max, moved: None };
-    learner.add_rows(&mut rows, &None)?;
+    let learner = Learner::begin(&mut rows, options, wrapper, delimiter, extent)?;
+    let Some(mut learner) = learner else { return Ok(None) };
     for other in others {
         if !learner.is_full() {
             learner.add_file(other)?;
         }
     }
-    learner.schema()
+    Ok(Some(learner.learnt))
+}
+
+/// Counts what is in a stream.
+pub(super) fn read_stream(
+    path: &Path,
+    text: ByteStream,
+    options: &TableOptions,
+    wrapper: Wrapper,
+    extent: Extent,
+) -> Result<Option<Learnt>, Error> {
+    let said = known(path, options);
+    let delimiter = said.unwrap_or(b',');
+    let mut rows = Rows::new(path, text, delimiter);
+    if said.is_none()
+        && let Some(problem) = doubt(rows.beginning()?)
+    {
+        return Err(file_error(path, problem));
+    }
+    let learner = Learner::begin(&mut rows, options, wrapper, delimiter, extent)?;
+    Ok(learner.map(|learner| learner.learnt))
 }
 
 /// The first line of the first file, which may be a header.
 pub(super) struct FirstRow {
-    path: PathBuf,
-    line: u64,
-    values: Vec<String>,
+    pub(super) path: PathBuf,
+    pub(super) line: u64,
+    pub(super) values: Vec<String>,
     /// Lines that are equal to it, where a file begins.
-    repetitions: u64,
+    pub(super) repetitions: u64,
 }
 
 impl FirstRow {
@@ -85,39 +131,117 @@ impl FirstRow {
     }
 }
 
-/// The set of files while it is read.
-struct Learner<'a> {
-    first: FirstRow,
-    table: Table,
-    options: &'a TableOptions,
-    wrapper: Wrapper,
-    delimiter: u8,
-    samples_max: u64,
+/// What was counted.
+pub(super) struct Learnt {
+    pub(super) first: FirstRow,
+    pub(super) table: Table,
+    pub(super) delimiter: u8,
     /// The first line of the first further file that was taken for the header in another order.
-    moved: Option<(PathBuf, u64)>,
+    pub(super) moved: Option<(PathBuf, u64)>,
 }
 
-impl Learner<'_> {
+impl Learnt {
+    fn schema(mut self, options: &TableOptions) -> Result<Schema, Error> {
+        let is_header = is_header(&self.first, &self.table, options)?;
+        check_moved(&self.first, self.moved.as_ref(), is_header)?;
+        if !is_header {
+            // A sample, and so is each line that was taken for its repetition.
+            self.table.add_times(&self.first, 1 + self.first.repetitions);
+        }
+        let Self { first, table, delimiter, .. } = self;
+        schema(&first, is_header, table, delimiter, options)
+    }
+}
+
+/// Whether another order of the same values is that of a header.
+pub(super) fn check_moved(
+    first: &FirstRow,
+    moved: Option<&(PathBuf, u64)>,
+    is_header: bool,
+) -> Result<(), Error> {
+    let Some((path, line)) = moved.filter(|_| !is_header) else { return Ok(()) };
+    let problem = format!(
+        "this has the values of the first line of {} in another order: are they a header? say --header yes or \
+         --header no",
+        first.path.display()
+    );
+    Err(line_error(path, *line, problem))
+}
+
+/// What was understood of a table that was counted.
+pub(super) fn schema(
+    first: &FirstRow,
+    is_header: bool,
+    table: Table,
+    delimiter: u8,
+    options: &TableOptions,
+) -> Result<Schema, Error> {
+    if table.samples() == 0 {
+        return Err(file_error(&first.path, "no line of values; expected at least one"));
+    }
+    let names = is_header.then_some(first.values.as_slice());
+    Ok(Schema {
+        version: SCHEMA_VERSION,
+        header: is_header,
+        delimiter: delimiter as char,
+        decimal: options.value_rules().decimal,
+        missing: options.missing.clone(),
+        samples: table.samples(),
+        columns: table.columns(&first.path, names, options)?,
+    })
+}
+
+/// The set of files while it is read.
+struct Learner<'a> {
+    learnt: Learnt,
+    options: &'a TableOptions,
+    wrapper: Wrapper,
+    extent: Extent,
+    /// Lines so far, beside the first.
+    lines: u64,
+}
+
+impl<'a> Learner<'a> {
+    /// Reads the first file; `None` where it has no line.
+    fn begin(
+        rows: &mut Rows,
+        options: &'a TableOptions,
+        wrapper: Wrapper,
+        delimiter: u8,
+        extent: Extent,
+    ) -> Result<Option<Self>, Error> {
+        let path = rows.path().to_owned();
+        let Some((line, first)) = rows.next_row()? else {
+            return Ok(None);
+        };
+        let first = FirstRow::new(&path, line, first)?;
+        let table = Table::new(&path, &first.texts(), options)?;
+        let learnt = Learnt { first, table, delimiter, moved: None };
+        let mut learner = Self { learnt, options, wrapper, extent, lines: 0 };
+        learner.add_rows(rows, &None)?;
+        Ok(Some(learner))
+    }
+
     /// Takes in a further file, which has the columns of the first: with a header, in any order.
     fn add_file(&mut self, path: &Path) -> Result<(), Error> {
-        let mut rows = Rows::new(path, open_text(path, self.wrapper)?, self.delimiter);
+        let mut rows = Rows::new(path, open_text(path, self.wrapper)?, self.learnt.delimiter);
         let Some((line, row)) = rows.next_row()? else {
             return Ok(());
         };
         let mut its_places = None;
-        match places(&self.first.values, &row).filter(|_| self.may_be_header()) {
+        match places(&self.learnt.first.values, &row).filter(|_| self.may_be_header()) {
             Some(Some(other)) if self.may_be_names() => {
-                self.moved.get_or_insert_with(|| (path.to_owned(), line));
+                self.learnt.moved.get_or_insert_with(|| (path.to_owned(), line));
                 its_places = Some(other);
             }
-            Some(None) => self.first.repetitions += 1,
+            Some(None) => self.learnt.first.repetitions += 1,
             _ => self.add_row(path, line, &row, &None)?,
         }
         self.add_rows(&mut rows, &its_places)
     }
 
     fn is_full(&self) -> bool {
-        self.table.samples() >= self.samples_max
+        self.lines >= self.extent.samples_max
     }
 
     fn may_be_header(&self) -> bool {
@@ -129,7 +253,7 @@ impl Learner<'_> {
         let rules = self.options.value_rules();
         self.options.header == HeaderChoice::Yes
             || self.options.names_a_column()
-            || self.first.values.iter().all(|value| rules.number(value).is_none())
+            || self.learnt.first.values.iter().all(|value| rules.number(value).is_none())
     }
 
     /// Takes in the lines after the first.
@@ -140,8 +264,8 @@ impl Learner<'_> {
         {
             // A wrapped file is several, each of which may begin with the header.
             let may_repeat = self.wrapper == Wrapper::Recordio && self.may_be_header();
-            if may_repeat && row.is(&self.first.values) {
-                self.first.repetitions += 1;
+            if may_repeat && row.is(&self.learnt.first.values) {
+                self.learnt.first.repetitions += 1;
             } else {
                 self.add_row(&path, line, &row, places)?;
             }
@@ -156,45 +280,17 @@ impl Learner<'_> {
         row: &Row<'_>,
         places: &Places,
     ) -> Result<(), Error> {
-        let columns = self.first.values.len();
+        let first = &self.learnt.first;
+        let columns = first.values.len();
         if row.len() != columns {
-            let like = self.first.path.display().to_string();
+            let like = first.path.display().to_string();
             return Err(columns_error(path, line, row.len(), columns, &like));
         }
-        self.table.add(path, line, row, places.as_deref());
+        if self.lines % self.extent.parts == self.extent.part {
+            self.learnt.table.add(path, line, row, places.as_deref());
+        }
+        self.lines += 1;
         Ok(())
-    }
-
-    fn schema(mut self) -> Result<Schema, Error> {
-        let is_header = is_header(&self.first, &self.table, self.options)?;
-        if let Some((path, line)) = self.moved.filter(|_| !is_header) {
-            let problem = format!(
-                "this has the values of the first line of {} in another order: are they a header? say --header yes or \
-                 --header no",
-                self.first.path.display()
-            );
-            return Err(line_error(&path, line, problem));
-        }
-        if !is_header {
-            // A sample, and so is each line that was taken for its repetition.
-            for _ in 0..=self.first.repetitions {
-                let (path, line) = (&self.first.path, self.first.line);
-                self.first.with_row(|row| self.table.add(path, line, &row, None));
-            }
-        }
-        if self.table.samples() == 0 {
-            return Err(file_error(&self.first.path, "no line of values; expected at least one"));
-        }
-        let names = is_header.then_some(self.first.values.as_slice());
-        Ok(Schema {
-            version: SCHEMA_VERSION,
-            header: is_header,
-            delimiter: self.delimiter as char,
-            decimal: self.options.value_rules().decimal,
-            missing: self.options.missing.clone(),
-            samples: self.table.samples(),
-            columns: self.table.columns(&self.first.path, names, self.options)?,
-        })
     }
 }
 

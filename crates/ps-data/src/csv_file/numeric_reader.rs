@@ -1,7 +1,7 @@
 //! CSV in which every line is understood by itself: numbers as they are, labels as class numbers or numbers.
 //!
-//! For data that no single process sees whole (a host's own share, a stream): what would be learnt
-//! from a part, such as means or a numbering of texts, would differ from process to process.
+//! For a share of a process that has no master, with whom others would learn its columns: what it learnt from a part alone,
+//! such as means or a numbering of texts, would differ from process to process.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -185,9 +185,8 @@ fn encode(
     for (column, value) in row.iter().enumerate() {
         let read = columns.rules.number(value).ok_or_else(|| {
             let problem = format!(
-                "`{value}` is not a finite number; where no process sees all data (--sharded, \
-                 --pipe), texts cannot be numbered the same everywhere: give what is known of the whole with --schema, \
-                 write them as numbers, or give every host all files (FullyReplicated)"
+                "`{value}` is not a finite number; a worker without a master learns nothing from its share, which others would learn \
+                 differently: give what is known of the whole with --schema, or write numbers"
             );
             wrong(column, problem)
         })?;

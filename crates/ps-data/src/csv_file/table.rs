@@ -1,6 +1,9 @@
 //! All columns of a table while its files are read.
 
 mod adding;
+mod sums;
+
+pub(super) use sums::told;
 
 use std::path::{Path, PathBuf};
 

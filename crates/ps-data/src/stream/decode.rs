@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::batch::BatchSender;
 use super::batcher::Batcher;
+use super::beginning::Learning;
 use super::fifo::{Fifo, Patience};
 use super::file_sequence::FileSequence;
 use super::plan::{StreamInput, StreamPlan, StreamSource};
@@ -25,14 +26,21 @@ pub(super) struct Decoder {
     pub(super) shape: oneshot::Sender<Result<Option<Vec<usize>>, Error>>,
     pub(super) plan: Receiver<StreamPlan>,
     pub(super) batches: BatchSender,
+    /// Of a table of which nothing is known.
+    pub(super) learning: Option<Learning>,
 }
 
 impl Decoder {
     /// Reads to the end, to an error, or until nobody wants more.
     pub(super) fn run(self) {
-        let Self { path, source, shape, plan, batches } = self;
+        let Self { path, source, shape, plan, batches, learning } = self;
         let mut inputs = Inputs::default();
-        let first = open(&path, &source, &batches).and_then(|mut samples| {
+        let opened = match open(&path, &source, &batches, learning) {
+            Ok(Some(samples)) => Ok(samples),
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+        let first = opened.and_then(|mut samples| {
             let first = samples.next(true, &mut inputs)?;
             Ok((samples, first))
         });
@@ -62,15 +70,31 @@ impl Decoder {
     }
 }
 
-/// The samples of a stream, of which nothing but the beginning has been read.
+/// The samples of a stream, of which nothing but the beginning has been read; `None` where nobody wants them any more.
 fn open(
     path: &Path,
     source: &StreamSource,
     batches: &BatchSender,
-) -> Result<Box<dyn SampleReader>, Error> {
-    match &source.from {
-        StreamInput::Fifos { patience, .. } => open_fifo(path, source, *patience, batches),
-        StreamInput::Files(_) => Ok(Box::new(FileSequence::new(source.clone()))),
+    learning: Option<Learning>,
+) -> Result<Option<Box<dyn SampleReader>>, Error> {
+    let patience = match &source.from {
+        StreamInput::Fifos { patience, .. } => *patience,
+        StreamInput::Files(_) => return Ok(Some(Box::new(FileSequence::new(source.clone())))),
+    };
+    let opened = open_fifo(path, source, patience, batches);
+    let Some(learning) = learning else {
+        let (bytes, format) = opened?;
+        return open_reader(path, bytes, format, source).map(Some);
+    };
+    match opened {
+        Ok((bytes, format)) => {
+            let learnt = learning.learn(path, bytes, format == Format::Csv, source);
+            learnt.map(|(bytes, source)| open_reader(path, bytes, format, &source)).transpose()
+        }
+        Err(error) => {
+            learning.fail(error);
+            Ok(None)
+        }
     }
 }
 
@@ -83,7 +107,7 @@ fn open_fifo(
     source: &StreamSource,
     patience: Duration,
     batches: &BatchSender,
-) -> Result<Box<dyn SampleReader>, Error> {
+) -> Result<(ByteStream, Format), Error> {
     // Said before the FIFO is opened, which its writer would notice.
     if source.format == Format::Idx || (source.format, source.wrapper) == UNKNOWN {
         return Err(Error::Options(format!(
@@ -101,6 +125,5 @@ fn open_fifo(
         read.map_err(|source| Error::Read { path: path.to_owned(), source })?;
         format = if beginning == MAGIC { Format::RecordioProtobuf } else { Format::Csv };
     }
-    let bytes: ByteStream = Box::new(Cursor::new(beginning).chain(fifo));
-    open_reader(path, bytes, format, source)
+    Ok((Box::new(Cursor::new(beginning).chain(fifo)), format))
 }

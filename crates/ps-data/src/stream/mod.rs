@@ -9,6 +9,7 @@
 
 mod batch;
 mod batcher;
+mod beginning;
 mod decode;
 mod fifo;
 mod file_sequence;
@@ -16,14 +17,17 @@ mod plan;
 mod shuffle_buffer;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
+use ps_core::schema::Schema;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::limits::BATCHES_AHEAD_MAX;
 use crate::samples_builder::SamplesBuilder;
 use crate::{Error, Samples};
 pub use batch::StreamBatch;
+pub use beginning::UnknownStream;
 pub use file_sequence::stream_files;
 pub(crate) use file_sequence::{FileSequence, first_shape, training_stream};
 pub use plan::{StreamInput, StreamPlan, StreamSource};
@@ -50,6 +54,29 @@ impl StreamOpener {
     /// # Errors
     /// There is no thread to be had.
     pub fn open(&mut self) -> Result<OpenStream, Error> {
+        self.begin(None)
+    }
+
+    /// The same of a table of which nothing is known yet: at most so many samples of its beginning are counted, by `who`.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn open_unknown(&mut self, samples_max: u64, who: &str) -> Result<UnknownStream, Error> {
+        let (sums_to, sums) = oneshot::channel();
+        let (schema_to, schema) = channel();
+        let who = who.to_owned();
+        let learning = beginning::Learning { samples_max, who, sums: sums_to, schema };
+        let path = self.source.from.path(self.opened);
+        let stream = self.begin(Some(learning))?;
+        Ok(UnknownStream { path, sums, schema_to, stream })
+    }
+
+    /// Reads the streams from now on as a table that is known, or as no table.
+    pub fn set_schema(&mut self, schema: Option<Arc<Schema>>) {
+        self.source.schema = schema;
+    }
+
+    fn begin(&mut self, learning: Option<beginning::Learning>) -> Result<OpenStream, Error> {
         let path = self.source.from.path(self.opened);
         let (shape_to, shape) = oneshot::channel();
         let (plan_to, plan) = channel();
@@ -60,6 +87,7 @@ impl StreamOpener {
             shape: shape_to,
             plan,
             batches: batches_to,
+            learning,
         };
         let thread = std::thread::Builder::new().name("stream".to_owned());
         let started = thread.spawn(move || decoder.run());

@@ -16,6 +16,7 @@ mod idx;
 mod labels;
 mod recordio;
 mod roles;
+mod shares;
 mod stream;
 mod stream_files;
 mod streamed_table;

@@ -281,7 +281,7 @@ async fn what_does_not_fit_the_model_is_named() {
     let error = read(csv, plan(2), b"1,0\n1,1\n").await.unwrap_err();
     assert_error_says(&error, &["record 1", "[1]", "expected [2] as agreed"]);
     let error = read(csv, plan(1), b"1,0\nred,1\n").await.unwrap_err();
-    assert_error_says(&error, &["training_0, line 2, column 1", "`red`", "--pipe"]);
+    assert_error_says(&error, &["training_0, line 2, column 1", "`red`", "--schema"]);
     let error = read(csv, plan(1), b"1,0\n1\n").await.unwrap_err();
     assert_error_says(&error, &["training_0", "line 2: 1 columns", "expected 2"]);
 }

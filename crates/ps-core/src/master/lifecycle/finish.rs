@@ -10,6 +10,9 @@ use std::time::Duration;
 /// How long a master whose job failed before it began is there for who has not come yet.
 const LATECOMERS: Duration = Duration::from_secs(3);
 
+/// How long who has learnt the columns of its table without others may take to read it and to register.
+const REGISTERING: Duration = Duration::from_secs(60);
+
 impl Machine {
     /// Whether everybody was told, or is not waited for.
     pub fn is_finished(&self) -> bool {
@@ -50,6 +53,10 @@ impl Machine {
             if is_evaluator {
                 machine.evaluator_is_loading(address, now);
             }
+            // Who waits for the others' columns has read its data.
+            if machine.columns.has_all_of(address) {
+                return;
+            }
             if machine.lifecycle.loading.replace(now).is_none()
                 && machine.lifecycle.phase == Phase::Starting
             {
@@ -81,12 +88,15 @@ impl Machine {
 
     /// Ends the job because somebody beside its members, the driver or a host, cannot do its part.
     pub fn others_failed(&mut self, reason: String, now: Duration) {
-        self.event(now, |machine| {
-            if machine.lifecycle.phase == Phase::Starting {
-                machine.lifecycle.latecomers_until = Some(now + LATECOMERS);
-            }
-            machine.fail(reason, now);
-        });
+        self.event(now, |machine| machine.fail_start(reason, now));
+    }
+
+    /// Ends the job; at its start others may be on their way.
+    pub(in crate::master) fn fail_start(&mut self, reason: String, now: Duration) {
+        if self.lifecycle.phase == Phase::Starting {
+            self.lifecycle.latecomers_until = Some(now + LATECOMERS);
+        }
+        self.fail(reason, now);
     }
 
     /// Hosts start within seconds of each other: whoever has not come is told why the job failed, and
@@ -144,9 +154,17 @@ impl Machine {
         let since = since
             .max(self.checkpoints.restored_at())
             .max(self.lifecycle.loading.unwrap_or_default());
+        // Who waited for columns registers in a moment.
+        let moment = REGISTERING.min(self.config.start_timeout);
+        let until = self.columns.settled_late().map(|at| at + moment);
         let waited = now.saturating_sub(since);
-        if self.is_restoring() || waited < self.config.start_timeout {
+        let is_early = waited < self.config.start_timeout || until.is_some_and(|until| now < until);
+        if self.is_restoring() || is_early {
             return false;
+        }
+        if self.columns.is_awaited(self.config.lease, now) {
+            self.settle_columns_late(now);
+            return true;
         }
         if has_shards && self.agree(true, now) {
             return true;

@@ -5,9 +5,17 @@ use std::path::Path;
 use ps_core::schema::Value;
 
 use super::{Said, Table};
+use crate::csv_file::learn::FirstRow;
 use crate::csv_file::row::Row;
 
 impl Table {
+    /// Takes in a first line as a sample, so many times.
+    pub(in crate::csv_file) fn add_times(&mut self, first: &FirstRow, times: u64) {
+        for _ in 0..times {
+            first.with_row(|row| self.add(&first.path, first.line, &row, None));
+        }
+    }
+
     /// Takes in a line, whose values are at these places.
     pub(in crate::csv_file) fn add(
         &mut self,
