@@ -188,7 +188,7 @@ impl TryFrom<Args> for Config {
                 options,
                 loss,
                 data_format: args.format,
-                schema: None,
+                ..About::default()
             },
             display,
         })

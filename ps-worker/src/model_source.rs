@@ -92,6 +92,7 @@ impl ModelSource {
             data_format: (args.read.format != Format::Auto)
                 .then(|| args.read.format.name().to_owned()),
             schema: data.schema.as_deref().cloned(),
+            untold_schema: None,
         };
         let options: ModelOptions = options.into_iter().collect();
         let options = ComputeOptions { model: args.model.clone(), options, loss, device };

@@ -138,3 +138,25 @@ fn who_looks_up_is_said_and_who_cannot_is_refused() {
     let all = ["--embed", "price", "--ignore", "shop"];
     tables.train(&all).expect_code(0).expect_stderr(&["price: looked up,"]);
 }
+
+/// What was understood of such a table did not fit into the request by which a member registers, and every job on it failed.
+#[test]
+fn regression_more_categories_than_a_message_has_room_for() {
+    let _alone = alone();
+    let tables = tables();
+    let mut text = "customer,price,sold\n".to_owned();
+    for row in 0..18_000_u32 {
+        let customer = row % 6_000;
+        let sold = if customer % 2 == 0 { "yes" } else { "no" };
+        writeln!(text, "customer {customer} of a long street,{},{sold}", row % 7).unwrap();
+    }
+    fs::write(tables.data.join("train.csv"), &text).unwrap();
+    let cut = text[..100_000].rfind('\n').unwrap();
+    fs::write(tables.data.join("test.csv"), &text[..=cut]).unwrap();
+    let finished = tables.train(&[]);
+    finished.expect_code(0).expect_stderr(&["customer: looked up, 6000 categories"]);
+    let accuracy = finished.metric("final_test_accuracy").unwrap();
+    let measured = tables.psrun("evaluate", &tables.data);
+    let measured = String::from_utf8(measured.stdout).unwrap();
+    assert!(measured.contains(&format!(" test_accuracy={accuracy:.4};")), "{measured}");
+}

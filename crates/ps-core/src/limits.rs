@@ -263,8 +263,17 @@ pub const LABEL_CLASSES_MAX: usize = 65_536;
 /// Of what a member says that is to be learnt: label columns and weights can be many, and a message must not be.
 pub const OBJECTIVE_BYTES_MAX: usize = 4096;
 
-/// Of what a member says of its model and its table, as JSON: a third of a control message.
-pub const ABOUT_BYTES_MAX: usize = 1024 * 1024;
+/// Of what a member says of its model and its table, as JSON; a longer schema is not told.
+pub const ABOUT_BYTES_MAX: usize = 96 * 1024;
+
+// With all columns of ids, what is learnt and the rest, it is one request.
+const _: () = assert!(
+    ABOUT_BYTES_MAX
+        + ID_COLUMNS_MAX * (ID_COLUMN_NAME_BYTES_MAX + 8)
+        + OBJECTIVE_BYTES_MAX
+        + 16 * 1024
+        <= MASTER_REQUEST_BYTES_MAX
+);
 
 /// Of what a member counted in its part of a table, bytes in one message to the master: half of what that reads, and
 /// room for a text with all that is beside it.

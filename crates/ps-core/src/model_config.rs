@@ -68,9 +68,28 @@ pub struct About {
     pub data_format: Option<String>,
     /// What was understood of the data, if they are a table.
     pub schema: Option<Schema>,
+    /// What tells a schema from others that is too long to be told ([`Schema::digest`], in hexadecimal): it is written by
+    /// whoever has it.
+    #[serde(default)]
+    pub untold_schema: Option<String>,
 }
 
 impl About {
+    /// As a text of at most so many bytes: a schema that is longer is named by its digest.
+    ///
+    /// # Errors
+    /// None in practice: texts and numbers can be written as JSON.
+    pub fn told(&self, bytes_max: usize) -> Result<String, serde_json::Error> {
+        let text = serde_json::to_string(self)?;
+        match &self.schema {
+            Some(schema) if text.len() > bytes_max => {
+                let untold_schema = Some(digest(schema));
+                serde_json::to_string(&Self { schema: None, untold_schema, ..self.clone() })
+            }
+            _ => Ok(text),
+        }
+    }
+
     /// The file for a model of these tensors that was trained on these data.
     pub fn config(&self, layout: &Layout, data: &DataDescription) -> ModelConfig {
         // What a program of the user's trains, nobody here was told.
@@ -89,7 +108,7 @@ impl About {
                 outputs: data.outputs,
                 train_samples: data.samples,
             },
-            schema: known.schema.as_ref().map(|schema| format!("{:016x}", schema.digest())),
+            schema: known.schema.as_ref().map(digest).or_else(|| known.untold_schema.clone()),
             tensors: NamedShape::of_layout(layout),
         }
     }
@@ -117,10 +136,18 @@ impl About {
             return self;
         };
         match self.model {
-            Some(_) => Self { schema: self.schema.or_else(|| other.schema.clone()), ..self },
+            Some(_) => Self {
+                schema: self.schema.or_else(|| other.schema.clone()),
+                untold_schema: self.untold_schema.or_else(|| other.untold_schema.clone()),
+                ..self
+            },
             None => other.clone(),
         }
     }
+}
+
+fn digest(schema: &Schema) -> String {
+    format!("{:016x}", schema.digest())
 }
 
 /// A tensor.
@@ -143,6 +170,7 @@ impl NamedShape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::TensorSpec;
 
     #[test]
     fn who_was_told_no_model_takes_the_members_word() {
@@ -150,5 +178,26 @@ mod tests {
         assert_eq!(named("mlp").or(Some(&named("lenet"))).model.as_deref(), Some("mlp"));
         assert_eq!(About::default().or(Some(&named("lenet"))), named("lenet"));
         assert_eq!(About::default().or(None), About::default());
+    }
+
+    #[test]
+    fn a_long_schema_is_named_where_it_is_not_told() {
+        let schema = Schema {
+            version: 1,
+            header: false,
+            delimiter: ',',
+            decimal: '.',
+            missing: (0..100).map(|at| format!("missing {at}")).collect(),
+            samples: 7,
+            columns: Vec::new(),
+        };
+        let about = About { schema: Some(schema), ..About::default() };
+        let whole = about.told(1 << 20).unwrap();
+        assert_eq!(serde_json::from_str::<About>(&whole).unwrap(), about);
+        let short: About = serde_json::from_str(&about.told(100).unwrap()).unwrap();
+        assert_eq!((&short.schema, short.untold_schema.is_some()), (&None, true));
+        let layout = Layout::new(vec![TensorSpec::trainable("weight", [1])]).unwrap();
+        let data = DataDescription::default();
+        assert_eq!(short.config(&layout, &data).schema, about.config(&layout, &data).schema);
     }
 }

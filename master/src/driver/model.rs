@@ -10,6 +10,7 @@ use ps_core::layout::Layout;
 use ps_core::master::{Machine, ModelWritten};
 use ps_core::model_config::{About, CONFIG_FILE};
 use ps_core::model_file::{MODEL_FILE, header};
+use ps_core::schema::SCHEMA_FILE;
 use ps_core::{DataDescription, DataKind};
 use ps_runtime::blocking;
 use ps_runtime::files::{FileStore, Replacement};
@@ -103,6 +104,17 @@ fn write_about(files: &dyn FileStore, what: &What, layout: &Layout) -> Result<()
         tracing::warn!(
             "nobody said which model this is, so that `psrun evaluate` and `psrun predict` cannot use it: give \
              ps-master --model NAME, or write the name into `model` of {}/{CONFIG_FILE}",
+            files.location()
+        );
+    }
+    if what.about.schema.is_none()
+        && what.about.untold_schema.is_some()
+        && !files.list().is_ok_and(|names| names.iter().any(|name| name == SCHEMA_FILE))
+    {
+        tracing::warn!(
+            "what was understood of the table is too long to be told to the master, and nobody wrote it here, so that the model \
+             cannot be used: write it with `psrun data DATA --write-schema {}/{SCHEMA_FILE}`, and give a worker or the \
+             evaluator of the next job --write-schema",
             files.location()
         );
     }

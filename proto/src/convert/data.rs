@@ -285,7 +285,7 @@ mod tests {
             (v1::PushHeader { clock: u64::MAX, ..header() }, "`clock`"),
             (v1::PushHeader { clock: COUNT_MAX, ..header() }, "`clock`"),
             (v1::PushHeader { epoch: COUNT_MAX + 1, ..header() }, "`epoch`"),
-            (v1::PushHeader { protocol: 1, ..header() }, "protocol 1, this process protocol 2"),
+            (v1::PushHeader { protocol: 1, ..header() }, "protocol 1, this process protocol"),
         ];
         for (header, field) in cases {
             let error = PushHeader::try_from(header).unwrap_err().to_string();

@@ -47,18 +47,7 @@ impl Workload {
 
 /// What a master hears of the model, as the message has it.
 fn told(about: &About) -> String {
-    let text = |about: &About| {
-        let text = serde_json::to_string(about).unwrap_or_default();
-        Some(text).filter(|text| text.len() <= ABOUT_BYTES_MAX)
-    };
-    let without_schema = || {
-        tracing::warn!(
-            "what was understood of the table is too long to be told to the master: give --write-schema \
-             OUT/schema.json, OUT being the master's --out, or the model cannot be used"
-        );
-        text(&About { schema: None, ..about.clone() })
-    };
-    text(about).or_else(without_schema).unwrap_or_default()
+    about.told(ABOUT_BYTES_MAX).unwrap_or_default()
 }
 
 /// What a member does with its data.
