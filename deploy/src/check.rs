@@ -50,19 +50,6 @@ pub fn one_machine(args: &LocalArgs) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks that there is such a model; a program of the user's may use the word as it likes.
-///
-/// # Errors
-/// There is none; the known ones are named.
-pub fn model_name(models: &Models, name: &str) -> Result<(), String> {
-    if !models.names().any(|known| known == name) {
-        let known: Vec<&str> = models.names().collect();
-        let known = known.join(", ");
-        return Err(format!("--model: no model is named `{name}`; choose one of {known}"));
-    }
-    Ok(())
-}
-
 /// Checks what the options point to, by doing once what every worker would do: the data are read, and
 /// the model is built for them. The data are there for the workers then.
 ///

@@ -58,6 +58,7 @@ pub mod job_options;
 pub mod last_words;
 pub mod log_line;
 pub mod logs;
+pub mod model_name;
 pub mod name;
 pub mod new;
 pub mod outcome;
@@ -145,7 +146,7 @@ fn local(
     matches: &ArgMatches,
 ) -> ExitCode {
     let checked = check::usage(&args.job)
-        .and_then(|()| check::model_name(models, &args.job.model.model))
+        .and_then(|()| model_name::check(models, &args.job.model.model))
         .and_then(|()| check::one_machine(&args));
     if let Err(message) = checked {
         return Unparsed::Other(message).print();

@@ -1,6 +1,6 @@
 //! `psrun data`: what is understood of some data, without a job.
 
-use crate::check;
+use crate::model_name;
 use anyhow::Context;
 use clap::Args;
 use ps_core::Task;
@@ -47,7 +47,7 @@ pub struct Shown {
 /// Options that contradict each other, or a folder that cannot be read.
 pub fn run(models: &Models, args: &ShowArgs) -> anyhow::Result<Shown> {
     args.read.check(Some(&args.data)).map_err(anyhow::Error::msg)?;
-    check::model_name(models, &args.model).map_err(anyhow::Error::msg)?;
+    model_name::check(models, &args.model).map_err(anyhow::Error::msg)?;
     let mut source = args.read.source(Some(&args.data));
     source.table.embedding = models.embedding(&args.model);
     let list = ps_data::files(&source)?;

@@ -16,7 +16,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A model that learns its few training samples by heart: soon it is worse on all others.
-const OVERFITTING: [&str; 11] = [
+const OVERFITTING: [&str; 13] = [
     "local",
     "--instances",
     "2",
@@ -26,6 +26,9 @@ const OVERFITTING: [&str; 11] = [
     "adam",
     "--lr",
     "0.01",
+    "--model-option",
+    // L2 would keep it from that.
+    "linear-path=false",
     "--hidden",
     "64,64",
 ];

@@ -14,7 +14,7 @@ use crate::logs::Logs;
 use crate::outcome::Outcome;
 use crate::plan::{DEFAULT_JOB, Plan};
 use crate::workers_per_instance::usable_gpus;
-use crate::{check, terminal};
+use crate::{check, model_name, terminal};
 use anyhow::Context;
 use clap::{ArgMatches, Args as _};
 use ps_cli::layers::{self, Layer};
@@ -132,7 +132,7 @@ fn prepare(
     check::usage(&args.job).map_err(usage)?;
     if program.is_none() {
         setting.check_channels().map_err(|what| start_error(&host, 1, what))?;
-        check::model_name(models, &args.job.model.model).map_err(usage)?;
+        model_name::check(models, &args.job.model.model).map_err(usage)?;
     }
     let gpus = usable_gpus(args.job.model.device, program.is_some());
     let each = args.job.workers.workers_per_instance;

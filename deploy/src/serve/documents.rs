@@ -2,7 +2,7 @@
 
 use super::batcher::About;
 use super::plain::PlainSamples;
-use super::request::Understood;
+use super::understood::Understood;
 use ps_core::schema::Schema;
 use ps_data::{Inputs, SampleEncoder};
 use serde_json::{Map, Value};

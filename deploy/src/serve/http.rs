@@ -3,7 +3,8 @@
 use super::ServeArgs;
 use super::batcher::{About, Batcher};
 use super::reply;
-use super::request::{self, BodyFormat, Understood};
+use super::request::{self, BodyFormat};
+use super::understood::Understood;
 use super::unseen::Unseen;
 use anyhow::Context;
 use axum::Router;

@@ -9,6 +9,7 @@ mod http;
 mod plain;
 mod reply;
 mod request;
+mod understood;
 mod unseen;
 
 #[cfg(test)]

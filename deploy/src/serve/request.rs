@@ -2,8 +2,9 @@
 
 use super::batcher::About;
 use super::documents;
+use super::understood::Understood;
 use ps_core::schema::Schema;
-use ps_data::{Inputs, SchemaReader, UnseenTexts};
+use ps_data::{Inputs, SchemaReader};
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,20 +41,6 @@ impl BodyFormat {
             Self::Json => "application/json",
             Self::JsonLines => "application/jsonlines",
         }
-    }
-}
-
-/// What a body says.
-pub(super) struct Understood {
-    /// Of its samples, one after another.
-    pub(super) inputs: Inputs,
-    /// Texts that training never saw.
-    pub(super) unseen: Vec<UnseenTexts>,
-}
-
-impl From<Inputs> for Understood {
-    fn from(inputs: Inputs) -> Self {
-        Self { inputs, unseen: Vec::new() }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Bodies of requests that were misread.
 
 use super::batcher::About;
-use super::request::{BodyFormat, Understood, understood};
+use super::request::{BodyFormat, understood};
+use super::understood::Understood;
 use crate::prediction::PredictionFormat;
 use ps_core::schema::{Column, ColumnUse, IdColumn, SCHEMA_VERSION, Schema};
 use ps_data::InputWidth;
