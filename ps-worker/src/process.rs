@@ -48,7 +48,7 @@ fn main_of(models: Models, args: Vec<OsString>) -> ExitCode {
     }
     let process = args.process.clone();
     ps_cli::process::run("ps-worker", &process, Tasks::OneThread, |outside, shutdown| async move {
-        run(&models, args, outside, shutdown).await
+        Box::pin(run(&models, args, outside, shutdown)).await
     })
 }
 

@@ -19,8 +19,8 @@ const ROW_WIDTHS: [usize; 2] = [64, 32];
 
 /// Fully connected layers with ReLU between them and, for rows of values, a linear path from the features to the outputs beside
 /// them; options: `hidden`, their widths, by default `512,512` for images and `64,32` for rows of values; `embed-width`, the
-/// width of the rows that ids are looked up in, by default by their number; `linear-path`, true or false; `l2`, what
-/// [`L2`] says for the number of samples unless it is given.
+/// width of the rows that ids are looked up in, by default by their number; `linear-path`, true or false; `l2`, which
+/// follows from the number of samples unless it is given (docs/adr/0035).
 pub struct Mlp {
     looked_up: LookedUp,
     layers: Vec<Linear>,
