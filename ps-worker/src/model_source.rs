@@ -205,13 +205,14 @@ impl ModelSource {
                  --classes N, or test data with --test"
             );
         }
-        self.started(CandleCompute::new(&self.models, self.options.clone(), self.data.clone())?)
+        let made = CandleCompute::new(&self.models, self.options.clone(), self.data.clone())?;
+        self.started(made, self.data.outputs)
     }
 
     /// The model with the weights that it starts from.
-    fn started(&self, mut model: CandleCompute) -> anyhow::Result<CandleCompute> {
+    fn started(&self, mut model: CandleCompute, outputs: usize) -> anyhow::Result<CandleCompute> {
         if let Some(Initial { path, classes: before }) = &self.initial {
-            let (before, now) = (*before, self.data.outputs);
+            let (before, now) = (*before, outputs);
             let weights = match (1..now).contains(&before) {
                 true => {
                     let new = now - before;
@@ -252,7 +253,8 @@ impl ModelSource {
         }
         let (options, data) = (self.options.clone(), self.data.clone());
         let made = CandleCompute::for_shape(&self.models, options, data, &shape);
-        let started = made.map_err(anyhow::Error::from).and_then(|made| self.started(made));
+        let started = made.map_err(anyhow::Error::from);
+        let started = started.and_then(|made| self.started(made, shape.outputs));
         started.map_err(|error| ComputeError(format!("{error:#}")))
     }
 }

@@ -18,6 +18,9 @@ use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 /// may each bring it.
 const ONE_WISH: Duration = Duration::from_millis(500);
 
+/// How long a thread that has read or written waits for more of that.
+const THREAD_KEPT: Duration = Duration::from_millis(100);
+
 /// Options that every role has.
 #[derive(Args, Clone, Debug)]
 pub struct ProcessArgs {
@@ -155,6 +158,8 @@ fn block_on(
     if tasks == Tasks::OneThreadAtATime {
         builder.worker_threads(1);
     }
+    // What a thread leaves that has read gigabytes goes back to the system when it ends.
+    builder.thread_keep_alive(THREAD_KEPT);
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -1,6 +1,6 @@
 //! The options that say how tables are to be read.
 
-use ps_core::schema::Schema;
+use ps_core::schema::{ColumnUse, Schema};
 use ps_core::task::{LabelKind, TaskChoice};
 use ps_data::{ColumnChoice, EmbedChoice, HeaderChoice, Mark, TableOptions};
 
@@ -87,8 +87,9 @@ impl TableArgs {
         let differs = |is_given: bool, is_other: &dyn Fn(&Schema) -> bool| {
             is_given && schema.is_none_or(is_other)
         };
-        // A column says nothing of why it became what it is.
-        let any = &|_: &Schema| true;
+        let columns = |chosen: &[ColumnChoice], is: fn(&ColumnUse) -> bool| {
+            differs(!chosen.is_empty(), &|schema| !are_all(chosen, schema, is))
+        };
         let mark = |mark: Option<Mark>, its: fn(&Schema) -> char| {
             differs(mark.is_some(), &|schema| {
                 mark.is_some_and(|Mark(it)| it as char != its(schema))
@@ -113,21 +114,20 @@ impl TableArgs {
             ("--delimiter", mark(self.delimiter, |schema| schema.delimiter)),
             ("--decimal", mark(self.decimal, |schema| schema.decimal)),
             ("--missing", differs(!self.missing.is_empty(), &|it| self.missing != it.missing)),
-            ("--numeric", differs(!self.numeric.is_empty(), any)),
-            ("--categorical", differs(!self.categorical.is_empty(), any)),
-            ("--embed", differs(self.embed != EmbedChoice::Auto, any)),
-            ("--ignore", differs(!self.ignore.is_empty(), any)),
+            ("--numeric", columns(&self.numeric, |it| matches!(it, ColumnUse::Numeric { .. }))),
+            ("--categorical", columns(&self.categorical, is_categorical)),
+            (
+                "--embed",
+                differs(self.embed != EmbedChoice::Auto, &|schema| !embeds(&self.embed, schema)),
+            ),
+            ("--ignore", columns(&self.ignore, |it| matches!(it, ColumnUse::Ignored))),
         ];
         said.into_iter().find(|(_, is_said)| *is_said).map(|(option, _)| option)
     }
 
     fn has_other_labels(&self, schema: &Schema) -> bool {
-        let named = |choice: &ColumnChoice| match choice {
-            ColumnChoice::Last => schema.columns.len().checked_sub(1),
-            ColumnChoice::Number(number) => number.checked_sub(1),
-            ColumnChoice::Name(name) => schema.columns.iter().position(|it| it.name == *name),
-        };
-        let mut labels: Vec<Option<usize>> = self.label.iter().map(named).collect();
+        let mut labels: Vec<Option<usize>> =
+            self.label.iter().map(|choice| place(choice, schema)).collect();
         labels.sort_unstable();
         labels != schema.labels().map(|(at, _)| Some(at)).collect::<Vec<_>>()
     }
@@ -149,5 +149,39 @@ impl TableArgs {
             ));
         }
         Ok(())
+    }
+}
+
+/// The column of a schema that is meant, if it has it.
+fn place(choice: &ColumnChoice, schema: &Schema) -> Option<usize> {
+    match choice {
+        ColumnChoice::Last => schema.columns.len().checked_sub(1),
+        ColumnChoice::Number(number) => number.checked_sub(1),
+        ColumnChoice::Name(name) => schema.columns.iter().position(|it| it.name == *name),
+    }
+}
+
+/// Whether all these columns became what is asked for.
+fn are_all(chosen: &[ColumnChoice], schema: &Schema, is: fn(&ColumnUse) -> bool) -> bool {
+    let column = |choice| place(choice, schema).and_then(|at| schema.columns.get(at));
+    chosen.iter().all(|choice| column(choice).is_some_and(|it| is(&it.usage)))
+}
+
+fn is_categorical(usage: &ColumnUse) -> bool {
+    matches!(usage, ColumnUse::Categorical { .. }) || is_looked_up(usage)
+}
+
+fn is_looked_up(usage: &ColumnUse) -> bool {
+    matches!(usage, ColumnUse::Embedded { .. } | ColumnUse::Hashed { .. })
+}
+
+/// Whether a schema looks up what this choice does.
+fn embeds(choice: &EmbedChoice, schema: &Schema) -> bool {
+    let mut usages = schema.columns.iter().map(|column| &column.usage);
+    match choice {
+        EmbedChoice::Auto => true,
+        EmbedChoice::Never => !usages.any(is_looked_up),
+        EmbedChoice::All => !usages.any(|it| matches!(it, ColumnUse::Categorical { .. })),
+        EmbedChoice::Columns(columns) => are_all(columns, schema, is_looked_up),
     }
 }

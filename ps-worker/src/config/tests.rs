@@ -1,5 +1,6 @@
 use super::*;
 use clap::CommandFactory;
+use ps_core::schema::{Column, ColumnUse, Schema};
 use ps_data::ColumnChoice;
 
 fn check(args: &[&str]) -> Result<(), String> {
@@ -157,4 +158,46 @@ fn options_of_validation_and_evaluation_are_checked() {
         .map(|args| args.unwrap().model.read.source(None));
     assert_eq!(args.held_out, Some(ps_data::HeldOut { share: 0.2, seed: 7 }));
     assert_eq!(args, again);
+}
+
+#[test]
+fn regression_options_that_say_what_a_schema_says_do_not_contradict_it() {
+    let column = |name: &str, usage| Column {
+        name: name.to_owned(),
+        usage,
+        missing: 0,
+        texts_are_missing: false,
+    };
+    let text = |text: &str| text.to_owned();
+    let schema = Schema {
+        version: 1,
+        header: true,
+        delimiter: ',',
+        decimal: '.',
+        missing: Vec::new(),
+        samples: 9,
+        columns: vec![
+            column("age", ColumnUse::Numeric { mean: 1.0, deviation: 2.0 }),
+            column("town", ColumnUse::Embedded { categories: vec![text("Ulm")] }),
+            column("weight", ColumnUse::Ignored),
+            column("kind", ColumnUse::Class { classes: vec![text("a"), text("b")] }),
+        ],
+    };
+    let says = |option: &str| {
+        let args: Vec<&str> =
+            ["ps-worker", "--ps", "a:1"].into_iter().chain(option.split(' ')).collect();
+        Args::try_parse_from(args).unwrap().model.read.table.contradiction(&schema)
+    };
+    for same in ["--ignore weight", "--ignore 3", "--numeric age", "--categorical town"] {
+        assert_eq!(says(same), None, "{same}");
+    }
+    for same in ["--embed all", "--embed town", "--label kind", "--header yes"] {
+        assert_eq!(says(same), None, "{same}");
+    }
+    assert_eq!(says("--ignore age"), Some("--ignore"));
+    assert_eq!(says("--ignore weight,none-such"), Some("--ignore"));
+    assert_eq!(says("--numeric town"), Some("--numeric"));
+    assert_eq!(says("--categorical age"), Some("--categorical"));
+    assert_eq!(says("--embed none"), Some("--embed"));
+    assert_eq!(says("--embed age"), Some("--embed"));
 }

@@ -85,7 +85,10 @@ async fn prepare(models: &Models, args: &Args, outside: &Outside) -> anyhow::Res
     };
     let mut source = on_thread(move || ModelSource::new(&models, &model, place, known)).await?;
     // psrun says it aloud: each process has the same.
-    source.data().warnings().iter().for_each(|warning| tracing::info!("warning: {warning}"));
+    // What is strange about a part need not be so in the whole.
+    if !args.model.read.sharded {
+        source.data().warnings().iter().for_each(|warning| tracing::info!("warning: {warning}"));
+    }
     if let Some(path) = &args.write_schema {
         source.write_schema(path)?;
     }

@@ -42,12 +42,19 @@ pub(super) struct Columns {
     sum: Option<Arc<[TablePart]>>,
     /// When it was fixed without everybody.
     settled_late: Option<Duration>,
+    /// Whether an evaluator was there when shares were added up.
+    had_evaluator: Option<bool>,
 }
 
 impl Columns {
     /// When the sum was fixed without everybody.
     pub(super) fn settled_late(&self) -> Option<Duration> {
         self.settled_late
+    }
+
+    /// Whether an evaluator learnt with the others; `None` where nobody waited for one.
+    pub(super) fn had_evaluator(&self) -> Option<bool> {
+        self.had_evaluator
     }
 
     /// Whether somebody waits for the others.
@@ -182,10 +189,11 @@ impl Machine {
         }
         let since = *columns.complete_since.get_or_insert(now);
         let mut shares = columns.shares.values();
-        match shares.all(|share| share.is_complete() && share.last_heard > since) {
-            true => columns.add_up(false),
-            false => Ok(()),
+        if !shares.all(|share| share.is_complete() && share.last_heard > since) {
+            return Ok(());
         }
+        columns.had_evaluator = Some(true);
+        columns.add_up(false)
     }
 
     /// At the start's deadline: fixes the sum without those who are missing.
@@ -199,6 +207,7 @@ impl Machine {
         );
         self.log(Level::Warn, line);
         self.columns.settled_late = Some(now);
+        self.columns.had_evaluator = Some(evaluators > 0);
         if let Err(reason) = self.columns.add_up(false) {
             self.fail_start(format!("learning the columns together: {reason}"), now);
         }

@@ -185,8 +185,8 @@ fn encode(
     for (column, value) in row.iter().enumerate() {
         let read = columns.rules.number(value).ok_or_else(|| {
             let problem = format!(
-                "`{value}` is not a finite number; a worker without a master learns nothing from its share, which others would learn \
-                 differently: give what is known of the whole with --schema, or write numbers"
+                "`{value}` is not a finite number, and nothing was learnt of the columns (there is no master to learn them together, or no \
+                 share has a sample): give what is known of the whole with --schema, or write numbers"
             );
             wrong(column, problem)
         })?;

@@ -98,7 +98,8 @@ impl Machine {
             self.fail(reason, now);
             return true;
         }
-        let mut absent = absent(&agreed, &self.registry, self.config.workers);
+        let learnt_with = self.columns.had_evaluator();
+        let mut absent = absent(&agreed, &self.registry, self.config.workers, learnt_with);
         if self.config.settings.evaluation.keeps_best() && self.keeper().is_none() {
             absent.push(MemberId::EVALUATOR.to_string());
         }
@@ -182,20 +183,33 @@ fn members_data(registry: &Registry) -> impl Iterator<Item = (MemberId, &DataDes
     all.map(|(member, process)| (member, &process.data))
 }
 
-/// Who is not there, and has something to say of the data that nobody else has.
-fn absent(agreed: &DataDescription, registry: &Registry, workers: u32) -> Vec<String> {
+/// Who is not there, and has something to say of the data that nobody else has. Where the columns were learnt together, the
+/// evaluator that was there comes in a moment, and one that was not has been waited for.
+fn absent(
+    agreed: &DataDescription,
+    registry: &Registry,
+    workers: u32,
+    learnt_with_evaluator: Option<bool>,
+) -> Vec<String> {
     let is_absent =
         |member: &MemberId| registry.process(*member).is_none_or(|process| process.has_left);
     let has_own = agreed.kind != DataKind::Replicated;
-    // A stream does not tell how many classes there are; test data do.
-    let needs_evaluator = match agreed.kind {
-        DataKind::Sharded => true,
-        DataKind::Streamed => agreed.outputs == 0,
-        DataKind::Replicated | DataKind::Program => false,
+    let needs_evaluator = match (agreed.kind, learnt_with_evaluator) {
+        (DataKind::Sharded | DataKind::Streamed, Some(it)) => it,
+        (kind, _) => needs_evaluator(kind, agreed.outputs),
     };
     let workers = (0..workers).filter(|_| has_own).map(MemberId::worker);
     let needed = workers.chain(needs_evaluator.then_some(MemberId::EVALUATOR));
     needed.filter(is_absent).map(|member| member.to_string()).collect()
+}
+
+fn needs_evaluator(kind: DataKind, outputs: u32) -> bool {
+    match kind {
+        DataKind::Sharded => true,
+        // A stream does not tell how many classes there are; test data do.
+        DataKind::Streamed => outputs == 0,
+        DataKind::Replicated | DataKind::Program => false,
+    }
 }
 
 /// What the members have together.
