@@ -1,16 +1,18 @@
 //! Signals to psrun itself.
 
 use anyhow::Context;
+use ps_cli::process::ONE_WISH;
 use ps_runtime::{Shutdown, Signal};
 use tokio::signal::unix::{self, SignalKind};
+use tokio::time::Instant;
 
 /// Every wish that the job ends, also the second one.
 pub(crate) struct Signals {
     shutdown: Option<Shutdown>,
     interrupt: unix::Signal,
     terminate: unix::Signal,
-    /// The first signal also arrives through `shutdown`, which knows of our parent's end as well.
-    first_seen: bool,
+    /// When the first signal came, which also arrives through `shutdown`, which knows of our parent's end as well.
+    first_at: Option<Instant>,
 }
 
 impl Signals {
@@ -20,7 +22,7 @@ impl Signals {
             shutdown: Some(shutdown),
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            first_seen: false,
+            first_at: None,
         })
     }
 
@@ -29,16 +31,19 @@ impl Signals {
         self.shutdown.as_ref().and_then(Shutdown::signal)
     }
 
-    /// The next one; cancelling loses none.
+    /// The next wish; cancelling loses none.
     pub(crate) async fn next(&mut self) -> Signal {
         loop {
             let signal = tokio::select! {
                 biased;
-                signal = first(&mut self.shutdown) => return signal,
+                signal = first(&mut self.shutdown) => {
+                    self.first_at.get_or_insert_with(Instant::now);
+                    return signal;
+                }
                 _ = self.interrupt.recv() => Signal::Interrupt,
                 _ = self.terminate.recv() => Signal::Terminate,
             };
-            if std::mem::replace(&mut self.first_seen, true) {
+            if self.first_at.get_or_insert_with(Instant::now).elapsed() >= ONE_WISH {
                 return signal;
             }
         }

@@ -17,7 +17,7 @@ import grpc
 from google.protobuf import descriptor_pool, message_factory
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-PROTOCOL, F32, TRAINABLE, MESSAGE_BYTES = 2, 1, 1, 1 << 20
+PROTOCOL, F32, TRAINABLE, MESSAGE_BYTES = 3, 1, 1, 1 << 20
 
 
 def grid(elements, servers, chunk=None):

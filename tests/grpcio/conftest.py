@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 JOB = "grpcio"
-PROTOCOL = 2
+PROTOCOL = 3
 F32 = 1
 TRAINABLE = 1
 CHUNK_BYTES = 256 * 1024

@@ -242,9 +242,23 @@ fn a_second_signal_ends_everything_at_once() {
     signal(job.psrun.find(&["ps-server", "--shard=0"]), Signal::STOP);
     signal(job.psrun.pid(), Signal::INT);
     job.psrun.wait_for_stderr("signal received", SOON);
+    // At once it would be the same wish.
+    std::thread::sleep(Duration::from_millis(700));
     signal(job.psrun.pid(), Signal::INT);
     let end = job.psrun.wait(Duration::from_secs(3));
     end.expect_code(1).expect_stderr(&["may not be saved"]);
     assert!(wait_until(Duration::ZERO, || !job.is_saved()));
     job.psrun.expect_nobody_left(Duration::ZERO);
+}
+
+/// `timeout` and others tell a process and then its group, some milliseconds later: the model was lost by that.
+#[test]
+fn regression_two_signals_at_once_are_one_wish() {
+    let mut job = Job::under_way("one-wish", LONG);
+    for wish in [Signal::TERM, Signal::TERM] {
+        signal(job.psrun.pid(), wish);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    job.psrun.wait(PATIENCE).expect_code(143);
+    assert!(job.is_saved());
 }

@@ -19,6 +19,21 @@ fn start(job: &str, out: &Path, script: &str) -> Process {
     Process::start(job, &[&options[..], &program].concat())
 }
 
+/// Worker 0 waited for the others to be gone before it wrote the model, and their places were held as long as it ran.
+#[test]
+fn regression_several_programs_that_are_our_worker_end() {
+    let _alone = alone();
+    let out = tempfile::tempdir().unwrap();
+    let (job, run) = (job_id("programs"), out.path().join("run"));
+    let worker = format!("exec {} ps-worker --out {}/own", psrun().display(), out.path().display());
+    let id = format!("--job-id={job}");
+    let options =
+        ["local", "--instances", "3", "--passes", "2", "--out", run.to_str().unwrap(), &id];
+    let program = ["--", "/bin/sh", "-c", &worker];
+    Process::start("", &[&options[..], &program].concat()).wait(PATIENCE).expect_code(0);
+    assert!(run.join("model.safetensors").is_file());
+}
+
 /// The script needs to repeat nothing: its place and the settings are in its environment.
 #[test]
 fn a_shell_script_trains_with_what_is_in_its_environment() {

@@ -16,7 +16,7 @@ use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Signals within this time are one wish: a terminal, a script that passes them on and a process group
 /// may each bring it.
-const ONE_WISH: Duration = Duration::from_millis(500);
+pub const ONE_WISH: Duration = Duration::from_millis(500);
 
 /// How long a thread that has read or written waits for more of that.
 const THREAD_KEPT: Duration = Duration::from_millis(100);

@@ -33,6 +33,13 @@ impl Catalog {
             })
             .collect();
         manifests.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        let parts = names.iter().filter(|name| names::parse_number(name).is_some()).count();
+        if manifests.is_empty() && parts > 0 {
+            tracing::warn!(
+                "{}: {parts} files of checkpoints and no manifest: none was finished, or the manifests were removed; starting from nothing",
+                files.location()
+            );
+        }
         let highest = names.iter().filter_map(|name| names::parse_number(name)).max().unwrap_or(0);
         Ok(Self { files, manifests, next_number: highest.saturating_add(1) })
     }

@@ -107,7 +107,7 @@ pub fn run<'a>(
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The weights that are the model, with their evaluation: who writes it waits for the others that share the samples, whose
-/// last pushes belong to it.
+/// last pushes belong to it. Whose place is of a job with a master does not: that waits for them, and writes the job's model.
 async fn last_weights(
     config: &AloneConfig,
     trainer: &mut Trainer,
@@ -115,7 +115,7 @@ async fn last_weights(
     evaluation: Evaluated,
 ) -> Result<(Vec<f32>, Option<Evaluated>), Error> {
     let (mut has_waited, mut signals) = (false, shutdown.clone());
-    if config.session.worker == 0 && config.sharing > 1 {
+    if config.session.worker == 0 && config.session.identity.is_none() && config.sharing > 1 {
         while shutdown.signal().is_none() && trainer.leave_others().await {
             if !std::mem::replace(&mut has_waited, true) {
                 tracing::info!("done; the model is written when the other workers are done, too");
