@@ -50,6 +50,8 @@ impl Outcome {
                     told = Some(format!("{name}: {TOLD}{reason}"));
                 }
                 Some(_) => (),
+                // Several fail alike: once is enough.
+                None if here.iter().any(|said: &String| said.ends_with(words)) => (),
                 None => here.push(format!("{name}: {words}")),
             }
         }
@@ -97,5 +99,14 @@ mod tests {
             "algo-2: server 1 (pid 7) was killed by signal 9; server 1: panicked: out of range"
         );
         assert_eq!(outcome(Ok(64), &[]).failure_reason("a").unwrap(), "a: exit code 64");
+    }
+
+    #[test]
+    fn regression_what_several_say_alike_is_said_once() {
+        let words = "lenet needs images";
+        let failed =
+            [(Role::Evaluator, 0, words), (Role::Worker, 0, words), (Role::Server, 0, "full")];
+        let said = outcome(Ok(1), &failed).failure_reason("").unwrap();
+        assert_eq!(said, "evaluator: lenet needs images; server 0: full");
     }
 }

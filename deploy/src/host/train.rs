@@ -248,10 +248,12 @@ impl Host {
                 let host = this.setting.host();
                 let outcome = result
                     .unwrap_or_else(|error| Outcome { verdict: Err(error), failed: Vec::new() });
-                if let Some(reason) = outcome.failure_reason(host) {
-                    write_failure(this.output.as_deref(), &reason);
-                }
-                outcome.verdict
+                let Some(reason) = outcome.failure_reason(host) else { return outcome.verdict };
+                write_failure(this.output.as_deref(), &reason);
+                // The last line is the cause, not what followed from it.
+                let code = outcome.verdict.map_err(|_| anyhow::Error::msg(reason.clone()))?;
+                terminal::print(&format!("error: psrun train: {reason}"));
+                Ok(code)
             },
         )
     }
