@@ -78,7 +78,7 @@ fn a_model_does_not_go_on_with_what_it_was_not_made_for() {
     for (options, expected) in [
         (
             // The label is what the model's schema says, the rest is learnt anew.
-            &["--label", "kind", "--categorical", "colour"][..],
+            &["--label", "kind", "--ignore", "width"][..],
             "its table makes other inputs than that of the data (the model has `width`",
         ),
         (&["--label", "width"], "it is for classification, and the data are for regression"),
