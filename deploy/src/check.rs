@@ -77,5 +77,13 @@ pub async fn environment(
     }
     // Building needs no speed, and the workers may need all of a GPU's memory.
     let on_cpu = ModelArgs { device: DeviceChoice::Cpu, ..model.clone() };
-    ps_worker::process::shared_data(models, &on_cpu).await
+    let data = ps_worker::process::data(models, &on_cpu).await?;
+    // Gigabytes take a while.
+    let shared = tokio::task::spawn_blocking(move || SharedDataset::new(&data)).await?;
+    let shared = shared.map_err(|error| {
+        tracing::warn!(
+            "no memory for all processes together ({error}): each reads the data itself"
+        );
+    });
+    Ok(shared.ok())
 }

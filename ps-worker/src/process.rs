@@ -20,7 +20,7 @@ use crate::threads;
 use crate::train::{self, WorkerConfig};
 use ps_cli::process::{EXIT_USAGE, Tasks};
 use ps_client::Counters;
-use ps_data::SharedDataset;
+use ps_data::Dataset;
 use ps_runtime::{Outside, Shutdown};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -89,26 +89,17 @@ async fn run(
     }
 }
 
-/// The data that the options name, for which the model that they name can be built, in memory that other processes read;
-/// `None` where the system has none of that.
+/// The data that the options name, for which the model that they name can be built.
 ///
 /// # Errors
 /// Data, device or model cannot be had, or not in time; the message says what to do.
-pub async fn shared_data(
-    models: &Models,
-    args: &ModelArgs,
-) -> anyhow::Result<Option<SharedDataset>> {
+pub async fn data(models: &Models, args: &ModelArgs) -> anyhow::Result<Arc<Dataset>> {
     let (models, own) = (models.clone(), args.clone());
     let read = on_thread(move || {
         let source = ModelSource::new(&models, &own, Place::default(), Known::Nothing)?;
         source.data().warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         source.model()?;
-        let shared = SharedDataset::new(source.data()).map_err(|error| {
-            tracing::warn!(
-                "no memory for all processes together ({error}): each reads the data itself"
-            );
-        });
-        Ok(shared.ok())
+        Ok(source.data().clone())
     });
     let read = tokio::time::timeout(args.read.load_timeout(), read).await;
     read.unwrap_or_else(|_| Err(late(args)))

@@ -79,7 +79,7 @@ fn a_model_does_not_go_on_with_what_it_was_not_made_for() {
         (
             // The label is what the model's schema says, the rest is learnt anew.
             &["--label", "kind", "--ignore", "width"][..],
-            "its table makes other inputs than that of the data (the model has `width`",
+            "its table makes other inputs than that of the data (the model has 2 input columns, the data 1)",
         ),
         (&["--label", "width"], "it is for classification, and the data are for regression"),
     ] {

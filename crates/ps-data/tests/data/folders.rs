@@ -171,7 +171,8 @@ fn a_share_may_be_test_data_alone() {
 #[test]
 fn texts_in_a_share_are_refused() {
     let dir = folder(&[("a.csv", "x,y\n1,0\n"), ("b.csv", "x,y\n2,1\nred,1\n")]);
-    let parts = ["b.csv, line 3, column 1 (`x`)", "`red`", "no master to learn them together", "--schema"];
+    let parts =
+        ["b.csv, line 3, column 1 (`x`)", "`red`", "no master to learn them together", "--schema"];
     assert_says(load(&sharded(dir.path(), None)), &parts);
     let dir = folder(&[("a.csv", "1,0.5\n")]);
     assert_says(load(&sharded(dir.path(), None)), &["line 1, column 2", "label 0.5"]);
