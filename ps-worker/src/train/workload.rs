@@ -39,15 +39,13 @@ impl Workload {
     /// What the master hears of the model; empty where this process has none.
     pub(super) fn about(&self) -> String {
         match &self.kind {
-            WorkloadKind::Model(model) => model.about.as_deref().map(told).unwrap_or_default(),
+            WorkloadKind::Model(model) => {
+                let about = model.about.as_deref();
+                about.and_then(|about| about.told(ABOUT_BYTES_MAX).ok()).unwrap_or_default()
+            }
             WorkloadKind::Program(_) => String::new(),
         }
     }
-}
-
-/// What a master hears of the model, as the message has it.
-fn told(about: &About) -> String {
-    about.told(ABOUT_BYTES_MAX).unwrap_or_default()
 }
 
 /// What a member does with its data.
