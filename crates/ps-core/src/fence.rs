@@ -31,11 +31,34 @@ pub struct Fence {
     incarnations: BTreeMap<WorkerId, Incarnation>,
 }
 
+/// Who is shut out, as it is written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fenced {
+    /// The job's life.
+    pub life: Life,
+    /// The shard's epoch.
+    pub epoch: Epoch,
+    /// Of each worker the incarnation of which earlier ones are over.
+    pub incarnations: BTreeMap<WorkerId, Incarnation>,
+}
+
 impl Fence {
     /// A fence that admits nobody yet. `managed`: a master says who may; otherwise newer
     /// incarnations and epochs announce themselves.
     pub fn new(managed: bool) -> Self {
         Self { managed, ..Self::default() }
+    }
+
+    /// Who is shut out now.
+    pub fn fenced(&self) -> Fenced {
+        let Self { life, epoch, ref incarnations, .. } = *self;
+        Fenced { life, epoch, incarnations: incarnations.clone() }
+    }
+
+    /// Shuts out whoever was shut out before the process was another one.
+    pub fn restore(&mut self, fenced: Fenced) {
+        let Fenced { life, epoch, incarnations } = fenced;
+        (self.life, self.epoch, self.incarnations) = (life, epoch, incarnations);
     }
 
     /// The shard's epoch.

@@ -125,6 +125,13 @@ impl Gate {
         true
     }
 
+    /// A worker that pushed to this shard before its process was another one: its clock is known again, and it holds nobody
+    /// until somebody says that it is active.
+    pub fn restore(&mut self, id: WorkerId, incarnation: Incarnation, clock: Clock, now: Duration) {
+        self.seen = self.seen.max(clock);
+        self.insert(id, incarnation, clock, false, now);
+    }
+
     /// A worker leaves: it holds nobody from now on.
     pub fn leave(&mut self, id: WorkerId, incarnation: Incarnation) {
         if let Some(worker) = self.workers.get_mut(&id).filter(|w| w.incarnation == incarnation) {

@@ -14,6 +14,7 @@ pub mod digits;
 pub mod fence;
 pub mod gate;
 pub mod ids;
+pub mod journal;
 pub mod keeping;
 pub mod layout;
 pub mod learning;

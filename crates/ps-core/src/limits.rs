@@ -212,6 +212,17 @@ pub const CHECKPOINTS_MISSED_MAX: u64 = 1000;
 /// rest many times over.
 pub const CHECKPOINT_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
 
+/// Bytes of records that wait to be written to a journal before pushes wait for room: large enough that a sync costs little
+/// beside the write, small enough that two of them are little memory.
+pub const JOURNAL_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of a journal beyond which its shard is written whole and what came before goes, unless the shard is larger: then
+/// as many as that has, so that no more is written twice than once, and a restart reads about two shards.
+pub const JOURNAL_BYTES_MIN: u64 = 64 * 1024 * 1024;
+
+/// Milliseconds that a journal waits for room on a full disk before its server gives up; what was acknowledged is kept.
+pub const JOURNAL_FULL_MS_MAX: u64 = 600_000;
+
 /// Counts (versions, clocks, numbers of pushes) in a checkpoint: no job reaches it, and adding to
 /// it never overflows.
 pub const COUNT_MAX: u64 = 1 << 62;

@@ -25,6 +25,15 @@ pub struct ModelSpec {
     pub shards: u32,
 }
 
+/// Where a shard's part of the model comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From a worker; the CRC-32 of the start weights, which others must have too.
+    Start(u32),
+    /// From the checkpoint of this number; whatever a worker would start from, it takes this.
+    Checkpoint(u64),
+}
+
 impl ModelSpec {
     /// The cut over the servers.
     pub fn partition(&self) -> Partition {

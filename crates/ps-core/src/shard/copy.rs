@@ -45,6 +45,18 @@ impl Shard {
     /// The epoch is over, nothing is held, or another copy is being taken.
     pub fn begin_copy(&self, epoch: Epoch) -> Result<ShardCopy<'_>, CopyError> {
         self.enter(epoch, 0)?;
+        self.begin_copy_until(epoch)
+    }
+
+    /// Begins a copy that the shard's process wants itself: it goes on in whatever epoch.
+    ///
+    /// # Errors
+    /// Nothing is held, or another copy is being taken.
+    pub fn begin_own_copy(&self) -> Result<ShardCopy<'_>, CopyError> {
+        self.begin_copy_until(Epoch::MAX)
+    }
+
+    fn begin_copy_until(&self, epoch: Epoch) -> Result<ShardCopy<'_>, CopyError> {
         let model = self.model().ok_or(CopyError::Empty(self.index))?.clone();
         if !self.copying.begin() {
             return Err(CopyError::Busy(self.index));

@@ -34,7 +34,12 @@ impl Shard {
         life: Life,
     ) -> Result<(), fence::Error> {
         let life = if self.guards.lives { life } else { 0 };
-        if fence.enter(epoch, life)? {
+        let before = (fence.epoch(), fence.life());
+        let begins = fence.enter(epoch, life)?;
+        if before != (fence.epoch(), fence.life()) {
+            self.note_fence(fence, Vec::new());
+        }
+        if begins {
             let workers: Vec<_> = self.sessions.iter().map(|entry| *entry.key()).collect();
             workers.into_iter().for_each(|worker| self.forget(fence, worker, life));
         }
@@ -83,10 +88,15 @@ impl Shard {
             return Ok(());
         }
         *newest = (epoch, revision);
+        let mut raised = Vec::new();
         for member in members {
             if fence.raise(member.worker, member.incarnation) {
                 self.forget(&mut fence, member.worker, member.incarnation);
+                raised.push((member.worker, member.incarnation));
             }
+        }
+        if !raised.is_empty() {
+            self.note_fence(&fence, raised);
         }
         self.gate.lock().set_members(members, now);
         drop(fence);
@@ -101,6 +111,7 @@ impl Shard {
             let mut fence = self.fence.write();
             fence.admit(epoch, worker, incarnation);
             self.forget(&mut fence, worker, incarnation);
+            self.note_fence(&fence, vec![(worker, incarnation)]);
         }
         let fence = self.fence.read();
         let is_current = fence.check(fence.epoch(), worker, incarnation).is_ok();
@@ -161,7 +172,7 @@ impl Shard {
     /// Drops what is remembered of a superseded incarnation; its unfinished pushes are torn. Only
     /// whoever has the fence for writing may: else the new incarnation could push in between, and
     /// what it replaces would not be counted.
-    fn forget(&self, _: &mut Fence, worker: WorkerId, incarnation: Incarnation) {
+    pub(super) fn forget(&self, _: &mut Fence, worker: WorkerId, incarnation: Incarnation) {
         let Some(session) = self.sessions.get(&worker).map(|entry| entry.value().clone()) else {
             return;
         };

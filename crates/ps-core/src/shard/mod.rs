@@ -9,15 +9,18 @@
 //! - `membership`: who may push and pull, and who waits.
 //! - `initial`, `restore`: where the shard's part of the model comes from.
 //! - `copy`: a copy of it, taken while pushes go on.
+//! - `journalled`: what is written down of what happens to it; `replay`: it is made again from that.
 
 mod copy;
 mod counters;
 mod error;
 mod header;
 mod initial;
+mod journalled;
 mod membership;
 mod model;
 mod push;
+mod replay;
 mod restore;
 mod run;
 mod scratch;
@@ -27,17 +30,21 @@ pub use counters::{Count, Counters, WorkerCounts};
 pub use error::Error;
 pub use header::{EncodedRun, Puller, PushHeader};
 pub use initial::{Error as InitError, InitialWeights};
-pub use model::{ModelShard, Origin};
+pub use crate::model_spec::Origin;
+pub use model::ModelShard;
 pub use push::Push;
+pub use replay::ReplayError;
 pub use restore::InstallError;
 
 use crate::fence::Fence;
 use crate::gate::Gate;
 use crate::ids::{Epoch, Incarnation, PushId, Seq, ShardId, WorkerId};
+use crate::journal::Append;
 use crate::model_spec::ModelSpec;
 use crate::window::Window;
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -69,11 +76,15 @@ pub struct Guards {
     pub lives: bool,
     /// No step ends before all of its pushes are applied.
     pub steps: bool,
+    /// Who is shut out is written down.
+    pub fences: bool,
+    /// A shard that is made again knows which pushes it has.
+    pub windows: bool,
 }
 
 impl Guards {
     /// All of them.
-    pub const ALL: Self = Self { dedup: true, lives: true, steps: true };
+    pub const ALL: Self = Self { dedup: true, lives: true, steps: true, fences: true, windows: true };
 }
 
 /// One shard of one job.
@@ -91,6 +102,10 @@ pub struct Shard {
     /// What encoded chunks are decoded into.
     scratch: scratch::ScratchPool,
     copying: copy::Copying,
+    /// Where is written down what happens to it.
+    journal: Option<Arc<dyn Append>>,
+    /// Whether it was made again from that.
+    is_recovered: AtomicBool,
 }
 
 /// Why a start is refused.
@@ -120,7 +135,15 @@ impl Shard {
             counters: Counters::default(),
             scratch: scratch::ScratchPool::default(),
             copying: copy::Copying::default(),
+            journal: None,
+            is_recovered: AtomicBool::new(false),
         }
+    }
+
+    /// The same, and what happens to it from now on is written down here.
+    #[must_use]
+    pub fn with_journal(self, journal: Arc<dyn Append>) -> Self {
+        Self { journal: Some(journal), ..self }
     }
 
     /// Which shard this is.

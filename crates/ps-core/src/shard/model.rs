@@ -3,19 +3,10 @@
 use crate::TensorKind;
 use crate::chunk::Chunk;
 use crate::ids::{ChunkId, ShardId};
-use crate::model_spec::ModelSpec;
+use crate::model_spec::{ModelSpec, Origin};
 use crate::parameters::{self, RuleSpan};
 use parking_lot::Mutex;
 use std::ops::Range;
-
-/// Where a shard's part of the model comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// From a worker; the CRC-32 of the start weights, which others must have too.
-    Start(u32),
-    /// From the checkpoint of this number; whatever a worker would start from, it takes this.
-    Checkpoint(u64),
-}
 
 /// A shard's part of the model.
 pub struct ModelShard {

@@ -50,6 +50,7 @@ impl Shard {
             let begun = window.begin(id.seq, header.oldest, clock_after, header.chunks_total);
             self.counters.pushes_torn.add(window.take_given_up());
             begun?;
+            self.note_push(&header, clock_after);
             let finished = window.acknowledgement(id.seq).is_some();
             self.guards.dedup && finished && header.chunks_total > 0
         };
@@ -160,10 +161,11 @@ impl Push<'_> {
         if shard.guards.dedup && self.session.lock().window.is_done(header.id.seq, bit) {
             return Ok(());
         }
+        let pulled_version = shard.known_version(sent.pulled_version, chunk.version());
         let update = Update {
             spans: sent.spans,
             values,
-            pulled_version: sent.pulled_version,
+            pulled_version,
             learning_rate: header.learning_rate,
             kind: header.kind,
             rules: self.model.rules(index),
@@ -179,6 +181,7 @@ impl Push<'_> {
         // Under one lock: whoever copies the shard sees both or neither.
         let mut session = self.session.lock();
         shard.copying.note(header.id, index);
+        self.note_chunk(index, sent, values, pulled_version, (&chunk, result));
         session.window.mark(header.id.seq, bit, result);
         count.add(1);
         Ok(())
