@@ -80,6 +80,8 @@ pub async fn run_part(
         supervision: Supervision::new(plan.rules),
         context: JobContext { events, is_ending: Arc::default(), children },
         deadline: None,
+        master: None,
+        restarts: Vec::new(),
         abandoned: false,
         outside,
         failed: Vec::new(),
@@ -101,6 +103,10 @@ pub async fn run_part(
             signal = signals.next() => job.supervision.signal(signal),
             Some(event) = inbox.recv() => job.handle(event),
             () = sleep_until(job.deadline) => job.supervision.deadline(),
+            () = sleep_until(job.next_restart()) => {
+                job.restart();
+                Vec::new()
+            }
         };
         let more = job.report(&actions).await;
         job.act(actions);
@@ -120,6 +126,10 @@ struct Job<'a> {
     supervision: Supervision,
     context: JobContext,
     deadline: Option<Instant>,
+    /// Where the master is, once it is known.
+    master: Option<String>,
+    /// Who is to be started again, and when.
+    restarts: Vec<(Instant, Name)>,
     abandoned: bool,
     outside: Outside,
     failed: Vec<Name>,
@@ -146,6 +156,7 @@ impl Job<'_> {
     }
 
     fn start_members(&mut self, master: &str) {
+        self.master = Some(master.to_owned());
         for process in self.plan.members(master) {
             if !self.supervision.is_ending() {
                 self.start(&process);
@@ -171,14 +182,16 @@ impl Job<'_> {
                 }
                 // What fails while the job is being ended is a consequence; the master's words count.
                 let is_cause = !self.supervision.is_ending() || name.role == Role::Master;
-                if is_cause && exit != Exit::Code(0) {
-                    self.failed.push(name);
-                }
                 let who = self.describe(name, exit);
                 if self.is_told(name) {
                     self.supervision.obeyed(name);
                 }
-                self.supervision.exited(name, exit, &who)
+                let actions = self.supervision.exited(name, exit, &who);
+                let comes_back = actions.iter().any(|it| matches!(it, Action::Restart(..)));
+                if is_cause && exit != Exit::Code(0) && !comes_back {
+                    self.failed.push(name);
+                }
+                actions
             }
         }
     }
@@ -205,8 +218,33 @@ impl Job<'_> {
                 Action::Deadline(time) => self.deadline = Some(Instant::now() + time),
                 // Before: see `report`.
                 Action::Report(..) | Action::ReportWorkers(..) | Action::ReportEnded(..) => (),
+                Action::Restart(name, pause) => {
+                    self.restarts.push((Instant::now() + pause, name));
+                }
                 Action::Say(text) => self.logs.say(&text),
                 Action::Abandon => self.abandoned = true,
+            }
+        }
+    }
+
+    /// When somebody is to be started again: at once, if the job is ending, so that nobody is waited for in vain.
+    fn next_restart(&self) -> Option<Instant> {
+        let first = self.restarts.iter().map(|(at, _)| *at).min()?;
+        Some(if self.supervision.is_ending() { Instant::now() } else { first })
+    }
+
+    fn restart(&mut self) {
+        let (now, is_ending) = (Instant::now(), self.supervision.is_ending());
+        let due: Vec<Name> = self
+            .restarts
+            .extract_if(.., |(at, _)| is_ending || *at <= now)
+            .map(|(_, name)| name)
+            .collect();
+        for name in due {
+            let process = self.master.as_deref().and_then(|it| self.plan.member(name, it));
+            match process.filter(|_| !is_ending) {
+                Some(process) => self.start(&process),
+                None => self.supervision.not_restarted(name),
             }
         }
     }

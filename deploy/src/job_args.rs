@@ -5,7 +5,7 @@ use clap::Args;
 use ps_cli::TrainingArgs;
 use ps_cli::process::ProcessArgs;
 use ps_master::config::JobTimeoutArgs;
-use ps_server::config::ServerLimitArgs;
+use ps_server::config::{DurabilityArgs, ServerLimitArgs};
 use ps_worker::config::{CallTimeoutArgs, ModelArgs};
 
 /// What every job has, wherever its processes run: they read it from a file that `psrun` writes.
@@ -22,6 +22,8 @@ pub struct JobArgs {
     pub timeouts: JobTimeoutArgs,
     #[command(flatten)]
     pub calls: CallTimeoutArgs,
+    #[command(flatten)]
+    pub durability: DurabilityArgs,
     #[command(flatten)]
     pub server: ServerLimitArgs,
     #[command(flatten)]

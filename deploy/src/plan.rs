@@ -63,9 +63,13 @@ impl Plan {
         ];
         master.extend(checkpoints.clone());
         master.extend(loop_options(&args.job.training, !args.program.is_empty()));
+        let durability = &args.job.durability;
+        let journals = durability.journals(|| output.folder().join(JOURNAL_FOLDER));
+        let journals = journals.map(|folder| option("journal", folder));
         let servers_here = (0..servers).map(|shard| {
             let mut own = vec![option("shard", shard.to_string()), option("listen", ANY_PORT)];
             own.extend(checkpoints.clone());
+            own.extend(journals.clone());
             common.process(Role::Server, shard, own)
         });
         let workers_here = (0..workers).map(|rank| {
@@ -94,6 +98,7 @@ impl Plan {
             lead: Lead::Here(common.process(Role::Master, 0, master)),
             rules: Rules {
                 has_program: !args.program.is_empty(),
+                has_journals: durability.has_journals(),
                 after_signal: process.stop_times().all,
                 ..Rules::LOCAL
             },
@@ -130,6 +135,11 @@ impl Plan {
         for process in self.processes_mut().filter(need) {
             process.args.push(option("shared-data", path));
         }
+    }
+
+    /// Everybody but the master, told where that is, by name.
+    pub fn member(&self, name: Name, master: &str) -> Option<Process> {
+        self.members(master).into_iter().find(|process| process.name == name)
     }
 
     fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
@@ -225,6 +235,9 @@ pub(crate) fn local_place(index: u32, workers: u32) -> Vec<OsString> {
     let said = options.into_iter().filter(|_| workers > 1);
     said.map(|(name, value)| option(name, value.to_string())).collect()
 }
+
+/// Where journals are when nobody says where.
+pub(crate) const JOURNAL_FOLDER: &str = "journal";
 
 /// Any free port of this machine; the process says which on its standard output.
 const ANY_PORT: &str = "127.0.0.1:0";

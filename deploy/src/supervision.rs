@@ -3,6 +3,7 @@
 //! Pure: [`crate::job`] tells it what happened and does what it says.
 
 mod members;
+mod restarts;
 mod rules;
 
 pub use rules::Rules;
@@ -10,6 +11,7 @@ pub use rules::Rules;
 use crate::exit::Exit;
 use crate::name::{Name, Role};
 use ps_runtime::Signal;
+use restarts::Restarts;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -44,6 +46,8 @@ pub enum Action {
     ReportWorkers(Name, String),
     /// Tell the master that this one has ended, and how, and that the job goes on: its work is for others now.
     ReportEnded(Name, Exit),
+    /// Start it again, after this time.
+    Restart(Name, Duration),
     /// Tell people.
     Say(String),
     /// Wait for nobody any more.
@@ -58,6 +62,7 @@ pub struct Supervision {
     ready: BTreeSet<Name>,
     /// Who ended because the master told it that the job has failed: it says why itself.
     obedient: BTreeSet<Name>,
+    restarts: Restarts,
     /// Workers that ended before they were told to.
     lost_workers: BTreeSet<u32>,
     /// A worker was told to leave, so that the job is coming to its end.
@@ -84,6 +89,7 @@ impl Supervision {
             running: BTreeSet::new(),
             ready: BTreeSet::new(),
             obedient: BTreeSet::new(),
+            restarts: Restarts::default(),
             lost_workers: BTreeSet::new(),
             worker_done: false,
             ending: false,
@@ -132,6 +138,13 @@ impl Supervision {
         self.running.remove(&name);
         if name.role == Role::Master {
             self.master = Some(exit);
+        }
+        if !self.ending
+            && let Some(actions) = self.restarted(name, exit, who)
+        {
+            // Its place is kept: the job is not over while it is away.
+            self.running.insert(name);
+            return actions;
         }
         // A host's server hears from the master what becomes of the job; without one, its last worker.
         let nobody_else = !self.runs(Role::Server) && !self.runs(Role::Worker);

@@ -1,5 +1,6 @@
 //! The options of a server.
 
+use crate::journal::WriterSettings;
 use clap::Parser;
 use ps_cli::process::ProcessArgs;
 use ps_core::limits;
@@ -41,10 +42,73 @@ pub struct Args {
     pub checkpoints: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub durability: DurabilityArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub limits: ServerLimitArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub process: ProcessArgs,
+}
+
+/// What a push outlives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Durability {
+    /// A push is acknowledged when it is applied: it is lost with its server's process.
+    #[default]
+    Memory,
+    /// A push is acknowledged when it is in its server's journal on the disk: it outlives the process.
+    Wal,
+}
+
+/// What a push outlives, and where it does.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Durability of a server")]
+pub struct DurabilityArgs {
+    /// When a push is acknowledged: once it is applied in memory, or once it is in the journal of its server on the disk, too
+    /// (a write-ahead log). With `wal` a server that dies is started again and loses nothing.
+    #[arg(long, env = "PS_DURABILITY", value_enum, default_value_t, value_name = "MODE")]
+    pub durability: Durability,
+    /// With `wal`: where the journals are, each server's in a folder of its own.
+    #[arg(long, env = "PS_JOURNAL", value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+}
+
+impl DurabilityArgs {
+    /// Whether servers have journals.
+    pub fn has_journals(&self) -> bool {
+        self.durability == Durability::Wal
+    }
+
+    /// Where the journals of a job are, given where they are unless somebody says so.
+    pub fn journals(&self, otherwise: impl FnOnce() -> PathBuf) -> Option<PathBuf> {
+        let is_wanted = self.has_journals();
+        is_wanted.then(|| self.journal.clone().unwrap_or_else(otherwise))
+    }
+
+    /// Where this server's journal is, if it has one.
+    pub fn folder(&self, shard: u32) -> Option<PathBuf> {
+        let journal = self.journal.as_ref().filter(|_| self.durability == Durability::Wal)?;
+        Some(journal.join(format!("shard-{shard}")))
+    }
+
+    /// What contradicts itself, in one sentence.
+    ///
+    /// # Errors
+    /// One option is there without the other.
+    pub fn check(&self) -> Result<(), String> {
+        match (self.durability, &self.journal) {
+            (Durability::Wal, None) => Err(
+                "--durability wal: say with --journal DIR where the journal is; a server that is started again needs the same"
+                    .to_owned(),
+            ),
+            (Durability::Memory, Some(journal)) => Err(format!(
+                "--journal {}: there is one with --durability wal only",
+                journal.display()
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What callers may make a server hold beside the weights and the optimizer's state.
@@ -74,8 +138,9 @@ impl Args {
     /// What contradicts itself, in one sentence.
     ///
     /// # Errors
-    /// The master would be given an address at which nobody reaches this server.
+    /// The master would be given an address at which nobody reaches this server, or the journal has no folder.
     pub fn check(&self) -> Result<(), String> {
+        self.durability.check()?;
         let everywhere = ["0.0.0.0:", "[::]:"].iter().any(|any| self.listen.starts_with(any));
         if self.master.is_some() && self.advertise.is_none() && everywhere {
             return Err(format!(
@@ -109,6 +174,8 @@ pub struct Config {
     pub serve_after_signal: Duration,
     /// What callers may make the server hold.
     pub bounds: Bounds,
+    /// How the journal is written, where there is one.
+    pub journal: WriterSettings,
     /// What the shard checks: only tests that prove the simulation's worth leave something out.
     pub guards: Guards,
 }
@@ -124,6 +191,7 @@ impl From<Args> for Config {
             master: args.master,
             lease: Duration::from_millis(args.lease_ms.max(1)),
             bounds: args.limits.into(),
+            journal: WriterSettings::default(),
             guards: Guards::ALL,
         }
     }

@@ -1,5 +1,6 @@
 //! Why a server fails.
 
+use crate::journal::JournalError;
 use ps_runtime::member;
 
 /// Why a server failed.
@@ -15,6 +16,9 @@ pub enum Error {
     /// What the calls are cannot be told.
     #[error("the descriptors of this program's own calls: {0}")]
     Reflection(tonic_reflection::server::Error),
+    /// Its journal cannot be read or written any more.
+    #[error("shard {shard}: the journal in {location}: {error}")]
+    Journal { shard: u32, location: String, error: JournalError },
     /// The listener broke.
     #[error("shard {shard}: serving on {address}: {error}")]
     Serve { shard: u32, address: String, error: std::io::Error },

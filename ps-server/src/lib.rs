@@ -4,15 +4,18 @@
 //! - `reflection`: tells clients without generated code what the calls are.
 //! - [`serve`]: a server with its listener, its master and its end.
 //! - `managed`: what it is to its master.
+//! - `journal`: what outlives its process.
 
 pub mod config;
 mod error;
+mod journal;
 mod managed;
 mod reflection;
 pub mod serve;
 mod service;
 
 pub use error::Error;
+pub use journal::{JournalError, WriterSettings};
 
 use ps_cli::process::{Tasks, Unparsed};
 use ps_runtime::Lanes;
@@ -46,11 +49,22 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
             let open = |path| Directory::open_for("--checkpoints", path);
             let checkpoints = args.checkpoints.as_deref().map(open).transpose()?;
             let checkpoints = checkpoints.map(|directory| Arc::new(directory) as Files);
+            let folder = args.durability.folder(args.shard);
+            let journal = folder.map(|path| Directory::open_for("--journal", &path)).transpose()?;
+            // Nobody else writes there: what is left of an earlier process is ending.
+            let _lock = match &journal {
+                Some(journal) => Some(journal.lock_patiently("--journal").await?),
+                None => None,
+            };
+            let files = serve::ServerFiles {
+                checkpoints,
+                journal: journal.map(|directory| Arc::new(directory) as Files),
+            };
             let mut config = config::Config::from(args);
             config.bounds.connections = connections_within_limit(config.bounds.connections);
             let (incoming, address) = ps_runtime::transport::listen(&config.listen).await?;
             let (address, lanes) = (address.to_string(), Lanes::per_core());
-            Ok(serve::run(config, incoming, lanes, address, outside, shutdown, checkpoints).await?)
+            Ok(serve::run(config, incoming, lanes, address, outside, shutdown, files).await?)
         },
     )
 }

@@ -12,11 +12,19 @@ use ps_runtime::{Outside, Shutdown, Signal};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// Where a server and its master are.
+pub(crate) struct Place {
+    pub(crate) master: String,
+    /// Where the server listens.
+    pub(crate) bound: String,
+    /// Whether it was made again from what another process left.
+    pub(crate) is_recovered: bool,
+}
+
 /// Stays registered until the master says leave; the exit code.
 pub(crate) async fn run(
     config: &Config,
-    master: String,
-    bound: String,
+    place: Place,
     shard: &Shard,
     outside: &Outside,
     shutdown: Shutdown,
@@ -24,12 +32,14 @@ pub(crate) async fn run(
 ) -> Result<u8, Error> {
     let advertise = config.advertise.clone();
     let mut member =
-        ManagedServer { config, master, bound, advertise, shard, outside, shutdown, end: None };
+        ManagedServer { config, place, advertise, shard, outside, shutdown, end: None };
     loop {
         let registered = match member.register().await {
             Some(registered) => registered.map_err(|error| member.failed(error))?,
             None => return Ok(member.exit_code()),
         };
+        // A member that was here before is no other process any more.
+        member.place.is_recovered = false;
         // For good: also after a signal it serves until the master has saved.
         health.set(ServingStatus::Serving).await;
         if let Some(code) = member.beat(&registered).await? {
@@ -41,9 +51,7 @@ pub(crate) async fn run(
 /// What a server is to its master.
 struct ManagedServer<'a> {
     config: &'a Config,
-    master: String,
-    /// Where it listens.
-    bound: String,
+    place: Place,
     advertise: Option<watch::Receiver<String>>,
     shard: &'a Shard,
     outside: &'a Outside,
@@ -65,7 +73,7 @@ impl ManagedServer<'_> {
     /// Registers, with what it holds if it was here before; `None` when a signal came, or its time is over.
     async fn register(&mut self) -> Option<Result<Member, member::Error>> {
         let request = self.registration();
-        let register = Member::register(self.outside, &self.master, request);
+        let register = Member::register(self.outside, &self.place.master, request);
         match self.end {
             Some((_, deadline)) => {
                 let left = deadline.saturating_sub(self.outside.clock.now());
@@ -86,11 +94,12 @@ impl ManagedServer<'_> {
             role: v1::Role::Server.into(),
             token: self.outside.seed,
             index: Some(self.config.shard),
-            address: advertised(advertise.as_deref(), &self.bound),
+            address: advertised(advertise.as_deref(), &self.place.bound),
             highest: self.shard.highest(),
             protocol: PROTOCOL,
             life: self.shard.life(),
             holds_weights: self.shard.model().is_some(),
+            recovered: self.place.is_recovered,
             ..v1::RegisterRequest::default()
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::journal::{self, JournalError, JournalFiles, OpenJournal, Waiting, Writing};
 use crate::managed;
 use crate::reflection;
 use crate::service::{DataPlaneCalls, Service};
@@ -22,13 +23,21 @@ use tokio::sync::watch;
 /// How often a server without a master looks whether its workers are gone after a signal.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Where a server writes.
+#[derive(Clone, Default)]
+pub struct ServerFiles {
+    /// Where the shard's part of checkpoints is written and read; without it the master cannot have any.
+    pub checkpoints: Option<Files>,
+    /// Where its journal is, which nobody else has; without it pushes are acknowledged when they are applied.
+    pub journal: Option<Files>,
+}
+
 /// Serves one shard until the master lets it leave, or a signal ends it; returns the exit code.
 ///
-/// `lanes` serve the connections. `checkpoints` is where the shard's part of checkpoints is written
-/// and read; without it the master cannot have any.
+/// `lanes` serve the connections.
 ///
 /// # Errors
-/// The listener broke, the master was lost, or the job failed.
+/// The listener or the journal broke, the master was lost, or the job failed.
 pub fn run(
     config: Config,
     incoming: Incoming,
@@ -36,7 +45,7 @@ pub fn run(
     address: String,
     outside: Outside,
     shutdown: Shutdown,
-    checkpoints: Option<Files>,
+    files: ServerFiles,
 ) -> BoxFuture<'static, Result<u8, Error>> {
     // Boxed here, so that it is compiled here, and not once more in every program.
     Box::pin(async move {
@@ -47,9 +56,16 @@ pub fn run(
         let gate_changes = watch::Sender::new(());
         let notifier = gate_changes.clone();
         let notify_gate = Box::new(move || notifier.send_replace(()));
-        let shard = Arc::new(Shard::new(shard_index, lease, config.guards, notify_gate));
+        let shard = Shard::new(shard_index, lease, config.guards, notify_gate);
+        let (shard, journal) = with_journal(&config, shard, &files, &outside)?;
+        let journal_location =
+            files.journal.as_ref().map(|files| files.location()).unwrap_or_default();
+        let is_recovered = journal.as_ref().is_some_and(|journal| journal.is_recovered);
+        let (kept, writing) = journal.map(|open| (open.files, open.writing)).unzip();
         let (clock, home) = (outside.clock.clone(), lanes.home());
-        let service = Service::new(&config, shard.clone(), gate_changes, clock, checkpoints, home);
+        let service =
+            Service::new(&config, shard.clone(), gate_changes, clock, files.checkpoints, home)
+                .with_journal(kept.clone());
         let budget = RequestBudget::new(outside.clock.clone());
         let data = DataPlaneCalls::new(service.clone(), &budget);
         let control = ShardControlServer::new(service);
@@ -75,8 +91,12 @@ pub fn run(
         let end = async {
             match &config.master {
                 Some(master) => {
-                    let (master, bound) = (master.clone(), address.clone());
-                    managed::run(&config, master, bound, &shard, &outside, shutdown, &health).await
+                    let place = managed::Place {
+                        master: master.clone(),
+                        bound: address.clone(),
+                        is_recovered,
+                    };
+                    managed::run(&config, place, &shard, &outside, shutdown, &health).await
                 }
                 None => Ok(alone(&config, &shard, &outside, shutdown).await),
             }
@@ -85,12 +105,48 @@ pub fn run(
             // Heartbeats come ahead of accepting, which may use up all that a task may do in one turn.
             biased;
             code = end => code,
+            error = journal_fails(&shard, kept, writing) => {
+                Err(Error::Journal { shard: shard_index, location: journal_location, error })
+            }
             served = serving => match served {
                 Ok(()) => Ok(0),
                 Err(error) => Err(Error::Serve { shard: shard_index, address, error }),
             },
         }
     })
+}
+
+/// The shard as its folder has it, and its journal from now on, where it has one.
+fn with_journal(
+    config: &Config,
+    shard: Shard,
+    files: &ServerFiles,
+    outside: &Outside,
+) -> Result<(Arc<Shard>, Option<OpenJournal>), Error> {
+    let Some(files) = files.journal.clone() else { return Ok((Arc::new(shard), None)) };
+    let waiting = Arc::new(Waiting::default());
+    let shard = Arc::new(shard.with_journal(waiting.clone()));
+    let (job, now, location) = (config.job.as_str(), outside.clock.now(), files.location());
+    let journal = journal::open((job, outside.seed), files, (&shard, waiting), config.journal, now);
+    let failed = |error| Error::Journal { shard: config.shard, location, error };
+    let journal = journal.map_err(failed)?;
+    Ok((shard, Some(journal)))
+}
+
+/// Writes the journal and keeps it short, where there is one; why it cannot any more.
+async fn journal_fails(
+    shard: &Shard,
+    journal: Option<Arc<JournalFiles>>,
+    writing: Option<Writing>,
+) -> JournalError {
+    let (Some(journal), Some(writing)) = (journal, writing) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        biased;
+        error = writing => error,
+        () = journal.keep_short(shard) => std::future::pending().await,
+    }
 }
 
 /// Without a master: serve until a signal, and then while workers are still active.

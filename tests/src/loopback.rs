@@ -83,7 +83,7 @@ impl Server {
                 served,
                 outside,
                 shutdown,
-                checkpoints,
+                ps_server::serve::ServerFiles { checkpoints, journal: None },
             );
             let _ = served.await;
         });
@@ -192,6 +192,7 @@ pub fn config(shard: u32, bounds: Bounds) -> Config {
         lease: Duration::from_secs(10),
         bounds,
         serve_after_signal: ps_core::stop::StopTimes::default().left,
+        journal: ps_server::WriterSettings::default(),
         guards: Guards::ALL,
     }
 }

@@ -29,6 +29,7 @@ fn run(script: Vec<(Duration, Event)>) -> Outcome {
         guards: Guards::ALL,
         lives: true,
         wire: Wire::default(),
+        journal: None,
         longest: Duration::from_secs(120),
     });
     assert_eq!(outcome.violation, None);

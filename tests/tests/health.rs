@@ -31,7 +31,16 @@ async fn serve(master: String) -> String {
     let (served, lanes) = (address.clone(), Lanes::per_core());
     tokio::spawn(async move {
         let (_trigger, shutdown) = Shutdown::new();
-        ps_server::serve::run(config, incoming, lanes, served, outside(), shutdown, None).await
+        ps_server::serve::run(
+            config,
+            incoming,
+            lanes,
+            served,
+            outside(),
+            shutdown,
+            Default::default(),
+        )
+        .await
     });
     address
 }

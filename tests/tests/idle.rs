@@ -33,7 +33,7 @@ async fn serve() -> turmoil::Result {
         SERVER.into(),
         outside,
         shutdown,
-        None,
+        Default::default(),
     )
     .await?;
     Ok(())

@@ -45,6 +45,7 @@ fn scenario(seed: u64) -> Scenario {
         guards: Guards::ALL,
         lives: true,
         wire: Wire::default(),
+        journal: None,
         longest: Duration::from_secs(240),
     }
 }

@@ -44,6 +44,7 @@ fn scenario(seed: u64, script: Vec<(Duration, Event)>) -> Scenario {
         guards: Guards::ALL,
         lives: true,
         wire: Wire::default(),
+        journal: None,
         longest: Duration::from_secs(120),
     }
 }
@@ -167,7 +168,16 @@ async fn serve(address: watch::Receiver<String>) -> turmoil::Result {
     let incoming = moving::listen(address).await?;
     let (config, outside) = (config(0, Bounds::default()), network::outside(1, |_| ()));
     let address = SERVER[0].into();
-    ps_server::serve::run(config, incoming, Lanes::Here, address, outside, shutdown, None).await?;
+    ps_server::serve::run(
+        config,
+        incoming,
+        Lanes::Here,
+        address,
+        outside,
+        shutdown,
+        Default::default(),
+    )
+    .await?;
     Ok(())
 }
 

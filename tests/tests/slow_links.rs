@@ -32,7 +32,16 @@ async fn serve() -> turmoil::Result {
     let (_trigger, shutdown) = Shutdown::new();
     let (incoming, outside) = (network::listen(2223).await?, network::outside(1, |_| ()));
     let (config, address) = (config(0, Bounds::default()), SERVER.into());
-    ps_server::serve::run(config, incoming, Lanes::Here, address, outside, shutdown, None).await?;
+    ps_server::serve::run(
+        config,
+        incoming,
+        Lanes::Here,
+        address,
+        outside,
+        shutdown,
+        Default::default(),
+    )
+    .await?;
     Ok(())
 }
 

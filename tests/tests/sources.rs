@@ -37,6 +37,7 @@ fn scenario(seed: u64, passes: u64, script: Vec<(Duration, Event)>) -> Scenario 
         guards: Guards::ALL,
         lives: true,
         wire: Wire::default(),
+        journal: None,
         longest: Duration::from_secs(240),
     }
 }

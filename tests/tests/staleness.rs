@@ -33,6 +33,7 @@ fn scenario(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Scenario {
         guards: Guards::ALL,
         lives: true,
         wire: Wire::default(),
+        journal: None,
         longest: Duration::from_secs(600),
     }
 }

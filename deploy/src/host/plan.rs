@@ -9,9 +9,11 @@ use crate::plan::{Common, Lead, Plan, local_place, loop_options, option};
 use crate::supervision::Rules;
 use clap::ArgMatches;
 use ps_core::schema::SCHEMA_FILE;
+use ps_server::config::DurabilityArgs;
 use ps_worker::threads::fair_share;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 /// What the job's workers do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub fn plan(
     let place = Place::new(site, args);
     let mut members = Vec::new();
     if let Some(shard) = layout.shard {
-        let own = server(site, &place, shard);
+        let own = server(site, &place, &args.job.durability, shard);
         members.push(common.process(Role::Server, shard, own));
     }
     // Nobody but the program knows what its model is and how to measure it.
@@ -79,6 +81,7 @@ pub fn plan(
         has_master: layout.has_master,
         workers_elsewhere: layout.workers > workers_here,
         has_program: *program != Work::Model,
+        has_journals: args.job.durability.has_journals(),
         after_signal: process.stop_times().all,
         ..Rules::HOST
     };
@@ -117,12 +120,18 @@ impl<'a> Place<'a> {
     }
 }
 
-fn server(site: &Site, place: &Place<'_>, shard: u32) -> Vec<OsString> {
+fn server(
+    site: &Site,
+    place: &Place<'_>,
+    durability: &DurabilityArgs,
+    shard: u32,
+) -> Vec<OsString> {
     // Others learn the port from the master: any will do, unless somebody counts on this one.
     let listen = place.at(site.server_port.unwrap_or(0));
     let mut own = vec![option("shard", shard.to_string()), option("listen", listen)];
     own.extend(place.advertise());
     own.extend(checkpoints(site));
+    own.extend(durability.journals(journals).map(|folder| option("journal", folder)));
     own
 }
 
@@ -136,6 +145,12 @@ fn master(site: &Site, place: &Place<'_>) -> Vec<OsString> {
     ];
     own.extend(checkpoints(site));
     own
+}
+
+/// Where this host's journals are when nobody says where: they are of use while this process lives, which starts the
+/// server again.
+fn journals() -> PathBuf {
+    std::env::temp_dir().join(format!("psrun-journal-{}", std::process::id()))
 }
 
 fn checkpoints(site: &Site) -> Option<OsString> {

@@ -14,6 +14,8 @@ pub struct Rules {
     pub is_unchecked: bool,
     /// Workers run a program of the user's: what fails on one of them would fail on the others.
     pub has_program: bool,
+    /// What a server acknowledged is on its disk: one that dies is started again.
+    pub has_journals: bool,
     /// Time to save the model and leave after a signal: the roles give up by themselves a second before.
     pub after_signal: Duration,
     /// Time for who was killed to be gone.
@@ -27,6 +29,7 @@ impl Rules {
         workers_elsewhere: false,
         is_unchecked: false,
         has_program: false,
+        has_journals: false,
         after_signal: Duration::from_secs(9),
         after_kill: Duration::from_secs(5),
     };
@@ -37,6 +40,7 @@ impl Rules {
         workers_elsewhere: true,
         is_unchecked: true,
         has_program: false,
+        has_journals: false,
         after_signal: Duration::from_secs(9),
         after_kill: Duration::from_millis(300),
     };

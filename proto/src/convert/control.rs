@@ -69,6 +69,7 @@ impl TryFrom<v1::RegisterRequest> for Registration {
             highest: request.highest,
             life: request.life,
             holds_weights: request.holds_weights,
+            recovered: request.recovered,
             keeps_best: request.keeps_best,
             about: about(&request.about)?,
         })

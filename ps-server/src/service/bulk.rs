@@ -139,6 +139,7 @@ impl Service {
             }
         }
         let kind = Kind::Push(self.finish(push)?);
+        weights.while_waiting(self.is_durable()).await?;
         let reply = v1::PushPullMessage { kind: Some(kind) }.pieces();
         if weights.send(Ok(reply)).await.is_err() {
             return Ok(());

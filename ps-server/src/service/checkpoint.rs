@@ -92,6 +92,7 @@ impl Service {
             InstallError::Held(_) => Status::failed_precondition(error.to_string()),
         };
         if self.shard.is_restored(number, &model).map_err(installed)? {
+            self.is_founded().await?;
             return Ok(restored());
         }
         let verify_only = restore.verify_only;
@@ -111,11 +112,12 @@ impl Service {
             }
             self.shard.restore(epoch, life, number, model, restored).map_err(installed)
         })?;
-        drop(turn);
         if !verify_only {
+            self.is_founded().await?;
             let location = checkpoints.location();
             tracing::info!("shard {shard} goes on from checkpoint {number} in {location}");
         }
+        drop(turn);
         Ok(restored())
     }
 

@@ -73,6 +73,7 @@ impl Service {
         self.check_start(&header)?;
         connection.iter().for_each(ConnectionHandle::known);
         if let Some(reply) = self.already_initialised(&header)? {
+            self.is_founded().await?;
             return Ok(bulk::response(Box::pin(stream::iter([Ok(reply.pieces())]))));
         }
         let (replies, receiver) = mpsc::channel(REPLIES_MAX);
@@ -134,6 +135,7 @@ impl Service {
         replies: &Replies,
     ) -> Result<v1::InitReply, Status> {
         if let Some(reply) = self.already_initialised(&header)? {
+            self.is_founded().await?;
             return Ok(reply);
         }
         let _ = replies.send(Ok(reply_of(v1::InitState::Send).pieces())).await;
@@ -149,6 +151,7 @@ impl Service {
         // Its life may have ended while it sent.
         self.check_start(&header)?;
         self.shard.install(initial.finish().map_err(invalid)?);
+        self.is_founded().await?;
         tracing::info!("shard {shard} holds {description}");
         Ok(v1::InitReply { created: true, ..Default::default() })
     }

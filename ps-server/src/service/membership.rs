@@ -21,6 +21,10 @@ impl ShardControl for Service {
         self.shard
             .set_members(epoch, life, revision, &members, self.clock.now())
             .map_err(|error| status::fenced(&error, self.shard.epoch()))?;
+        // Before there is a model nobody can change it.
+        if self.shard.model().is_some() {
+            self.is_durable().await?;
+        }
         tracing::debug!("membership revision {revision} of epoch {epoch}: {members:?}");
         Ok(Response::new(v1::MembershipReply { revision }))
     }

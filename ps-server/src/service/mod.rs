@@ -18,6 +18,7 @@ mod weights;
 pub(crate) use bulk::DataPlaneCalls;
 
 use crate::config::Config;
+use crate::journal::JournalFiles;
 use buffers::{Buffers, ConnectionShares};
 use ps_core::limits::INIT_HEADERS_MAX;
 use ps_core::shard::Shard;
@@ -52,6 +53,7 @@ pub(crate) struct Service {
     /// Of all calls about checkpoints: one may wait for another.
     disk_bytes: told::BytesDone,
     checkpoints: Option<Arc<checkpoint_files::CheckpointFiles>>,
+    journal: Option<Arc<JournalFiles>>,
     /// Pushes of which chunks were refused.
     refused: Repeated,
     /// Where calls run that wait for a disk: whoever serves the connection must not.
@@ -79,10 +81,46 @@ impl Service {
             initialising: Arc::default(),
             init_headers: Arc::new(Semaphore::new(INIT_HEADERS_MAX)),
             checkpoints: checkpoints.map(checkpoint_files::CheckpointFiles::new).map(Arc::new),
+            journal: None,
             refused: Repeated::default(),
             home,
             disk_bytes: told::BytesDone::default(),
         }
+    }
+
+    /// The same, and what is acknowledged is in this journal first.
+    pub(crate) fn with_journal(self, journal: Option<Arc<JournalFiles>>) -> Self {
+        Self { journal, ..self }
+    }
+
+    /// Waits until what happens next can be written down.
+    async fn has_room(&self) -> Result<(), Status> {
+        match &self.journal {
+            Some(journal) => journal.waiting().room().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until all that has happened is on the disk, where that is promised.
+    async fn is_durable(&self) -> Result<(), Status> {
+        match &self.journal {
+            Some(journal) => journal.waiting().written().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the model that is held is on the disk, where that is promised.
+    async fn is_founded(&self) -> Result<(), Status> {
+        let Some(journal) = self.journal.clone() else { return Ok(()) };
+        let shard = self.shard.clone();
+        // Whoever waits for it may go away; others wait for it, too.
+        let founded = self.at_home(async move {
+            journal.found(&shard).await.map_err(|error| {
+                let shard = shard.index();
+                Status::unavailable(format!("shard {shard} cannot begin its journal: {error}"))
+            })
+        });
+        founded.await
     }
 
     /// What the connection of a call may have; a call without one has it for itself.

@@ -50,6 +50,7 @@ impl PushManyCall {
                 || self.end.is_some()
                 || !self.pushes.messages.is_ready();
             if self.untold > 0 && is_time {
+                self.service.is_durable().await?;
                 self.untold = 0;
                 let applied = self.reply.applied;
                 let next = v1::PushManyReply { applied, particular: Vec::new() };

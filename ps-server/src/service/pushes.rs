@@ -39,7 +39,9 @@ impl Service {
         let header = self.push_header(&mut pushes).await?;
         let mut push = self.begin(header)?;
         while self.take_run(&mut pushes, &mut push).await?.is_some() {}
-        self.finish(push)
+        let reply = self.finish(push)?;
+        self.is_durable().await?;
+        Ok(reply)
     }
 
     /// The header that a call that pushes begins with.
@@ -99,11 +101,12 @@ impl Service {
             values: chunk.values.bytes(buffer.bytes()),
             positions: chunk.positions.bytes(buffer.bytes()),
         };
+        self.has_room().await?;
         push.take(&encoded).map_err(|error| self.refused(&error))?;
         Ok(chunk.run())
     }
 
-    /// Ends a push: what its worker is told.
+    /// Ends a push: what its worker is told, once that is durable.
     pub(super) fn finish(&self, push: Push<'_>) -> Result<v1::PushReply, Status> {
         let (id, chunks) = (push.header().id, push.header().chunks_total);
         let (acknowledgement, duplicate) = push.finish().map_err(|error| self.refused(&error))?;

@@ -51,7 +51,8 @@ impl Service {
         }))
     }
 
-    fn at_home<T: Send + 'static>(
+    /// Runs it where it may wait for a disk, to its end.
+    pub(super) fn at_home<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, Status>> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, Status>> {

@@ -137,7 +137,16 @@ pub(crate) fn serve() -> anyhow::Result<()> {
         let (_trigger, shutdown) = Shutdown::new();
         let (outside, address) = (loopback::outside(), address.to_string());
         let lanes = Lanes::per_core();
-        ps_server::serve::run(config, incoming, lanes, address, outside, shutdown, None).await?;
+        ps_server::serve::run(
+            config,
+            incoming,
+            lanes,
+            address,
+            outside,
+            shutdown,
+            Default::default(),
+        )
+        .await?;
         Ok(())
     })
 }

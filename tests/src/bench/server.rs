@@ -28,8 +28,8 @@ pub fn serve(shard: ShardId, listen: &str, checkpoints: Option<Files>) -> anyhow
         let config = Config { lease, ..loopback::config(shard, Bounds::default()) };
         let (_trigger, shutdown) = Shutdown::new();
         let (lanes, outside) = (Lanes::per_core(), outside(Connector::tcp()));
-        ps_server::serve::run(config, incoming, lanes, address, outside, shutdown, checkpoints)
-            .await?;
+        let files = ps_server::serve::ServerFiles { checkpoints, journal: None };
+        ps_server::serve::run(config, incoming, lanes, address, outside, shutdown, files).await?;
         Ok(())
     })
 }

@@ -47,7 +47,16 @@ async fn serve(config: ServerConfig) -> turmoil::Result {
     let address = format!("server{}:{SERVER_PORT}", config.shard);
     let outside = network::outside(u64::from(config.shard), |_| ());
     let (_trigger, shutdown) = Shutdown::new();
-    ps_server::serve::run(config, incoming, Lanes::Here, address, outside, shutdown, None).await?;
+    ps_server::serve::run(
+        config,
+        incoming,
+        Lanes::Here,
+        address,
+        outside,
+        shutdown,
+        Default::default(),
+    )
+    .await?;
     Ok(())
 }
 

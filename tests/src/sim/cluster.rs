@@ -9,6 +9,8 @@ use ps_core::settings::TrainingSettings;
 use ps_core::settings::Wire;
 use ps_core::shard::Guards;
 use ps_kernels::optimizer::Optimizer;
+use ps_runtime::files::SimulatedDisk;
+use ps_server::WriterSettings;
 use ps_server::config::{Bounds, Config as ServerConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -51,6 +53,8 @@ pub struct Scenario {
     pub lives: bool,
     /// How gradients and weights travel.
     pub wire: Wire,
+    /// How servers write their journals, if they have any: on disks that lose what is not synced when they die.
+    pub journal: Option<WriterSettings>,
     /// Virtual time after which a run that has not ended is a hang.
     pub longest: Duration,
 }
@@ -134,6 +138,8 @@ pub struct Books {
     gap: Arc<Mutex<u64>>,
     /// Where servers are, by the names of their hosts.
     addresses: Arc<Mutex<BTreeMap<String, watch::Sender<String>>>>,
+    /// The disks of hosts that have any, by their names.
+    disks: Arc<Mutex<BTreeMap<String, SimulatedDisk>>>,
 }
 
 impl Books {
@@ -187,6 +193,25 @@ impl Books {
         let mut addresses = lock(&self.addresses);
         let first = || watch::Sender::new(format!("{host}:{SERVER_PORT}"));
         addresses.entry(host.to_owned()).or_insert_with(first).subscribe()
+    }
+
+    /// A host's disk, which outlives what runs there.
+    pub fn disk(&self, host: &str) -> SimulatedDisk {
+        lock(&self.disks).entry(host.to_owned()).or_default().clone()
+    }
+
+    /// The power of a host fails.
+    fn lose_power(&self, host: &str, seed: u64) {
+        if let Some(disk) = lock(&self.disks).get(host) {
+            disk.crash(seed);
+        }
+    }
+
+    /// Whether this is about a server whose job is over: nobody starts one for it any more.
+    fn is_too_late(&self, event: &Event) -> bool {
+        let (Event::Crash(name) | Event::Restart(name)) = event else { return false };
+        let is_over = || lock(&self.hosts).get("master").is_some_and(|host| host.ended.is_some());
+        name.starts_with("server") && is_over()
     }
 
     fn move_to(&self, host: &str, port: u16) {
@@ -275,6 +300,7 @@ impl Scenario {
             lease: LEASE,
             bounds: Bounds::default(),
             serve_after_signal: ps_core::stop::StopTimes::default().left,
+            journal: self.journal.unwrap_or_default(),
             guards: self.guards,
         }
     }
@@ -308,6 +334,9 @@ impl Scenario {
         let mut supervised = BTreeSet::new();
         loop {
             while let Some((_, event)) = events.next_if(|(at, _)| *at <= sim.elapsed()) {
+                if books.is_too_late(event) {
+                    continue;
+                }
                 lock(&books.trace).push(format!("{} {event:?}", sim.elapsed().as_micros()));
                 let mut hosts = lock(&books.hosts);
                 match event {
@@ -323,6 +352,9 @@ impl Scenario {
                 }
                 drop(hosts);
                 faults::apply(sim, event);
+                if let Event::Crash(name) = event {
+                    books.lose_power(name, self.seed ^ sim.elapsed().as_micros() as u64);
+                }
             }
             supervised.retain(|(name, however)| !books.revive(sim, name, *however));
             let running = lock(&books.hosts).values().any(|host| host.running);

@@ -13,6 +13,7 @@ use ps_proto::v1;
 use ps_runtime::files::{FileStore, Files, SimulatedDisk};
 use ps_runtime::{Lanes, Shutdown};
 use ps_server::config::Config as ServerConfig;
+use ps_server::serve::ServerFiles;
 use ps_worker::compute::ComputeOn;
 use ps_worker::train::WorkerConfig;
 use safetensors::SafeTensors;
@@ -199,16 +200,11 @@ async fn serve(
     let life = turmoil::sim_elapsed().unwrap_or_default().as_millis() as u64;
     let outside = network::outside(u64::from(shard) + 1000 + (life << 20), |_| ());
     let (_trigger, shutdown) = Shutdown::new();
-    let ended = ps_server::serve::run(
-        config,
-        incoming,
-        Lanes::Here,
-        address,
-        outside,
-        shutdown,
-        checkpoints,
-    )
-    .await;
+    let journal = scenario.journal.map(|_| Arc::new(books.disk(&name)) as Files);
+    let files = ServerFiles { checkpoints, journal };
+    let ended =
+        ps_server::serve::run(config, incoming, Lanes::Here, address, outside, shutdown, files)
+            .await;
     books.ended(&name, ended.map_err(|error| error.to_string()));
     Ok(())
 }

@@ -119,7 +119,8 @@ impl Base {
     /// The tensors are none, or the file is no part of it.
     pub fn spec(&self) -> Result<ModelSpec, BaseError> {
         let failed = |what: String| BaseError { name: self.name(), what };
-        let layout = Layout::new(self.tensors.clone()).map_err(|error| failed(error.to_string()))?;
+        let layout =
+            Layout::new(self.tensors.clone()).map_err(|error| failed(error.to_string()))?;
         Ok(ModelSpec {
             layout,
             optimizer: self.optimizer,
@@ -184,4 +185,3 @@ impl Base {
         if fits { Ok(()) } else { Err(failed("its file holds another part of the model".into())) }
     }
 }
-

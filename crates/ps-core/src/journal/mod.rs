@@ -19,9 +19,7 @@ mod segment;
 pub use base::{BASE_FORMAT, Base, BaseError};
 pub use batch::{BATCH_HEADER_BYTES, seal};
 pub use record::{ChunkRecord, ChunkResult, FenceRecord, PushRecord, Record, RecordError};
-pub use segment::{
-    SEGMENT_HEADER_BYTES, Segment, SegmentEnd, SegmentError, SegmentHeader, names,
-};
+pub use segment::{SEGMENT_HEADER_BYTES, Segment, SegmentEnd, SegmentError, SegmentHeader, names};
 
 /// Takes what happens to a shard, in the order in which it happens.
 pub trait Append: Send + Sync {

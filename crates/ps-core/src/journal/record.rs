@@ -205,8 +205,7 @@ impl<'a> ChunkRecord<'a> {
             1 => TensorKind::State,
             _ => return Err(Malformed),
         };
-        let encoding =
-            *Encoding::ALL.get(usize::from(fields.u8()?)).ok_or(Malformed)?;
+        let encoding = *Encoding::ALL.get(usize::from(fields.u8()?)).ok_or(Malformed)?;
         let spans = fields.u32()?;
         // Not as many as are announced: memory for those that are there.
         let spans = fields.bytes(spans as usize * 2 * size_of::<u32>())?;

@@ -7,8 +7,11 @@ use proptest::prelude::*;
 use ps_kernels::encoding::Encoding;
 
 fn ids() -> impl Strategy<Value = PushId> {
-    any::<(u32, u64, u64)>()
-        .prop_map(|(worker, incarnation, seq)| PushId { worker, incarnation, seq })
+    any::<(u32, u64, u64)>().prop_map(|(worker, incarnation, seq)| PushId {
+        worker,
+        incarnation,
+        seq,
+    })
 }
 
 fn results() -> impl Strategy<Value = ChunkResult> {

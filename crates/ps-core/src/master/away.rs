@@ -4,8 +4,9 @@
 //! seen to die, or that was replaced by another one, is lost at once; one that is only silent is away.
 
 use super::Machine;
-use super::types::{AwayServer, Level, MemberId, ShardMapUpdate};
-use crate::ids::ShardId;
+use super::registry::Process;
+use super::types::{AwayServer, Level, MemberId, Registration, Role, ShardMapUpdate};
+use crate::ids::{Incarnation, ShardId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -106,6 +107,48 @@ impl Machine {
             self.checkpoints.shards_changed();
         }
         self.log(Level::Info, format!("{moved}; epoch {epoch}"));
+    }
+
+    /// Whether a process holds, from a disk, all that this server had acknowledged in this life, while another one has its
+    /// place: that one is gone, or its folder would be locked.
+    pub(super) fn is_back(&self, server: MemberId, registration: &Registration) -> bool {
+        server.role == Role::Server
+            && registration.recovered
+            && registration.holds_weights
+            && registration.life == self.registry.life()
+            && self.registry.process(server).is_some()
+    }
+
+    /// Another process goes on with what a server had on its disk. Whoever still speaks for the one before is refused, and
+    /// the others follow to where it is; its incarnation.
+    pub(super) fn server_is_back(
+        &mut self,
+        server: MemberId,
+        registration: Registration,
+        now: Duration,
+    ) -> Incarnation {
+        self.away.come_back(server.index);
+        let Registration { token, address, .. } = registration;
+        let process = Process {
+            token,
+            address: address.clone(),
+            last_heard: now,
+            progressed: now,
+            ..Process::default()
+        };
+        let incarnation = self.registry.insert(server, process);
+        let line = format!(
+            "{server} was started again at {address}: what it had acknowledged was in its journal, nothing is lost"
+        );
+        let Some(epoch) = self.membership.move_shard(server.index, address) else {
+            self.log(Level::Info, line);
+            return incarnation;
+        };
+        if !self.membership.has_begun() {
+            self.checkpoints.shards_changed();
+        }
+        self.log(Level::Info, format!("{line}; epoch {epoch}"));
+        incarnation
     }
 
     /// The shard map and who is away, unless that is what the member knows.

@@ -42,6 +42,10 @@ impl Machine {
             Role::Evaluator => self.evaluator_for(&registration, now),
         };
         check_share(member, &registration, &self.leases)?;
+        if self.is_back(member, &registration) {
+            let incarnation = self.server_is_back(member, registration, now);
+            return Ok(RegisterReply { index: member.index, incarnation });
+        }
         self.make_room(member, &registration, now)?;
         let incarnation = self.join(member, registration, now);
         Ok(RegisterReply { index: member.index, incarnation })

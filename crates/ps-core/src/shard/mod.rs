@@ -25,12 +25,12 @@ mod restore;
 mod run;
 mod scratch;
 
+pub use crate::model_spec::Origin;
 pub use copy::{CopyError, ShardCopy};
 pub use counters::{Count, Counters, WorkerCounts};
 pub use error::Error;
 pub use header::{EncodedRun, Puller, PushHeader};
 pub use initial::{Error as InitError, InitialWeights};
-pub use crate::model_spec::Origin;
 pub use model::ModelShard;
 pub use push::Push;
 pub use replay::ReplayError;
@@ -84,7 +84,8 @@ pub struct Guards {
 
 impl Guards {
     /// All of them.
-    pub const ALL: Self = Self { dedup: true, lives: true, steps: true, fences: true, windows: true };
+    pub const ALL: Self =
+        Self { dedup: true, lives: true, steps: true, fences: true, windows: true };
 }
 
 /// One shard of one job.

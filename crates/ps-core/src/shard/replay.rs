@@ -116,8 +116,7 @@ impl Shard {
         let (id, chunk) = (record.id, record.chunk);
         let model = self.model().cloned();
         let place = model.and_then(|model| Some((model.index(chunk)?, model)));
-        let (index, model) =
-            place.ok_or(ReplayError::Chunk { id, chunk, shard: self.index })?;
+        let (index, model) = place.ok_or(ReplayError::Chunk { id, chunk, shard: self.index })?;
         let result = match record.result {
             ChunkResult::Applied(version) => {
                 Ok(self.apply_again(record, (&model, index), version)?)

@@ -86,6 +86,7 @@ pub(super) fn registration(role: Role, token: u64, index: Option<u32>) -> Regist
         highest,
         life,
         holds_weights,
+        recovered: false,
         keeps_best,
         about,
     }

@@ -77,6 +77,8 @@ pub struct Registration {
     pub life: Life,
     /// Whether a server holds a model.
     pub holds_weights: bool,
+    /// Whether it made it again from what a process left that is gone.
+    pub recovered: bool,
     /// Whether an evaluator writes the best weights where the master finds them.
     pub keeps_best: bool,
     /// What it knows of the model, for a master that was not told.

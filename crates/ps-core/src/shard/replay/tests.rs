@@ -210,7 +210,9 @@ fn state(shard: &Shard) -> Vec<(Vec<u32>, u64, u64)> {
 fn windows(shard: &Shard) -> Vec<(u32, u64, crate::window::WindowSnapshot)> {
     let snapshot = |(worker, session): (u32, Arc<Mutex<Session>>)| {
         let session = session.lock();
-        (worker, session.incarnation, session.window.to_snapshot(0))
+        let mut window = session.window.to_snapshot(0);
+        window.pushes.iter_mut().for_each(|push| push.refused.sort_by_key(|(chunk, _)| *chunk));
+        (worker, session.incarnation, window)
     };
     let mut all: Vec<_> = shard.all_sessions().into_iter().map(snapshot).collect();
     all.sort_by_key(|(worker, ..)| *worker);
@@ -317,7 +319,8 @@ fn what_was_computed_from_weights_that_are_lost_is_taken() {
 /// A fence that was not written down would let a superseded worker push again after a restart.
 #[test]
 fn who_was_shut_out_stays_out() {
-    for (guards, is_out) in [(Guards::ALL, true), (Guards { fences: false, ..Guards::ALL }, false)] {
+    for (guards, is_out) in [(Guards::ALL, true), (Guards { fences: false, ..Guards::ALL }, false)]
+    {
         let job = Job::new("sgd", guards);
         let base = whole(&job, &[]);
         job.members(2);

@@ -1,0 +1,105 @@
+//! Servers that are started again, since what they acknowledged is on their disks.
+
+use super::{Action, Supervision};
+use crate::exit::Exit;
+use crate::name::{Name, Role};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How often one server is started again: a machine that kills it so often would go on doing so.
+const RESTARTS_MAX: u32 = 100;
+
+/// How often it is started again at once; after that it is waited for ever longer.
+const AT_ONCE: u32 = 3;
+const PAUSE_MAX: Duration = Duration::from_secs(8);
+
+/// How often each server was started again.
+#[derive(Debug, Default)]
+pub(super) struct Restarts(BTreeMap<Name, u32>);
+
+impl Restarts {
+    /// How long to wait before it is started once more; `None`: it was often enough.
+    fn next(&mut self, name: Name) -> Option<(u32, Duration)> {
+        let count = self.0.entry(name).or_default();
+        if *count >= RESTARTS_MAX {
+            return None;
+        }
+        *count += 1;
+        let pause = match count.checked_sub(AT_ONCE + 1) {
+            None => Duration::ZERO,
+            Some(doublings) => {
+                Duration::from_millis(250).saturating_mul(1 << doublings.min(16)).min(PAUSE_MAX)
+            }
+        };
+        Some((*count, pause))
+    }
+}
+
+impl Supervision {
+    /// What is to be done for a server that has died, if it can be started again. One that never served would fail
+    /// again, and one that was told to end has its reason.
+    pub(super) fn restarted(&mut self, name: Name, exit: Exit, who: &str) -> Option<Vec<Action>> {
+        let can = self.rules.has_journals
+            && name.role == Role::Server
+            && self.ready.remove(&name)
+            && !self.obedient.contains(&name)
+            && !matches!(exit, Exit::Code(0 | 130 | 143));
+        let (count, pause) = self.restarts.next(name).filter(|_| can)?;
+        let times = if count == 1 { String::new() } else { format!(" (for the {count}th time)") };
+        let say = format!("{who} {exit}: it is started again and goes on from its journal{times}");
+        Some(vec![Action::Say(say), Action::Restart(name, pause)])
+    }
+
+    /// A process that was to be started again is not, for the job is ending.
+    pub fn not_restarted(&mut self, name: Name) {
+        self.running.remove(&name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervision::Rules;
+
+    const SERVER: Name = Name { role: Role::Server, index: 1 };
+
+    fn job(has_journals: bool) -> Supervision {
+        let mut job = Supervision::new(Rules { has_journals, ..Rules::LOCAL });
+        for name in [SERVER, Name { role: Role::Master, index: 0 }] {
+            job.started(name);
+            job.is_ready(name);
+        }
+        job
+    }
+
+    #[test]
+    fn a_server_with_a_journal_is_started_again_and_one_without_ends_the_job() {
+        let mut with = job(true);
+        let actions = with.exited(SERVER, Exit::Signal(9), "server 1");
+        assert!(actions.contains(&Action::Restart(SERVER, Duration::ZERO)), "{actions:?}");
+        assert!(!with.is_ending());
+        let mut without = job(false);
+        let actions = without.exited(SERVER, Exit::Signal(9), "server 1");
+        assert!(!actions.iter().any(|action| matches!(action, Action::Restart(..))));
+        assert!(without.is_ending());
+    }
+
+    #[test]
+    fn one_that_cannot_serve_again_ends_the_job() {
+        let mut job = job(true);
+        job.exited(SERVER, Exit::Signal(9), "server 1");
+        job.started(SERVER);
+        let actions = job.exited(SERVER, Exit::Code(1), "server 1");
+        assert!(job.is_ending(), "{actions:?}");
+    }
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let mut restarts = Restarts::default();
+        let pauses: Vec<Duration> =
+            std::iter::from_fn(|| restarts.next(SERVER)).map(|(_, pause)| pause).collect();
+        assert_eq!(pauses.len(), RESTARTS_MAX as usize);
+        assert_eq!(pauses[..3], [Duration::ZERO; 3]);
+        assert!(pauses.is_sorted() && pauses.last() == Some(&PAUSE_MAX));
+    }
+}

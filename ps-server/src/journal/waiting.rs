@@ -1,0 +1,129 @@
+//! Records that are to be written, and who waits until they are.
+
+use parking_lot::Mutex;
+use ps_core::journal::{Append, BATCH_HEADER_BYTES, Record};
+use ps_core::limits::JOURNAL_WAITING_BYTES_MAX;
+use std::sync::Arc;
+use tokio::sync::{Notify, watch};
+use tonic::Status;
+
+/// Records that were appended and not taken to be written yet.
+#[derive(Default)]
+struct Records {
+    /// Behind room for a batch's header; empty when there are none.
+    bytes: Vec<u8>,
+    /// Bytes that were ever appended.
+    end: u64,
+}
+
+/// How far the disk is.
+#[derive(Clone, Debug, Default)]
+struct OnDisk {
+    /// Of all bytes that were ever appended so many.
+    end: u64,
+    /// Whether what they stand on is there, too.
+    is_based: bool,
+    /// Why nothing more will be.
+    failed: Option<Arc<str>>,
+}
+
+/// What a shard's journal has to write.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    records: Mutex<Records>,
+    pub(super) news: Notify,
+    on_disk: watch::Sender<OnDisk>,
+}
+
+impl Append for Waiting {
+    fn append(&self, record: &Record<'_>) {
+        let mut records = self.records.lock();
+        let is_first = records.bytes.is_empty();
+        if is_first {
+            records.bytes.resize(BATCH_HEADER_BYTES, 0);
+        }
+        let before = records.bytes.len();
+        record.encode(&mut records.bytes);
+        records.end += (records.bytes.len() - before) as u64;
+        drop(records);
+        if is_first {
+            self.news.notify_one();
+        }
+    }
+}
+
+impl Waiting {
+    /// Waits until there is room for more records. Whoever comes at once may all find room: each adds a chunk at most.
+    ///
+    /// # Errors
+    /// The journal has failed.
+    pub(crate) async fn room(&self) -> Result<(), Status> {
+        if self.has_room() {
+            return Ok(());
+        }
+        let mut on_disk = self.on_disk.subscribe();
+        let is_over = |on_disk: &OnDisk| on_disk.failed.is_some() || self.has_room();
+        let on_disk = on_disk.wait_for(is_over).await.map_err(|_| ended())?;
+        checked(&on_disk)
+    }
+
+    fn has_room(&self) -> bool {
+        self.records.lock().bytes.len() < JOURNAL_WAITING_BYTES_MAX
+    }
+
+    /// Waits until all that was appended before this call is on the disk.
+    ///
+    /// # Errors
+    /// The journal has failed.
+    pub(crate) async fn written(&self) -> Result<(), Status> {
+        let end = self.records.lock().end;
+        let mut on_disk = self.on_disk.subscribe();
+        let is_there =
+            |on_disk: &OnDisk| on_disk.failed.is_some() || (on_disk.is_based && on_disk.end >= end);
+        let on_disk = on_disk.wait_for(is_there).await.map_err(|_| ended())?;
+        checked(&on_disk)
+    }
+
+    /// Waits until this is so of the bytes that are on the disk, counted from the first.
+    pub(super) async fn reached(&self, is_so: impl Fn(u64) -> bool) {
+        let mut on_disk = self.on_disk.subscribe();
+        // Nobody closes it.
+        let _ = on_disk.wait_for(|on_disk| on_disk.is_based && is_so(on_disk.end)).await;
+    }
+
+    pub(super) fn end_on_disk(&self) -> u64 {
+        self.on_disk.borrow().end
+    }
+
+    /// Takes what is to be written, behind room for a batch's header, and leaves this memory for what comes; how far it
+    /// goes.
+    pub(super) fn take(&self, room: Vec<u8>) -> (Vec<u8>, u64) {
+        let mut records = self.records.lock();
+        (std::mem::replace(&mut records.bytes, room), records.end)
+    }
+
+    pub(super) fn is_on_disk(&self, end: u64) {
+        self.on_disk.send_modify(|on_disk| on_disk.end = end);
+    }
+
+    /// What the records stand on is on the disk.
+    pub(super) fn is_based(&self) {
+        self.on_disk.send_modify(|on_disk| on_disk.is_based = true);
+    }
+
+    /// Nothing more will be written.
+    pub(super) fn has_failed(&self, why: &str) {
+        self.on_disk.send_modify(|on_disk| on_disk.failed = Some(why.into()));
+    }
+}
+
+fn checked(on_disk: &OnDisk) -> Result<(), Status> {
+    match &on_disk.failed {
+        None => Ok(()),
+        Some(why) => Err(Status::unavailable(format!("the journal has failed: {why}"))),
+    }
+}
+
+fn ended() -> Status {
+    Status::unavailable("the server is ending")
+}

@@ -1,0 +1,177 @@
+//! The shard is written whole now and then: what the journal stands on. What came before goes.
+
+use super::writer::{NextSegment, Writer, WriterSettings};
+use super::{JournalError, Waiting, Writing};
+use ps_core::checkpoint::{File, WrittenShard};
+use ps_core::chunk::ChunkSnapshot;
+use ps_core::journal::{Base, names};
+use ps_core::limits::JOURNAL_BYTES_MIN;
+use ps_core::shard::{CopyError, Shard};
+use ps_core::{checkpoint, ids::ShardId};
+use ps_runtime::blocking;
+use ps_runtime::files::{Files, Replacement, whole_name};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// How long a checkpoint that is being written is waited for.
+const COPY_PAUSE: Duration = Duration::from_millis(200);
+
+/// A shard's journal in a folder.
+pub(crate) struct JournalFiles {
+    job: String,
+    files: Files,
+    waiting: Arc<Waiting>,
+    wishes: mpsc::Sender<NextSegment>,
+    /// Held while the shard is written whole; whether it ever was.
+    is_based: Mutex<bool>,
+}
+
+impl JournalFiles {
+    /// Begins to write; the task that does, until it fails.
+    ///
+    /// # Errors
+    /// The first segment cannot be written.
+    pub(super) fn begin(
+        job: &str,
+        (shard, salt): (ShardId, u64),
+        files: Files,
+        waiting: Arc<Waiting>,
+        settings: WriterSettings,
+        (number, previous_bytes): (u64, u64),
+        is_based: bool,
+    ) -> Result<(Arc<Self>, Writing), JournalError> {
+        let (wishes, inbox) = mpsc::channel(1);
+        let at = (number, previous_bytes);
+        let writer = Writer::new((shard, salt), files.clone(), waiting.clone(), settings, at)?;
+        if is_based {
+            waiting.is_based();
+        }
+        let is_based = Mutex::new(is_based);
+        let journal = Arc::new(Self { job: job.to_owned(), files, waiting, wishes, is_based });
+        let writing = writer.run(inbox);
+        Ok((journal, Box::pin(async move { writing.await.into() })))
+    }
+
+    /// What waits to be written.
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.waiting
+    }
+
+    /// Writes the shard whole if it never was: before whoever started it is told that it holds a model.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) async fn found(&self, shard: &Shard) -> Result<(), JournalError> {
+        let mut is_based = self.is_based.lock().await;
+        if !*is_based {
+            self.write_whole(shard).await?;
+            *is_based = true;
+            self.waiting.is_based();
+        }
+        Ok(())
+    }
+
+    /// Writes the shard whole again; what came before is removed.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) async fn renew(&self, shard: &Shard) -> Result<(), JournalError> {
+        let is_based = self.is_based.lock().await;
+        if *is_based {
+            self.write_whole(shard).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the shard whole again and again, whenever the journal has grown so much that it is worth it.
+    pub(crate) async fn keep_short(&self, shard: &Shard) {
+        let mut begun = 0;
+        loop {
+            self.waiting.reached(|end| end.saturating_sub(begun) >= Self::bytes_max(shard)).await;
+            begun = self.waiting.end_on_disk();
+            match self.renew(shard).await {
+                Ok(()) => tracing::debug!("the journal begins anew"),
+                Err(error) => {
+                    tracing::warn!("the journal grows: the shard cannot be written whole: {error}")
+                }
+            }
+        }
+    }
+
+    /// How many bytes of records are worth writing the shard whole.
+    fn bytes_max(shard: &Shard) -> u64 {
+        let Some(model) = shard.model() else { return JOURNAL_BYTES_MIN };
+        let vectors = 1 + model.spec.optimizer.slots() as u64;
+        JOURNAL_BYTES_MIN.max(vectors * model.weight_bytes())
+    }
+
+    async fn write_whole(&self, shard: &Shard) -> Result<(), JournalError> {
+        // First a new segment: what is in earlier ones is in every chunk that is copied from now on.
+        let (reply, number) = oneshot::channel();
+        let _ = self.wishes.send(reply).await;
+        let ended = || std::io::Error::other("the journal's writer has ended");
+        let number = number.await.map_err(|_| ended())?;
+        let file = self.write_values(shard, number).await?;
+        let Some(model) = shard.model() else { return Ok(()) };
+        // After the copy: who was shut out meanwhile stays out, whether or not the segment says so.
+        let base = Base::new(&self.job, &model.spec, model.origin, shard.fenced(), (number, file));
+        blocking(|| {
+            self.files.write(&base.name(), base.encode()?.as_bytes())?;
+            self.remove_before(number);
+            Ok(())
+        })
+    }
+
+    async fn write_values(&self, shard: &Shard, number: u64) -> Result<File, JournalError> {
+        let copy = loop {
+            match shard.begin_own_copy() {
+                Err(CopyError::Busy(_)) => tokio::time::sleep(COPY_PAUSE).await,
+                copy => break copy?,
+            }
+        };
+        let epoch = shard.epoch();
+        blocking(|| {
+            let mut copy = copy;
+            let mut written = WrittenShard::new(copy.spec(), copy.shard(), number, epoch);
+            let mut file = Replacement::new(&*self.files, written.name())?;
+            let mut chunk = ChunkSnapshot::default();
+            while copy.next(&mut chunk)?.is_some() {
+                for (place, bytes) in written.chunk(&chunk) {
+                    file.write_at(place, bytes)?;
+                }
+            }
+            let ends = written.finish(&copy.finish())?;
+            file.write_at(ends.tail_place, &ends.tail)?;
+            file.write_at(0, &ends.header)?;
+            file.commit()?;
+            Ok(ends.file)
+        })
+    }
+
+    /// Removes what the base of this number makes superfluous; what fails is tried again with the next one.
+    fn remove_before(&self, number: u64) {
+        let names = match self.files.list() {
+            Ok(names) => names,
+            Err(error) => return tracing::warn!("trimming the journal: {error}"),
+        };
+        let mut unused: Vec<String> =
+            names.into_iter().filter(|name| is_before(name, number)).collect();
+        // Bases first: one without its values would be no base.
+        unused.sort_by_key(|name| names::parse_base_file(whole_name(name)).is_none());
+        for error in unused.iter().filter_map(|name| self.files.remove(name).err()) {
+            tracing::warn!("trimming the journal: {error}");
+        }
+    }
+}
+
+/// The number in the name of any file of a journal.
+pub(super) fn number_of(name: &str) -> Option<u64> {
+    let name = whole_name(name);
+    let values = || checkpoint::names::parse_shard_file(name).map(|file| file.number);
+    names::parse_segment_file(name).or_else(|| names::parse_base_file(name)).or_else(values)
+}
+
+fn is_before(name: &str, number: u64) -> bool {
+    number_of(name).is_some_and(|found| found < number)
+}

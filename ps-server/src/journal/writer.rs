@@ -1,0 +1,165 @@
+//! The task that writes what waits: batch after batch, each synced before the next.
+
+use super::Waiting;
+use ps_core::ids::ShardId;
+use ps_core::journal::{SEGMENT_HEADER_BYTES, SegmentHeader, names, seal};
+use ps_core::limits::JOURNAL_FULL_MS_MAX;
+use ps_runtime::blocking;
+use ps_runtime::files::{FileWriter, Files, is_full};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// How often a full disk is tried again.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Asks for a new segment; what was appended before is in earlier ones. Its answer is the new one's number.
+pub(super) type NextSegment = oneshot::Sender<u64>;
+
+/// How a journal is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterSettings {
+    /// How long records are gathered before they are written.
+    pub linger: Duration,
+    /// Whether what is written is synced: all but tests that show what that is for.
+    pub is_synced: bool,
+}
+
+impl Default for WriterSettings {
+    fn default() -> Self {
+        Self { linger: Duration::ZERO, is_synced: true }
+    }
+}
+
+/// Writes a shard's journal.
+pub(super) struct Writer {
+    shard: ShardId,
+    files: Files,
+    waiting: Arc<Waiting>,
+    settings: WriterSettings,
+    /// Drawn for this process.
+    salt: u64,
+    number: u64,
+    file: Box<dyn FileWriter>,
+    bytes: u64,
+    /// The next batch's number.
+    batch: u64,
+    spare: Vec<u8>,
+}
+
+impl Writer {
+    /// Begins a segment of this number, after one of which so much counts.
+    pub(super) fn new(
+        (shard, salt): (ShardId, u64),
+        files: Files,
+        waiting: Arc<Waiting>,
+        settings: WriterSettings,
+        (number, previous_bytes): (u64, u64),
+    ) -> io::Result<Self> {
+        let header = SegmentHeader { shard, number, previous_bytes, salt };
+        let file = begin(&files, &header, settings)?;
+        let (bytes, spare) = (SEGMENT_HEADER_BYTES as u64, Vec::new());
+        Ok(Self { shard, files, waiting, settings, salt, number, file, bytes, batch: 0, spare })
+    }
+
+    /// Writes what comes, for ever; why it cannot any more.
+    pub(super) async fn run(mut self, mut wishes: mpsc::Receiver<NextSegment>) -> io::Error {
+        loop {
+            let waiting = self.waiting.clone();
+            let done = tokio::select! {
+                biased;
+                Some(wish) = wishes.recv() => self.next_segment(wish).await,
+                () = waiting.news.notified() => {
+                    if !self.settings.linger.is_zero() {
+                        tokio::time::sleep(self.settings.linger).await;
+                    }
+                    self.write_batch().await
+                }
+            };
+            if let Err(error) = done {
+                self.waiting.has_failed(&error.to_string());
+                return error;
+            }
+        }
+    }
+
+    async fn write_batch(&mut self) -> io::Result<()> {
+        let (mut batch, end) = self.waiting.take(std::mem::take(&mut self.spare));
+        if batch.is_empty() {
+            self.spare = batch;
+            return Ok(());
+        }
+        seal(&mut batch, self.salt, self.batch);
+        self.write(&batch).await?;
+        self.batch += 1;
+        self.bytes += batch.len() as u64;
+        self.waiting.is_on_disk(end);
+        batch.clear();
+        self.spare = batch;
+        Ok(())
+    }
+
+    /// Writes a batch; where there is no room for it, as soon as there is.
+    async fn write(&mut self, batch: &[u8]) -> io::Result<()> {
+        let longest = Duration::from_millis(JOURNAL_FULL_MS_MAX);
+        let deadline = Instant::now() + longest;
+        let mut is_said = false;
+        loop {
+            let (file, bytes, is_synced) = (&mut self.file, self.bytes, self.settings.is_synced);
+            let written = blocking(|| {
+                file.write_at(bytes, batch)?;
+                if is_synced { file.sync() } else { Ok(()) }
+            });
+            match written {
+                Err(error) if is_full(&error) && Instant::now() < deadline => {
+                    if !is_said {
+                        tracing::warn!(
+                            "{error}: pushes wait until there is room, at most {longest:.0?}; nothing that was \
+                             acknowledged is lost"
+                        );
+                    }
+                    is_said = true;
+                    tokio::time::sleep(FULL_PAUSE).await;
+                }
+                Ok(()) if is_said => {
+                    tracing::info!("the journal has room again: pushes go on");
+                    return Ok(());
+                }
+                written => return written,
+            }
+        }
+    }
+
+    async fn next_segment(&mut self, wish: NextSegment) -> io::Result<()> {
+        self.write_batch().await?;
+        let header = SegmentHeader {
+            shard: self.shard,
+            number: self.number + 1,
+            previous_bytes: self.bytes,
+            salt: self.salt,
+        };
+        self.file = begin(&self.files, &header, self.settings)?;
+        (self.number, self.bytes, self.batch) = (header.number, SEGMENT_HEADER_BYTES as u64, 0);
+        let _ = wish.send(self.number);
+        Ok(())
+    }
+}
+
+/// A new segment with nothing but its header, on the disk.
+fn begin(
+    files: &Files,
+    header: &SegmentHeader,
+    settings: WriterSettings,
+) -> io::Result<Box<dyn FileWriter>> {
+    blocking(|| {
+        let mut file = files.create(&names::segment_file(header.number))?;
+        file.write_at(0, &header.encode())?;
+        if settings.is_synced {
+            file.sync()?;
+            files.sync()?;
+        }
+        Ok(file)
+    })
+}
