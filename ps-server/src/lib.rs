@@ -22,6 +22,7 @@ use ps_runtime::Lanes;
 use ps_runtime::descriptors::connections_within_limit;
 use ps_runtime::files::{Directory, Files};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -50,7 +51,8 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
             let checkpoints = args.checkpoints.as_deref().map(open).transpose()?;
             let checkpoints = checkpoints.map(|directory| Arc::new(directory) as Files);
             let folder = args.durability.folder(args.shard);
-            let journal = folder.map(|path| Directory::open_for("--journal", &path)).transpose()?;
+            let open = |path: &PathBuf| Directory::open_for("--journal", path);
+            let journal = folder.as_ref().map(open).transpose()?;
             // Nobody else writes there: what is left of an earlier process is ending.
             let _lock = match &journal {
                 Some(journal) => Some(journal.lock_patiently("--journal").await?),
@@ -64,7 +66,12 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
             config.bounds.connections = connections_within_limit(config.bounds.connections);
             let (incoming, address) = ps_runtime::transport::listen(&config.listen).await?;
             let (address, lanes) = (address.to_string(), Lanes::per_core());
-            Ok(serve::run(config, incoming, lanes, address, outside, shutdown, files).await?)
+            let code =
+                serve::run(config, incoming, lanes, address, outside, shutdown, files).await?;
+            // What is left of a journal that nobody needs any more; whatever else lies there stays.
+            let folders = folder.iter().flat_map(|folder| folder.ancestors().take(2));
+            folders.take_while(|folder| std::fs::remove_dir(folder).is_ok()).for_each(drop);
+            Ok(code)
         },
     )
 }

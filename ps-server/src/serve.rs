@@ -101,7 +101,8 @@ pub fn run(
                 None => Ok(alone(&config, &shard, &outside, shutdown).await),
             }
         };
-        tokio::select! {
+        let journal = kept.clone();
+        let ended = tokio::select! {
             // Heartbeats come ahead of accepting, which may use up all that a task may do in one turn.
             biased;
             code = end => code,
@@ -112,7 +113,12 @@ pub fn run(
                 Ok(()) => Ok(0),
                 Err(error) => Err(Error::Serve { shard: shard_index, address, error }),
             },
+        };
+        // The job is done, and the model saved: nobody goes on from here.
+        if config.master.is_some() && matches!(ended, Ok(0)) {
+            journal.iter().for_each(|journal| journal.remove());
         }
+        ended
     })
 }
 

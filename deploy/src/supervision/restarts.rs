@@ -45,7 +45,7 @@ impl Supervision {
             && !self.obedient.contains(&name)
             && !matches!(exit, Exit::Code(0 | 130 | 143));
         let (count, pause) = self.restarts.next(name).filter(|_| can)?;
-        let times = if count == 1 { String::new() } else { format!(" (for the {count}th time)") };
+        let times = if count == 1 { String::new() } else { format!(" (restart {count})") };
         let say = format!("{who} {exit}: it is started again and goes on from its journal{times}");
         Some(vec![Action::Say(say), Action::Restart(name, pause)])
     }

@@ -149,6 +149,11 @@ impl JournalFiles {
         })
     }
 
+    /// Removes all of it.
+    pub(crate) fn remove(&self) {
+        self.remove_before(u64::MAX);
+    }
+
     /// Removes what the base of this number makes superfluous; what fails is tried again with the next one.
     fn remove_before(&self, number: u64) {
         let names = match self.files.list() {

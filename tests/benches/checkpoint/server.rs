@@ -9,6 +9,7 @@ use ps_kernels::optimizer::Optimizer;
 use ps_proto::v1;
 use ps_proto::v1::shard_control_client::ShardControlClient;
 use ps_runtime::files::{Directory, Files};
+use ps_server::serve::ServerFiles;
 use ps_tests::bench::peer::Peer;
 use ps_tests::bench::server;
 use ps_tests::loopback::JOB;
@@ -39,8 +40,19 @@ pub(crate) fn model(mib: usize, shards: u32) -> anyhow::Result<ModelSpec> {
 /// Serves a shard that keeps its checkpoints in this folder, until it is killed.
 pub(crate) fn serve(shard: &str, folder: &str) -> anyhow::Result<()> {
     let files: Files = Arc::new(Directory::open(Path::new(folder))?);
-    server::serve(shard.parse()?, "127.0.0.1", Some(files))
+    let files = ServerFiles { checkpoints: Some(files), journal: None };
+    server::serve(shard.parse()?, "127.0.0.1", files)
 }
+
+/// Serves a shard that keeps a journal in this folder, or none, until it is killed.
+pub(crate) fn serve_durably(folder: &str) -> anyhow::Result<()> {
+    let open = |path: &str| Ok::<Files, anyhow::Error>(Arc::new(Directory::open(Path::new(path))?));
+    let journal = Some(folder).filter(|folder| *folder != MEMORY).map(open).transpose()?;
+    server::serve(0, "127.0.0.1", ServerFiles { checkpoints: None, journal })
+}
+
+/// Instead of a folder: no journal.
+pub(crate) const MEMORY: &str = "memory";
 
 /// A server in a process of its own.
 pub(crate) struct Server {

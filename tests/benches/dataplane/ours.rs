@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Serves one shard on a free port of this address, printed, until it is killed.
 pub(crate) fn serve(shard: &str, listen: &str) -> anyhow::Result<()> {
-    server::serve(shard.parse()?, listen, None)
+    server::serve(shard.parse()?, listen, Default::default())
 }
 
 fn client(

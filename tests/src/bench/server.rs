@@ -2,9 +2,9 @@
 
 use crate::loopback;
 use ps_core::ids::ShardId;
-use ps_runtime::files::Files;
 use ps_runtime::{Connector, Lanes, Outside, Shutdown, SystemClock, transport};
 use ps_server::config::{Bounds, Config};
+use ps_server::serve::ServerFiles;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub fn outside(connector: Connector) -> Outside {
 ///
 /// # Errors
 /// It cannot listen, or a connection's thread failed.
-pub fn serve(shard: ShardId, listen: &str, checkpoints: Option<Files>) -> anyhow::Result<()> {
+pub fn serve(shard: ShardId, listen: &str, files: ServerFiles) -> anyhow::Result<()> {
     // As `ps_cli::process::run` makes it.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -28,7 +28,6 @@ pub fn serve(shard: ShardId, listen: &str, checkpoints: Option<Files>) -> anyhow
         let config = Config { lease, ..loopback::config(shard, Bounds::default()) };
         let (_trigger, shutdown) = Shutdown::new();
         let (lanes, outside) = (Lanes::per_core(), outside(Connector::tcp()));
-        let files = ps_server::serve::ServerFiles { checkpoints, journal: None };
         ps_server::serve::run(config, incoming, lanes, address, outside, shutdown, files).await?;
         Ok(())
     })

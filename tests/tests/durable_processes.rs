@@ -1,0 +1,99 @@
+//! Guarantee 1, with real processes and real disks: servers with a journal are killed and come back with all that they
+//! acknowledged.
+
+#![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
+
+use ps_tests::process::{Process, alone, job_id, signal, wait_until};
+use rustix::process::Signal;
+use std::path::Path;
+use std::time::Duration;
+
+const START: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
+const SOON: Duration = Duration::from_secs(10);
+
+fn pushes_applied(report: &Path) -> u64 {
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    report["workers"].as_object().unwrap().values().map(|it| it["steps"].as_u64().unwrap()).sum()
+}
+
+/// One after another and all at once.
+#[test]
+fn a_job_goes_on_when_its_servers_are_killed() {
+    let _alone = alone();
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().to_str().unwrap();
+    let options = ["local", "--instances", "3", "--passes", "60", "--durability", "wal"];
+    let mut job = Process::start(&job_id("wal"), &[&options[..], &["--out", folder]].concat());
+    job.wait_for_stdout("pass=1;", START);
+    let server = |job: &Process, shard: u32| job.find(&["ps-server", &format!("--shard={shard}")]);
+    for shard in 0..3 {
+        signal(server(&job, shard), Signal::KILL);
+        job.wait_for_stderr(&format!("server shard {shard} was started again"), SOON);
+    }
+    let all = [0, 1, 2].map(|shard| server(&job, shard));
+    all.iter().for_each(|pid| signal(*pid, Signal::KILL));
+    wait_until(SOON, || job.stderr().matches("was started again at").count() >= 6);
+    let end = job.wait(PATIENCE);
+    end.expect_code(0).expect_stderr(&["signal 9", "goes on from its journal"]);
+    assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
+    // Every sample of every pass, and no step more: 1,437 of them in batches.
+    assert!(pushes_applied(&out.path().join("report.json")) > 0);
+    assert!(!out.path().join("journal").exists(), "nobody needs it any more");
+    job.expect_nobody_left(SOON);
+}
+
+#[test]
+fn durability_and_its_folder_go_together() {
+    let _alone = alone();
+    let server = |args: &[&str]| {
+        let mut process = Process::start("", &[&["ps-server", "--shard", "0"], args].concat());
+        process.wait(SOON)
+    };
+    server(&["--durability", "wal"]).expect_code(64).expect_stderr(&["--journal DIR"]);
+    server(&["--journal", "/tmp/x"]).expect_code(64).expect_stderr(&["--durability wal"]);
+}
+
+/// A server and a worker without a master: whoever starts the server again gives it the same folder and address.
+#[test]
+fn a_server_alone_goes_on_from_its_journal_and_says_what_was_changed_in_it() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, out) = (folder.path().join("journal"), folder.path().join("out"));
+    let (job, journal_text) = (job_id("wal-alone"), journal.to_str().unwrap().to_owned());
+    let serve = |listen: &str| {
+        let server = ["ps-server", "--shard=0", "--durability=wal", "--listen", listen];
+        Process::start(&job, &[&server[..], &["--journal", &journal_text]].concat())
+    };
+    let server = serve("127.0.0.1:0");
+    server.wait_for_stdout("listening=", START);
+    let address =
+        server.stdout().split("listening=").nth(1).unwrap().trim_end_matches(";\n").to_owned();
+    let worker = ["ps-worker", "--ps", &address, "--passes", "40", "--out", out.to_str().unwrap()];
+    let mut worker = Process::start(&job, &worker);
+    worker.wait_for_stdout("pass=1;", START);
+    signal(server.pid(), Signal::KILL);
+    wait_until(SOON, || ps_tests::process::processes(&job).len() == 1);
+    let server = serve(&address);
+    server.wait_for_stderr("goes on from its journal", SOON);
+    let end = worker.wait(PATIENCE);
+    end.expect_code(0);
+    assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
+    signal(server.pid(), Signal::KILL);
+    wait_until(SOON, || ps_tests::process::processes(&job).is_empty());
+    // One bit in the middle of what was acknowledged.
+    let mut files: Vec<_> = std::fs::read_dir(journal.join("shard-0"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.sort();
+    let log = files.iter().find(|path| path.extension().is_some_and(|it| it == "log")).unwrap();
+    let mut bytes = std::fs::read(log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    std::fs::write(log, &bytes).unwrap();
+    let end = serve("127.0.0.1:0").wait(SOON);
+    end.expect_code(1)
+        .expect_stderr(&[log.file_name().unwrap().to_str().unwrap(), "on the disk once"]);
+}
