@@ -242,8 +242,12 @@ impl Job<'_> {
             .collect();
         for name in due {
             let process = self.master.as_deref().and_then(|it| self.plan.member(name, it));
+            let before = self.processes.get(&name).and_then(|it| it.address.clone());
             match process.filter(|_| !is_ending) {
-                Some(process) => self.start(&process),
+                Some(mut process) => {
+                    before.iter().for_each(|address| process.listens_at(address));
+                    self.start(&process);
+                }
                 None => self.supervision.not_restarted(name),
             }
         }

@@ -23,6 +23,14 @@ impl Process {
         }
     }
 
+    /// Has it listen where a process before it did: who knows that address alone finds it there.
+    pub fn listens_at(&mut self, address: &str) {
+        let is_listen = |word: &&mut OsString| word.to_string_lossy().starts_with("--listen=");
+        if let Some(word) = self.args.iter_mut().find(is_listen) {
+            *word = format!("--listen={address}").into();
+        }
+    }
+
     /// Whether its command line has the option.
     pub fn says(&self, option: &str) -> bool {
         let mut words = self.args.iter().take_while(|word| *word != "--");

@@ -38,7 +38,6 @@ fn a_job_goes_on_when_its_servers_are_killed() {
     let end = job.wait(PATIENCE);
     end.expect_code(0).expect_stderr(&["signal 9", "goes on from its journal"]);
     assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
-    // Every sample of every pass, and no step more: 1,437 of them in batches.
     assert!(pushes_applied(&out.path().join("report.json")) > 0);
     assert!(!out.path().join("journal").exists(), "nobody needs it any more");
     job.expect_nobody_left(SOON);
