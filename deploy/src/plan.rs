@@ -10,9 +10,10 @@ use crate::workers_per_instance::{local_workers, usable_gpus};
 use clap::ArgMatches;
 use ps_cli::TrainingArgs;
 use ps_core::schema::SCHEMA_FILE;
+use ps_server::config::DurabilityArgs;
 use ps_worker::threads::fair_share;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where the master is.
@@ -64,8 +65,7 @@ impl Plan {
         master.extend(checkpoints.clone());
         master.extend(loop_options(&args.job.training, !args.program.is_empty()));
         let durability = &args.job.durability;
-        let journals = durability.journals(|| output.folder().join(JOURNAL_FOLDER));
-        let journals = journals.map(|folder| option("journal", folder));
+        let journals = journals(durability, || output.folder().join(JOURNAL_FOLDER));
         let servers_here = (0..servers).map(|shard| {
             let mut own = vec![option("shard", shard.to_string()), option("listen", ANY_PORT)];
             own.extend(checkpoints.clone());
@@ -234,6 +234,14 @@ pub(crate) fn local_place(index: u32, workers: u32) -> Vec<OsString> {
     let options = [("local-index", index), ("local-workers", workers)];
     let said = options.into_iter().filter(|_| workers > 1);
     said.map(|(name, value)| option(name, value.to_string())).collect()
+}
+
+/// What servers are told of where their journals are.
+pub(crate) fn journals(
+    durability: &DurabilityArgs,
+    otherwise: impl FnOnce() -> PathBuf,
+) -> Option<OsString> {
+    durability.journals(otherwise).map(|folder| option("journal", folder))
 }
 
 /// Where journals are when nobody says where.

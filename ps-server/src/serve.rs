@@ -19,6 +19,7 @@ use ps_runtime::{Incoming, Lanes, Outside, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tonic::transport::server::Router;
 
 /// How often a server without a master looks whether its workers are gone after a signal.
 const LOOK: Duration = Duration::from_millis(100);
@@ -66,24 +67,7 @@ pub fn run(
         let service =
             Service::new(&config, shard.clone(), gate_changes, clock, files.checkpoints, home)
                 .with_journal(kept.clone());
-        let budget = RequestBudget::new(outside.clock.clone());
-        let data = DataPlaneCalls::new(service.clone(), &budget);
-        let control = ShardControlServer::new(service);
-        let control = control.max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
-        let control = budget.bounded(control, CONTROL_MESSAGE_BYTES_MAX);
-        // Nobody is told of a shard before its master knows it.
-        let health = match config.master {
-            Some(_) => ServingStatus::NotServing,
-            None => ServingStatus::Serving,
-        };
-        let health = Health::new(&[DATA_PLANE, SHARD_CONTROL], health).await;
-        let (reflection, reflection_alpha) = reflection::services().map_err(Error::Reflection)?;
-        let routes = ps_runtime::transport::server()
-            .add_service(data)
-            .add_service(control)
-            .add_service(health.service(&budget))
-            .add_service(reflection)
-            .add_service(reflection_alpha);
+        let (routes, health) = routes(&config, service, &outside).await?;
         let serving = lanes
             .serve(limited(incoming, config.bounds.connections), move |connections| {
                 routes.clone().serve_with_incoming(connections)
@@ -120,6 +104,33 @@ pub fn run(
         }
         ended
     })
+}
+
+/// The calls that it answers, and what it says of its health.
+async fn routes(
+    config: &Config,
+    service: Service,
+    outside: &Outside,
+) -> Result<(Router, Health), Error> {
+    let budget = RequestBudget::new(outside.clock.clone());
+    let data = DataPlaneCalls::new(service.clone(), &budget);
+    let control = ShardControlServer::new(service);
+    let control = control.max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+    let control = budget.bounded(control, CONTROL_MESSAGE_BYTES_MAX);
+    // Nobody is told of a shard before its master knows it.
+    let health = match config.master {
+        Some(_) => ServingStatus::NotServing,
+        None => ServingStatus::Serving,
+    };
+    let health = Health::new(&[DATA_PLANE, SHARD_CONTROL], health).await;
+    let (reflection, reflection_alpha) = reflection::services().map_err(Error::Reflection)?;
+    let routes = ps_runtime::transport::server()
+        .add_service(data)
+        .add_service(control)
+        .add_service(health.service(&budget))
+        .add_service(reflection)
+        .add_service(reflection_alpha);
+    Ok((routes, health))
 }
 
 /// The shard as its folder has it, and its journal from now on, where it has one.

@@ -5,7 +5,7 @@ use super::options::TrainArgs;
 use super::setting::Site;
 use crate::contract::program::Program;
 use crate::name::Role;
-use crate::plan::{Common, Lead, Plan, local_place, loop_options, option};
+use crate::plan::{Common, Lead, Plan, journals, local_place, loop_options, option};
 use crate::supervision::Rules;
 use clap::ArgMatches;
 use ps_core::schema::SCHEMA_FILE;
@@ -131,7 +131,7 @@ fn server(
     let mut own = vec![option("shard", shard.to_string()), option("listen", listen)];
     own.extend(place.advertise());
     own.extend(checkpoints(site));
-    own.extend(durability.journals(journals).map(|folder| option("journal", folder)));
+    own.extend(journals(durability, own_journals));
     own
 }
 
@@ -149,7 +149,7 @@ fn master(site: &Site, place: &Place<'_>) -> Vec<OsString> {
 
 /// Where this host's journals are when nobody says where: they are of use while this process lives, which starts the
 /// server again.
-fn journals() -> PathBuf {
+fn own_journals() -> PathBuf {
     std::env::temp_dir().join(format!("psrun-journal-{}", std::process::id()))
 }
 

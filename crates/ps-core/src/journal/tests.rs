@@ -85,7 +85,9 @@ fn segment(batches: &[&[u8]]) -> Vec<u8> {
 }
 
 /// What is read of a segment: its batches, and how it ends.
-fn read(bytes: &[u8]) -> Result<Option<(Vec<Vec<u8>>, SegmentEnd)>, SegmentError> {
+type Read = Option<(Vec<Vec<u8>>, SegmentEnd)>;
+
+fn read(bytes: &[u8]) -> Result<Read, SegmentError> {
     let read_at = |at: u64, into: &mut [u8]| {
         let at = at as usize;
         into.copy_from_slice(&bytes[at..at + into.len()]);
