@@ -139,11 +139,7 @@ impl Supervision {
         if name.role == Role::Master {
             self.master = Some(exit);
         }
-        if !self.ending
-            && let Some(actions) = self.restarted(name, exit, who)
-        {
-            // Its place is kept: the job is not over while it is away.
-            self.running.insert(name);
+        if let Some(actions) = self.restarted(name, exit, who) {
             return actions;
         }
         // A host's server hears from the master what becomes of the job; without one, its last worker.

@@ -40,11 +40,17 @@ impl Supervision {
     /// again, and one that was told to end has its reason.
     pub(super) fn restarted(&mut self, name: Name, exit: Exit, who: &str) -> Option<Vec<Action>> {
         let can = self.rules.has_journals
+            && !self.ending
             && name.role == Role::Server
             && self.ready.remove(&name)
             && !self.obedient.contains(&name)
             && !matches!(exit, Exit::Code(0 | 130 | 143));
-        let (count, pause) = self.restarts.next(name).filter(|_| can)?;
+        if !can {
+            return None;
+        }
+        let (count, pause) = self.restarts.next(name)?;
+        // Its place is kept: the job is not over while it is away.
+        self.running.insert(name);
         let times = if count == 1 { String::new() } else { format!(" (restart {count})") };
         let say = format!("{who} {exit}: it is started again and goes on from its journal{times}");
         Some(vec![Action::Say(say), Action::Restart(name, pause)])

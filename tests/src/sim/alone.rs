@@ -1,6 +1,7 @@
 //! Servers and workers without a master.
 
-use super::cluster::{Books, Final, LEASE, Outcome, SERVER_PORT, Scenario};
+use super::books::{Books, SERVER_PORT};
+use super::cluster::{Final, LEASE, Outcome, Scenario};
 use super::ledger::Ledger;
 use super::lock::lock;
 use super::network;

@@ -1,6 +1,7 @@
 //! The whole cluster: master, servers, evaluator and workers.
 
-use super::cluster::{Books, Final, LEASE, Outcome, SERVER_AWAY, SERVER_PORT, Scenario};
+use super::books::{Books, SERVER_PORT};
+use super::cluster::{Final, LEASE, Outcome, SERVER_AWAY, Scenario};
 use super::ledger::Ledger;
 use super::shares::{Book, Data, EVALUATOR};
 use super::{moving, network};

@@ -3,6 +3,7 @@
 //! what `seeds::twice` names.
 
 pub mod alone;
+pub mod books;
 pub mod cluster;
 pub mod faults;
 pub mod ledger;
