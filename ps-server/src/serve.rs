@@ -98,8 +98,8 @@ pub fn run(
                 Err(error) => Err(Error::Serve { shard: shard_index, address, error }),
             },
         };
-        // The job is done, and the model saved: nobody goes on from here.
-        if config.master.is_some() && matches!(ended, Ok(0)) {
+        // It left in order, the model is saved: nobody goes on from here.
+        if config.master.is_some() && ended.is_ok() {
             journal.iter().for_each(|journal| journal.remove());
         }
         ended

@@ -7,74 +7,15 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
-use ps_core::settings::Wire;
 use ps_core::shard::Guards;
 use ps_server::WriterSettings;
 use ps_tests::sim::cluster::{Outcome, Scenario};
-use ps_tests::sim::faults::{Event, Weather};
-use ps_tests::sim::ledger::Shape;
+use ps_tests::sim::scenarios::durable;
 use ps_tests::sim::{managed, seeds};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use std::time::Duration;
 
 /// Seeds of jobs, and of those in which a part of the promise is left out.
 const SEEDS: u64 = 100;
 const SEEDS_MUTATED: u64 = 100;
-
-const SERVERS: u32 = 2;
-
-fn scenario(seed: u64) -> Scenario {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let is_large = seed % 8 == 3;
-    Scenario {
-        seed,
-        servers: SERVERS,
-        shape: Shape {
-            hosts: 3,
-            pushes_max: 400,
-            stride: if is_large { 4096 } else { 16 },
-            samples: 192,
-            state: 0,
-        },
-        passes: 3,
-        batch_size: 4,
-        bound: [None, Some(0), Some(3)][(seed / 3 % 3) as usize],
-        depth: [0, 0, 2][(seed / 3 % 3) as usize],
-        weather: Weather {
-            storm: Duration::from_secs(3),
-            network_every: Duration::from_millis(150),
-            network_longest: Duration::from_millis(500),
-            deaths: (seed % 3) as u32,
-        },
-        script: deaths(&mut random),
-        guards: Guards::ALL,
-        lives: true,
-        wire: Wire::default(),
-        // So long that a process dies between what it applied and what is on its disk.
-        journal: Some(WriterSettings {
-            linger: Duration::from_millis(random.random_range(0..40)),
-            ..WriterSettings::default()
-        }),
-        longest: Duration::from_secs(240),
-    }
-}
-
-/// Servers die, one after another or together, and are started again.
-fn deaths(random: &mut ChaCha8Rng) -> Vec<(Duration, Event)> {
-    let mut script = Vec::new();
-    for shard in 0..SERVERS {
-        let name = format!("server{shard}");
-        let mut at = Duration::from_millis(random.random_range(600..1500));
-        for _ in 0..random.random_range(1..5) {
-            script.push((at, Event::Crash(name.clone())));
-            at += Duration::from_millis(random.random_range(20..900));
-            script.push((at, Event::Restart(name.clone())));
-            at += Duration::from_millis(random.random_range(150..1200));
-        }
-    }
-    script
-}
 
 fn died(outcome: &Outcome) -> usize {
     outcome.trace.iter().filter(|line| line.contains("Crash(\"server")).count()
@@ -82,7 +23,7 @@ fn died(outcome: &Outcome) -> usize {
 
 #[test]
 fn acknowledged_pushes_outlive_their_servers_once_and_only_once() {
-    let outcomes = seeds::run_all(seeds::wanted(SEEDS), |seed| managed::run(&scenario(seed)));
+    let outcomes = seeds::run_all(seeds::wanted(SEEDS), |seed| managed::run(&durable(seed)));
     seeds::assert_none_violated("durable", &outcomes);
     let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
     let deaths: usize = outcomes.iter().map(died).sum();
@@ -102,7 +43,7 @@ fn acknowledged_pushes_outlive_their_servers_once_and_only_once() {
 /// The seeds of which a run goes wrong, or does not end well.
 fn caught(change: impl Fn(&mut Scenario) + Sync) -> usize {
     let outcomes = seeds::run_all(seeds::wanted(SEEDS_MUTATED), |seed| {
-        let mut scenario = scenario(seed);
+        let mut scenario = durable(seed);
         change(&mut scenario);
         managed::run(&scenario)
     });

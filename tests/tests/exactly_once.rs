@@ -4,13 +4,11 @@
 //! come back; every push of every life is checked element by element (see `sim::ledger`).
 
 use ps_core::settings::Wire;
-use ps_core::shard::Guards;
 use ps_kernels::encoding::Encoding;
 use ps_tests::sim::cluster::{Outcome, Scenario};
-use ps_tests::sim::faults::Weather;
 use ps_tests::sim::ledger::Shape;
+use ps_tests::sim::scenarios::storm;
 use ps_tests::sim::{alone, managed, seeds};
-use std::time::Duration;
 
 /// Seeds of whole jobs, and of servers and workers without a master.
 const SEEDS: u64 = 200;
@@ -19,38 +17,11 @@ const SEEDS_ALONE: u64 = 100;
 /// Seeds of each way that values travel in.
 const SEEDS_ENCODED: u64 = 20;
 
-fn scenario(seed: u64) -> Scenario {
-    // Every eighth run has pushes of several messages, which a death can tear between chunks.
-    let is_large = seed % 8 == 3;
-    let stride = if is_large { 4096 } else { 16 };
-    Scenario {
-        seed,
-        servers: 1 + (seed % 3) as u32,
-        shape: Shape { hosts: 3, pushes_max: 200, stride, samples: 192, state: 0 },
-        passes: 3,
-        batch_size: 4,
-        bound: [None, Some(0), Some(3)][(seed / 3 % 3) as usize],
-        depth: 0,
-        weather: Weather {
-            storm: Duration::from_secs(4),
-            network_every: Duration::from_millis(60),
-            network_longest: Duration::from_millis(1200),
-            deaths: if is_large { 8 } else { 2 },
-        },
-        script: Vec::new(),
-        guards: Guards::ALL,
-        lives: true,
-        wire: Wire::default(),
-        journal: None,
-        longest: Duration::from_secs(240),
-    }
-}
-
 /// The same with exchanges that go on while a worker computes: leases are long enough to have them,
 /// and bounds as tight as they can be.
 fn pipelined(seed: u64) -> Scenario {
     let depth = 1 + seed % 2;
-    let fair = scenario(seed);
+    let fair = storm(seed);
     Scenario {
         shape: Shape { pushes_max: 300, samples: 288, ..fair.shape },
         passes: 1,
@@ -80,7 +51,7 @@ fn judge(what: &str, outcomes: &[Outcome]) {
 
 #[test]
 fn whole_jobs_apply_acknowledged_pushes_exactly_once() {
-    let outcomes = seeds::run_all(seeds::wanted(SEEDS), |seed| managed::run(&scenario(seed)));
+    let outcomes = seeds::run_all(seeds::wanted(SEEDS), |seed| managed::run(&storm(seed)));
     judge("with a master", &outcomes);
     let failed: Vec<_> = outcomes.iter().filter(|o| *o.result("master") != Ok(0)).collect();
     for outcome in &failed {
@@ -115,7 +86,7 @@ fn pipelined_without_a_master_acknowledged_pushes_are_applied_exactly_once() {
 
 #[test]
 fn without_a_master_acknowledged_pushes_are_applied_exactly_once() {
-    let outcomes = seeds::run_all(seeds::wanted(SEEDS_ALONE), |seed| alone::run(&scenario(seed)));
+    let outcomes = seeds::run_all(seeds::wanted(SEEDS_ALONE), |seed| alone::run(&storm(seed)));
     judge("without a master", &outcomes);
 }
 
@@ -128,7 +99,7 @@ fn encoded_pushes_are_applied_exactly_once() {
     // which a worker that dies never makes: where a tensor begins near the end of a chunk, that is 0.8.
     let top_k = Wire { push: Encoding::F32, pull: Encoding::F32, top_k: Some(0.85) };
     for wire in [wire, top_k] {
-        let encoded = |seed| Scenario { wire, ..scenario(seed) };
+        let encoded = |seed| Scenario { wire, ..storm(seed) };
         let seeds = || seeds::wanted(SEEDS_ENCODED);
         let outcomes = seeds::run_all(seeds(), |seed| managed::run(&encoded(seed)));
         judge(&format!("with a master, {wire:?}"), &outcomes);
@@ -145,7 +116,7 @@ fn without_dedup_the_simulation_finds_doubled_pushes() {
     let off = |scenario| Scenario { guards: Guards { dedup: false, ..Guards::ALL }, ..scenario };
     for scenario in [scenario, pipelined] {
         for run in [|s: &Scenario| alone::run(s), |s: &Scenario| managed::run(s)] {
-            let outcomes = seeds::run_all(0..20, |seed| run(&off(scenario(seed))));
+            let outcomes = seeds::run_all(0..20, |seed| run(&off(storm(seed))));
             let caught = outcomes.iter().filter(|outcome| outcome.violation.is_some()).count();
             assert!(caught > 0, "20 seeds without dedup and no push was applied twice");
         }
@@ -154,7 +125,7 @@ fn without_dedup_the_simulation_finds_doubled_pushes() {
 
 /// Jobs whose workers replace running statistics in each step, and read their own.
 fn with_statistics(seed: u64) -> Scenario {
-    let bare = scenario(seed);
+    let bare = storm(seed);
     Scenario { shape: Shape { state: 5, ..bare.shape }, ..bare }
 }
 

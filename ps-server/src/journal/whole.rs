@@ -12,7 +12,7 @@ use ps_runtime::blocking;
 use ps_runtime::files::{Files, Replacement, whole_name};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
 /// How long a checkpoint that is being written is waited for.
 const COPY_PAUSE: Duration = Duration::from_millis(200);
@@ -70,6 +70,11 @@ impl JournalFiles {
             self.waiting.is_based();
         }
         Ok(())
+    }
+
+    /// Keeps the shard from being written whole meanwhile: it is copied for one purpose at a time.
+    pub(crate) async fn copies_nothing(&self) -> MutexGuard<'_, bool> {
+        self.is_based.lock().await
     }
 
     /// Writes the shard whole again; what came before is removed.

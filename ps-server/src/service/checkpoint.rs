@@ -33,6 +33,10 @@ impl Service {
             }
             _ => (),
         }
+        let _alone = match &self.journal {
+            Some(journal) => Some(journal.copies_nothing().await),
+            None => None,
+        };
         let file = blocking(|| {
             let shard = self.shard.index();
             let copy = self.shard.begin_copy(epoch).map_err(|error| self.no_copy(&error))?;

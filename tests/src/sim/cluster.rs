@@ -2,7 +2,7 @@
 
 use super::books::{Books, Host, SERVER_PORT};
 use super::faults::{self, Event, Weather};
-use super::ledger::{Ledger, Shape};
+use super::ledger::{Ledger, Shape, Violation};
 use super::lock::lock;
 use ps_core::correction::Correction;
 use ps_core::schedule::LearningRate;
@@ -55,12 +55,14 @@ pub struct Scenario {
 }
 
 /// What came of a run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Of which run.
     pub seed: u64,
     /// The first element of the final weights that is wrong.
     pub violation: Option<String>,
+    /// What it is, where it is a push.
+    pub push: Option<Violation>,
     /// Pushes computed.
     pub pushes: usize,
     /// Pushes known to be acknowledged.
@@ -125,6 +127,7 @@ impl Books {
         trace.push(format!("weights {:?}", weights.iter().map(|w| w.to_bits()).max()));
         Outcome {
             seed: scenario.seed,
+            push: checked.as_ref().err().cloned(),
             violation: checked.err().map(|wrong| format!("{wrong:?}")).or(ledger.outdated()),
             pushes,
             acknowledged,

@@ -52,7 +52,7 @@ pub struct Shape {
 }
 
 /// What is wrong with the final weights.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Violation {
     /// Whose push.
     pub host: usize,
@@ -64,6 +64,13 @@ pub struct Violation {
     pub applied: f32,
     /// What its worker knows.
     pub fate: Option<Fate>,
+}
+
+impl Violation {
+    /// Whether the push is not there although it was acknowledged; else it is there too often.
+    pub fn is_lost(&self) -> bool {
+        self.applied < 1.0
+    }
 }
 
 impl Ledger {

@@ -11,6 +11,7 @@ pub mod lock;
 pub mod managed;
 pub mod moving;
 pub mod network;
+pub mod scenarios;
 pub mod seeds;
 pub mod shares;
 pub mod slow;

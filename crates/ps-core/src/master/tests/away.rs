@@ -225,3 +225,44 @@ fn weights_of_another_life_are_refused() {
         assert!(refusal.contains(part), "{refusal}");
     }
 }
+
+/// A process that goes on with what another one had on its disk takes that one's place at once, whether or not its silence was
+/// noticed; who still speaks for the one before is refused, and a second one with the same folder does not take the place back.
+#[test]
+fn a_server_that_was_started_again_takes_its_place_back() {
+    for (silence, address) in [(0, "host1:2223"), (1, "host1:9"), (12, "host1:2223")] {
+        let (mut job, workers) = Job::started(2, 1, 3);
+        job.lease(workers[0], 1);
+        let (others, before) = (but_one(&job, &workers), job.servers(2)[1]);
+        let map = job.beat(workers[0]).unwrap().shard_map.unwrap().map;
+        job.pass_time(silence, &others);
+        let recovered = Registration { recovered: true, token: 77, ..shard_1_at(&job, address) };
+        let back = job.register(recovered.clone()).unwrap();
+        assert!(back.incarnation > before.incarnation);
+        let after = job.beat(workers[0]).unwrap().shard_map.unwrap();
+        assert!(after.map.epoch > map.epoch && after.away.is_empty());
+        assert_eq!(after.map.addresses[1], address);
+        assert!(job.beat(before).is_err(), "it is another process");
+        assert_eq!(job.register(recovered).unwrap(), back, "asked again");
+        let old = Registration { token: 78, ..shard_1_at(&job, "host9:1") };
+        assert!(job.register(old).is_err(), "whoever was here before is no newcomer");
+        let all: Vec<_> = [job.servers(1)[0], back].into_iter().chain(workers).collect();
+        job.work(&all, 1);
+        assert_eq!(job.finished, Some((0, None)), "{:?}", job.logs);
+    }
+}
+
+/// Without what was acknowledged nobody takes the place of a server.
+#[test]
+fn a_server_that_has_not_all_is_no_server_that_is_back() {
+    let change: [fn(&mut Registration); 3] =
+        [|it| it.recovered = false, |it| it.holds_weights = false, |it| it.life -= 1];
+    for change in change {
+        let (mut job, workers) = Job::started(2, 1, 3);
+        job.lease(workers[0], 1);
+        let mut recovered =
+            Registration { recovered: true, token: 77, ..shard_1_at(&job, "host5:5") };
+        change(&mut recovered);
+        assert!(job.register(recovered).is_err());
+    }
+}
