@@ -14,6 +14,7 @@ use ps_worker::model::Models;
 /// The first bad one, in words for people.
 pub fn usage(job: &JobArgs) -> Result<(), String> {
     job.training.settings().map_err(|error| error.to_string())?;
+    job.durability.check_job()?;
     job.model.check()
 }
 

@@ -143,6 +143,16 @@ pub enum RoleCommand {
     PsWorker,
 }
 
+/// What becomes of a job that loses what it cannot do without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnLoss {
+    /// It ends.
+    Stop,
+    /// It goes back to its newest checkpoint.
+    #[default]
+    Back,
+}
+
 /// A job on this machine.
 #[derive(Args, Clone, Debug)]
 pub struct LocalArgs {
@@ -157,6 +167,10 @@ pub struct LocalArgs {
     /// the newest complete one that is there.
     #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
+    /// What becomes of a job with --checkpoints when its master dies, or a server without --durability wal: it goes back to its
+    /// newest checkpoint and on from there, or it ends.
+    #[arg(long, env = "PS_ON_LOSS", value_enum, default_value_t, value_name = "WHAT")]
+    pub on_loss: OnLoss,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub job: JobArgs,

@@ -30,23 +30,33 @@ const MASTER_START: Duration = Duration::from_secs(30);
 /// How long what an ended process wrote may take to arrive.
 const READ_TO_END: Duration = Duration::from_secs(2);
 
-/// Runs a whole job, all of its processes with this program; the answer is what `psrun` exits with.
+/// How a whole job ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What `psrun` exits with, or why the job failed.
+    pub result: anyhow::Result<u8>,
+    /// Who was killed that the job cannot do without, if it ended for that.
+    pub lost: Option<String>,
+}
+
+/// Runs a whole job, all of its processes with this program.
 ///
 /// # Errors
-/// The job failed; the message names the process, or what could not be started.
+/// Signals cannot be listened for.
 pub async fn run(
     program: &Path,
     plan: &Plan,
     logs: &Logs,
     outside: Outside,
     shutdown: Shutdown,
-) -> anyhow::Result<u8> {
+) -> anyhow::Result<Ended> {
     let children = Children::default();
     let adopting = tokio::spawn(children.clone().adopt_orphans(Orphans::Kill));
     let ended = run_part(program, plan, logs, outside, shutdown, children).await;
     adopting.abort();
-    let ended = ended?;
-    match ended.verdict {
+    let mut ended = ended?;
+    let lost = ended.lost.take();
+    let result = match ended.verdict {
         // Its own last line is far above.
         Ok(1) => Err(anyhow::anyhow!(ended.master_words())),
         Err(ref error) => {
@@ -54,7 +64,8 @@ pub async fn run(
             Err(anyhow::anyhow!(reason.unwrap_or_else(|| ps_cli::process::causes(error))))
         }
         Ok(code) => Ok(code),
-    }
+    };
+    Ok(Ended { result, lost })
 }
 
 /// Runs the processes of a plan, which may be one host's part of a job.
@@ -279,7 +290,7 @@ impl Job<'_> {
         format!("{name} ({about})")
     }
 
-    async fn finish(self) -> Outcome {
+    async fn finish(mut self) -> Outcome {
         let (mut last_words, mut readers) = (BTreeMap::new(), Vec::new());
         for (name, process) in self.processes {
             last_words.insert(name, process.last_words.clone());
@@ -303,7 +314,8 @@ impl Job<'_> {
             say_again(self.logs, *name, words);
         }
         let failed = failed.into_iter().map(|(name, words)| (name, words.message()));
-        Outcome { verdict: self.supervision.verdict(), failed: failed.collect() }
+        let lost = self.supervision.take_lost();
+        Outcome { verdict: self.supervision.verdict(), failed: failed.collect(), lost }
     }
 }
 

@@ -56,6 +56,7 @@ pub mod job;
 pub mod job_args;
 pub mod job_options;
 pub mod last_words;
+pub mod local;
 pub mod log_line;
 pub mod logs;
 pub mod model_name;
@@ -84,9 +85,6 @@ pub use ps_data as data;
 pub use ps_nn as nn;
 pub use ps_worker::{candle_core, candle_nn, model, optimizer, settings};
 
-use anyhow::Context;
-use clap::ArgMatches;
-use ps_cli::process::Unparsed;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -117,7 +115,7 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
         Err(code) => return code,
     };
     match parsed.args.command {
-        cli::Command::Local(args) => local(&models, *args, &parsed.matches),
+        cli::Command::Local(args) => local::main_with(&models, *args, &parsed.matches),
         cli::Command::Data(args) => commands::show(&models, &args),
         cli::Command::Serve(args) => commands::serve(models, *args),
         cli::Command::Evaluate(args) => commands::evaluate(&models, &args),
@@ -137,54 +135,4 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
             ExitCode::from(ps_cli::process::EXIT_USAGE)
         }
     }
-}
-
-/// Runs a job on this machine.
-fn local(
-    models: &ps_worker::model::Models,
-    args: cli::LocalArgs,
-    matches: &ArgMatches,
-) -> ExitCode {
-    let checked = check::usage(&args.job)
-        .and_then(|()| model_name::check(models, &args.job.model.model))
-        .and_then(|()| check::one_machine(&args));
-    if let Err(message) = checked {
-        return Unparsed::Other(message).print();
-    }
-    let process = args.job.process.clone();
-    ps_cli::process::supervise(
-        "psrun",
-        &process,
-        ps_cli::process::Tasks::ThreadPerCore,
-        |outside, shutdown| async move {
-            let mut shared = None;
-            if args.program.is_empty() {
-                let mut stop = shutdown.clone();
-                shared = tokio::select! {
-                    biased;
-                    signal = stop.wait() => return Ok(signal.exit_code()),
-                    checked = check::environment(models, &args) => checked?,
-                };
-            }
-            let output = output::Output::create(args.out.as_deref())?;
-            let mut stop = shutdown.clone();
-            // Before anything in it is replaced: another job may be writing there.
-            let _lock = tokio::select! {
-                biased;
-                lock = output.lock() => lock?,
-                signal = stop.wait() => return Ok(signal.exit_code()),
-            };
-            let id = plan::job_id(&args.job.process.job_id);
-            let mut plan = plan::Plan::new(&args, matches, id, &output);
-            shared.iter().for_each(|data| plan.share_data(&data.path()));
-            plan.write_options(&output.options())?;
-            // Itself again: whatever models it was built with, its workers have them too.
-            let program = std::env::current_exe().context("finding the program that runs")?;
-            let next = output.next_command(&args);
-            let code =
-                job::run(&program, &plan, &logs::Logs::Files(output), outside, shutdown).await?;
-            next.filter(|_| code == 0).iter().for_each(|line| terminal::print(line));
-            Ok(code)
-        },
-    )
 }

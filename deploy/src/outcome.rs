@@ -13,12 +13,14 @@ pub struct Outcome {
     pub verdict: anyhow::Result<u8>,
     /// The processes that failed before the job was being ended, in order, with their own words.
     pub failed: Vec<(Name, Option<String>)>,
+    /// Who was killed that the job cannot do without, if it ended for that.
+    pub lost: Option<String>,
 }
 
 impl Outcome {
     /// The outcome of a host that was asked to leave before it had begun.
     pub fn of_signal(signal: Signal) -> Self {
-        Self { verdict: Ok(signal.exit_code()), failed: Vec::new() }
+        Self { verdict: Ok(signal.exit_code()), failed: Vec::new(), lost: None }
     }
 
     /// What the master said of a job that failed.
@@ -71,7 +73,7 @@ mod tests {
         let failed = failed.iter().map(|(role, index, words)| {
             (Name { role: *role, index: *index }, Some((*words).to_owned()))
         });
-        Outcome { verdict, failed: failed.collect() }
+        Outcome { verdict, failed: failed.collect(), lost: None }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::output::Output;
 use crate::process::Process;
 use crate::supervision::Rules;
 use crate::workers_per_instance::{local_workers, usable_gpus};
+use anyhow::Context;
 use clap::ArgMatches;
 use ps_cli::TrainingArgs;
 use ps_core::schema::SCHEMA_FILE;
@@ -145,6 +146,20 @@ impl Plan {
     fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
         let lead = if let Lead::Here(master) = &mut self.lead { Some(master) } else { None };
         lead.into_iter().chain(&mut self.members)
+    }
+
+    /// Removes what the servers of an earlier life of this job left of their journals: it is of no use to another life.
+    ///
+    /// # Errors
+    /// It cannot be removed; the message names it.
+    pub fn forget_journals(&self) -> anyhow::Result<()> {
+        for folder in self.members.iter().filter_map(Process::journal) {
+            if folder.exists() {
+                std::fs::remove_dir_all(&folder)
+                    .with_context(|| format!("removing {}", folder.display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes what the processes are told into this file, and has them read it.

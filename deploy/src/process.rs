@@ -2,6 +2,7 @@
 
 use crate::name::Name;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// A process to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,14 @@ impl Process {
         if let Some(word) = self.args.iter_mut().find(is_listen) {
             *word = format!("--listen={address}").into();
         }
+    }
+
+    /// Where its journal is, if it is a server with one.
+    pub fn journal(&self) -> Option<PathBuf> {
+        let folder =
+            |word: &OsString| Some(PathBuf::from(word.to_str()?.strip_prefix("--journal=")?));
+        let folder = self.args.iter().find_map(folder)?;
+        Some(folder.join(ps_server::config::shard_folder(self.name.index)))
     }
 
     /// Whether its command line has the option.

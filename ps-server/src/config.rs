@@ -74,6 +74,11 @@ pub struct DurabilityArgs {
     pub journal: Option<PathBuf>,
 }
 
+/// The folder of a server's journal, among those of its job.
+pub fn shard_folder(shard: u32) -> String {
+    format!("shard-{shard}")
+}
+
 impl DurabilityArgs {
     /// Whether servers have journals.
     pub fn has_journals(&self) -> bool {
@@ -89,10 +94,10 @@ impl DurabilityArgs {
     /// Where this server's journal is, if it has one.
     pub fn folder(&self, shard: u32) -> Option<PathBuf> {
         let journal = self.journal.as_ref().filter(|_| self.durability == Durability::Wal)?;
-        Some(journal.join(format!("shard-{shard}")))
+        Some(journal.join(shard_folder(shard)))
     }
 
-    /// What contradicts itself, in one sentence.
+    /// What contradicts itself for a server, in one sentence.
     ///
     /// # Errors
     /// One option is there without the other.
@@ -102,6 +107,16 @@ impl DurabilityArgs {
                 "--durability wal: say with --journal DIR where the journal is; a server that is started again needs the same"
                     .to_owned(),
             ),
+            _ => self.check_job(),
+        }
+    }
+
+    /// What contradicts itself for a job, which has a folder anyhow.
+    ///
+    /// # Errors
+    /// A folder is named that nobody would write to.
+    pub fn check_job(&self) -> Result<(), String> {
+        match (self.durability, &self.journal) {
             (Durability::Memory, Some(journal)) => Err(format!(
                 "--journal {}: there is one with --durability wal only",
                 journal.display()

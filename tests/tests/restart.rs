@@ -92,3 +92,34 @@ fn killed_at_once_and_started_again_on_other_servers_a_job_goes_on() {
     // No last word: what goes on is what was written after a pass.
     goes_on("killed", folder.path(), "2", 1);
 }
+
+/// Without a journal, what a killed server had is in the newest checkpoint: psrun has the job go back to it by itself, as
+/// it does when its master is killed; who wants it to end says so.
+#[test]
+fn a_job_goes_back_to_its_newest_checkpoint_by_itself() {
+    let _alone = alone();
+    for (name, victim) in
+        [("back-server", &["ps-server", "--shard=1"][..]), ("back-master", &["ps-master"])]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut job = start(name, folder.path(), "3");
+        wait_for_pass(&job, 3);
+        signal(job.find(victim), Signal::KILL);
+        job.wait_for_stderr("the job goes back to checkpoint", Duration::from_secs(20));
+        let end = job.wait(PATIENCE);
+        end.expect_code(0).expect_stderr(&["signal 9", "resumed from checkpoint"]);
+        job.expect_nobody_left(Duration::ZERO);
+        let passes = metrics(&end.stdout, "pass");
+        assert_eq!(passes.last().map(f64::to_string).as_deref(), Some(PASSES));
+        let starts = passes.windows(2).filter(|pair| pair[1] <= pair[0]).count();
+        assert!(starts <= 1, "more was trained again than was lost: {passes:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [out, kept] = ["out", "kept"].map(|name| folder.path().join(name).display().to_string());
+    let args =
+        ["local", "--passes", PASSES, "--out", &out, "--checkpoints", &kept, "--on-loss=stop"];
+    let mut job = Process::start(&job_id("back-stop"), &args);
+    wait_for_pass(&job, 1);
+    signal(job.find(&["ps-master"]), Signal::KILL);
+    job.wait(PATIENCE).expect_code(1).expect_stderr(&["signal 9"]);
+}

@@ -13,14 +13,18 @@ const RESTARTS_MAX: u32 = 100;
 const AT_ONCE: u32 = 3;
 const PAUSE_MAX: Duration = Duration::from_secs(8);
 
-/// How often each server was started again.
+/// How often each server was started again, and who was not.
 #[derive(Debug, Default)]
-pub(super) struct Restarts(BTreeMap<Name, u32>);
+pub(super) struct Restarts {
+    counts: BTreeMap<Name, u32>,
+    /// Who was killed that the job cannot do without.
+    lost: Option<String>,
+}
 
 impl Restarts {
     /// How long to wait before it is started once more; `None`: it was often enough.
     fn next(&mut self, name: Name) -> Option<(u32, Duration)> {
-        let count = self.0.entry(name).or_default();
+        let count = self.counts.entry(name).or_default();
         if *count >= RESTARTS_MAX {
             return None;
         }
@@ -45,15 +49,28 @@ impl Supervision {
             && self.ready.remove(&name)
             && !self.obedient.contains(&name)
             && !matches!(exit, Exit::Code(0 | 130 | 143));
-        if !can {
+        let Some((count, pause)) = can.then(|| self.restarts.next(name)).flatten() else {
+            self.note_loss(name, exit, who);
             return None;
-        }
-        let (count, pause) = self.restarts.next(name)?;
+        };
         // Its place is kept: the job is not over while it is away.
         self.running.insert(name);
         let times = if count == 1 { String::new() } else { format!(" (restart {count})") };
         let say = format!("{who} {exit}: it is started again and goes on from its journal{times}");
         Some(vec![Action::Say(say), Action::Restart(name, pause)])
+    }
+
+    /// Notes who was killed that the job cannot do without, if it ends for that.
+    fn note_loss(&mut self, name: Name, exit: Exit, who: &str) {
+        let is_needed = matches!(name.role, Role::Master | Role::Server);
+        if is_needed && !self.ending && matches!(exit, Exit::Signal(_)) {
+            self.restarts.lost = Some(format!("{who} {exit}"));
+        }
+    }
+
+    /// Who that was.
+    pub fn take_lost(&mut self) -> Option<String> {
+        self.restarts.lost.take()
     }
 
     /// A process that was to be started again is not, for the job is ending.
