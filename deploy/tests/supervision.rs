@@ -44,7 +44,7 @@ impl Job {
         let plan = Plan::new(&args, &ArgMatches::default(), "job".into(), &output);
         let (connector, clock) = (Connector::tcp(), SystemClock::start());
         let outside = Outside { connector, clock, seed: 1, metrics: Arc::new(|_| ()) };
-        psrun::job::run(&self.program, &plan, &Logs::Files(output), outside, shutdown).await
+        psrun::job::run(&self.program, &plan, &Logs::Files(output), outside, shutdown).await?.result
     }
 
     /// Process ids and command lines of everything that was started.

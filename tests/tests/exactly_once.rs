@@ -4,6 +4,7 @@
 //! come back; every push of every life is checked element by element (see `sim::ledger`).
 
 use ps_core::settings::Wire;
+use ps_core::shard::Guards;
 use ps_kernels::encoding::Encoding;
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::ledger::Shape;
@@ -113,10 +114,13 @@ fn encoded_pushes_are_applied_exactly_once() {
 /// The same runs with the dedup switched off must be caught: else the tests above cannot fail.
 #[test]
 fn without_dedup_the_simulation_finds_doubled_pushes() {
-    let off = |scenario| Scenario { guards: Guards { dedup: false, ..Guards::ALL }, ..scenario };
-    for scenario in [scenario, pipelined] {
+    let off = |scenario: Scenario| Scenario {
+        guards: Guards { dedup: false, ..Guards::ALL },
+        ..scenario
+    };
+    for scenario in [storm, pipelined] {
         for run in [|s: &Scenario| alone::run(s), |s: &Scenario| managed::run(s)] {
-            let outcomes = seeds::run_all(0..20, |seed| run(&off(storm(seed))));
+            let outcomes = seeds::run_all(0..20, |seed| run(&off(scenario(seed))));
             let caught = outcomes.iter().filter(|outcome| outcome.violation.is_some()).count();
             assert!(caught > 0, "20 seeds without dedup and no push was applied twice");
         }

@@ -246,8 +246,11 @@ impl Host {
             |outside, shutdown| async move {
                 let result = this.clone().work(outside, shutdown).await;
                 let host = this.setting.host();
-                let outcome = result
-                    .unwrap_or_else(|error| Outcome { verdict: Err(error), failed: Vec::new() });
+                let outcome = result.unwrap_or_else(|error| Outcome {
+                    verdict: Err(error),
+                    failed: Vec::new(),
+                    lost: None,
+                });
                 let Some(reason) = outcome.failure_reason(host) else { return outcome.verdict };
                 write_failure(this.output.as_deref(), &reason);
                 // The last line is the cause, not what followed from it.

@@ -48,7 +48,7 @@ impl Job<'_> {
     async fn report_failure(&self, name: Name, why: &str, lost: Vec<u32>) -> bool {
         let words = self.processes.get(&name).and_then(|it| it.last_words.message());
         let verdict = Err(anyhow::anyhow!(why.to_owned()));
-        let outcome = Outcome { verdict, failed: vec![(name, words)] };
+        let outcome = Outcome { verdict, failed: vec![(name, words)], lost: None };
         let reason = outcome.failure_reason(&self.plan.host);
         let (Some(master), Some(reason)) = (self.master_address(), reason) else {
             return true;
