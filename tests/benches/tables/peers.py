@@ -21,13 +21,19 @@ class Trained:
         from safetensors.torch import load_file
         torch.set_num_threads(1)
         weights = load_file(Path(folder) / "model.safetensors")
-        layers = []
-        for at in range(1, len(weights) // 2 + 1):
-            weight = weights[f"layer{at}.weight"]
+
+        def linear(name):
+            weight = weights[f"{name}.weight"]
             layer = torch.nn.Linear(weight.shape[1], weight.shape[0])
-            layer.load_state_dict({"weight": weight, "bias": weights[f"layer{at}.bias"]})
-            layers += [layer, torch.nn.ReLU()]
-        self.model = torch.nn.Sequential(*layers[:-1]).eval()
+            layer.load_state_dict({"weight": weight, "bias": weights[f"{name}.bias"]})
+            return layer.eval()
+
+        layers = []
+        while f"layer{len(layers) // 2 + 1}.weight" in weights:
+            layers += [linear(f"layer{len(layers) // 2 + 1}"), torch.nn.ReLU()]
+        self.model = torch.nn.Sequential(*layers[:-1])
+        # Beside the layers, and as much work as it is for psrun.
+        self.path = linear("linear-path") if "linear-path.weight" in weights else None
         columns = json.loads((Path(folder) / "schema.json").read_text())["columns"]
         numbers = [column for column in columns if column["use"] == "numeric"]
         self.means = torch.tensor([column["mean"] for column in numbers])
@@ -37,7 +43,10 @@ class Trained:
     def shares(self, inputs):
         import torch
         with torch.no_grad():
-            return torch.softmax(self.model((inputs - self.means) / self.deviations), dim=1)
+            inputs = (inputs - self.means) / self.deviations
+            outputs = self.model(inputs)
+            outputs = outputs if self.path is None else outputs + self.path(inputs)
+            return torch.softmax(outputs, dim=1)
 
 
 def predict(folder, file, out):
