@@ -17,8 +17,8 @@ pub(crate) struct Place {
     pub(crate) master: String,
     /// Where the server listens.
     pub(crate) bound: String,
-    /// Whether it was made again from what another process left.
-    pub(crate) is_recovered: bool,
+    /// Whether what it holds is all that a process before it had acknowledged, should there have been one.
+    pub(crate) is_successor: bool,
 }
 
 /// Stays registered until the master says leave; the exit code.
@@ -39,7 +39,7 @@ pub(crate) async fn run(
             None => return Ok(member.exit_code()),
         };
         // A member that was here before is no other process any more.
-        member.place.is_recovered = false;
+        member.place.is_successor = false;
         // For good: also after a signal it serves until the master has saved.
         health.set(ServingStatus::Serving).await;
         if let Some(code) = member.beat(&registered).await? {
@@ -99,7 +99,7 @@ impl ManagedServer<'_> {
             protocol: PROTOCOL,
             life: self.shard.life(),
             holds_weights: self.shard.model().is_some(),
-            recovered: self.place.is_recovered,
+            recovered: self.place.is_successor,
             ..v1::RegisterRequest::default()
         }
     }
@@ -116,7 +116,13 @@ impl ManagedServer<'_> {
             let leaving = self.end.is_some();
             let parent_gone = matches!(self.end, Some((Signal::ParentGone, _)));
             let clock = self.shard.worker_counts().iter().map(|(_, counts)| counts.steps).sum();
-            let beat = v1::HeartbeatRequest { leaving, parent_gone, clock, ..Default::default() };
+            let beat = v1::HeartbeatRequest {
+                leaving,
+                parent_gone,
+                clock,
+                holds_weights: self.shard.model().is_some(),
+                ..Default::default()
+            };
             let answer = tokio::select! {
                 biased;
                 answer = member.heartbeat(beat) => answer,

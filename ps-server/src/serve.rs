@@ -61,7 +61,7 @@ pub fn run(
         let (shard, journal) = with_journal(&config, shard, &files, &outside)?;
         let journal_location =
             files.journal.as_ref().map(|files| files.location()).unwrap_or_default();
-        let is_recovered = journal.as_ref().is_some_and(|journal| journal.is_recovered);
+        let is_successor = journal.is_some();
         let (kept, writing) = journal.map(|open| (open.files, open.writing)).unzip();
         let (clock, home) = (outside.clock.clone(), lanes.home());
         let service =
@@ -78,7 +78,7 @@ pub fn run(
                     let place = managed::Place {
                         master: master.clone(),
                         bound: address.clone(),
-                        is_recovered,
+                        is_successor,
                     };
                     managed::run(&config, place, &shard, &outside, shutdown, &health).await
                 }

@@ -96,11 +96,19 @@ fn outside(seed: u64) -> Outside {
     Outside { connector: Connector::tcp(), clock: SystemClock::start(), seed, metrics }
 }
 
-fn client(servers: &Servers, worker: u32) -> Client {
+/// Where the servers are, wherever their processes are.
+#[derive(Clone)]
+struct Place {
+    job: String,
+    addresses: Vec<String>,
+}
+
+/// Within a runtime.
+fn client(place: &Place, worker: u32) -> Client {
     let config = ClientConfig {
-        job: servers.job.clone(),
+        job: place.job.clone(),
         worker,
-        shard_map: ShardMapWatch::fixed(servers.addresses.iter().map(String::as_str)),
+        shard_map: ShardMapWatch::fixed(place.addresses.iter().map(String::as_str)),
         patience: Duration::from_secs(120),
         ..client_config("", 1, Wire::default())
     };
@@ -108,10 +116,10 @@ fn client(servers: &Servers, worker: u32) -> Client {
 }
 
 /// Pushes until it is told to end; how many pushes there were, all of them acknowledged.
-fn work(client: &Client, worker: u32, pushes: &AtomicU64, ends: &AtomicBool) -> u64 {
+fn work(place: &Place, worker: u32, pushes: &AtomicU64, ends: &AtomicBool) -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let model = model();
+        let (model, client) = (model(), client(place, worker));
         let (layout, elements) = (Arc::new(model.layout.clone()), model.layout.elements());
         client.init(&model, vec![0.0; elements]).await.unwrap();
         let position = |name: &str| layout.position(name).unwrap();
@@ -131,6 +139,21 @@ fn work(client: &Client, worker: u32, pushes: &AtomicU64, ends: &AtomicBool) -> 
     })
 }
 
+/// Each weight is the number of pushes that it was part of.
+fn check(weights: &[f32], counts: &[u64]) {
+    let model = model();
+    let all: u64 = counts.iter().sum();
+    for (at, tensor) in model.layout.tensors().iter().enumerate() {
+        let range = model.layout.range(at);
+        let expected = match tensor.name.strip_prefix("own.") {
+            Some(worker) => counts[worker.parse::<usize>().unwrap()],
+            None => all,
+        };
+        let wrong = weights[range].iter().position(|it| -*it != expected as f32);
+        assert_eq!(wrong, None, "{}: {expected} pushes were acknowledged", tensor.name);
+    }
+}
+
 #[test]
 fn servers_are_killed_and_stopped_and_every_push_counts_once() {
     let _alone = alone();
@@ -138,16 +161,14 @@ fn servers_are_killed_and_stopped_and_every_push_counts_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut servers = Servers::start(folder.path());
     let (pushes, ends) = (AtomicU64::new(0), AtomicBool::new(false));
-    let clients: Vec<Client> = (0..WORKERS).map(|worker| client(&servers, worker)).collect();
+    let place = Place { job: servers.job.clone(), addresses: servers.addresses.clone() };
     let mut random = ChaCha8Rng::seed_from_u64(seconds);
     let (mut kills, mut stops, mut away) = (0, 0, Duration::ZERO);
     let begun = Instant::now();
     let counts: Vec<u64> = std::thread::scope(|scope| {
-        let (pushes, ends) = (&pushes, &ends);
-        let workers: Vec<_> = (0..)
-            .zip(&clients)
-            .map(|(worker, client)| scope.spawn(move || work(client, worker, pushes, ends)))
-            .collect();
+        let (place, pushes, ends) = (&place, &pushes, &ends);
+        let worker = |worker| scope.spawn(move || work(place, worker, pushes, ends));
+        let workers: Vec<_> = (0..WORKERS).map(worker).collect();
         while begun.elapsed() < Duration::from_secs(seconds) {
             let before = pushes.load(Ordering::Relaxed);
             let goes_on = || pushes.load(Ordering::Relaxed) > before + u64::from(WORKERS);
@@ -178,21 +199,13 @@ fn servers_are_killed_and_stopped_and_every_push_counts_once() {
     let model = model();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut weights = Weights::new(&model);
-    runtime.block_on(client(&servers, 0).read(&mut weights)).unwrap();
+    runtime.block_on(async { client(&place, 0).read(&mut weights).await }).unwrap();
     let all: u64 = counts.iter().sum();
     println!(
         "chaos_pushes={all}; chaos_kills={kills}; chaos_stops={stops}; chaos_s={:.1};",
         took.as_secs_f64()
     );
-    for (at, tensor) in model.layout.tensors().iter().enumerate() {
-        let range = model.layout.range(at);
-        let expected = match tensor.name.strip_prefix("own.") {
-            Some(worker) => counts[worker.parse::<usize>().unwrap()],
-            None => all,
-        };
-        let wrong = weights.values()[range].iter().position(|it| -*it != expected as f32);
-        assert_eq!(wrong, None, "{}: {expected} pushes were acknowledged", tensor.name);
-    }
+    check(weights.values(), &counts);
     let undisturbed = took.saturating_sub(away).as_secs_f64();
     assert!(
         kills > 0 && all as f64 / undisturbed > PUSHES_PER_S_MIN,

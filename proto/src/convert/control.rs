@@ -106,6 +106,7 @@ impl TryFrom<v1::HeartbeatRequest> for Heartbeat {
             leaving: request.leaving,
             parent_gone: request.parent_gone,
             map_revision: request.map_revision,
+            holds_weights: request.holds_weights,
         })
     }
 }

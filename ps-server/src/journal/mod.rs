@@ -65,8 +65,6 @@ pub(crate) struct OpenJournal {
     pub(crate) files: Arc<JournalFiles>,
     /// Writes it, until it fails.
     pub(crate) writing: Writing,
-    /// Whether the shard was made again from it.
-    pub(crate) is_recovered: bool,
 }
 
 /// Makes the shard, to which nothing happened yet, what its folder holds, and goes on writing there.
@@ -93,5 +91,5 @@ pub(crate) fn open(
     }
     let begun = JournalFiles::begin(job, (index, salt), files, waiting, settings, next, is_based);
     let (files, writing) = begun?;
-    Ok(OpenJournal { files, writing, is_recovered: is_based })
+    Ok(OpenJournal { files, writing })
 }

@@ -110,13 +110,14 @@ impl Machine {
     }
 
     /// Whether a process holds, from a disk, all that this server had acknowledged in this life, while another one has its
-    /// place: that one is gone, or its folder would be locked.
+    /// place: that one is gone, or its folder would be locked. It holds nothing where that one never said that it does.
     pub(super) fn is_back(&self, server: MemberId, registration: &Registration) -> bool {
-        server.role == Role::Server
-            && registration.recovered
-            && registration.holds_weights
-            && registration.life == self.registry.life()
-            && self.registry.process(server).is_some()
+        let Some(process) = self.registry.process(server) else { return false };
+        let has_all = match registration.holds_weights {
+            true => registration.life == self.registry.life(),
+            false => self.membership.has_begun() && !process.holds_weights,
+        };
+        server.role == Role::Server && registration.recovered && has_all
     }
 
     /// Another process goes on with what a server had on its disk. Whoever still speaks for the one before is refused, and
@@ -128,10 +129,11 @@ impl Machine {
         now: Duration,
     ) -> Incarnation {
         self.away.come_back(server.index);
-        let Registration { token, address, .. } = registration;
+        let Registration { token, address, holds_weights, .. } = registration;
         let process = Process {
             token,
             address: address.clone(),
+            holds_weights,
             last_heard: now,
             progressed: now,
             ..Process::default()

@@ -174,13 +174,15 @@ impl Machine {
         heartbeat: Heartbeat,
         now: Duration,
     ) -> Result<(Option<Leave>, Option<ShardMapUpdate>), Rejection> {
-        let Heartbeat { caller, clock, waiting, counters, leaving, parent_gone, map_revision } =
-            heartbeat;
+        let Heartbeat {
+            caller, clock, waiting, counters, leaving, parent_gone, map_revision, ..
+        } = heartbeat;
         let process = self.registry.admit(caller, now)?;
         if clock > process.clock || waiting {
             process.progressed = process.progressed.max(now);
         }
         process.clock = process.clock.max(clock);
+        process.holds_weights |= heartbeat.holds_weights;
         let begins_leaving = leaving && process.leaving.is_none();
         if begins_leaving {
             process.leaving = Some(now);

@@ -16,6 +16,8 @@ pub(super) struct Process {
     /// Whether it writes the best weights where the master finds them.
     pub(super) keeps_best: bool,
     pub(super) last_heard: Duration,
+    /// Of a server: it has said that it holds a model.
+    pub(super) holds_weights: bool,
     /// Since when it is known to have received a signal.
     pub(super) leaving: Option<Duration>,
     /// It was told that it may leave, and is not waited for.

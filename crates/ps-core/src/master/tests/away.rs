@@ -252,6 +252,22 @@ fn a_server_that_was_started_again_takes_its_place_back() {
     }
 }
 
+/// Found by a simulated death between the map and the start: a server that had acknowledged nothing may come back with nothing, as
+/// long as it never said that it holds a model.
+#[test]
+fn regression_a_server_that_died_before_it_held_anything_comes_back_empty() {
+    for told in [false, true] {
+        let (mut job, workers) = Job::started(2, 1, 3);
+        job.beat(workers[0]).unwrap();
+        if told {
+            job.beat(job.servers(2)[1]).unwrap();
+        }
+        let empty = Registration { recovered: true, token: 77, ..shard_1_at(&job, "host1:2223") };
+        let empty = Registration { holds_weights: false, life: 0, ..empty };
+        assert_eq!(job.register(empty).is_ok(), !told);
+    }
+}
+
 /// Without what was acknowledged nobody takes the place of a server.
 #[test]
 fn a_server_that_has_not_all_is_no_server_that_is_back() {
@@ -260,6 +276,7 @@ fn a_server_that_has_not_all_is_no_server_that_is_back() {
     for change in change {
         let (mut job, workers) = Job::started(2, 1, 3);
         job.lease(workers[0], 1);
+        job.beat(job.servers(2)[1]).unwrap();
         let mut recovered =
             Registration { recovered: true, token: 77, ..shard_1_at(&job, "host5:5") };
         change(&mut recovered);

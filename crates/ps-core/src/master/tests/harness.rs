@@ -300,6 +300,7 @@ impl Job {
 /// A sign of life, and no more.
 pub(super) fn heartbeat_of(caller: Caller) -> Heartbeat {
     Heartbeat {
+        holds_weights: caller.member.role == Role::Server,
         caller,
         clock: 0,
         waiting: false,

@@ -77,7 +77,7 @@ pub struct Registration {
     pub life: Life,
     /// Whether a server holds a model.
     pub holds_weights: bool,
-    /// Whether it made it again from what a process left that is gone.
+    /// Whether what it holds, perhaps nothing, is all that a process had acknowledged that is gone.
     pub recovered: bool,
     /// Whether an evaluator writes the best weights where the master finds them.
     pub keeps_best: bool,
@@ -120,6 +120,8 @@ pub struct Heartbeat {
     pub parent_gone: bool,
     /// Of the shard map that it knows; 0 when it knows none.
     pub map_revision: u64,
+    /// Of a server: it holds a model.
+    pub holds_weights: bool,
 }
 
 /// The answer to a sign of life.
