@@ -13,6 +13,7 @@ mod managed;
 mod reflection;
 pub mod serve;
 mod service;
+mod shard_file;
 
 pub use error::Error;
 pub use journal::{JournalError, WriterSettings};

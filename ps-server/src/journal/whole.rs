@@ -2,14 +2,14 @@
 
 use super::writer::{NextSegment, Writer, WriterSettings};
 use super::{JournalError, Waiting, Writing};
-use ps_core::checkpoint::{File, WrittenShard};
-use ps_core::chunk::ChunkSnapshot;
+use crate::shard_file;
+use ps_core::checkpoint::File;
 use ps_core::journal::{Base, names};
 use ps_core::limits::JOURNAL_BYTES_MIN;
 use ps_core::shard::{CopyError, Shard};
 use ps_core::{checkpoint, ids::ShardId};
 use ps_runtime::blocking;
-use ps_runtime::files::{Files, Replacement, whole_name};
+use ps_runtime::files::{Files, whole_name};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
@@ -136,22 +136,7 @@ impl JournalFiles {
             }
         };
         let epoch = shard.epoch();
-        blocking(|| {
-            let mut copy = copy;
-            let mut written = WrittenShard::new(copy.spec(), copy.shard(), number, epoch);
-            let mut file = Replacement::new(&*self.files, written.name())?;
-            let mut chunk = ChunkSnapshot::default();
-            while copy.next(&mut chunk)?.is_some() {
-                for (place, bytes) in written.chunk(&chunk) {
-                    file.write_at(place, bytes)?;
-                }
-            }
-            let ends = written.finish(&copy.finish())?;
-            file.write_at(ends.tail_place, &ends.tail)?;
-            file.write_at(0, &ends.header)?;
-            file.commit()?;
-            Ok(ends.file)
-        })
+        blocking(|| shard_file::write(&self.files, copy, (number, epoch), |_| ()))
     }
 
     /// Removes all of it.

@@ -1,15 +1,14 @@
 //! The files of a shard's checkpoints, and what is remembered of the last calls about them.
 
 use super::told::BytesDone;
+use crate::shard_file;
 use ps_core::checkpoint::{
-    Assembly, AssemblyError, File, FileError, RestoredShard, StoredShard, WrittenShard,
-    check_files, names,
+    Assembly, AssemblyError, File, FileError, RestoredShard, StoredShard, check_files, names,
 };
-use ps_core::chunk::ChunkSnapshot;
 use ps_core::ids::{Epoch, ShardId};
 use ps_core::shard::{CopyError, ShardCopy};
 use ps_proto::convert::checkpoint::RestoreRequest;
-use ps_runtime::files::{Files, Replacement, remove_checkpoints, whole_name};
+use ps_runtime::files::{Files, remove_checkpoints, whole_name};
 use std::collections::BTreeSet;
 use std::io;
 use tokio::sync::Mutex;
@@ -53,27 +52,14 @@ impl CheckpointFiles {
         *self.verified.lock() = Some((request, restored));
     }
 
-    /// Writes a shard's part as it is copied: no more than one chunk of it is in memory twice.
+    /// Writes a shard's part as it is copied.
     pub(super) fn write(
         &self,
-        mut copy: ShardCopy<'_>,
-        (number, epoch): (u64, Epoch),
+        copy: ShardCopy<'_>,
+        at: (u64, Epoch),
         done: &BytesDone,
     ) -> Result<File, Error> {
-        let mut written = WrittenShard::new(copy.spec(), copy.shard(), number, epoch);
-        let mut file = Replacement::new(&*self.files, written.name())?;
-        let mut chunk = ChunkSnapshot::default();
-        while copy.next(&mut chunk)?.is_some() {
-            for (place, bytes) in written.chunk(&chunk) {
-                file.write_at(place, bytes)?;
-                done.add(bytes.len());
-            }
-        }
-        let ends = written.finish(&copy.finish())?;
-        file.write_at(ends.tail_place, &ends.tail)?;
-        file.write_at(0, &ends.header)?;
-        file.commit()?;
-        Ok(ends.file)
+        shard_file::write(&self.files, copy, at, |bytes| done.add(bytes))
     }
 
     /// Removes the files of this shard, and of shards that a cut into so many has no server for, whose numbers are out of

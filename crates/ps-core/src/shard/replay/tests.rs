@@ -1,4 +1,4 @@
-use super::super::tests::{NOW, bytes, header};
+use super::super::tests::{NOW, bytes, chunk, header};
 use super::super::{EncodedRun, Guards, InitialWeights, PushHeader, ShardCopy};
 use super::*;
 use crate::checkpoint::{File, Remembered, names};
@@ -286,34 +286,15 @@ fn what_was_computed_from_weights_that_are_lost_is_taken() {
     let job = Job::new("momentum", Guards::ALL);
     let base = whole(&job, &[]);
     let again = job.after_death(&base);
-    let sent = || {
-        let header = PushHeader { epoch: 1, ..header(0, 1, 0) };
-        let mut push = again.begin(header, NOW).unwrap();
-        let values = [1.0; 64];
-        let run = EncodedRun {
-            first: 0,
-            chunks: 1,
-            pulled_version: 9,
-            spans: &[],
-            values: bytes(&values),
-            positions: &[],
-        };
-        push.take(&run)
+    let values = [1.0; 64];
+    let send = |shard: &Shard| {
+        let mut push = shard.begin(PushHeader { epoch: 1, ..header(0, 1, 0) }, NOW).unwrap();
+        push.take(&EncodedRun { pulled_version: 9, ..chunk(&values) })
     };
-    sent().unwrap();
+    send(&again).unwrap();
     assert_eq!(again.model().unwrap().chunks()[0].lock().version(), 1);
     // A shard that was never made again has sent no such weights.
-    let mut push = job.shard.begin(PushHeader { epoch: 1, ..header(0, 1, 0) }, NOW).unwrap();
-    let values = [1.0; 64];
-    let run = EncodedRun {
-        first: 0,
-        chunks: 1,
-        pulled_version: 9,
-        spans: &[],
-        values: bytes(&values),
-        positions: &[],
-    };
-    assert!(push.take(&run).is_err());
+    assert!(send(&job.shard).is_err());
 }
 
 /// A fence that was not written down would let a superseded worker push again after a restart.
