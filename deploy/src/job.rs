@@ -150,6 +150,9 @@ impl Job<'_> {
     fn start(&mut self, process: &Process) {
         let name = process.name;
         let log = self.logs.destination(name);
+        if !self.processes.contains_key(&name) {
+            log.begin();
+        }
         let mut process = process.clone();
         if name.role == Role::Master && self.bar.is_some() {
             process.args.insert(1, "--progress-to-parent".into());
@@ -188,9 +191,6 @@ impl Job<'_> {
                 Vec::new()
             }
             Event::Exited(name, exit) => {
-                if name.role == Role::Master {
-                    self.bar = None;
-                }
                 // What fails while the job is being ended is a consequence; the master's words count.
                 let is_cause = !self.supervision.is_ending() || name.role == Role::Master;
                 let who = self.describe(name, exit);
@@ -199,6 +199,9 @@ impl Job<'_> {
                 }
                 let actions = self.supervision.exited(name, exit, &who);
                 let comes_back = actions.iter().any(|it| matches!(it, Action::Restart(..)));
+                if name.role == Role::Master && !comes_back {
+                    self.bar = None;
+                }
                 if is_cause && exit != Exit::Code(0) && !comes_back {
                     self.failed.push(name);
                 }
@@ -213,7 +216,9 @@ impl Job<'_> {
         if let Some(running) = self.processes.get_mut(&name) {
             running.address.clone_from(&address);
         }
-        let is_start = name.role == Role::Master && !self.supervision.is_ending();
+        // One that was started again is where it was.
+        let is_first = name.role == Role::Master && self.master.is_none();
+        let is_start = is_first && !self.supervision.is_ending();
         if let Some(master) = address.filter(|_| is_start) {
             self.deadline = None;
             self.start_members(&master);
@@ -252,7 +257,7 @@ impl Job<'_> {
             .map(|(_, name)| name)
             .collect();
         for name in due {
-            let process = self.master.as_deref().and_then(|it| self.plan.member(name, it));
+            let process = self.master.as_deref().and_then(|it| self.plan.again(name, it));
             let before = self.processes.get(&name).and_then(|it| it.address.clone());
             match process.filter(|_| !is_ending) {
                 Some(mut process) => {

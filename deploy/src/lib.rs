@@ -32,6 +32,7 @@
 //! - [`check`] and [`output`]: everything that can be found wrong before a process is started.
 //! - [`job_options`]: what of the options goes to which role, and the file that it goes by.
 //! - [`job_args`]: the options of every job; [`process`]: a process to start.
+//! - `left`: a job that was cut off with all of its processes, and goes on.
 //! - [`workers_per_instance`]: how many workers an instance has, on which GPUs.
 //! - [`plan`]: from a number of instances to a list of processes with their arguments; pure.
 //! - [`name`] and [`exit`]: who a process is, and how it ended.
@@ -56,6 +57,7 @@ pub mod job;
 pub mod job_args;
 pub mod job_options;
 pub mod last_words;
+mod left;
 pub mod local;
 pub mod log_line;
 pub mod logs;

@@ -5,7 +5,7 @@ use crate::job::{self, Ended};
 use crate::logs::Logs;
 use crate::output::Output;
 use crate::plan::{self, Plan};
-use crate::{check, model_name, terminal};
+use crate::{check, left, model_name, terminal};
 use anyhow::Context;
 use clap::ArgMatches;
 use ps_cli::process::{Tasks, Unparsed};
@@ -56,7 +56,8 @@ async fn run(
         lock = output.lock() => lock?,
         signal = stop.wait() => return Ok(signal.exit_code()),
     };
-    let id = plan::job_id(&args.job.process.job_id);
+    let left = left::find(&args, &output)?;
+    let id = left.unwrap_or_else(|| plan::job_id(&args.job.process.job_id));
     let mut plan = Plan::new(&args, matches, id, &output);
     shared.iter().for_each(|data| plan.share_data(&data.path()));
     plan.write_options(&output.options())?;

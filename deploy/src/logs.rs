@@ -27,6 +27,14 @@ pub enum LogDestination {
 }
 
 impl LogDestination {
+    /// Begins anew: what another job has left there is gone. Whoever is started again goes on.
+    pub fn begin(&self) {
+        if let Some(file) = self.file() {
+            // Where it stays, the log is longer.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+
     /// The file that has all of it.
     pub fn file(&self) -> Option<&Path> {
         match self {

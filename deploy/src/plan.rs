@@ -67,6 +67,7 @@ impl Plan {
         master.extend(loop_options(&args.job.training, !args.program.is_empty()));
         let durability = &args.job.durability;
         let journals = journals(durability, || output.folder().join(JOURNAL_FOLDER));
+        master.extend(state(durability, || output.folder().join(JOURNAL_FOLDER)));
         let servers_here = (0..servers).map(|shard| {
             let mut own = vec![option("shard", shard.to_string()), option("listen", ANY_PORT)];
             own.extend(checkpoints.clone());
@@ -80,17 +81,7 @@ impl Plan {
             process.runs(&args.program);
             process
         });
-        let evaluator = common.process(
-            Role::Evaluator,
-            0,
-            vec![
-                option("role", "evaluator"),
-                option("write-schema", output.folder().join(SCHEMA_FILE)),
-                option("keep-in", args.checkpoints.as_deref().unwrap_or(output.folder())),
-            ],
-        );
-        // Nobody but the program knows what its model is and how to measure it.
-        let evaluator = args.program.is_empty().then_some(evaluator);
+        let evaluator = evaluator(&common, args, output);
         let plan = Self {
             summary: format!(
                 "{servers} servers, {workers} workers, a master and an evaluator; output in {}",
@@ -138,9 +129,16 @@ impl Plan {
         }
     }
 
-    /// Everybody but the master, told where that is, by name.
-    pub fn member(&self, name: Name, master: &str) -> Option<Process> {
-        self.members(master).into_iter().find(|process| process.name == name)
+    /// Who is started again, by name; everybody but the master is told where that is.
+    pub fn again(&self, name: Name, master: &str) -> Option<Process> {
+        match &self.lead {
+            Lead::Here(lead) if lead.name == name => {
+                let mut process = lead.clone();
+                process.args.push("--go-on".into());
+                Some(process)
+            }
+            _ => self.members(master).into_iter().find(|process| process.name == name),
+        }
     }
 
     fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
@@ -148,12 +146,13 @@ impl Plan {
         lead.into_iter().chain(&mut self.members)
     }
 
-    /// Removes what the servers of an earlier life of this job left of their journals: it is of no use to another life.
+    /// Removes what an earlier life of this job left of its journals and its master's state: it is of no use to another life.
     ///
     /// # Errors
     /// It cannot be removed; the message names it.
     pub fn forget_journals(&self) -> anyhow::Result<()> {
-        for folder in self.members.iter().filter_map(Process::journal) {
+        let lead = if let Lead::Here(master) = &self.lead { master.state() } else { None };
+        for folder in self.members.iter().filter_map(Process::journal).chain(lead) {
             if folder.exists() {
                 std::fs::remove_dir_all(&folder)
                     .with_context(|| format!("removing {}", folder.display()))?;
@@ -251,6 +250,16 @@ pub(crate) fn local_place(index: u32, workers: u32) -> Vec<OsString> {
     said.map(|(name, value)| option(name, value.to_string())).collect()
 }
 
+/// The evaluator, unless workers run a program: nobody else knows what its model is and how to measure it.
+fn evaluator(common: &Common<'_>, args: &LocalArgs, output: &Output) -> Option<Process> {
+    let own = vec![
+        option("role", "evaluator"),
+        option("write-schema", output.folder().join(SCHEMA_FILE)),
+        option("keep-in", args.checkpoints.as_deref().unwrap_or(output.folder())),
+    ];
+    args.program.is_empty().then(|| common.process(Role::Evaluator, 0, own))
+}
+
 /// What servers are told of where their journals are.
 pub(crate) fn journals(
     durability: &DurabilityArgs,
@@ -258,6 +267,17 @@ pub(crate) fn journals(
 ) -> Option<OsString> {
     durability.journals(otherwise).map(|folder| option("journal", folder))
 }
+
+/// What the master is told of where its state is.
+pub(crate) fn state(
+    durability: &DurabilityArgs,
+    otherwise: impl FnOnce() -> PathBuf,
+) -> Option<OsString> {
+    durability.journals(otherwise).map(|folder| option("state", folder.join(STATE_FOLDER)))
+}
+
+/// The master's folder beside the servers' journals.
+pub(crate) const STATE_FOLDER: &str = "master";
 
 /// Where journals are when nobody says where.
 pub(crate) const JOURNAL_FOLDER: &str = "journal";

@@ -40,6 +40,13 @@ impl Process {
         Some(folder.join(ps_server::config::shard_folder(self.name.index)))
     }
 
+    /// Where its state is, if it is a master that keeps one.
+    pub fn state(&self) -> Option<PathBuf> {
+        let folder =
+            |word: &OsString| Some(PathBuf::from(word.to_str()?.strip_prefix("--state=")?));
+        self.args.iter().find_map(folder)
+    }
+
     /// Whether its command line has the option.
     pub fn says(&self, option: &str) -> bool {
         let mut words = self.args.iter().take_while(|word| *word != "--");

@@ -110,9 +110,9 @@ pub async fn read_stderr(
     .await;
 }
 
-/// Makes a log file. Few and short lines: not worth a trip to another thread.
+/// A log file, which goes on where one is. Few and short lines: not worth a trip to another thread.
 fn create(log: &Path, prefix: &str) -> Option<std::fs::File> {
-    let file = std::fs::File::create(log);
+    let file = std::fs::File::options().create(true).append(true).open(log);
     file.map_err(|error| {
         let what = format!("{prefix} writing its log {}: {error}", log.display());
         terminal::print(&what);

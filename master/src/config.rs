@@ -42,6 +42,13 @@ pub struct Args {
     /// started again goes on from the newest complete one. The servers need --checkpoints, too.
     #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
+    /// Folder for the master's state, of its own: a master that died and is started again with the same command goes on
+    /// from there with the same members. Of use where the servers outlive their processes, too (ps-server --durability wal).
+    #[arg(long, env = "PS_STATE", value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Go on from the state, or fail where there is none: for whoever starts a master again that died.
+    #[arg(long, requires = "state")]
+    pub go_on: bool,
     /// The model's name, for OUT/config.json, as the master runs no model code [default: what workers and
     /// evaluator say].
     #[arg(long, env = "PS_MODEL", value_name = "NAME")]
@@ -139,6 +146,8 @@ pub struct Config {
     pub about: About,
     /// Where people see how far the job is.
     pub display: ProgressDisplay,
+    /// Whether it fails where a master before it has left nothing to go on from.
+    pub go_on: bool,
 }
 
 /// Where people see how far the job is.
@@ -162,6 +171,7 @@ impl Config {
             machine,
             about: About::default(),
             display: ProgressDisplay::Log,
+            go_on: false,
         }
     }
 }
@@ -191,6 +201,7 @@ impl TryFrom<Args> for Config {
                 ..About::default()
             },
             display,
+            go_on: args.go_on,
         })
     }
 }

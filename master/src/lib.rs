@@ -10,6 +10,7 @@
 //! - `cluster`: the servers, as calls to them need them.
 //! - `weights`: reads the model from the shards.
 //! - `kept`: the best weights, which the evaluator has written.
+//! - `state`: what outlives the process, where that is wanted.
 //! - `reporter`: shows people how far the job is.
 
 mod checkpoints;
@@ -21,12 +22,14 @@ mod kept;
 mod reporter;
 pub mod serve;
 mod service;
+mod state;
 mod weights;
 
 pub use config::Config;
 pub use driver::REPORT_FILE;
 pub use error::Error;
-pub use serve::run;
+pub use serve::{MasterFiles, run};
+pub use state::STATE_FILE;
 
 use ps_cli::process::{Tasks, Unparsed};
 use ps_runtime::files::{Directory, Files};
@@ -48,7 +51,7 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
         Err(code) => return code,
     };
     let (process, listen, out) = (args.process.clone(), args.listen.clone(), args.out.clone());
-    let checkpoints = args.checkpoints.clone();
+    let (checkpoints, folder) = (args.checkpoints.clone(), args.state.clone());
     let config = match Config::try_from(args) {
         Ok(config) => config,
         Err(error) => return Unparsed::Other(error).print(),
@@ -62,12 +65,17 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
             let files = Directory::open(&out)?;
             let open = |folder: &PathBuf| Directory::open_for("--checkpoints", folder);
             let kept = checkpoints.as_ref().map(open).transpose()?;
+            let open = |path: &PathBuf| Directory::open_for("--state", path);
+            let state = folder.as_ref().map(open).transpose()?;
             let locking = async {
                 let mut locks = vec![files.lock_patiently("--out").await?];
                 if let (Some(folder), Some(kept)) = (&checkpoints, &kept)
                     && folder.canonicalize()? != out.canonicalize()?
                 {
                     locks.push(kept.lock_patiently("--checkpoints").await?);
+                }
+                if let Some(state) = &state {
+                    locks.push(state.lock_patiently("--state").await?);
                 }
                 io::Result::Ok(locks)
             };
@@ -81,9 +89,13 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
             let checkpoints = kept.map(|folder| Arc::new(folder) as Files);
             let (incoming, address) = ps_runtime::transport::listen(&listen).await?;
             let address = address.to_string();
-            let files = Arc::new(files);
-            let ended = run(config, incoming, address, outside, shutdown, files, checkpoints).await;
+            let state = state.map(|folder| Arc::new(folder) as Files);
+            let files = MasterFiles { results: Arc::new(files), checkpoints, state };
+            let ended = run(config, incoming, address, outside, shutdown, files).await;
             drop(locks);
+            // What is left of a state that nobody needs any more; whatever else lies there stays.
+            let folders = folder.iter().flat_map(|folder| folder.ancestors().take(2));
+            folders.take_while(|folder| std::fs::remove_dir(folder).is_ok()).for_each(drop);
             Ok(ended?)
         },
     )

@@ -1,9 +1,10 @@
 //! A master with its listener, from its start to its end.
 
 use crate::config::Config;
-use crate::driver::Driver;
+use crate::driver::{Driver, Place};
 use crate::error::Error;
 use crate::service::Service;
+use crate::state::{STATE_FILE, StateFile};
 use futures_util::future::BoxFuture;
 use ps_core::limits::{
     EVALUATORS_MAX, MASTER_CONNECTIONS_OTHERS, MASTER_CONNECTIONS_PER_MEMBER,
@@ -15,7 +16,7 @@ use ps_runtime::files::Files;
 use ps_runtime::health::{Health, ServingStatus};
 use ps_runtime::requests::RequestBudget;
 use ps_runtime::transport::{limited, opened};
-use ps_runtime::{Incoming, Outside, Shutdown};
+use ps_runtime::{Incoming, Outside, Shutdown, clock};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -29,11 +30,21 @@ fn connections_max(job: &ps_core::master::Config) -> usize {
     members * MASTER_CONNECTIONS_PER_MEMBER + MASTER_CONNECTIONS_OTHERS
 }
 
+/// Where a master keeps its files: a [`ps_runtime::files::Directory`] has proven that it can be written.
+#[derive(Clone)]
+pub struct MasterFiles {
+    /// Model and report.
+    pub results: Files,
+    /// Manifests of checkpoints, if they are to be written.
+    pub checkpoints: Option<Files>,
+    /// Its state, if another process is to go on when this one dies.
+    pub state: Option<Files>,
+}
+
 /// Leads one job to its end; returns the exit code.
 ///
-/// `files` is where the model and the report are written: a [`ps_runtime::files::Directory`] has
-/// proven that it can be written. `checkpoints` is where manifests are kept, if checkpoints are to
-/// be written; a job that finds some there goes on from the newest that can be used.
+/// A job that finds checkpoints goes on from the newest that can be used, one that finds the state of a master that died
+/// from there.
 ///
 /// # Errors
 /// The job failed, or the listener broke.
@@ -41,14 +52,24 @@ pub fn run(
     mut config: Config,
     incoming: Incoming,
     address: String,
-    outside: Outside,
+    mut outside: Outside,
     shutdown: Shutdown,
-    files: Files,
-    checkpoints: Option<Files>,
+    files: MasterFiles,
 ) -> BoxFuture<'static, Result<u8, Error>> {
     // Boxed here, so that it is compiled here, and not once more in every program.
     Box::pin(async move {
-        config.machine.checkpoints = checkpoints.is_some();
+        config.machine.checkpoints = files.checkpoints.is_some();
+        let find = |files| StateFile::find(files, &config.job, &config.machine);
+        let found = files.state.as_ref().map(find).transpose()?.flatten();
+        if config.go_on && found.is_none() {
+            let location = files.state.map(|files| files.location()).unwrap_or_default();
+            return Err(Error::NoState { location, file: STATE_FILE });
+        }
+        if let Some(saved) = &found {
+            // Its time went by for nobody while it was not there.
+            let by = saved.now.saturating_sub(outside.clock.now());
+            outside.clock = clock::ahead(outside.clock, by);
+        }
         (outside.metrics)(&format!("role=master; listening={address};"));
         let machine = &config.machine;
         tracing::info!(
@@ -56,7 +77,7 @@ pub fn run(
             config.job,
             machine.servers,
             machine.workers,
-            files.location()
+            files.results.location()
         );
         tracing::info!("training: {}", machine.settings.words());
         let (service, calls) = Service::new(&config.job, machine, outside.clock.clone());
@@ -74,7 +95,7 @@ pub fn run(
             Box::pin(serving.serve_with_incoming_shutdown(opened(incoming), async move {
                 let _ = is_done.await;
             }));
-        let driver = Driver::new(config, &outside, shutdown, files, checkpoints)?;
+        let driver = Driver::new(config, &outside, shutdown, Place { files, found })?;
         // A task of its own: whoever calls, on the same thread, wakes nobody's thread for the answer.
         let mut driving = JoinSet::new();
         driving.spawn(driver.run(calls));

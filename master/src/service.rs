@@ -2,7 +2,8 @@
 
 use ps_core::limits::CONTROL_CALLS_MAX;
 use ps_core::master::{
-    ColumnsRequest, Config, Heartbeat, Machine, MemberId, Registration, Rejection, TaskRequest,
+    ColumnsAnswer, ColumnsRequest, Config, Heartbeat, Machine, MemberId, Registration, Rejection,
+    Task, TaskRequest,
 };
 use ps_proto::convert::control::refused;
 use ps_proto::convert::refusal::{self, Reason};
@@ -17,19 +18,37 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
 
 /// What the machine is asked, told when the call arrived.
-type Answer = Box<dyn FnOnce(&mut Machine, Duration) + Send>;
+type Question = Box<dyn FnOnce(&mut Machine, Duration) -> Answer + Send>;
+
+/// What a member is told, when that may be said.
+pub(crate) struct Answer {
+    lasts: bool,
+    say: Box<dyn FnOnce() + Send>,
+}
+
+impl Answer {
+    /// Whether it must still be true when another process leads the job.
+    pub(crate) fn lasts(&self) -> bool {
+        self.lasts
+    }
+
+    /// Says it.
+    pub(crate) fn say(self) {
+        (self.say)();
+    }
+}
 
 /// A member's call for the driver.
 pub(crate) struct Call {
     /// When it came: until it is answered, it may wait for others.
     arrived: Duration,
-    answer: Answer,
+    question: Question,
 }
 
 impl Call {
     /// Answers it; whoever gave up waiting repeats it.
-    pub(crate) fn answer(self, machine: &mut Machine) {
-        (self.answer)(machine, self.arrived);
+    pub(crate) fn answer(self, machine: &mut Machine) -> Answer {
+        (self.question)(machine, self.arrived)
     }
 }
 
@@ -84,18 +103,22 @@ impl Service {
         stamped.map_or_else(|| self.clock.now(), |arrival| arrival.0)
     }
 
-    /// Has the driver's machine asked.
+    /// Has the driver's machine asked; `lasts` says of an answer whether it must still be true when another process
+    /// leads the job.
     async fn ask<T: Send + 'static>(
         &self,
         arrived: Duration,
         question: impl FnOnce(&mut Machine, Duration) -> Result<T, Rejection> + Send + 'static,
+        lasts: impl FnOnce(&T) -> bool + Send + 'static,
     ) -> Result<T, Status> {
         let (reply, answered) = oneshot::channel();
-        let answer = Box::new(|machine: &mut Machine, arrived: Duration| {
-            let _ = reply.send(question(machine, arrived));
+        let question: Question = Box::new(|machine, arrived| {
+            let answer = question(machine, arrived);
+            let lasts = answer.as_ref().is_ok_and(lasts);
+            Answer { lasts, say: Box::new(|| drop(reply.send(answer))) }
         });
         let is_over = || Status::unavailable("the master is ending");
-        self.calls.send(Call { arrived, answer }).await.map_err(|_| is_over())?;
+        self.calls.send(Call { arrived, question }).await.map_err(|_| is_over())?;
         answered.await.map_err(|_| is_over())?.map_err(|rejection| refused(&rejection))
     }
 }
@@ -113,8 +136,8 @@ impl Master for Service {
         let (arrived, request) = (self.arrival(&request), request.into_inner());
         self.check_job(&request.job)?;
         let registration = Registration::try_from(request)?;
-        let registered =
-            self.ask(arrived, |machine, now| machine.register(registration, now)).await?;
+        let register = |machine: &mut Machine, now| machine.register(registration, now);
+        let registered = self.ask(arrived, register, |_| true).await?;
         Ok(Response::new(v1::RegisterReply {
             index: registered.index,
             incarnation: registered.incarnation,
@@ -133,7 +156,8 @@ impl Master for Service {
         let (arrived, request) = (self.arrival(&request), request.into_inner());
         self.check_job(&request.job)?;
         let beat = Heartbeat::try_from(request)?;
-        let reply = self.ask(arrived, |machine, now| machine.heartbeat(beat, now)).await?;
+        let beat = |machine: &mut Machine, now| machine.heartbeat(beat, now);
+        let reply = self.ask(arrived, beat, |reply| reply.leave.is_some()).await?;
         Ok(Response::new(reply.into()))
     }
 
@@ -144,7 +168,10 @@ impl Master for Service {
         let (arrived, request) = (self.arrival(&request), request.into_inner());
         self.check_job(&request.job)?;
         let request = TaskRequest::try_from(request)?;
-        let task = self.ask(arrived, |machine, now| machine.next_task(request, now)).await?;
+        let has_news = request.finished.is_some() || request.evaluated.is_some();
+        let next = |machine: &mut Machine, now| machine.next_task(request, now);
+        let lasts = move |task: &Task| has_news || !matches!(task, Task::Wait(_));
+        let task = self.ask(arrived, next, lasts).await?;
         Ok(Response::new(task.into()))
     }
 
@@ -156,14 +183,14 @@ impl Master for Service {
         let v1::FailureReport { job, reason, ended_workers } = request.into_inner();
         self.check_job(&job)?;
         let reason = one_line(&reason, REASON_CHARACTERS_MAX);
-        self.ask(arrived, move |machine, now| {
+        let ended = move |machine: &mut Machine, now| {
             match ended_workers.as_slice() {
                 [] => machine.others_failed(reason, now),
                 ended => machine.workers_ended(ended, reason, now),
             }
             Ok(())
-        })
-        .await?;
+        };
+        self.ask(arrived, ended, |()| true).await?;
         Ok(Response::new(v1::FailureReply {}))
     }
 
@@ -178,11 +205,11 @@ impl Master for Service {
         let workers = workers.into_iter().map(MemberId::worker);
         let ended: Vec<_> =
             workers.chain(evaluators.into_iter().map(MemberId::evaluator)).collect();
-        self.ask(arrived, move |machine, now| {
+        let ended = move |machine: &mut Machine, now| {
             machine.members_ended(&ended, &how, now);
             Ok(())
-        })
-        .await?;
+        };
+        self.ask(arrived, ended, |()| true).await?;
         Ok(Response::new(v1::EndedReply {}))
     }
 
@@ -196,11 +223,11 @@ impl Master for Service {
         let v1::LoadingReport { job, address, .. } = request;
         self.check_job(&job)?;
         let address = one_line(&address, ADDRESS_CHARACTERS_MAX);
-        self.ask(arrived, move |machine, now| {
+        let loading = move |machine: &mut Machine, now| {
             machine.loading(&address, is_evaluator, now);
             Ok(())
-        })
-        .await?;
+        };
+        self.ask(arrived, loading, |()| false).await?;
         Ok(Response::new(v1::LoadingReply {}))
     }
 
@@ -211,7 +238,11 @@ impl Master for Service {
         let (arrived, request) = (self.arrival(&request), request.into_inner());
         self.check_job(&request.job)?;
         let request = ColumnsRequest::try_from(request)?;
-        let answer = self.ask(arrived, |machine, now| machine.learn_columns(request, now)).await?;
+        // The sum is asked for from its first part on.
+        let is_first = request.wanted == 0;
+        let learn = |machine: &mut Machine, now| machine.learn_columns(request, now);
+        let lasts = move |answer: &ColumnsAnswer| answer.is_settled && is_first;
+        let answer = self.ask(arrived, learn, lasts).await?;
         Ok(Response::new(answer.into()))
     }
 }

@@ -1,10 +1,11 @@
 //! Guarantee 1, with real processes and real disks: servers with a journal are killed and come back with all that they
-//! acknowledged.
+//! acknowledged, the master with all that it said.
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
-use ps_tests::process::{Process, alone, job_id, signal, wait_until};
+use ps_tests::process::{Process, alone, job_id, processes, signal, wait_until};
 use rustix::process::Signal;
+use std::path::Path;
 use std::time::Duration;
 
 const START: Duration = Duration::from_secs(30);
@@ -33,6 +34,73 @@ fn a_job_goes_on_when_its_servers_are_killed() {
     assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
     assert!(!out.path().join("journal").exists(), "nobody needs it any more");
     job.expect_nobody_left(SOON);
+}
+
+/// Every pass is in the report, once, and no sample was left out.
+fn expect_everything(out: &Path, passes: u64) {
+    let report = std::fs::read(out.join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    let done = report["passes"].as_array().unwrap().iter().map(|pass| pass["pass"].as_u64());
+    assert!(done.eq((1..=passes).map(Some)), "{report}");
+    assert_eq!(report["samples_skipped"], 0, "{report}");
+}
+
+/// Alone, and with all servers at once.
+#[test]
+fn a_job_goes_on_when_its_master_is_killed() {
+    let _alone = alone();
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().to_str().unwrap();
+    let options = ["local", "--instances", "3", "--passes", "60", "--durability", "wal"];
+    let mut job = Process::start(&job_id("master"), &[&options[..], &["--out", folder]].concat());
+    job.wait_for_stdout("pass=1;", START);
+    let goes_on = |job: &Process, times: usize| {
+        let passes = job.stdout().matches("pass=").count();
+        wait_until(SOON, || job.stderr().matches("the master is back").count() >= times);
+        wait_until(SOON, || job.stdout().matches("pass=").count() > passes)
+    };
+    for times in 1..=3 {
+        signal(job.find(&["ps-master"]), Signal::KILL);
+        assert!(goes_on(&job, times), "{}", job.stderr());
+    }
+    signal(job.find(&["ps-master"]), Signal::KILL);
+    for shard in 0..3 {
+        signal(job.find(&["ps-server", &format!("--shard={shard}")]), Signal::KILL);
+    }
+    assert!(goes_on(&job, 4), "{}", job.stderr());
+    let end = job.wait(PATIENCE);
+    end.expect_code(0).expect_stderr(&["signal 9", "goes on from what it had written down"]);
+    assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
+    expect_everything(out.path(), 60);
+    assert!(!out.path().join("journal/master/master-state").exists(), "nobody needs it any more");
+    job.expect_nobody_left(SOON);
+}
+
+/// As when a machine loses its power: nobody is left to say anything.
+#[test]
+fn a_job_that_was_cut_off_whole_goes_on_with_the_same_command() {
+    let _alone = alone();
+    let (out, journal) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folders =
+        ["--out", out.path().to_str().unwrap(), "--journal", journal.path().to_str().unwrap()];
+    let options = ["local", "--instances", "3", "--passes", "30", "--durability", "wal"];
+    let command = [&options[..], &folders].concat();
+    // Its id is its own: no job of this test.
+    let mut job = Process::start("", &command);
+    job.wait_for_stdout("pass=2;", START);
+    let first = job.stderr();
+    let id = first.split("job ").nth(1).unwrap().split(':').next().unwrap().to_owned();
+    let all: Vec<u32> = processes(&id).into_iter().map(|(pid, _)| pid).chain([job.pid()]).collect();
+    assert!(all.len() >= 7, "{all:?}");
+    all.iter().for_each(|pid| signal(*pid, Signal::STOP));
+    all.iter().for_each(|pid| signal(*pid, Signal::KILL));
+    job.wait(SOON);
+    assert!(wait_until(SOON, || processes(&id).is_empty()));
+    let mut again = Process::start("", &command);
+    let end = again.wait(PATIENCE);
+    end.expect_code(0).expect_stderr(&["was cut off: it goes on", "the master is back"]);
+    assert!(!end.stdout.contains("pass=1;"), "{}", end.stdout);
+    expect_everything(out.path(), 30);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ps_cli::TrainingArgs;
+use ps_master::MasterFiles;
 use ps_runtime::files::SimulatedDisk;
 use ps_runtime::{Connector, Lanes, Shutdown, transport};
 use ps_server::config::{Bounds, Config};
@@ -70,7 +71,8 @@ async fn a_server_serves_once_its_master_knows_it() {
     let (led, files) = (address.clone(), Arc::new(SimulatedDisk::default()));
     tokio::spawn(async move {
         let (_trigger, shutdown) = Shutdown::new();
-        ps_master::run(config, incoming, led, outside(), shutdown, files, None).await
+        let files = MasterFiles { results: files, checkpoints: None, state: None };
+        ps_master::run(config, incoming, led, outside(), shutdown, files).await
     });
     for service in ["", "ps.v1.Master"] {
         assert_eq!(check(&address, service).await.unwrap(), Serving, "{service}");

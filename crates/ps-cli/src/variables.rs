@@ -104,6 +104,7 @@ pub const KNOWN: &[&str] = &[
     "PS_STALENESS_BOUND",
     "PS_STALENESS_CORRECTION",
     "PS_START_TIMEOUT_S",
+    "PS_STATE",
     "PS_STEPS_MIN",
     "PS_STEP_EVERY",
     "PS_STEP_FACTOR",

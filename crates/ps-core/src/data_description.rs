@@ -31,7 +31,7 @@ impl DataKind {
 }
 
 /// What training data a member has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataDescription {
     /// Whose the samples are.
     pub kind: DataKind,

@@ -6,6 +6,7 @@
 
 use crate::ids::{Clock, Incarnation, WorkerId};
 use crate::limits::UNACKNOWLEDGED_PUSHES_MAX;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ impl Worker {
 }
 
 /// One worker in the master's word about who is in the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Its rank.
     pub worker: WorkerId,

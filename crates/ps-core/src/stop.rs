@@ -1,10 +1,11 @@
 //! What of the time that a signal leaves is for what.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The time after a signal until something must be over. Shares of a short time; of a long one what
 /// comes after saving needs no more than `TELLING` and so on, and the rest is for saving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopTimes {
     /// All of it: then whoever supervises kills.
     pub all: Duration,

@@ -15,6 +15,26 @@ pub trait TimeSource: Send + Sync {
 /// A cheap handle to a [`TimeSource`].
 pub type Clock = Arc<dyn TimeSource>;
 
+/// A clock that is ahead of another one: the time of a process goes on in the next one.
+pub fn ahead(clock: Clock, by: Duration) -> Clock {
+    Arc::new(ClockAhead { clock, by })
+}
+
+struct ClockAhead {
+    clock: Clock,
+    by: Duration,
+}
+
+impl TimeSource for ClockAhead {
+    fn now(&self) -> Duration {
+        self.clock.now() + self.by
+    }
+
+    fn unix_ms(&self) -> u64 {
+        self.clock.unix_ms()
+    }
+}
+
 /// The machine's time. Its monotonic part is tokio's, which tests can pause.
 #[derive(Debug)]
 pub struct SystemClock {

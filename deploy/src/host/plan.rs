@@ -5,7 +5,7 @@ use super::options::TrainArgs;
 use super::setting::Site;
 use crate::contract::program::Program;
 use crate::name::Role;
-use crate::plan::{Common, Lead, Plan, journals, local_place, loop_options, option};
+use crate::plan::{Common, Lead, Plan, journals, local_place, loop_options, option, state};
 use crate::supervision::Rules;
 use clap::ArgMatches;
 use ps_core::schema::SCHEMA_FILE;
@@ -72,6 +72,7 @@ pub fn plan(
     }
     let lead = if layout.has_master {
         let mut own = master(site, &place);
+        own.extend(state(&args.job.durability, own_journals));
         own.extend(loop_options(&args.job.training, *program != Work::Model));
         Lead::Here(common.process(Role::Master, 0, own))
     } else {

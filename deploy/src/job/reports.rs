@@ -40,7 +40,7 @@ impl Job<'_> {
     fn master_address(&self) -> Option<&String> {
         match &self.plan.lead {
             Lead::At(address) => Some(address),
-            Lead::Here(process) => self.processes.get(&process.name)?.address.as_ref(),
+            Lead::Here(_) => self.master.as_ref(),
         }
     }
 
@@ -85,6 +85,10 @@ impl Job<'_> {
         let Lead::Here(process) = &self.plan.lead else {
             return Vec::new();
         };
+        // It is being started again, and finds out by itself who has ended.
+        if !self.supervision.has_started(process.name) {
+            return Vec::new();
+        }
         let Some(pid) = self.processes.get(&process.name).map(|master| master.pid) else {
             return Vec::new();
         };

@@ -12,6 +12,11 @@ impl Supervision {
         self.obedient.insert(name);
     }
 
+    /// Whether a process of this name has what it needs for its work.
+    pub fn has_started(&self, name: Name) -> bool {
+        self.ready.contains(&name)
+    }
+
     /// The ranks of workers that ended before they were told to.
     pub fn lost_workers(&self) -> impl Iterator<Item = u32> + '_ {
         self.lost_workers.iter().copied()

@@ -1,4 +1,4 @@
-//! Servers that are started again, since what they acknowledged is on their disks.
+//! Servers and a master that are started again, since what they acknowledged is on their disks.
 
 use super::{Action, Supervision};
 use crate::exit::Exit;
@@ -6,7 +6,10 @@ use crate::name::{Name, Role};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How often one server is started again: a machine that kills it so often would go on doing so.
+/// What a program exits with whose main thread panicked.
+const PANICKED: u8 = 101;
+
+/// How often one process is started again: a machine that kills it so often would go on doing so.
 const RESTARTS_MAX: u32 = 100;
 
 /// How often it is started again at once; after that it is waited for ever longer.
@@ -40,23 +43,31 @@ impl Restarts {
 }
 
 impl Supervision {
-    /// What is to be done for a server that has died, if it can be started again. One that never served would fail
-    /// again, and one that was told to end has its reason.
+    /// What is to be done for a server or a master that has died, if it can be started again. One that never served would
+    /// fail again, one that was told to end has its reason, and a master that ends by itself has ended the job.
     pub(super) fn restarted(&mut self, name: Name, exit: Exit, who: &str) -> Option<Vec<Action>> {
+        let has_died = match name.role {
+            Role::Server => !matches!(exit, Exit::Code(0 | 130 | 143)),
+            Role::Master => matches!(exit, Exit::Signal(_) | Exit::Code(PANICKED)),
+            _ => false,
+        };
         let can = self.rules.has_journals
             && !self.ending
-            && name.role == Role::Server
+            && has_died
             && self.ready.remove(&name)
-            && !self.obedient.contains(&name)
-            && !matches!(exit, Exit::Code(0 | 130 | 143));
+            && !self.obedient.contains(&name);
         let Some((count, pause)) = can.then(|| self.restarts.next(name)).flatten() else {
             self.note_loss(name, exit, who);
             return None;
         };
         // Its place is kept: the job is not over while it is away.
         self.running.insert(name);
+        let mut from = "its journal";
+        if name.role == Role::Master {
+            (self.master, from) = (None, "what it had written down");
+        }
         let times = if count == 1 { String::new() } else { format!(" (restart {count})") };
-        let say = format!("{who} {exit}: it is started again and goes on from its journal{times}");
+        let say = format!("{who} {exit}: it is started again and goes on from {from}{times}");
         Some(vec![Action::Say(say), Action::Restart(name, pause)])
     }
 
@@ -105,6 +116,25 @@ mod tests {
         let actions = without.exited(SERVER, Exit::Signal(9), "server 1");
         assert!(!actions.iter().any(|action| matches!(action, Action::Restart(..))));
         assert!(without.is_ending());
+    }
+
+    #[test]
+    fn a_master_that_is_killed_is_started_again_and_one_that_ends_by_itself_ends_the_job() {
+        const MASTER: Name = Name { role: Role::Master, index: 0 };
+        let mut killed = job(true);
+        let actions = killed.exited(MASTER, Exit::Signal(9), "master");
+        assert!(actions.contains(&Action::Restart(MASTER, Duration::ZERO)), "{actions:?}");
+        assert!(!killed.is_ending());
+        for (mut ended, exit) in [(job(true), Exit::Code(1)), (job(false), Exit::Signal(9))] {
+            let actions = ended.exited(MASTER, exit, "master");
+            assert!(!actions.iter().any(|action| matches!(action, Action::Restart(..))));
+            assert!(ended.is_ending());
+        }
+        // Whatever it says at its end counts, not that it was killed before.
+        killed.started(MASTER);
+        killed.is_ready(MASTER);
+        killed.exited(MASTER, Exit::Code(0), "master");
+        assert_eq!(killed.verdict().unwrap(), 0);
     }
 
     #[test]

@@ -59,6 +59,11 @@ impl Catalog {
         self.readable().map(|manifest| manifest.state.highest).max().unwrap_or(0)
     }
 
+    /// Whether this checkpoint is complete.
+    pub(crate) fn has(&self, number: u64) -> bool {
+        self.readable().any(|manifest| manifest.number == number)
+    }
+
     fn readable(&self) -> impl Iterator<Item = &Manifest> {
         self.manifests.iter().filter_map(|(_, manifest)| manifest.as_ref().ok())
     }

@@ -1,6 +1,6 @@
 //! Tells every shard who the workers are, until it has heard.
 
-use super::event::{Event, event};
+use super::event::{Event, event, passing_event};
 use crate::cluster::{Cluster, shard_control};
 use crate::config::Config;
 use ps_core::master::{Membership, ShardMap};
@@ -110,9 +110,9 @@ impl MembershipSender {
         let patience = Patience { attempt: ATTEMPT, total: ROUND };
         let (shard, address) = (self.shard, self.link.address());
         let event = match self.link.call(patience, attempt, |_| ()).await {
-            Ok(revision) => {
-                event(move |machine, now| machine.membership_acknowledged(shard, revision, now))
-            }
+            Ok(revision) => passing_event(move |machine, now| {
+                machine.membership_acknowledged(shard, revision, now);
+            }),
             Err(status) if is_retryable(&status) => {
                 tracing::warn!("telling shard {shard} at {address} of the workers: {status}");
                 return false;

@@ -1,9 +1,11 @@
 //! The one task that owns the machine: passes calls in, does what comes out.
 //!
+//! - `answers`: what members are told, once it is written down.
 //! - `event`: what tasks beside the driver have to say.
 //! - `membership`: tells every shard who the workers are.
 //! - `model`: writes the model.
 
+mod answers;
 mod event;
 mod membership;
 mod model;
@@ -15,12 +17,15 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::kept;
 use crate::reporter::Reporter;
+use crate::serve::MasterFiles;
 use crate::service::Call;
+use crate::state::{self, StateFile};
+use answers::Answers;
 use event::{Event, event};
 use membership::MembershipBroadcaster;
 use ps_core::ids::{Epoch, LIFE_DISTANCE, Life};
 use ps_core::limits::CONTROL_CALLS_MAX;
-use ps_core::master::{Action, CheckpointRequest, Level, Machine};
+use ps_core::master::{Action, CheckpointRequest, Level, Machine, SavedJob};
 use ps_core::model_config::About;
 use ps_core::model_file::MODEL_FILE;
 use ps_core::report::Report;
@@ -41,6 +46,9 @@ const TICKS_PER_LEASE: u32 = 20;
 const TICK_SHORTEST: Duration = Duration::from_millis(20);
 const TICK_LONGEST: Duration = Duration::from_millis(250);
 
+/// Calls that are answered together, where so many have come: time must not wait for a flood of them.
+const CALLS_AT_ONCE: usize = 64;
+
 /// The machine with everything around it.
 pub(crate) struct Driver {
     about: About,
@@ -58,17 +66,29 @@ pub(crate) struct Driver {
     saving: JoinSet<()>,
     restoring: JoinSet<()>,
     report_error: Option<std::io::Error>,
+    answers: Answers,
+}
+
+/// What a driver works with beside its options.
+pub(crate) struct Place {
+    pub(crate) files: MasterFiles,
+    /// What a master that died has left.
+    pub(crate) found: Option<SavedJob>,
 }
 
 impl Driver {
-    /// A driver of a job that begins, or goes on from what the folder for checkpoints holds.
+    /// A driver of a job that begins, or goes on from what the folder for checkpoints holds, or from what a master that
+    /// died has left.
     pub(crate) fn new(
         config: Config,
         outside: &Outside,
         shutdown: Shutdown,
-        files: Files,
-        checkpoints: Option<Files>,
+        Place { files, found }: Place,
     ) -> Result<Self, Error> {
+        let MasterFiles { results: files, checkpoints, state } = files;
+        let given = config.machine.clone();
+        let state =
+            state.map(|files| StateFile::new(files, &config.job, given, outside.clock.clone()));
         let (sender, events) = mpsc::channel(CONTROL_CALLS_MAX);
         let membership = MembershipBroadcaster::new(&config, outside, sender.clone());
         let (lease, settings) = (config.machine.lease, config.machine.settings.clone());
@@ -80,6 +100,12 @@ impl Driver {
         let mut machine = Machine::new(config.machine, life, outside.clock.now());
         if let Some(catalog) = &catalog {
             machine.start_after(catalog.history());
+        }
+        if let Some(saved) = found {
+            let away = state::away(&saved, &outside.clock);
+            machine = saved.machine;
+            let is_whole = |number| catalog.as_deref().is_some_and(|it| it.has(number));
+            machine.come_back(is_whole, away, outside.clock.now());
         }
         Ok(Self {
             lease,
@@ -97,6 +123,7 @@ impl Driver {
             saving: JoinSet::new(),
             restoring: JoinSet::new(),
             report_error: None,
+            answers: Answers::new(state),
         })
     }
 
@@ -121,14 +148,27 @@ impl Driver {
                 }
                 _ = ticks.tick() => self.tick(&mut calls),
                 Some(event) = self.events.recv() => {
-                    event(&mut self.machine, self.outside.clock.now());
+                    if event.lasts {
+                        self.answers.changed();
+                    }
+                    event.tell(&mut self.machine, self.outside.clock.now());
                 }
-                Some(call) = calls.recv() => call.answer(&mut self.machine),
+                Some(call) = calls.recv() => self.answer(call, &mut calls),
             }
             if let Some(end) = self.act() {
+                self.answers.end();
                 self.reporter.finish();
                 return end;
             }
+        }
+    }
+
+    /// Answers a call, and those that have come meanwhile: what they change is written down at once.
+    fn answer(&mut self, call: Call, calls: &mut mpsc::Receiver<Call>) {
+        self.answers.take(call, &mut self.machine);
+        for _ in 1..CALLS_AT_ONCE {
+            let Ok(call) = calls.try_recv() else { return };
+            self.answers.take(call, &mut self.machine);
         }
     }
 
@@ -138,7 +178,7 @@ impl Driver {
         let now = self.outside.clock.now();
         for _ in 0..calls.len() {
             if let Ok(call) = calls.try_recv() {
-                call.answer(&mut self.machine);
+                self.answers.take(call, &mut self.machine);
             }
         }
         self.machine.tick(now);
@@ -146,10 +186,14 @@ impl Driver {
         self.reporter.show(now, || machine.snapshot());
     }
 
-    /// Does what the machine wants; the end, when there is one.
+    /// Does what the machine wants, once it is written down that it does; the end, when there is one.
     fn act(&mut self) -> Option<Result<u8, Error>> {
         loop {
             let actions = self.machine.take_actions();
+            if !actions.is_empty() {
+                self.answers.changed();
+            }
+            self.answers.say(&self.machine);
             if actions.is_empty() {
                 return None;
             }
@@ -177,6 +221,7 @@ impl Driver {
                 let folder = self.catalog.as_deref().map_or(self.files.as_ref(), Catalog::files);
                 let found = blocking(|| kept::find(folder, job));
                 self.machine.kept_found(found, self.outside.clock.now());
+                self.answers.changed();
             }
             Action::WriteCheckpoint(request) => self.write_checkpoint(*request),
             Action::Restore(shard_map, life) => self.restore(shard_map.epoch, life),

@@ -67,8 +67,9 @@ async fn regression_what_was_called_before_a_tick_is_answered_before_it_expires_
     config.machine.lease = Duration::from_millis(1000);
     let (service, mut calls) = Service::new(JOB, &config.machine, outside.clock.clone());
     let (_trigger, shutdown) = Shutdown::new();
-    let files = Arc::new(SimulatedDisk::default());
-    let mut driver = Driver::new(config, &outside, shutdown, files, None).unwrap();
+    let results = Arc::new(SimulatedDisk::default());
+    let files = MasterFiles { results, checkpoints: None, state: None };
+    let mut driver = Driver::new(config, &outside, shutdown, Place { files, found: None }).unwrap();
     let at = |ms: u64| clock.0.store(ms, Ordering::Relaxed);
 
     let registration = v1::RegisterRequest {
@@ -80,7 +81,7 @@ async fn regression_what_was_called_before_a_tick_is_answered_before_it_expires_
         ..v1::RegisterRequest::default()
     };
     let register = service.register(tonic::Request::new(registration));
-    let answer = async { calls.recv().await.unwrap().answer(&mut driver.machine) };
+    let answer = async { calls.recv().await.unwrap().answer(&mut driver.machine).say() };
     let (registered, ()) = tokio::join!(register, answer);
     let heartbeat = v1::HeartbeatRequest {
         job: JOB.into(),
@@ -91,19 +92,23 @@ async fn regression_what_was_called_before_a_tick_is_answered_before_it_expires_
     for ms in [400, 800] {
         at(ms);
         driver.tick(&mut calls);
+        driver.act();
     }
     // It comes in time, and the master does not get to it before its lease would be over.
     let heartbeat = service.heartbeat(tonic::Request::new(heartbeat));
     let late_tick = async {
         at(1200);
         driver.tick(&mut calls);
+        driver.act();
         at(1600);
         driver.tick(&mut calls);
+        driver.act();
     };
     let (answered, ()) = tokio::join!(heartbeat, late_tick);
     answered.unwrap();
     // And it counts from when it came.
     at(1800);
     driver.tick(&mut calls);
+    driver.act();
     assert_eq!(driver.machine.snapshot().workers, 0);
 }

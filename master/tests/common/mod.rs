@@ -100,7 +100,8 @@ impl Job {
         let folder = checkpoints.clone().unwrap_or_default();
         let checkpoints = checkpoints.map(|folder| Arc::new(folder) as Files);
         let at = address.clone();
-        let run = ps_master::run(config, incoming, at, outside, shutdown, store, checkpoints);
+        let store = ps_master::MasterFiles { results: store, checkpoints, state: None };
+        let run = ps_master::run(config, incoming, at, outside, shutdown, store);
         let master = tokio::spawn(run);
         Self { address, lines, files, folder, trigger, master }
     }

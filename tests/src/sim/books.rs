@@ -99,11 +99,11 @@ impl Books {
         }
     }
 
-    /// Whether this is about a server whose job is over: nobody starts one for it any more.
+    /// Whether this is about a server or master whose job is over: nobody starts one for it any more.
     pub(super) fn is_too_late(&self, event: &Event) -> bool {
         let (Event::Crash(name) | Event::Restart(name)) = event else { return false };
         let is_over = || lock(&self.hosts).get("master").is_some_and(|host| host.ended.is_some());
-        name.starts_with("server") && is_over()
+        (name.starts_with("server") || name == "master") && is_over()
     }
 
     pub(super) fn move_to(&self, host: &str, port: u16) {

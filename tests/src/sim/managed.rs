@@ -10,6 +10,7 @@ use ps_core::Layout;
 use ps_core::checkpoint::{Assembly, File, Manifest, RestoredShard, StoredShard, names};
 use ps_core::model_file::MODEL_FILE;
 use ps_core::model_spec::ModelSpec;
+use ps_master::MasterFiles;
 use ps_proto::v1;
 use ps_runtime::files::{FileStore, Files, SimulatedDisk};
 use ps_runtime::{Lanes, Shutdown};
@@ -175,10 +176,10 @@ async fn lead(
         false => network::outside_undated(scenario.seed, metrics),
     };
     let (_trigger, shutdown) = Shutdown::new();
-    let files = Arc::new(files);
+    let state = scenario.journal.map(|_| Arc::new(books.disk(MASTER)) as Files);
+    let files = MasterFiles { results: Arc::new(files), checkpoints, state };
     let address = MASTER_ADDRESS.to_owned();
-    let ended =
-        ps_master::run(config, incoming, address, outside, shutdown, files, checkpoints).await;
+    let ended = ps_master::run(config, incoming, address, outside, shutdown, files).await;
     books.ended(MASTER, ended.map_err(|error| error.to_string()));
     Ok(())
 }

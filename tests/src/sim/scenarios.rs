@@ -41,7 +41,7 @@ pub fn storm(seed: u64) -> Scenario {
 /// Servers of a durable job.
 const SERVERS: u32 = 2;
 
-/// The same, and servers die, too: what they had on their disks comes back, but for what was not synced.
+/// The same, and servers and the master die, too: what they had on their disks comes back, but for what was not synced.
 pub fn durable(seed: u64) -> Scenario {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let is_large = seed % 8 == 3;
@@ -78,11 +78,11 @@ pub fn durable(seed: u64) -> Scenario {
     }
 }
 
-/// Servers die, one after another or together, and are started again.
+/// Servers and the master die, one after another or together, and are started again.
 fn deaths(random: &mut ChaCha8Rng) -> Vec<(Duration, Event)> {
     let mut script = Vec::new();
-    for shard in 0..SERVERS {
-        let name = format!("server{shard}");
+    let servers = (0..SERVERS).map(|shard| format!("server{shard}"));
+    for name in servers.chain(["master".to_owned()]) {
         let mut at = Duration::from_millis(random.random_range(600..1500));
         for _ in 0..random.random_range(1..5) {
             script.push((at, Event::Crash(name.clone())));

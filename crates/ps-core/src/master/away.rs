@@ -7,11 +7,12 @@ use super::Machine;
 use super::registry::Process;
 use super::types::{AwayServer, Level, MemberId, Registration, Role, ShardMapUpdate};
 use crate::ids::{Incarnation, ShardId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Who is away, and when each was heard last.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct AwayServers {
     heard: BTreeMap<ShardId, Duration>,
     /// How often somebody went or came back.

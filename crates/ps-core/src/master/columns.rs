@@ -4,6 +4,7 @@ use super::Machine;
 use super::types::{ColumnsAnswer, ColumnsRequest, Level, Rejection, Role};
 use crate::limits::{EVALUATORS_MAX, LEARNT_BYTES_MAX, LEARNT_SUM_PART_BYTES, WORKERS_MAX};
 use crate::schema::{TablePart, TableSums};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,9 +33,10 @@ impl Share {
 }
 
 /// What was counted so far, and the sum once it is fixed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Columns {
-    /// By the processes' tokens.
+    /// By the processes' tokens. Who sends them sends them again to a master that does not know them.
+    #[serde(skip)]
     shares: BTreeMap<u64, Share>,
     /// Since when all are there.
     complete_since: Option<Duration>,

@@ -1,9 +1,10 @@
 //! What is to be measured, and who does it: one evaluation at a time, the newest that is due.
 
 use super::types::{EvaluateTask, EvaluationResult, MemberId};
+use serde::{Deserialize, Serialize};
 
 /// Evaluations to do and in work.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Evaluations {
     /// The pass of the one that is due.
     pending: Option<u64>,

@@ -4,6 +4,7 @@ use super::Machine;
 use super::types::{Action, MemberId, Membership, ShardMap};
 use crate::gate::Member;
 use crate::ids::{Epoch, Life, ShardId, WorkerId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const UNREACHABLE_LEASES: u32 = 3;
 type Inputs = (Epoch, Life, u64, u64, bool);
 
 /// Where the shards are, what they were told last, and which of them have it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct MembershipPublisher {
     shard_map: Option<ShardMap>,
     /// How often it changed.
@@ -85,6 +86,16 @@ impl MembershipPublisher {
     pub(super) fn move_shard(&mut self, shard: ShardId, address: String) -> Option<Epoch> {
         let shard_map = self.shard_map.as_mut()?;
         *shard_map.addresses.get_mut(shard as usize)? = address;
+        self.epoch += 1;
+        shard_map.epoch = self.epoch;
+        self.map_changes += 1;
+        Some(self.epoch)
+    }
+
+    /// Another process leads the job: the shards are where they were, in an epoch above all that the one before it may
+    /// have told. The new epoch, if the shards are somewhere.
+    pub(super) fn claim(&mut self) -> Option<Epoch> {
+        let shard_map = self.shard_map.as_mut()?;
         self.epoch += 1;
         shard_map.epoch = self.epoch;
         self.map_changes += 1;

@@ -15,6 +15,7 @@
 //! - `checkpoints`: what is saved, and what the job goes on from.
 //! - `lifecycle`: where the job is on its way from its start to its end.
 //! - `record`: what is remembered for metric lines and the report.
+//! - `saved`: all of it as bytes, for a process that goes on where another one died (`comes_back`).
 //!
 //! The machine's calls bring the parts together: `register`, `tasks`, `departures`, and what stands
 //! beside a part in its folder. Each call is one event: it is taken in, the job goes on as far as
@@ -24,6 +25,7 @@ mod agreement;
 mod away;
 mod checkpoints;
 mod columns;
+mod comes_back;
 mod departures;
 mod evaluation;
 mod leases;
@@ -32,12 +34,14 @@ mod membership;
 mod record;
 mod register;
 mod registry;
+mod saved;
 mod selection;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod types;
 
+pub use saved::{SavedError, SavedJob};
 pub use types::*;
 
 use crate::data_description::DataKind;
@@ -54,10 +58,11 @@ use membership::MembershipPublisher;
 use record::Record;
 use registry::Registry;
 use selection::Selection;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The state of one job.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
     config: Config,
     lifecycle: Lifecycle,
@@ -75,6 +80,8 @@ pub struct Machine {
     record: Record,
     /// What members say of the model.
     about: Option<Box<About>>,
+    /// Asked for and not taken yet.
+    #[serde(skip)]
     actions: Vec<Action>,
 }
 

@@ -3,11 +3,12 @@
 use super::types::{Caller, MemberId, Rejection, Role, Task};
 use crate::data_description::DataDescription;
 use crate::ids::{Clock, Incarnation, Life, WorkerId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A process that holds a place.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Process {
     pub(super) token: u64,
     pub(super) address: String,
@@ -42,7 +43,7 @@ impl Process {
 }
 
 /// A place, whether somebody holds it or not.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Slot {
     /// Of the process that holds it, or else of the next one; anything below is fenced.
     incarnation: Incarnation,
@@ -52,7 +53,7 @@ struct Slot {
 }
 
 /// All places that were ever taken.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Registry {
     lease: Duration,
     /// The first incarnation of every place.
@@ -240,6 +241,15 @@ impl Registry {
             process.progressed = (process.progressed + gap).min(now);
         }
         Some(gap)
+    }
+
+    /// Nobody could be heard up to now.
+    pub(super) fn hear_all(&mut self, now: Duration) {
+        self.ticked = self.ticked.max(now);
+        for process in self.slots.values_mut().filter_map(|slot| slot.process.as_mut()) {
+            process.last_heard = process.last_heard.max(now);
+            process.progressed = process.progressed.max(now);
+        }
     }
 
     /// Remembers since when nobody trains.

@@ -9,10 +9,11 @@ use crate::data_description::DataKind;
 use crate::ids::Life;
 use crate::keeping::{Keeping, Kept};
 use crate::scores::EvaluationSet;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What is known of the weights that are worth keeping.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Selection {
     /// The life in which the job began.
     job: Life,
@@ -21,6 +22,8 @@ pub(super) struct Selection {
     samples_before: u64,
     /// What the evaluator says that it wrote, until it is found.
     expected: Option<Kept>,
+    /// Whether the driver was asked to find what is kept, and has not answered.
+    is_looking: bool,
     /// Whether it was said what weights are chosen by.
     is_told: bool,
 }
@@ -34,6 +37,11 @@ impl Selection {
     /// The life in which the job began.
     pub(super) fn job(&self) -> Life {
         self.job
+    }
+
+    /// Whether the driver was asked to find what is kept, and has not answered.
+    pub(super) fn is_looking(&self) -> bool {
+        self.is_looking
     }
 
     pub(super) fn keeping(&self) -> &Keeping {
@@ -142,7 +150,7 @@ impl Machine {
         let is_best = keeping.observe(found);
         if is_best && settings.keeps_best() {
             self.selection.expected = self.selection.keeping.best().cloned();
-            self.actions.push(Action::FindKept(self.selection.job));
+            self.find_kept();
         }
         Ok(is_best)
     }
@@ -163,9 +171,16 @@ impl Machine {
         }
     }
 
+    /// Has the driver look for the weights that this job keeps.
+    pub(super) fn find_kept(&mut self) {
+        self.selection.is_looking = true;
+        self.actions.push(Action::FindKept(self.selection.job));
+    }
+
     /// The driver has looked for the weights that this job keeps.
     pub fn kept_found(&mut self, found: Result<Option<Kept>, String>, now: Duration) {
         self.event(now, |machine| {
+            machine.selection.is_looking = false;
             let (found, problem) = match found {
                 Ok(found) => (found, None),
                 Err(problem) => (None, Some(problem)),

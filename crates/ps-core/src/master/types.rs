@@ -16,10 +16,11 @@ pub use tasks::*;
 
 use crate::settings::TrainingSettings;
 use crate::stop::StopTimes;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What the machine is told at its start.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
     /// Servers that the model is cut over.
     pub servers: u32,

@@ -3,8 +3,10 @@
 //! Sums are kept with twice the digits of a number, so that what they are rounded to at the end does not depend on the
 //! order of the numbers, or on the parts: shares of a table have the schema of the whole.
 
+use serde::{Deserialize, Serialize};
+
 /// A sum with twice the digits of a number: what rounding took from the first part is in the second.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Twofold {
     sum: f64,
     rest: f64,
@@ -67,7 +69,7 @@ fn two_product(one: f64, other: f64) -> (f64, f64) {
 }
 
 /// Sums of which mean and deviation follow.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Moments {
     /// How many numbers there were.
     pub count: u64,

@@ -3,12 +3,13 @@
 use super::column::ColumnSummary;
 use super::embedding::fnv_1a;
 use super::label::LabelSummary;
+use serde::{Deserialize, Serialize};
 
 /// Columns of a table: the statistics of every column are held while the file is read.
 pub const COLUMNS_MAX: usize = 65_536;
 
 /// A line of somebody's file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LinePlace {
     /// The file, and whose it is.
     pub file: String,
@@ -17,7 +18,7 @@ pub struct LinePlace {
 }
 
 /// A first line of a table, which may be a header; its values stand in the columns.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BeginningLine {
     /// Where it is.
     pub place: LinePlace,

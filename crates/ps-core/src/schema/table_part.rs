@@ -5,6 +5,7 @@ use super::label::LabelSummary;
 use super::moments::Moments;
 use super::sums::{BeginningLine, COLUMNS_MAX, ColumnSums, LinePlace, TableSums};
 use crate::limits::{LABEL_CLASSES_MAX, LEARNT_TEXT_BYTES_MAX, NAMED_CATEGORIES_MAX};
+use serde::{Deserialize, Serialize};
 
 /// Respelt labels that are told.
 const RESPELT_MAX: usize = 4;
@@ -22,7 +23,7 @@ const COLUMN_BYTES: usize = 256;
 pub type TextCount = (String, u64);
 
 /// A part of what was counted in a column; of several parts the first has all but the rest of the texts.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ColumnPart {
     /// Which column, from 0.
     pub column: usize,
@@ -55,7 +56,7 @@ pub struct ColumnPart {
 }
 
 /// A part of what was counted in a table: what is added up of all parts is the whole.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TablePart {
     /// How many columns the table has.
     pub columns: usize,

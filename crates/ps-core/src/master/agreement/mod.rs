@@ -11,10 +11,11 @@ use super::types::{Config, Level, MemberId, Role};
 use crate::checkpoint::cursor::{Cursor, Mismatch};
 use crate::data_description::{DataDescription, DataKind};
 use crate::settings::TrainingSettings;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What data the members have together, once those are there whose data matter.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct DataAgreement {
     agreed: Option<DataDescription>,
     /// When that was settled without everybody.

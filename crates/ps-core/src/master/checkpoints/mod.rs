@@ -12,6 +12,7 @@ use super::types::{Action, CheckpointRequest, CompleteCheckpoint, Level};
 use crate::checkpoint::JobState;
 use crate::ids::Epoch;
 use crate::report::Resumed;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Complete checkpoints that are kept: the newest, and one for when the newest is damaged. If the run went wrong in
@@ -31,7 +32,7 @@ fn kept(complete: impl Iterator<Item = CompleteCheckpoint>) -> Vec<CompleteCheck
 }
 
 /// Where the job is on its way from the checkpoint of another life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Restore {
     /// There is none to go on from.
     #[default]
@@ -45,7 +46,7 @@ enum Restore {
 }
 
 /// What is known of the job's checkpoints.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Checkpoints {
     next_number: u64,
     /// The newest first.
@@ -100,6 +101,22 @@ impl Checkpoints {
 
     pub(super) fn lease_granted(&mut self) {
         self.has_trained = true;
+    }
+
+    /// Another process leads the job: what was asked of the driver of the one before is asked for again, unless it is done.
+    pub(super) fn come_back(
+        &mut self,
+        is_complete: impl Fn(u64) -> bool,
+    ) -> Option<(Level, String)> {
+        if matches!(self.restore, Restore::Asked(_)) {
+            self.restore = Restore::Wanted;
+        }
+        let number = self.writing?.number;
+        if is_complete(number) {
+            return self.written(number, Ok(()));
+        }
+        self.is_last_asked = false;
+        self.written(number, Err("the master died meanwhile".to_owned()))
     }
 
     /// The last checkpoint is not waited for any more.

@@ -122,7 +122,7 @@ impl Machine {
             self.evaluations.resume_at(self.steps_done(), every);
         }
         if keeps_best {
-            self.actions.push(Action::FindKept(self.selection.job()));
+            self.find_kept();
         }
         self.record.resume(state);
         let wanted = self.config.settings.passes;

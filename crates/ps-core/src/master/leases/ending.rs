@@ -2,10 +2,11 @@
 
 use super::{Leases, SHARED, SourceId};
 use crate::learning::Losses;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A pass that is over.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::master) struct PassEnd {
     /// From 0.
     pub(in crate::master) pass: u64,

@@ -18,6 +18,7 @@ use crate::checkpoint::cursor::{Mismatch, Positions, SourceCursor};
 use crate::data_description::DataKind;
 use crate::ids::WorkerId;
 use crate::learning::Losses;
+use serde::{Deserialize, Serialize};
 use source::{Source, own, owner};
 use std::collections::BTreeMap;
 
@@ -28,7 +29,7 @@ const LEASES_PER_WORKER: u64 = 8;
 const NOT_REACHED_MAX: u32 = 3;
 
 /// A lease that is out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Lease {
     pub(super) id: u64,
     pub(super) source: SourceId,
@@ -40,7 +41,7 @@ pub(super) struct Lease {
 }
 
 /// All samples of all passes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Leases {
     kind: DataKind,
     passes: u64,

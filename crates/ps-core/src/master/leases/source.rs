@@ -4,6 +4,7 @@ use crate::checkpoint::cursor::Positions;
 use crate::data_description::DataKind;
 use crate::ids::WorkerId;
 use crate::master::types::{MemberId, Role};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Which set of samples: 0 is for every worker, `1 + rank` is that worker's own.
@@ -59,7 +60,7 @@ impl PassPosition {
 }
 
 /// One set of samples.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Source {
     /// Positions of a pass: its samples, or one where a lease is a whole pass.
     pub(super) length: u64,

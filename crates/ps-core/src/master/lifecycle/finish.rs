@@ -118,6 +118,17 @@ impl Machine {
         self.lifecycle.leave(outcome, self.config.lease, now);
     }
 
+    /// Another process leads the job: what was said at the end may not have been heard.
+    pub(in crate::master) fn end_again(&mut self, now: Duration) {
+        let Some(outcome) = self.lifecycle.outcome.clone() else { return };
+        let report = self.report(outcome.clone(), now);
+        self.actions.push(Action::WriteReport(Box::new(report)));
+        if self.is_finished() {
+            let Outcome { exit_code, reason } = outcome;
+            self.actions.push(Action::Finished { exit_code, reason });
+        }
+    }
+
     /// Goes on as far as what happened allows.
     pub(in crate::master) fn advance(&mut self, now: Duration) {
         self.take_ended_passes(now);

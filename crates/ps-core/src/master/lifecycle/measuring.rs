@@ -12,6 +12,10 @@ use std::time::Duration;
 /// How long an evaluator that loads its data may be silent about it: it says so every two seconds.
 const LOADING_SILENT: Duration = Duration::from_secs(10);
 
+/// What is said of a model that nobody measured, and why, where a signal came first.
+const NOT_MEASURED: &str = "no final evaluation of the saved model";
+const SIGNAL: &str = "a signal left no time for it";
+
 impl Machine {
     pub(super) fn evaluate(&mut self, written: ModelWritten, now: Duration) {
         let of_file = written.kept.is_some();
@@ -26,6 +30,10 @@ impl Machine {
             return self.leave(self.stop_outcome(), now);
         }
         if !is_completed || self.lifecycle.signalled.is_some() {
+            if is_completed {
+                let line = format!("{NOT_MEASURED}: {SIGNAL}");
+                self.log(Level::Warn, line);
+            }
             let outcome = self.unmeasured_outcome();
             return self.leave(outcome, now);
         }
@@ -57,7 +65,7 @@ impl Machine {
             return false;
         }
         let why = match (is_anybody_left, self.lifecycle.signalled) {
-            (true, Some(_)) => "a signal left no time for it",
+            (true, Some(_)) => SIGNAL,
             (true, None) => "it took too long",
             (false, _) => "nobody is left to do it",
         };
@@ -123,7 +131,7 @@ impl Machine {
 
     /// The model is written, and not measured.
     pub(super) fn give_up_evaluation(&mut self, why: &str, now: Duration) {
-        self.log(Level::Warn, format!("no final evaluation of the saved model: {why}"));
+        self.log(Level::Warn, format!("{NOT_MEASURED}: {why}"));
         self.conclude(now);
     }
 

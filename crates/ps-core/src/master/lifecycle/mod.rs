@@ -11,10 +11,11 @@ use super::types::ModelWritten;
 use crate::ids::Epoch;
 use crate::report::Outcome;
 use crate::stop::StopTimes;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Why no more leases are given out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum StopReason {
     /// Every sample of every pass is done.
     Completed,
@@ -44,7 +45,7 @@ impl StopReason {
 }
 
 /// Where the job is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) enum Phase {
     /// Servers and workers register.
     #[default]
@@ -68,7 +69,7 @@ pub(super) enum Phase {
 }
 
 /// The phase, and what brought the job there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Lifecycle {
     started: Duration,
     /// What of the time after a signal is for what.
@@ -208,6 +209,14 @@ impl Lifecycle {
         | Phase::Leaving { deadline } = &mut self.phase
         {
             *deadline += by;
+        }
+    }
+
+    /// Another process leads the job: the model that the driver of the one before was writing is written once more, when
+    /// every shard knows the one that leads now.
+    pub(super) fn come_back(&mut self) {
+        if self.phase == Phase::Saving && self.written.is_none() {
+            (self.saving_in, self.phase) = (None, Phase::Fencing);
         }
     }
 

@@ -1,13 +1,14 @@
 //! The losses of steps over the whole training, as few as can be drawn.
 
 use crate::report::CurvePoint;
+use serde::{Deserialize, Serialize};
 
 /// Points of a curve, of which as many again may be on the way to be one.
 const POINTS_MAX: usize = 1_000;
 
 /// Losses as workers tell them with their heartbeats: each point is the mean of as many of them in a row as keep their
 /// number within bounds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct LossCurve {
     points: Vec<CurvePoint>,
     /// Losses of one point.

@@ -16,6 +16,7 @@ use crate::report::{
     EvaluationReport, FinalReport, LostMember, PassReport, ServerReport, Timings, WorkerCounters,
     WorkerReport,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use std::time::Duration;
 const LOST_MAX: usize = 1000;
 
 /// The processes that had one rank.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Rank {
     address: String,
     registrations: u64,
@@ -55,7 +56,7 @@ impl Rank {
 }
 
 /// Everything that is written down.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Record {
     ranks: BTreeMap<WorkerId, Rank>,
     losses: LossCurve,

@@ -129,6 +129,24 @@ impl World {
         self.job.obey();
     }
 
+    /// What was written down is everything; the process that goes on with it does so where this one was.
+    fn restart(&mut self, is_complete: bool) {
+        let (machine, now) = (&self.job.machine, self.job.now);
+        let given = config(SERVERS, WORKERS, PASSES);
+        let saved = SavedJob { job: "job".to_owned(), given, now, unix_ms: 0, machine };
+        let found = SavedJob::decode(&saved.encode().unwrap()).unwrap();
+        assert_eq!(format!("{:?}", found.machine), format!("{machine:?}"));
+        self.job.machine = found.machine;
+        let writing = self.writing.take();
+        self.has_failed |= writing.is_some() && !is_complete;
+        if let Some(writing) = writing.filter(|_| is_complete) {
+            self.has_failed = false;
+            self.complete = Some(writing);
+        }
+        self.job.machine.come_back(|_| is_complete, Duration::ZERO, now);
+        self.job.obey();
+    }
+
     fn apply(&mut self, event: &Event) {
         match *event {
             Event::Time(tenths) => self.time(tenths, None),
@@ -145,6 +163,7 @@ impl World {
                 let _ = self.job.join(Role::Evaluator, 7, None);
             }
             Event::Written(is_complete) => self.written(is_complete),
+            Event::Restart(is_complete) => self.restart(is_complete),
         }
         self.check();
     }

@@ -5,11 +5,12 @@ use crate::checkpoint::JobState;
 use crate::ids::{Life, ShardId};
 use crate::keeping::Kept;
 use crate::report::{Report, ServerReport};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The weights are on disk.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelWritten {
     /// CRC-32 of the weights.
     pub digest: u32,
@@ -40,7 +41,7 @@ pub struct CheckpointHistory {
 }
 
 /// A complete checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompleteCheckpoint {
     /// Its number.
     pub number: u64,

@@ -5,10 +5,11 @@ use crate::gate::Member;
 use crate::ids::{Clock, Epoch, Incarnation, Life, ShardId};
 use crate::model_config::About;
 use crate::report::WorkerCounters;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What a member is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Role {
     /// Holds a shard.
     Server,
@@ -19,7 +20,7 @@ pub enum Role {
 }
 
 /// A place in the job: a shard, a worker's rank, or the evaluator's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MemberId {
     /// What the member is.
     pub role: Role,
@@ -140,7 +141,7 @@ pub struct HeartbeatReply {
 }
 
 /// Where the shards are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardMap {
     /// Its generation.
     pub epoch: Epoch,
@@ -173,7 +174,7 @@ pub struct AwayServer {
 }
 
 /// Samples done of the whole job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobProgress {
     /// Done, over all passes.
     pub samples_done: u64,
@@ -191,7 +192,7 @@ pub struct Leave {
 }
 
 /// What every shard must know of the workers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// Where the shards are, and in which epoch.
     pub shard_map: ShardMap,

@@ -5,6 +5,7 @@ use crate::ids::{Clock, Life};
 use crate::keeping::Kept;
 use crate::learning::Losses;
 use crate::scores::{EvaluationSet, Scores};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A report of work done, and the wish for more.
@@ -59,7 +60,7 @@ impl EvaluationResult {
 }
 
 /// What to do next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Task {
     /// Train on a lease.
     Train(TrainTask),
@@ -70,7 +71,7 @@ pub enum Task {
 }
 
 /// A lease on places in a pass's order of one source's samples.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainTask {
     /// Its number, never used twice.
     pub lease: u64,
@@ -95,7 +96,7 @@ pub struct TrainTask {
 }
 
 /// What to measure.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EvaluateTask {
     /// Grows; never used twice in a life of the job.
     pub number: u64,

@@ -21,6 +21,9 @@ pub(super) enum Event {
     Move(u32),
     /// The checkpoint that is being written is complete, or failed.
     Written(bool),
+    /// The master dies, and another process goes on with what was written down; whether the checkpoint that was being
+    /// written was complete just before.
+    Restart(bool),
 }
 
 pub(super) fn event() -> impl Strategy<Value = Event> {
@@ -36,5 +39,6 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         1 => (0..SERVERS, 1_u64..29).prop_map(|(shard, seconds)| Event::Silence(shard, seconds)),
         1 => (0..SERVERS).prop_map(Event::Move),
         2 => prop::bool::weighted(0.8).prop_map(Event::Written),
+        1 => any::<bool>().prop_map(Event::Restart),
     ]
 }

@@ -1,0 +1,48 @@
+//! What members are told, once the state that it follows from is on the disk, where that is kept.
+
+use crate::service::{Answer, Call};
+use crate::state::StateFile;
+use ps_core::master::Machine;
+
+/// Answers that are not said yet.
+pub(super) struct Answers {
+    state: Option<StateFile>,
+    has_changed: bool,
+    waiting: Vec<Answer>,
+}
+
+impl Answers {
+    /// Nobody has asked yet.
+    pub(super) fn new(state: Option<StateFile>) -> Self {
+        Self { state, has_changed: true, waiting: Vec::new() }
+    }
+
+    /// Has a member's call answered; it hears of it later.
+    pub(super) fn take(&mut self, call: Call, machine: &mut Machine) {
+        let answer = call.answer(machine);
+        self.has_changed |= answer.lasts();
+        self.waiting.push(answer);
+    }
+
+    /// The state is another one, by more than signs of life.
+    pub(super) fn changed(&mut self) {
+        self.has_changed = true;
+    }
+
+    /// Writes down what has changed, then says what follows.
+    pub(super) fn say(&mut self, machine: &Machine) {
+        if std::mem::take(&mut self.has_changed)
+            && let Some(state) = &mut self.state
+        {
+            state.write(machine);
+        }
+        self.waiting.drain(..).for_each(Answer::say);
+    }
+
+    /// The job is over.
+    pub(super) fn end(&mut self) {
+        if let Some(state) = self.state.take() {
+            state.remove();
+        }
+    }
+}

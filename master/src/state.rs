@@ -1,0 +1,90 @@
+//! The master's state on a disk: whoever is started after this process died goes on with it.
+
+use crate::error::Error;
+use ps_core::master::{Config, Machine, SavedJob};
+use ps_runtime::blocking;
+use ps_runtime::clock::Clock;
+use ps_runtime::files::Files;
+use std::io;
+use std::time::Duration;
+
+/// The file of the state.
+pub const STATE_FILE: &str = "master-state";
+
+/// Where the state is kept, and of which job.
+pub(crate) struct StateFile {
+    files: Files,
+    job: String,
+    /// What this job's master was told at its first start.
+    given: Config,
+    clock: Clock,
+    /// Whether the newest state is not there.
+    is_behind: bool,
+}
+
+impl StateFile {
+    /// What a master before this one has left, if it died.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another job.
+    pub(crate) fn find(
+        files: &Files,
+        job: &str,
+        given: &Config,
+    ) -> Result<Option<SavedJob>, Error> {
+        let is_there =
+            files.list().map_err(Error::StateFile)?.iter().any(|name| name == STATE_FILE);
+        if !is_there {
+            return Ok(None);
+        }
+        let bytes = files.read(STATE_FILE).map_err(Error::StateFile)?;
+        let saved = SavedJob::decode(&bytes).and_then(|saved| {
+            saved.check(job, given)?;
+            Ok(saved)
+        });
+        let location = format!("{}/{STATE_FILE}", files.location());
+        saved.map(Some).map_err(|error| Error::State { location, error })
+    }
+
+    /// The state is kept here from now on.
+    pub(crate) fn new(files: Files, job: &str, given: Config, clock: Clock) -> Self {
+        Self { files, job: job.to_owned(), given, clock, is_behind: false }
+    }
+
+    /// Writes down what is true from now on.
+    pub(crate) fn write(&mut self, machine: &Machine) {
+        let (now, unix_ms) = (self.clock.now(), self.clock.unix_ms());
+        let (job, given) = (self.job.clone(), self.given.clone());
+        let bytes = SavedJob { job, given, now, unix_ms, machine }.encode();
+        let written = bytes
+            .map_err(io::Error::other)
+            .and_then(|bytes| blocking(|| self.files.write(STATE_FILE, &bytes)));
+        let was_behind = std::mem::replace(&mut self.is_behind, written.is_err());
+        match written {
+            Ok(()) if was_behind => tracing::info!("the master's state is on the disk again"),
+            Ok(()) => (),
+            Err(error) => {
+                if !was_behind {
+                    tracing::error!(
+                        "the master's state cannot be written: {error}; the job goes on, and ends with the master \
+                         should that die before there is room again"
+                    );
+                }
+                // An older one would be mistaken for the newest.
+                self.remove();
+            }
+        }
+    }
+
+    /// Nobody goes on from here.
+    pub(crate) fn remove(&self) {
+        if let Err(error) = blocking(|| self.files.remove(STATE_FILE)) {
+            tracing::warn!("the master's state is of no use any more, and stays: {error}");
+        }
+    }
+}
+
+/// For how long there was no master, by clocks that may jump.
+pub(crate) fn away(saved: &SavedJob, clock: &Clock) -> Duration {
+    Duration::from_millis(clock.unix_ms().saturating_sub(saved.unix_ms))
+}
