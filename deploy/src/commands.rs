@@ -33,8 +33,7 @@ fn with_threads(threads: Option<usize>) -> Result<(), ExitCode> {
 /// Measures a trained model.
 pub(crate) fn evaluate(models: &Models, args: &EvaluateArgs) -> ExitCode {
     used(args.model.threads, "evaluate", || {
-        println!("{}", crate::evaluate::run(models, args)?);
-        Ok(())
+        Ok(terminal::print_metrics(&crate::evaluate::run(models, args)?)?)
     })
 }
 
@@ -87,10 +86,10 @@ pub(crate) fn show(models: &Models, args: &ShowArgs) -> ExitCode {
     match crate::show::run(models, args) {
         Ok(shown) => {
             shown.lines.iter().for_each(|line| terminal::print(line));
-            if !shown.metrics.is_empty() {
-                println!("{}", shown.metrics);
-            }
-            let Some(problem) = shown.problem else { return ExitCode::SUCCESS };
+            let is_empty = shown.metrics.is_empty();
+            let printed = if is_empty { Ok(()) } else { terminal::print_metrics(&shown.metrics) };
+            let unprinted = || printed.err().map(|error| error.to_string());
+            let Some(problem) = shown.problem.or_else(unprinted) else { return ExitCode::SUCCESS };
             terminal::print(&format!("error: {problem}"));
         }
         Err(error) => {

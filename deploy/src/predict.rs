@@ -11,6 +11,7 @@ use ps_worker::model::Models;
 use ps_worker::trained_model::TrainedModel;
 use serde_json::{Map, Value};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,12 +55,14 @@ pub fn run(models: &Models, args: &PredictArgs) -> anyhow::Result<u64> {
     } else {
         Rows::Csv(Box::new(csv::Writer::from_writer(out)))
     };
-    let mut predictor = Predictor { model, says, rows: format, keep: Vec::new(), samples: 0 };
+    let (keep, samples) = (Vec::new(), 0);
+    let mut predictor = Predictor { model, says, rows: format, keep, has_header: false, samples };
     let schema = predictor.model.schema().cloned().filter(|_| args.model.dataset.dataset.is_none());
     match (schema, &args.data) {
         (Some(schema), Some(data)) => predictor.table(args, data, &schema)?,
         _ => predictor.samples(models, args)?,
     }
+    predictor.header()?;
     predictor.rows.flush().context("writing predictions")?;
     let samples = predictor.samples;
     target.keep()?;
@@ -86,6 +89,7 @@ struct Predictor {
     rows: Rows,
     /// Names of what is written along.
     keep: Vec<String>,
+    has_header: bool,
     samples: u64,
 }
 
@@ -109,13 +113,13 @@ impl Predictor {
             KeptColumn::Named(name) => name.clone(),
         };
         self.keep = kept.iter().map(|column| free(name(column))).collect();
-        self.header()?;
         if data == Path::new("-") {
             let name = Path::new("(standard input)");
             let reader = SchemaReader::of_reader(name, std::io::stdin(), schema.clone(), false)?;
             return self.lines(reader, kept);
         }
         for file in args.model.table_files(data)? {
+            check_other(args.out.as_deref(), &file)?;
             self.lines(SchemaReader::open(&file, schema.clone(), false)?, kept.clone())?;
         }
         Ok(())
@@ -147,7 +151,7 @@ impl Predictor {
             );
         }
         let samples = samples(models, &args.model, data, self.model.shape())?;
-        self.header()?;
+        data.map_or(Ok(()), |data| check_other(args.out.as_deref(), data))?;
         let numbers: Vec<u64> = (0..samples.len() as u64).collect();
         for batch in numbers.chunks(BATCH_SAMPLES) {
             let (inputs, _) = samples.gather(batch)?;
@@ -156,8 +160,12 @@ impl Predictor {
         Ok(())
     }
 
+    /// Ahead of the first sample, or of the end: not where nothing can be predicted.
     fn header(&mut self) -> anyhow::Result<()> {
-        if let Rows::Csv(csv) = &mut self.rows {
+        let is_first = !std::mem::replace(&mut self.has_header, true);
+        if let Rows::Csv(csv) = &mut self.rows
+            && is_first
+        {
             let names = self.keep.iter().cloned().chain(self.says.columns());
             csv.write_record(names).context("writing predictions")?;
         }
@@ -166,6 +174,7 @@ impl Predictor {
 
     fn batch(&mut self, inputs: Inputs, along: &[Vec<String>]) -> anyhow::Result<()> {
         let predictions = self.model.predictions(inputs, along.len())?;
+        self.header()?;
         for (row, along) in predictions.chunks_exact(self.says.outputs().max(1)).zip(along) {
             self.samples += 1;
             match &mut self.rows {
@@ -183,6 +192,20 @@ impl Predictor {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses to replace what is read.
+fn check_other(out: Option<&Path>, data: &Path) -> anyhow::Result<()> {
+    let place = |path: &Path| std::fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
+    match out {
+        Some(out) if data.is_file() && place(out).is_some_and(|it| Some(it) == place(data)) => {
+            bail!(
+                "--out {}: these are the samples, which would be replaced; choose another name",
+                out.display()
+            )
+        }
+        _ => Ok(()),
     }
 }
 

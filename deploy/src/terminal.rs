@@ -1,11 +1,23 @@
 //! Our own standard error, which people read.
 
 use crate::log_line::logged;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 
 /// Writes a line as it is, over the bar if there is one.
 pub fn print(line: &str) {
     ps_cli::terminal::print_error(line);
+}
+
+/// Writes a line for machines. Whoever reads no further has seen enough.
+///
+/// # Errors
+/// Standard output takes nothing, as that of a full disk.
+pub fn print_metrics(line: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Writes a line of a process's log, in colours where there may be some.

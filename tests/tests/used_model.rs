@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 /// Longer than any of these jobs takes on two slow cores.
@@ -205,4 +205,43 @@ fn the_census_is_understood_as_it_comes() {
     {
         assert!(people.contains(part), "{part}: {people}");
     }
+}
+
+/// Found by a newcomer: `--out` with the name of the samples replaced them, a header was written before anything could be
+/// predicted, missing columns were not named where most were missing, and `| head` ended in a panic.
+#[test]
+fn regression_predict_and_evaluate_leave_alone_what_is_not_theirs_to_write() {
+    let _alone = alone();
+    let trained = trained();
+    let test = trained.data.join("test.csv");
+    let before = fs::read(&test).unwrap();
+    let output = trained.psrun("predict", &test, &["--out", test.to_str().unwrap()]);
+    assert!(said(&output).contains("these are the samples"), "{output:?}");
+    assert_eq!(fs::read(&test).unwrap(), before);
+
+    let output = trained.psrun("predict", &trained.data.join("nowhere.csv"), &[]);
+    assert!(said(&output).contains("no such file or folder") && output.stdout.is_empty());
+
+    let few = trained.data.with_file_name("few.csv");
+    fs::write(&few, "width,colour\n5.5,red\n").unwrap();
+    let output = trained.psrun("predict", &few, &[]);
+    assert!(said(&output).contains("no column named `height`, `noise`"), "{output:?}");
+    assert!(output.stdout.is_empty());
+
+    for words in [&["evaluate", "--model"][..], &["data"]] {
+        let mut command = Command::new(psrun());
+        command.args(words);
+        if words.len() > 1 {
+            command.arg(&trained.model).arg("--data");
+        }
+        command.arg(&trained.data).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = command.spawn().unwrap();
+        drop(running.stdout.take());
+        let output = running.wait_with_output().unwrap();
+        assert!(output.status.success() && !said(&output).contains("panicked"), "{output:?}");
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }

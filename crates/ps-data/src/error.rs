@@ -18,6 +18,13 @@ pub enum Error {
         found: String,
         hint: &'static str,
     },
+    /// There is nothing at all.
+    #[error(
+        "{option} {}: {}",
+        path.display(),
+        if *is_there { "neither a file nor a folder; expected one of them" } else { "there is no such file or folder" }
+    )]
+    Missing { path: PathBuf, option: &'static str, is_there: bool },
     /// Nobody can say which of the files are data, or of which set.
     #[error("{}: {problem}; {hint}", dir.display())]
     Unclear { dir: PathBuf, problem: String, hint: &'static str },

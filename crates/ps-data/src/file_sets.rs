@@ -178,6 +178,11 @@ fn find(
     if !found.files.is_empty() || source.sharded {
         return Ok(found);
     }
+    if !path.is_dir() && !path.is_file() {
+        let path = path.to_owned();
+        let is_there = path.exists();
+        return Err(Error::Missing { path, option, is_there });
+    }
     let hint = match option {
         "--data" => {
             "point --data at a directory with one of these sets, or leave it out to train on the \

@@ -1,7 +1,7 @@
 //! Gzip as `gzip -d` takes it: any number of members, empty ones too, then zeros or what is no gzip.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, BufReader, Chain, Read};
+use std::io::{self, BufRead, BufReader, Chain, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -56,7 +56,7 @@ impl<R: Read> Read for Members<R> {
             return Ok(0);
         }
         while let Some(mut member) = self.member.take() {
-            let read = member.read(into)?;
+            let read = member.read(into).map_err(damaged)?;
             if read > 0 {
                 self.member = Some(member);
                 return Ok(read);
@@ -64,6 +64,16 @@ impl<R: Read> Read for Members<R> {
             self.member = self.after(member)?;
         }
         Ok(0)
+    }
+}
+
+/// What is wrong, in words that people know.
+fn damaged(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            io::Error::new(error.kind(), "the gzip data end in the middle: was it copied in full?")
+        }
+        _ => error,
     }
 }
 

@@ -21,7 +21,7 @@ pub mod tf_config;
 pub struct Error(pub String);
 
 impl Error {
-    fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
 }

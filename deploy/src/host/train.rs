@@ -219,20 +219,20 @@ impl Host {
     /// Prints what was understood, `name=value` lines, and the command lines.
     fn show(&self) -> Result<(), Error> {
         let plan = self.plan(&self.find_work()?);
+        let mut lines = Vec::new();
         if let Setting::SageMaker(contract, from_channels) = &self.setting {
             for (name, value) in contract.hyperparameters.ours() {
-                println!("hyperparameter {name}={value}");
+                lines.push(format!("hyperparameter {name}={value}"));
             }
             for (name, value) in &from_channels.options {
-                println!("channel {name}={value}");
+                lines.push(format!("channel {name}={value}"));
             }
         }
-        println!("job={}", self.job);
-        println!("layout={}", plan.summary);
-        for line in plan.command_lines() {
-            println!("{line}");
-        }
-        Ok(())
+        lines.push(format!("job={}", self.job));
+        lines.push(format!("layout={}", plan.summary));
+        lines.extend(plan.command_lines());
+        let printed = lines.iter().try_for_each(|line| terminal::print_metrics(line));
+        printed.map_err(|error| Error::new(format!("writing to standard output: {error}")))
     }
 
     fn run(self) -> ExitCode {

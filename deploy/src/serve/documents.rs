@@ -45,7 +45,9 @@ fn samples(body: &Value) -> Result<Vec<&Value>, String> {
         other => other,
     };
     match list {
-        Value::Array(all) if all.iter().all(|it| !it.is_array() && !it.is_object()) => {
+        Value::Array(all)
+            if !all.is_empty() && all.iter().all(|it| !it.is_array() && !it.is_object()) =>
+        {
             Ok(vec![list])
         }
         Value::Array(all) => Ok(all.iter().collect()),
@@ -132,19 +134,27 @@ impl Table {
     }
 
     fn by_name(&mut self, fields: &Map<String, Value>) -> Result<(), String> {
-        if let Some(unknown) = fields.keys().find(|key| !self.places.contains_key(*key)) {
-            let known = self.names.join(", ");
-            return Err(format!("`{unknown}` is no column; the training files have {known}"));
-        }
         for (name, column) in self.names.iter().zip(&self.schema.columns) {
             match fields.get(name) {
-                None if column.is_input() => {
-                    return Err(format!("no `{name}`; null says that it is not known"));
-                }
+                None if column.is_input() => return Err(self.missing(name, fields)),
                 value => push(&mut self.encoder, value.unwrap_or(&Value::Null))?,
             }
         }
         Ok(())
+    }
+
+    /// That a column is not there, which may stand there under another name.
+    fn missing(&self, name: &str, fields: &Map<String, Value>) -> String {
+        let unknown = fields.keys().find(|key| !self.places.contains_key(*key));
+        match unknown {
+            Some(unknown) => {
+                let known = self.names.join(", ");
+                format!(
+                    "no `{name}`, and `{unknown}` is no column; the training files have {known}"
+                )
+            }
+            None => format!("no `{name}`; null says that it is not known"),
+        }
     }
 
     fn in_order(&mut self, values: &[Value]) -> Result<(), String> {

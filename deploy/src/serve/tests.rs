@@ -61,8 +61,20 @@ fn regression_columns_may_be_called_as_what_is_around_samples() {
     let about = of_table(&["width"]);
     assert_eq!(features(&about, r#"{"features": {"width": 3}}"#), Ok(vec![3.0]));
     let error = features(&about, r#"{"features": 3}"#).unwrap_err();
-    assert!(error.contains("`features` is no column"), "{error}");
+    assert!(error.contains("no `width`, and `features` is no column"), "{error}");
     assert!(features(&about, r#"{"instances": 3}"#).unwrap_err().contains("`instances`"));
+}
+
+/// Found by a newcomer: what a table's header may have beside the columns was refused in JSON, and nothing was called a
+/// sample without values.
+#[test]
+fn regression_json_may_have_other_fields_and_no_sample_is_none() {
+    let about = of_table(&["width"]);
+    assert_eq!(features(&about, r#"{"width": 3, "note": "x"}"#), Ok(vec![3.0]));
+    for body in ["[]", r#"{"instances": []}"#] {
+        let error = features(&about, body).unwrap_err();
+        assert!(error.contains("expected at least one sample"), "{body}: {error}");
+    }
 }
 
 /// Found by review: a model with ids and without a table was told "2 values, expected 2".

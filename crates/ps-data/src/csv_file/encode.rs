@@ -287,7 +287,7 @@ fn no_label(text: &str, expected: &str) -> String {
 
 fn no_number(text: &str) -> String {
     format!(
-        "`{text}` is not a finite number, as this column was throughout the training set; correct or remove the line, or \
-         say --missing '{text}' if nothing was known there"
+        "`{text}` is not a finite number, as this column was throughout the training set; correct or remove the line, or, if \
+         nothing was known there, leave the value empty or train with --missing '{text}'"
     )
 }

@@ -63,7 +63,13 @@ pub(super) fn places_of_schema(
         .collect();
     let count = needed().count();
     // Some of the names could be texts of a sample by chance; most of them are not.
-    if missing.len() * 2 >= count.max(1) && missing.len() > usize::from(count > 1) {
+    let is_mostly_missing =
+        missing.len() * 2 >= count.max(1) && missing.len() > usize::from(count > 1);
+    // A line of a length that no sample has, and with a name, is a header.
+    let without_labels = schema.columns.len() - labels.len();
+    let is_long_as_samples = [schema.columns.len(), without_labels].contains(&first.len());
+    let has_a_name = || needed().any(|it| place(it, first).is_some());
+    if is_mostly_missing && (is_long_as_samples || !has_a_name()) {
         return match is_like_a_sample(path, schema, first) {
             true => Ok(None),
             false => Err(neither(path, schema, first)),

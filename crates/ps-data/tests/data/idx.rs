@@ -161,7 +161,8 @@ fn a_missing_part_or_set_is_named_with_what_is_there() {
     assert_says(load(empty.path()), &parts);
     fs::write(empty.path().join("notes.txt"), "").unwrap();
     assert_says(load(empty.path()), &["found notes.txt"]);
-    assert_says(load(&empty.path().join("nowhere")), &["cannot be read"]);
+    assert_says(load(&empty.path().join("nowhere")), &["no such file or folder"]);
+    assert_says(load(Path::new("/dev/null")), &["--data /dev/null: neither a file nor a folder"]);
 }
 
 #[test]
