@@ -1,7 +1,7 @@
-//! Guarantee 1, through deaths of servers: with a journal an acknowledged push outlives its server's process, once and
-//! only once, and training goes on by itself.
+//! Guarantee 1, through deaths of servers and masters: with a journal an acknowledged push outlives its server's process,
+//! once and only once, and training goes on by itself.
 //!
-//! The whole cluster over a simulated network, on simulated disks that lose and tear what was not synced. Servers die at
+//! The whole cluster over a simulated network, on simulated disks that lose and tear what was not synced. Servers and the master die at
 //! any time and are started again with what their disks kept; every push is checked element by element (`sim::ledger`).
 //! With any part of the promise left out, the same runs find it.
 
@@ -17,8 +17,12 @@ use ps_tests::sim::{managed, seeds};
 const SEEDS: u64 = 100;
 const SEEDS_MUTATED: u64 = 100;
 
-fn died(outcome: &Outcome) -> usize {
-    outcome.trace.iter().filter(|line| line.contains("Crash(\"server")).count()
+/// Of a job in which nobody has to do again what another one did.
+const STEPS: usize = 3 * 192 / 4;
+
+fn died(outcome: &Outcome, role: &str) -> usize {
+    let crash = format!("Crash(\"{role}");
+    outcome.trace.iter().filter(|line| line.contains(&crash)).count()
 }
 
 #[test]
@@ -26,9 +30,10 @@ fn acknowledged_pushes_outlive_their_servers_once_and_only_once() {
     let outcomes = seeds::run_all(seeds::wanted(SEEDS), |seed| managed::run(&durable(seed)));
     seeds::assert_none_violated("durable", &outcomes);
     let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
-    let deaths: usize = outcomes.iter().map(died).sum();
+    let deaths = |role| outcomes.iter().map(|outcome| died(outcome, role)).sum::<usize>();
+    let (deaths, of_masters) = (deaths("server"), deaths("master"));
     println!(
-        "{} seeds, {deaths} deaths of servers, {} pushes, {} acknowledged, {} repeated after they were finished",
+        "{} seeds, {deaths} deaths of servers, {of_masters} of masters, {} pushes, {} acknowledged, {} repeated after they were finished",
         outcomes.len(),
         sum(|outcome| outcome.pushes as u64),
         sum(|outcome| outcome.acknowledged as u64),
@@ -37,7 +42,10 @@ fn acknowledged_pushes_outlive_their_servers_once_and_only_once() {
     for outcome in &outcomes {
         assert_eq!(outcome.result("master"), &Ok(0), "seed {}", outcome.seed);
     }
-    assert!(deaths > outcomes.len(), "nobody died");
+    let steps = |outcome: &&Outcome| died(outcome, "worker") == 0 && outcome.pushes != STEPS;
+    let redone: Vec<u64> = outcomes.iter().filter(steps).map(|outcome| outcome.seed).collect();
+    assert!(redone.is_empty(), "no worker died, and steps were done again: {redone:?}");
+    assert!(deaths > outcomes.len() && of_masters > outcomes.len() / 2, "nobody died");
 }
 
 /// The seeds of which a run goes wrong, or does not end well.
@@ -61,6 +69,18 @@ fn a_disk_that_is_not_synced_is_caught() {
         scenario.journal = Some(WriterSettings { is_synced: false, ..journal });
     };
     assert!(caught(unsynced) > 0); // A journal that was changed is refused, which ends the job.
+}
+
+/// It forgets what it has given away and what is done, so that it is done again.
+#[test]
+fn a_master_that_speaks_before_it_writes_is_caught() {
+    let outcomes = seeds::run_all(seeds::wanted(SEEDS_MUTATED), |seed| {
+        managed::run(&Scenario { state_lags_by: 1, ..durable(seed) })
+    });
+    let is_again = |outcome: &&Outcome| died(outcome, "worker") == 0 && outcome.pushes != STEPS;
+    let again = outcomes.iter().filter(is_again).count();
+    println!("{again} of {} do steps again", outcomes.len());
+    assert!(again > 0);
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn run(script: Vec<(Duration, Event)>) -> Outcome {
         lives: true,
         wire: Wire::default(),
         journal: None,
+        state_lags_by: 0,
         longest: Duration::from_secs(120),
     });
     assert_eq!(outcome.violation, None);

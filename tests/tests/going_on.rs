@@ -43,6 +43,7 @@ fn scenario(seed: u64, servers: u64) -> Scenario {
         lives: true,
         wire: Wire::default(),
         journal: None,
+        state_lags_by: 0,
         longest: Duration::from_secs(240),
     }
 }

@@ -46,6 +46,7 @@ fn scenario(seed: u64) -> Scenario {
         lives: true,
         wire: Wire::default(),
         journal: None,
+        state_lags_by: 0,
         longest: Duration::from_secs(240),
     }
 }

@@ -34,6 +34,7 @@ fn scenario(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Scenario {
         lives: true,
         wire: Wire::default(),
         journal: None,
+        state_lags_by: 0,
         longest: Duration::from_secs(600),
     }
 }

@@ -228,13 +228,12 @@ fn regression_predict_and_evaluate_leave_alone_what_is_not_theirs_to_write() {
     assert!(said(&output).contains("no column named `height`, `noise`"), "{output:?}");
     assert!(output.stdout.is_empty());
 
-    for words in [&["evaluate", "--model"][..], &["data"]] {
+    let [model, data] = [&trained.model, &trained.data].map(|path| path.to_str().unwrap());
+    for words in
+        [["evaluate", "--model", model, "--data", data], ["data", data, "--ignore", "id", "--json"]]
+    {
         let mut command = Command::new(psrun());
-        command.args(words);
-        if words.len() > 1 {
-            command.arg(&trained.model).arg("--data");
-        }
-        command.arg(&trained.data).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut running = command.spawn().unwrap();
         drop(running.stdout.take());
         let output = running.wait_with_output().unwrap();

@@ -50,6 +50,9 @@ pub struct Scenario {
     pub wire: Wire,
     /// How servers write their journals, if they have any: on disks that lose what is not synced when they die.
     pub journal: Option<WriterSettings>,
+    /// How many states the one on the master's disk is behind, where there are journals: none, but where a test shows what
+    /// that is good for.
+    pub state_lags_by: usize,
     /// Virtual time after which a run that has not ended is a hang.
     pub longest: Duration,
 }

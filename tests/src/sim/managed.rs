@@ -2,6 +2,7 @@
 
 use super::books::{Books, SERVER_PORT};
 use super::cluster::{Final, LEASE, Outcome, SERVER_AWAY, Scenario};
+use super::lagging::LaggingDisk;
 use super::ledger::Ledger;
 use super::shares::{Book, Data, EVALUATOR};
 use super::{moving, network};
@@ -176,7 +177,11 @@ async fn lead(
         false => network::outside_undated(scenario.seed, metrics),
     };
     let (_trigger, shutdown) = Shutdown::new();
-    let state = scenario.journal.map(|_| Arc::new(books.disk(MASTER)) as Files);
+    let disk = || match scenario.state_lags_by {
+        0 => Arc::new(books.disk(MASTER)) as Files,
+        by => Arc::new(LaggingDisk::new(books.disk(MASTER), by)) as Files,
+    };
+    let state = scenario.journal.map(|_| disk());
     let files = MasterFiles { results: Arc::new(files), checkpoints, state };
     let address = MASTER_ADDRESS.to_owned();
     let ended = ps_master::run(config, incoming, address, outside, shutdown, files).await;

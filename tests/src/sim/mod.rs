@@ -6,6 +6,7 @@ pub mod alone;
 pub mod books;
 pub mod cluster;
 pub mod faults;
+mod lagging;
 pub mod ledger;
 pub mod lock;
 pub mod managed;

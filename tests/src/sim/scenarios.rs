@@ -34,6 +34,7 @@ pub fn storm(seed: u64) -> Scenario {
         lives: true,
         wire: Wire::default(),
         journal: None,
+        state_lags_by: 0,
         longest: Duration::from_secs(240),
     }
 }
@@ -74,6 +75,7 @@ pub fn durable(seed: u64) -> Scenario {
             linger: Duration::from_millis(random.random_range(0..40)),
             ..WriterSettings::default()
         }),
+        state_lags_by: 0,
         longest: Duration::from_secs(240),
     }
 }
