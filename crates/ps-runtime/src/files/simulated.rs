@@ -127,9 +127,11 @@ impl Content {
         self.writes.push((offset, bytes.to_owned()));
     }
 
+    /// Costs what was written since, not what the file has: a journal is synced after every batch.
     fn sync(&mut self) {
-        self.synced = self.bytes.clone();
-        self.writes.clear();
+        for (offset, bytes) in self.writes.drain(..) {
+            write(&mut self.synced, offset, &bytes);
+        }
     }
 
     fn crash(&mut self, random: &mut ChaCha8Rng) {
