@@ -215,6 +215,39 @@ fn no_damage_goes_unnoticed() {
     }
 }
 
+/// The same where a file is read by itself: each single bit, and a chunk that was changed is named.
+#[test]
+fn every_flipped_bit_of_a_file_that_is_read_whole_is_found() {
+    let spec = spec(&[90, 20], "sgd", 2);
+    for (file, mut bytes) in write(&spec) {
+        let mut chunks = Vec::new();
+        let mut read = |bytes: &[u8]| {
+            chunks.clear();
+            let length = bytes.len() as u64;
+            StoredShard::read_all(&file, 2, &spec, length, reader(bytes), |id, chunk| {
+                chunks.push((id, chunk.weights().len()));
+                Ok(())
+            })
+        };
+        assert_eq!(read(&bytes).unwrap().chunks(), file.chunks);
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                bytes[at] ^= 1 << bit;
+                let error = read(&bytes).unwrap_err().to_string();
+                let values = spec.partition().range(file.shard).len() * size_of::<f32>();
+                let is_value = (4096..4096 + values).contains(&at);
+                assert!(error.contains(&file.name), "byte {at}: {error}");
+                assert!(!is_value || error.contains("of chunk"), "byte {at}: {error}");
+                bytes[at] ^= 1 << bit;
+            }
+        }
+        read(&bytes).unwrap();
+        let run = spec.partition().run(file.shard);
+        let expected = run.map(|id| (id, spec.partition().elements(id).len()));
+        assert_eq!(chunks, expected.collect::<Vec<_>>());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -298,10 +331,9 @@ fn a_value_that_is_not_finite_is_refused() {
         chunk
     };
     let file = write_shard(&spec, 0, &Remembered::default(), broken);
-    assert!(matches!(
-        read(&[file], &spec, 0),
-        Err(ReadError::Assembly(AssemblyError::Chunk { .. }))
-    ));
+    let name = file.0.name.clone();
+    let error = read(&[file], &spec, 0).unwrap_err().to_string();
+    assert!(error.contains(&name) && error.contains("chunk 0"), "{error}");
 }
 
 #[test]
