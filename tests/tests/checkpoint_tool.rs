@@ -25,7 +25,8 @@ impl Place {
 
     fn start(&self, name: &str, instances: &str, passes: &str) -> Process {
         let [out, kept] = ["out", "kept"].map(|name| self.path(name).display().to_string());
-        let args = ["local", "--instances", instances, "--passes", passes];
+        // What is measured here is not the model.
+        let args = ["local", "--hidden", "16", "--instances", instances, "--passes", passes];
         Process::start(
             &job_id(name),
             &[&args[..], &["--out", &out, "--checkpoints", &kept]].concat(),
