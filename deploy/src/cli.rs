@@ -1,5 +1,6 @@
 //! The command line of `psrun`.
 
+use crate::checkpoint::CheckpointArgs;
 use crate::evaluate::EvaluateArgs;
 use crate::host::options::TrainArgs;
 use crate::job_args::JobArgs;
@@ -21,6 +22,7 @@ const EXAMPLES: &str = "Examples:
   psrun evaluate --model out/latest --data DIR       # how well a trained model does
   psrun predict --model out/latest --data new.csv    # what it says of new samples
   psrun serve --model out/latest                     # the same over HTTP
+  psrun checkpoint ls out/digits                     # also verify, export, prune: a job's checkpoints
   psrun new my-model                                 # a crate with a model of your own
   psrun ps-server --shard 0 --listen 0.0.0.0:2223    # one role alone; --help after it says more
 
@@ -125,6 +127,9 @@ pub enum Command {
     /// Serve a trained model over HTTP, by the contract of SageMaker's hosting.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeArgs>),
+    /// Look at a job's checkpoints: list, verify, export as a model, remove old ones.
+    #[command(after_help = crate::checkpoint::EXAMPLES)]
+    Checkpoint(CheckpointArgs),
     /// Write a crate with a model of your own: a program that is psrun with one more model.
     New(NewArgs),
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! The commands that start no job: what they print, and what they exit with.
 
+use crate::checkpoint::{CheckpointArgs, Said};
 use crate::evaluate::EvaluateArgs;
 use crate::predict::PredictArgs;
 use crate::serve::ServeArgs;
@@ -55,6 +56,19 @@ fn used(
     if let Err(code) = with_threads(threads) {
         return code;
     }
+    done(command, work)
+}
+
+/// Looks at checkpoints, or removes some.
+pub(crate) fn checkpoint(args: &CheckpointArgs) -> ExitCode {
+    done("checkpoint", || {
+        let (mut out, mut tell) = (std::io::stdout(), terminal::print);
+        crate::checkpoint::run(args, &mut Said { out: &mut out, tell: &mut tell })
+    })
+}
+
+/// Does it, and says what went wrong.
+fn done(command: &str, work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     ps_cli::process::start_logging(LevelFilter::WARN, false);
     match work() {
         Ok(()) => ExitCode::SUCCESS,

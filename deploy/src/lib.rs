@@ -42,9 +42,11 @@
 //! - [`contract`] and [`host`]: a SageMaker container, or one of Kubeflow, as one host of a job.
 //! - [`new`]: a crate of one's own; [`show`]: what is understood of some data.
 //! - [`mod@evaluate`], [`predict`] and [`serve`]: a trained model in use; [`used_model`]: which, and on what.
+//! - [`checkpoint`]: checkpoints, without a job.
 //! - [`roles`]: how this one binary is every role.
 
 pub mod check;
+pub mod checkpoint;
 pub mod child;
 pub mod cli;
 mod commands;
@@ -122,6 +124,7 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
         cli::Command::Serve(args) => commands::serve(models, *args),
         cli::Command::Evaluate(args) => commands::evaluate(&models, &args),
         cli::Command::Predict(args) => commands::predict(&models, &args),
+        cli::Command::Checkpoint(args) => commands::checkpoint(&args),
         cli::Command::New(args) => match new::run(&args) {
             Ok(next) => {
                 terminal::print(&next);

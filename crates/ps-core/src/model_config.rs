@@ -122,12 +122,12 @@ impl About {
         layout: &Layout,
         data: &DataDescription,
     ) -> Result<Vec<(&'static str, Vec<u8>)>, serde_json::Error> {
-        let config = serde_json::to_vec_pretty(&self.config(layout, data))?;
-        let mut files = vec![(CONFIG_FILE, config)];
-        if let Some(schema) = &self.schema {
-            files.push((SCHEMA_FILE, schema.to_json()?.into_bytes()));
-        }
-        Ok(files)
+        self.description(layout, data).files()
+    }
+
+    /// What a model of these tensors is that was trained on these data.
+    pub fn description(&self, layout: &Layout, data: &DataDescription) -> ModelDescription {
+        ModelDescription { config: self.config(layout, data), schema: self.schema.clone() }
     }
 
     /// The same with what others know and this does not.
@@ -143,6 +143,35 @@ impl About {
             },
             None => other.clone(),
         }
+    }
+}
+
+/// All that says what some weights are: with it they are a model that can be used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelDescription {
+    /// What is in [`CONFIG_FILE`].
+    pub config: ModelConfig,
+    /// What was understood of the table that it was trained on, if it was, and if that was not too long to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Schema>,
+}
+
+impl ModelDescription {
+    /// The files that lie beside the weights, by their names.
+    ///
+    /// # Errors
+    /// None in practice: texts and numbers can be written as JSON.
+    pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, serde_json::Error> {
+        let mut files = vec![(CONFIG_FILE, serde_json::to_vec_pretty(&self.config)?)];
+        if let Some(schema) = &self.schema {
+            files.push((SCHEMA_FILE, schema.to_json()?.into_bytes()));
+        }
+        Ok(files)
+    }
+
+    /// Whether the model needs a schema that is not in here.
+    pub fn lacks_schema(&self) -> bool {
+        self.config.schema.is_some() && self.schema.is_none()
     }
 }
 
@@ -199,5 +228,10 @@ mod tests {
         let layout = Layout::new(vec![TensorSpec::trainable("weight", [1])]).unwrap();
         let data = DataDescription::default();
         assert_eq!(short.config(&layout, &data).schema, about.config(&layout, &data).schema);
+        let description = |about: &About| about.description(&layout, &data);
+        assert!(description(&short).lacks_schema() && !description(&about).lacks_schema());
+        let files = description(&about).files().unwrap();
+        assert_eq!(files, about.files(&layout, &data).unwrap());
+        assert_eq!(files.len(), 2);
     }
 }

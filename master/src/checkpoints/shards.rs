@@ -2,9 +2,11 @@
 
 use super::{remove_older, write_manifest};
 use crate::cluster::{Cluster, shard_control};
+use ps_core::DataDescription;
 use ps_core::checkpoint::{File, MANIFEST_FORMAT, Manifest, names};
 use ps_core::ids::Life;
 use ps_core::master::CheckpointRequest;
+use ps_core::model_config::About;
 use ps_core::settings::TrainingSettings;
 use ps_proto::v1;
 use ps_runtime::blocking;
@@ -21,16 +23,17 @@ const DISK_IDLE_MAX: Duration = Duration::from_secs(120);
 const PATIENCE_LEASES: u32 = 3;
 
 impl Cluster {
-    /// Has all shards write their parts, and writes the manifest.
+    /// Has all shards write their parts, and writes the manifest, with what is known of the model and its data.
     ///
     /// # Errors
     /// A shard could not, or the manifest could not be written.
     pub(crate) async fn write_checkpoint(
         &self,
         request: CheckpointRequest,
+        known: (About, DataDescription),
         files: &dyn FileStore,
     ) -> Result<(), String> {
-        let written = self.write_parts(request, files).await;
+        let written = self.write_parts(request, known, files).await;
         if written.is_err() {
             // What other shards have written of it nobody goes on from.
             blocking(|| remove_unfinished(files));
@@ -41,6 +44,7 @@ impl Cluster {
     async fn write_parts(
         &self,
         request: CheckpointRequest,
+        (about, data): (About, DataDescription),
         files: &dyn FileStore,
     ) -> Result<(), String> {
         let CheckpointRequest { number, keep, keep_afterwards, state } = request;
@@ -56,6 +60,7 @@ impl Cluster {
             chunk_elements: spec.chunk_elements,
             files: files_written,
             state,
+            model: Some(about.description(&spec.layout, &data)),
         };
         blocking(|| {
             write_manifest(&manifest, files).map_err(|error| error.to_string())?;

@@ -23,6 +23,7 @@ use crate::state::{self, StateFile};
 use answers::Answers;
 use event::{Event, event};
 use membership::MembershipBroadcaster;
+use ps_core::DataDescription;
 use ps_core::ids::{Epoch, LIFE_DISTANCE, Life};
 use ps_core::limits::CONTROL_CALLS_MAX;
 use ps_core::master::{Action, CheckpointRequest, Level, Machine, SavedJob};
@@ -235,8 +236,7 @@ impl Driver {
 
     fn save_model(&mut self, within: Option<Duration>, if_trained: bool, kept: Option<Life>) {
         let (cluster, files) = (self.membership.cluster(), self.files.clone());
-        let about = self.about.clone().or(self.machine.about());
-        let data = self.machine.data();
+        let (about, data) = self.known();
         let what = model::What { about, data, within, if_trained, kept };
         let catalog = self.catalog.clone();
         let save = async move {
@@ -246,13 +246,18 @@ impl Driver {
         spawn(&mut self.saving, &self.sender, save);
     }
 
+    /// What the master was told of the model, and of its data.
+    fn known(&self) -> (About, DataDescription) {
+        (self.about.clone().or(self.machine.about()), self.machine.data())
+    }
+
     fn write_checkpoint(&mut self, request: CheckpointRequest) {
         let Some(catalog) = self.catalog.clone() else {
             return;
         };
-        let (cluster, number) = (self.membership.cluster(), request.number);
+        let (cluster, number, known) = (self.membership.cluster(), request.number, self.known());
         spawn(&mut self.saving, &self.sender, async move {
-            let written = cluster.write_checkpoint(request, catalog.files()).await;
+            let written = cluster.write_checkpoint(request, known, catalog.files()).await;
             event(move |machine, now| machine.checkpoint_written(number, written, now))
         });
     }

@@ -1,7 +1,7 @@
 //! A shard's part, put together from the files of a checkpoint that any number of servers wrote.
 
 use super::{File, FileError, StoredShard};
-use crate::chunk::{self, Chunk};
+use crate::chunk::Chunk;
 use crate::ids::{ChunkId, Incarnation, ShardId, WorkerId};
 use crate::model_spec::ModelSpec;
 use crate::window::Window;
@@ -53,18 +53,17 @@ impl Assembly {
     ///
     /// # Errors
     /// It cannot be read, was changed, or holds a value that is not finite.
-    pub fn add<E: From<FileError> + From<Error>>(
+    pub fn add<E: From<FileError>>(
         &mut self,
         file: &File,
         files: usize,
         stored: &StoredShard,
-        mut read_at: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+        read_at: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let shard = self.shard;
-        for id in self.wanted(file) {
-            let chunk = Chunk::from_snapshot(stored.chunk(id, &mut read_at)?);
-            self.chunks.push(chunk.map_err(|error| Error::Chunk { shard, error })?);
-        }
+        stored.each(self.wanted(file), read_at, |_, chunk| {
+            self.chunks.push(chunk);
+            Ok(())
+        })?;
         self.remember(stored, file, files);
         Ok(())
     }
@@ -110,13 +109,10 @@ impl Assembly {
 }
 
 /// Why files do not make a shard's part.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Error {
     /// Not all of it was there.
     #[error("shard {shard}: the checkpoint's files hold {found} of its {expected} chunks")]
     Missing { shard: ShardId, found: usize, expected: usize },
-    /// A value that no chunk holds.
-    #[error("shard {shard}: {error}")]
-    Chunk { shard: ShardId, error: chunk::Error },
 }

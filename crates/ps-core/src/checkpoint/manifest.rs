@@ -10,6 +10,7 @@ use crate::keeping::Keeping;
 use crate::layout::{Layout, TensorSpec};
 use crate::learning::LearningMonitor;
 use crate::limits::{CHUNK_ELEMENTS_MAX, MODEL_ELEMENTS_MAX, SHARDS_MAX, TENSORS_MAX};
+use crate::model_config::{ModelDescription, NamedShape};
 use crate::model_spec::ModelSpec;
 use crate::partition::chunk_elements;
 use crate::report::PassReport;
@@ -71,6 +72,9 @@ pub struct Manifest {
     pub files: Vec<File>,
     /// What the master knew.
     pub state: JobState,
+    /// What the weights are a model of, so that they can be used without the job; `None` where nobody wrote it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelDescription>,
 }
 
 /// Why a manifest cannot be used.
@@ -163,10 +167,22 @@ impl Manifest {
             let found = self.chunk_elements;
             return Err(format!("chunks of {found} elements, expected at least {smallest}"));
         }
-        let spec = self.state.settings.model_spec(&self.layout()?, shards as u32);
-        let spec = spec.on_grid(Some(self.chunk_elements));
-        check_files(&self.files, self.number, &spec).map_err(|error| error.to_string())?;
+        check_files(&self.files, self.number, &self.own_spec()?).map_err(|it| it.to_string())?;
+        let layout = self.layout()?;
+        if self.model.as_ref().is_some_and(|it| it.config.tensors != NamedShape::of_layout(&layout))
+        {
+            return Err("the model that it describes has other tensors".to_owned());
+        }
         self.state.settings.validate().map_err(|error| error.to_string())
+    }
+
+    /// The model as the servers held it that wrote the files.
+    ///
+    /// # Errors
+    /// The tensors are not a model.
+    pub fn own_spec(&self) -> Result<ModelSpec, String> {
+        let spec = self.state.settings.model_spec(&self.layout()?, self.files.len() as u32);
+        Ok(spec.on_grid(Some(self.chunk_elements)))
     }
 
     /// The model's layout.

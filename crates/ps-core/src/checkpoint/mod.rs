@@ -9,23 +9,28 @@
 //! - `written`, `stored`: a shard's file, written and read a chunk at a time.
 //! - `assembly`: a shard's state from the files of any number of shards.
 //! - `manifest`: one checkpoint as a whole.
+//! - `contents`: what a folder holds, by names alone; `retention`: which of it is kept.
 //! - `cursor`: which samples are done.
 
 mod assembly;
+mod contents;
 pub mod cursor;
 mod file;
 mod header;
 mod manifest;
 pub mod names;
 mod places;
+mod retention;
 mod stored;
 mod tail;
 mod written;
 
 pub use assembly::{Assembly, Error as AssemblyError, RestoredShard};
+pub use contents::{Contents, NamedFile};
 pub use file::{File, FileError, check_files};
 pub use header::FORMAT;
 pub use manifest::{JobState, MANIFEST_FORMAT, Manifest, ManifestError};
+pub use retention::Retention;
 pub use stored::StoredShard;
 pub use tail::{Remembered, Sessions};
 pub use written::{Ends, WrittenShard};

@@ -4,7 +4,7 @@ use super::header::Metadata;
 use super::places::{HEADER_BYTES, Places};
 use super::tail::{Remembered, Tail};
 use super::{File, FileError};
-use crate::chunk::ChunkSnapshot;
+use crate::chunk::{Chunk, ChunkSnapshot};
 use crate::ids::ChunkId;
 use crate::model_spec::ModelSpec;
 use crate::unexpected::Unexpected;
@@ -55,6 +55,24 @@ impl StoredShard {
         Ok(Self { name, places, tail, remembered })
     }
 
+    /// Opens a file as [`Self::open`] does and reads it from its first to its last byte: each chunk is handed on, and
+    /// forgotten before the next one is read.
+    ///
+    /// # Errors
+    /// As [`Self::open`] and [`Self::each`].
+    pub fn read_all<E: From<FileError>>(
+        file: &File,
+        shards: u32,
+        spec: &ModelSpec,
+        bytes: u64,
+        mut read_at: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+        take: impl FnMut(ChunkId, Chunk) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let stored = Self::open(file, shards, spec, bytes, &mut read_at)?;
+        stored.each(stored.chunks(), read_at, take)?;
+        Ok(stored)
+    }
+
     /// The chunks that it holds.
     pub fn chunks(&self) -> Range<ChunkId> {
         self.places.chunks()
@@ -65,11 +83,29 @@ impl StoredShard {
         &self.remembered
     }
 
-    /// Reads one of its chunks through `read_at`, which fills memory from a place in the file.
+    /// Reads these of its chunks, one after another into memory of its own each, and hands them on. Whoever goes on
+    /// from a file, or only checks it, reads it here.
     ///
     /// # Errors
-    /// It cannot be read, or was changed.
-    pub fn chunk<E: From<FileError>>(
+    /// It cannot be read, was changed, or holds a value that is not finite; or what `take` says.
+    pub fn each<E: From<FileError>>(
+        &self,
+        chunks: Range<ChunkId>,
+        mut read_at: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+        mut take: impl FnMut(ChunkId, Chunk) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for id in chunks {
+            let chunk = Chunk::from_snapshot(self.chunk(id, &mut read_at)?).map_err(|error| {
+                let found = format!("chunk {id}: {error}");
+                FileError::of(&self.name)(Unexpected::new("values", found, "those of a model"))
+            })?;
+            take(id, chunk)?;
+        }
+        Ok(())
+    }
+
+    /// Reads one of its chunks through `read_at`, which fills memory from a place in the file.
+    fn chunk<E: From<FileError>>(
         &self,
         id: ChunkId,
         mut read_at: impl FnMut(u64, &mut [u8]) -> Result<(), E>,

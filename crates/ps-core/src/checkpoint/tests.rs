@@ -1,3 +1,5 @@
+mod damage;
+
 use super::*;
 use crate::chunk::ChunkSnapshot;
 use crate::correction::Correction;
@@ -199,36 +201,6 @@ fn a_file_is_a_safetensors_file() {
     assert!(archive.metadata["psrun"].contains("\"format\":3"));
 }
 
-/// One changed bit anywhere, and every length that is not that of the file, is noticed and named.
-#[test]
-fn no_damage_goes_unnoticed() {
-    let spec = spec(&[90, 20], "adam", 1);
-    let (file, bytes) = write(&spec).remove(0);
-    let open = |bytes: Vec<u8>| read(&[(file.clone(), bytes)], &spec, 0);
-    assert!(open(bytes.clone()).is_ok());
-    for at in 0..bytes.len() {
-        let mut flipped = bytes.clone();
-        flipped[at] ^= 1 << (at % 8);
-        let error = open(flipped).unwrap_err().to_string();
-        assert!(error.contains(&file.name) && error.contains("CRC-32"), "byte {at}: {error}");
-        assert!(open(bytes[..at].to_owned()).unwrap_err().to_string().contains("bytes"));
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    /// Whatever lies under a listed name, it is refused without a panic, also where its checksums fit.
-    #[test]
-    fn what_is_no_file_is_refused(bytes in prop::collection::vec(any::<u8>(), 0..6000)) {
-        let spec = spec(&[40], "sgd", 1);
-        let (file, _) = write(&spec).remove(0);
-        let crc = crc32fast::hash(&bytes[..bytes.len().min(4096)]);
-        let file = File { crc, bytes: bytes.len() as u64, ..file };
-        prop_assert!(read(&[(file, bytes)], &spec, 0).is_err());
-    }
-}
-
 /// What a file says is believed only where it is what the model has.
 #[test]
 fn wrong_numbers_are_named() {
@@ -298,10 +270,9 @@ fn a_value_that_is_not_finite_is_refused() {
         chunk
     };
     let file = write_shard(&spec, 0, &Remembered::default(), broken);
-    assert!(matches!(
-        read(&[file], &spec, 0),
-        Err(ReadError::Assembly(AssemblyError::Chunk { .. }))
-    ));
+    let name = file.0.name.clone();
+    let error = read(&[file], &spec, 0).unwrap_err().to_string();
+    assert!(error.contains(&name) && error.contains("chunk 0"), "{error}");
 }
 
 #[test]

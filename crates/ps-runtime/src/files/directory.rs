@@ -40,6 +40,18 @@ impl Directory {
         })
     }
 
+    /// A directory that is to be there already, to look into: nothing is written.
+    ///
+    /// # Errors
+    /// It is not there, or is none; the message names it.
+    pub fn existing(path: &Path) -> io::Result<Self> {
+        let named = |error: io::Error| named("reading directory", path, &error);
+        if std::fs::metadata(path).map_err(named)?.is_dir() {
+            return Ok(Self(path.to_owned()));
+        }
+        Err(named(io::ErrorKind::NotADirectory.into()))
+    }
+
     pub(super) fn open_probed(
         option: &str,
         path: &Path,

@@ -2,9 +2,10 @@ use super::*;
 use crate::checkpoint::cursor::{Positions, SourceCursor};
 use crate::checkpoint::names::manifest_file;
 use crate::correction::Correction;
-use crate::data_description::DataKind;
+use crate::data_description::{DataDescription, DataKind};
 use crate::keeping::{Keeping, Kept};
 use crate::learning::Losses;
+use crate::model_config::About;
 use crate::schedule::LearningRate;
 use proptest::prelude::*;
 use ps_kernels::optimizer::Optimizer;
@@ -41,6 +42,8 @@ fn settings(optimizer: &str) -> TrainingSettings {
 fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
     let tensors = vec![TensorSpec::trainable("b", [7]), TensorSpec::trainable("w", [5, 3])];
     let layout = Layout::new(tensors.clone()).unwrap();
+    let about = About { model: Some("mlp".into()), ..About::default() };
+    let model = Some(about.description(&layout, &DataDescription::replicated(100)));
     let partition = crate::partition::Partition::new(&layout, 64, shards as u32);
     let file = |shard: u64| File {
         name: names::shard_file(number, shard as u32, shards as u32),
@@ -84,6 +87,7 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
             began: 1_753_000_000_000,
             keeping: keeping(),
         },
+        model,
     }
 }
 
@@ -111,6 +115,15 @@ fn an_older_format_is_refused_with_the_version_that_reads_it() {
         let error = ManifestError::Format { name: manifest_file(7), found }.to_string();
         assert!(error.contains(reader) && error.contains("--checkpoints"), "{error}");
     }
+}
+
+/// Checkpoints of before manifests described the model have none.
+#[test]
+fn a_manifest_that_describes_no_model_is_read() {
+    let manifest = Manifest { model: None, ..manifest(2, 7, 3) };
+    let text = manifest.encode().unwrap();
+    assert!(!text.contains("\"model\""), "{text}");
+    assert_eq!(Manifest::decode(&manifest_file(7), text.as_bytes()), Ok(manifest));
 }
 
 /// Checkpoints of before there were pipelines say nothing of them.
@@ -144,6 +157,7 @@ fn what_cannot_be_is_not_written() {
     assert!(wrong(|m| m.files[0].name = "../../etc/x".into()).contains("etc"));
     assert!(wrong(|m| m.tensors.clear()).contains("no elements"));
     assert!(wrong(|m| m.state.settings.passes = 0).contains("--passes"));
+    assert!(wrong(|m| m.model.as_mut().unwrap().config.tensors.clear()).contains("other tensors"));
     assert!(wrong(|m| m.state.seconds = f64::INFINITY).contains("not as written"));
 }
 

@@ -9,7 +9,7 @@ mod restore;
 use super::Machine;
 use super::lifecycle::{Phase, StopReason};
 use super::types::{Action, CheckpointRequest, CompleteCheckpoint, Level};
-use crate::checkpoint::JobState;
+use crate::checkpoint::{JobState, Retention};
 use crate::ids::Epoch;
 use crate::report::Resumed;
 use serde::{Deserialize, Serialize};
@@ -21,14 +21,8 @@ const COMPLETE_MAX: usize = 2;
 
 /// Those that are kept of complete checkpoints, the newest first.
 fn kept(complete: impl Iterator<Item = CompleteCheckpoint>) -> Vec<CompleteCheckpoint> {
-    let (mut kept, mut has_sound) = (Vec::new(), false);
-    for checkpoint in complete {
-        if kept.len() < COMPLETE_MAX || (checkpoint.is_sound && !has_sound) {
-            kept.push(checkpoint);
-        }
-        has_sound |= checkpoint.is_sound;
-    }
-    kept
+    let mut retention = Retention::newest(COMPLETE_MAX);
+    complete.filter(|checkpoint| retention.take(checkpoint.is_sound)).collect()
 }
 
 /// Where the job is on its way from the checkpoint of another life.
