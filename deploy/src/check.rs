@@ -37,6 +37,12 @@ pub fn one_machine(args: &LocalArgs) -> Result<(), String> {
                 .into(),
         );
     }
+    if args.chaos.is_some() && (!args.job.durability.has_journals() || !args.program.is_empty()) {
+        return Err(
+            "--chaos (or PS_CHAOS): who is killed comes back only with --durability wal, and without a program of your own"
+                .into(),
+        );
+    }
     if !args.program.is_empty() {
         let settings = args.job.training.settings().map_err(|error| error.to_string())?;
         let options = settings.evaluation.options();

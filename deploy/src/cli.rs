@@ -176,12 +176,22 @@ pub struct LocalArgs {
     /// newest checkpoint and on from there, or it ends.
     #[arg(long, env = "PS_ON_LOSS", value_enum, default_value_t, value_name = "WHAT")]
     pub on_loss: OnLoss,
+    /// With --durability wal: in about every so many seconds one of the job's processes is killed, so that you see it go on; at its
+    /// end the job says who was killed, and for how long they were away.
+    #[arg(long, env = "PS_CHAOS", value_name = "SECONDS", value_parser = seconds)]
+    pub chaos: Option<f64>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub job: JobArgs,
     /// A program of your own that every worker runs instead of a model, with its arguments.
     #[arg(last = true, value_name = "CMD")]
     pub program: Vec<OsString>,
+}
+
+/// Parses a time between two deaths.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
+    seconds.ok_or_else(|| "expected seconds, from 0.1 to 86400".to_owned())
 }
 
 /// Parses a number of instances.

@@ -1,6 +1,8 @@
 //! Runs the processes of a plan from their start to the last one's end.
 
+mod chaos;
 mod reports;
+mod restarts;
 
 use crate::child::{Event, JobContext, ProcessHandle};
 use crate::exit::Exit;
@@ -13,6 +15,7 @@ use crate::process::Process;
 use crate::signals::Signals;
 use crate::supervision::{Action, Supervision};
 use crate::terminal;
+use chaos::Chaos;
 use ps_cli::orphans::{Children, Orphans};
 use ps_cli::terminal::Bar;
 use ps_runtime::{Outside, Shutdown};
@@ -26,6 +29,9 @@ use tokio::time::Instant;
 
 /// How long the master may take to say where it listens.
 const MASTER_START: Duration = Duration::from_secs(30);
+
+/// Who has worked for so long is started again at once, however often it was before.
+const LONG: Duration = Duration::from_secs(30);
 
 /// How long what an ended process wrote may take to arrive.
 const READ_TO_END: Duration = Duration::from_secs(2);
@@ -93,6 +99,8 @@ pub async fn run_part(
         deadline: None,
         master: None,
         restarts: Vec::new(),
+        working_since: BTreeMap::new(),
+        chaos: plan.chaos.map(|every| Chaos::new(every, outside.seed)),
         abandoned: false,
         outside,
         failed: Vec::new(),
@@ -118,6 +126,10 @@ pub async fn run_part(
                 job.restart();
                 Vec::new()
             }
+            () = sleep_until(job.chaos.as_ref().map(Chaos::next)) => {
+                job.wreak();
+                Vec::new()
+            }
         };
         let more = job.report(&actions).await;
         job.act(actions);
@@ -141,6 +153,8 @@ struct Job<'a> {
     master: Option<String>,
     /// Who is to be started again, and when.
     restarts: Vec<(Instant, Name)>,
+    working_since: BTreeMap<Name, Instant>,
+    chaos: Option<Chaos>,
     abandoned: bool,
     outside: Outside,
     failed: Vec<Name>,
@@ -197,6 +211,10 @@ impl Job<'_> {
                 if self.is_told(name) {
                     self.supervision.obeyed(name);
                 }
+                let since = self.working_since.remove(&name);
+                if since.is_some_and(|since| since.elapsed() >= LONG) {
+                    self.supervision.has_worked_long(name);
+                }
                 let actions = self.supervision.exited(name, exit, &who);
                 let comes_back = actions.iter().any(|it| matches!(it, Action::Restart(..)));
                 if name.role == Role::Master && !comes_back {
@@ -213,6 +231,8 @@ impl Job<'_> {
     /// Notes that a process is ready, and where; the master's address is what the others wait for.
     fn ready(&mut self, name: Name, address: Option<String>) {
         self.supervision.is_ready(name);
+        self.working_since.insert(name, Instant::now());
+        self.chaos.iter_mut().for_each(|chaos| chaos.works(name));
         if let Some(running) = self.processes.get_mut(&name) {
             running.address.clone_from(&address);
         }
@@ -239,32 +259,6 @@ impl Job<'_> {
                 }
                 Action::Say(text) => self.logs.say(&text),
                 Action::Abandon => self.abandoned = true,
-            }
-        }
-    }
-
-    /// When somebody is to be started again: at once, if the job is ending, so that nobody is waited for in vain.
-    fn next_restart(&self) -> Option<Instant> {
-        let first = self.restarts.iter().map(|(at, _)| *at).min()?;
-        Some(if self.supervision.is_ending() { Instant::now() } else { first })
-    }
-
-    fn restart(&mut self) {
-        let (now, is_ending) = (Instant::now(), self.supervision.is_ending());
-        let due: Vec<Name> = self
-            .restarts
-            .extract_if(.., |(at, _)| is_ending || *at <= now)
-            .map(|(_, name)| name)
-            .collect();
-        for name in due {
-            let process = self.master.as_deref().and_then(|it| self.plan.again(name, it));
-            let before = self.processes.get(&name).and_then(|it| it.address.clone());
-            match process.filter(|_| !is_ending) {
-                Some(mut process) => {
-                    before.iter().for_each(|address| process.listens_at(address));
-                    self.start(&process);
-                }
-                None => self.supervision.not_restarted(name),
             }
         }
     }
@@ -296,6 +290,11 @@ impl Job<'_> {
     }
 
     async fn finish(mut self) -> Outcome {
+        if let Some(mut chaos) = self.chaos.take() {
+            // Whoever reads no further has seen enough.
+            let _ = terminal::print_metrics(&chaos.metrics());
+            self.logs.say(&chaos.words());
+        }
         let (mut last_words, mut readers) = (BTreeMap::new(), Vec::new());
         for (name, process) in self.processes {
             last_words.insert(name, process.last_words.clone());

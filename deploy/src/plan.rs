@@ -15,7 +15,7 @@ use ps_server::config::DurabilityArgs;
 use ps_worker::threads::fair_share;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where the master is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Plan {
     /// What follows from the ends of its processes.
     pub rules: Rules,
     members: Vec<Process>,
+    /// One of its processes is killed in about so much time, again and again.
+    pub chaos: Option<Duration>,
     /// What they are told beside their command lines.
     options: JobOptions,
 }
@@ -96,6 +98,7 @@ impl Plan {
             },
             members: servers_here.chain(evaluator).chain(workers_here).collect(),
             host: String::new(),
+            chaos: args.chaos.map(Duration::from_secs_f64),
             options: JobOptions::default(),
             job,
         };
@@ -111,7 +114,8 @@ impl Plan {
         members: Vec<Process>,
         rules: Rules,
     ) -> Self {
-        Self { host, job, summary, lead, rules, members, options: JobOptions::default() }
+        let (chaos, options) = (None, JobOptions::default());
+        Self { host, job, summary, lead, rules, members, chaos, options }
     }
 
     /// Its processes are told what of these matches is for them.

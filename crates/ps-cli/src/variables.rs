@@ -14,6 +14,7 @@ pub const KNOWN: &[&str] = &[
     "PS_BUFFER_MIB",
     "PS_CATEGORICAL",
     "PS_CHANNELS",
+    "PS_CHAOS",
     "PS_CHECKPOINTS",
     "PS_CLASSES",
     "PS_CLASS_WEIGHTS",

@@ -1,4 +1,5 @@
-//! Servers and a master that are started again, since what they acknowledged is on their disks.
+//! Processes that are started again: servers and a master, since what they acknowledged is on their disks, and who trains
+//! and measures beside them.
 
 use super::{Action, Supervision};
 use crate::exit::Exit;
@@ -14,7 +15,7 @@ const RESTARTS_MAX: u32 = 100;
 
 /// How often it is started again at once; after that it is waited for ever longer.
 const AT_ONCE: u32 = 3;
-const PAUSE_MAX: Duration = Duration::from_secs(8);
+const PAUSE_MAX: Duration = Duration::from_secs(4);
 
 /// How often each server was started again, and who was not.
 #[derive(Debug, Default)]
@@ -43,13 +44,16 @@ impl Restarts {
 }
 
 impl Supervision {
-    /// What is to be done for a server or a master that has died, if it can be started again. One that never served would
-    /// fail again, one that was told to end has its reason, and a master that ends by itself has ended the job.
+    /// What is to be done for a process that has died, if it can be started again. One that never worked would fail again, one
+    /// that was told to end has its reason, a master that ends by itself has ended the job, and who trains or measures knows
+    /// why it ends, unless it is killed. What a program has done is its own affair.
     pub(super) fn restarted(&mut self, name: Name, exit: Exit, who: &str) -> Option<Vec<Action>> {
         let has_died = match name.role {
             Role::Server => !matches!(exit, Exit::Code(0 | 130 | 143)),
             Role::Master => matches!(exit, Exit::Signal(_) | Exit::Code(PANICKED)),
-            _ => false,
+            Role::Worker | Role::Evaluator => {
+                matches!(exit, Exit::Signal(_)) && !self.rules.has_program
+            }
         };
         let can = self.rules.has_journals
             && !self.ending
@@ -62,13 +66,30 @@ impl Supervision {
         };
         // Its place is kept: the job is not over while it is away.
         self.running.insert(name);
-        let mut from = "its journal";
-        if name.role == Role::Master {
-            (self.master, from) = (None, "what it had written down");
+        let (mut report, mut from) = (None, "");
+        match name.role {
+            Role::Master => {
+                (self.master, from) = (None, " and goes on from what it had written down")
+            }
+            Role::Server => from = " and goes on from its journal",
+            // What it had in work is done by others meanwhile.
+            Role::Worker | Role::Evaluator => report = Some(Action::ReportEnded(name, exit)),
         }
         let times = if count == 1 { String::new() } else { format!(" (restart {count})") };
-        let say = format!("{who} {exit}: it is started again and goes on from {from}{times}");
-        Some(vec![Action::Say(say), Action::Restart(name, pause)])
+        let say = Action::Say(format!("{who} {exit}: it is started again{from}{times}"));
+        Some(
+            [Some(say), report, Some(Action::Restart(name, pause))].into_iter().flatten().collect(),
+        )
+    }
+
+    /// A process has worked for long: what ended it before does not any more.
+    pub fn has_worked_long(&mut self, name: Name) {
+        self.restarts.counts.remove(&name);
+    }
+
+    /// Who works.
+    pub fn working(&self) -> Vec<Name> {
+        self.ready.intersection(&self.running).copied().collect()
     }
 
     /// Notes who was killed that the job cannot do without, if it ends for that.
@@ -135,6 +156,34 @@ mod tests {
         killed.is_ready(MASTER);
         killed.exited(MASTER, Exit::Code(0), "master");
         assert_eq!(killed.verdict().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_worker_that_is_killed_is_started_again_beside_journals_and_one_that_fails_is_not() {
+        const WORKER: Name = Name { role: Role::Worker, index: 0 };
+        let after = |has_journals, exit| {
+            let mut job = job(has_journals);
+            job.started(WORKER);
+            job.is_ready(WORKER);
+            job.exited(WORKER, exit, "worker 0")
+        };
+        let killed = after(true, Exit::Signal(9));
+        assert!(killed.contains(&Action::ReportEnded(WORKER, Exit::Signal(9))), "{killed:?}");
+        assert_eq!(killed.last(), Some(&Action::Restart(WORKER, Duration::ZERO)));
+        for actions in [after(true, Exit::Code(1)), after(false, Exit::Signal(9))] {
+            assert!(!actions.iter().any(|it| matches!(it, Action::Restart(..))), "{actions:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_worked_long_is_started_again_at_once() {
+        let mut job = job(true);
+        for _ in 0..2 * RESTARTS_MAX {
+            let actions = job.exited(SERVER, Exit::Signal(9), "server 1");
+            assert_eq!(actions.last(), Some(&Action::Restart(SERVER, Duration::ZERO)));
+            job.has_worked_long(SERVER);
+            job.is_ready(SERVER);
+        }
     }
 
     #[test]
