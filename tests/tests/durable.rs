@@ -84,6 +84,12 @@ fn a_master_that_speaks_before_it_writes_is_caught() {
 }
 
 #[test]
+fn pushes_that_are_taken_twice_are_caught() {
+    let twice = |scenario: &mut Scenario| scenario.guards = Guards { dedup: false, ..Guards::ALL };
+    assert!(caught(twice) > 0);
+}
+
+#[test]
 fn windows_that_are_forgotten_are_caught() {
     let forgotten = |scenario: &mut Scenario| {
         scenario.guards = Guards { windows: false, ..Guards::ALL };

@@ -76,6 +76,26 @@ fn a_job_goes_on_when_its_master_is_killed() {
     job.expect_nobody_left(SOON);
 }
 
+/// Whoever it is: the job goes on, and says at its end who was killed.
+#[test]
+fn a_job_outlives_chaos() {
+    let _alone = alone();
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().to_str().unwrap();
+    let options = ["local", "--instances", "3", "--passes", "60", "--out", folder, "--chaos", "1"];
+    Process::start("", &options).wait(SOON).expect_code(64).expect_stderr(&["--durability wal"]);
+    let mut job =
+        Process::start(&job_id("outlives"), &[&options[..], &["--durability", "wal"]].concat());
+    let end = job.wait(PATIENCE);
+    end.expect_code(0).expect_stderr(&["it is started again", "processes were killed"]);
+    let roles = ["masters", "servers", "workers", "evaluators"];
+    let killed = roles.map(|role| end.metric(&format!("chaos_killed_{role}")).unwrap());
+    assert!(killed.iter().sum::<f64>() >= 3.0, "{}", end.stdout);
+    assert!(end.metric("final_test_accuracy").unwrap() > 0.9, "{}", end.stdout);
+    expect_everything(out.path(), 60);
+    job.expect_nobody_left(SOON);
+}
+
 /// As when a machine loses its power: nobody is left to say anything.
 #[test]
 fn a_job_that_was_cut_off_whole_goes_on_with_the_same_command() {
