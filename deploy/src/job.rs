@@ -172,8 +172,10 @@ impl Job<'_> {
             process.args.insert(1, "--progress-to-parent".into());
         }
         match ProcessHandle::start(self.program, &process, log, &self.context) {
-            Ok(handle) => {
+            Ok(mut handle) => {
                 self.supervision.started(name);
+                // Until it says so: where it was before.
+                handle.address = self.processes.get(&name).and_then(|it| it.address.clone());
                 self.processes.insert(name, handle);
             }
             Err(error) => {

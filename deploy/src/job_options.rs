@@ -56,14 +56,20 @@ impl JobOptions {
         words
     }
 
+    /// What the file says that `--config` names.
+    ///
+    /// # Errors
+    /// An option has no text.
+    pub fn text(&self) -> anyhow::Result<String> {
+        let sections = toml::to_string(&self.sections)?;
+        Ok(format!("# The options of the job, for the processes that psrun started.\n{sections}"))
+    }
+
     /// Writes the file that `--config` names.
     ///
     /// # Errors
     /// It cannot be written; the message names it.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let sections = toml::to_string(&self.sections)?;
-        let text =
-            format!("# The options of the job, for the processes that psrun started.\n{sections}");
-        std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+        std::fs::write(path, self.text()?).with_context(|| format!("writing {}", path.display()))
     }
 }

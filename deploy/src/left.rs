@@ -1,34 +1,130 @@
-//! A job that was cut off with all of its processes, and goes on where its journals end.
+//! The folder of a durable job's journals: whether a job was cut off there with all of its processes, and goes on.
 
 use crate::cli::LocalArgs;
 use crate::output::Output;
-use crate::plan::{DEFAULT_JOB, JOURNAL_FOLDER, STATE_FOLDER};
-use anyhow::Context;
+use crate::plan::{DEFAULT_JOB, JOURNAL_FOLDER, Plan, STATE_FOLDER};
+use anyhow::{Context, bail};
 use ps_core::master::SavedJob;
 use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
-/// The id of the job whose master has left its state where this one's journals are to be.
-///
-/// # Errors
-/// There is something else under that name.
-pub(crate) fn find(args: &LocalArgs, output: &Output) -> anyhow::Result<Option<String>> {
-    let journals = args.job.durability.journals(|| output.folder().join(JOURNAL_FOLDER));
-    // Whoever names the job means that one.
-    let is_named = args.job.process.job_id != DEFAULT_JOB;
-    let Some(journals) = journals.filter(|_| !is_named) else { return Ok(None) };
-    let path = journals.join(STATE_FOLDER).join(ps_master::STATE_FILE);
+/// What the job was started with: with other options nobody could go on.
+const OPTIONS_FILE: &str = "options.toml";
+
+/// The journals of a job on this machine, if it has any.
+pub(crate) struct Journals {
+    folder: Option<PathBuf>,
+    /// The job that was cut off there.
+    pub(crate) job: Option<String>,
+}
+
+impl Journals {
+    /// Looks for what a job has left.
+    ///
+    /// # Errors
+    /// There is something else under the name of its master's state.
+    pub(crate) fn find(args: &LocalArgs, output: &Output) -> anyhow::Result<Self> {
+        let folder = args.job.durability.journals(|| output.folder().join(JOURNAL_FOLDER));
+        let job = folder.as_deref().map(cut_off).transpose()?.flatten();
+        // Whoever names the job means that one.
+        let job = job.filter(|_| args.job.process.job_id == DEFAULT_JOB);
+        Ok(Self { folder, job })
+    }
+
+    /// Makes sure that the job can go on, or begin, here.
+    ///
+    /// # Errors
+    /// It was started with other options, or there are journals that nobody can go on with, and that may be all that there is of
+    /// another job; the message says what to do.
+    pub(crate) fn prepare(&self, plan: &Plan) -> anyhow::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let (path, options) = (folder.join(OPTIONS_FILE), plan.options_text()?);
+        if let Some(job) = &self.job {
+            let before = std::fs::read_to_string(&path).unwrap_or_default();
+            if let Some(difference) = difference(&before, &options) {
+                bail!(
+                    "job {job} in {} was started with other options: {difference}; give the same command, or remove that folder \
+                     to begin anew",
+                    folder.display()
+                );
+            }
+            tracing::info!(
+                "job {job} was cut off: it goes on from {}; remove that folder to begin anew",
+                folder.display()
+            );
+            return Ok(());
+        }
+        let has_files = |folder: &PathBuf| {
+            std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+        };
+        if let Some(journal) = plan.journals().find(has_files) {
+            bail!(
+                "{}: a journal of another job, which has ended or whose master left nothing to go on from; remove that folder, or \
+                 name another one with --journal",
+                journal.display()
+            );
+        }
+        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, options));
+        written.with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// The processes have ended: what nobody goes on from is removed.
+    pub(crate) fn end(&self) {
+        let Some(folder) = &self.folder else { return };
+        if !state(folder).exists() {
+            // Where one of them stays, the next job says so.
+            let _ = std::fs::remove_file(folder.join(OPTIONS_FILE));
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
+fn state(folder: &Path) -> PathBuf {
+    folder.join(STATE_FOLDER).join(ps_master::STATE_FILE)
+}
+
+/// The job whose master has left its state.
+fn cut_off(folder: &Path) -> anyhow::Result<Option<String>> {
+    let path = state(folder);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     };
     let saved = SavedJob::decode(&bytes).with_context(|| {
-        format!("{}: remove {} to begin anew", path.display(), journals.display())
+        format!("{}: nobody can go on; remove {} to begin anew", path.display(), folder.display())
     })?;
-    tracing::info!(
-        "job {} was cut off: it goes on from {}; remove that folder to begin anew",
-        saved.job,
-        journals.display()
-    );
     Ok(Some(saved.job))
+}
+
+/// The first line that only one of them has.
+fn difference(before: &str, now: &str) -> Option<String> {
+    let only = |one: &str, other: &str| {
+        one.lines().find(|line| !other.lines().any(|it| it == *line)).map(str::to_owned)
+    };
+    let (was, is) = (only(before, now), only(now, before));
+    match (was, is) {
+        (None, None) => None,
+        (was, is) => {
+            let said = |line: Option<String>| line.unwrap_or_else(|| "nothing".to_owned());
+            Some(format!("it had {}, now {}", said(was), said(is)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_different_is_told() {
+        let options = "[ps-master]\nservers = \"3\"\nlr = \"0.1\"\n";
+        assert_eq!(difference(options, options), None);
+        let other = options.replace("0.1", "0.2");
+        let expected = "it had lr = \"0.1\", now lr = \"0.2\"";
+        assert_eq!(difference(options, &other).as_deref(), Some(expected));
+        let less = "[ps-master]\nservers = \"3\"\n";
+        let expected = "it had lr = \"0.1\", now nothing";
+        assert_eq!(difference(options, less).as_deref(), Some(expected));
+    }
 }

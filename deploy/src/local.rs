@@ -2,10 +2,11 @@
 
 use crate::cli::{LocalArgs, OnLoss};
 use crate::job::{self, Ended};
+use crate::left::Journals;
 use crate::logs::Logs;
 use crate::output::Output;
 use crate::plan::{self, Plan};
-use crate::{check, left, model_name, terminal};
+use crate::{check, model_name, terminal};
 use anyhow::Context;
 use clap::ArgMatches;
 use ps_cli::process::{Tasks, Unparsed};
@@ -56,9 +57,10 @@ async fn run(
         lock = output.lock() => lock?,
         signal = stop.wait() => return Ok(signal.exit_code()),
     };
-    let left = left::find(&args, &output)?;
-    let id = left.unwrap_or_else(|| plan::job_id(&args.job.process.job_id));
+    let journals = Journals::find(&args, &output)?;
+    let id = journals.job.clone().unwrap_or_else(|| plan::job_id(&args.job.process.job_id));
     let mut plan = Plan::new(&args, matches, id, &output);
+    journals.prepare(&plan)?;
     shared.iter().for_each(|data| plan.share_data(&data.path()));
     plan.write_options(&output.options())?;
     // Itself again: whatever models it was built with, its workers have them too.
@@ -66,7 +68,7 @@ async fn run(
     let next = output.next_command(&args);
     let logs = Logs::Files(output);
     let mut back = GoingBack::new(&args);
-    let code = loop {
+    let result = loop {
         let ended = job::run(&program, &plan, &logs, outside.clone(), shutdown.clone()).await?;
         match ended {
             Ended { lost: Some(lost), .. }
@@ -74,9 +76,11 @@ async fn run(
             {
                 plan.forget_journals()?;
             }
-            Ended { result, .. } => break result?,
+            Ended { result, .. } => break result,
         }
     };
+    journals.end();
+    let code = result?;
     next.filter(|_| code == 0).iter().for_each(|line| terminal::print(line));
     Ok(code)
 }

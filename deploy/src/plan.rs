@@ -150,13 +150,26 @@ impl Plan {
         lead.into_iter().chain(&mut self.members)
     }
 
+    /// What its processes are told, but for what is about one process, as text.
+    ///
+    /// # Errors
+    /// It is no text.
+    pub fn options_text(&self) -> anyhow::Result<String> {
+        self.options.text()
+    }
+
+    /// The folders of its servers' journals.
+    pub fn journals(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.members.iter().filter_map(Process::journal)
+    }
+
     /// Removes what an earlier life of this job left of its journals and its master's state: it is of no use to another life.
     ///
     /// # Errors
     /// It cannot be removed; the message names it.
     pub fn forget_journals(&self) -> anyhow::Result<()> {
         let lead = if let Lead::Here(master) = &self.lead { master.state() } else { None };
-        for folder in self.members.iter().filter_map(Process::journal).chain(lead) {
+        for folder in self.journals().chain(lead) {
             if folder.exists() {
                 std::fs::remove_dir_all(&folder)
                     .with_context(|| format!("removing {}", folder.display()))?;

@@ -116,11 +116,35 @@ fn a_job_that_was_cut_off_whole_goes_on_with_the_same_command() {
     all.iter().for_each(|pid| signal(*pid, Signal::KILL));
     job.wait(SOON);
     assert!(wait_until(SOON, || processes(&id).is_empty()));
+    let other = [&command[..], &["--hidden", "16"]].concat();
+    let refused = Process::start("", &other).wait(SOON);
+    refused.expect_code(1).expect_stderr(&["started with other options", "now hidden = \"16\""]);
     let mut again = Process::start("", &command);
     let end = again.wait(PATIENCE);
     end.expect_code(0).expect_stderr(&["was cut off: it goes on", "the master is back"]);
     assert!(!end.stdout.contains("pass=1;"), "{}", end.stdout);
     expect_everything(out.path(), 30);
+    assert!(!journal.path().exists(), "nobody needs it any more");
+}
+
+/// Found by a breaker: its servers were started over and over, with journals of another job.
+#[test]
+fn regression_journals_of_a_job_that_has_ended_are_refused() {
+    let _alone = alone();
+    let (out, journal) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folders =
+        ["--out", out.path().to_str().unwrap(), "--journal", journal.path().to_str().unwrap()];
+    let options = ["local", "--instances", "3", "--passes", "500", "--durability", "wal"];
+    let command = [&options[..], &folders].concat();
+    let mut job = Process::start("", &command);
+    job.wait_for_stdout("pass=1;", START);
+    let id = job.stderr().split("job ").nth(1).unwrap().split(':').next().unwrap().to_owned();
+    // The master sees it, saves what there is, and ends the job.
+    signal(job.pid(), Signal::KILL);
+    job.wait(SOON);
+    assert!(wait_until(SOON, || processes(&id).is_empty()));
+    let refused = Process::start("", &command).wait(SOON);
+    refused.expect_code(1).expect_stderr(&["a journal of another job", "remove that folder"]);
 }
 
 #[test]

@@ -44,21 +44,24 @@ impl Restarts {
 }
 
 impl Supervision {
-    /// What is to be done for a process that has died, if it can be started again. One that never worked would fail again, one
-    /// that was told to end has its reason, a master that ends by itself has ended the job, and who trains or measures knows
-    /// why it ends, unless it is killed. What a program has done is its own affair.
+    /// What is to be done for a process that has died, if it can be started again. One that never worked would fail again, and
+    /// one that ends by itself has its reason: a master has ended the job, a server cannot go on with what its folder has. What a program
+    /// has done is its own affair.
     pub(super) fn restarted(&mut self, name: Name, exit: Exit, who: &str) -> Option<Vec<Action>> {
         let has_died = match name.role {
-            Role::Server => !matches!(exit, Exit::Code(0 | 130 | 143)),
-            Role::Master => matches!(exit, Exit::Signal(_) | Exit::Code(PANICKED)),
+            Role::Server | Role::Master => matches!(exit, Exit::Signal(_) | Exit::Code(PANICKED)),
             Role::Worker | Role::Evaluator => {
                 matches!(exit, Exit::Signal(_)) && !self.rules.has_program
             }
         };
+        // Who worked before, and is killed while it is started again, has not shown that it cannot.
+        let was_killed = matches!(exit, Exit::Signal(_));
+        let has_worked =
+            self.ready.remove(&name) || (was_killed && self.restarts.counts.contains_key(&name));
         let can = self.rules.has_journals
             && !self.ending
             && has_died
-            && self.ready.remove(&name)
+            && has_worked
             && !self.obedient.contains(&name);
         let Some((count, pause)) = can.then(|| self.restarts.next(name)).flatten() else {
             self.note_loss(name, exit, who);
@@ -193,6 +196,19 @@ mod tests {
         job.started(SERVER);
         let actions = job.exited(SERVER, Exit::Code(1), "server 1");
         assert!(job.is_ending(), "{actions:?}");
+    }
+
+    /// Found by a breaker: killed twice in a second, a server or a master ended its job.
+    #[test]
+    fn regression_who_is_killed_while_it_is_started_again_is_started_once_more() {
+        for name in [SERVER, Name { role: Role::Master, index: 0 }] {
+            let mut job = job(true);
+            for _ in 0..3 {
+                let actions = job.exited(name, Exit::Signal(9), "it");
+                assert_eq!(actions.last(), Some(&Action::Restart(name, Duration::ZERO)));
+                job.started(name);
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,9 @@ use ps_core::Task;
 /// How many inputs make the hidden layers' L2 as strong as the linear path's. Measured: docs/adr/0035-small-sets.md.
 const INPUTS_OF_ONE: f64 = 4.0;
 
+/// Samples for each input below which there are too few for layers: the fewer, the stronger is their L2. Measured there, too.
+const SAMPLES_PER_INPUT: f64 = 10.0;
+
 /// Beyond it hidden layers learn nothing anyway, and plain SGD could not follow.
 const HIDDEN_MAX: f64 = 1.0;
 
@@ -15,7 +18,8 @@ const HIDDEN_MAX: f64 = 1.0;
 /// The linear path has that of scikit-learn's logistic regression and ridge: every sample weighs as much as a prior in which
 /// coefficients have the deviation 1, so it is 1 over the number of samples. The hidden layers have it times a quarter of the
 /// inputs: a layer whose gradient is not above its own L2 goes to 0, and what chance makes of a gradient rises with the inputs and
-/// falls with the samples. So few samples get a regression, and many get what the layers find beside it.
+/// falls with the samples. Below ten samples an input it rises with both once more. So few samples get a regression, and many get
+/// what the layers find beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct L2 {
     /// Of the path from the features to the outputs.
@@ -35,7 +39,12 @@ impl L2 {
         if !(linear.is_finite() && linear >= 0.0) {
             candle_core::bail!("option `l2`: found `{linear}`, expected a number from 0 on");
         }
-        let hidden = (linear * shape.inputs() as f64 / INPUTS_OF_ONE).min(HIDDEN_MAX);
+        let inputs = shape.inputs() as f64;
+        let scarce = match shape.samples {
+            0 => 1.0,
+            samples => (SAMPLES_PER_INPUT * inputs / samples as f64).max(1.0),
+        };
+        let hidden = (linear * inputs / INPUTS_OF_ONE * scarce).min(HIDDEN_MAX);
         let l2 = Self { linear: linear as f32, hidden: hidden as f32 };
         if shape.samples > 0 {
             let (samples, inputs) = (shape.samples, shape.inputs());
@@ -77,7 +86,9 @@ mod tests {
     #[test]
     fn it_falls_with_samples_and_rises_with_inputs_and_is_logistic_regressions() {
         let two = l2(&shape(40, 10, 2, Task::Classification), &[]).unwrap();
-        assert_eq!(two, L2 { linear: 0.05, hidden: 0.125 });
+        assert_eq!(two, L2 { linear: 0.05, hidden: 0.3125 });
+        let enough = l2(&shape(100, 10, 2, Task::Classification), &[]).unwrap();
+        assert_eq!(enough, L2 { linear: 0.02, hidden: 0.05 });
         let ten = l2(&shape(1000, 64, 10, Task::Classification), &[]).unwrap();
         assert!((ten.linear - 1.111e-3).abs() < 1e-6 && (ten.hidden - 1.778e-2).abs() < 1e-5);
         let number = l2(&shape(20_000, 10, 1, Task::Regression), &[]).unwrap();

@@ -1,14 +1,16 @@
 //! Connections that say nothing, or take what others need: they cost the others nothing.
 
 use super::victim::Victim;
-use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use ps_core::TensorSpec;
 use ps_core::limits::{CHUNK_ELEMENTS_MAX, GREETING_WAIT_MS_MAX};
 use ps_proto::{PROTOCOL, v1};
-use ps_server::config::Bounds;
+use ps_runtime::transport::AcceptedConnection;
+use ps_runtime::{Incoming, Lanes, Shutdown};
+use ps_server::config::{Bounds, Config};
 use ps_tests::bench::usage;
-use ps_tests::loopback::{JOB, Server, model_of};
+use ps_tests::loopback::{JOB, Server, config, model_of, outside};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -210,5 +212,44 @@ async fn regression_a_flood_of_connections_starves_no_heartbeat() {
     });
     join_all(again).await;
     let log = master.process.stderr();
+    assert!(!log.contains("is away") && !log.contains("silent"), "{log}");
+}
+
+/// A listener at which there is always one more, as a faster machine makes it: each costs what tokio's own listener counts.
+fn endless() -> Incoming {
+    Box::pin(stream::unfold((), |()| async {
+        tokio::task::coop::consume_budget().await;
+        let gone = || Err(std::io::ErrorKind::ConnectionAborted.into());
+        Some((Ok(AcceptedConnection::new(gone)), ()))
+    }))
+}
+
+/// Where callers are faster than the server accepts, accepting uses up all that a task may do in one turn: nothing was left for heartbeats,
+/// which came after it.
+#[tokio::test]
+async fn heartbeats_come_ahead_of_connections_without_an_end() {
+    let out = tempfile::tempdir().unwrap();
+    let out = format!("--out={}", out.path().display());
+    let master =
+        Victim::start(&["ps-master", "--lease-ms=1500", "--servers=1", "--workers=1", &out]);
+    let bounds = Bounds { connections: 0, ..Bounds::default() };
+    let config = Config { master: Some(master.address.clone()), ..config(0, bounds) };
+    let (_trigger, shutdown) = Shutdown::new();
+    let (lanes, address) = (Lanes::per_core(), "127.0.0.1:9".to_owned());
+    let served = ps_server::serve::run(
+        config,
+        endless(),
+        lanes,
+        address,
+        outside(),
+        shutdown,
+        ps_server::serve::ServerFiles::default(),
+    );
+    let server = tokio::spawn(served);
+    // Several leases; waiting for a line of the master would hold up the server.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    server.abort();
+    let log = master.process.stderr();
+    assert!(log.contains("server shard 0 is at"), "it did not even register: {log}");
     assert!(!log.contains("is away") && !log.contains("silent"), "{log}");
 }

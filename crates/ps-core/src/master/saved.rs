@@ -4,6 +4,7 @@
 //! MessagePack, with the names of its fields, so that what another version wrote is told apart and not misread.
 
 use super::{Config, Machine};
+use crate::settings::TrainingSettings;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -118,6 +119,23 @@ impl SavedJob {
     }
 }
 
+/// The first setting that is another one, by its name.
+fn different_setting(was: &TrainingSettings, is: &TrainingSettings) -> String {
+    let fields = |settings| match serde_json::to_value(settings) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (was, is) = (fields(was), fields(is));
+    let mut different = was.iter().filter(|(name, value)| is.get(*name) != Some(*value));
+    match different.next() {
+        Some((name, was)) => {
+            let is = is.get(name).unwrap_or(&serde_json::Value::Null);
+            format!("`{name}` was {was}, now it is {is}")
+        }
+        None => "a setting that it did not have".to_owned(),
+    }
+}
+
 impl Config {
     /// What is different about another one, for people.
     fn difference(&self, other: &Self) -> Option<String> {
@@ -128,8 +146,7 @@ impl Config {
             return Some(format!("it had {was}, now {is}"));
         }
         if self.settings != other.settings {
-            let (was, is) = (self.settings.words(), other.settings.words());
-            return Some(format!("it was trained with {was}; now {is}"));
+            return Some(different_setting(&self.settings, &other.settings));
         }
         let has = |config: &Self| if config.checkpoints { "with" } else { "without" };
         let (was, is) = (has(self), has(other));
