@@ -5,6 +5,7 @@ use crate::output::Output;
 use crate::plan::{DEFAULT_JOB, JOURNAL_FOLDER, Plan, STATE_FOLDER};
 use anyhow::{Context, bail};
 use ps_core::master::SavedJob;
+use ps_runtime::files::Directory;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -22,9 +23,17 @@ impl Journals {
     /// Looks for what a job has left.
     ///
     /// # Errors
-    /// There is something else under the name of its master's state.
-    pub(crate) fn find(args: &LocalArgs, output: &Output) -> anyhow::Result<Self> {
+    /// A job runs there, or there is something else under the name of its master's state.
+    pub(crate) async fn find(args: &LocalArgs, output: &Output) -> anyhow::Result<Self> {
         let folder = args.job.durability.journals(|| output.folder().join(JOURNAL_FOLDER));
+        if let Some(folder) = folder.as_deref().filter(|folder| state(folder).exists()) {
+            // The job may go on there: when it ends its folder is gone.
+            let master = Directory::open_for("--journal", &folder.join(STATE_FOLDER))?;
+            match master.lock_patiently("--journal").await {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                _ => (),
+            }
+        }
         let job = folder.as_deref().map(cut_off).transpose()?.flatten();
         // Whoever names the job means that one.
         let job = job.filter(|_| args.job.process.job_id == DEFAULT_JOB);

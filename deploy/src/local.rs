@@ -57,7 +57,7 @@ async fn run(
         lock = output.lock() => lock?,
         signal = stop.wait() => return Ok(signal.exit_code()),
     };
-    let journals = Journals::find(&args, &output)?;
+    let journals = Journals::find(&args, &output).await?;
     let id = journals.job.clone().unwrap_or_else(|| plan::job_id(&args.job.process.job_id));
     let mut plan = Plan::new(&args, matches, id, &output);
     journals.prepare(&plan)?;

@@ -26,7 +26,7 @@ pub enum Error {
     NoState { location: String, file: &'static str },
     /// A master before this one has left a state that this one cannot go on with.
     #[error(
-        "{location}: {error}; give the same command as before, or remove that file to begin anew"
+        "{location}: {error}; give the same command as before, or remove it, and the journals of the job's servers, to begin anew"
     )]
     State { location: String, error: ps_core::master::SavedError },
     /// The listener broke.

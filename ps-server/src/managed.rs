@@ -21,7 +21,24 @@ pub(crate) struct Place {
     pub(crate) is_successor: bool,
 }
 
-/// Stays registered until the master says leave; the exit code.
+/// How a server ended that has a master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The master let it leave: nobody needs what it holds any more. With this exit code.
+    Released(u8),
+    /// It was told to end, and the master said nothing. With this exit code.
+    Alone(u8),
+}
+
+impl End {
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Released(code) | Self::Alone(code) => code,
+        }
+    }
+}
+
+/// Stays registered until the master says leave, or the time after a signal is over.
 pub(crate) async fn run(
     config: &Config,
     place: Place,
@@ -29,21 +46,21 @@ pub(crate) async fn run(
     outside: &Outside,
     shutdown: Shutdown,
     health: &Health,
-) -> Result<u8, Error> {
+) -> Result<End, Error> {
     let advertise = config.advertise.clone();
     let mut member =
         ManagedServer { config, place, advertise, shard, outside, shutdown, end: None };
     loop {
         let registered = match member.register().await {
             Some(registered) => registered.map_err(|error| member.failed(error))?,
-            None => return Ok(member.exit_code()),
+            None => return Ok(End::Alone(member.exit_code())),
         };
         // A member that was here before is no other process any more.
         member.place.is_successor = false;
         // For good: also after a signal it serves until the master has saved.
         health.set(ServingStatus::Serving).await;
-        if let Some(code) = member.beat(&registered).await? {
-            return Ok(code);
+        if let Some(end) = member.beat(&registered).await? {
+            return Ok(end);
         }
     }
 }
@@ -105,7 +122,7 @@ impl ManagedServer<'_> {
     }
 
     /// Beats until it may leave, with what; `None`: it is to register anew.
-    async fn beat(&mut self, member: &Member) -> Result<Option<u8>, Error> {
+    async fn beat(&mut self, member: &Member) -> Result<Option<End>, Error> {
         loop {
             tokio::select! {
                 biased;
@@ -127,7 +144,7 @@ impl ManagedServer<'_> {
                 biased;
                 answer = member.heartbeat(beat) => answer,
                 () = moved(&mut self.advertise) => return Ok(None),
-                () = until(self.outside, self.end) => return Ok(Some(self.exit_code())),
+                () = until(self.outside, self.end) => return Ok(Some(End::Alone(self.exit_code()))),
                 signal = self.shutdown.wait(), if self.end.is_none() => {
                     self.signalled(signal);
                     continue;
@@ -135,10 +152,10 @@ impl ManagedServer<'_> {
             };
             match answer {
                 Ok(v1::HeartbeatReply { leave: Some(leave), .. }) => {
-                    return left(self.config.shard, leave).map(Some);
+                    return left(self.config.shard, leave).map(End::Released).map(Some);
                 }
                 Ok(_) => (),
-                Err(_) if leaving => return Ok(Some(self.exit_code())),
+                Err(_) if leaving => return Ok(Some(End::Alone(self.exit_code()))),
                 Err(member::Error::Expired) => {
                     let shard = self.config.shard;
                     tracing::info!("shard {shard} is no member any more: it registers anew");

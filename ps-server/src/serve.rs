@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::journal::{self, JournalError, JournalFiles, OpenJournal, Waiting, Writing};
-use crate::managed;
+use crate::managed::{self, End};
 use crate::reflection;
 use crate::service::{DataPlaneCalls, Service};
 use futures_util::future::BoxFuture;
@@ -82,7 +82,7 @@ pub fn run(
                     };
                     managed::run(&config, place, &shard, &outside, shutdown, &health).await
                 }
-                None => Ok(alone(&config, &shard, &outside, shutdown).await),
+                None => Ok(End::Alone(alone(&config, &shard, &outside, shutdown).await)),
             }
         };
         let journal = kept.clone();
@@ -94,15 +94,15 @@ pub fn run(
                 Err(Error::Journal { shard: shard_index, location: journal_location, error })
             }
             served = serving => match served {
-                Ok(()) => Ok(0),
+                Ok(()) => Ok(End::Alone(0)),
                 Err(error) => Err(Error::Serve { shard: shard_index, address, error }),
             },
         };
-        // It left in order, the model is saved: nobody goes on from here.
-        if config.master.is_some() && ended.is_ok() {
+        // The model is saved: nobody goes on from here.
+        if matches!(ended, Ok(End::Released(_))) {
             journal.iter().for_each(|journal| journal.remove());
         }
-        ended
+        ended.map(End::exit_code)
     })
 }
 

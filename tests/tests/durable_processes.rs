@@ -96,54 +96,112 @@ fn a_job_outlives_chaos() {
     job.expect_nobody_left(SOON);
 }
 
+/// A job in folders of its own, which can be cut off.
+struct CutOff {
+    out: tempfile::TempDir,
+    journal: tempfile::TempDir,
+    command: Vec<String>,
+}
+
+impl CutOff {
+    fn of(passes: u64) -> Self {
+        let (out, journal) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [results, journals] = [&out, &journal].map(|it| it.path().to_str().unwrap().to_owned());
+        let passes = passes.to_string();
+        let options = ["local", "--instances", "3", "--passes", &passes, "--durability", "wal"];
+        let folders = ["--out", &results, "--journal", &journals];
+        let command = options.iter().chain(&folders).map(|word| (*word).to_owned()).collect();
+        Self { out, journal, command }
+    }
+
+    /// Its id is its own: no job of this test.
+    fn start(&self, more: &[&str]) -> Process {
+        let words: Vec<&str> =
+            self.command.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        Process::start("", &words)
+    }
+}
+
+/// The id that a job has given itself.
+fn own_id(job: &Process) -> String {
+    job.stderr().split("job ").nth(1).unwrap().split(':').next().unwrap().to_owned()
+}
+
 /// As when a machine loses its power: nobody is left to say anything.
 #[test]
 fn a_job_that_was_cut_off_whole_goes_on_with_the_same_command() {
     let _alone = alone();
-    let (out, journal) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let folders =
-        ["--out", out.path().to_str().unwrap(), "--journal", journal.path().to_str().unwrap()];
-    let options = ["local", "--instances", "3", "--passes", "30", "--durability", "wal"];
-    let command = [&options[..], &folders].concat();
-    // Its id is its own: no job of this test.
-    let mut job = Process::start("", &command);
+    let cut = CutOff::of(30);
+    let mut job = cut.start(&[]);
     job.wait_for_stdout("pass=2;", START);
-    let first = job.stderr();
-    let id = first.split("job ").nth(1).unwrap().split(':').next().unwrap().to_owned();
+    let id = own_id(&job);
     let all: Vec<u32> = processes(&id).into_iter().map(|(pid, _)| pid).chain([job.pid()]).collect();
     assert!(all.len() >= 7, "{all:?}");
     all.iter().for_each(|pid| signal(*pid, Signal::STOP));
     all.iter().for_each(|pid| signal(*pid, Signal::KILL));
     job.wait(SOON);
     assert!(wait_until(SOON, || processes(&id).is_empty()));
-    let other = [&command[..], &["--hidden", "16"]].concat();
-    let refused = Process::start("", &other).wait(SOON);
+    let refused = cut.start(&["--hidden", "16"]).wait(SOON);
     refused.expect_code(1).expect_stderr(&["started with other options", "now hidden = \"16\""]);
-    let mut again = Process::start("", &command);
-    let end = again.wait(PATIENCE);
+    let end = cut.start(&[]).wait(PATIENCE);
     end.expect_code(0).expect_stderr(&["was cut off: it goes on", "the master is back"]);
     assert!(!end.stdout.contains("pass=1;"), "{}", end.stdout);
-    expect_everything(out.path(), 30);
-    assert!(!journal.path().exists(), "nobody needs it any more");
+    expect_everything(cut.out.path(), 30);
+    assert!(!cut.journal.path().exists(), "nobody needs it any more");
+}
+
+/// Found by a breaker: psrun alone was killed, and its processes a moment after it: what they had begun to do for want of a
+/// parent ended the job when it went on.
+#[test]
+fn regression_a_job_whose_processes_die_after_their_parent_goes_on() {
+    let _alone = alone();
+    let cut = CutOff::of(30);
+    let mut job = cut.start(&[]);
+    job.wait_for_stdout("pass=2;", START);
+    let id = own_id(&job);
+    signal(job.pid(), Signal::KILL);
+    std::thread::sleep(Duration::from_millis(50));
+    processes(&id).iter().for_each(|(pid, _)| signal(*pid, Signal::KILL));
+    job.wait(SOON);
+    assert!(wait_until(SOON, || processes(&id).is_empty()));
+    let end = cut.start(&[]).wait(PATIENCE);
+    // Some are so fast that the job has ended by then.
+    if !end.stderr.contains("a journal of another job") {
+        end.expect_code(0);
+        expect_everything(cut.out.path(), 30);
+    }
+}
+
+/// Found by a breaker: servers that were told to end by a signal, while their master stood still, removed their journals.
+#[test]
+fn regression_servers_that_nobody_let_leave_keep_their_journals() {
+    let _alone = alone();
+    let cut = CutOff::of(60);
+    let mut job = cut.start(&[]);
+    job.wait_for_stdout("pass=2;", START);
+    let id = own_id(&job);
+    signal(job.find(&["ps-master"]), Signal::STOP);
+    signal(job.pid(), Signal::TERM);
+    job.wait(SOON * 3);
+    assert!(wait_until(SOON, || processes(&id).is_empty()));
+    let end = cut.start(&[]).wait(PATIENCE);
+    end.expect_code(0).expect_stderr(&["was cut off: it goes on"]);
+    expect_everything(cut.out.path(), 60);
 }
 
 /// Found by a breaker: its servers were started over and over, with journals of another job.
 #[test]
 fn regression_journals_of_a_job_that_has_ended_are_refused() {
     let _alone = alone();
-    let (out, journal) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let folders =
-        ["--out", out.path().to_str().unwrap(), "--journal", journal.path().to_str().unwrap()];
-    let options = ["local", "--instances", "3", "--passes", "500", "--durability", "wal"];
-    let command = [&options[..], &folders].concat();
-    let mut job = Process::start("", &command);
+    let cut = CutOff::of(500);
+    let mut job = cut.start(&[]);
     job.wait_for_stdout("pass=1;", START);
-    let id = job.stderr().split("job ").nth(1).unwrap().split(':').next().unwrap().to_owned();
+    let id = own_id(&job);
     // The master sees it, saves what there is, and ends the job.
     signal(job.pid(), Signal::KILL);
     job.wait(SOON);
     assert!(wait_until(SOON, || processes(&id).is_empty()));
-    let refused = Process::start("", &command).wait(SOON);
+    let refused = cut.start(&[]).wait(SOON);
     refused.expect_code(1).expect_stderr(&["a journal of another job", "remove that folder"]);
 }
 

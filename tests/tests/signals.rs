@@ -53,6 +53,8 @@ fn a_second_signal_ends_a_role_where_it_is() {
     let args = ["ps-server", "--shard=0", "--listen=127.0.0.1:0", "--master", address];
     let mut server = Process::start(&job, &[&args[..], &["--stop-timeout-s=60"]].concat());
     master.wait_for_stderr("all 1 servers are there", START);
+    // And it knows that it is.
+    std::thread::sleep(Duration::from_secs(1));
     signal(master.pid(), Signal::STOP);
     signal(server.pid(), Signal::TERM);
     // Whoever passes a signal on may do so while it comes by another way.

@@ -213,9 +213,18 @@ impl Lifecycle {
     }
 
     /// Another process leads the job: the model that the driver of the one before was writing is written once more, when
-    /// every shard knows the one that leads now.
+    /// every shard knows the one that leads now. A job that was ending because its host was lost goes on: it has one again.
     pub(super) fn come_back(&mut self) {
-        if self.phase == Phase::Saving && self.written.is_none() {
+        let is_unsaved = match self.phase {
+            Phase::Stopping { .. } | Phase::Fencing => true,
+            Phase::Saving => self.written.is_none(),
+            _ => false,
+        };
+        // Whoever started that one was gone, and has started this one.
+        if is_unsaved && matches!(self.stop, Some(StopReason::HostLost(_))) {
+            (self.stop, self.signalled, self.saving_in) = (None, None, None);
+            self.phase = Phase::Running;
+        } else if is_unsaved && self.phase == Phase::Saving {
             (self.saving_in, self.phase) = (None, Phase::Fencing);
         }
     }

@@ -297,3 +297,18 @@ fn a_job_that_ends_anyhow_does_not_speak_of_signals() {
     assert!(!job.logs.iter().any(|line| line.contains("a signal")), "{:?}", job.logs);
     assert_eq!(job.reports[0].outcome.exit_code, 1);
 }
+
+/// Found by a breaker: killed a moment after who had started it, a master that was started again ended the job for that.
+#[test]
+fn regression_a_master_that_comes_back_has_a_parent_again() {
+    let (mut job, workers) = Job::started(1, 1, 1);
+    job.ask(workers[0], 1, None).unwrap();
+    job.machine.parent_gone(job.now);
+    assert!(job.machine.lifecycle.is_over());
+    job.machine.come_back(|_| false, Duration::ZERO, job.now);
+    assert!(job.machine.lifecycle.is_training() && job.machine.lifecycle.stop_reason().is_none());
+    // A wish to end stays one.
+    job.machine.signal(143, job.now);
+    job.machine.come_back(|_| false, Duration::ZERO, job.now);
+    assert!(job.machine.lifecycle.is_over());
+}
