@@ -54,10 +54,10 @@ impl Supervision {
                 matches!(exit, Exit::Signal(_)) && !self.rules.has_program
             }
         };
-        // Who worked before, and is killed while it is started again, has not shown that it cannot.
+        // Who is killed while it is started has not shown that it cannot; a master has written nothing down before.
         let was_killed = matches!(exit, Exit::Signal(_));
-        let has_worked =
-            self.ready.remove(&name) || (was_killed && self.restarts.counts.contains_key(&name));
+        let may_work = name.role != Role::Master || self.restarts.counts.contains_key(&name);
+        let has_worked = self.ready.remove(&name) || (was_killed && may_work);
         let can = self.rules.has_journals
             && !self.ending
             && has_died

@@ -30,7 +30,8 @@ impl Answers {
     }
 
     /// Writes down what has changed, then says what follows.
-    pub(super) fn say(&mut self, machine: &Machine) {
+    pub(super) fn say(&mut self, machine: &mut Machine) {
+        self.has_changed |= machine.take_news();
         if std::mem::take(&mut self.has_changed)
             && let Some(state) = &mut self.state
         {

@@ -194,7 +194,7 @@ impl Driver {
             if !actions.is_empty() {
                 self.answers.changed();
             }
-            self.answers.say(&self.machine);
+            self.answers.say(&mut self.machine);
             if actions.is_empty() {
                 return None;
             }

@@ -116,7 +116,11 @@ impl Machine {
         let Some(process) = self.registry.process(server) else { return false };
         let has_all = match registration.holds_weights {
             true => registration.life == self.registry.life(),
-            false => self.membership.has_begun() && !process.holds_weights,
+            // Where anything was trained it had some, whatever is known of it.
+            false => {
+                let is_trained = self.leases.samples_done() > 0 || self.record.has_steps();
+                self.membership.has_begun() && !process.holds_weights && !is_trained
+            }
         };
         server.role == Role::Server && registration.recovered && has_all
     }

@@ -80,6 +80,9 @@ pub struct Machine {
     record: Record,
     /// What members say of the model.
     about: Option<Box<About>>,
+    /// A sign of life said what must be known to whoever goes on from here.
+    #[serde(skip)]
+    has_news: bool,
     /// Asked for and not taken yet.
     #[serde(skip)]
     actions: Vec<Action>,
@@ -101,6 +104,7 @@ impl Machine {
             checkpoints: Checkpoints::default(),
             record: Record::default(),
             about: None,
+            has_news: false,
             actions: Vec::new(),
             config,
         }
@@ -114,6 +118,11 @@ impl Machine {
     /// What the driver has to do, in order; each is given once.
     pub fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
+    }
+
+    /// Whether a sign of life said, since this was asked last, what must be known to whoever goes on from here.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
     }
 
     /// One event: it is taken in, the job goes on as far as that allows, the caller is answered, and
@@ -189,6 +198,8 @@ impl Machine {
             process.progressed = process.progressed.max(now);
         }
         process.clock = process.clock.max(clock);
+        // A server that has none any more would be taken for one that never had any.
+        self.has_news |= heartbeat.holds_weights && !process.holds_weights;
         process.holds_weights |= heartbeat.holds_weights;
         let begins_leaving = leaving && process.leaving.is_none();
         if begins_leaving {

@@ -268,6 +268,23 @@ fn regression_a_server_that_died_before_it_held_anything_comes_back_empty() {
     }
 }
 
+/// Found by a breaker: master and server died, the server's journal was gone, and the job went on from nothing, with exit code 0. A
+/// master that comes back may not know that the server ever had weights; it knows what was trained.
+#[test]
+fn regression_a_server_does_not_come_back_empty_where_anything_was_trained() {
+    let (mut job, workers) = Job::started(2, 1, 3);
+    let Task::Train(task) = job.ask(workers[0], 1, None).unwrap() else { panic!("no lease") };
+    job.ask(workers[0], 2, Some(done(&task))).unwrap();
+    let empty = Registration { recovered: true, token: 77, ..shard_1_at(&job, "host1:2223") };
+    let empty = Registration { holds_weights: false, life: 0, ..empty };
+    assert!(job.register(empty).is_err());
+    // And what a heartbeat says of it is written down.
+    let (mut job, _) = Job::started(2, 1, 3);
+    assert!(!job.machine.take_news());
+    job.beat(job.servers(2)[1]).unwrap();
+    assert!(job.machine.take_news() && !job.machine.take_news());
+}
+
 /// Without what was acknowledged nobody takes the place of a server.
 #[test]
 fn a_server_that_has_not_all_is_no_server_that_is_back() {

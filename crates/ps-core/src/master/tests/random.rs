@@ -135,7 +135,8 @@ impl World {
         let given = config(SERVERS, WORKERS, PASSES);
         let saved = SavedJob { job: "job".to_owned(), given, now, unix_ms: 0, machine };
         let found = SavedJob::decode(&saved.encode().unwrap()).unwrap();
-        assert_eq!(format!("{:?}", found.machine), format!("{machine:?}"));
+        let words = format!("{machine:?}").replace("has_news: true", "has_news: false");
+        assert_eq!(format!("{:?}", found.machine), words);
         self.job.machine = found.machine;
         let writing = self.writing.take();
         self.has_failed |= writing.is_some() && !is_complete;
