@@ -7,6 +7,7 @@
 //! - `service`: the calls, passed on to the driver.
 //! - `driver`: the one task that owns the machine, and does what it asks for.
 //! - `error`: why a master fails.
+//! - `files`: where it keeps its files.
 //! - `cluster`: the servers, as calls to them need them.
 //! - `weights`: reads the model from the shards.
 //! - `kept`: the best weights, which the evaluator has written.
@@ -18,6 +19,7 @@ mod cluster;
 pub mod config;
 mod driver;
 mod error;
+mod files;
 mod kept;
 mod reporter;
 pub mod serve;
@@ -28,7 +30,8 @@ mod weights;
 pub use config::Config;
 pub use driver::REPORT_FILE;
 pub use error::Error;
-pub use serve::{MasterFiles, run};
+pub use files::MasterFiles;
+pub use serve::run;
 pub use state::STATE_FILE;
 
 use ps_cli::process::{Tasks, Unparsed};

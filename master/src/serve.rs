@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::driver::{Driver, Place};
 use crate::error::Error;
+use crate::files::MasterFiles;
 use crate::service::Service;
 use crate::state::{STATE_FILE, StateFile};
 use futures_util::future::BoxFuture;
@@ -12,7 +13,6 @@ use ps_core::limits::{
 };
 use ps_proto::v1::master_server::{MasterServer, SERVICE_NAME};
 use ps_runtime::descriptors::connections_within_limit;
-use ps_runtime::files::Files;
 use ps_runtime::health::{Health, ServingStatus};
 use ps_runtime::requests::RequestBudget;
 use ps_runtime::transport::{limited, opened};
@@ -28,17 +28,6 @@ const LINGER: Duration = Duration::from_secs(1);
 fn connections_max(job: &ps_core::master::Config) -> usize {
     let members = job.servers as usize + job.workers as usize + EVALUATORS_MAX as usize;
     members * MASTER_CONNECTIONS_PER_MEMBER + MASTER_CONNECTIONS_OTHERS
-}
-
-/// Where a master keeps its files: a [`ps_runtime::files::Directory`] has proven that it can be written.
-#[derive(Clone)]
-pub struct MasterFiles {
-    /// Model and report.
-    pub results: Files,
-    /// Manifests of checkpoints, if they are to be written.
-    pub checkpoints: Option<Files>,
-    /// Its state, if another process is to go on when this one dies.
-    pub state: Option<Files>,
 }
 
 /// Leads one job to its end; returns the exit code.
