@@ -36,7 +36,8 @@ impl Journals {
         }
         let job = folder.as_deref().map(cut_off).transpose()?.flatten();
         // Whoever names the job means that one.
-        let job = job.filter(|_| args.job.process.job_id == DEFAULT_JOB);
+        let named = args.job.process.job_id.as_str();
+        let job = job.filter(|job| named == DEFAULT_JOB || named == job);
         Ok(Self { folder, job })
     }
 

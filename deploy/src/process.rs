@@ -34,16 +34,17 @@ impl Process {
 
     /// Where its journal is, if it is a server with one.
     pub fn journal(&self) -> Option<PathBuf> {
-        let folder =
-            |word: &OsString| Some(PathBuf::from(word.to_str()?.strip_prefix("--journal=")?));
-        let folder = self.args.iter().find_map(folder)?;
-        Some(folder.join(ps_server::config::shard_folder(self.name.index)))
+        Some(self.folder("--journal=")?.join(ps_server::config::shard_folder(self.name.index)))
     }
 
     /// Where its state is, if it is a master that keeps one.
     pub fn state(&self) -> Option<PathBuf> {
-        let folder =
-            |word: &OsString| Some(PathBuf::from(word.to_str()?.strip_prefix("--state=")?));
+        self.folder("--state=")
+    }
+
+    /// The folder that its command line names so.
+    fn folder(&self, option: &str) -> Option<PathBuf> {
+        let folder = |word: &OsString| Some(PathBuf::from(word.to_str()?.strip_prefix(option)?));
         self.args.iter().find_map(folder)
     }
 

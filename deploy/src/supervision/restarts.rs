@@ -48,14 +48,12 @@ impl Supervision {
     /// one that ends by itself has its reason: a master has ended the job, a server cannot go on with what its folder has. What a program
     /// has done is its own affair.
     pub(super) fn restarted(&mut self, name: Name, exit: Exit, who: &str) -> Option<Vec<Action>> {
+        let was_killed = matches!(exit, Exit::Signal(_));
         let has_died = match name.role {
-            Role::Server | Role::Master => matches!(exit, Exit::Signal(_) | Exit::Code(PANICKED)),
-            Role::Worker | Role::Evaluator => {
-                matches!(exit, Exit::Signal(_)) && !self.rules.has_program
-            }
+            Role::Server | Role::Master => was_killed || exit == Exit::Code(PANICKED),
+            Role::Worker | Role::Evaluator => was_killed && !self.rules.has_program,
         };
         // Who is killed while it is started has not shown that it cannot; a master has written nothing down before.
-        let was_killed = matches!(exit, Exit::Signal(_));
         let may_work = name.role != Role::Master || self.restarts.counts.contains_key(&name);
         let has_worked = self.ready.remove(&name) || (was_killed && may_work);
         let can = self.rules.has_journals
