@@ -144,10 +144,19 @@ pub struct ServerLimitArgs {
     #[arg(long, env = "PS_UNREAD_MS", default_value_t = DEFAULTS.unread_ms,
         value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub unread_ms: u64,
+    /// Percent of the shard that may be in memory twice while a checkpoint is written: what is pushed meanwhile leaves
+    /// the checkpoint as it was. Beyond it, pushes wait for the disk.
+    #[arg(long, env = "PS_CUT_MEMORY", default_value_t = DEFAULTS.cut_memory,
+        value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub cut_memory: u8,
 }
 
-const DEFAULTS: ServerLimitArgs =
-    ServerLimitArgs { buffer_mib: 512, connections: 1024, unread_ms: limits::PULL_WAIT_MS_MAX };
+const DEFAULTS: ServerLimitArgs = ServerLimitArgs {
+    buffer_mib: 512,
+    connections: 1024,
+    unread_ms: limits::PULL_WAIT_MS_MAX,
+    cut_memory: 25,
+};
 
 impl Args {
     /// What contradicts itself, in one sentence.
@@ -221,6 +230,8 @@ pub struct Bounds {
     pub connections: usize,
     /// How long sent weights may stay unread.
     pub unread: Duration,
+    /// Percent of the shard that may be in memory twice while a checkpoint is written.
+    pub cut_memory_percent: u8,
 }
 
 impl From<ServerLimitArgs> for Bounds {
@@ -229,6 +240,7 @@ impl From<ServerLimitArgs> for Bounds {
             buffer_bytes: usize::try_from(args.buffer_mib << 20).unwrap_or(usize::MAX),
             connections: args.connections as usize,
             unread: Duration::from_millis(args.unread_ms),
+            cut_memory_percent: args.cut_memory,
         }
     }
 }
@@ -249,11 +261,16 @@ mod tests {
             Args::try_parse_from(["ps-server", "--shard", "0"].iter().chain(args)).map(Config::from)
         };
         assert_eq!(parse(&[]).unwrap().bounds, Bounds::default());
-        let given = ["--buffer-mib", "1", "--connections", "3", "--unread-ms", "70"];
-        let unread = Duration::from_millis(70);
-        let expected = Bounds { buffer_bytes: 1 << 20, connections: 3, unread };
+        let given = "--buffer-mib 1 --connections 3 --unread-ms 70 --cut-memory 9";
+        let given: Vec<&str> = given.split(' ').collect();
+        let expected = Bounds {
+            buffer_bytes: 1 << 20,
+            connections: 3,
+            unread: Duration::from_millis(70),
+            cut_memory_percent: 9,
+        };
         assert_eq!(parse(&given).unwrap().bounds, expected);
-        for bad in ["--buffer-mib=0", "--connections=0", "--unread-ms=0"] {
+        for bad in ["--buffer-mib=0", "--connections=0", "--unread-ms=0", "--cut-memory=101"] {
             assert!(parse(&[bad]).is_err(), "{bad}");
         }
     }

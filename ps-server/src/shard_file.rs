@@ -3,7 +3,7 @@
 use ps_core::checkpoint::{File, FileError, WrittenShard};
 use ps_core::chunk::ChunkSnapshot;
 use ps_core::ids::Epoch;
-use ps_core::shard::{CopyError, ShardCopy};
+use ps_core::shard::{CopiedShard, CopyError};
 use ps_runtime::files::{Files, Replacement};
 use std::io;
 
@@ -14,7 +14,7 @@ use std::io;
 /// The copy is over, or it cannot be written.
 pub(crate) fn write<E>(
     files: &Files,
-    mut copy: ShardCopy<'_>,
+    mut copy: impl CopiedShard,
     (number, epoch): (u64, Epoch),
     wrote: impl Fn(usize),
 ) -> Result<File, E>
@@ -30,7 +30,7 @@ where
             wrote(bytes.len());
         }
     }
-    let ends = written.finish(&copy.finish())?;
+    let ends = written.finish(&copy.finish()?)?;
     file.write_at(ends.tail_place, &ends.tail)?;
     file.write_at(0, &ends.header)?;
     file.commit()?;

@@ -21,6 +21,7 @@ pub const KNOWN: &[&str] = &[
     "PS_CLIP_NORM",
     "PS_CONFIG",
     "PS_CONNECTIONS",
+    "PS_CUT_MEMORY",
     "PS_CONTEXT",
     "PS_COSINE_MINIMUM",
     "PS_DATA",

@@ -201,6 +201,16 @@ pub const CONTROL_CALLS_MAX: usize = 2 * (WORKERS_MAX + SHARDS_MAX + 1) as usize
 /// 53.
 pub const SAMPLES_MAX: u64 = 1 << 40;
 
+/// How long a shard begins no push that it does not know, from when it said which ones it has begun to when it is told which
+/// ones all shards have: two round trips, or the master is not there.
+pub const CUT_HELD_MS_MAX: u64 = 2_000;
+
+/// How long nothing may come of pushes that a cut waits for. Those of workers that are lost are not waited for.
+pub const CUT_LATE_MS_MAX: u64 = 30_000;
+
+/// How often it is looked whether they have come.
+pub const CUT_LATE_POLL_MS: u64 = 2;
+
 /// Complete checkpoints that a snapshot call may name as staying: more than anybody keeps.
 pub const CHECKPOINTS_KEPT_MAX: usize = 64;
 

@@ -171,6 +171,11 @@ impl Window {
         self.floor
     }
 
+    /// One after the newest push that was begun.
+    pub fn end(&self) -> Seq {
+        self.floor + self.entries.len() as Seq
+    }
+
     /// The pushes that are begun and not finished, with what is done of them.
     pub(crate) fn in_work(&self) -> impl Iterator<Item = (Seq, &ChunkSet)> {
         let in_work = self.begun().filter(|(_, entry)| !entry.is_finished());

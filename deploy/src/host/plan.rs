@@ -328,13 +328,13 @@ mod tests {
     /// An option that a role and `psrun` have reaches it: limits of servers, too.
     #[test]
     fn every_role_gets_the_options_that_it_has() {
-        let options = "--buffer-mib=64 --connections=9 --unread-ms=700 --barrier-timeout-s=3 \
+        let options = "--buffer-mib=64 --connections=9 --unread-ms=700 --cut-memory=40 --barrier-timeout-s=3 \
                        --patience-ms=900 --batch-size=7 --model-option=rows=2,widths=8,4";
         let (plan, members) = processes(1, 0, options);
         let Lead::Here(master) = &plan.lead else { panic!("{plan:?}") };
         for (process, told) in [
             (master, "--barrier-timeout-s=3 --batch-size=7 --model-option=rows=2,widths=8,4"),
-            (&members[0], "--buffer-mib=64 --connections=9 --unread-ms=700"),
+            (&members[0], "--buffer-mib=64 --connections=9 --unread-ms=700 --cut-memory=40"),
             (&members[1], "--patience-ms=900 --model-option=rows=2,widths=8,4"),
             (&members[2], "--patience-ms=900 --model-option=rows=2,widths=8,4"),
         ] {

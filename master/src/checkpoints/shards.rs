@@ -8,6 +8,9 @@ use ps_core::ids::Life;
 use ps_core::master::CheckpointRequest;
 use ps_core::model_config::About;
 use ps_core::settings::TrainingSettings;
+use ps_core::shard::CutEnds;
+use ps_proto::convert::checkpoint::{cut_ends, cut_ends_to_wire};
+use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_runtime::blocking;
 use ps_runtime::files::{FileStore, remove_unfinished};
@@ -18,6 +21,9 @@ use tonic::{Code, Status, Streaming};
 
 /// How long a disk may move nothing: what was written is synced at the end, which may be gigabytes.
 const DISK_IDLE_MAX: Duration = Duration::from_secs(120);
+
+/// How often a checkpoint is begun at most: the shards may not all hear of it in time.
+const CUT_ATTEMPTS_MAX: u32 = 3;
 
 /// How long a shard may be out of reach, in leases: by then the master has noticed.
 const PATIENCE_LEASES: u32 = 3;
@@ -49,13 +55,12 @@ impl Cluster {
     ) -> Result<(), String> {
         let CheckpointRequest { number, keep, keep_afterwards, state } = request;
         let spec = self.spec().await.map_err(|error| error.to_string())?;
-        let files_written =
-            self.on_all(|shard, link| self.snapshot(shard, link, number, &keep)).await?;
+        let (attempt, files_written) = self.cut(number, &keep).await?;
         let manifest = Manifest {
             format: MANIFEST_FORMAT,
             number,
             job: self.job.clone(),
-            cut: None,
+            cut: Some(format!("{}-{number}-{attempt}", self.epoch)),
             tensors: spec.layout.tensors().to_vec(),
             chunk_elements: spec.chunk_elements,
             files: files_written,
@@ -69,20 +74,62 @@ impl Cluster {
         })
     }
 
-    async fn snapshot(
+    /// Has all shards write what they hold at one moment; at which attempt, and their files.
+    async fn cut(&self, number: u64, keep: &[u64]) -> Result<(u32, Vec<File>), String> {
+        let mut attempt = 1;
+        loop {
+            let begun = self.on_all(|shard, link| self.prepare_cut(shard, link, number, attempt));
+            let mut ends = CutEnds::default();
+            begun.await?.iter().for_each(|begun| ends.extend(begun));
+            let request = v1::SnapshotRequest {
+                job: self.job.clone(),
+                epoch: self.epoch,
+                number,
+                keep: keep.to_vec(),
+                attempt,
+                ends: cut_ends_to_wire(&ends),
+                ..v1::SnapshotRequest::default()
+            };
+            match self.on_all(|shard, link| self.snapshot(shard, link, &request)).await {
+                Ok(files) => return Ok((attempt, files)),
+                Err((true, reason)) if attempt < CUT_ATTEMPTS_MAX => {
+                    tracing::info!("checkpoint {number}, attempt {attempt}: {reason}");
+                    attempt += 1;
+                }
+                Err((_, reason)) => return Err(reason),
+            }
+        }
+    }
+
+    /// Which pushes a shard has begun. It begins no others until it is told to write.
+    async fn prepare_cut(
         &self,
         shard: u32,
         link: &Link,
         number: u64,
-        keep: &[u64],
-    ) -> Result<File, String> {
-        let request = v1::SnapshotRequest {
-            job: self.job.clone(),
-            shard,
-            epoch: self.epoch,
-            number,
-            keep: keep.to_vec(),
+        attempt: u32,
+    ) -> Result<CutEnds, String> {
+        let (job, epoch) = (self.job.clone(), self.epoch);
+        let request = v1::PrepareCutRequest { job, shard, epoch, number, attempt };
+        let call = |channel| {
+            let request = request.clone();
+            async move { shard_control(channel).prepare_cut(request).await }
         };
+        let reply = link.call(self.patience(), call, |_| ()).await;
+        let reply = reply.map_err(|status| failure(shard, link, status.message()))?;
+        let ends = cut_ends("PrepareCutReply", &reply.into_inner().ends);
+        ends.map_err(|error| failure(shard, link, &error.to_string()))
+    }
+
+    /// Has a shard write its part of a cut. Why it did not, and whether another attempt may do.
+    async fn snapshot(
+        &self,
+        shard: u32,
+        link: &Link,
+        request: &v1::SnapshotRequest,
+    ) -> Result<File, (bool, String)> {
+        let request = v1::SnapshotRequest { shard, ..request.clone() };
+        let number = request.number;
         let progress = Progress::default();
         let attempt = |channel| {
             let (request, progress) = (request.clone(), &progress);
@@ -91,9 +138,13 @@ impl Cluster {
                 last(replies, progress, |reply| (reply.bytes, reply.file.is_some())).await
             }
         };
-        let failed = |message: &str| failure(shard, link, message);
+        let failed = |message: &str| (false, failure(shard, link, message));
         let reply = link.call_while(&progress, self.patience(), attempt, |_| ()).await;
-        let reply = reply.map_err(|status| failed(status.message()))?;
+        let reply = reply.map_err(|status| {
+            let refusal = refusal::from_status(&status);
+            let is_late = refusal.is_some_and(|it| it.reason() == Reason::NotPrepared);
+            (is_late, failure(shard, link, status.message()))
+        })?;
         let file = reply.file.ok_or_else(|| failed("it named no file"))?;
         let file = File::try_from(file).map_err(|error| failed(&error.to_string()))?;
         let expected = names::shard_file(number, shard, self.links.len() as u32);

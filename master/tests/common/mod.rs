@@ -248,6 +248,13 @@ impl ShardControl for FakeShard {
         Ok(Response::new(v1::MembershipReply { revision }))
     }
 
+    async fn prepare_cut(
+        &self,
+        _: Request<v1::PrepareCutRequest>,
+    ) -> Result<Response<v1::PrepareCutReply>, Status> {
+        Ok(Response::new(v1::PrepareCutReply::default()))
+    }
+
     type SnapshotStream = Replies<v1::SnapshotReply>;
 
     async fn snapshot(

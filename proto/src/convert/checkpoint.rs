@@ -3,8 +3,10 @@
 use super::{Error, check_counts};
 use crate::v1;
 use ps_core::checkpoint::{File, FileError};
-use ps_core::limits::{CHECKPOINTS_KEPT_MAX, SHARDS_MAX};
+use ps_core::ids::WorkerId;
+use ps_core::limits::{CHECKPOINTS_KEPT_MAX, SHARDS_MAX, WORKERS_MAX};
 use ps_core::model_spec::ModelSpec;
+use ps_core::shard::{CutEnd, CutEnds, CutId};
 use std::collections::BTreeSet;
 
 impl From<&File> for v1::CheckpointFile {
@@ -40,11 +42,48 @@ impl TryFrom<v1::CheckpointFile> for File {
     }
 }
 
+/// Which pushes are in a cut, for the wire.
+pub fn cut_ends_to_wire(ends: &CutEnds) -> Vec<v1::CutEnd> {
+    let end = |(&worker, end): (&WorkerId, &CutEnd)| {
+        let CutEnd { incarnation, seq } = *end;
+        v1::CutEnd { worker, incarnation, seq }
+    };
+    ends.0.iter().map(end).collect()
+}
+
+/// Which pushes are in a cut.
+///
+/// # Errors
+/// A worker or a number that there cannot be, or a worker that is named twice.
+pub fn cut_ends(name: &'static str, wire: &[v1::CutEnd]) -> Result<CutEnds, Error> {
+    let mut ends = CutEnds::default();
+    for &v1::CutEnd { worker, incarnation, seq } in wire {
+        Error::check(name, "ends.worker", worker, 0..=WORKERS_MAX - 1)?;
+        check_counts(name, [("ends.incarnation", incarnation), ("ends.seq", seq)])?;
+        if ends.0.insert(worker, CutEnd { incarnation, seq }).is_some() {
+            return Err(Error::invalid(name, "ends.worker", worker, "each worker once"));
+        }
+    }
+    Ok(ends)
+}
+
+/// Which cut a server is asked to take part in.
+///
+/// # Errors
+/// Numbers that there cannot be.
+pub fn cut_id(request: &v1::PrepareCutRequest) -> Result<CutId, Error> {
+    let (epoch, number, attempt) = (request.epoch, request.number, request.attempt);
+    check_counts("PrepareCutRequest", [("epoch", epoch), ("number", number)])?;
+    Ok(CutId { epoch, number, attempt })
+}
+
 /// What a server is asked to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotRequest {
-    /// The checkpoint.
-    pub number: u64,
+    /// The cut, with the checkpoint's number.
+    pub cut: CutId,
+    /// Which pushes are in it.
+    pub ends: CutEnds,
     /// Complete checkpoints whose files stay.
     pub keep: BTreeSet<u64>,
 }
@@ -56,7 +95,10 @@ impl TryFrom<&v1::SnapshotRequest> for SnapshotRequest {
         const NAME: &str = "SnapshotRequest";
         Error::check(NAME, "keep", request.keep.len(), 0..=CHECKPOINTS_KEPT_MAX)?;
         check_counts(NAME, [("epoch", request.epoch), ("number", request.number)])?;
-        Ok(Self { number: request.number, keep: request.keep.iter().copied().collect() })
+        let (epoch, number, attempt) = (request.epoch, request.number, request.attempt);
+        let ends = cut_ends(NAME, &request.ends)?;
+        let keep = request.keep.iter().copied().collect();
+        Ok(Self { cut: CutId { epoch, number, attempt }, ends, keep })
     }
 }
 
@@ -128,6 +170,23 @@ mod tests {
         let request = v1::RestoreRequest { model, files, ..Default::default() };
         let bytes = request.encoded_len();
         assert!(bytes < CONTROL_MESSAGE_BYTES_MAX * 9 / 10, "{bytes} bytes");
+    }
+
+    #[test]
+    fn what_a_cut_ends_with_survives_the_wire_and_no_worker_is_named_twice() {
+        let end = |incarnation, seq| CutEnd { incarnation, seq };
+        let ends = CutEnds([(0, end(3, 7)), (5, end(1, 0))].into());
+        let wire = cut_ends_to_wire(&ends);
+        assert_eq!(cut_ends("SnapshotRequest", &wire), Ok(ends));
+        let twice = cut_ends("SnapshotRequest", &[wire[0], wire[0]]).unwrap_err().to_string();
+        assert!(twice.contains("each worker once"), "{twice}");
+        for wrong in [
+            v1::CutEnd { worker: WORKERS_MAX, ..wire[0] },
+            v1::CutEnd { seq: u64::MAX, ..wire[0] },
+            v1::CutEnd { incarnation: u64::MAX, ..wire[0] },
+        ] {
+            assert!(cut_ends("SnapshotRequest", &[wrong]).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

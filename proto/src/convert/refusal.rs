@@ -34,9 +34,11 @@ fn code(reason: Reason) -> Code {
         Reason::OtherModel | Reason::OtherShard => Code::InvalidArgument,
         Reason::OtherJob => Code::PermissionDenied,
         Reason::OtherProtocol => Code::Unimplemented,
-        Reason::Unspecified | Reason::StaleEpoch | Reason::StaleIncarnation | Reason::StalePush => {
-            Code::FailedPrecondition
-        }
+        Reason::Unspecified
+        | Reason::StaleEpoch
+        | Reason::StaleIncarnation
+        | Reason::StalePush
+        | Reason::NotPrepared => Code::FailedPrecondition,
     }
 }
 

@@ -12,7 +12,7 @@ use ps_runtime::blocking;
 use ps_runtime::files::{Files, whole_name};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// How long a checkpoint that is being written is waited for.
 const COPY_PAUSE: Duration = Duration::from_millis(200);
@@ -72,11 +72,6 @@ impl JournalFiles {
         Ok(())
     }
 
-    /// Keeps the shard from being written whole meanwhile: it is copied for one purpose at a time.
-    pub(crate) async fn copies_nothing(&self) -> MutexGuard<'_, bool> {
-        self.is_based.lock().await
-    }
-
     /// Writes the shard whole again; what came before is removed.
     ///
     /// # Errors
@@ -130,7 +125,7 @@ impl JournalFiles {
 
     async fn write_values(&self, shard: &Shard, number: u64) -> Result<File, JournalError> {
         let copy = loop {
-            match shard.begin_own_copy() {
+            match shard.begin_copy() {
                 Err(CopyError::Busy(_)) => tokio::time::sleep(COPY_PAUSE).await,
                 copy => break copy?,
             }

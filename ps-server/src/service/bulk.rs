@@ -124,7 +124,7 @@ impl Service {
         let has_start = header.has_start;
         // What of this worker is applied here, the push itself has told.
         let puller = Puller { worker, incarnation, clock, finished_clock: 0, ahead };
-        let mut push = self.begin(header)?;
+        let mut push = self.begin(header).await?;
         let model = self.model()?;
         let open = push.check_gate(&puller, self.clock.now());
         let mut is_behind = open.is_none();

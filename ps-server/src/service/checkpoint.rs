@@ -5,41 +5,40 @@ use super::{Service, status};
 use ps_core::checkpoint::File;
 use ps_core::ids::{Epoch, Life, ShardId};
 use ps_core::limits::CHECKPOINTS_MISSED_MAX;
-use ps_core::shard::{CopyError, InstallError};
+use ps_core::shard::{CopiedShard, CopyError, CutId, InstallError};
 use ps_proto::convert::checkpoint::{RestoreRequest, SnapshotRequest};
+use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
 use ps_runtime::blocking;
 use tonic::Status;
 
 impl Service {
-    /// Writes this shard's part; a repeated call is given the same answer.
+    /// Writes this shard's part of a cut; a repeated call is given the same answer.
     pub(super) async fn write_snapshot(
         &self,
         request: v1::SnapshotRequest,
     ) -> Result<v1::SnapshotReply, Status> {
-        let epoch = request.epoch;
-        let SnapshotRequest { number, keep } = (&request).try_into()?;
+        let SnapshotRequest { cut, ends, keep } = (&request).try_into()?;
+        let CutId { epoch, number, .. } = cut;
         self.admit_master(&request.job, request.shard, epoch, 0)?;
         let checkpoints = self.checkpoints()?;
         let mut written = checkpoints.written.lock().await;
         match &*written {
-            Some((newest, file)) if *newest == (epoch, number) => return Ok(reply(file)),
-            Some(((newest, last), _)) if (epoch, number) < (*newest, *last) => {
+            Some((newest, file)) if *newest == cut => return Ok(reply(file)),
+            Some((newest, _)) if cut < *newest => {
                 return Err(Status::failed_precondition(format!(
-                    "checkpoint {number} of epoch {epoch} is over: shard {} has written {last} of \
-                     epoch {newest}",
-                    self.shard.index()
+                    "checkpoint {number} of epoch {epoch} is over: shard {} has written {} of \
+                     epoch {}",
+                    self.shard.index(),
+                    newest.number,
+                    newest.epoch
                 )));
             }
             _ => (),
         }
-        let _alone = match &self.journal {
-            Some(journal) => Some(journal.copies_nothing().await),
-            None => None,
-        };
+        let copy = self.opened_cut(cut, ends).await?;
         let file = blocking(|| {
             let shard = self.shard.index();
-            let copy = self.shard.begin_copy(epoch).map_err(|error| self.no_copy(&error))?;
             let shards = copy.spec().shards;
             self.check_number(checkpoints, number)?;
             // What is not complete will never be, and may have the room that is needed now.
@@ -57,7 +56,7 @@ impl Service {
         })?;
         let reply = reply(&file);
         let line = format!("{}/{} ({} bytes)", checkpoints.location(), file.name, file.bytes);
-        *written = Some(((epoch, number), file));
+        *written = Some((cut, file));
         drop(written);
         tracing::info!("checkpoint {number}: wrote {line}");
         Ok(reply)
@@ -139,7 +138,7 @@ impl Service {
         entered.map_err(|error| status::fenced(&error, self.shard.epoch()))
     }
 
-    fn checkpoints(&self) -> Result<&CheckpointFiles, Status> {
+    pub(super) fn checkpoints(&self) -> Result<&CheckpointFiles, Status> {
         self.checkpoints.as_deref().ok_or_else(|| {
             Status::failed_precondition(format!(
                 "the server of shard {} keeps no checkpoints: start it with --checkpoints DIR",
@@ -148,9 +147,12 @@ impl Service {
         })
     }
 
-    fn no_copy(&self, error: &CopyError) -> Status {
+    pub(super) fn no_copy(&self, error: &CopyError) -> Status {
         match error {
             CopyError::Fenced(error) => status::fenced(error, self.shard.epoch()),
+            CopyError::NotPrepared { .. } => {
+                refusal::status(Reason::NotPrepared, self.shard.epoch(), 0, error.to_string())
+            }
             CopyError::Empty(_) | CopyError::Busy(_) => {
                 Status::failed_precondition(error.to_string())
             }

@@ -6,7 +6,7 @@ use ps_core::checkpoint::{
     Assembly, AssemblyError, File, FileError, RestoredShard, StoredShard, check_files, names,
 };
 use ps_core::ids::{Epoch, ShardId};
-use ps_core::shard::{CopyError, ShardCopy};
+use ps_core::shard::{CopiedShard, CopyError, CutId};
 use ps_proto::convert::checkpoint::RestoreRequest;
 use ps_runtime::files::{Files, remove_checkpoints, whole_name};
 use std::collections::BTreeSet;
@@ -16,8 +16,8 @@ use tokio::sync::Mutex;
 /// A folder of checkpoints that a server has a part in.
 pub(super) struct CheckpointFiles {
     files: Files,
-    /// Epoch, number and answer of the newest that was written. Held while one is written.
-    pub(super) written: Mutex<Option<((u64, u64), File)>>,
+    /// The newest that was written, and its answer. Held while one is written.
+    pub(super) written: Mutex<Option<(CutId, File)>>,
     /// The last that was verified: it need not be read again to be restored.
     verified: parking_lot::Mutex<Option<(RestoreRequest, RestoredShard)>>,
 }
@@ -55,7 +55,7 @@ impl CheckpointFiles {
     /// Writes a shard's part as it is copied.
     pub(super) fn write(
         &self,
-        copy: ShardCopy<'_>,
+        copy: impl CopiedShard,
         at: (u64, Epoch),
         done: &BytesDone,
     ) -> Result<File, Error> {

@@ -29,6 +29,13 @@ impl ShardControl for Service {
         Ok(Response::new(v1::MembershipReply { revision }))
     }
 
+    async fn prepare_cut(
+        &self,
+        request: Request<v1::PrepareCutRequest>,
+    ) -> Result<Response<v1::PrepareCutReply>, Status> {
+        Ok(Response::new(self.begun_pushes(&request.into_inner())?))
+    }
+
     type SnapshotStream = Replies<v1::SnapshotReply>;
 
     async fn snapshot(

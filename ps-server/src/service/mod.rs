@@ -5,6 +5,7 @@ mod buffers;
 mod bulk;
 mod checkpoint;
 mod checkpoint_files;
+mod cut;
 mod data;
 mod init;
 mod membership;
@@ -56,6 +57,10 @@ pub(crate) struct Service {
     journal: Option<Arc<JournalFiles>>,
     /// Pushes of which chunks were refused.
     refused: Repeated,
+    /// Pushes that waited for a checkpoint's memory.
+    cut_waits: Repeated,
+    /// Percent of the shard that may be in memory twice meanwhile.
+    cut_memory_percent: u8,
     /// Where calls run that wait for a disk: whoever serves the connection must not.
     home: Option<Handle>,
 }
@@ -83,6 +88,8 @@ impl Service {
             checkpoints: checkpoints.map(checkpoint_files::CheckpointFiles::new).map(Arc::new),
             journal: None,
             refused: Repeated::default(),
+            cut_waits: Repeated::default(),
+            cut_memory_percent: bounds.cut_memory_percent,
             home,
             disk_bytes: told::BytesDone::default(),
         }

@@ -73,7 +73,7 @@ impl PushManyCall {
         let Some(header) = self.next_header().await? else { return Ok(false) };
         let header = self.service.check_push(header, &self.pushes)?;
         let seq = header.id.seq;
-        let mut push = self.service.begin(header)?;
+        let mut push = self.service.begin(header).await?;
         while !push.is_complete() {
             match in_time(self.pushes.messages.next()).await? {
                 Some(Item::Chunk) => {

@@ -37,7 +37,7 @@ impl Service {
     /// Takes the whole push of a call that has one.
     pub(super) async fn take_push(&self, mut pushes: Pushes) -> Result<v1::PushReply, Status> {
         let header = self.push_header(&mut pushes).await?;
-        let mut push = self.begin(header)?;
+        let mut push = self.begin(header).await?;
         while self.take_run(&mut pushes, &mut push).await?.is_some() {}
         let reply = self.finish(push)?;
         self.is_durable().await?;
@@ -62,9 +62,22 @@ impl Service {
         Ok(PushHeader::try_from(header)?)
     }
 
-    /// Opens a push.
-    pub(super) fn begin(&self, header: PushHeader) -> Result<Push<'_>, Status> {
-        self.shard.begin(header, self.clock.now()).map_err(|error| self.refused(&error))
+    /// Opens a push, once no cut is about to be told whether it is in it.
+    pub(super) async fn begin(&self, header: PushHeader) -> Result<Push<'_>, Status> {
+        let mut changes = None;
+        loop {
+            let now = self.clock.now();
+            let until = match self.shard.begin(header.clone(), now) {
+                Err(Error::CutIsPrepared { until }) => until,
+                begun => return begun.map_err(|error| self.refused(&error)),
+            };
+            let Some(changes) = &mut changes else {
+                // A change before it would not be seen: look again.
+                changes = Some(self.gate_changes.subscribe());
+                continue;
+            };
+            let _ = tokio::time::timeout(until.saturating_sub(now), changes.changed()).await;
+        }
     }
 
     /// Applies the next run of chunks, unless the push is complete: which, `None` at the end.
@@ -102,8 +115,27 @@ impl Service {
             positions: chunk.positions.bytes(buffer.bytes()),
         };
         self.has_room().await?;
+        self.cut_has_room(push, &encoded).await;
         push.take(&encoded).map_err(|error| self.refused(&error))?;
         Ok(chunk.run())
+    }
+
+    /// Waits until what these values change can be kept as it was, where a checkpoint that is written needs it.
+    async fn cut_has_room(&self, push: &Push<'_>, sent: &EncodedRun<'_>) {
+        let has_room = || self.shard.cut_has_room(&push.header().id, sent.first, sent.chunks);
+        if has_room() {
+            return;
+        }
+        self.cut_waits.happened(|times| {
+            tracing::warn!(
+                "pushes wait until more of the checkpoint is written: what is kept for it has reached --cut-memory \
+                 ({times} times)"
+            );
+        });
+        let mut changes = self.gate_changes.subscribe();
+        while !has_room() {
+            let _ = changes.changed().await;
+        }
     }
 
     /// Ends a push: what its worker is told, once that is durable.

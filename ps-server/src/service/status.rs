@@ -23,6 +23,8 @@ pub(super) fn push(error: &Error, epoch: u64) -> Status {
         Error::Window(error @ window::Error::Full { .. }) => {
             Status::resource_exhausted(error.to_string())
         }
+        // Whoever has the shard waits for it.
+        Error::CutIsPrepared { .. } => Status::unavailable(error.to_string()),
         Error::NotInitialised(_) => {
             refusal::status(Reason::NotInitialised, epoch, 0, error.to_string())
         }

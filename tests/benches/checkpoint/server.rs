@@ -69,9 +69,12 @@ pub(crate) fn start(shard: u32, folder: &Path) -> anyhow::Result<Server> {
 
 /// Has a server write its part; what the manifest would list of it.
 pub(crate) async fn snapshot(address: &str, number: u64) -> anyhow::Result<v1::CheckpointFile> {
-    let request =
-        v1::SnapshotRequest { job: JOB.to_owned(), number, ..v1::SnapshotRequest::default() };
-    let replies = control(address).await?.snapshot(request).await?.into_inner();
+    let mut control = control(address).await?;
+    let job = JOB.to_owned();
+    let request = v1::PrepareCutRequest { job: job.clone(), number, ..Default::default() };
+    let ends = control.prepare_cut(request).await?.into_inner().ends;
+    let request = v1::SnapshotRequest { job, number, ends, ..v1::SnapshotRequest::default() };
+    let replies = control.snapshot(request).await?.into_inner();
     last(replies).await?.file.context("no file was named")
 }
 

@@ -33,8 +33,11 @@ async fn snapshot(
     number: u64,
     keep: &[u64],
 ) -> Result<v1::CheckpointFile, Status> {
-    let keep = keep.to_vec();
-    let request = v1::SnapshotRequest { job: JOB.into(), shard, epoch, number, keep };
+    let (keep, attempt) = (keep.to_vec(), 1);
+    let request = v1::PrepareCutRequest { job: JOB.into(), shard, epoch, number, attempt };
+    let ends = server.control().prepare_cut(request).await?.into_inner().ends;
+    let request =
+        v1::SnapshotRequest { job: JOB.into(), shard, epoch, number, keep, attempt, ends };
     let replies = server.control().snapshot(request).await?.into_inner();
     Ok(last(replies).await?.file.unwrap())
 }

@@ -62,7 +62,8 @@ pub struct Manifest {
     pub number: u64,
     /// The job that wrote it, for people: each start may have another id.
     pub job: String,
-    /// What makes the shards' files fit together; `None`: they were copied one after another.
+    /// At which moment all shards were as their files have them: epoch, number and attempt; `None`: they were copied one
+    /// after another.
     pub cut: Option<String>,
     /// The model's tensors in layout order.
     pub tensors: Vec<TensorSpec>,

@@ -1,5 +1,5 @@
-//! A shard's copy for a checkpoint, taken while pushes go on: one chunk after another, each under its own
-//! lock alone.
+//! A shard's copy for what its journal stands on, taken while pushes go on: one chunk after another, each under its
+//! own lock alone, and no chunk is in memory twice. For checkpoints see `cut`.
 //!
 //! The copy is fuzzy: a push that arrives meanwhile may be in the copy of one chunk and not in that of
 //! another, which was copied before. So while a shard is copied it is written down of each push which
@@ -14,7 +14,7 @@ use super::{ModelShard, Shard};
 use crate::checkpoint::{Remembered, Sessions};
 use crate::chunk::ChunkSnapshot;
 use crate::fence;
-use crate::ids::{ChunkId, Epoch, ShardId, WorkerId};
+use crate::ids::{ChunkId, ShardId, WorkerId};
 use crate::model_spec::ModelSpec;
 use std::sync::Arc;
 
@@ -28,13 +28,38 @@ pub enum CopyError {
     Empty(ShardId),
     #[error("shard {0} is being copied already: one checkpoint is written after another")]
     Busy(ShardId),
+    #[error(
+        "shard {shard} was not asked for checkpoint {number} in time, or other pushes were begun since: ask all \
+         shards again"
+    )]
+    NotPrepared { shard: ShardId, number: u64 },
+}
+
+/// A copy of a shard that is being taken, one chunk after another.
+pub trait CopiedShard {
+    /// The shard that is copied.
+    fn shard(&self) -> ShardId;
+
+    /// The model that is copied.
+    fn spec(&self) -> &ModelSpec;
+
+    /// Copies the next chunk into this memory; `None` after the last.
+    ///
+    /// # Errors
+    /// The epoch is over: nobody waits for the copy any more.
+    fn next(&mut self, into: &mut ChunkSnapshot) -> Result<Option<ChunkId>, CopyError>;
+
+    /// What the shard remembered of the pushes that are in the copy.
+    ///
+    /// # Errors
+    /// As of [`CopiedShard::next`].
+    fn finish(self) -> Result<Remembered, CopyError>;
 }
 
 /// A copy that is being taken. While it exists, pushes are written down.
 pub struct ShardCopy<'a> {
     shard: &'a Shard,
     model: Arc<ModelShard>,
-    epoch: Epoch,
     next: usize,
 }
 
@@ -42,26 +67,13 @@ impl Shard {
     /// Begins a copy.
     ///
     /// # Errors
-    /// The epoch is over, nothing is held, or another copy is being taken.
-    pub fn begin_copy(&self, epoch: Epoch) -> Result<ShardCopy<'_>, CopyError> {
-        self.enter(epoch, 0)?;
-        self.begin_copy_until(epoch)
-    }
-
-    /// Begins a copy that the shard's process wants itself: it goes on in whatever epoch.
-    ///
-    /// # Errors
     /// Nothing is held, or another copy is being taken.
-    pub fn begin_own_copy(&self) -> Result<ShardCopy<'_>, CopyError> {
-        self.begin_copy_until(Epoch::MAX)
-    }
-
-    fn begin_copy_until(&self, epoch: Epoch) -> Result<ShardCopy<'_>, CopyError> {
+    pub fn begin_copy(&self) -> Result<ShardCopy<'_>, CopyError> {
         let model = self.model().ok_or(CopyError::Empty(self.index))?.clone();
         if !self.copying.begin() {
             return Err(CopyError::Busy(self.index));
         }
-        let copy = ShardCopy { shard: self, model, epoch, next: 0 };
+        let copy = ShardCopy { shard: self, model, next: 0 };
         // From now on pushes are written down; what they had done before, they are asked for.
         for (worker, session) in self.all_sessions() {
             let session = session.lock();
@@ -73,26 +85,16 @@ impl Shard {
     }
 }
 
-impl ShardCopy<'_> {
-    /// The shard that is copied.
-    pub fn shard(&self) -> ShardId {
+impl CopiedShard for ShardCopy<'_> {
+    fn shard(&self) -> ShardId {
         self.shard.index
     }
 
-    /// The model that is copied.
-    pub fn spec(&self) -> &ModelSpec {
+    fn spec(&self) -> &ModelSpec {
         &self.model.spec
     }
 
-    /// Copies the next chunk into this memory; `None` after the last.
-    ///
-    /// # Errors
-    /// The epoch is over: nobody waits for the copy any more.
-    pub fn next(&mut self, into: &mut ChunkSnapshot) -> Result<Option<ChunkId>, CopyError> {
-        let current = self.shard.epoch();
-        if current > self.epoch {
-            return Err(fence::Error::StaleEpoch { current }.into());
-        }
+    fn next(&mut self, into: &mut ChunkSnapshot) -> Result<Option<ChunkId>, CopyError> {
         let Some(chunk) = self.model.chunks().get(self.next) else {
             return Ok(None);
         };
@@ -105,8 +107,7 @@ impl ShardCopy<'_> {
         Ok(Some(self.model.id(self.next - 1)))
     }
 
-    /// What the shard remembered of the pushes that are in the copy.
-    pub fn finish(self) -> Remembered {
+    fn finish(self) -> Result<Remembered, CopyError> {
         let first = self.model.id(0);
         let mut sessions = Sessions::new();
         for (worker, session) in self.shard.all_sessions() {
@@ -115,9 +116,11 @@ impl ShardCopy<'_> {
             self.shard.copying.amend(worker, session.incarnation, &mut window, first);
             sessions.insert(worker, (session.incarnation, window));
         }
-        Remembered { sessions, torn: self.shard.copying.torn() }
+        Ok(Remembered { sessions, torn: self.shard.copying.torn() })
     }
+}
 
+impl ShardCopy<'_> {
     /// Keeps what is written down in bounds: of pushes that nobody sends again only a count.
     fn forget_what_is_over(&self) {
         if self.shard.copying.is_large() {

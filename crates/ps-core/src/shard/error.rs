@@ -3,6 +3,7 @@
 use crate::ids::{ChunkId, ShardId};
 use crate::{TensorKind, chunk, fence, window};
 use ps_kernels::encoding;
+use std::time::Duration;
 
 /// Why a push, or a part of it, is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,9 @@ pub enum Error {
     Window(#[from] window::Error),
     #[error("shard {0} holds no model yet: initialise it first")]
     NotInitialised(u32),
+    /// Nobody hears of it: a push waits until then.
+    #[error("a checkpoint is being cut: no push is begun before it is, or before {until:?}")]
+    CutIsPrepared { until: Duration },
     #[error("chunk {id} is not on shard {shard}, which has {chunks} chunks from {first} on")]
     NoSuchChunk { id: ChunkId, shard: ShardId, first: ChunkId, chunks: usize },
     #[error("push of {found} chunks to shard {shard}, which has {chunks}")]

@@ -2,17 +2,18 @@
 //! and the change that it allows.
 //!
 //! Lock order: fence (read), then one chunk, then one session or the gate, then what is written down for a
-//! copy. The fence is write-locked to raise it, and when that returns, no older caller is still inside;
+//! copy or a cut. The fence is write-locked to raise it, and when that returns, no older caller is still inside;
 //! and to put in place the whole shard.
 //!
 //! - `push`: a push, applied exactly once; `header` and `error`: what it says and why it is refused.
 //! - `membership`: who may push and pull, and who waits.
 //! - `initial`, `restore`: where the shard's part of the model comes from.
-//! - `copy`: a copy of it, taken while pushes go on.
+//! - `copy`: a copy of it, taken while pushes go on; `cut`: one that is of the same moment as those of other shards.
 //! - `journalled`: what is written down of what happens to it; `replay`: it is made again from that.
 
 mod copy;
 mod counters;
+mod cut;
 mod error;
 mod header;
 mod initial;
@@ -26,8 +27,9 @@ mod run;
 mod scratch;
 
 pub use crate::model_spec::Origin;
-pub use copy::{CopyError, ShardCopy};
+pub use copy::{CopiedShard, CopyError, ShardCopy};
 pub use counters::{Count, Counters, WorkerCounts};
+pub use cut::{CutEnd, CutEnds, CutId, ShardCut};
 pub use error::Error;
 pub use header::{EncodedRun, Puller, PushHeader};
 pub use initial::{Error as InitError, InitialWeights};
@@ -103,6 +105,7 @@ pub struct Shard {
     /// What encoded chunks are decoded into.
     scratch: scratch::ScratchPool,
     copying: copy::Copying,
+    cutting: cut::Cutting,
     /// Where is written down what happens to it.
     journal: Option<Arc<dyn Append>>,
     /// Whether it was made again from that.
@@ -136,6 +139,7 @@ impl Shard {
             counters: Counters::default(),
             scratch: scratch::ScratchPool::default(),
             copying: copy::Copying::default(),
+            cutting: cut::Cutting::default(),
             journal: None,
             is_recovered: AtomicBool::new(false),
         }

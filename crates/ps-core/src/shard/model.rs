@@ -79,6 +79,11 @@ impl ModelShard {
         (self.elements.iter().sum::<usize>() * size_of::<f32>()) as u64
     }
 
+    /// Bytes of weights and of what the optimizer remembers of them.
+    pub fn state_bytes(&self) -> usize {
+        self.weight_bytes() as usize * (1 + self.spec.optimizer.slots())
+    }
+
     /// Sum of the chunks' versions.
     pub fn version_sum(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.lock().version()).sum()

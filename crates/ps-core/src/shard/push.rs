@@ -1,5 +1,6 @@
 //! One push, applied exactly once.
 
+use super::cut::Generation;
 use super::scratch::Scratch;
 use super::{EncodedRun, Error, ModelShard, Puller, PushHeader, Session, Shard};
 use crate::chunk::{Outcome, Update, UpdateBuffer};
@@ -40,6 +41,7 @@ impl Shard {
         let session = self.sessions.entry(id.worker).or_default().clone();
         let was_finished = {
             let mut state = session.lock();
+            self.cutting.check_begin(&id, now)?;
             if state.incarnation < id.incarnation {
                 let (incarnation, counts) = (id.incarnation, state.counts);
                 *state = Session { incarnation, window: Window::default(), counts };
@@ -50,6 +52,7 @@ impl Shard {
             let begun = window.begin(id.seq, header.oldest, clock_after, header.chunks_total);
             self.counters.pushes_torn.add(window.take_given_up());
             begun?;
+            self.cutting.begun(&id, header.oldest, clock_after, header.chunks_total);
             self.note_push(&header, clock_after);
             let finished = window.acknowledgement(id.seq).is_some();
             self.guards.dedup && finished && header.chunks_total > 0
@@ -170,10 +173,22 @@ impl Push<'_> {
             kind: header.kind,
             rules: self.model.rules(index),
         };
+        let generation = shard.cutting.generation(&header.id, index);
+        if generation == Generation::Newer {
+            shard.cutting.keep(index, &chunk);
+        }
         let spec = &self.model.spec;
         let outcome = chunk
             .apply(&spec.optimizer, spec.correction, &update, buffer)
             .map_err(|error| Error::Malformed { id: self.model.id(index), error })?;
+        if generation == Generation::Both {
+            shard.cutting.change_kept(index, |kept| {
+                let pulled_version = update.pulled_version.min(kept.version());
+                let update = Update { pulled_version, ..update };
+                // It fits, as it did above; what it makes of this generation may be refused, as of any.
+                let _ = kept.apply(&spec.optimizer, spec.correction, &update, buffer);
+            });
+        }
         let (count, result) = match outcome {
             Outcome::Applied { staleness } => (&shard.counters.chunks_applied, Ok(staleness)),
             Outcome::Refused(reason) => (&shard.counters.chunks_refused, Err(reason)),
@@ -181,6 +196,9 @@ impl Push<'_> {
         // Under one lock: whoever copies the shard sees both or neither.
         let mut session = self.session.lock();
         shard.copying.note(header.id, index);
+        if generation == Generation::Both {
+            shard.cutting.mark(&header.id, bit, result);
+        }
         self.note_chunk(index, sent, values, pulled_version, (&chunk, result));
         session.window.mark(header.id.seq, bit, result);
         count.add(1);

@@ -1,5 +1,5 @@
 use super::super::tests::{NOW, bytes, chunk, header};
-use super::super::{EncodedRun, Guards, InitialWeights, PushHeader, ShardCopy};
+use super::super::{CopiedShard, EncodedRun, Guards, InitialWeights, PushHeader, ShardCopy};
 use super::*;
 use crate::checkpoint::{File, Remembered, names};
 use crate::chunk::{Chunk, ChunkSnapshot};
@@ -167,7 +167,7 @@ fn sents() -> impl Strategy<Value = Sent> {
 
 /// What it is when it was written whole, while these pushes came between its chunks.
 fn whole(job: &Job, between: &[Sent]) -> (RestoredShard, Base) {
-    let mut copy = job.shard.begin_own_copy().unwrap();
+    let mut copy = job.shard.begin_copy().unwrap();
     let mut chunks = Vec::new();
     let mut between = between.iter();
     while let Some(chunk) = next(&mut copy) {
@@ -176,7 +176,7 @@ fn whole(job: &Job, between: &[Sent]) -> (RestoredShard, Base) {
             job.send(sent);
         });
     }
-    let Remembered { sessions, torn } = copy.finish();
+    let Remembered { sessions, torn } = copy.finish().unwrap();
     let window = |parts| Some(Window::from_snapshot(parts, &(0..CHUNKS)).unwrap());
     let sessions = sessions.into_iter().map(|(w, (i, parts))| (w, (i, window(parts)))).collect();
     let name = names::shard_file(1, 0, 1);
