@@ -1,6 +1,6 @@
 //! The commands that start no job: what they print, and what they exit with.
 
-use crate::checkpoint::{CheckpointArgs, Said};
+use crate::checkpoint::{CheckpointArgs, CheckpointCommand, Said};
 use crate::evaluate::EvaluateArgs;
 use crate::predict::PredictArgs;
 use crate::serve::ServeArgs;
@@ -59,12 +59,20 @@ fn used(
     done(command, work)
 }
 
-/// Looks at checkpoints, or removes some.
-pub(crate) fn checkpoint(args: &CheckpointArgs) -> ExitCode {
-    done("checkpoint", || {
-        let (mut out, mut tell) = (std::io::stdout(), terminal::print);
-        crate::checkpoint::run(args, &mut Said { out: &mut out, tell: &mut tell })
-    })
+/// Looks at checkpoints, removes some, or has a job write one.
+pub(crate) fn checkpoint(args: CheckpointArgs) -> ExitCode {
+    match args.command {
+        CheckpointCommand::Folder(command) => done("checkpoint", || {
+            let (mut out, mut tell) = (std::io::stdout(), terminal::print);
+            crate::checkpoint::run(&command, &mut Said { out: &mut out, tell: &mut tell })
+        }),
+        CheckpointCommand::Now(args) => {
+            let (process, tasks) = (args.process.clone(), ps_cli::process::Tasks::OneThread);
+            ps_cli::process::run("psrun checkpoint now", &process, tasks, |outside, shutdown| {
+                crate::checkpoint::now::run(args, outside, shutdown)
+            })
+        }
+    }
 }
 
 /// Does it, and says what went wrong.

@@ -4,6 +4,7 @@ use crate::workers_per_instance::WorkersPerInstanceArgs;
 use clap::Args;
 use ps_cli::TrainingArgs;
 use ps_cli::process::ProcessArgs;
+use ps_master::checkpoint_args::CheckpointEveryArgs;
 use ps_master::config::JobTimeoutArgs;
 use ps_server::config::{DurabilityArgs, ServerLimitArgs};
 use ps_worker::config::{CallTimeoutArgs, ModelArgs};
@@ -20,6 +21,8 @@ pub struct JobArgs {
     pub training: TrainingArgs,
     #[command(flatten)]
     pub timeouts: JobTimeoutArgs,
+    #[command(flatten)]
+    pub checkpoint_every: CheckpointEveryArgs,
     #[command(flatten)]
     pub calls: CallTimeoutArgs,
     #[command(flatten)]

@@ -124,7 +124,7 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
         cli::Command::Serve(args) => commands::serve(models, *args),
         cli::Command::Evaluate(args) => commands::evaluate(&models, &args),
         cli::Command::Predict(args) => commands::predict(&models, &args),
-        cli::Command::Checkpoint(args) => commands::checkpoint(&args),
+        cli::Command::Checkpoint(args) => commands::checkpoint(args),
         cli::Command::New(args) => match new::run(&args) {
             Ok(next) => {
                 terminal::print(&next);

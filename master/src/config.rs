@@ -1,9 +1,11 @@
 //! The options of a master.
 
+use crate::checkpoint_args::CheckpointEveryArgs;
 use clap::Parser;
 use ps_cli::process::ProcessArgs;
 use ps_cli::{LossArgs, ShapeArgs, TrainingArgs};
 use ps_core::limits::{SHARDS_MAX, WORKERS_MAX};
+use ps_core::master::CheckpointEvery;
 use ps_core::model_config::About;
 use ps_core::settings::TrainingSettings;
 use ps_core::stop::StopTimes;
@@ -38,7 +40,7 @@ pub struct Args {
     /// Where the model and the report are written; created if need be.
     #[arg(long, env = "PS_OUT", value_name = "DIR")]
     pub out: PathBuf,
-    /// Folder for checkpoints: one is written after each pass and at the end, and the same job
+    /// Folder for checkpoints: one is written after each pass, unless others are wanted, and at the end, and the same job
     /// started again goes on from the newest complete one. The servers need --checkpoints, too.
     #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
@@ -56,6 +58,9 @@ pub struct Args {
     /// How the data are written, for OUT/config.json.
     #[arg(long, env = "PS_FORMAT", value_name = "FORMAT")]
     pub format: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub checkpoint_every: CheckpointEveryArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub shape: ShapeArgs,
@@ -131,6 +136,7 @@ impl JobTimeoutArgs {
             evaluation_timeout: Duration::from_secs(self.evaluation_timeout_s),
             stop_times: StopTimes::default(),
             checkpoints: false,
+            checkpoint_every: CheckpointEvery::default(),
         }
     }
 }
@@ -186,13 +192,20 @@ impl TryFrom<Args> for Config {
         let machine = args.timeouts.machine(args.servers, args.workers, settings);
         let stop_times = args.process.stop_times();
         let checkpoints = args.checkpoints.is_some();
+        args.checkpoint_every.check(checkpoints)?;
+        let checkpoint_every = args.checkpoint_every.every();
         let display = match args.process.progress_to_parent {
             true => ProgressDisplay::Parent,
             false => ProgressDisplay::Terminal,
         };
         Ok(Self {
             job: args.process.job_id,
-            machine: ps_core::master::Config { checkpoints, stop_times, ..machine },
+            machine: ps_core::master::Config {
+                checkpoints,
+                checkpoint_every,
+                stop_times,
+                ..machine
+            },
             about: About {
                 model: args.model,
                 options,

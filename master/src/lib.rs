@@ -14,6 +14,7 @@
 //! - `state`: what outlives the process, where that is wanted.
 //! - `reporter`: shows people how far the job is.
 
+pub mod checkpoint_args;
 mod checkpoints;
 mod cluster;
 pub mod config;

@@ -69,6 +69,12 @@ pub fn run(
             files.results.location()
         );
         tracing::info!("training: {}", machine.settings.words());
+        if machine.checkpoints {
+            let job = &config.job;
+            tracing::info!(
+                "a checkpoint at any time: psrun checkpoint now --master {address} --job-id {job}"
+            );
+        }
         let (service, calls) = Service::new(&config.job, machine, outside.clock.clone());
         let budget = RequestBudget::new(outside.clock.clone());
         let service =

@@ -231,6 +231,20 @@ impl Master for Service {
         Ok(Response::new(v1::LoadingReply {}))
     }
 
+    async fn checkpoint_now(
+        &self,
+        request: Request<v1::CheckpointNowRequest>,
+    ) -> Result<Response<v1::CheckpointNowReply>, Status> {
+        let arrived = self.arrival(&request);
+        let v1::CheckpointNowRequest { job, number } = request.into_inner();
+        self.check_job(&job)?;
+        let number = (number > 0).then_some(number);
+        let is_new = number.is_none();
+        let ask = move |machine: &mut Machine, now| machine.checkpoint_now(number, now);
+        let answer = self.ask(arrived, ask, move |_| is_new).await?;
+        Ok(Response::new(answer.into()))
+    }
+
     async fn learn_columns(
         &self,
         request: Request<v1::ColumnsRequest>,

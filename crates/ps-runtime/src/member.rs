@@ -3,6 +3,7 @@
 use crate::link::{Link, Patience};
 use crate::{Outside, backoff};
 use ps_core::limits::CONTROL_MESSAGE_BYTES_MAX;
+use ps_core::master::CheckpointProgress;
 use ps_proto::convert::check_protocol;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
@@ -237,6 +238,31 @@ pub async fn report_ended(
         async move { client(channel).report_ended(report).await.map(drop) }
     };
     link.call(patience, attempt, |_| ()).await.map_err(|status| error(address, &status))
+}
+
+/// Has the master at this address write a checkpoint now, or, with its number, says how far that is.
+///
+/// # Errors
+/// The master does not answer, or refuses.
+pub async fn checkpoint_now(
+    outside: &Outside,
+    address: &str,
+    job: &str,
+    number: Option<u64>,
+) -> Result<(u64, CheckpointProgress), Error> {
+    let link = Link::new(&outside.connector, address, &outside.clock, outside.seed)?;
+    let patience = Patience { attempt: ATTEMPT, total: ATTEMPT };
+    let attempt = |channel| {
+        let (job, number) = (job.to_owned(), number.unwrap_or(0));
+        let request = v1::CheckpointNowRequest { job, number };
+        async move { client(channel).checkpoint_now(request).await }
+    };
+    let reply = link.call(patience, attempt, |_| ()).await;
+    let reply = reply.map_err(|status| error(address, &status))?.into_inner();
+    reply.try_into().map_err(|wrong: ps_proto::convert::Error| {
+        let (address, message) = (address.to_owned(), wrong.to_string());
+        Error::Refused { address, message }
+    })
 }
 
 /// How often the master hears that data are being loaded: it takes who is silent for a start's time-out

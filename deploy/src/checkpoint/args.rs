@@ -1,6 +1,7 @@
 //! The command line of `psrun checkpoint`.
 
 use clap::{Args, Subcommand};
+use ps_cli::process::ProcessArgs;
 use std::path::PathBuf;
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -8,9 +9,10 @@ pub(crate) const EXAMPLES: &str = "Examples:
   psrun checkpoint verify out/digits                         # is every byte as it was written?
   psrun checkpoint export out/digits --out out/model         # the newest as a model
   psrun checkpoint prune out/digits --keep 2                 # room, and what was never finished
+  psrun checkpoint now --master 127.0.0.1:2222               # of a job that trains, at once
 
 DIR is the folder that a job has as --checkpoints. `psrun checkpoint COMMAND --help` says more of
-each. Only prune changes it.
+each. Only prune changes it, and now has the job do so.
 
 Exit codes: 0 done, 1 failed (also: a checkpoint is damaged), 64 bad usage.";
 
@@ -60,6 +62,14 @@ checkpoint nothing is removed. A line for each number goes to standard output: `
 removed_files=4; removed_bytes=1920311;`. It is refused while a job has the folder, which may
 keep and remove checkpoints by itself.";
 
+const NOW_EXAMPLES: &str = "Examples:
+  psrun checkpoint now --master 127.0.0.1:34567 --job-id digits-1
+  psrun checkpoint now --master host1:2222
+
+The job has to keep checkpoints (--checkpoints DIR). Training goes on meanwhile: every push is in
+the checkpoint on all shards or on none. A job on this machine says at its start which address its
+master has. Standard output gets `checkpoint=12; written=true;`.";
+
 /// What to do with the checkpoints of a folder.
 #[derive(Args, Clone, Debug)]
 #[command(disable_help_subcommand = true)]
@@ -69,9 +79,20 @@ pub struct CheckpointArgs {
     pub command: CheckpointCommand,
 }
 
-/// What can be done with the checkpoints of a folder.
+/// What can be done with checkpoints.
 #[derive(Subcommand, Clone, Debug)]
 pub enum CheckpointCommand {
+    /// Those of a folder.
+    #[command(flatten)]
+    Folder(FolderCommand),
+    /// Have a job that trains write a checkpoint now, and wait until it is complete.
+    #[command(after_help = NOW_EXAMPLES)]
+    Now(NowArgs),
+}
+
+/// What can be done with the checkpoints of a folder.
+#[derive(Subcommand, Clone, Debug)]
+pub enum FolderCommand {
     /// Show which checkpoints there are.
     #[command(after_help = LS_EXAMPLES)]
     Ls(LsArgs),
@@ -131,4 +152,15 @@ pub struct PruneArgs {
     /// How many of the newest whole checkpoints stay.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep: u32,
+}
+
+/// Which job.
+#[derive(Args, Clone, Debug)]
+pub struct NowArgs {
+    /// The job's master.
+    #[arg(long, env = "PS_MASTER", value_name = "HOST:PORT")]
+    pub master: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub process: ProcessArgs,
 }

@@ -2,19 +2,23 @@
 //!
 //! - `args`: the command line.
 //! - `folder`: what is there, read by the code that servers and masters read it with.
-//! - `ls`, `verify`, `export`, `prune`: the commands.
+//! - `ls`, `verify`, `export`, `prune`: the commands; `now` asks a job for one.
 
 mod args;
 mod export;
 mod folder;
 mod ls;
+pub(crate) mod now;
 mod prune;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 pub(crate) use args::EXAMPLES;
-pub use args::{CheckpointArgs, CheckpointCommand, ExportArgs, LsArgs, PruneArgs, VerifyArgs};
+pub use args::{
+    CheckpointArgs, CheckpointCommand, ExportArgs, FolderCommand, LsArgs, NowArgs, PruneArgs,
+    VerifyArgs,
+};
 
 use folder::Folder;
 use ps_runtime::files::Directory;
@@ -34,21 +38,21 @@ pub(crate) struct Said<'s> {
 ///
 /// # Errors
 /// It cannot be done, or a checkpoint is damaged; the message says what to do.
-pub(crate) fn run(args: &CheckpointArgs, said: &mut Said<'_>) -> anyhow::Result<()> {
-    match &args.command {
-        CheckpointCommand::Ls(args) => {
+pub(crate) fn run(command: &FolderCommand, said: &mut Said<'_>) -> anyhow::Result<()> {
+    match command {
+        FolderCommand::Ls(args) => {
             let files = Directory::existing(&args.folder)?;
             ls::run(&Folder::open(&files)?, |name| written(&args.folder, name), said)
         }
-        CheckpointCommand::Verify(args) => {
+        FolderCommand::Verify(args) => {
             let files = Directory::existing(&args.folder)?;
             verify::run(&Folder::open(&files)?, args.number, said)
         }
-        CheckpointCommand::Export(args) => {
+        FolderCommand::Export(args) => {
             let files = Directory::existing(&args.folder)?;
             export::run(&Folder::open(&files)?, args, said)
         }
-        CheckpointCommand::Prune(args) => prune::run(args, said),
+        FolderCommand::Prune(args) => prune::run(args, said),
     }
 }
 

@@ -55,7 +55,7 @@ impl Supervision {
         };
         // Who is killed while it is started has not shown that it cannot; a master has written nothing down before.
         let may_work = name.role != Role::Master || self.restarts.counts.contains_key(&name);
-        let has_worked = self.ready.remove(&name) || (was_killed && may_work);
+        let has_worked = self.ready.contains(&name) || (was_killed && may_work);
         let can = self.rules.has_journals
             && !self.ending
             && has_died
@@ -65,6 +65,8 @@ impl Supervision {
             self.note_loss(name, exit, who);
             return None;
         };
+        // The next one has to show that it can, too.
+        self.ready.remove(&name);
         // Its place is kept: the job is not over while it is away.
         self.running.insert(name);
         let (mut report, mut from) = (None, "");

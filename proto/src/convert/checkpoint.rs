@@ -5,6 +5,7 @@ use crate::v1;
 use ps_core::checkpoint::{File, FileError};
 use ps_core::ids::WorkerId;
 use ps_core::limits::{CHECKPOINTS_KEPT_MAX, SHARDS_MAX, WORKERS_MAX};
+use ps_core::master::CheckpointProgress;
 use ps_core::model_spec::ModelSpec;
 use ps_core::shard::{CutEnd, CutEnds, CutId};
 use std::collections::BTreeSet;
@@ -75,6 +76,36 @@ pub fn cut_id(request: &v1::PrepareCutRequest) -> Result<CutId, Error> {
     let (epoch, number, attempt) = (request.epoch, request.number, request.attempt);
     check_counts("PrepareCutRequest", [("epoch", epoch), ("number", number)])?;
     Ok(CutId { epoch, number, attempt })
+}
+
+impl From<(u64, CheckpointProgress)> for v1::CheckpointNowReply {
+    fn from((number, progress): (u64, CheckpointProgress)) -> Self {
+        use v1::checkpoint_now_reply::State;
+        let (state, reason) = match progress {
+            CheckpointProgress::Writing => (State::Writing, String::new()),
+            CheckpointProgress::Written => (State::Written, String::new()),
+            CheckpointProgress::Failed(reason) => (State::Failed, reason),
+        };
+        Self { number, state: state.into(), reason }
+    }
+}
+
+impl TryFrom<v1::CheckpointNowReply> for (u64, CheckpointProgress) {
+    type Error = Error;
+
+    fn try_from(reply: v1::CheckpointNowReply) -> Result<Self, Error> {
+        use v1::checkpoint_now_reply::State;
+        let progress = match reply.state() {
+            State::Writing => CheckpointProgress::Writing,
+            State::Written => CheckpointProgress::Written,
+            State::Failed => CheckpointProgress::Failed(reply.reason),
+            State::Unspecified => {
+                let field = "state";
+                return Err(Error::Missing { message: "CheckpointNowReply", field });
+            }
+        };
+        Ok((reply.number, progress))
+    }
 }
 
 /// What a server is asked to write.

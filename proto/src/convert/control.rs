@@ -274,6 +274,9 @@ pub fn refused(refused: &Rejection) -> Status {
         Rejection::DataMismatch(_)
         | Rejection::NoSamples { .. }
         | Rejection::JobOver { .. }
+        | Rejection::NoCheckpoints
+        | Rejection::NothingTrained
+        | Rejection::Ending
         | Rejection::OtherLife { .. } => Status::failed_precondition(message),
     }
 }

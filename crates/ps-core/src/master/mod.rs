@@ -41,6 +41,7 @@ mod tasks;
 mod tests;
 mod types;
 
+pub use checkpoints::CheckpointEvery;
 pub use saved::{SavedError, SavedJob};
 pub use types::*;
 
@@ -137,7 +138,7 @@ impl Machine {
         let taken = take(self);
         self.advance(now);
         let answer = answer(self, taken);
-        self.checkpoint_pass(now);
+        self.checkpoint_when_due(now);
         self.publish();
         self.ask_restore();
         answer

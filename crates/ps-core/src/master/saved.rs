@@ -148,6 +148,9 @@ impl Config {
         if self.settings != other.settings {
             return Some(different_setting(&self.settings, &other.settings));
         }
+        if self.checkpoint_every != other.checkpoint_every {
+            return Some("it wrote checkpoints at other times (--checkpoint-every-..)".to_owned());
+        }
         let has = |config: &Self| if config.checkpoints { "with" } else { "without" };
         let (was, is) = (has(self), has(other));
         (was != is).then(|| format!("it was {was} --checkpoints, now {is}"))

@@ -14,6 +14,7 @@ pub use members::*;
 pub use rejection::*;
 pub use tasks::*;
 
+use super::checkpoints::CheckpointEvery;
 use crate::settings::TrainingSettings;
 use crate::stop::StopTimes;
 use serde::{Deserialize, Serialize};
@@ -44,4 +45,6 @@ pub struct Config {
     pub stop_times: StopTimes,
     /// Whether checkpoints are written.
     pub checkpoints: bool,
+    /// How often, if they are.
+    pub checkpoint_every: CheckpointEvery,
 }

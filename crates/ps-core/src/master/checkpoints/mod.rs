@@ -4,7 +4,11 @@
 //! any shard is told: the pushes of samples that it calls done are acknowledged, so that they are in
 //! the weights that the shards copy afterwards.
 
+mod due;
+mod request;
 mod restore;
+
+pub use due::CheckpointEvery;
 
 use super::Machine;
 use super::lifecycle::{Phase, StopReason};
@@ -12,6 +16,7 @@ use super::types::{Action, CheckpointRequest, CompleteCheckpoint, Level};
 use crate::checkpoint::{JobState, Retention};
 use crate::ids::Epoch;
 use crate::report::Resumed;
+use due::Since;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -46,8 +51,9 @@ pub(super) struct Checkpoints {
     /// The newest first.
     complete: Vec<CompleteCheckpoint>,
     writing: Option<CompleteCheckpoint>,
-    /// A pass ended since the last one.
-    is_due: bool,
+    since: Since,
+    /// The last that could not be written, and why.
+    failed: Option<(u64, String)>,
     /// The one after the last push: whether it was asked for, or given up.
     is_last_asked: bool,
     /// Whether this life changed anything.
@@ -90,7 +96,7 @@ impl Checkpoints {
     }
 
     pub(super) fn pass_ended(&mut self) {
-        self.is_due = true;
+        self.since.pass_ended();
     }
 
     pub(super) fn lease_granted(&mut self) {
@@ -128,6 +134,7 @@ impl Checkpoints {
     /// nobody waits for.
     fn written(&mut self, number: u64, written: Result<(), String>) -> Option<(Level, String)> {
         let written_now = self.writing.take_if(|writing| writing.number == number)?;
+        self.failed = written.clone().err().map(|reason| (number, reason));
         let Err(reason) = written else {
             let older = std::mem::take(&mut self.complete);
             self.complete = kept(std::iter::once(written_now).chain(older));
@@ -143,11 +150,20 @@ impl Checkpoints {
 }
 
 impl Machine {
-    /// After a pass, unless one is still being written.
-    pub(super) fn checkpoint_pass(&mut self, now: Duration) {
-        let is_due = std::mem::take(&mut self.checkpoints.is_due);
-        if is_due && self.lifecycle.phase() == Phase::Running && self.checkpoints.writing.is_none()
-        {
+    /// When it is time, unless one is still being written.
+    pub(super) fn checkpoint_when_due(&mut self, now: Duration) {
+        if self.lifecycle.phase() != Phase::Running || !self.checkpoints.has_trained {
+            return;
+        }
+        let step = self.steps_done();
+        let checkpoints = &mut self.checkpoints;
+        if !checkpoints.since.is_due(self.config.checkpoint_every, step, now) {
+            return;
+        }
+        if checkpoints.writing.is_some() {
+            checkpoints.since.skip(step, now);
+        } else {
+            checkpoints.since.begin(step, now);
             self.ask_checkpoint(now);
         }
     }

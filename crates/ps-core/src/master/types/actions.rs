@@ -9,6 +9,17 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How far a checkpoint is that somebody asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckpointProgress {
+    /// It is being written, or is the next.
+    Writing,
+    /// It, or a later one, is complete.
+    Written,
+    /// Why it is not.
+    Failed(String),
+}
+
 /// The weights are on disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelWritten {

@@ -42,6 +42,15 @@ pub enum Rejection {
          start it anew, with nothing in it"
     )]
     OtherLife { member: MemberId, asker: String, found: Life, current: Life },
+    /// A checkpoint is wanted of a job that keeps none.
+    #[error("this job keeps no checkpoints: start it with --checkpoints DIR")]
+    NoCheckpoints,
+    /// A checkpoint is wanted before there is anything to save.
+    #[error("nothing is trained yet: ask again when the first step is done")]
+    NothingTrained,
+    /// A checkpoint is wanted when the last one is about to be written.
+    #[error("the job is ending: it writes its last checkpoint by itself")]
+    Ending,
     /// Nobody joins any more.
     #[error("the job is over: {reason}")]
     JobOver { reason: String },
