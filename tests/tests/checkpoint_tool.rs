@@ -24,12 +24,16 @@ impl Place {
     }
 
     fn start(&self, name: &str, instances: &str, passes: &str) -> Process {
+        self.start_with(name, instances, passes, &[])
+    }
+
+    fn start_with(&self, name: &str, instances: &str, passes: &str, more: &[&str]) -> Process {
         let [out, kept] = ["out", "kept"].map(|name| self.path(name).display().to_string());
         // What is measured here is not the model.
         let args = ["local", "--hidden", "16", "--instances", instances, "--passes", passes];
         Process::start(
             &job_id(name),
-            &[&args[..], &["--out", &out, "--checkpoints", &kept]].concat(),
+            &[&args[..], &["--out", &out, "--checkpoints", &kept], more].concat(),
         )
     }
 
@@ -140,4 +144,53 @@ fn damage_is_named_with_what_to_do_next() {
     place.checkpoint("export", &out).expect_code(1).expect_stderr(&[&name, "--number"]);
     place.checkpoint("prune", &["--keep=1"]).expect_code(0).expect_stderr(&["is damaged"]);
     assert_eq!(metrics(&place.checkpoint("ls", &[]).stdout, "checkpoint"), [before]);
+}
+
+/// The address of a job's master, and the job's id, as its log says them to people.
+fn master_of(job: &Process) -> [String; 2] {
+    let words = "a checkpoint at any time: ";
+    job.wait_for_stderr(words, PATIENCE);
+    let said = job.stderr();
+    let line = said.lines().find(|line| line.contains(words)).unwrap();
+    let after = |word: &str| {
+        let rest = line.split_once(word).unwrap().1;
+        rest.split_whitespace().next().unwrap().to_owned()
+    };
+    [after("--master "), after("--job-id ")]
+}
+
+/// Whoever wants a checkpoint of a job that trains gets one at once, as often as wanted, each whole and of one moment.
+#[test]
+fn a_job_that_trains_writes_a_checkpoint_when_it_is_asked() {
+    let _alone = alone();
+    let place = Place::new();
+    let more = ["--checkpoint-every-passes", "0", "--checkpoint-every-s", "3"];
+    let mut job = place.start_with("asked", "3", "100000", &more);
+    let [master, id] = master_of(&job);
+    let now = |master: &str, id: &str| {
+        run(Command::new(psrun()).args(["checkpoint", "now", "--master", master, "--job-id", id]))
+    };
+    job.wait_for_stdout("pass=", PATIENCE);
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        let asked = now(&master, &id);
+        asked.expect_code(0);
+        assert!(asked.stdout.contains("written=true;"), "{}", asked.stdout);
+        let number = asked.metric("checkpoint").unwrap();
+        let number = (number as u64).to_string();
+        place.checkpoint("verify", &["--number", &number]).expect_code(0);
+        numbers.push(number);
+    }
+    assert!(numbers.is_sorted() && numbers[0] != numbers[2], "{numbers:?}");
+    let listed = place.checkpoint("ls", &[]);
+    let torn = metrics(&listed.stdout, "torn");
+    assert!(!torn.is_empty() && torn.iter().all(|torn| *torn == 0.0), "{}", listed.stdout);
+    // Of itself it writes more, though no pass ends one.
+    std::thread::sleep(Duration::from_secs(4));
+    let newest = *metrics(&place.checkpoint("ls", &[]).stdout, "checkpoint").last().unwrap();
+    assert!(newest as u64 > numbers[2].parse().unwrap(), "{newest} after {numbers:?}");
+    now(&master, "other").expect_code(1).expect_stderr(&["job `other`"]);
+    signal(job.pid(), Signal::TERM);
+    job.wait(PATIENCE).expect_code(143);
+    now(&master, &id).expect_code(1).expect_stderr(&[&master]);
 }

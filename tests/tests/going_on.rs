@@ -3,7 +3,8 @@
 //!
 //! The whole cluster over a simulated network, killed at a random time with everything in it, and
 //! started again with the files that it left. Every push of both lives is checked in the final
-//! weights: none is there twice, and every sample is there at least once for each pass.
+//! weights: none is there twice, and every sample is there at least once for each pass. Each checkpoint that it left is of
+//! one moment on all shards.
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
@@ -14,7 +15,7 @@ use ps_runtime::files::{FileStore, SimulatedDisk};
 use ps_tests::sim::cluster::{Outcome, Scenario};
 use ps_tests::sim::faults::Weather;
 use ps_tests::sim::ledger::{Ledger, Shape};
-use ps_tests::sim::managed::{Ran, live};
+use ps_tests::sim::managed::{Ran, complete_checkpoints, live};
 use ps_tests::sim::seeds;
 use ps_tests::sim::shares::Data;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,6 +70,10 @@ impl Killed {
         folder.write("notes.txt", b"not ours").unwrap();
         let first = live(&scenario, &Data::Replicated, &ledger, Some(&folder), end);
         assert_eq!(first.outcome.violation, None, "seed {seed}");
+        for (number, weights) in complete_checkpoints(&folder) {
+            let checked = ledger.check_moment(&weights);
+            checked.unwrap_or_else(|error| panic!("seed {seed}: checkpoint {number}: {error}"));
+        }
         ledger.next_life();
         Self { seed, ledger, folder }
     }

@@ -10,6 +10,7 @@
 mod account;
 mod counting;
 mod lag;
+mod moment;
 
 use account::Account;
 use counting::Counting;

@@ -245,7 +245,7 @@ async fn work(member: Member) -> turmoil::Result {
 }
 
 /// The weights of each complete checkpoint in a folder.
-fn complete_checkpoints(folder: &SimulatedDisk) -> BTreeMap<u64, Vec<f32>> {
+pub fn complete_checkpoints(folder: &SimulatedDisk) -> BTreeMap<u64, Vec<f32>> {
     let names = folder.list().unwrap_or_default();
     let numbers = names.iter().filter_map(|name| names::parse_manifest_file(name));
     numbers.map(|number| (number, checkpoint_weights(folder, number))).collect()

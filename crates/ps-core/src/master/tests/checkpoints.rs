@@ -117,6 +117,79 @@ fn a_pass_that_ends_while_one_is_written_has_none() {
     assert!(matches!(job.machine.lifecycle.phase(), Phase::Evaluating { .. }));
 }
 
+/// A job of three passes of 10 steps that writes checkpoints so often.
+fn asked_every(every: CheckpointEvery) -> (Job, Caller) {
+    let config = config(1, 1, 3);
+    let mut job = Job::new(Config { checkpoints: true, checkpoint_every: every, ..config });
+    job.machine.start_after(CheckpointHistory { has_any: false, next_number: 1 });
+    let (job, workers) = job.start(1, 1);
+    (job, workers[0])
+}
+
+#[test]
+fn they_are_written_every_so_many_steps_passes_or_seconds() {
+    let never = CheckpointEvery { passes: 0, steps: None, time: None };
+    let cases = [
+        (never, vec![300]),
+        (CheckpointEvery { passes: 2, ..never }, vec![200, 300]),
+        (CheckpointEvery { steps: Some(9), ..never }, vec![100, 200, 300]),
+    ];
+    for (every, expected) in cases {
+        let (mut job, worker) = asked_every(every);
+        let all = everybody(1, &job, &[worker]);
+        job.work(&all, 0);
+        let done: Vec<u64> = job.checkpoints.iter().map(|it| it.state.samples_done).collect();
+        assert_eq!(done, expected, "{every:?}");
+    }
+    let (mut job, worker) =
+        asked_every(CheckpointEvery { time: Some(Duration::from_secs(5)), ..never });
+    let all = everybody(1, &job, &[worker]);
+    let mut work = step(&mut job, worker, 1, Work::default());
+    job.pass_time(8, &all);
+    assert_eq!(job.checkpoints.len(), 0, "nothing was trained");
+    for number in 2..5 {
+        work = step(&mut job, worker, number, work);
+    }
+    job.pass_time(6, &all);
+    assert_eq!(job.checkpoints.len(), 1);
+    job.pass_time(60, &all);
+    assert_eq!(job.checkpoints.len(), 1, "nothing since");
+}
+
+#[test]
+fn who_asks_gets_one_at_once_and_hears_when_it_is_written() {
+    let never = CheckpointEvery { passes: 0, steps: None, time: None };
+    let (mut job, worker) = asked_every(never);
+    let ask = |job: &mut Job, number| {
+        let answer = job.machine.checkpoint_now(number, job.now);
+        job.obey();
+        answer
+    };
+    assert!(matches!(ask(&mut job, None), Err(Rejection::NothingTrained)));
+    let work = step(&mut job, worker, 1, Work::default());
+    job.writes_checkpoints = false;
+    assert_eq!(ask(&mut job, None), Ok((1, CheckpointProgress::Writing)));
+    assert_eq!(job.checkpoints.len(), 1);
+    assert_eq!(ask(&mut job, None), Ok((2, CheckpointProgress::Writing)), "the next one");
+    assert_eq!(job.checkpoints.len(), 1, "one at a time");
+    job.machine.checkpoint_written(1, Ok(()), job.now);
+    job.obey();
+    assert_eq!(job.checkpoints.len(), 2);
+    assert_eq!(ask(&mut job, Some(1)), Ok((1, CheckpointProgress::Written)));
+    assert_eq!(ask(&mut job, Some(2)), Ok((2, CheckpointProgress::Writing)));
+    job.machine.checkpoint_written(2, Err("no space".into()), job.now);
+    let failed = CheckpointProgress::Failed("no space".into());
+    assert_eq!(ask(&mut job, Some(2)), Ok((2, failed)));
+    job.writes_checkpoints = true;
+    assert_eq!(ask(&mut job, None), Ok((3, CheckpointProgress::Writing)));
+    assert_eq!(ask(&mut job, Some(2)), Ok((2, CheckpointProgress::Written)), "a later one is");
+    step(&mut job, worker, 2, work);
+    job.machine.signal(143, job.now);
+    assert!(matches!(ask(&mut job, None), Err(Rejection::Ending)));
+    let (mut without, _) = Job::started(1, 1, 1);
+    assert!(matches!(ask(&mut without, None), Err(Rejection::NoCheckpoints)));
+}
+
 #[test]
 fn one_that_fails_is_said_and_costs_nothing_else() {
     let (mut job, workers) = with_checkpoints(1, 1, 2);
