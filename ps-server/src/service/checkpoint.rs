@@ -40,7 +40,6 @@ impl Service {
         let file = blocking(|| {
             let shard = self.shard.index();
             let shards = copy.spec().shards;
-            self.check_number(checkpoints, number)?;
             // What is not complete will never be, and may have the room that is needed now.
             let newest = keep.iter().copied().max().unwrap_or(0);
             checkpoints.remove(shard, shards, |found| newest < found && found < number);
@@ -63,7 +62,11 @@ impl Service {
     }
 
     /// Whether this may be the next checkpoint: one that nothing here is near to would be the last.
-    fn check_number(&self, checkpoints: &CheckpointFiles, number: u64) -> Result<(), Status> {
+    pub(super) fn check_number(
+        &self,
+        checkpoints: &CheckpointFiles,
+        number: u64,
+    ) -> Result<(), Status> {
         let highest = checkpoints.highest().map_err(|error| {
             Status::failed_precondition(self.in_words(number, &Error::Io(error)))
         })?;
@@ -153,7 +156,7 @@ impl Service {
             CopyError::NotPrepared { .. } => {
                 refusal::status(Reason::NotPrepared, self.shard.epoch(), 0, error.to_string())
             }
-            CopyError::Empty(_) | CopyError::Busy(_) => {
+            CopyError::Empty(_) | CopyError::Busy(_) | CopyError::Over { .. } => {
                 Status::failed_precondition(error.to_string())
             }
         }

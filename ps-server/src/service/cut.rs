@@ -6,6 +6,7 @@ use ps_core::limits::{CUT_HELD_MS_MAX, CUT_LATE_MS_MAX, CUT_LATE_POLL_MS};
 use ps_core::shard::{CutEnds, CutId, ShardCut};
 use ps_proto::convert::checkpoint::{cut_ends_to_wire, cut_id};
 use ps_proto::v1;
+use ps_runtime::blocking;
 use std::time::Duration;
 use tonic::Status;
 
@@ -17,7 +18,9 @@ impl Service {
     ) -> Result<v1::PrepareCutReply, Status> {
         let cut = cut_id(request)?;
         self.admit_master(&request.job, request.shard, cut.epoch, 0)?;
-        self.checkpoints()?;
+        let checkpoints = self.checkpoints()?;
+        // Ahead of all that it changes: after one that nothing is near to none would be written.
+        blocking(|| self.check_number(checkpoints, cut.number))?;
         let held_for = Duration::from_millis(CUT_HELD_MS_MAX);
         let ends = self.shard.prepare_cut(cut, self.clock.now(), held_for);
         let ends = ends.map_err(|error| self.no_copy(&error))?;

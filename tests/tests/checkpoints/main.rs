@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
+mod any_number;
+mod cut;
 mod disk;
 mod far;
 
@@ -33,11 +35,25 @@ async fn snapshot(
     number: u64,
     keep: &[u64],
 ) -> Result<v1::CheckpointFile, Status> {
-    let (keep, attempt) = (keep.to_vec(), 1);
-    let request = v1::PrepareCutRequest { job: JOB.into(), shard, epoch, number, attempt };
-    let ends = server.control().prepare_cut(request).await?.into_inner().ends;
-    let request =
-        v1::SnapshotRequest { job: JOB.into(), shard, epoch, number, keep, attempt, ends };
+    let prepare = prepare(shard, epoch, number);
+    let ends = server.control().prepare_cut(prepare).await?.into_inner().ends;
+    order(server, v1::SnapshotRequest { ends, ..wanted(shard, epoch, number, keep) }).await
+}
+
+fn prepare(shard: u32, epoch: u64, number: u64) -> v1::PrepareCutRequest {
+    v1::PrepareCutRequest { job: JOB.into(), shard, epoch, number, attempt: 1 }
+}
+
+/// What is ordered once the cut is prepared.
+fn wanted(shard: u32, epoch: u64, number: u64, keep: &[u64]) -> v1::SnapshotRequest {
+    let (job, keep, attempt) = (JOB.into(), keep.to_vec(), 1);
+    v1::SnapshotRequest { job, shard, epoch, number, keep, attempt, ..Default::default() }
+}
+
+async fn order(
+    server: &Server,
+    request: v1::SnapshotRequest,
+) -> Result<v1::CheckpointFile, Status> {
     let replies = server.control().snapshot(request).await?.into_inner();
     Ok(last(replies).await?.file.unwrap())
 }
@@ -148,76 +164,6 @@ async fn a_checkpoint_under_load_holds_each_push_whole_or_remembers_its_parts() 
     assert!(duplicates[0] < PUSHES * u64::from(WORKERS), "no checkpoint was taken under load");
 }
 
-/// One server writes, three go on and write, two go on: every weight stays what it was, and a file
-/// that was verified is not read again.
-#[tokio::test]
-async fn any_number_of_servers_goes_on() {
-    let files = SimulatedDisk::default();
-    let first = server(0, &files).await;
-    let tensors = vec![TensorSpec::trainable("a", [200]), TensorSpec::trainable("b", [56])];
-    let model = model_of(tensors).on_grid(Some(64));
-    first.init_model(&model).await.unwrap();
-    let gradient: Vec<f32> = (0..256).map(|i| i as f32).collect();
-    let mut all = push(0, &[]);
-    all.header.as_mut().unwrap().chunks_total = 4;
-    let chunk = |(index, values)| v1::ChunkPayload {
-        index,
-        values: bytes(values),
-        ..v1::ChunkPayload::default()
-    };
-    all.chunks = (0..).zip(gradient.chunks(64)).map(chunk).collect();
-    first.push(vec![all]).await.unwrap();
-    let weights = first.weights().await.unwrap();
-    let mut written = vec![snapshot(&first, 0, 0, 1, &[]).await.unwrap()];
-    for (number, count) in [(1, 3), (2, 2)] {
-        let model = ModelSpec { shards: count, ..model.clone() };
-        let (mut together, mut next) = (Vec::new(), Vec::new());
-        let mut servers = Vec::new();
-        for shard in 0..count {
-            let server = server(shard, &files).await;
-            let request = restore(number, shard, &model, &written);
-            let verify = v1::RestoreRequest { verify_only: true, ..request.clone() };
-            send(&server, &verify).await.unwrap();
-            let describe = v1::DescribeRequest { job: JOB.into(), protocol: PROTOCOL };
-            let described = server.data().describe(describe).await.unwrap();
-            assert_eq!(described.into_inner().model, None, "only verified");
-            servers.push((server, request));
-        }
-        for file in &written {
-            files.remove(&file.name).unwrap();
-        }
-        for (shard, (server, request)) in (0..).zip(&servers) {
-            send(server, request).await.unwrap();
-            send(server, request).await.unwrap();
-            let request = v1::PullRequest { shard, ..pull() };
-            together.extend(pulled(server, request).await);
-            next.push(snapshot(server, shard, 1, number + 1, &[]).await.unwrap());
-        }
-        assert_eq!(together, weights, "{count} servers");
-        written = next;
-    }
-    assert_eq!(files.list().unwrap().len(), 2);
-}
-
-fn pull() -> v1::PullRequest {
-    v1::PullRequest {
-        job: JOB.into(),
-        protocol: PROTOCOL,
-        encoding: v1::Encoding::F32.into(),
-        ..Default::default()
-    }
-}
-
-async fn pulled(server: &Server, request: v1::PullRequest) -> Vec<f32> {
-    let mut messages = server.data().pull(request).await.unwrap().into_inner();
-    let mut weights = Vec::new();
-    while let Some(message) = messages.message().await.unwrap() {
-        let values = message.chunks.iter().flat_map(|chunk| chunk.values.chunks_exact(4));
-        weights.extend(values.map(|b| f32::from_le_bytes(b.try_into().unwrap())));
-    }
-    weights
-}
-
 #[tokio::test]
 async fn a_repeated_snapshot_gets_the_same_answer_and_old_files_go() {
     let files = SimulatedDisk::default();
@@ -235,18 +181,21 @@ async fn a_repeated_snapshot_gets_the_same_answer_and_old_files_go() {
         taken.push(snapshot(&server, 0, 0, number, keep).await.unwrap());
         let push = push(number, &[1.0; 64]);
         server.push(vec![push]).await.unwrap();
-        let again = snapshot(&server, 0, 0, number, keep).await.unwrap();
+        let again = order(&server, wanted(0, 0, number, keep)).await.unwrap();
         assert_eq!(again, taken[number as usize - 1]);
+        let late = server.control().prepare_cut(prepare(0, 0, number)).await.unwrap_err();
+        assert!(late.message().contains("told already"), "it holds nobody: {late}");
     }
     let expected = [other, names::shard_file(2, 0, 2), names::shard_file(3, 0, 2)];
     let names: Vec<String> = files.list().unwrap();
     assert_eq!(names[..3], expected);
     assert_eq!(names[3..], ["model.safetensors"]);
-    let older = snapshot(&server, 0, 0, 2, &[]).await.unwrap_err();
+    let older = order(&server, wanted(0, 0, 2, &[])).await.unwrap_err();
     assert_eq!(older.code(), Code::FailedPrecondition);
     assert!(older.message().contains("has written 3"), "{older}");
-    let (one, two) =
-        tokio::join!(snapshot(&server, 0, 0, 4, &[3]), snapshot(&server, 0, 0, 4, &[3]),);
+    let ends = server.control().prepare_cut(prepare(0, 0, 4)).await.unwrap().into_inner().ends;
+    let last = v1::SnapshotRequest { ends, ..wanted(0, 0, 4, &[3]) };
+    let (one, two) = tokio::join!(order(&server, last.clone()), order(&server, last));
     assert_eq!(one.unwrap(), two.unwrap());
 }
 

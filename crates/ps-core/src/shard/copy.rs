@@ -28,6 +28,8 @@ pub enum CopyError {
     Empty(ShardId),
     #[error("shard {0} is being copied already: one checkpoint is written after another")]
     Busy(ShardId),
+    #[error("shard {shard} was told already to write checkpoint {number}, or a later one")]
+    Over { shard: ShardId, number: u64 },
     #[error(
         "shard {shard} was not asked for checkpoint {number} in time, or other pushes were begun since: ask all \
          shards again"

@@ -83,7 +83,7 @@ impl Shard {
     /// Which pushes are begun here. No others are begun until the cut is open, or that does not come in time.
     ///
     /// # Errors
-    /// The epoch is over, nothing is held, or this cut is open already. One of before is given up.
+    /// The epoch is over, nothing is held, or this cut was opened already. One of before is given up.
     pub fn prepare_cut(
         &self,
         id: CutId,
@@ -102,7 +102,7 @@ impl Shard {
         }
         match self.cutting.prepare(id, ends.clone(), now + held_for) {
             true => Ok(ends),
-            false => Err(CopyError::Busy(self.index)),
+            false => Err(CopyError::Over { shard: self.index, number: id.number }),
         }
     }
 

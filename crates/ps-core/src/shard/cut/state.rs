@@ -56,6 +56,8 @@ pub(in crate::shard) enum Generation {
 pub(in crate::shard) struct Cutting {
     is_begun: AtomicBool,
     stage: Mutex<Stage>,
+    /// The last that was opened: what comes late of it holds nobody.
+    last: Mutex<Option<CutId>>,
 }
 
 impl Cutting {
@@ -68,9 +70,8 @@ impl Cutting {
     pub(super) fn prepare(&self, id: CutId, ends: CutEnds, until: Duration) -> bool {
         let mut stage = self.stage.lock();
         let is_over = match &*stage {
-            Stage::None => false,
-            Stage::Prepared { id: known, .. } => *known > id,
-            Stage::Open(open) => open.id >= id,
+            Stage::Prepared { id: known, .. } if *known > id => true,
+            _ => self.last.lock().is_some_and(|last| last >= id),
         };
         if !is_over {
             *stage = Stage::Prepared { id, ends, until };
@@ -95,6 +96,7 @@ impl Cutting {
         if !is_this {
             return false;
         }
+        *self.last.lock() = Some(id);
         *stage = Stage::Open(Box::new(Open {
             id,
             ends: ends.clone(),

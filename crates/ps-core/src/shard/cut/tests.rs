@@ -301,7 +301,7 @@ fn one_cut_is_taken_at_a_time_and_none_of_an_epoch_that_is_over() {
     let id = CutId { epoch: 3, ..ID };
     let ends = shard.prepare_cut(id, NOW, HELD).unwrap();
     let mut first = shard.open_cut(id, ends, NOW, 1).unwrap();
-    assert!(matches!(shard.prepare_cut(id, NOW, HELD), Err(CopyError::Busy(0))));
+    assert!(matches!(shard.prepare_cut(id, NOW, HELD), Err(CopyError::Over { .. })));
     let mut chunk = ChunkSnapshot::default();
     assert_eq!(first.next(&mut chunk).unwrap(), Some(0));
     let id = CutId { attempt: 2, ..id };
