@@ -70,8 +70,8 @@ impl Killed {
         folder.write("notes.txt", b"not ours").unwrap();
         let first = live(&scenario, &Data::Replicated, &ledger, Some(&folder), end);
         assert_eq!(first.outcome.violation, None, "seed {seed}");
-        for (number, weights) in complete_checkpoints(&folder) {
-            let checked = ledger.check_moment(&weights);
+        for (number, chunks) in complete_checkpoints(&folder) {
+            let checked = ledger.check_moment(&chunks, scenario.weather.deaths > 0);
             checked.unwrap_or_else(|error| panic!("seed {seed}: checkpoint {number}: {error}"));
         }
         ledger.next_life();

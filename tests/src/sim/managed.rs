@@ -9,6 +9,7 @@ use super::{moving, network};
 use ps_client::Counters;
 use ps_core::Layout;
 use ps_core::checkpoint::{Assembly, File, Manifest, RestoredShard, StoredShard, names};
+use ps_core::chunk::Chunk;
 use ps_core::model_file::MODEL_FILE;
 use ps_core::model_spec::ModelSpec;
 use ps_master::MasterFiles;
@@ -89,7 +90,7 @@ pub fn live(
     let mut saved = None;
     let life_ends = || {
         ledger.end_life();
-        saved = Some(folder.map(complete_checkpoints).unwrap_or_default());
+        saved = Some(folder.map(saved_weights).unwrap_or_default());
     };
     let checkpoints = folder.map(|folder| Arc::new(folder.clone()) as Files);
     books.expect(MASTER);
@@ -245,20 +246,27 @@ async fn work(member: Member) -> turmoil::Result {
 }
 
 /// The weights of each complete checkpoint in a folder.
-pub fn complete_checkpoints(folder: &SimulatedDisk) -> BTreeMap<u64, Vec<f32>> {
-    let names = folder.list().unwrap_or_default();
-    let numbers = names.iter().filter_map(|name| names::parse_manifest_file(name));
-    numbers.map(|number| (number, checkpoint_weights(folder, number))).collect()
+fn saved_weights(folder: &SimulatedDisk) -> BTreeMap<u64, Vec<f32>> {
+    let weights = |chunks: Vec<Chunk>| chunks.iter().flat_map(|it| it.weights().to_vec()).collect();
+    let saved = complete_checkpoints(folder).into_iter();
+    saved.map(|(number, chunks)| (number, weights(chunks))).collect()
 }
 
-fn checkpoint_weights(folder: &SimulatedDisk, number: u64) -> Vec<f32> {
+/// The chunks of each complete checkpoint in a folder, as one server would hold them.
+pub fn complete_checkpoints(folder: &SimulatedDisk) -> BTreeMap<u64, Vec<Chunk>> {
+    let names = folder.list().unwrap_or_default();
+    let numbers = names.iter().filter_map(|name| names::parse_manifest_file(name));
+    numbers.map(|number| (number, checkpoint_chunks(folder, number))).collect()
+}
+
+fn checkpoint_chunks(folder: &SimulatedDisk, number: u64) -> Vec<Chunk> {
     let name = names::manifest_file(number);
     let manifest = Manifest::decode(&name, &folder.content(&name).unwrap_or_default());
     let manifest = manifest.unwrap_or_else(|error| panic!("{error}"));
     let spec = manifest.spec(&manifest.state.settings, 1).unwrap_or_else(|error| panic!("{error}"));
     let whole = read_parts(folder, &manifest.files, &spec);
     let whole = whole.unwrap_or_else(|error| panic!("checkpoint {number}: {error}"));
-    whole.chunks.iter().flat_map(|chunk| chunk.weights().to_vec()).collect()
+    whole.chunks
 }
 
 fn read_parts(
