@@ -24,8 +24,8 @@ where
     let mut written = WrittenShard::new(copy.spec(), copy.shard(), number, epoch);
     let mut file = Replacement::new(&**files, written.name())?;
     let mut chunk = ChunkSnapshot::default();
-    while copy.next(&mut chunk)?.is_some() {
-        for (place, bytes) in written.chunk(&chunk) {
+    while let Some(id) = copy.next(&mut chunk)? {
+        for (place, bytes) in written.chunk(id, &chunk) {
             file.write_at(place, bytes)?;
             wrote(bytes.len());
         }

@@ -208,6 +208,10 @@ pub const CUT_HELD_MS_MAX: u64 = 2_000;
 /// How long nothing may come of pushes that a cut waits for. Those of workers that are lost are not waited for.
 pub const CUT_LATE_MS_MAX: u64 = 30_000;
 
+/// How long a push waits for memory that a cut needs: less than whoever sends it gives a call in which nothing moves. Then
+/// the cut is given up.
+pub const CUT_ROOM_WAIT_MS_MAX: u64 = 5_000;
+
 /// How often it is looked whether they have come.
 pub const CUT_LATE_POLL_MS: u64 = 2;
 

@@ -52,7 +52,7 @@ pub(super) fn run(
 /// Pushes that are in a part of a shard only, on all shards together: as all files say, when the ends of all are whole.
 fn torn(folder: &Folder<'_>, manifest: &Manifest) -> Result<u64, Problem> {
     let spec = spec_of(manifest)?;
-    let torn = |file| Ok::<_, Problem>(folder.ends(file, &spec)?.remembered().torn);
+    let torn = |file| Ok::<_, Problem>(folder.ends(file, &spec)?.remembered().torn_pushes());
     manifest.files.iter().map(torn).sum()
 }
 

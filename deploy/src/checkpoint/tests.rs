@@ -60,7 +60,7 @@ fn write(disk: &SimulatedDisk, number: u64, shards: u32) -> Manifest {
         let mut written = WrittenShard::new(&spec, shard, number, 3);
         let mut file = disk.create(written.name()).unwrap();
         for id in spec.partition().run(shard) {
-            for (place, bytes) in written.chunk(&chunk(&spec, number, id)) {
+            for (place, bytes) in written.chunk(id, &chunk(&spec, number, id)) {
                 file.write_at(place, bytes).unwrap();
             }
         }

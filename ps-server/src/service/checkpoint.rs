@@ -22,21 +22,24 @@ impl Service {
         let CutId { epoch, number, .. } = cut;
         self.admit_master(&request.job, request.shard, epoch, 0)?;
         let checkpoints = self.checkpoints()?;
+        // Ahead of one that is still being written, and is given up for it.
+        let opened = self.opened_cut(cut, ends).await;
         let mut written = checkpoints.written.lock().await;
         match &*written {
             Some((newest, file)) if *newest == cut => return Ok(reply(file)),
             Some((newest, _)) if cut < *newest => {
                 return Err(Status::failed_precondition(format!(
                     "checkpoint {number} of epoch {epoch} is over: shard {} has written {} of \
-                     epoch {}",
+                     epoch {} (attempt {})",
                     self.shard.index(),
                     newest.number,
-                    newest.epoch
+                    newest.epoch,
+                    newest.attempt
                 )));
             }
             _ => (),
         }
-        let copy = self.opened_cut(cut, ends).await?;
+        let copy = opened?;
         let file = blocking(|| {
             let shard = self.shard.index();
             let shards = copy.spec().shards;
@@ -156,9 +159,10 @@ impl Service {
             CopyError::NotPrepared { .. } => {
                 refusal::status(Reason::NotPrepared, self.shard.epoch(), 0, error.to_string())
             }
-            CopyError::Empty(_) | CopyError::Busy(_) | CopyError::Over { .. } => {
-                Status::failed_precondition(error.to_string())
-            }
+            CopyError::Empty(_)
+            | CopyError::Busy(_)
+            | CopyError::Over { .. }
+            | CopyError::GivenUp { .. } => Status::failed_precondition(error.to_string()),
         }
     }
 

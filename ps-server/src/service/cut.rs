@@ -1,7 +1,7 @@
 //! The shard's part of a cut: asked for, opened, and waited for until all of it is there.
 
 use super::Service;
-use ps_core::ids::{PushId, WorkerId};
+use ps_core::ids::PushId;
 use ps_core::limits::{CUT_HELD_MS_MAX, CUT_LATE_MS_MAX, CUT_LATE_POLL_MS};
 use ps_core::shard::{CutEnds, CutId, ShardCut};
 use ps_proto::convert::checkpoint::{cut_ends_to_wire, cut_id};
@@ -12,11 +12,11 @@ use tonic::Status;
 
 impl Service {
     /// Says which pushes are begun here, and begins no others until the cut is open.
-    pub(super) fn begun_pushes(
+    pub(super) async fn begun_pushes(
         &self,
-        request: &v1::PrepareCutRequest,
+        request: v1::PrepareCutRequest,
     ) -> Result<v1::PrepareCutReply, Status> {
-        let cut = cut_id(request)?;
+        let cut = cut_id(&request)?;
         self.admit_master(&request.job, request.shard, cut.epoch, 0)?;
         let checkpoints = self.checkpoints()?;
         // Ahead of all that it changes: after one that nothing is near to none would be written.
@@ -40,27 +40,31 @@ impl Service {
         let longest = Duration::from_millis(CUT_LATE_MS_MAX);
         let (mut came, mut came_at) = (cut.came_late(), self.clock.now());
         loop {
-            let late = cut.late();
-            let now = self.clock.now();
+            if !cut.is_open() {
+                return Err(self.no_copy(&cut.given_up()));
+            }
+            let (late, now) = (cut.late(), self.clock.now());
             if cut.came_late() > came {
                 (came, came_at) = (cut.came_late(), now);
             }
-            if late.is_empty() || !cut.is_open() || now.saturating_sub(came_at) > longest {
-                self.report_torn(id.number, &late, &cut.torn());
+            if late.is_empty() {
+                self.report_torn(id.number, &cut.torn());
                 return Ok(cut);
+            }
+            if now.saturating_sub(came_at) > longest {
+                return Err(Status::failed_precondition(format!(
+                    "checkpoint {}, shard {}: of workers {late:?}, which are not lost, nothing came for {longest:?} \
+                     though pushes of theirs are on their way",
+                    id.number,
+                    self.shard.index()
+                )));
             }
             tokio::time::sleep(Duration::from_millis(CUT_LATE_POLL_MS)).await;
         }
     }
 
-    /// Names the pushes of which the other parts are not waited for.
-    fn report_torn(&self, number: u64, late: &[WorkerId], torn: &[PushId]) {
-        if !late.is_empty() {
-            tracing::warn!(
-                "checkpoint {number}: of workers {late:?} nothing came for {CUT_LATE_MS_MAX} ms: it is written \
-                 without what they have begun"
-            );
-        }
+    /// Names the pushes of which the other parts will not come.
+    fn report_torn(&self, number: u64, torn: &[PushId]) {
         if !torn.is_empty() {
             let torn: Vec<String> = torn.iter().map(ToString::to_string).collect();
             tracing::warn!(

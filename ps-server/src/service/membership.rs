@@ -33,7 +33,10 @@ impl ShardControl for Service {
         &self,
         request: Request<v1::PrepareCutRequest>,
     ) -> Result<Response<v1::PrepareCutReply>, Status> {
-        Ok(Response::new(self.begun_pushes(&request.into_inner())?))
+        // It looks into a folder.
+        let (service, request) = (self.clone(), request.into_inner());
+        let begun = self.at_home(async move { service.begun_pushes(request).await });
+        Ok(Response::new(begun.await?))
     }
 
     type SnapshotStream = Replies<v1::SnapshotReply>;

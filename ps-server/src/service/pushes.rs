@@ -3,7 +3,7 @@
 use super::buffers::Share;
 use super::{Service, status};
 use http::Request;
-use ps_core::limits::{MESSAGE_BYTES_MAX, PUSH_CHUNK_WAIT_MS_MAX};
+use ps_core::limits::{CUT_ROOM_WAIT_MS_MAX, MESSAGE_BYTES_MAX, PUSH_CHUNK_WAIT_MS_MAX};
 use ps_core::shard::{EncodedRun, Error, Push, PushHeader};
 use ps_proto::bulk::{BulkReader, Item, MessageReader};
 use ps_proto::convert::data::push_reply;
@@ -133,8 +133,15 @@ impl Service {
             );
         });
         let mut changes = self.gate_changes.subscribe();
-        while !has_room() {
-            let _ = changes.changed().await;
+        let longest = Duration::from_millis(CUT_ROOM_WAIT_MS_MAX);
+        let wait = async {
+            while !has_room() {
+                let _ = changes.changed().await;
+            }
+        };
+        if tokio::time::timeout(longest, wait).await.is_err() {
+            // Training goes first: whoever pushes would give up, too.
+            self.shard.give_up_cut();
         }
     }
 

@@ -1,8 +1,11 @@
 //! A cut over the wire: who waits for it, and for how long.
 
 use super::{large, large_push, order, prepare, server, snapshot, wanted};
+use futures_util::stream::{self, StreamExt};
 use ps_proto::v1;
 use ps_runtime::files::SimulatedDisk;
+use ps_tests::loopback::Server;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A push that a shard was not asked of waits until the cut is open, and goes on then; one that it has begun does not.
@@ -43,4 +46,35 @@ async fn a_master_that_says_nothing_more_holds_pushes_for_two_seconds() {
     let ends = server.control().prepare_cut(again).await.unwrap().into_inner().ends;
     let request = v1::SnapshotRequest { ends, attempt: 2, ..wanted(0, 0, 1, &[]) };
     order(&server, request).await.unwrap();
+}
+
+/// A push that is in the cut stays away, and another, which is not, needs memory: it gets it after five seconds, and the
+/// cut is given up.
+#[tokio::test]
+async fn regression_who_waits_for_a_cuts_memory_does_not_wait_for_ever() {
+    let server = Arc::new(server(0, &SimulatedDisk::default()).await);
+    server.init_model(&large()).await.unwrap();
+    let mut late = large_push(0, 0, 0);
+    late.truncate(1);
+    let late = stream::iter(late).chain(stream::pending());
+    let (other, begun) = (server.clone(), Instant::now());
+    let late = tokio::spawn(async move { other.data().push(late).await });
+    while ends(&server, 1).await.is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "the push is not begun");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let request = v1::SnapshotRequest { ends: ends(&server, 2).await, ..wanted(0, 0, 2, &[]) };
+    let other = server.clone();
+    let written = tokio::spawn(async move { order(&other, request).await });
+    let begun = Instant::now();
+    server.push(large_push(1, 0, 0)).await.unwrap();
+    let waited = begun.elapsed();
+    assert!(waited > Duration::from_secs(4) && waited < Duration::from_secs(9), "{waited:?}");
+    let given_up = written.await.unwrap().unwrap_err();
+    assert!(given_up.message().contains("given checkpoint 2 up"), "{given_up}");
+    late.abort();
+}
+
+async fn ends(server: &Server, number: u64) -> Vec<v1::CutEnd> {
+    server.control().prepare_cut(prepare(0, 0, number)).await.unwrap().into_inner().ends
 }

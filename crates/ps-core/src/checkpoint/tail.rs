@@ -21,6 +21,16 @@ pub struct Remembered {
     pub torn: u64,
 }
 
+impl Remembered {
+    /// Pushes that are in some chunks only, whether somebody could send them again or not.
+    pub fn torn_pushes(&self) -> u64 {
+        let windows = self.sessions.values().map(|(_, window)| window);
+        let parts = windows.flat_map(|window| &window.pushes);
+        let torn = parts.filter(|push| push.done.as_ref().is_some_and(|done| !done.is_empty()));
+        self.torn + torn.count() as u64
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -44,6 +54,11 @@ pub(super) struct Tail {
 }
 
 impl Tail {
+    /// Room for so many chunks.
+    pub(super) fn of(chunks: usize) -> Self {
+        Self { versions: vec![0; chunks], updates: vec![0; chunks], checksums: vec![0; chunks] }
+    }
+
     /// Bytes of the dedup windows: of as many workers as there may be, with as many pushes on their
     /// way as is usual.
     pub(super) const SESSIONS_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -53,11 +68,11 @@ impl Tail {
         chunks * (2 * size_of::<u64>() + size_of::<u32>())
     }
 
-    /// Adds the next chunk.
-    pub(super) fn push(&mut self, chunk: &ChunkSnapshot) {
-        self.versions.push(chunk.version);
-        self.updates.push(chunk.updates);
-        self.checksums.push(chunk.checksum());
+    /// Sets a chunk, by its place in the shard.
+    pub(super) fn set(&mut self, index: usize, chunk: &ChunkSnapshot) {
+        self.versions[index] = chunk.version;
+        self.updates[index] = chunk.updates;
+        self.checksums[index] = chunk.checksum();
     }
 
     pub(super) fn encode(&self, remembered: &Remembered) -> Result<Vec<u8>, Unexpected> {

@@ -84,7 +84,7 @@ fn write_shard(
         bytes[start..end].copy_from_slice(part);
     };
     for id in spec.partition().run(shard) {
-        written.chunk(&chunk(id)).for_each(|(place, part)| put(place, part));
+        written.chunk(id, &chunk(id)).for_each(|(place, part)| put(place, part));
     }
     let ends = written.finish(remembered).unwrap();
     put(ends.tail_place, &ends.tail);

@@ -1,11 +1,12 @@
-//! A shard's file as it is written: the values of one chunk after another, then the rest.
+//! A shard's file as it is written: the values of all chunks, each at its place, then the rest.
 
 use super::header::Metadata;
 use super::places::{HEADER_BYTES, Places};
 use super::tail::{Remembered, Tail};
 use super::{File, FileError, names};
 use crate::chunk::ChunkSnapshot;
-use crate::ids::{Epoch, ShardId};
+use crate::chunk_set::ChunkSet;
+use crate::ids::{ChunkId, Epoch, ShardId};
 use crate::model_spec::ModelSpec;
 use crate::unexpected::Unexpected;
 
@@ -16,6 +17,8 @@ pub struct WrittenShard {
     epoch: Epoch,
     places: Places,
     tail: Tail,
+    /// Chunks that are written, by their places in the shard.
+    written: ChunkSet,
 }
 
 /// What is written last, and what the manifest lists.
@@ -36,7 +39,8 @@ impl WrittenShard {
     pub fn new(spec: &ModelSpec, shard: ShardId, number: u64, epoch: Epoch) -> Self {
         let name = names::shard_file(number, shard, spec.shards);
         let places = Places::new(spec, shard, spec.shards);
-        Self { name, epoch, places, tail: Tail::default() }
+        let tail = Tail::of(places.chunks().len());
+        Self { name, epoch, places, tail, written: ChunkSet::default() }
     }
 
     /// The file's name.
@@ -44,14 +48,17 @@ impl WrittenShard {
         &self.name
     }
 
-    /// Where which bytes of the next chunk are to be written. Chunks come in the order in which the shard
-    /// holds them.
+    /// Where which bytes of a chunk of the shard are to be written. Chunks come in any order.
     pub fn chunk<'c>(
         &mut self,
+        id: ChunkId,
         chunk: &'c ChunkSnapshot,
     ) -> impl Iterator<Item = (u64, &'c [u8])> + use<'_, 'c> {
-        let id = self.places.chunks().start + self.tail.versions.len() as u32;
-        self.tail.push(chunk);
+        let index = id.saturating_sub(self.places.chunks().start) as usize;
+        if self.places.chunks().contains(&id) {
+            self.tail.set(index, chunk);
+            self.written.add(index);
+        }
         // The machine is little-endian, as the file is: `chunk` checks it when it is compiled.
         let vectors = chunk.vectors().map(bytemuck::cast_slice).enumerate();
         vectors.map(move |(vector, values)| (self.places.values(id, vector), values))
@@ -66,7 +73,7 @@ impl WrittenShard {
     }
 
     fn ends(&self, remembered: &Remembered) -> Result<Ends, Unexpected> {
-        let (found, chunks) = (self.tail.versions.len(), self.places.chunks());
+        let (found, chunks) = (self.written.count() as usize, self.places.chunks());
         Unexpected::unless(found == chunks.len(), "chunks", found, chunks.len())?;
         let tail = self.tail.encode(remembered)?;
         let metadata = Metadata::new(&self.places, self.epoch, &tail);

@@ -28,6 +28,11 @@ pub enum CopyError {
     Empty(ShardId),
     #[error("shard {0} is being copied already: one checkpoint is written after another")]
     Busy(ShardId),
+    #[error(
+        "shard {shard} has given checkpoint {number} up: pushes waited too long for --cut-memory, or another attempt \
+         began"
+    )]
+    GivenUp { shard: ShardId, number: u64 },
     #[error("shard {shard} was told already to write checkpoint {number}, or a later one")]
     Over { shard: ShardId, number: u64 },
     #[error(

@@ -138,6 +138,12 @@ impl Shard {
         }
     }
 
+    /// Gives up the cut that is open, if there is one: whoever writes it fails, and pushes need no more memory.
+    pub fn give_up_cut(&self) {
+        self.cutting.give_up();
+        (self.notify_gate)();
+    }
+
     /// Whether what a push changes of these chunks can be kept as it was, where a cut needs it.
     pub fn cut_has_room(&self, id: &PushId, first: ChunkId, chunks: u32) -> bool {
         let Some(model) = self.model().filter(|_| self.cutting.is_begun()) else { return true };
@@ -169,23 +175,24 @@ impl ShardCut<'_> {
         ends.filter(is_late).map(|(worker, _)| *worker).collect()
     }
 
-    /// Whether it was not given up for another.
+    /// Whether it was not given up, and its epoch goes on.
     pub fn is_open(&self) -> bool {
-        self.shard.cutting.is_open(self.id)
+        self.shard.cutting.is_open(self.id) && self.shard.epoch() <= self.id.epoch
     }
 
     /// Chunks of pushes that came late, so far.
     pub fn came_late(&self) -> u64 {
-        self.shard.cutting.came_late()
+        self.shard.cutting.came_late(self.id)
     }
 
-    fn given_up(&self) -> CopyError {
-        CopyError::NotPrepared { shard: self.shard.index, number: self.id.number }
+    /// Why it is not written.
+    pub fn given_up(&self) -> CopyError {
+        CopyError::GivenUp { shard: self.shard.index, number: self.id.number }
     }
 
     /// Pushes of which a part only is in the cut: those that are missing when nobody waits for them any more.
     pub fn torn(&self) -> Vec<PushId> {
-        self.shard.cutting.torn()
+        self.shard.cutting.torn(self.id)
     }
 }
 
@@ -203,11 +210,13 @@ impl CopiedShard for ShardCut<'_> {
         if current > self.id.epoch {
             return Err(fence::Error::StaleEpoch { current }.into());
         }
-        let Some(chunk) = self.model.chunks().get(self.next) else {
+        let chunks = self.model.chunks();
+        let Some(index) = self.shard.cutting.next(self.next, chunks.len()) else {
             return Ok(None);
         };
+        let Some(chunk) = chunks.get(index) else { return Err(self.given_up()) };
         let chunk = chunk.lock();
-        let copied = self.shard.cutting.copied(self.id, self.next);
+        let copied = self.shard.cutting.copied(self.id, index);
         let (kept, was_full) = copied.ok_or_else(|| self.given_up())?;
         match kept {
             Some(kept) => {
@@ -219,8 +228,10 @@ impl CopiedShard for ShardCut<'_> {
         if was_full {
             (self.shard.notify_gate)();
         }
-        self.next += 1;
-        Ok(Some(self.model.id(self.next - 1)))
+        if index == self.next {
+            self.next += 1;
+        }
+        Ok(Some(self.model.id(index)))
     }
 
     fn finish(self) -> Result<Remembered, CopyError> {

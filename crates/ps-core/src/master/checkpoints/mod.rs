@@ -14,15 +14,20 @@ use super::Machine;
 use super::lifecycle::{Phase, StopReason};
 use super::types::{Action, CheckpointRequest, CompleteCheckpoint, Level};
 use crate::checkpoint::{JobState, Retention};
+use crate::data_description::DataKind;
 use crate::ids::Epoch;
 use crate::report::Resumed;
 use due::Since;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Complete checkpoints that are kept: the newest, and one for when the newest is damaged. If the run went wrong in
 /// both, the newest from before is kept, too.
 const COMPLETE_MAX: usize = 2;
+
+/// Checkpoints that could not be written of which the reason is kept, for who has asked for them.
+const FAILED_MAX: usize = 8;
 
 /// Those that are kept of complete checkpoints, the newest first.
 fn kept(complete: impl Iterator<Item = CompleteCheckpoint>) -> Vec<CompleteCheckpoint> {
@@ -53,7 +58,7 @@ pub(super) struct Checkpoints {
     writing: Option<CompleteCheckpoint>,
     since: Since,
     /// The last that could not be written, and why.
-    failed: Option<(u64, String)>,
+    failed: BTreeMap<u64, String>,
     /// The one after the last push: whether it was asked for, or given up.
     is_last_asked: bool,
     /// Whether this life changed anything.
@@ -134,7 +139,12 @@ impl Checkpoints {
     /// nobody waits for.
     fn written(&mut self, number: u64, written: Result<(), String>) -> Option<(Level, String)> {
         let written_now = self.writing.take_if(|writing| writing.number == number)?;
-        self.failed = written.clone().err().map(|reason| (number, reason));
+        if let Err(reason) = &written {
+            self.failed.insert(number, reason.clone());
+            while self.failed.len() > FAILED_MAX {
+                self.failed.pop_first();
+            }
+        }
         let Err(reason) = written else {
             let older = std::mem::take(&mut self.complete);
             self.complete = kept(std::iter::once(written_now).chain(older));
@@ -156,8 +166,10 @@ impl Machine {
             return;
         }
         let step = self.steps_done();
+        // What a program trains only the servers know.
+        let counts = self.agreement.kind() != Some(DataKind::Program);
         let checkpoints = &mut self.checkpoints;
-        if !checkpoints.since.is_due(self.config.checkpoint_every, step, now) {
+        if !checkpoints.since.is_due(self.config.checkpoint_every, (step, counts), now) {
             return;
         }
         if checkpoints.writing.is_some() {

@@ -15,8 +15,8 @@ impl Machine {
         now: Duration,
     ) -> Result<(u64, CheckpointProgress), Rejection> {
         let answer = |machine: &mut Self, asked: Result<u64, Rejection>| {
-            let number = asked?;
-            Ok((number, machine.checkpoints.progress(number)))
+            let is_training = machine.lifecycle.phase() == Phase::Running;
+            Ok(machine.checkpoints.progress(asked?, is_training))
         };
         self.handle(now, |machine| machine.want_checkpoint(number), answer)
     }
@@ -40,19 +40,21 @@ impl Machine {
 }
 
 impl super::Checkpoints {
-    fn progress(&self, number: u64) -> CheckpointProgress {
-        let is_next = self.since.is_wanted() && number == self.next_number;
-        match &self.failed {
-            _ if self.complete.iter().any(|complete| complete.number >= number) => {
-                CheckpointProgress::Written
-            }
-            _ if is_next || self.writing.is_some_and(|it| it.number == number) => {
-                CheckpointProgress::Writing
-            }
-            Some((failed, reason)) if *failed == number => {
-                CheckpointProgress::Failed(reason.clone())
-            }
-            _ => CheckpointProgress::Failed("nobody writes it: the job is ending".to_owned()),
+    /// How far this one is; if a later one is complete, that one.
+    fn progress(&self, number: u64, is_training: bool) -> (u64, CheckpointProgress) {
+        let is_next = is_training && self.since.is_wanted() && number == self.next_number;
+        let written = self.complete.iter().map(|it| it.number).filter(|it| *it >= number).min();
+        if let Some(written) = written {
+            return (written, CheckpointProgress::Written);
         }
+        if is_next || self.writing.is_some_and(|it| it.number == number) {
+            return (number, CheckpointProgress::Writing);
+        }
+        let reason = match self.failed.get(&number) {
+            Some(reason) => reason.clone(),
+            None if number < self.next_number => "it is older than those that are kept".to_owned(),
+            None => "the job ended before it".to_owned(),
+        };
+        (number, CheckpointProgress::Failed(reason))
     }
 }

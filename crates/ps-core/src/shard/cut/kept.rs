@@ -15,6 +15,10 @@ impl Kept {
         self.chunks.contains_key(&index)
     }
 
+    pub(super) fn first(&self) -> Option<usize> {
+        self.chunks.first_key_value().map(|(index, _)| *index)
+    }
+
     pub(super) fn insert(&mut self, index: usize, chunk: Chunk) {
         self.bytes += bytes(&chunk);
         self.chunks.insert(index, chunk);

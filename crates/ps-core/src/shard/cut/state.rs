@@ -3,6 +3,7 @@
 use super::kept::Kept;
 use super::{CutEnds, CutId};
 use crate::chunk::{Chunk, NonFinite};
+use crate::chunk_set::ChunkSet;
 use crate::ids::{Clock, Incarnation, PushId, Seq, WorkerId};
 use crate::shard::Error;
 use crate::window::Window;
@@ -35,8 +36,8 @@ struct Open {
     windows: Windows,
     kept: Kept,
     kept_bytes_max: usize,
-    /// Chunks that are copied, from the shard's first on.
-    copied: usize,
+    /// Chunks that are copied.
+    copied: ChunkSet,
     came_late: u64,
 }
 
@@ -103,7 +104,7 @@ impl Cutting {
             windows,
             kept: Kept::default(),
             kept_bytes_max,
-            copied: 0,
+            copied: ChunkSet::default(),
             came_late: 0,
         }));
         true
@@ -112,6 +113,23 @@ impl Cutting {
     /// Whether this cut is open, and was not given up for another.
     pub(super) fn is_open(&self, id: CutId) -> bool {
         matches!(&*self.stage.lock(), Stage::Open(open) if open.id == id)
+    }
+
+    /// Gives up the cut that is open, whichever it is.
+    pub(super) fn give_up(&self) {
+        let mut stage = self.stage.lock();
+        if matches!(&*stage, Stage::Open(_)) {
+            *stage = Stage::None;
+            self.is_begun.store(false, Ordering::Release);
+        }
+    }
+
+    /// The chunk that is to be copied next: one that is in memory twice, so that there is room for others, or this one, or
+    /// the next after it. `None` after the last of so many.
+    pub(super) fn next(&self, from: usize, chunks: usize) -> Option<usize> {
+        let Stage::Open(open) = &*self.stage.lock() else { return Some(from) };
+        let kept = open.kept.first();
+        kept.or_else(|| (from..chunks).find(|index| !open.copied.contains(*index)))
     }
 
     pub(super) fn end(&self, id: CutId) {
@@ -161,7 +179,7 @@ impl Cutting {
             return Generation::One;
         }
         match &*self.stage.lock() {
-            Stage::Open(open) if index < open.copied => Generation::One,
+            Stage::Open(open) if open.copied.contains(index) => Generation::One,
             Stage::Open(open) if open.ends.contains(id) => Generation::Both,
             Stage::Open(_) => Generation::Newer,
             Stage::None | Stage::Prepared { .. } => Generation::One,
@@ -222,7 +240,7 @@ impl Cutting {
     pub(super) fn has_room(&self, id: &PushId, mut chunks: Range<usize>) -> bool {
         match &*self.stage.lock() {
             Stage::Open(open) if open.is_full() && !open.ends.contains(id) => {
-                chunks.all(|index| index < open.copied || open.kept.contains(index))
+                chunks.all(|index| open.copied.contains(index) || open.kept.contains(index))
             }
             _ => true,
         }
@@ -236,15 +254,15 @@ impl Cutting {
         if open.id != id {
             return None;
         }
-        open.copied = index + 1;
+        open.copied.add(index);
         // Whoever waits may have another chunk, which is copied now.
         let was_full = open.is_full();
         Some((open.kept.take(index), was_full))
     }
 
-    pub(super) fn came_late(&self) -> u64 {
+    pub(super) fn came_late(&self, id: CutId) -> u64 {
         match &*self.stage.lock() {
-            Stage::Open(open) => open.came_late,
+            Stage::Open(open) if open.id == id => open.came_late,
             _ => 0,
         }
     }
@@ -258,8 +276,12 @@ impl Cutting {
     }
 
     /// Pushes of which a part is in the cut.
-    pub(super) fn torn(&self) -> Vec<PushId> {
-        let Stage::Open(open) = &*self.stage.lock() else { return Vec::new() };
+    pub(super) fn torn(&self, id: CutId) -> Vec<PushId> {
+        let stage = self.stage.lock();
+        let Stage::Open(open) = &*stage else { return Vec::new() };
+        if open.id != id {
+            return Vec::new();
+        }
         let torn = open.windows.iter().flat_map(|(&worker, (incarnation, window))| {
             let torn = window.in_work().filter(|(_, done)| !done.is_empty());
             torn.map(move |(seq, _)| PushId { worker, incarnation: *incarnation, seq })

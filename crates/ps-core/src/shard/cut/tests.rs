@@ -52,7 +52,7 @@ fn send(
 ) -> bool {
     let PushId { worker, incarnation, seq } = id;
     let header = header(worker, incarnation, seq);
-    let header = PushHeader { chunks_total: CHUNKS as u32, oldest, learning_rate: 0.0, ..header };
+    let header = PushHeader { chunks_total: CHUNKS as u32, oldest, ..header };
     let mut push = match shard.begin(header, now) {
         Ok(push) => push,
         Err(Error::CutIsPrepared { .. } | Error::Fenced(_)) => return false,
@@ -138,8 +138,18 @@ fn copy_some(cut: &mut ShardCut<'_>, versions: &mut Vec<u64>, at_most: usize) {
         if cut.next(&mut chunk).unwrap().is_none() {
             return;
         }
+        assert_eq!(chunk.weights, vec![weight_after(chunk.version); ELEMENTS]);
         versions.push(chunk.version);
     }
+}
+
+/// A weight after so many gradients of 1, by momentum.
+fn weight_after(updates: u64) -> f32 {
+    let step = |(weight, momentum): (f32, f32), _| {
+        let momentum = 0.9 * momentum + 1.0;
+        (weight - momentum, momentum)
+    };
+    (0..updates).fold((0.0, 0.0), step).0
 }
 
 #[derive(Clone, Debug)]
@@ -273,7 +283,8 @@ fn what_is_not_opened_in_time_is_given_up_and_not_opened_later() {
     assert!(shard.open_cut(later, ends, HELD, 1).is_ok());
 }
 
-/// Pushes that are not in the cut wait for memory, but only for chunks that would need more of it.
+/// Pushes that are not in the cut wait for memory, but only for chunks that would need more of it; what is kept is
+/// written first.
 #[test]
 fn what_is_kept_is_bounded_and_whoever_waits_goes_on_when_it_is_written() {
     let shard = &shards()[0];
@@ -281,18 +292,34 @@ fn what_is_kept_is_bounded_and_whoever_waits_goes_on_when_it_is_written() {
     let chunk_bytes = 2 * ELEMENTS * size_of::<f32>();
     let mut cut = shard.open_cut(ID, ends, NOW, chunk_bytes).unwrap();
     let id = PushId { worker: 0, incarnation: 1, seq: 0 };
-    assert!(send(shard, id, 0, 1..2, NOW), "there is room for one");
+    assert!(send(shard, id, 0, 2..3, NOW), "there is room for one");
     assert!(!send(shard, id, 0, 0..1, NOW));
-    assert!(send(shard, PushId { seq: 1, ..id }, 0, 1..2, NOW), "it is kept already");
-    let mut versions = Vec::new();
-    copy_some(&mut cut, &mut versions, 1);
+    assert!(send(shard, PushId { seq: 1, ..id }, 0, 2..3, NOW), "it is kept already");
+    let mut chunk = ChunkSnapshot::default();
+    assert_eq!(cut.next(&mut chunk).unwrap(), Some(2), "it is in memory twice");
+    assert_eq!(chunk.version, 0);
+    assert!(send(shard, id, 0, 1..2, NOW), "there is room again");
+    assert!(!send(shard, id, 0, 0..1, NOW));
+    assert_eq!(cut.next(&mut chunk).unwrap(), Some(1));
+    assert_eq!(cut.next(&mut chunk).unwrap(), Some(0));
     assert!(send(shard, id, 0, 0..1, NOW), "it is copied already");
-    assert!(!send(shard, id, 0, 2..3, NOW));
-    copy_some(&mut cut, &mut versions, 1);
-    assert!(send(shard, id, 0, 2..3, NOW), "there is room again");
-    copied(cut, &mut versions);
-    assert_eq!(versions, [0, 0, 0], "none of it is in the cut");
+    assert_eq!(cut.next(&mut chunk).unwrap(), None);
+    assert!(cut.finish().unwrap().sessions.is_empty(), "none of it is in the cut");
     assert!(send(shard, PushId { seq: 2, ..id }, 0, 0..CHUNKS, NOW));
+}
+
+/// Whoever has waited long enough ends the cut: it is not written, and pushes go on.
+#[test]
+fn a_cut_that_is_given_up_is_not_written_and_holds_nothing() {
+    let shard = &shards()[0];
+    let mut cut = shard.open_cut(ID, prepare(shard), NOW, 1).unwrap();
+    let id = PushId { worker: 0, incarnation: 1, seq: 0 };
+    assert!(send(shard, id, 0, 0..1, NOW) && !send(shard, id, 0, 1..2, NOW));
+    shard.give_up_cut();
+    assert!(send(shard, id, 0, 1..3, NOW));
+    let mut chunk = ChunkSnapshot::default();
+    assert!(matches!(cut.next(&mut chunk), Err(CopyError::GivenUp { .. })));
+    assert!(matches!(cut.finish(), Err(CopyError::GivenUp { .. })));
 }
 
 #[test]
