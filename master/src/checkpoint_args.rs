@@ -10,7 +10,8 @@ pub struct CheckpointEveryArgs {
     /// Passes after which a checkpoint is written; 0: however many there are.
     #[arg(long, env = "PS_CHECKPOINT_EVERY_PASSES", default_value_t = 1, value_name = "P")]
     pub checkpoint_every_passes: u64,
-    /// Steps of all workers together after which one is written [default: however many there are].
+    /// Steps of all workers together after which one is written; those of a program of one's own are not counted here
+    /// [default: however many there are].
     #[arg(long, env = "PS_CHECKPOINT_EVERY_STEPS", value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub checkpoint_every_steps: Option<u64>,

@@ -6,16 +6,12 @@ use crate::shard_file;
 use ps_core::checkpoint::File;
 use ps_core::journal::{Base, names};
 use ps_core::limits::JOURNAL_BYTES_MIN;
-use ps_core::shard::{CopyError, Shard};
+use ps_core::shard::Shard;
 use ps_core::{checkpoint, ids::ShardId};
 use ps_runtime::blocking;
 use ps_runtime::files::{Files, whole_name};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
-
-/// How long a checkpoint that is being written is waited for.
-const COPY_PAUSE: Duration = Duration::from_millis(200);
 
 /// A shard's journal in a folder.
 pub(crate) struct JournalFiles {
@@ -112,7 +108,7 @@ impl JournalFiles {
         let _ = self.wishes.send(reply).await;
         let ended = || std::io::Error::other("the journal's writer has ended");
         let number = number.await.map_err(|_| ended())?;
-        let file = self.write_values(shard, number).await?;
+        let file = self.write_values(shard, number)?;
         let Some(model) = shard.model() else { return Ok(()) };
         // After the copy: who was shut out meanwhile stays out, whether or not the segment says so.
         let base = Base::new(&self.job, &model.spec, model.origin, shard.fenced(), (number, file));
@@ -123,13 +119,8 @@ impl JournalFiles {
         })
     }
 
-    async fn write_values(&self, shard: &Shard, number: u64) -> Result<File, JournalError> {
-        let copy = loop {
-            match shard.begin_copy() {
-                Err(CopyError::Busy(_)) => tokio::time::sleep(COPY_PAUSE).await,
-                copy => break copy?,
-            }
-        };
+    fn write_values(&self, shard: &Shard, number: u64) -> Result<File, JournalError> {
+        let copy = shard.begin_copy()?;
         let epoch = shard.epoch();
         blocking(|| shard_file::write(&self.files, copy, (number, epoch), |_| ()))
     }

@@ -26,7 +26,7 @@ pub enum CopyError {
     Fenced(#[from] fence::Error),
     #[error("shard {0} holds no model yet: there is nothing to save")]
     Empty(ShardId),
-    #[error("shard {0} is being copied already: one checkpoint is written after another")]
+    #[error("shard {0} is being copied already: it is written whole once at a time")]
     Busy(ShardId),
     #[error(
         "shard {shard} has given checkpoint {number} up: pushes waited too long for --cut-memory, or another attempt \

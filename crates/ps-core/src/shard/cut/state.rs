@@ -119,8 +119,7 @@ impl Cutting {
     pub(super) fn give_up(&self) {
         let mut stage = self.stage.lock();
         if matches!(&*stage, Stage::Open(_)) {
-            *stage = Stage::None;
-            self.is_begun.store(false, Ordering::Release);
+            self.forget(&mut stage);
         }
     }
 
@@ -135,9 +134,14 @@ impl Cutting {
     pub(super) fn end(&self, id: CutId) {
         let mut stage = self.stage.lock();
         if matches!(&*stage, Stage::Open(open) if open.id == id) {
-            *stage = Stage::None;
-            self.is_begun.store(false, Ordering::Release);
+            self.forget(&mut stage);
         }
+    }
+
+    /// Pushes see none any more.
+    fn forget(&self, stage: &mut Stage) {
+        *stage = Stage::None;
+        self.is_begun.store(false, Ordering::Release);
     }
 
     /// Whether a push may be begun now. The fence is locked for reading.
@@ -148,8 +152,7 @@ impl Cutting {
         let mut stage = self.stage.lock();
         match &*stage {
             Stage::Prepared { until, .. } if now >= *until => {
-                *stage = Stage::None;
-                self.is_begun.store(false, Ordering::Release);
+                self.forget(&mut stage);
                 Ok(())
             }
             Stage::Prepared { ends, until, .. } if !ends.contains(id) => {
