@@ -123,13 +123,12 @@ async fn routes(
         None => ServingStatus::Serving,
     };
     let health = Health::new(&[DATA_PLANE, SHARD_CONTROL], health).await;
-    let (reflection, reflection_alpha) = reflection::services().map_err(Error::Reflection)?;
+    let reflection = reflection::services().map_err(Error::Reflection)?;
     let routes = ps_runtime::transport::server()
+        .add_routes(reflection)
         .add_service(data)
         .add_service(control)
-        .add_service(health.service(&budget))
-        .add_service(reflection)
-        .add_service(reflection_alpha);
+        .add_service(health.service(&budget));
     Ok((routes, health))
 }
 

@@ -96,3 +96,11 @@ fn windows_that_are_forgotten_are_caught() {
     };
     assert!(caught(forgotten) > 0);
 }
+
+#[test]
+fn fences_that_are_not_written_down_are_caught() {
+    let forgotten = |scenario: &mut Scenario| {
+        scenario.guards = Guards { fences: false, ..Guards::ALL };
+    };
+    assert!(caught(forgotten) > 0);
+}

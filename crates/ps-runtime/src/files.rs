@@ -3,9 +3,11 @@
 //! A file is written beside its name and takes it once it is whole and on the disk: [`Replacement`].
 //!
 //! - `directory`: files in a directory.
+//! - `direct`: large writes past the system's cache.
 //! - `replacement`: a file that appears whole or not at all.
 //! - `simulated`: a disk that loses what was not synced, tears writes, and has no room.
 
+mod direct;
 mod directory;
 mod replacement;
 mod simulated;

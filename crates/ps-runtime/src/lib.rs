@@ -27,7 +27,7 @@ pub mod shutdown;
 mod tcp;
 pub mod transport;
 
-pub use blocking::blocking;
+pub use blocking::{blocking, in_background};
 pub use clock::{Clock, SystemClock, TimeSource};
 pub use lanes::Lanes;
 pub use repeated::Repeated;

@@ -8,8 +8,8 @@ use ps_core::journal::{Base, names};
 use ps_core::limits::JOURNAL_BYTES_MIN;
 use ps_core::shard::Shard;
 use ps_core::{checkpoint, ids::ShardId};
-use ps_runtime::blocking;
 use ps_runtime::files::{Files, whole_name};
+use ps_runtime::{blocking, in_background};
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -122,7 +122,7 @@ impl JournalFiles {
     fn write_values(&self, shard: &Shard, number: u64) -> Result<File, JournalError> {
         let copy = shard.begin_copy()?;
         let epoch = shard.epoch();
-        blocking(|| shard_file::write(&self.files, copy, (number, epoch), |_| ()))
+        in_background(|| shard_file::write(&self.files, copy, (number, epoch), |_| ()))
     }
 
     /// Removes all of it.

@@ -9,7 +9,7 @@ use ps_core::shard::{CopiedShard, CopyError, CutId, InstallError};
 use ps_proto::convert::checkpoint::{RestoreRequest, SnapshotRequest};
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::v1;
-use ps_runtime::blocking;
+use ps_runtime::{blocking, in_background};
 use tonic::Status;
 
 impl Service {
@@ -40,7 +40,7 @@ impl Service {
             _ => (),
         }
         let copy = opened?;
-        let file = blocking(|| {
+        let file = in_background(|| {
             let shard = self.shard.index();
             let shards = copy.spec().shards;
             // What is not complete will never be, and may have the room that is needed now.

@@ -151,7 +151,7 @@ impl Scenario {
         turmoil::Builder::new()
             .rng_seed(self.seed)
             .simulation_duration(self.longest * 2)
-            .tick_duration(Duration::from_millis(1))
+            .tick_duration(Duration::from_millis(2))
             .min_message_latency(Duration::from_micros(200))
             .max_message_latency(Duration::from_millis(20))
             .tcp_capacity(4096)

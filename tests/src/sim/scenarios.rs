@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// A network that loses, delays and cuts, and workers that die and come back.
 pub fn storm(seed: u64) -> Scenario {
-    // Every eighth run has pushes of several messages, which a death can tear between chunks.
-    let is_large = seed % 8 == 3;
+    // A few runs have pushes of several messages, which a death can tear between chunks.
+    let is_large = seed % 32 == 3;
     let stride = if is_large { 4096 } else { 16 };
     Scenario {
         seed,
@@ -46,7 +46,7 @@ const SERVERS: u32 = 2;
 pub fn durable(seed: u64) -> Scenario {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     // Two messages a shard, so that a death can tear a push; they take ten times as long as the others.
-    let is_large = seed % 16 == 3;
+    let is_large = seed % 32 == 3;
     Scenario {
         seed,
         servers: SERVERS,

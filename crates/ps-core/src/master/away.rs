@@ -5,7 +5,7 @@
 
 use super::Machine;
 use super::registry::Process;
-use super::types::{AwayServer, Level, MemberId, Registration, Role, ShardMapUpdate};
+use super::types::{AwayServer, Level, MemberId, Registration, Rejection, Role, ShardMapUpdate};
 use crate::ids::{Incarnation, ShardId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -123,6 +123,29 @@ impl Machine {
             }
         };
         server.role == Role::Server && registration.recovered && has_all
+    }
+
+    /// What a server has on its disk has all that it had acknowledged: who was shut out stays out.
+    ///
+    /// # Errors
+    /// It has not, and the job is over: pushes that it had acknowledged may be missing, too.
+    pub(super) fn check_fence(
+        &mut self,
+        server: MemberId,
+        registration: &Registration,
+        now: Duration,
+    ) -> Result<(), Rejection> {
+        let (found, expected) = (registration.highest, self.membership.fenced(server.index));
+        if registration.holds_weights && found < expected {
+            let reason = format!(
+                "{server} came back at {} and has forgotten what it had acknowledged (the newest that it knows of is {found}, it had \
+                 acknowledged {expected}): its disk has not kept what was synced, or another one's journal lies in its folder",
+                registration.address
+            );
+            self.fail(reason, now);
+            self.check_open()?;
+        }
+        Ok(())
     }
 
     /// Another process goes on with what a server had on its disk. Whoever still speaks for the one before is refused, and

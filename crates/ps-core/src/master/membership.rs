@@ -31,6 +31,8 @@ pub(super) struct MembershipPublisher {
     published: Option<Membership>,
     revision: u64,
     acknowledged: BTreeMap<ShardId, u64>,
+    /// The highest life, epoch or incarnation that each shard has acknowledged.
+    fenced: BTreeMap<ShardId, Life>,
     /// When a shard last acknowledged anything, or had nothing to acknowledge.
     answered: BTreeMap<ShardId, Duration>,
     /// How often all members were looked at.
@@ -147,6 +149,17 @@ impl MembershipPublisher {
         self.answered.insert(shard, now);
         let newest = self.acknowledged.entry(shard).or_default();
         *newest = (*newest).max(revision);
+        // Of an older one nobody knows any more what was in it.
+        let told = self.published.as_ref().filter(|published| published.revision == revision);
+        if let Some(highest) = told.map(Membership::highest) {
+            let fenced = self.fenced.entry(shard).or_default();
+            *fenced = (*fenced).max(highest);
+        }
+    }
+
+    /// The highest life, epoch or incarnation that a shard has acknowledged; 0 before it has any.
+    pub(super) fn fenced(&self, shard: ShardId) -> Life {
+        self.fenced.get(&shard).copied().unwrap_or(0)
     }
 
     fn has_newest(&self, shard: ShardId) -> bool {

@@ -43,6 +43,7 @@ impl Machine {
         };
         check_share(member, &registration, &self.leases)?;
         if self.is_back(member, &registration) {
+            self.check_fence(member, &registration, now)?;
             let incarnation = self.server_is_back(member, registration, now);
             return Ok(RegisterReply { index: member.index, incarnation });
         }

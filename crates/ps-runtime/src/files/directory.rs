@@ -1,5 +1,6 @@
 //! Files in a directory.
 
+use super::direct::DirectWrites;
 use super::{FileReader, FileStore, FileWriter};
 use ps_core::checkpoint::names::parse_number;
 use std::fs::{File, TryLockError};
@@ -141,7 +142,7 @@ impl FileStore for Directory {
     fn create(&self, name: &str) -> io::Result<Box<dyn FileWriter>> {
         let path = self.0.join(name);
         let file = self.done("creating", name, File::create(&path))?;
-        Ok(Box::new(OpenFile { file, path, bytes: 0 }))
+        Ok(Box::new(WrittenFile { file, path, direct: DirectWrites::default() }))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn FileReader>> {
@@ -193,26 +194,32 @@ impl FileStore for Directory {
     }
 }
 
+struct WrittenFile {
+    file: File,
+    path: PathBuf,
+    direct: DirectWrites,
+}
+
+impl FileWriter for WrittenFile {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let done = self.direct.write_at(&self.path, offset, bytes).and_then(|done| {
+            let after = offset + done.end as u64;
+            self.file.write_all_at(&bytes[..done.start], offset)?;
+            self.file.write_all_at(&bytes[done.end..], after)
+        });
+        done.map_err(|error| named("writing", &self.path, &error))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        // What is in it, and how much that is: nobody needs the time of its last change.
+        self.file.sync_data().map_err(|error| named("syncing", &self.path, &error))
+    }
+}
+
 struct OpenFile {
     file: File,
     path: PathBuf,
     bytes: u64,
-}
-
-impl OpenFile {
-    fn done<T>(&self, doing: &'static str, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| named(doing, &self.path, &error))
-    }
-}
-
-impl FileWriter for OpenFile {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.done("writing", self.file.write_all_at(bytes, offset))
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.done("syncing", self.file.sync_all())
-    }
 }
 
 impl FileReader for OpenFile {
@@ -221,6 +228,7 @@ impl FileReader for OpenFile {
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        self.done("reading", self.file.read_exact_at(into, offset))
+        let read = self.file.read_exact_at(into, offset);
+        read.map_err(|error| named("reading", &self.path, &error))
     }
 }

@@ -21,6 +21,7 @@ fn shard_1_at(job: &Job, address: &str) -> Registration {
     Registration {
         address: address.into(),
         life: job.machine.registry.life(),
+        highest: job.memberships.last().map_or(0, Membership::highest),
         holds_weights: true,
         ..registration(Role::Server, 1, Some(1))
     }
@@ -283,6 +284,23 @@ fn regression_a_server_does_not_come_back_empty_where_anything_was_trained() {
     assert!(!job.machine.take_news());
     job.beat(job.servers(2)[1]).unwrap();
     assert!(job.machine.take_news() && !job.machine.take_news());
+}
+
+/// Whoever it had shut out could change its weights again, and pushes that it had acknowledged may be missing, too.
+#[test]
+fn a_server_that_has_forgotten_whom_it_had_shut_out_ends_the_job() {
+    for forgotten in [0, 1] {
+        let (mut job, workers) = Job::started(2, 1, 3);
+        job.lease(workers[0], 1);
+        let known = shard_1_at(&job, "host1:2223");
+        let highest = known.highest - forgotten;
+        let registered =
+            job.register(Registration { recovered: true, token: 77, highest, ..known });
+        assert_eq!(registered.is_ok(), forgotten == 0);
+        if forgotten > 0 {
+            assert!(reason(&job).contains("has forgotten what it had acknowledged"));
+        }
+    }
 }
 
 /// Without what was acknowledged nobody takes the place of a server.

@@ -203,3 +203,11 @@ pub struct Membership {
     /// Every rank that was ever taken.
     pub workers: Vec<Member>,
 }
+
+impl Membership {
+    /// The highest life, epoch or incarnation that a shard has heard of which has acknowledged it.
+    pub(crate) fn highest(&self) -> Life {
+        let incarnations = self.workers.iter().map(|worker| worker.incarnation);
+        incarnations.chain([self.life, self.shard_map.epoch]).max().unwrap_or(0)
+    }
+}
