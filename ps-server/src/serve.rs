@@ -66,7 +66,7 @@ pub fn run(
         let (clock, home) = (outside.clock.clone(), lanes.home());
         let service =
             Service::new(&config, shard.clone(), gate_changes, clock, files.checkpoints, home)
-                .with_journal(kept.clone());
+                .with_journal(outside.seed, kept.clone());
         let (routes, health) = routes(&config, service, &outside).await?;
         let serving = lanes
             .serve(limited(incoming, config.bounds.connections), move |connections| {

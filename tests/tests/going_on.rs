@@ -59,7 +59,7 @@ struct Killed {
 impl Killed {
     /// Kills the cluster some time between its start and after its end.
     fn at_random(seed: u64) -> Self {
-        let end = Duration::from_millis(1000 + seed * 7919 % 7000);
+        let end = Duration::from_millis(1000 + seed * 7919 % 4500);
         Self::at(scenario(seed, seed), end)
     }
 

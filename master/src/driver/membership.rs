@@ -5,6 +5,7 @@ use crate::cluster::{Cluster, shard_control};
 use crate::config::Config;
 use ps_core::master::{Membership, ShardMap};
 use ps_proto::convert::control::membership_request;
+use ps_proto::v1;
 use ps_runtime::Outside;
 use ps_runtime::link::{Link, Patience, is_retryable};
 use ps_runtime::transport::BadAddress;
@@ -104,14 +105,14 @@ impl MembershipSender {
             let request = membership_request(&self.job, self.shard, &newest.borrow());
             async move {
                 let reply = shard_control(channel).set_membership(request).await?;
-                Ok(reply.into_inner().revision)
+                Ok(reply.into_inner())
             }
         };
         let patience = Patience { attempt: ATTEMPT, total: ROUND };
         let (shard, address) = (self.shard, self.link.address());
         let event = match self.link.call(patience, attempt, |_| ()).await {
-            Ok(revision) => passing_event(move |machine, now| {
-                machine.membership_acknowledged(shard, revision, now);
+            Ok(v1::MembershipReply { revision, token }) => passing_event(move |machine, now| {
+                machine.membership_acknowledged(shard, revision, token, now);
             }),
             Err(status) if is_retryable(&status) => {
                 tracing::warn!("telling shard {shard} at {address} of the workers: {status}");

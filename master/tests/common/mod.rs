@@ -245,7 +245,7 @@ impl ShardControl for FakeShard {
         let request = request.into_inner();
         let revision = request.revision;
         self.memberships.lock().unwrap().push(request);
-        Ok(Response::new(v1::MembershipReply { revision }))
+        Ok(Response::new(v1::MembershipReply { revision, token: 0 }))
     }
 
     async fn prepare_cut(

@@ -26,7 +26,7 @@ impl ShardControl for Service {
             self.is_durable().await?;
         }
         tracing::debug!("membership revision {revision} of epoch {epoch}: {members:?}");
-        Ok(Response::new(v1::MembershipReply { revision }))
+        Ok(Response::new(v1::MembershipReply { revision, token: self.token }))
     }
 
     async fn prepare_cut(

@@ -37,6 +37,8 @@ use tonic::Status;
 #[derive(Clone)]
 pub(crate) struct Service {
     job: Arc<str>,
+    /// What its process registers with.
+    token: u64,
     shard: Arc<Shard>,
     /// Told of every change that may open the shard's gate.
     gate_changes: watch::Sender<()>,
@@ -77,6 +79,7 @@ impl Service {
         let bounds = &config.bounds;
         Self {
             job: config.job.as_str().into(),
+            token: 0,
             shard,
             gate_changes,
             clock,
@@ -95,9 +98,9 @@ impl Service {
         }
     }
 
-    /// The same, and what is acknowledged is in this journal first.
-    pub(crate) fn with_journal(self, journal: Option<Arc<JournalFiles>>) -> Self {
-        Self { journal, ..self }
+    /// The same in a process that registers with this token, and what is acknowledged is in this journal first.
+    pub(crate) fn with_journal(self, token: u64, journal: Option<Arc<JournalFiles>>) -> Self {
+        Self { token, journal, ..self }
     }
 
     /// Waits until what happens next can be written down.

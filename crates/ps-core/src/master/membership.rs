@@ -145,12 +145,14 @@ impl MembershipPublisher {
         self.published.clone()
     }
 
-    fn acknowledged(&mut self, shard: ShardId, revision: u64, now: Duration) {
+    fn acknowledged(&mut self, shard: ShardId, revision: u64, is_member: bool, now: Duration) {
         self.answered.insert(shard, now);
         let newest = self.acknowledged.entry(shard).or_default();
         *newest = (*newest).max(revision);
-        // Of an older one nobody knows any more what was in it.
-        let told = self.published.as_ref().filter(|published| published.revision == revision);
+        // Of an older one nobody knows any more what was in it; and what a process knows that registers later was not known to
+        // the one that it follows.
+        let is_known = |published: &&Membership| published.revision == revision && is_member;
+        let told = self.published.as_ref().filter(is_known);
         if let Some(highest) = told.map(Membership::highest) {
             let fenced = self.fenced.entry(shard).or_default();
             *fenced = (*fenced).max(highest);
@@ -237,9 +239,19 @@ impl Machine {
             .collect()
     }
 
-    /// A shard has taken over a membership.
-    pub fn membership_acknowledged(&mut self, shard: ShardId, revision: u64, now: Duration) {
-        self.event(now, |machine| machine.membership.acknowledged(shard, revision, now));
+    /// A shard has taken over a membership: the process that registers with this token.
+    pub fn membership_acknowledged(
+        &mut self,
+        shard: ShardId,
+        revision: u64,
+        token: u64,
+        now: Duration,
+    ) {
+        let server = self.registry.process(MemberId::server(shard));
+        let is_member = server.is_some_and(|server| server.token == token);
+        self.event(now, |machine| {
+            machine.membership.acknowledged(shard, revision, is_member, now);
+        });
     }
 
     /// A server does not take the membership of an epoch: nobody could be fenced there any more. What

@@ -303,6 +303,22 @@ fn a_server_that_has_forgotten_whom_it_had_shut_out_ends_the_job() {
     }
 }
 
+/// Found by a simulated death of the master: it came back, in a new epoch, before a server that was started again had registered. What
+/// that one was told at its old address, it had not said when it wrote its registration.
+#[test]
+fn regression_what_a_server_hears_before_it_registers_is_no_reason_to_refuse_it() {
+    let (mut job, workers) = Job::started(2, 1, 3);
+    job.lease(workers[0], 1);
+    let known = Registration { recovered: true, token: 77, ..shard_1_at(&job, "host1:2223") };
+    job.shards_answer = false;
+    job.machine.come_back(|_| false, Duration::ZERO, job.now);
+    job.obey();
+    let told = job.memberships.last().unwrap();
+    assert!(told.highest() > known.highest);
+    job.machine.membership_acknowledged(1, told.revision, known.token, job.now);
+    job.register(known).unwrap();
+}
+
 /// Without what was acknowledged nobody takes the place of a server.
 #[test]
 fn a_server_that_has_not_all_is_no_server_that_is_back() {

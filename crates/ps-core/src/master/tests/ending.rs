@@ -113,10 +113,10 @@ fn nothing_is_saved_before_every_shard_is_fenced() {
     job.ask(workers[1], 2, None).unwrap();
     assert_eq!(job.saves, 0);
     let revision = job.memberships.last().unwrap().revision;
-    job.machine.membership_acknowledged(0, revision - 1, job.now);
+    job.machine.membership_acknowledged(0, revision - 1, 0, job.now);
     job.obey();
     assert_eq!(job.saves, 0);
-    job.machine.membership_acknowledged(0, revision, job.now);
+    job.machine.membership_acknowledged(0, revision, 0, job.now);
     job.obey();
     assert_eq!(job.saves, 1);
 }
@@ -194,7 +194,7 @@ fn a_model_that_cannot_be_written_fails_the_job() {
         .unwrap();
     for action in job.machine.take_actions() {
         if let Action::SetMembership(membership) = action {
-            job.machine.membership_acknowledged(0, membership.revision, job.now);
+            job.machine.membership_acknowledged(0, membership.revision, 0, job.now);
         }
     }
     job.machine.model_written(Err("disk full".into()), job.now);

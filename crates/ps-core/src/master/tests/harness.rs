@@ -258,8 +258,10 @@ impl Job {
             Action::SetMembership(membership) => {
                 if self.shards_answer {
                     for shard in 0..membership.shard_map.addresses.len() {
-                        let revision = membership.revision;
-                        self.machine.membership_acknowledged(shard as u32, revision, self.now);
+                        let (shard, revision) = (shard as u32, membership.revision);
+                        let server = self.machine.registry.process(MemberId::server(shard));
+                        let token = server.map_or(0, |server| server.token);
+                        self.machine.membership_acknowledged(shard, revision, token, self.now);
                     }
                 }
                 self.memberships.push(membership);
