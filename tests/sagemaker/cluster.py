@@ -24,7 +24,7 @@ class Cluster:
 
     def __init__(self, folder, hosts=3, hyperparameters=None, channels=None, data=None,
                  checkpoints=None, image=IMAGE, environment=None, command=("train",),
-                 resources=None):
+                 resources=None, restart=None):
         self.folder = Path(folder)
         self.image, self.command = image, list(command)
         self.name = f"ps-test-{uuid.uuid4().hex[:8]}"
@@ -39,6 +39,8 @@ class Cluster:
         self.checkpoints = checkpoints
         self.environment = {"TRAINING_JOB_NAME": self.name, **(environment or {})}
         self.resources = resources or {}
+        # The engine's policy for containers that end.
+        self.restart = ["--restart", restart] if restart else []
         # Hosts that share another container's network, and its name.
         self.networks = {}
         self.model = self.folder / "model"
@@ -91,7 +93,7 @@ class Cluster:
             network = [self.name, "--network-alias", host]
             if host in self.networks:
                 network = [self.networks[host]]
-            docker("run", "--detach", "--name", self.container(host), "--network", *network,
+            docker("run", "--detach", *self.restart, "--name", self.container(host), "--network", *network,
                    *volumes, *variables, self.image, *self.command)
         return self
 
@@ -140,6 +142,13 @@ class Cluster:
                 os.kill(int(pid), signal.SIGKILL)
                 return
         raise AssertionError(f"no {role} runs on {host}:\n{docker('top', self.container(host))}")
+
+    def kill_container(self, host):
+        """kill -9 for all that runs inside, as nobody who has a policy for it asked for."""
+        os.kill(int(docker("inspect", "--format", "{{.State.Pid}}", self.container(host))), signal.SIGKILL)
+
+    def restarts(self, host):
+        return int(docker("inspect", "--format", "{{.RestartCount}}", self.container(host)))
 
     def stop(self, timeout_s=10):
         """`docker stop` for all at once, as an end of a job comes."""
