@@ -53,9 +53,8 @@ impl Supervision {
             Role::Server | Role::Master => was_killed || exit == Exit::Code(PANICKED),
             Role::Worker | Role::Evaluator => was_killed && !self.rules.has_program,
         };
-        // Who is killed while it is started has not shown that it cannot; a master has written nothing down before.
-        let may_work = name.role != Role::Master || self.restarts.counts.contains_key(&name);
-        let has_worked = self.ready.contains(&name) || (was_killed && may_work);
+        // Who is killed while it is started has not shown that it cannot.
+        let has_worked = self.ready.contains(&name) || was_killed;
         let can = self.rules.has_journals
             && !self.ending
             && has_died
