@@ -40,16 +40,20 @@ struct Job {
     process: Process,
 }
 
+/// Checkpoints all the time, and journals that begin anew all the time.
+const BUSY: [&str; 4] = ["--journal-mib", "1", "--checkpoint-every-steps", "60"];
+
 impl Job {
-    fn start(points: &str) -> Self {
+    fn start(points: &str, options: &[&str]) -> Self {
         let out = tempfile::tempdir().unwrap();
         let [results, checkpoints] =
             ["run", "checkpoints"].map(|name| out.path().join(name).to_str().unwrap().to_owned());
         let passes = PASSES.to_string();
-        let options = "local --instances 3 --model counting --optimizer sgd --lr 1 --divergence off --batch-size 32 \
-                       --durability wal --journal-mib 1 --checkpoint-every-steps 60";
+        let job = "local --instances 3 --model counting --optimizer sgd --lr 1 --divergence off --batch-size 32 \
+                   --durability wal";
         let folders = ["--passes", &passes, "--out", &results, "--checkpoints", &checkpoints];
-        let words: Vec<&str> = options.split_whitespace().chain(folders).collect();
+        let words: Vec<&str> =
+            job.split_whitespace().chain(folders).chain(options.iter().copied()).collect();
         let variables = [("PS_FAIL_POINTS", points)];
         let job = job_id("fail-points");
         let process = Process::start_program(counting_model(), &job, &words, &variables);
@@ -126,7 +130,7 @@ impl Job {
 
 /// The steps that each process does in a job in which nobody dies.
 fn traced() -> BTreeMap<&'static str, Counts> {
-    let mut job = Job::start("trace");
+    let mut job = Job::start("trace", &BUSY);
     job.process.wait(PATIENCE).expect_code(0);
     let counts = |name: &&'static str| {
         let mut counts = Counts::new();
@@ -186,7 +190,7 @@ fn processes_die_at_any_durable_step_and_every_push_counts_once() {
     while kills < wanted {
         let points = points_of(&traced, &mut ChaCha8Rng::seed_from_u64(seed));
         let started = Instant::now();
-        let (_, died) = Job::start(&points).expect_everything();
+        let (_, died) = Job::start(&points, &BUSY).expect_everything();
         println!("seed {seed}: {died} died in {:.1} s", started.elapsed().as_secs_f64());
         kills += died;
         seed += 1;
@@ -200,6 +204,21 @@ fn processes_die_at_any_durable_step_and_every_push_counts_once() {
         seed - first,
         begun.elapsed().as_secs_f64()
     );
+}
+
+/// Found by fail points: a master that was killed before it had written its state ended its job, and so did who was killed while
+/// it left.
+#[test]
+fn regression_who_is_killed_at_its_first_or_last_steps_does_not_end_the_job() {
+    let _alone = alone();
+    let first = ["before:1", "after:1", "half:write:1", "before:rename:1"];
+    let first: Vec<String> = first.iter().map(|it| format!("master:{it},server:1:{it}")).collect();
+    let (end, died) = Job::start(&first.join(","), &[]).expect_everything();
+    assert_eq!(died, 8, "{}", end.stderr);
+    // Nothing is removed before, without checkpoints that are out of use.
+    let last = "server:0:before:remove:1,server:1:after:remove:1,server:2:after:remove:2";
+    let (end, died) = Job::start(last, &["--checkpoint-every-passes", "1000"]).expect_everything();
+    assert_eq!(died, 3, "{}", end.stderr);
 }
 
 /// A process that is no test's says nothing of it, and a list that is none is refused before anybody is started.

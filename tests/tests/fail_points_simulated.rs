@@ -6,11 +6,14 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
+use ps_runtime::files::{FailPoint, Moment};
 use ps_server::WriterSettings;
 use ps_tests::sim::cluster::{Outcome, Scenario};
+use ps_tests::sim::faults::{Event, Weather};
 use ps_tests::sim::scenarios::fail_points;
 use ps_tests::sim::{managed, seeds};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const SEEDS: u64 = 60;
 
@@ -63,6 +66,51 @@ fn what_is_acknowledged_outlives_a_death_at_any_durable_step() {
             let missing =
                 words.iter().filter(|words| !died.iter().any(|it| it.starts_with(*words)));
             assert_eq!(missing.collect::<Vec<_>>(), Vec::<&String>::new(), "nobody died there");
+        }
+    }
+}
+
+/// A job in which nothing else goes wrong than that this process dies before or after one of its steps.
+fn with_point(host: &str, moment: Moment, count: u64) -> Outcome {
+    let point = FailPoint { moment, step: None, count };
+    let script = vec![(Duration::ZERO, Event::FailAt(host.to_owned(), vec![point]))];
+    managed::run_with_checkpoints(&Scenario { script, weather: Weather::FAIR, ..fail_points(1) })
+}
+
+/// How many steps the process does in such a job: it does not die at one that it does not come to.
+fn steps_of(host: &str) -> u64 {
+    let (mut reached, mut beyond) = (0, 1);
+    let dies = |count| !deaths(&with_point(host, Moment::After, count), host).is_empty();
+    while dies(beyond) {
+        (reached, beyond) = (beyond, beyond * 2);
+    }
+    while beyond - reached > 1 {
+        let middle = (reached + beyond) / 2;
+        *(if dies(middle) { &mut reached } else { &mut beyond }) = middle;
+    }
+    reached
+}
+
+/// Found by fail points: a master that was killed between its first sign of life and its first state, or after it had removed its
+/// state at the end, ended the job with a failure; so did a server that was killed while it removed its journal.
+#[test]
+fn regression_who_dies_at_its_first_or_last_steps_does_not_end_the_job() {
+    for host in ["master", "server0"] {
+        let steps = steps_of(host);
+        assert!(steps > 30, "{host} did {steps} steps");
+        for count in (1..12).chain(steps - 11..=steps) {
+            for moment in [Moment::Before, Moment::After] {
+                let outcome = with_point(host, moment, count);
+                let place = deaths(&outcome, host);
+                assert_eq!(place.len(), 1, "{host}, {moment:?} {count} of {steps}");
+                assert_eq!(
+                    outcome.result("master"),
+                    &Ok(0),
+                    "{host}, {count} of {steps}: {place:?}"
+                );
+                assert_eq!(outcome.violation, None, "{host}, {count} of {steps}: {place:?}");
+                assert_eq!(outcome.pushes, STEPS, "{host}, {count} of {steps}: {place:?}");
+            }
         }
     }
 }

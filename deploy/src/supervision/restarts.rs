@@ -210,6 +210,19 @@ mod tests {
         }
     }
 
+    /// Found by fail points: killed before it listened, a master ended its job.
+    #[test]
+    fn regression_a_master_that_is_killed_before_it_is_ready_is_started_again() {
+        let master = Name { role: Role::Master, index: 0 };
+        let mut job = Supervision::new(Rules { has_journals: true, ..Rules::LOCAL });
+        job.started(master);
+        let actions = job.exited(master, Exit::Signal(9), "master");
+        assert_eq!(actions.last(), Some(&Action::Restart(master, Duration::ZERO)));
+        job.started(master);
+        job.exited(master, Exit::Code(1), "master");
+        assert!(job.is_ending(), "it has a reason that another start would not change");
+    }
+
     #[test]
     fn pauses_grow_and_end() {
         let mut restarts = Restarts::default();
