@@ -203,7 +203,7 @@ impl TryFrom<Args> for Config {
             false => ProgressDisplay::Terminal,
         };
         Ok(Self {
-            job: args.process.job_id.clone(),
+            job: args.process.job_id,
             machine: ps_core::master::Config {
                 checkpoints,
                 checkpoint_every,

@@ -67,14 +67,21 @@ impl Books {
         let mut restarts = Vec::new();
         for host in dead {
             let seed = seed ^ sim.elapsed().as_micros() as u64;
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
             lock(&self.hosts).entry(host.clone()).or_default().running = false;
-            faults::apply(sim, &Event::Crash(host.clone()));
-            self.lose_power(&host, seed);
-            for other in self.others(&host) {
-                faults::apply(sim, &Event::Repair(host.clone(), other));
+            let repair = |sim: &mut turmoil::Sim<'_>| {
+                let others = self.others(&host).into_iter();
+                others.for_each(|it| faults::apply(sim, &Event::Repair(host.clone(), it)));
+            };
+            // Its system may tell the others that its connections are gone, or have died with it.
+            if random.random_bool(0.5) {
+                repair(sim);
             }
+            faults::apply(sim, &Event::Crash(host.clone()));
+            repair(sim);
+            self.lose_power(&host, seed);
             lock(&self.fail_points).dead.remove(&host);
-            let pause = ChaCha8Rng::seed_from_u64(seed).random_range(RESTART_MS);
+            let pause = random.random_range(RESTART_MS);
             let at = sim.elapsed() + Duration::from_millis(pause);
             restarts.push((at, Event::Restart(host)));
         }
@@ -93,8 +100,9 @@ impl AtDurableSteps for Process {
 
     fn dies(&self, at: &str) -> io::Error {
         self.books.note(format!("{} dies {at}", self.host));
+        // What it said in its last milliseconds is lost with it; `scenarios::durable` has deaths after which that arrives.
         for other in self.books.others(&self.host) {
-            turmoil::partition(self.host.as_str(), other.as_str());
+            turmoil::partition_oneway(self.host.as_str(), other.as_str());
         }
         lock(&self.books.fail_points).dead.insert(self.host.clone());
         io::Error::other("this process is dead")
