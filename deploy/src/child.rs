@@ -7,6 +7,7 @@ use crate::name::{Name, Role};
 use crate::process::Process;
 use crate::streams::{self, Said, StdoutContent};
 use anyhow::Context;
+use ps_cli::fail_points;
 use ps_cli::orphans::Children;
 use ps_runtime::Signal;
 use rustix::process::{Pid, Signal as UnixSignal, kill_process};
@@ -117,6 +118,7 @@ fn command(program: &Path, process: &Process) -> Command {
             command.env_remove(&name);
         }
     }
+    command.envs(process.fail_point.iter().map(|point| (fail_points::VARIABLE, point)));
     if let Some(threads) = process.threads {
         command.envs(ps_worker::threads::environment(threads));
     }

@@ -168,6 +168,7 @@ impl Job<'_> {
             log.begin();
         }
         let mut process = process.clone();
+        process.fail_point = self.plan.fail_points.next(name);
         if name.role == Role::Master && self.bar.is_some() {
             process.args.insert(1, "--progress-to-parent".into());
         }
@@ -321,7 +322,9 @@ impl Job<'_> {
         }
         let failed = failed.into_iter().map(|(name, words)| (name, words.message()));
         let lost = self.supervision.take_lost();
-        Outcome { verdict: self.supervision.verdict(), failed: failed.collect(), lost }
+        let verdict = self.supervision.verdict();
+        self.plan.forget_ended(matches!(verdict, Ok(0)));
+        Outcome { verdict, failed: failed.collect(), lost }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cli::LocalArgs;
 use crate::output::Output;
-use crate::plan::{DEFAULT_JOB, JOURNAL_FOLDER, Plan, STATE_FOLDER};
+use crate::plan::{DEFAULT_JOB, JOURNAL_FOLDER, Lead, Plan, STATE_FOLDER};
 use anyhow::{Context, bail};
 use ps_core::master::SavedJob;
 use ps_runtime::files::Directory;
@@ -89,22 +89,51 @@ impl Journals {
     }
 }
 
+impl Plan {
+    /// Removes what a job that its master has led to its end leaves of that, and if it ended well of journals, too: of a
+    /// server that was killed while it removed its own. Nobody goes on from there.
+    pub(crate) fn forget_ended(&self, is_well: bool) {
+        let Lead::Here(master) = &self.lead else { return };
+        let Some(folder) = master.state() else { return };
+        let path = folder.join(ps_master::STATE_FILE);
+        if !saved(&path).is_ok_and(|saved| saved.is_some_and(|it| it.machine.is_finished())) {
+            return;
+        }
+        let removed = match is_well {
+            true => self.forget_journals(),
+            false => {
+                std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))
+            }
+        };
+        if let Err(error) = removed {
+            tracing::warn!("{error:#}: it is of no use any more, and stays");
+        }
+        // Whatever else lies there stays.
+        let folders = folder.ancestors().take(2);
+        folders.take_while(|it| !it.exists() || std::fs::remove_dir(it).is_ok()).for_each(drop);
+    }
+}
+
 fn state(folder: &Path) -> PathBuf {
     folder.join(STATE_FOLDER).join(ps_master::STATE_FILE)
 }
 
-/// The job whose master has left its state.
+/// The job whose master has left its state, and has not led it to its end.
 fn cut_off(folder: &Path) -> anyhow::Result<Option<String>> {
-    let path = state(folder);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
-    };
-    let saved = SavedJob::decode(&bytes).with_context(|| {
-        format!("{}: nobody can go on; remove {} to begin anew", path.display(), folder.display())
-    })?;
-    Ok(Some(saved.job))
+    let found = saved(&state(folder));
+    let found = found
+        .with_context(|| format!("nobody can go on; remove {} to begin anew", folder.display()))?;
+    Ok(found.filter(|saved| !saved.machine.is_finished()).map(|saved| saved.job))
+}
+
+/// What a master wrote down in this file, if it is there.
+fn saved(path: &Path) -> anyhow::Result<Option<SavedJob>> {
+    let named = || path.display().to_string();
+    match std::fs::read(path) {
+        Ok(bytes) => SavedJob::decode(&bytes).map(Some).with_context(named),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(named),
+    }
 }
 
 /// The first line that only one of them has.

@@ -36,6 +36,7 @@
 //! - [`workers_per_instance`]: how many workers an instance has, on which GPUs.
 //! - [`plan`]: from a number of instances to a list of processes with their arguments; pure.
 //! - [`name`] and [`exit`]: who a process is, and how it ended.
+//! - [`fail_points`]: where processes kill themselves, in tests.
 //! - [`supervision`]: what follows from a process that ends or a signal that comes; pure.
 //! - [`job`], [`child`] and `signals`: the processes themselves; [`outcome`]: how all of it ended.
 //! - [`streams`], [`log_line`], [`last_words`], [`logs`] and [`terminal`]: what processes say.
@@ -54,6 +55,7 @@ pub mod contract;
 
 pub mod evaluate;
 pub mod exit;
+pub mod fail_points;
 pub mod host;
 pub mod job;
 pub mod job_args;

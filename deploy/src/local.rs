@@ -1,6 +1,7 @@
 //! A job on this machine: from a command line to its last process, and once more where it can go on.
 
 use crate::cli::{LocalArgs, OnLoss};
+use crate::fail_points::FailPoints;
 use crate::job::{self, Ended};
 use crate::left::Journals;
 use crate::logs::Logs;
@@ -62,6 +63,7 @@ async fn run(
     let mut plan = Plan::new(&args, matches, id, &output);
     journals.prepare(&plan)?;
     shared.iter().for_each(|data| plan.share_data(&data.path()));
+    plan.fail_points = FailPoints::of_environment()?;
     plan.write_options(&output.options())?;
     // Itself again: whatever models it was built with, its workers have them too.
     let program = std::env::current_exe().context("finding the program that runs")?;

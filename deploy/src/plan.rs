@@ -1,6 +1,7 @@
 //! A list of processes with their arguments: here for a job on one machine.
 
 use crate::cli::LocalArgs;
+use crate::fail_points::FailPoints;
 use crate::job_options::JobOptions;
 use crate::name::{Name, Role};
 use crate::output::Output;
@@ -42,6 +43,8 @@ pub struct Plan {
     members: Vec<Process>,
     /// One of its processes is killed in about so much time, again and again.
     pub chaos: Option<Duration>,
+    /// Where its processes kill themselves, in a test.
+    pub fail_points: FailPoints,
     /// What they are told beside their command lines.
     options: JobOptions,
 }
@@ -99,6 +102,7 @@ impl Plan {
             members: servers_here.chain(evaluator).chain(workers_here).collect(),
             host: String::new(),
             chaos: args.chaos.map(Duration::from_secs_f64),
+            fail_points: FailPoints::default(),
             options: JobOptions::default(),
             job,
         };
@@ -115,7 +119,8 @@ impl Plan {
         rules: Rules,
     ) -> Self {
         let (chaos, options) = (None, JobOptions::default());
-        Self { host, job, summary, lead, rules, members, chaos, options }
+        let fail_points = FailPoints::default();
+        Self { host, job, summary, lead, rules, members, chaos, fail_points, options }
     }
 
     /// Its processes are told what of these matches is for them.
@@ -133,15 +138,16 @@ impl Plan {
         }
     }
 
-    /// Who is started again, by name; everybody but the master is told where that is.
-    pub fn again(&self, name: Name, master: &str) -> Option<Process> {
+    /// Who is started again, by name; everybody but the master is told where that is. A master that nobody has heard of begins
+    /// as if it were the first one.
+    pub fn again(&self, name: Name, master: Option<&str>) -> Option<Process> {
         match &self.lead {
             Lead::Here(lead) if lead.name == name => {
                 let mut process = lead.clone();
-                process.args.push("--go-on".into());
+                process.args.extend(master.is_some().then(|| "--go-on".into()));
                 Some(process)
             }
-            _ => self.members(master).into_iter().find(|process| process.name == name),
+            _ => self.members(master?).into_iter().find(|process| process.name == name),
         }
     }
 
@@ -256,7 +262,8 @@ impl Common<'_> {
         let computes = matches!(role, Role::Worker | Role::Evaluator);
         args.extend(computes.then(|| option("threads", self.threads.to_string())));
         args.extend(own);
-        Process { name: Name { role, index }, args, threads: computes.then_some(self.threads) }
+        let (name, threads) = (Name { role, index }, computes.then_some(self.threads));
+        Process { name, args, threads, fail_point: None }
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Process {
     pub args: Vec<OsString>,
     /// Threads it may compute with; `None` for a process that computes nothing.
     pub threads: Option<usize>,
+    /// Where it kills itself, in a test.
+    pub fail_point: Option<String>,
 }
 
 impl Process {

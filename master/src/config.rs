@@ -154,6 +154,9 @@ pub struct Config {
     pub display: ProgressDisplay,
     /// Whether it fails where a master before it has left nothing to go on from.
     pub go_on: bool,
+    /// Whether the state of a job that has ended stays, for the parent to remove: a master that is killed while it leaves is
+    /// started again, and has to find that it has led the job to its end.
+    pub leaves_state: bool,
 }
 
 /// Where people see how far the job is.
@@ -178,6 +181,7 @@ impl Config {
             about: About::default(),
             display: ProgressDisplay::Log,
             go_on: false,
+            leaves_state: false,
         }
     }
 }
@@ -215,6 +219,7 @@ impl TryFrom<Args> for Config {
             },
             display,
             go_on: args.go_on,
+            leaves_state: args.process.exit_with_parent,
         })
     }
 }

@@ -35,8 +35,9 @@ pub use files::MasterFiles;
 pub use serve::run;
 pub use state::STATE_FILE;
 
+use ps_cli::fail_points::FailPoints;
 use ps_cli::process::{Tasks, Unparsed};
-use ps_runtime::files::{Directory, Files};
+use ps_runtime::files::Directory;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -65,6 +66,7 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
         &process,
         Tasks::OneThreadAtATime,
         |outside, shutdown| async move {
+            let fail_points = FailPoints::of_process()?;
             // Before anything else: a long job must not find out at its end.
             let files = Directory::open(&out)?;
             let open = |folder: &PathBuf| Directory::open_for("--checkpoints", folder);
@@ -90,11 +92,12 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
                 // There is nothing to save.
                 signal = stop.wait() => return Ok(signal.exit_code()),
             };
-            let checkpoints = kept.map(|folder| Arc::new(folder) as Files);
+            let checkpoints = kept.map(|folder| fail_points.watch(Arc::new(folder)));
             let (incoming, address) = ps_runtime::transport::listen(&listen).await?;
             let address = address.to_string();
-            let state = state.map(|folder| Arc::new(folder) as Files);
-            let files = MasterFiles { results: Arc::new(files), checkpoints, state };
+            let state = state.map(|folder| fail_points.watch(Arc::new(folder)));
+            let results = fail_points.watch(Arc::new(files));
+            let files = MasterFiles { results, checkpoints, state };
             let ended = run(config, incoming, address, outside, shutdown, files).await;
             drop(locks);
             // What is left of a state that nobody needs any more; whatever else lies there stays.

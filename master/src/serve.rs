@@ -30,6 +30,26 @@ fn connections_max(job: &ps_core::master::Config) -> usize {
     members * MASTER_CONNECTIONS_PER_MEMBER + MASTER_CONNECTIONS_OTHERS
 }
 
+/// Says where the master is, and what it leads.
+fn say_where(
+    outside: &Outside,
+    address: &str,
+    (job, machine): (&str, &ps_core::master::Config),
+    results: &str,
+) {
+    (outside.metrics)(&format!("role=master; listening={address};"));
+    let (servers, workers) = (machine.servers, machine.workers);
+    tracing::info!(
+        "job `{job}`: listening on {address} for {servers} servers and {workers} workers; results go to {results}"
+    );
+    tracing::info!("training: {}", machine.settings.words());
+    if machine.checkpoints {
+        tracing::info!(
+            "a checkpoint at any time: psrun checkpoint now --master {address} --job-id {job}"
+        );
+    }
+}
+
 /// Leads one job to its end; returns the exit code.
 ///
 /// A job that finds checkpoints goes on from the newest that can be used, one that finds the state of a master that died
@@ -50,6 +70,8 @@ pub fn run(
         config.machine.checkpoints = files.checkpoints.is_some();
         let find = |files| StateFile::find(files, &config.job, &config.machine);
         let found = files.state.as_ref().map(find).transpose()?.flatten();
+        // What a job left that has ended is of use to a process that was started in place of its master alone.
+        let found = found.filter(|saved| config.go_on || !saved.machine.is_finished());
         if config.go_on && found.is_none() {
             let location = files.state.map(|files| files.location()).unwrap_or_default();
             return Err(Error::NoState { location, file: STATE_FILE });
@@ -59,28 +81,18 @@ pub fn run(
             let by = saved.now.saturating_sub(outside.clock.now());
             outside.clock = clock::ahead(outside.clock, by);
         }
-        (outside.metrics)(&format!("role=master; listening={address};"));
-        let machine = &config.machine;
-        tracing::info!(
-            "job `{}`: listening on {address} for {} servers and {} workers; results go to {}",
-            config.job,
-            machine.servers,
-            machine.workers,
-            files.results.location()
-        );
-        tracing::info!("training: {}", machine.settings.words());
-        if machine.checkpoints {
-            let job = &config.job;
-            tracing::info!(
-                "a checkpoint at any time: psrun checkpoint now --master {address} --job-id {job}"
-            );
-        }
-        let (service, calls) = Service::new(&config.job, machine, outside.clock.clone());
+        let (job, machine) = (config.job.clone(), config.machine.clone());
+        let location = files.results.location();
+        let mut driver = Driver::new(config, &outside, shutdown, Place { files, found })?;
+        // Who has heard of this process finds its state, should it die in the next moment.
+        driver.write_state();
+        say_where(&outside, &address, (&job, &machine), &location);
+        let (service, calls) = Service::new(&job, &machine, outside.clock.clone());
         let budget = RequestBudget::new(outside.clock.clone());
         let service =
             MasterServer::new(service).max_decoding_message_size(MASTER_REQUEST_BYTES_MAX);
         let service = budget.bounded(service, MASTER_REQUEST_BYTES_MAX);
-        let incoming = limited(incoming, connections_within_limit(connections_max(machine)));
+        let incoming = limited(incoming, connections_within_limit(connections_max(&machine)));
         let (done, is_done) = oneshot::channel::<()>();
         let health = Health::new(&[SERVICE_NAME], ServingStatus::Serving).await;
         let serving = ps_runtime::transport::server_of_small_calls()
@@ -90,7 +102,6 @@ pub fn run(
             Box::pin(serving.serve_with_incoming_shutdown(opened(incoming), async move {
                 let _ = is_done.await;
             }));
-        let driver = Driver::new(config, &outside, shutdown, Place { files, found })?;
         // A task of its own: whoever calls, on the same thread, wakes nobody's thread for the answer.
         let mut driving = JoinSet::new();
         driving.spawn(driver.run(calls));

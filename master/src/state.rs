@@ -88,3 +88,36 @@ impl StateFile {
 pub(crate) fn away(saved: &SavedJob, clock: &Clock) -> Duration {
     Duration::from_millis(clock.unix_ms().saturating_sub(saved.unix_ms))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ps_core::settings::TrainingSettings;
+    use ps_runtime::SystemClock;
+    use ps_runtime::files::SimulatedDisk;
+    use std::sync::Arc;
+
+    /// Each bit, and one byte less or more: a master refuses what it finds, with the file's name.
+    #[test]
+    fn every_flipped_bit_of_the_state_is_found_and_the_file_named() {
+        let files: Files = Arc::new(SimulatedDisk::default());
+        let given = crate::Config::new("job", 2, 3, TrainingSettings::default()).machine;
+        let machine = Machine::new(given.clone(), 5, Duration::ZERO);
+        let clock = SystemClock::start();
+        StateFile::new(files.clone(), "job", given.clone(), clock).write(&machine);
+        let whole = files.read(STATE_FILE).unwrap();
+        assert!(StateFile::find(&files, "job", &given).unwrap().is_some());
+        let expect_named = |bytes: &[u8], what: &str| {
+            files.write(STATE_FILE, bytes).unwrap();
+            let error = StateFile::find(&files, "job", &given).unwrap_err().to_string();
+            assert!(error.contains(STATE_FILE), "{what}: {error}");
+        };
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            expect_named(&flipped, &format!("bit {bit}"));
+        }
+        expect_named(&whole[..whole.len() - 1], "cut");
+        expect_named(&[&whole[..], &[0]].concat(), "continued");
+    }
+}

@@ -149,6 +149,11 @@ pub struct ServerLimitArgs {
     #[arg(long, env = "PS_CUT_MEMORY", default_value_t = DEFAULTS.cut_memory,
         value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub cut_memory: u8,
+    /// With --durability wal: mebibytes of records after which a server writes its shard whole and forgets them, or as many
+    /// as the shard has, where that is more. Fewer are read sooner at a restart, and the shard is written more often.
+    #[arg(long, env = "PS_JOURNAL_MIB", default_value_t = DEFAULTS.journal_mib,
+        value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1024 * 1024))]
+    pub journal_mib: u64,
 }
 
 const DEFAULTS: ServerLimitArgs = ServerLimitArgs {
@@ -156,6 +161,7 @@ const DEFAULTS: ServerLimitArgs = ServerLimitArgs {
     connections: 1024,
     unread_ms: limits::PULL_WAIT_MS_MAX,
     cut_memory: 25,
+    journal_mib: limits::JOURNAL_BYTES_MIN >> 20,
 };
 
 impl Args {
@@ -206,6 +212,7 @@ pub struct Config {
 
 impl From<Args> for Config {
     fn from(args: Args) -> Self {
+        let whole_every_bytes = args.limits.journal_mib << 20;
         Self {
             serve_after_signal: args.process.stop_times().left,
             job: args.process.job_id,
@@ -215,7 +222,7 @@ impl From<Args> for Config {
             master: args.master,
             lease: Duration::from_millis(args.lease_ms.max(1)),
             bounds: args.limits.into(),
-            journal: WriterSettings::default(),
+            journal: WriterSettings { whole_every_bytes, ..WriterSettings::default() },
             guards: Guards::ALL,
         }
     }
@@ -270,7 +277,16 @@ mod tests {
             cut_memory_percent: 9,
         };
         assert_eq!(parse(&given).unwrap().bounds, expected);
-        for bad in ["--buffer-mib=0", "--connections=0", "--unread-ms=0", "--cut-memory=101"] {
+        let journal = |args: &[&str]| parse(args).unwrap().journal;
+        assert_eq!(journal(&[]), WriterSettings::default());
+        assert_eq!(journal(&["--journal-mib", "2"]).whole_every_bytes, 2 << 20);
+        for bad in [
+            "--journal-mib=0",
+            "--buffer-mib=0",
+            "--connections=0",
+            "--unread-ms=0",
+            "--cut-memory=101",
+        ] {
             assert!(parse(&[bad]).is_err(), "{bad}");
         }
     }

@@ -18,10 +18,11 @@ mod shard_file;
 pub use error::Error;
 pub use journal::{JournalError, WriterSettings};
 
+use ps_cli::fail_points::FailPoints;
 use ps_cli::process::{Tasks, Unparsed};
 use ps_runtime::Lanes;
 use ps_runtime::descriptors::connections_within_limit;
-use ps_runtime::files::{Directory, Files};
+use ps_runtime::files::Directory;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,10 +48,11 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
         &process,
         Tasks::ThreadPerCore,
         |outside, shutdown| async move {
+            let fail_points = FailPoints::of_process()?;
             // Before anything else: a job must not find out after its first pass.
             let open = |path| Directory::open_for("--checkpoints", path);
             let checkpoints = args.checkpoints.as_deref().map(open).transpose()?;
-            let checkpoints = checkpoints.map(|directory| Arc::new(directory) as Files);
+            let checkpoints = checkpoints.map(|directory| fail_points.watch(Arc::new(directory)));
             let folder = args.durability.folder(args.shard);
             let open = |path: &PathBuf| Directory::open_for("--journal", path);
             let journal = folder.as_ref().map(open).transpose()?;
@@ -61,7 +63,7 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
             };
             let files = serve::ServerFiles {
                 checkpoints,
-                journal: journal.map(|directory| Arc::new(directory) as Files),
+                journal: journal.map(|directory| fail_points.watch(Arc::new(directory))),
             };
             let mut config = config::Config::from(args);
             config.bounds.connections = connections_within_limit(config.bounds.connections);

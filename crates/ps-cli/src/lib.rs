@@ -2,6 +2,7 @@
 
 mod choice;
 mod evaluation_args;
+pub mod fail_points;
 pub mod given;
 pub mod layers;
 mod loss_args;

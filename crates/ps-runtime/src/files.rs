@@ -4,15 +4,20 @@
 //!
 //! - `directory`: files in a directory.
 //! - `direct`: large writes past the system's cache.
+//! - `fail_point`: a process that dies at a chosen step, for tests.
 //! - `replacement`: a file that appears whole or not at all.
 //! - `simulated`: a disk that loses what was not synced, tears writes, and has no room.
 
 mod direct;
 mod directory;
+mod fail_point;
 mod replacement;
 mod simulated;
 
 pub use directory::{Directory, DirectoryLock, is_full};
+pub use fail_point::{
+    AtDurableSteps, DurableStep, DurableSteps, FailPoint, FailPointError, Moment,
+};
 pub use replacement::{Replacement, whole_name};
 pub use simulated::SimulatedDisk;
 

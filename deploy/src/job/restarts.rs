@@ -20,7 +20,7 @@ impl Job<'_> {
             .map(|(_, name)| name)
             .collect();
         for name in due {
-            let process = self.master.as_deref().and_then(|it| self.plan.again(name, it));
+            let process = self.plan.again(name, self.master.as_deref());
             let before = self.processes.get(&name).and_then(|it| it.address.clone());
             match process.filter(|_| !is_ending) {
                 Some(mut process) => {

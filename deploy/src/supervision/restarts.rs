@@ -53,9 +53,8 @@ impl Supervision {
             Role::Server | Role::Master => was_killed || exit == Exit::Code(PANICKED),
             Role::Worker | Role::Evaluator => was_killed && !self.rules.has_program,
         };
-        // Who is killed while it is started has not shown that it cannot; a master has written nothing down before.
-        let may_work = name.role != Role::Master || self.restarts.counts.contains_key(&name);
-        let has_worked = self.ready.contains(&name) || (was_killed && may_work);
+        // Who is killed while it is started has not shown that it cannot.
+        let has_worked = self.ready.contains(&name) || was_killed;
         let can = self.rules.has_journals
             && !self.ending
             && has_died
@@ -209,6 +208,19 @@ mod tests {
                 job.started(name);
             }
         }
+    }
+
+    /// Found by fail points: killed before it listened, a master ended its job.
+    #[test]
+    fn regression_a_master_that_is_killed_before_it_is_ready_is_started_again() {
+        let master = Name { role: Role::Master, index: 0 };
+        let mut job = Supervision::new(Rules { has_journals: true, ..Rules::LOCAL });
+        job.started(master);
+        let actions = job.exited(master, Exit::Signal(9), "master");
+        assert_eq!(actions.last(), Some(&Action::Restart(master, Duration::ZERO)));
+        job.started(master);
+        job.exited(master, Exit::Code(1), "master");
+        assert!(job.is_ending(), "it has a reason that another start would not change");
     }
 
     #[test]

@@ -7,14 +7,15 @@ use ps_core::master::Machine;
 /// Answers that are not said yet.
 pub(super) struct Answers {
     state: Option<StateFile>,
+    leaves_state: bool,
     has_changed: bool,
     waiting: Vec<Answer>,
 }
 
 impl Answers {
-    /// Nobody has asked yet.
-    pub(super) fn new(state: Option<StateFile>) -> Self {
-        Self { state, has_changed: true, waiting: Vec::new() }
+    /// Nobody has asked yet. At the end of the job its state is removed, or left to whoever started this process.
+    pub(super) fn new(state: Option<StateFile>, leaves_state: bool) -> Self {
+        Self { state, leaves_state, has_changed: true, waiting: Vec::new() }
     }
 
     /// Has a member's call answered; it hears of it later.
@@ -42,7 +43,7 @@ impl Answers {
 
     /// The job is over.
     pub(super) fn end(&mut self) {
-        if let Some(state) = self.state.take() {
+        if let Some(state) = self.state.take().filter(|_| !self.leaves_state) {
             state.remove();
         }
     }

@@ -124,8 +124,13 @@ impl Driver {
             saving: JoinSet::new(),
             restoring: JoinSet::new(),
             report_error: None,
-            answers: Answers::new(state),
+            answers: Answers::new(state, config.leaves_state),
         })
+    }
+
+    /// Writes the state down, where one is kept, before anybody has called.
+    pub(crate) fn write_state(&mut self) {
+        self.answers.say(&mut self.machine);
     }
 
     /// Drives the job to its end; what the master exits with.

@@ -145,3 +145,6 @@ fn replay(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

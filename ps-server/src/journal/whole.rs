@@ -5,7 +5,6 @@ use super::{JournalError, Waiting, Writing};
 use crate::shard_file;
 use ps_core::checkpoint::File;
 use ps_core::journal::{Base, names};
-use ps_core::limits::JOURNAL_BYTES_MIN;
 use ps_core::shard::Shard;
 use ps_core::{checkpoint, ids::ShardId};
 use ps_runtime::files::{Files, whole_name};
@@ -19,6 +18,7 @@ pub(crate) struct JournalFiles {
     files: Files,
     waiting: Arc<Waiting>,
     wishes: mpsc::Sender<NextSegment>,
+    whole_every_bytes: u64,
     /// Held while the shard is written whole; whether it ever was.
     is_based: Mutex<bool>,
 }
@@ -44,7 +44,8 @@ impl JournalFiles {
             waiting.is_based();
         }
         let is_based = Mutex::new(is_based);
-        let journal = Arc::new(Self { job: job.to_owned(), files, waiting, wishes, is_based });
+        let (job, whole_every_bytes) = (job.to_owned(), settings.whole_every_bytes);
+        let journal = Arc::new(Self { job, files, waiting, wishes, whole_every_bytes, is_based });
         let writing = writer.run(inbox);
         Ok((journal, Box::pin(async move { writing.await.into() })))
     }
@@ -84,7 +85,7 @@ impl JournalFiles {
     pub(crate) async fn keep_short(&self, shard: &Shard) {
         let mut begun = 0;
         loop {
-            self.waiting.reached(|end| end.saturating_sub(begun) >= Self::bytes_max(shard)).await;
+            self.waiting.reached(|end| end.saturating_sub(begun) >= self.bytes_max(shard)).await;
             begun = self.waiting.end_on_disk();
             match self.renew(shard).await {
                 Ok(()) => tracing::debug!("the journal begins anew"),
@@ -96,10 +97,10 @@ impl JournalFiles {
     }
 
     /// How many bytes of records are worth writing the shard whole.
-    fn bytes_max(shard: &Shard) -> u64 {
-        let Some(model) = shard.model() else { return JOURNAL_BYTES_MIN };
+    fn bytes_max(&self, shard: &Shard) -> u64 {
+        let Some(model) = shard.model() else { return self.whole_every_bytes };
         let vectors = 1 + model.spec.optimizer.slots() as u64;
-        JOURNAL_BYTES_MIN.max(vectors * model.weight_bytes())
+        self.whole_every_bytes.max(vectors * model.weight_bytes())
     }
 
     async fn write_whole(&self, shard: &Shard) -> Result<(), JournalError> {

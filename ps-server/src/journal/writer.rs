@@ -3,7 +3,7 @@
 use super::Waiting;
 use ps_core::ids::ShardId;
 use ps_core::journal::{SEGMENT_HEADER_BYTES, SegmentHeader, names, seal};
-use ps_core::limits::JOURNAL_FULL_MS_MAX;
+use ps_core::limits::{JOURNAL_BYTES_MIN, JOURNAL_FULL_MS_MAX};
 use ps_runtime::blocking;
 use ps_runtime::files::{FileWriter, Files, is_full};
 use std::io;
@@ -25,11 +25,13 @@ pub struct WriterSettings {
     pub linger: Duration,
     /// Whether what is written is synced: all but tests that show what that is for.
     pub is_synced: bool,
+    /// Bytes of records after which the shard is written whole again; as many as the shard has, where that is more.
+    pub whole_every_bytes: u64,
 }
 
 impl Default for WriterSettings {
     fn default() -> Self {
-        Self { linger: Duration::ZERO, is_synced: true }
+        Self { linger: Duration::ZERO, is_synced: true, whole_every_bytes: JOURNAL_BYTES_MIN }
     }
 }
 

@@ -8,7 +8,7 @@ mod hosts;
 mod table;
 mod terminal;
 
-pub use binary::psrun;
+pub use binary::{counting_model, psrun};
 pub use finished::{Finished, metrics};
 pub use hosts::Hosts;
 pub use table::{processes, signal};

@@ -1,5 +1,6 @@
 //! What simulated hosts write down, and what outlives them.
 
+use super::fail_points::FailPoints;
 use super::faults::{self, Event};
 use super::lock::lock;
 use ps_runtime::files::SimulatedDisk;
@@ -32,6 +33,7 @@ pub struct Books {
     addresses: Arc<Mutex<BTreeMap<String, watch::Sender<String>>>>,
     /// The disks of hosts that have any, by their names.
     disks: Arc<Mutex<BTreeMap<String, SimulatedDisk>>>,
+    pub(super) fail_points: Arc<Mutex<FailPoints>>,
 }
 
 impl Books {
@@ -46,12 +48,29 @@ impl Books {
         lock(&self.hosts).entry(name.to_owned()).or_default().running = true;
     }
 
-    /// A process ended by itself.
+    /// A process ended by itself; one that is dead did not.
     pub fn ended(&self, name: &str, result: Result<u8, String>) {
+        if self.is_dead(name) {
+            return;
+        }
         self.note(format!("{name} ended: {result:?}"));
         let ended = turmoil::sim_elapsed();
         let host = Host { running: false, ended, result: Some(result) };
         lock(&self.hosts).insert(name.to_owned(), host);
+    }
+
+    /// What happens to a host, as far as it is written down here.
+    pub(super) fn hear(&self, event: &Event) {
+        let running = |name: &String, is: bool| {
+            lock(&self.hosts).entry(name.clone()).or_default().running = is;
+        };
+        match event {
+            Event::Crash(name) => running(name, false),
+            Event::Restart(name) => running(name, true),
+            Event::Move(name, port) => self.move_to(name, *port),
+            Event::FailAt(name, points) => self.fail_at(name, points),
+            _ => (),
+        }
     }
 
     /// Starts a process again that ended by itself, however or not well; whether it did.

@@ -12,7 +12,7 @@ use ps_core::shard::Guards;
 use ps_kernels::optimizer::Optimizer;
 use ps_server::WriterSettings;
 use ps_server::config::{Bounds, Config as ServerConfig};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How long a silent member is waited for, if it is no server that may be away.
@@ -231,35 +231,35 @@ impl Scenario {
         let mut events = faults::plan(self.seed, &self.weather, links, &self.worker_names());
         events.extend(self.script.iter().cloned());
         events.sort_by_key(|(at, _)| *at);
-        let mut events = events.iter().peekable();
+        let mut events = VecDeque::from(events);
         let mut supervised = BTreeSet::new();
         loop {
-            while let Some((_, event)) = events.next_if(|(at, _)| *at <= sim.elapsed()) {
-                if books.is_too_late(event) {
+            for restart in books.bury(sim, self.seed) {
+                let place = events.partition_point(|(at, _)| *at <= restart.0);
+                events.insert(place, restart);
+            }
+            while let Some(event) = next_event(&mut events, sim.elapsed()) {
+                if books.is_too_late(&event) {
                     continue;
                 }
                 lock(&books.trace).push(format!("{} {event:?}", sim.elapsed().as_micros()));
-                let mut hosts = lock(&books.hosts);
-                match event {
-                    Event::Crash(name) => hosts.entry(name.clone()).or_default().running = false,
-                    Event::Restart(name) => hosts.entry(name.clone()).or_default().running = true,
+                match &event {
                     Event::LifeEnds => life_ends(),
-                    Event::Move(name, port) => books.move_to(name, *port),
                     Event::Supervise(name) => {
+                        let hosts = lock(&books.hosts);
                         let has_ended = hosts.get(name).is_some_and(|host| host.ended.is_some());
                         supervised.insert((name.clone(), has_ended));
                     }
-                    _ => (),
+                    _ => books.hear(&event),
                 }
-                drop(hosts);
-                faults::apply(sim, event);
-                if let Event::Crash(name) = event {
+                faults::apply(sim, &event);
+                if let Event::Crash(name) = &event {
                     books.lose_power(name, self.seed ^ sim.elapsed().as_micros() as u64);
                 }
             }
             supervised.retain(|(name, however)| !books.revive(sim, name, *however));
             let running = lock(&books.hosts).values().any(|host| host.running);
-            if (events.peek().is_none() && !running) || sim.elapsed() >= end {
+            if (events.is_empty() && !running) || sim.elapsed() >= end {
                 return;
             }
             let seed = self.seed;
@@ -267,6 +267,12 @@ impl Scenario {
             sim.step().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         }
     }
+}
+
+/// What happens next, if it has happened by now.
+fn next_event(events: &mut VecDeque<(Duration, Event)>, now: Duration) -> Option<Event> {
+    let (at, _) = events.front()?;
+    if *at <= now { events.pop_front().map(|(_, event)| event) } else { None }
 }
 
 fn tail(books: &Books) -> String {

@@ -1,5 +1,6 @@
 //! What goes wrong in a run, and when: drawn from the seed before anything else.
 
+use ps_runtime::files::FailPoint;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -28,6 +29,8 @@ pub enum Event {
     Slow(String, String, Duration),
     /// A server goes to another port of its host, alive, with what it holds.
     Move(String, u16),
+    /// The processes of a host die at these durable steps, one after another, and are started again.
+    FailAt(String, Vec<FailPoint>),
     /// A life of the job is over: its master dies now, maybe its servers, too; others may survive them.
     LifeEnds,
 }
@@ -126,7 +129,7 @@ pub fn apply(sim: &mut turmoil::Sim<'_>, event: &Event) {
         Event::Release(a, b) => sim.release(a.as_str(), b.as_str()),
         Event::Crash(host) => sim.crash(host.as_str()),
         Event::Restart(host) => sim.bounce(host.as_str()),
-        Event::LifeEnds | Event::Move(..) | Event::Supervise(_) => (),
+        Event::LifeEnds | Event::Move(..) | Event::Supervise(_) | Event::FailAt(..) => (),
         Event::Slow(a, b, latency) => sim.set_link_latency(a.as_str(), b.as_str(), *latency),
     }
 }

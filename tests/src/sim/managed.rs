@@ -72,6 +72,15 @@ pub fn run_with(scenario: &Scenario, data: &Data) -> Ran {
     live(scenario, data, &Ledger::new(scenario.shape), None, Duration::MAX)
 }
 
+/// Simulates a whole job that writes checkpoints, to a folder that outlives its hosts.
+///
+/// # Panics
+/// The run does not end in its time.
+pub fn run_with_checkpoints(scenario: &Scenario) -> Outcome {
+    let (ledger, folder) = (Ledger::new(scenario.shape), SimulatedDisk::default());
+    live(scenario, &Data::Replicated, &ledger, Some(&folder), Duration::MAX).outcome
+}
+
 /// Simulates one life of a job that has a folder for checkpoints; its whole cluster dies at `end`.
 ///
 /// # Panics
@@ -171,19 +180,31 @@ async fn lead(
     config.machine.start_timeout = Duration::from_secs(60);
     config.machine.barrier_timeout = LEASE * 2;
     config.machine.evaluation_timeout = LEASE * 4;
+    // As psrun starts one again.
+    config.leaves_state = true;
+    config.go_on = scenario.journal.is_some() && books.was_known(MASTER);
     let notes = books.clone();
-    let metrics = move |line: &str| notes.note(line);
+    let metrics = move |line: &str| {
+        notes.note(line);
+        if line.contains("listening=") {
+            notes.is_known(MASTER);
+        }
+    };
     let outside = match scenario.lives {
         true => network::outside(scenario.seed, metrics),
         false => network::outside_undated(scenario.seed, metrics),
     };
     let (_trigger, shutdown) = Shutdown::new();
+    let steps = books.begin_process(MASTER);
     let disk = || match scenario.state_lags_by {
-        0 => Arc::new(books.disk(MASTER)) as Files,
+        0 => steps.watch(Arc::new(books.disk(MASTER))),
         by => Arc::new(LaggingDisk::new(books.disk(MASTER), by)) as Files,
     };
-    let state = scenario.journal.map(|_| disk());
-    let files = MasterFiles { results: Arc::new(files), checkpoints, state };
+    let files = MasterFiles {
+        results: steps.watch(Arc::new(files)),
+        checkpoints: checkpoints.map(|files| steps.watch(files)),
+        state: scenario.journal.map(|_| disk()),
+    };
     let address = MASTER_ADDRESS.to_owned();
     let ended = ps_master::run(config, incoming, address, outside, shutdown, files).await;
     books.ended(MASTER, ended.map_err(|error| error.to_string()));
@@ -208,8 +229,11 @@ async fn serve(
     let life = turmoil::sim_elapsed().unwrap_or_default().as_millis() as u64;
     let outside = network::outside(u64::from(shard) + 1000 + (life << 20), |_| ());
     let (_trigger, shutdown) = Shutdown::new();
-    let journal = scenario.journal.map(|_| Arc::new(books.disk(&name)) as Files);
-    let files = ServerFiles { checkpoints, journal };
+    let steps = books.begin_process(&name);
+    let files = ServerFiles {
+        checkpoints: checkpoints.map(|files| steps.watch(files)),
+        journal: scenario.journal.map(|_| steps.watch(Arc::new(books.disk(&name)))),
+    };
     let ended =
         ps_server::serve::run(config, incoming, Lanes::Here, address, outside, shutdown, files)
             .await;

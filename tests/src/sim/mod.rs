@@ -5,6 +5,7 @@
 pub mod alone;
 pub mod books;
 pub mod cluster;
+mod fail_points;
 pub mod faults;
 mod lagging;
 pub mod ledger;

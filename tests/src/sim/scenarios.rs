@@ -5,7 +5,9 @@ use super::faults::{Event, Weather};
 use super::ledger::Shape;
 use ps_core::settings::Wire;
 use ps_core::shard::Guards;
+use ps_runtime::files::{DurableStep, FailPoint, Moment};
 use ps_server::WriterSettings;
+use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
@@ -79,6 +81,36 @@ pub fn durable(seed: u64) -> Scenario {
         state_lags_by: 0,
         longest: Duration::from_secs(240),
     }
+}
+
+/// The same, but each server and the master die at steps of theirs that outlive them: before, after or in the middle of one that
+/// is drawn. Shards are written whole all the time, so that each kind of step is among them.
+pub fn fail_points(seed: u64) -> Scenario {
+    let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0xFA11);
+    let durable = durable(seed);
+    let servers = (0..SERVERS).map(|shard| format!("server{shard}"));
+    let script = servers.chain(["master".to_owned()]).map(|name| {
+        let count = random.random_range(1..6);
+        let points = (0..count).map(|_| fail_point(&mut random)).collect();
+        (Duration::ZERO, Event::FailAt(name, points))
+    });
+    let script = script.collect();
+    let journal = durable.journal.map(|journal| WriterSettings {
+        whole_every_bytes: random.random_range(500..20_000),
+        ..journal
+    });
+    Scenario { script, journal, ..durable }
+}
+
+/// A step of any kind: of all of them, most would be those of the batches of a journal.
+fn fail_point(random: &mut ChaCha8Rng) -> FailPoint {
+    let step = DurableStep::ALL.choose(random).copied();
+    let moments = [Moment::Before, Moment::After, Moment::Half];
+    let moments = if step == Some(DurableStep::Write) { &moments[..] } else { &moments[..2] };
+    let moment = moments.choose(random).copied().unwrap_or(Moment::Before);
+    // A process has a few of some kinds, and of others hundreds.
+    let most = if random.random_bool(0.5) { 4 } else { 60 };
+    FailPoint { moment, step, count: random.random_range(1..=most) }
 }
 
 /// Servers and the master die, one after another or together, and are started again.

@@ -187,6 +187,24 @@ fn settings_without_encodings_are_those_of_f32() {
     assert_eq!(serde_json::from_value::<TrainingSettings>(json).unwrap(), settings);
 }
 
+/// Each bit, and each length near to the right one.
+#[test]
+fn every_flipped_bit_is_found_and_the_file_named() {
+    let name = manifest_file(7);
+    let text = manifest(2, 7, 1).encode().unwrap().into_bytes();
+    let expect_named = |bytes: &[u8], what: &str| {
+        let error = Manifest::decode(&name, bytes).unwrap_err().to_string();
+        assert!(error.contains(&name), "{what}: {error}");
+    };
+    for bit in 0..text.len() * 8 {
+        let mut flipped = text.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        expect_named(&flipped, &format!("bit {bit}"));
+    }
+    expect_named(&text[..text.len() - 1], "cut");
+    expect_named(&[&text[..], b"\n"].concat(), "continued");
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read(shards in 1_u64..30, number in 0_u64..2_000_000, losses in 0_u32..90) {

@@ -9,13 +9,18 @@ fn no_damage_goes_unnoticed() {
     let (file, bytes) = write(&spec).remove(0);
     let open = |bytes: Vec<u8>| read(&[(file.clone(), bytes)], &spec, 0);
     assert!(open(bytes.clone()).is_ok());
-    for at in 0..bytes.len() {
+    for bit in 0..bytes.len() * 8 {
         let mut flipped = bytes.clone();
-        flipped[at] ^= 1 << (at % 8);
+        flipped[bit / 8] ^= 1 << (bit % 8);
         let error = open(flipped).unwrap_err().to_string();
-        assert!(error.contains(&file.name) && error.contains("CRC-32"), "byte {at}: {error}");
-        assert!(open(bytes[..at].to_owned()).unwrap_err().to_string().contains("bytes"));
+        assert!(error.contains(&file.name) && error.contains("CRC-32"), "bit {bit}: {error}");
     }
+    let expect_named = |bytes: Vec<u8>| {
+        let error = open(bytes).unwrap_err().to_string();
+        assert!(error.contains(&file.name) && error.contains("bytes"), "{error}");
+    };
+    (0..bytes.len()).for_each(|length| expect_named(bytes[..length].to_owned()));
+    expect_named([&bytes[..], &[0]].concat());
 }
 
 /// The same where a file is read by itself: each single bit, and a chunk that was changed is named.
