@@ -72,8 +72,9 @@ pub fn run(
             .serve(limited(incoming, config.bounds.connections), move |connections| {
                 routes.clone().serve_with_incoming(connections)
             });
+        let journal = kept.clone();
         let end = async {
-            match &config.master {
+            let ended = match &config.master {
                 Some(master) => {
                     let place = managed::Place {
                         master: master.clone(),
@@ -83,9 +84,14 @@ pub fn run(
                     managed::run(&config, place, &shard, &outside, shutdown, &health).await
                 }
                 None => Ok(End::Alone(alone(&config, &shard, &outside, shutdown).await)),
+            };
+            // The model is saved, or there will be none: nothing more happens to the shard.
+            let is_over = matches!(ended, Ok(End::Released(_)) | Err(Error::JobFailed { .. }));
+            if let Some(journal) = journal.iter().find(|_| is_over) {
+                journal.end(shard_index).await;
             }
+            ended
         };
-        let journal = kept.clone();
         let ended = tokio::select! {
             // Heartbeats come ahead of accepting, which may use up all that a task may do in one turn.
             biased;

@@ -57,6 +57,7 @@ pub const KNOWN: &[&str] = &[
     "PS_JOURNAL",
     "PS_KEEP",
     "PS_KEEP_IN",
+    "PS_KEEP_JOURNAL",
     "PS_KEEP_MEASURE",
     "PS_LABEL",
     "PS_LABEL_KIND",

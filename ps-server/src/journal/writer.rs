@@ -25,11 +25,13 @@ pub struct WriterSettings {
     pub linger: Duration,
     /// Whether what is written is synced: all but tests that show what that is for.
     pub is_synced: bool,
+    /// Whether nothing of it is ever removed: neither what a newer base makes superfluous, nor at the end of the job.
+    pub is_kept: bool,
 }
 
 impl Default for WriterSettings {
     fn default() -> Self {
-        Self { linger: Duration::ZERO, is_synced: true }
+        Self { linger: Duration::ZERO, is_synced: true, is_kept: false }
     }
 }
 
