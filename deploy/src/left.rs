@@ -111,11 +111,10 @@ impl Journals {
             let aside = aside.into_iter().find(|aside| !aside.exists()).unwrap_or_default();
             for journal in plan.journals().filter(|journal| journal.exists()) {
                 let to = aside.join(journal.file_name().unwrap_or_default());
-                let moved = std::fs::create_dir_all(&aside)
-                    .and_then(|()| std::fs::rename(&journal, &to));
-                moved.with_context(|| {
-                    format!("moving {} to {}", journal.display(), to.display())
-                })?;
+                let moved =
+                    std::fs::create_dir_all(&aside).and_then(|()| std::fs::rename(&journal, &to));
+                moved
+                    .with_context(|| format!("moving {} to {}", journal.display(), to.display()))?;
             }
             tracing::info!("the journals of what is trained again are kept in {}", aside.display());
         }

@@ -78,8 +78,7 @@ fn tensors(path: &Path) -> Vec<(String, Vec<usize>, Vec<u8>)> {
 /// The files of a server's journal whose names end so, in order.
 fn files(shard: &Path, end: &str) -> Vec<PathBuf> {
     let files = std::fs::read_dir(shard).unwrap().map(|file| file.unwrap().path());
-    let mut files: Vec<_> =
-        files.filter(|path| path.to_string_lossy().ends_with(end)).collect();
+    let mut files: Vec<_> = files.filter(|path| path.to_string_lossy().ends_with(end)).collect();
     files.sort();
     files
 }
@@ -138,8 +137,7 @@ fn the_next_job_is_told_whose_they_are(kept: &Kept) {
     let server = ["ps-server", "--shard=0", "--durability=wal", "--listen", "127.0.0.1:0"];
     let journal = kept.text("another/journal");
     let (_, name) = kept.job_of("another");
-    let mut server =
-        Process::start(&name, &[&server[..], &["--journal", &journal]].concat());
+    let mut server = Process::start(&name, &[&server[..], &["--journal", &journal]].concat());
     server.wait(SOON).expect_code(1).expect_stderr(&["has ended and kept it", "psrun replay"]);
 }
 
@@ -179,9 +177,15 @@ fn damage_is_named(kept: &Kept) {
         flip(&path, std::fs::metadata(&path).unwrap().len() as usize - 9);
     };
     expect(&in_last_batch, &["shard-1", "bytes that count at the end", ".log, byte"]);
-    expect(&|it| std::fs::remove_file(last(it)).unwrap(), &["is missing", "the journal ends with it"]);
+    expect(
+        &|it| std::fs::remove_file(last(it)).unwrap(),
+        &["is missing", "the journal ends with it"],
+    );
     expect(&|it| std::fs::remove_file(log(it, 2)).unwrap(), &["journal-000003.log is missing"]);
-    expect(&|it| std::fs::remove_dir_all(it.join("shard-1")).unwrap(), &["3 servers", "shard-1 is missing"]);
+    expect(
+        &|it| std::fs::remove_dir_all(it.join("shard-1")).unwrap(),
+        &["3 servers", "shard-1 is missing"],
+    );
     let base = |it: &Path| files(&it.join("shard-2"), ".json").remove(0);
     expect(&|it| flip(&base(it), 300), &["shard-2", "base-", "damaged or cut short"]);
     let values = |it: &Path| files(&it.join("shard-2"), ".safetensors").remove(0);
@@ -197,7 +201,9 @@ fn damage_is_named(kept: &Kept) {
         std::fs::rename(it.join("2"), it.join("shard-1")).unwrap();
     };
     expect(&renamed, &["expected that of shard 1"]);
-    kept.replay("job", &[]).expect_code(1).expect_stderr(&["no journals are in it", "job/journal meant?"]);
+    kept.replay("job", &[])
+        .expect_code(1)
+        .expect_stderr(&["no journals are in it", "job/journal meant?"]);
     kept.replay("job/journal/shard-0", &[]).expect_code(1).expect_stderr(&["of one server"]);
     kept.replay("nowhere", &[]).expect_code(1).expect_stderr(&["nowhere"]);
 }
@@ -226,7 +232,9 @@ fn the_push_that_went_wrong_is_named() {
     let options = ["--instances", "1", "--lr", "1e30", "--divergence", "off", "--passes", "2"];
     kept.run("job", &options);
     let replayed = kept.replay("job/journal", &[]);
-    replayed.expect_code(0).expect_stderr(&["the first push that was not finite: worker 0, clock 1"]);
+    replayed
+        .expect_code(0)
+        .expect_stderr(&["the first push that was not finite: worker 0, clock 1"]);
     let is = |name: &str, value: f64| {
         assert_eq!(replayed.metric(name), Some(value), "{name}: {}", replayed.stdout);
     };
@@ -236,7 +244,11 @@ fn the_push_that_went_wrong_is_named() {
         is(&format!("{of}_staleness"), 0.0);
         is(&format!("{of}_after_worker"), 0.0);
         is(&format!("{of}_after_clock"), 0.0);
-        assert!(replayed.metric(&format!("{of}_after_change")).unwrap() > 1e20, "{}", replayed.stdout);
+        assert!(
+            replayed.metric(&format!("{of}_after_change")).unwrap() > 1e20,
+            "{}",
+            replayed.stdout
+        );
         let before = replayed.metric(&format!("{of}_after_loss")).unwrap();
         assert!((1.0..5.0).contains(&before), "the loss of the start: {before}");
     }
@@ -250,7 +262,9 @@ fn a_job_that_went_on_from_a_checkpoint_is_replayed_from_it() {
     let _alone = alone();
     let kept = Kept::new();
     let checkpoints = kept.text("checkpoints");
-    let with = |passes: &'static str| ["--instances", "2", "--passes", passes, "--checkpoints", &checkpoints];
+    let with = |passes: &'static str| {
+        ["--instances", "2", "--passes", passes, "--checkpoints", &checkpoints]
+    };
     kept.run("first", &with("3")).expect_code(0);
     let from_start = kept.expect_same_model("first");
     from_start.expect_stderr(&["from the start weights"]);

@@ -158,7 +158,7 @@ impl<'s> ReplayedShard<'s> {
 
 /// The squared Euclidean distance of the weights.
 fn squared_distance(before: &SharedWeights, now: &SharedWeights) -> f64 {
-    let values = |weights| bytemuck::cast_slice::<u8, f32>(AsRef::<[u8]>::as_ref(weights));
-    let pairs = values(before).iter().zip(values(now));
+    let [before, now]: [&[f32]; 2] = [before, now].map(|it| bytemuck::cast_slice(it.as_ref()));
+    let pairs = before.iter().zip(now);
     pairs.map(|(before, now)| (f64::from(*now) - f64::from(*before)).powi(2)).sum()
 }

@@ -80,7 +80,9 @@ impl Journals {
             };
             let (here, there) = (&base.job, &first.job);
             if here != there {
-                return Err(differs(format!("it is of job `{here}`, that of shard 0 of `{there}`")));
+                return Err(differs(format!(
+                    "it is of job `{here}`, that of shard 0 of `{there}`"
+                )));
             }
             if let Some(difference) = journal.stored.spec().difference(&self.spec) {
                 return Err(differs(format!("it has another model than shard 0: {difference}")));
@@ -88,7 +90,9 @@ impl Journals {
             let (here, there) = (base.origin(), first.origin());
             if origin(here) != origin(there) {
                 let (here, there) = (origin_words(here), origin_words(there));
-                return Err(differs(format!("it begins with {here}, that of shard 0 with {there}")));
+                return Err(differs(format!(
+                    "it begins with {here}, that of shard 0 with {there}"
+                )));
             }
         }
         Ok(())
@@ -149,11 +153,15 @@ impl ShardJournal {
         let location = folder.join(shard_folder(shard));
         let shown = location.display();
         if !location.is_dir() {
-            bail!("{shown} is missing: without it a part of the model is; bring the journals of all servers together");
+            bail!(
+                "{shown} is missing: without it a part of the model is; bring the journals of all servers together"
+            );
         }
         let directory = Directory::existing(&location)?;
         let Some(lock) = directory.lock()? else {
-            bail!("{shown}: a server writes there; wait for the end of its job, or replay a copy of the folder");
+            bail!(
+                "{shown}: a server writes there; wait for the end of its job, or replay a copy of the folder"
+            );
         };
         let files = Arc::new(directory) as Files;
         let stored = StoredJournal::find(&files, from).with_context(|| format!("{shown}"))?;
@@ -165,7 +173,9 @@ impl ShardJournal {
         };
         let found = stored.base().shard;
         if found != shard {
-            bail!("{shown}: found the journal of shard {found}, expected that of shard {shard}; was the folder renamed?");
+            bail!(
+                "{shown}: found the journal of shard {found}, expected that of shard {shard}; was the folder renamed?"
+            );
         }
         let end = stored.end().with_context(|| format!("{shown}"))?;
         Ok(Self { location, stored, end, _lock: lock })

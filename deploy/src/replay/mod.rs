@@ -63,7 +63,7 @@ pub struct ReplayArgs {
     /// Where each journal is read from: the oldest time that its shard was written whole, or the newest, which is faster and
     /// gives the same weights.
     #[arg(long, value_enum, default_value_t, value_name = "BASE")]
-    pub from: From,
+    pub from: BaseChoice,
     /// File for the weights, as safetensors [default: they are not written].
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -74,7 +74,7 @@ pub struct ReplayArgs {
 
 /// Where a journal is read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum From {
+pub enum BaseChoice {
     /// The oldest time that the shard was written whole.
     #[default]
     Oldest,
@@ -88,14 +88,14 @@ pub enum From {
 /// They are not whole, do not belong together, or are being written; or the model cannot be written.
 pub(crate) fn run(args: &ReplayArgs, said: &mut Said<'_>) -> anyhow::Result<()> {
     let from = match args.from {
-        From::Oldest => ReadFrom::Oldest,
-        From::Newest => ReadFrom::Newest,
+        BaseChoice::Oldest => ReadFrom::Oldest,
+        BaseChoice::Newest => ReadFrom::Newest,
     };
     let journals = Journals::find(&args.folder, from)?;
-    let mut model = args.out.as_deref().map(|out| ModelPlace::new(out, args.overwrite)).transpose()?;
+    let model = args.out.as_deref().map(|out| ModelPlace::new(out, args.overwrite)).transpose()?;
     (said.tell)(&said::beginning(&journals));
     let mut all = Replayed::default();
-    let mut file = model.as_mut().map(|model| ModelFile::begin(model, &journals)).transpose()?;
+    let mut file = model.as_ref().map(|model| ModelFile::begin(model, &journals)).transpose()?;
     for journal in &journals.shards {
         let shard = Shard::new(journal.shard(), None, Guards::ALL, Box::new(|| ()));
         let replayed = replay(journal, &shard).with_context(|| journal.shown())?;
@@ -114,7 +114,9 @@ pub(crate) fn run(args: &ReplayArgs, said: &mut Said<'_>) -> anyhow::Result<()> 
     (said.tell)(&said::end(&journals, &all));
     if let (Some(bytes), Some(out)) = (written, &args.out) {
         let shown = out.display();
-        (said.tell)(&format!("the weights as the servers held them last are in {shown}, {bytes} bytes"));
+        (said.tell)(&format!(
+            "the weights as the servers held them last are in {shown}, {bytes} bytes"
+        ));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What is told of journals that were replayed: in lines for machines, and in words.
 
-use super::folder::{Journals, ShardJournal, origin_words};
 use super::Replayed;
+use super::folder::{Journals, ShardJournal, origin_words};
 use ps_core::chunk::NonFinite;
 use ps_core::digits::digits;
 use ps_core::ids::ChunkId;
@@ -119,7 +119,11 @@ fn jumped_loss(found: &JumpedLoss) -> (String, String) {
     );
     let held_against = match (jump.median, jump.limit) {
         (Some(median), Some(limit)) => {
-            format!("those before it had a median of {}, and up to {} is no jump", digits(median), digits(limit))
+            format!(
+                "those before it had a median of {}, and up to {} is no jump",
+                digits(median),
+                digits(limit)
+            )
         }
         _ => "there was none before it".to_owned(),
     };

@@ -122,10 +122,7 @@ impl StoredJournal {
         for found in segments {
             if found != read.next {
                 let why = format!("{} goes on after it", names::segment_file(found));
-                return Err(JournalError::Missing {
-                    missing: names::segment_file(read.next),
-                    why,
-                });
+                return Err(JournalError::Missing { missing: names::segment_file(read.next), why });
             }
             let before = (read.segments > 0).then_some(read.end);
             let Some(end) = self.read_segment(found, before, take)? else {
@@ -196,8 +193,7 @@ impl ReadJournal {
         }
         let (found, expected) = ((last, self.end), (end.segment, end.bytes));
         let words = |(segment, bytes): (u64, u64)| format!("{bytes} of segment {segment}");
-        let problem =
-            Unexpected::new("bytes that count at the end", words(found), words(expected));
+        let problem = Unexpected::new("bytes that count at the end", words(found), words(expected));
         Err(SegmentError { name: names::segment_file(last), at: self.end, problem }.into())
     }
 }

@@ -166,7 +166,10 @@ impl JournalFiles {
         if !*is_based {
             return Ok(());
         }
-        self.waiting.written().await.map_err(|status| std::io::Error::other(status.message().to_owned()))?;
+        self.waiting
+            .written()
+            .await
+            .map_err(|status| std::io::Error::other(status.message().to_owned()))?;
         blocking(|| {
             let names = self.files.list()?;
             let numbers = names.iter().filter_map(|name| names::parse_segment_file(name));

@@ -86,7 +86,9 @@ mod tests {
     /// Training as it goes, with the noise of small batches.
     fn falling(steps: u64) -> Vec<f64> {
         let noise = |step: u64| (step * 7 % 11) as f64 / 11.0 - 0.5;
-        (0..steps).map(|step| (2.3 * (-0.02 * step as f64).exp() + 0.05) * (1.0 + noise(step))).collect()
+        (0..steps)
+            .map(|step| (2.3 * (-0.02 * step as f64).exp() + 0.05) * (1.0 + noise(step)))
+            .collect()
     }
 
     #[test]
@@ -117,7 +119,11 @@ mod tests {
             assert_eq!(first_jump(&[bad]), Some(0));
             assert_eq!(first_jump(&[2.3, bad]), Some(1));
         }
-        assert_eq!(first_jump(&[2.3, 2.9, 30.0]), Some(2), "there are few, and it is far above them");
+        assert_eq!(
+            first_jump(&[2.3, 2.9, 30.0]),
+            Some(2),
+            "there are few, and it is far above them"
+        );
         assert_eq!(first_jump(&[2.3, 5.0, 9.0]), None, "with few losses nobody knows their spread");
     }
 

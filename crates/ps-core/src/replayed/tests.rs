@@ -86,7 +86,8 @@ impl Served {
         let mut push = self.shard.begin(header, NOW).unwrap();
         let values = [value; ELEMENTS];
         let values = bytemuck::cast_slice(&values);
-        let run = EncodedRun { first: 0, chunks: 2, pulled_version, spans: &[], values, positions: &[] };
+        let run =
+            EncodedRun { first: 0, chunks: 2, pulled_version, spans: &[], values, positions: &[] };
         push.take(&run).unwrap();
         push.finish().unwrap();
     }
@@ -112,9 +113,8 @@ impl Served {
 /// Two workers in turn, whose losses fall and whose gradients are small.
 fn good(steps: u64) -> impl Iterator<Item = Step> {
     let loss = |step: u64| 2.0 - 0.02 * step as f32;
-    (0..steps).map(move |step| {
-        ((step % 2) as u32, step / 2, step.saturating_sub(1), loss(step), 0.001)
-    })
+    (0..steps)
+        .map(move |step| ((step % 2) as u32, step / 2, step.saturating_sub(1), loss(step), 0.001))
 }
 
 #[test]
@@ -141,8 +141,7 @@ fn who_jumps_who_is_refused_and_who_had_made_them_so_are_named() {
     let (counts, findings) = served.replayed();
     assert_eq!(counts, ReplayCounts { pushes: 45, chunks: 86, refused: 4 });
     let id = |worker, seq| PushId { worker, incarnation: 1, seq };
-    let culprit =
-        ReplayedPush { id: id(1, 20), clock: 20, staleness: 1, loss: Some(1.2) };
+    let culprit = ReplayedPush { id: id(1, 20), clock: 20, staleness: 1, loss: Some(1.2) };
     let jump = findings.jump.unwrap();
     let expected = ReplayedPush { id: id(0, 21), clock: 21, staleness: 1, loss: Some(7e8) };
     assert_eq!((jump.at.push, jump.at.place), (expected, 42));
