@@ -107,19 +107,29 @@ impl Journals {
     /// They cannot be removed, or moved; the message names one.
     pub(crate) fn forget(&self, plan: &Plan) -> anyhow::Result<()> {
         if let Some(folder) = self.folder.as_ref().filter(|_| self.is_kept) {
-            let aside = (1..).map(|number: u32| folder.join(format!("{BEFORE}{number}")));
-            let aside = aside.into_iter().find(|aside| !aside.exists()).unwrap_or_default();
-            for journal in plan.journals().filter(|journal| journal.exists()) {
-                let to = aside.join(journal.file_name().unwrap_or_default());
-                let moved =
-                    std::fs::create_dir_all(&aside).and_then(|()| std::fs::rename(&journal, &to));
-                moved
-                    .with_context(|| format!("moving {} to {}", journal.display(), to.display()))?;
-            }
+            let aside = move_aside(folder, plan.journals())?;
             tracing::info!("the journals of what is trained again are kept in {}", aside.display());
         }
         plan.forget_journals()
     }
+}
+
+/// Moves those of these journals that are there into a new folder beside them; which.
+fn move_aside(folder: &Path, journals: impl Iterator<Item = PathBuf>) -> anyhow::Result<PathBuf> {
+    let mut number = 1;
+    let aside = loop {
+        let aside = folder.join(format!("{BEFORE}{number}"));
+        if !aside.exists() {
+            break aside;
+        }
+        number += 1;
+    };
+    for journal in journals.filter(|journal| journal.exists()) {
+        let to = aside.join(journal.file_name().unwrap_or_default());
+        let moved = std::fs::create_dir_all(&aside).and_then(|()| std::fs::rename(&journal, &to));
+        moved.with_context(|| format!("moving {} to {}", journal.display(), to.display()))?;
+    }
+    Ok(aside)
 }
 
 /// Why a job cannot have its journals in this folder, in which there is one already.
@@ -182,6 +192,29 @@ fn difference(before: &str, now: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A job may go back more than once, and a server may never have held anything.
+    #[test]
+    fn journals_that_are_kept_are_moved_and_not_mixed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let journals = || (0..3).map(|shard| folder.join(format!("shard-{shard}")));
+        for life in ["1", "2"] {
+            for journal in journals().take(2) {
+                std::fs::create_dir(&journal).unwrap();
+                std::fs::write(journal.join("base"), life).unwrap();
+            }
+            let aside = move_aside(folder, journals()).unwrap();
+            assert_eq!(aside, folder.join(format!("before-{life}")));
+            assert!(!journals().any(|journal| journal.exists()));
+        }
+        let read = |path: &str| std::fs::read_to_string(folder.join(path)).unwrap();
+        assert_eq!(
+            (read("before-1/shard-1/base"), read("before-2/shard-0/base")),
+            ("1".into(), "2".into())
+        );
+        assert!(!folder.join("before-1/shard-2").exists());
+    }
 
     #[test]
     fn what_is_different_is_told() {
