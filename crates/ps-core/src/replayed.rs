@@ -144,14 +144,10 @@ impl<'s> ReplayedShard<'s> {
     /// What was replayed, and what stood out on this shard.
     pub fn finish(self) -> (ReplayCounts, Findings) {
         let shard = self.shard.index();
-        let refused = self.refused.map(|(case, chunk, why)| {
-            let loss = self.pushes.find(&case.push.id).1;
-            RefusedPush { at: case.finish(shard, loss), chunk, why }
-        });
-        let jump = self.jump.map(|(case, jump)| {
-            let loss = case.push.loss;
-            JumpedLoss { at: case.finish(shard, loss), jump }
-        });
+        let refused = self.refused;
+        let refused =
+            refused.map(|(case, chunk, why)| RefusedPush { at: case.finish(shard), chunk, why });
+        let jump = self.jump.map(|(case, jump)| JumpedLoss { at: case.finish(shard), jump });
         (self.counts, Findings { refused, jump })
     }
 }

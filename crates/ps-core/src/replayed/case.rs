@@ -39,15 +39,14 @@ impl Case {
     }
 
     /// What is told of it. Of several that changed as much, the first in order of worker and number is.
-    pub(super) fn finish(self, shard: ShardId, loss: Option<f32>) -> StandingOut {
+    pub(super) fn finish(self, shard: ShardId) -> StandingOut {
         let mut largest: Option<(f64, ReplayedPush)> = None;
         for (squares, push) in self.changed.into_values() {
             if largest.is_none_or(|(most, _)| squares > most) {
                 largest = Some((squares, push));
             }
         }
-        let push = ReplayedPush { loss: self.push.loss.or(loss), ..self.push };
         let after = largest.map(|(squares, push)| (push, squares.sqrt()));
-        StandingOut { shard, place: self.place, push, after }
+        StandingOut { shard, place: self.place, push: self.push, after }
     }
 }
