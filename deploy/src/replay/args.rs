@@ -30,7 +30,7 @@ Two kinds of pushes are looked for, and told in a line each and in words:
   loss_jump_worker=1; .. loss_jump_loss=7.31; loss_jump_median=0.21; loss_jump_limit=1.36;
       the first push whose loss is NaN or infinite, or above a limit: the median of up to 64 losses
       before it, and 10 times their median distance from it, but at least half the median of the first
-      8 losses (at least 0.05). Before there are 8, the limit is the median and 9 times as much.
+      8 losses (at least 0.5). Before there are 8, the limit is the median and 9 times as much.
 Who computes on weights that went wrong has not made them so: each line has `.._after_worker`, `_clock`,
 `_staleness`, `_loss` and `_change`, too, of the push that had changed most, among the newest 64 that were
 in the weights that it was computed from (change: the Euclidean distance, over the chunks there).

@@ -12,12 +12,9 @@ const FEWEST: usize = 8;
 /// How far above the median a loss is a jump, as a multiple of the median distance from it.
 const SPREADS: f64 = 10.0;
 
-/// What a jump amounts to at least, as a share of the median of the first losses: late in training the spread of
-/// the losses is next to nothing, and so is what is many times as much.
+/// What a jump amounts to at least, as a share of the median of the first losses, and of 1 where that is smaller: late in
+/// training the losses of batches are next to nothing, and many times as much is nothing still.
 const SHARE_OF_START: f64 = 0.5;
-
-/// The same where that is next to nothing, too.
-const LEAST: f64 = 0.05;
 
 /// A loss that is far above those before it, or no number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,7 +38,7 @@ impl JumpWatch {
     /// against.
     ///
     /// A jump is a loss that is NaN or infinite, or above a limit: the median of up to 64 losses before it and 10 times their
-    /// median distance from it, but at least half the median of the first 8 losses (at least 0.05). As long as there are
+    /// median distance from it, but at least half the median of the first 8 losses (at least 0.5). As long as there are
     /// fewer than 8, the limit is the median and 9 times as much (at least 9).
     pub fn observe(&mut self, loss: f64) -> Option<LossJump> {
         let middle = median(self.recent.iter().copied());
@@ -63,7 +60,7 @@ impl JumpWatch {
         let Some(start) = self.start else { return far_above(middle) };
         let distances = self.recent.iter().map(|loss| (loss - middle).abs());
         let spread = median(distances).unwrap_or(0.0);
-        middle + (SPREADS * spread).max(SHARE_OF_START * start.abs()).max(LEAST)
+        middle + (SPREADS * spread).max(SHARE_OF_START * start.abs().max(1.0))
     }
 }
 
@@ -111,6 +108,14 @@ mod tests {
         let mut late = falling(400);
         late[390] = 2.3;
         assert_eq!(first_jump(&late), Some(390), "as bad as at the start");
+    }
+
+    /// Found by replaying a job that went on from a checkpoint: losses of batches of a good model, one of which is much above
+    /// the others, and still good.
+    #[test]
+    fn regression_a_poor_batch_of_a_good_model_is_no_jump() {
+        let losses = [0.03, 0.02, 0.04, 0.01, 0.02, 0.0965, 0.03, 0.02, 0.01, 0.03, 0.02, 0.135];
+        assert_eq!(first_jump(&losses), None);
     }
 
     #[test]
