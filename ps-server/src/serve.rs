@@ -73,25 +73,14 @@ pub fn run(
                 routes.clone().serve_with_incoming(connections)
             });
         let journal = kept.clone();
-        let end = async {
-            let ended = match &config.master {
-                Some(master) => {
-                    let place = managed::Place {
-                        master: master.clone(),
-                        bound: address.clone(),
-                        is_successor,
-                    };
-                    managed::run(&config, place, &shard, &outside, shutdown, &health).await
-                }
-                None => Ok(End::Alone(alone(&config, &shard, &outside, shutdown).await)),
-            };
-            // The model is saved, or there will be none: nothing more happens to the shard.
-            let is_over = matches!(ended, Ok(End::Released(_)) | Err(Error::JobFailed { .. }));
-            if let Some(journal) = journal.iter().find(|_| is_over) {
-                journal.end(shard_index).await;
-            }
-            ended
-        };
+        let end = until_end(
+            &config,
+            (address.clone(), is_successor),
+            &shard,
+            (&outside, shutdown),
+            &health,
+            journal.as_deref(),
+        );
         let ended = tokio::select! {
             // Heartbeats come ahead of accepting, which may use up all that a task may do in one turn.
             biased;
@@ -110,6 +99,31 @@ pub fn run(
         }
         ended.map(End::exit_code)
     })
+}
+
+/// Serves until the master lets the server leave, or a signal ends it; a journal that is kept has its end when the job is
+/// over.
+async fn until_end(
+    config: &Config,
+    (bound, is_successor): (String, bool),
+    shard: &Shard,
+    (outside, shutdown): (&Outside, Shutdown),
+    health: &Health,
+    journal: Option<&JournalFiles>,
+) -> Result<End, Error> {
+    let ended = match &config.master {
+        Some(master) => {
+            let place = managed::Place { master: master.clone(), bound, is_successor };
+            managed::run(config, place, shard, outside, shutdown, health).await
+        }
+        None => Ok(End::Alone(alone(config, shard, outside, shutdown).await)),
+    };
+    // The model is saved, or there will be none: nothing more happens to the shard.
+    let is_over = matches!(ended, Ok(End::Released(_)) | Err(Error::JobFailed { .. }));
+    if let Some(journal) = journal.filter(|_| is_over) {
+        journal.end(config.shard).await;
+    }
+    ended
 }
 
 /// The calls that it answers, and what it says of its health.
