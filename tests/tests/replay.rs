@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
 use ps_core::safetensors_file;
-use ps_tests::process::{Finished, Process, alone, job_id, metrics, signal, wait_until};
+use ps_tests::process::{Finished, Process, alone, job_id, metrics, psrun, signal, wait_until};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -286,4 +286,21 @@ fn what_is_kept_needs_a_journal() {
             .expect_code(64)
             .expect_stderr(&["--keep-journal", "--durability wal"]);
     }
+    // What a container has in its temporary folder is gone with it.
+    let base = tempfile::tempdir().unwrap();
+    let variables = [
+        ("SM_HOSTS", "[\"algo-1\"]"),
+        ("SM_CURRENT_HOST", "algo-1"),
+        ("SAGEMAKER_BASE_DIR", base.path().to_str().unwrap()),
+    ];
+    let train = ["train", "--dry-run", "--durability", "wal", "--keep-journal"];
+    let host = |more: &[&str]| {
+        let args = [&train[..], more].concat();
+        Process::start_program(psrun(), "", &args, &variables).wait(SOON)
+    };
+    host(&[]).expect_code(64).expect_stderr(&["--keep-journal", "--journal DIR"]);
+    let shown = host(&["--journal", "/kept"]);
+    shown.expect_code(0);
+    let server = shown.stdout.lines().find(|line| line.starts_with("server 0:")).unwrap();
+    assert!(server.contains("--keep-journal") && server.contains("--journal=/kept"), "{server}");
 }
