@@ -18,6 +18,21 @@ pub fn usage(job: &JobArgs) -> Result<(), String> {
     job.model.check()
 }
 
+/// Checks that what a host keeps is where somebody finds it.
+///
+/// # Errors
+/// Nobody says where.
+pub fn kept_journals(job: &JobArgs) -> Result<(), String> {
+    match (job.durability.keep_journal, &job.durability.journal) {
+        (true, None) => Err(
+            "--keep-journal (or PS_KEEP_JOURNAL): say with --journal DIR where, for else a host has its journals in a temporary \
+             folder; `psrun replay` wants those of all hosts in one folder"
+                .to_owned(),
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Checks what no job on one machine can have.
 ///
 /// # Errors

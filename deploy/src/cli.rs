@@ -6,6 +6,7 @@ use crate::host::options::TrainArgs;
 use crate::job_args::JobArgs;
 use crate::new::NewArgs;
 use crate::predict::PredictArgs;
+use crate::replay::ReplayArgs;
 use crate::serve::ServeArgs;
 use crate::show::ShowArgs;
 use clap::{Args, Parser, Subcommand};
@@ -23,6 +24,7 @@ const EXAMPLES: &str = "Examples:
   psrun predict --model out/latest --data new.csv    # what it says of new samples
   psrun serve --model out/latest                     # the same over HTTP
   psrun checkpoint ls out/digits                     # also verify, export, prune: a job's checkpoints
+  psrun replay out/run/journal                       # which push went wrong, and the weights again
   psrun new my-model                                 # a crate with a model of your own
   psrun ps-server --shard 0 --listen 0.0.0.0:2223    # one role alone; --help after it says more
 
@@ -130,6 +132,9 @@ pub enum Command {
     /// Look at a job's checkpoints: list, verify, export as a model, remove old ones.
     #[command(after_help = crate::checkpoint::EXAMPLES)]
     Checkpoint(CheckpointArgs),
+    /// Make a job's weights again from its servers' journals, bit for bit, and name the push that went wrong.
+    #[command(after_help = crate::replay::EXAMPLES)]
+    Replay(ReplayArgs),
     /// Write a crate with a model of your own: a program that is psrun with one more model.
     New(NewArgs),
     #[command(flatten)]

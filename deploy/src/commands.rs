@@ -3,6 +3,7 @@
 use crate::checkpoint::{CheckpointArgs, CheckpointCommand, Said};
 use crate::evaluate::EvaluateArgs;
 use crate::predict::PredictArgs;
+use crate::replay::ReplayArgs;
 use crate::serve::ServeArgs;
 use crate::show::ShowArgs;
 use crate::terminal;
@@ -73,6 +74,14 @@ pub(crate) fn checkpoint(args: CheckpointArgs) -> ExitCode {
             })
         }
     }
+}
+
+/// Makes a job's weights again from its journals.
+pub(crate) fn replay(args: &ReplayArgs) -> ExitCode {
+    done("replay", || {
+        let (mut out, mut tell) = (std::io::stdout(), terminal::print);
+        crate::replay::run(args, &mut Said { out: &mut out, tell: &mut tell })
+    })
 }
 
 /// Does it, and says what went wrong.

@@ -5,16 +5,24 @@ use crate::output::Output;
 use crate::plan::{DEFAULT_JOB, JOURNAL_FOLDER, Lead, Plan, STATE_FOLDER};
 use anyhow::{Context, bail};
 use ps_core::master::SavedJob;
-use ps_runtime::files::Directory;
+use ps_runtime::files::{Directory, Files};
+use ps_server::config::shard_folder;
+use ps_server::{ReadFrom, StoredJournal};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What the job was started with: with other options nobody could go on.
 const OPTIONS_FILE: &str = "options.toml";
 
+/// What kept journals of a job that went back to a checkpoint are in, before a number.
+const BEFORE: &str = "before-";
+
 /// The journals of a job on this machine, if it has any.
 pub(crate) struct Journals {
     folder: Option<PathBuf>,
+    /// Whether they stay when the job is over.
+    is_kept: bool,
     /// The job that was cut off there.
     pub(crate) job: Option<String>,
 }
@@ -38,7 +46,7 @@ impl Journals {
         // Whoever names the job means that one.
         let named = args.job.process.job_id.as_str();
         let job = job.filter(|job| named == DEFAULT_JOB || named == job);
-        Ok(Self { folder, job })
+        Ok(Self { folder, is_kept: args.job.durability.keep_journal, job })
     }
 
     /// Makes sure that the job can go on, or begin, here.
@@ -68,24 +76,83 @@ impl Journals {
             std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
         };
         if let Some(journal) = plan.journals().find(has_files) {
-            bail!(
-                "{}: a journal of another job, which has ended or whose master left nothing to go on from; remove that folder, or \
-                 name another one with --journal",
-                journal.display()
-            );
+            bail!("{}", refusal(folder, &journal));
         }
         let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, options));
         written.with_context(|| format!("writing {}", path.display()))
     }
 
-    /// The processes have ended: what nobody goes on from is removed.
-    pub(crate) fn end(&self) {
-        let Some(folder) = &self.folder else { return };
-        if !state(folder).exists() {
-            // Where one of them stays, the next job says so.
-            let _ = std::fs::remove_file(folder.join(OPTIONS_FILE));
-            let _ = std::fs::remove_dir(folder);
+    /// The processes have ended: what nobody goes on from is removed, unless it is kept. What people may do with that.
+    pub(crate) fn end(&self) -> Option<String> {
+        let folder = self.folder.as_ref()?;
+        if state(folder).exists() {
+            return None;
         }
+        if self.is_kept && folder.join(shard_folder(0)).exists() {
+            let shown = folder.display();
+            return Some(format!(
+                "the journals are kept in {shown}\nnext: psrun replay {shown} --out replayed.safetensors"
+            ));
+        }
+        // Where one of them stays, the next job says so.
+        let _ = std::fs::remove_file(folder.join(OPTIONS_FILE));
+        let _ = std::fs::remove_dir(folder);
+        None
+    }
+
+    /// The job goes back to a checkpoint: what happened since is of no use to it. Removes its journals, or moves those that are
+    /// kept out of its way.
+    ///
+    /// # Errors
+    /// They cannot be removed, or moved; the message names one.
+    pub(crate) fn forget(&self, plan: &Plan) -> anyhow::Result<()> {
+        if let Some(folder) = self.folder.as_ref().filter(|_| self.is_kept) {
+            let aside = move_aside(folder, plan.journals())?;
+            tracing::info!("the journals of what is trained again are kept in {}", aside.display());
+        }
+        plan.forget_journals()
+    }
+}
+
+/// Moves those of these journals that are there into a new folder beside them; which.
+fn move_aside(folder: &Path, journals: impl Iterator<Item = PathBuf>) -> anyhow::Result<PathBuf> {
+    let mut number = 1;
+    let aside = loop {
+        let aside = folder.join(format!("{BEFORE}{number}"));
+        if !aside.exists() {
+            break aside;
+        }
+        number += 1;
+    };
+    for journal in journals.filter(|journal| journal.exists()) {
+        let to = aside.join(journal.file_name().unwrap_or_default());
+        let moved = std::fs::create_dir_all(&aside).and_then(|()| std::fs::rename(&journal, &to));
+        moved.with_context(|| format!("moving {} to {}", journal.display(), to.display()))?;
+    }
+    Ok(aside)
+}
+
+/// Why a job cannot have its journals in this folder, in which there is one already.
+fn refusal(folder: &Path, journal: &Path) -> String {
+    let (shown, folder) = (journal.display(), folder.display());
+    let files = Directory::existing(journal).ok().map(|files| Arc::new(files) as Files);
+    let stored = files.and_then(|files| StoredJournal::find(&files, ReadFrom::Oldest).ok()?);
+    let Some(stored) = stored else {
+        return format!(
+            "{shown}: a journal of another job, which has ended or whose master left nothing to go on from; remove that folder, or \
+             name another one with --journal"
+        );
+    };
+    let job = &stored.base().job;
+    match stored.end() {
+        Ok(Some(_)) => format!(
+            "{shown}: the journal of job {job}, which has ended and kept it (--keep-journal): `psrun replay {folder}` reads it; \
+             name another folder with --journal (or --out), or remove {folder}"
+        ),
+        _ => format!(
+            "{shown}: a journal of another job, {job}, which has ended or whose master left nothing to go on from; remove that \
+             folder, or name another one with --journal; `psrun replay {folder}` says what is in it"
+        ),
     }
 }
 
@@ -154,6 +221,29 @@ fn difference(before: &str, now: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A job may go back more than once, and a server may never have held anything.
+    #[test]
+    fn journals_that_are_kept_are_moved_and_not_mixed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let journals = || (0..3).map(|shard| folder.join(format!("shard-{shard}")));
+        for life in ["1", "2"] {
+            for journal in journals().take(2) {
+                std::fs::create_dir(&journal).unwrap();
+                std::fs::write(journal.join("base"), life).unwrap();
+            }
+            let aside = move_aside(folder, journals()).unwrap();
+            assert_eq!(aside, folder.join(format!("before-{life}")));
+            assert!(!journals().any(|journal| journal.exists()));
+        }
+        let read = |path: &str| std::fs::read_to_string(folder.join(path)).unwrap();
+        assert_eq!(
+            (read("before-1/shard-1/base"), read("before-2/shard-0/base")),
+            ("1".into(), "2".into())
+        );
+        assert!(!folder.join("before-1/shard-2").exists());
+    }
 
     #[test]
     fn what_is_different_is_told() {

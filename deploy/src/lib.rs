@@ -43,7 +43,7 @@
 //! - [`contract`] and [`host`]: a SageMaker container, or one of Kubeflow, as one host of a job.
 //! - [`new`]: a crate of one's own; [`show`]: what is understood of some data.
 //! - [`mod@evaluate`], [`predict`] and [`serve`]: a trained model in use; [`used_model`]: which, and on what.
-//! - [`checkpoint`]: checkpoints, without a job.
+//! - [`checkpoint`]: checkpoints, without a job; [`replay`]: what its servers' journals say of one.
 //! - [`roles`]: how this one binary is every role.
 
 pub mod check;
@@ -74,6 +74,7 @@ pub mod plan;
 pub mod predict;
 pub mod prediction;
 pub mod process;
+pub mod replay;
 pub mod roles;
 pub mod s3;
 pub mod serve;
@@ -127,6 +128,7 @@ fn main_of(models: ps_worker::model::Models, args: Vec<OsString>) -> ExitCode {
         cli::Command::Evaluate(args) => commands::evaluate(&models, &args),
         cli::Command::Predict(args) => commands::predict(&models, &args),
         cli::Command::Checkpoint(args) => commands::checkpoint(args),
+        cli::Command::Replay(args) => commands::replay(&args),
         cli::Command::New(args) => match new::run(&args) {
             Ok(next) => {
                 terminal::print(&next);

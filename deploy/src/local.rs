@@ -76,12 +76,12 @@ async fn run(
             Ended { lost: Some(lost), .. }
                 if shutdown.signal().is_none() && back.may(&lost, &logs) =>
             {
-                plan.forget_journals()?;
+                journals.forget(&plan)?;
             }
             Ended { result, .. } => break result,
         }
     };
-    journals.end();
+    journals.end().iter().for_each(|line| terminal::print(line));
     let code = result?;
     next.filter(|_| code == 0).iter().for_each(|line| terminal::print(line));
     Ok(code)

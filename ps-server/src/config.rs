@@ -72,6 +72,11 @@ pub struct DurabilityArgs {
     /// With `wal`: where the journals are, each server's in a folder of its own.
     #[arg(long, env = "PS_JOURNAL", value_name = "DIR")]
     pub journal: Option<PathBuf>,
+    /// With `wal`: the journals stay, with all that was ever in them, also when the job is over: `psrun replay` makes the
+    /// weights from them again, bit for bit, and names the push after which a run went wrong. They take as much room as all
+    /// gradients that are pushed.
+    #[arg(long, env = "PS_KEEP_JOURNAL")]
+    pub keep_journal: bool,
 }
 
 /// The folder of a server's journal, among those of its job.
@@ -114,8 +119,13 @@ impl DurabilityArgs {
     /// What contradicts itself for a job, which has a folder anyhow.
     ///
     /// # Errors
-    /// A folder is named that nobody would write to.
+    /// A folder is named that nobody would write to, or what nobody writes is to be kept.
     pub fn check_job(&self) -> Result<(), String> {
+        if self.keep_journal && !self.has_journals() {
+            return Err(
+                "--keep-journal (or PS_KEEP_JOURNAL): there are journals with --durability wal only".to_owned()
+            );
+        }
         match (self.durability, &self.journal) {
             (Durability::Memory, Some(journal)) => Err(format!(
                 "--journal {}: there is one with --durability wal only",
@@ -222,7 +232,11 @@ impl From<Args> for Config {
             master: args.master,
             lease: Duration::from_millis(args.lease_ms.max(1)),
             bounds: args.limits.into(),
-            journal: WriterSettings { whole_every_bytes, ..WriterSettings::default() },
+            journal: WriterSettings {
+                whole_every_bytes,
+                is_kept: args.durability.keep_journal,
+                ..WriterSettings::default()
+            },
             guards: Guards::ALL,
         }
     }

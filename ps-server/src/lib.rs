@@ -16,7 +16,7 @@ mod service;
 mod shard_file;
 
 pub use error::Error;
-pub use journal::{JournalError, WriterSettings};
+pub use journal::{JournalError, ReadFrom, ReadJournal, StoredJournal, WriterSettings};
 
 use ps_cli::fail_points::FailPoints;
 use ps_cli::process::{Tasks, Unparsed};

@@ -72,20 +72,15 @@ pub fn run(
             .serve(limited(incoming, config.bounds.connections), move |connections| {
                 routes.clone().serve_with_incoming(connections)
             });
-        let end = async {
-            match &config.master {
-                Some(master) => {
-                    let place = managed::Place {
-                        master: master.clone(),
-                        bound: address.clone(),
-                        is_successor,
-                    };
-                    managed::run(&config, place, &shard, &outside, shutdown, &health).await
-                }
-                None => Ok(End::Alone(alone(&config, &shard, &outside, shutdown).await)),
-            }
-        };
         let journal = kept.clone();
+        let end = until_end(
+            &config,
+            (address.clone(), is_successor),
+            &shard,
+            (&outside, shutdown),
+            &health,
+            journal.as_deref(),
+        );
         let ended = tokio::select! {
             // Heartbeats come ahead of accepting, which may use up all that a task may do in one turn.
             biased;
@@ -104,6 +99,31 @@ pub fn run(
         }
         ended.map(End::exit_code)
     })
+}
+
+/// Serves until the master lets the server leave, or a signal ends it; a journal that is kept has its end when the job is
+/// over.
+async fn until_end(
+    config: &Config,
+    (bound, is_successor): (String, bool),
+    shard: &Shard,
+    (outside, shutdown): (&Outside, Shutdown),
+    health: &Health,
+    journal: Option<&JournalFiles>,
+) -> Result<End, Error> {
+    let ended = match &config.master {
+        Some(master) => {
+            let place = managed::Place { master: master.clone(), bound, is_successor };
+            managed::run(config, place, shard, outside, shutdown, health).await
+        }
+        None => Ok(End::Alone(alone(config, shard, outside, shutdown).await)),
+    };
+    // The model is saved, or there will be none: nothing more happens to the shard.
+    let is_over = matches!(ended, Ok(End::Released(_)) | Err(Error::JobFailed { .. }));
+    if let Some(journal) = journal.filter(|_| is_over) {
+        journal.end(config.shard).await;
+    }
+    ended
 }
 
 /// The calls that it answers, and what it says of its health.

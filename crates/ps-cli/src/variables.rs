@@ -60,6 +60,7 @@ pub const KNOWN: &[&str] = &[
     "PS_JOURNAL_MIB",
     "PS_KEEP",
     "PS_KEEP_IN",
+    "PS_KEEP_JOURNAL",
     "PS_KEEP_MEASURE",
     "PS_LABEL",
     "PS_LABEL_KIND",

@@ -3,12 +3,14 @@
 //! A verdict needs evidence (docs/adr/0019): what could be chance is a warning.
 
 mod divergence;
+mod jump;
 mod losses;
 mod rise;
 #[cfg(test)]
 mod tests;
 
 pub use divergence::{DivergenceAction, DivergenceSign, UnknownDivergenceAction, Verdict};
+pub use jump::{JumpWatch, LossJump};
 pub use losses::Losses;
 pub use rise::Rise;
 

@@ -29,6 +29,7 @@ pub mod parameters;
 pub mod partition;
 pub mod progress;
 pub mod random;
+pub mod replayed;
 pub mod report;
 pub mod safetensors_file;
 pub mod sample_order;

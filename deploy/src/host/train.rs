@@ -129,7 +129,7 @@ fn prepare(
     let setting = setting.ok_or_else(|| start_error("", EXIT_USAGE, nobody(variables)))?;
     setting.check_switch().map_err(|what| start_error(&host, 1, what))?;
     let usage = |what| start_error(&host, EXIT_USAGE, what);
-    check::usage(&args.job).map_err(usage)?;
+    check::usage(&args.job).and_then(|()| check::kept_journals(&args.job)).map_err(usage)?;
     if program.is_none() {
         setting.check_channels().map_err(|what| start_error(&host, 1, what))?;
         model_name::check(models, &args.job.model.model).map_err(usage)?;

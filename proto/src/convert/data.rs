@@ -66,6 +66,7 @@ impl TryFrom<v1::PushHeader> for PushHeader {
             clock,
             ends_step: !header.more_in_step,
             learning_rate: rate,
+            loss: header.loss,
             kind,
             chunks_total: header.chunks_total,
             encoding,

@@ -4,13 +4,15 @@
 //! - `waiting`: records that are to be written, and who waits until they are.
 //! - `writer`: the task that writes them, batch after batch, segment after segment.
 //! - `whole`: the shard is written whole now and then, and what came before goes.
-//! - `recovery`: from a folder to the shard that it holds.
+//! - `stored`: a journal in a folder, as it is read; `recovery`: from there to the shard that it holds.
 
 mod recovery;
+mod stored;
 mod waiting;
 mod whole;
 mod writer;
 
+pub use stored::{ReadFrom, ReadJournal, StoredJournal};
 pub(crate) use waiting::Waiting;
 pub(crate) use whole::JournalFiles;
 pub use writer::WriterSettings;
@@ -41,10 +43,11 @@ pub enum JournalError {
     Assembly(#[from] checkpoint::AssemblyError),
     #[error(transparent)]
     Segment(#[from] SegmentError),
-    #[error("{name}: {error}")]
-    Record { name: String, error: journal::RecordError },
-    #[error("{name}: {error}")]
-    Replay { name: String, error: ReplayError },
+    /// `at`: the byte at which its batch begins.
+    #[error("{name}, byte {at}: {error}")]
+    Record { name: String, at: u64, error: journal::RecordError },
+    #[error("{name}, byte {at}: {error}")]
+    Replay { name: String, at: u64, error: ReplayError },
     #[error(transparent)]
     Copy(#[from] CopyError),
     /// Another job's, or another shard's.
@@ -52,6 +55,12 @@ pub enum JournalError {
         "it belongs to {found}, this server is {expected}: choose another folder with --journal, or remove it"
     )]
     Other { found: String, expected: String },
+    /// Its job is over, and it was kept.
+    #[error(
+        "it is the journal of job `{job}`, which has ended and kept it (--keep-journal), for `psrun replay`: choose another \
+         folder with --journal, or remove it"
+    )]
+    Ended { job: String },
     /// A file of it is gone.
     #[error("{missing} is missing: {why}")]
     Missing { missing: String, why: String },

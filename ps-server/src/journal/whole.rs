@@ -4,13 +4,17 @@ use super::writer::{NextSegment, Writer, WriterSettings};
 use super::{JournalError, Waiting, Writing};
 use crate::shard_file;
 use ps_core::checkpoint::File;
-use ps_core::journal::{Base, names};
+use ps_core::journal::{Base, JournalEnd, names};
 use ps_core::shard::Shard;
 use ps_core::{checkpoint, ids::ShardId};
 use ps_runtime::files::{Files, whole_name};
 use ps_runtime::{blocking, in_background};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// How long the last records of a journal that is kept may take to the disk when its job is over.
+const END_LONGEST: Duration = Duration::from_secs(5);
 
 /// A shard's journal in a folder.
 pub(crate) struct JournalFiles {
@@ -19,6 +23,8 @@ pub(crate) struct JournalFiles {
     waiting: Arc<Waiting>,
     wishes: mpsc::Sender<NextSegment>,
     whole_every_bytes: u64,
+    /// Whether nothing is ever removed.
+    is_kept: bool,
     /// Held while the shard is written whole; whether it ever was.
     is_based: Mutex<bool>,
 }
@@ -45,7 +51,9 @@ impl JournalFiles {
         }
         let is_based = Mutex::new(is_based);
         let (job, whole_every_bytes) = (job.to_owned(), settings.whole_every_bytes);
-        let journal = Arc::new(Self { job, files, waiting, wishes, whole_every_bytes, is_based });
+        let is_kept = settings.is_kept;
+        let journal = Self { job, files, waiting, wishes, whole_every_bytes, is_kept, is_based };
+        let journal = Arc::new(journal);
         let writing = writer.run(inbox);
         Ok((journal, Box::pin(async move { writing.await.into() })))
     }
@@ -69,7 +77,7 @@ impl JournalFiles {
         Ok(())
     }
 
-    /// Writes the shard whole again; what came before is removed.
+    /// Writes the shard whole again; what came before is removed, unless it is kept.
     ///
     /// # Errors
     /// It cannot be written.
@@ -115,7 +123,9 @@ impl JournalFiles {
         let base = Base::new(&self.job, &model.spec, model.origin, shard.fenced(), (number, file));
         blocking(|| {
             self.files.write(&base.name(), base.encode()?.as_bytes())?;
-            self.remove_before(number);
+            if !self.is_kept {
+                self.remove_before(number);
+            }
             Ok(())
         })
     }
@@ -126,9 +136,50 @@ impl JournalFiles {
         in_background(|| shard_file::write(&self.files, copy, (number, epoch), |_| ()))
     }
 
-    /// Removes all of it.
+    /// The job is over: removes all of it, unless it is kept.
     pub(crate) fn remove(&self) {
-        self.remove_before(u64::MAX);
+        if !self.is_kept {
+            self.remove_before(u64::MAX);
+        }
+    }
+
+    /// The job is over: writes down where a journal ends that is kept, so that whoever reads it knows that all of it is there.
+    /// To be called while the journal is still written.
+    pub(crate) async fn end(&self, shard: ShardId) {
+        if !self.is_kept {
+            return;
+        }
+        let location = self.files.location();
+        match tokio::time::timeout(END_LONGEST, self.write_end(shard)).await {
+            Ok(Ok(())) => {
+                tracing::info!("shard {shard} keeps its journal in {location} (--keep-journal)");
+            }
+            Ok(Err(error)) => tracing::warn!("the end of the journal in {location}: {error}"),
+            Err(_) => tracing::warn!(
+                "the journal in {location} is kept, and its last records are not on the disk after {END_LONGEST:.0?}: nothing \
+                 that was acknowledged is missing"
+            ),
+        }
+    }
+
+    async fn write_end(&self, shard: ShardId) -> Result<(), JournalError> {
+        // Held, so that no base is begun meanwhile.
+        let is_based = self.is_based.lock().await;
+        if !*is_based {
+            return Ok(());
+        }
+        self.waiting
+            .written()
+            .await
+            .map_err(|status| std::io::Error::other(status.message().to_owned()))?;
+        blocking(|| {
+            let names = self.files.list()?;
+            let numbers = names.iter().filter_map(|name| names::parse_segment_file(name));
+            let segment = numbers.max().unwrap_or_default();
+            let bytes = self.files.open(&names::segment_file(segment))?.bytes();
+            let end = JournalEnd { job: self.job.clone(), shard, segment, bytes };
+            Ok(self.files.write(names::END_FILE, end.encode()?.as_bytes())?)
+        })
     }
 
     /// Removes what the base of this number makes superfluous; what fails is tried again with the next one.

@@ -27,11 +27,18 @@ pub struct WriterSettings {
     pub is_synced: bool,
     /// Bytes of records after which the shard is written whole again; as many as the shard has, where that is more.
     pub whole_every_bytes: u64,
+    /// Whether nothing of it is ever removed: neither what a newer base makes superfluous, nor at the end of the job.
+    pub is_kept: bool,
 }
 
 impl Default for WriterSettings {
     fn default() -> Self {
-        Self { linger: Duration::ZERO, is_synced: true, whole_every_bytes: JOURNAL_BYTES_MIN }
+        Self {
+            linger: Duration::ZERO,
+            is_synced: true,
+            whole_every_bytes: JOURNAL_BYTES_MIN,
+            is_kept: false,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The shard as it was written whole: its values in a file as checkpoints have, and what that does not say.
 
-use super::names;
+use super::{checked, names};
 use crate::checkpoint::File;
 use crate::correction::Correction;
 use crate::fence::Fenced;
@@ -49,7 +49,7 @@ pub struct Base {
     shards: u32,
 }
 
-/// Why a base cannot be used.
+/// Why a base, or what a kept journal says of its end, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {what}")]
 pub struct BaseError {
@@ -139,8 +139,7 @@ impl Base {
     pub fn encode(&self) -> Result<String, BaseError> {
         let failed = |what: String| BaseError { name: self.name(), what };
         let json = serde_json::to_string_pretty(self).map_err(|error| failed(error.to_string()))?;
-        let crc = crc32fast::hash(json.as_bytes());
-        Ok(format!("{BEFORE_CRC}{crc:08x}\n{json}"))
+        Ok(checked::seal(BEFORE_CRC, &json))
     }
 
     /// Reads a file's content.
@@ -149,15 +148,7 @@ impl Base {
     /// It was changed, is of another format, or says something impossible; the message names the file.
     pub fn decode(name: &str, bytes: &[u8]) -> Result<Self, BaseError> {
         let failed = |what: String| BaseError { name: name.to_owned(), what };
-        let text = std::str::from_utf8(bytes).ok();
-        let rest = text.and_then(|text| text.strip_prefix(BEFORE_CRC));
-        let (digits, json) =
-            rest.and_then(|rest| rest.split_once('\n')).ok_or_else(|| failed("no base".into()))?;
-        let found = format!("{:08x}", crc32fast::hash(json.as_bytes()));
-        if found != digits {
-            let what = format!("damaged or cut short: its CRC-32 is {found}, expected {digits}");
-            return Err(failed(what));
-        }
+        let json = checked::open(BEFORE_CRC, "no base", bytes).map_err(failed)?;
         let value: serde_json::Value =
             serde_json::from_str(json).map_err(|error| failed(error.to_string()))?;
         let format = &value["format"];

@@ -9,15 +9,19 @@
 //! - `batch`: records that reach the disk together, or not at all.
 //! - `segment`: a file of batches; a journal is a chain of them.
 //! - `base`: the shard as it was written whole, on which the segments from its number on stand.
+//! - `end`: where one ends that was kept when its job was over. `checked`: text behind its checksum.
 
 mod base;
 mod batch;
+mod checked;
+mod end;
 mod fields;
 mod record;
 mod segment;
 
 pub use base::{BASE_FORMAT, Base, BaseError};
 pub use batch::{BATCH_HEADER_BYTES, seal};
+pub use end::JournalEnd;
 pub use record::{ChunkRecord, ChunkResult, FenceRecord, PushRecord, Record, RecordError};
 pub use segment::{SEGMENT_HEADER_BYTES, Segment, SegmentEnd, SegmentError, SegmentHeader, names};
 

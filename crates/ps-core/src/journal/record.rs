@@ -19,7 +19,7 @@ pub enum Record<'a> {
 }
 
 /// A push as its window has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PushRecord {
     /// Which.
     pub id: PushId,
@@ -31,6 +31,8 @@ pub struct PushRecord {
     pub chunks: u32,
     /// Whether its step ends with it.
     pub ends_step: bool,
+    /// Mean loss of its batch, as its worker said it.
+    pub loss: f32,
 }
 
 /// What came of a chunk of a push.
@@ -143,6 +145,7 @@ impl PushRecord {
         put_u64(bytes, self.clock_after);
         put_u32(bytes, self.chunks);
         bytes.push(u8::from(self.ends_step));
+        put_u32(bytes, self.loss.to_bits());
     }
 
     fn decode(fields: &mut Fields<'_>) -> Result<Self, Malformed> {
@@ -152,6 +155,7 @@ impl PushRecord {
             clock_after: fields.u64()?,
             chunks: fields.u32()?,
             ends_step: flag(fields.u8()?)?,
+            loss: f32::from_bits(fields.u32()?),
         })
     }
 }

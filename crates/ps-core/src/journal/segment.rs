@@ -5,8 +5,8 @@ use super::fields::{Fields, put_u32, put_u64};
 use crate::ids::ShardId;
 use crate::unexpected::Unexpected;
 
-/// The format that is written, and the only one that is read.
-const FORMAT: u32 = 1;
+/// The format that is written, and the only one that is read. 2: pushes have a loss.
+const FORMAT: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"ps-journ";
 
@@ -20,6 +20,9 @@ const WINDOW_BYTES: u64 = 1024 * 1024;
 pub mod names {
     const SEGMENT: (&str, &str) = ("journal-", ".log");
     const BASE: (&str, &str) = ("base-", ".json");
+
+    /// What is written when the job has ended whose journal is kept.
+    pub const END_FILE: &str = "journal-end.json";
 
     /// The name of a segment: `journal-000007.log`.
     pub fn segment_file(number: u64) -> String {
@@ -168,6 +171,11 @@ impl Segment {
             Err(_) if bytes == SEGMENT_HEADER_BYTES as u64 => Ok(None),
             Err(problem) => Err(SegmentError { name, at: 0, problem }.into()),
         }
+    }
+
+    /// Where its next batch begins, in bytes.
+    pub fn place(&self) -> u64 {
+        self.at
     }
 
     /// What it says of itself.

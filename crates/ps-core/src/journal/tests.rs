@@ -32,7 +32,7 @@ proptest! {
         raised in prop::collection::vec(any::<(u32, u64)>(), 0..4),
     ) {
         prop_assume!(!numbers.3.is_nan());
-        let push = PushRecord { id, oldest: seq, clock_after: counts.0, chunks: counts.1, ends_step };
+        let push = PushRecord { id, oldest: seq, clock_after: counts.0, chunks: counts.1, ends_step, loss: numbers.3 };
         let chunk = ChunkRecord {
             id,
             chunk: numbers.0,
@@ -183,5 +183,30 @@ fn names_are_read_as_written() {
     for other in ["journal-7.log", "journal-000007.log.partial", "base-+00007.json"] {
         assert_eq!(names::parse_segment_file(other), None);
         assert_eq!(names::parse_base_file(other), None);
+    }
+}
+
+/// A journal of before has pushes without a loss.
+#[test]
+fn another_format_is_refused_by_its_number() {
+    let mut bytes = segment(&[b"first"]);
+    bytes[8..12].copy_from_slice(&1_u32.to_le_bytes());
+    let crc_at = SEGMENT_HEADER_BYTES - 4;
+    let crc = crc32fast::hash(&bytes[..crc_at]);
+    bytes[crc_at..SEGMENT_HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
+    let error = read(&bytes).unwrap_err().to_string();
+    assert!(error.contains("found 1, expected 2: use the version"), "{error}");
+}
+
+#[test]
+fn every_flipped_bit_of_an_end_is_found() {
+    let end = JournalEnd { job: "j".into(), shard: 3, segment: 5, bytes: 4_000 };
+    let written = end.encode().unwrap();
+    assert_eq!(JournalEnd::decode(written.as_bytes()).unwrap(), end);
+    for bit in 0..written.len() * 8 {
+        let mut bytes = written.clone().into_bytes();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let error = JournalEnd::decode(&bytes).unwrap_err().to_string();
+        assert!(error.contains(names::END_FILE), "bit {bit}: {error}");
     }
 }

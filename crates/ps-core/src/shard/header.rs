@@ -21,6 +21,8 @@ pub struct PushHeader {
     pub ends_step: bool,
     /// The rate before any correction for staleness.
     pub learning_rate: f32,
+    /// Mean loss of the batch that it was computed from, finite or not: for the record alone.
+    pub loss: f32,
     /// Gradients or values.
     pub kind: TensorKind,
     /// Chunks of this push on this shard.

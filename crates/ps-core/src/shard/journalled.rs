@@ -23,6 +23,7 @@ impl Shard {
                 clock_after,
                 chunks: header.chunks_total,
                 ends_step: header.ends_step,
+                loss: header.loss,
             }));
         }
     }

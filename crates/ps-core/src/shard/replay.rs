@@ -73,6 +73,12 @@ impl Shard {
         }
     }
 
+    /// Pushes of which a part is applied here, and nobody sent the rest.
+    pub fn unfinished(&self) -> u64 {
+        let sessions = self.all_sessions().into_iter();
+        sessions.map(|(_, session)| session.lock().window.unfinished()).sum()
+    }
+
     /// Has the gate know how far each worker was.
     pub fn restore_clocks(&self, now: Duration) {
         let mut gate = self.gate.lock();

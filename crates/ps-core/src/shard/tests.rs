@@ -57,6 +57,7 @@ pub(super) fn header(worker: WorkerId, incarnation: Incarnation, seq: u64) -> Pu
         clock: seq,
         ends_step: true,
         learning_rate: 1.0,
+        loss: 0.5,
         kind: TensorKind::Trainable,
         chunks_total: 1,
         encoding: Encoding::F32,

@@ -3,7 +3,8 @@
 use super::super::{OpenJournal, Waiting, WriterSettings, open};
 use super::*;
 use ps_core::ids::PushId;
-use ps_core::journal::BATCH_HEADER_BYTES;
+use ps_core::journal::{BATCH_HEADER_BYTES, names};
+use ps_core::model_spec::ModelSpec;
 use ps_core::shard::{EncodedRun, Guards, InitialWeights, PushHeader};
 use ps_core::{Layout, TensorKind, TensorSpec};
 use ps_kernels::encoding::Encoding;
@@ -49,6 +50,7 @@ fn push(shard: &Shard, seq: u64) {
         clock: seq,
         ends_step: true,
         learning_rate: 1.0,
+        loss: 0.0,
         kind: TensorKind::Trainable,
         chunks_total: 2,
         encoding: Encoding::F32,
@@ -189,7 +191,7 @@ fn a_file_of_a_journal_that_is_cut_or_continued_gives_no_other_weights() {
             let error = found.unwrap_err();
             assert!(error.contains(&files[file].0), "{error}");
         };
-        let cut = changed(|bytes| drop(bytes.pop()));
+        let cut = changed(|bytes| bytes.truncate(bytes.len() - 1));
         let continued = changed(|bytes| bytes.push(0));
         match (is_segment, Some(file) == last) {
             (false, _) => [cut, continued].into_iter().for_each(named),
