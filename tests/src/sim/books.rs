@@ -1,10 +1,9 @@
 //! What simulated hosts write down, and what outlives them.
 
-use super::fail_points::FailPoints;
 use super::faults::{self, Event};
 use super::lock::lock;
-use ps_runtime::files::SimulatedDisk;
-use std::collections::BTreeMap;
+use ps_runtime::files::{FailPoint, SimulatedDisk};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -20,6 +19,16 @@ pub struct Host {
     pub ended: Option<Duration>,
     /// What that life ended with.
     pub result: Option<Result<u8, String>>,
+}
+
+/// Where the processes of hosts die, and who is dead and still there.
+#[derive(Default)]
+pub(super) struct FailPoints {
+    /// Of each host the point of its next process first.
+    pub(super) points: BTreeMap<String, VecDeque<FailPoint>>,
+    pub(super) dead: BTreeSet<String>,
+    /// Hosts that had a process whose place others knew.
+    pub(super) known: BTreeSet<String>,
 }
 
 /// The books that simulated hosts write to.

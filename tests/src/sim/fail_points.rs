@@ -10,22 +10,12 @@ use super::lock::lock;
 use ps_runtime::files::{AtDurableSteps, DurableStep, DurableSteps, FailPoint};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 /// How long it takes until a process that died is started again, in milliseconds.
 const RESTART_MS: std::ops::Range<u64> = 20..600;
-
-/// Where the processes of hosts die, and who is dead and still there.
-#[derive(Default)]
-pub(super) struct FailPoints {
-    /// Of each host the point of its next process first.
-    points: BTreeMap<String, VecDeque<FailPoint>>,
-    dead: BTreeSet<String>,
-    /// Hosts that had a process whose place others knew.
-    known: BTreeSet<String>,
-}
 
 impl Books {
     /// The processes of a host die at these points, one each, the next one first.
@@ -105,6 +95,10 @@ impl AtDurableSteps for Process {
             turmoil::partition_oneway(self.host.as_str(), other.as_str());
         }
         lock(&self.books.fail_points).dead.insert(self.host.clone());
+        self.is_dying()
+    }
+
+    fn is_dying(&self) -> io::Error {
         io::Error::other("this process is dead")
     }
 }

@@ -125,6 +125,10 @@ pub trait AtDurableSteps: Send + Sync {
 
     /// The process dies here. Who returns has it go on with this error; no step of it has an effect any more.
     fn dies(&self, at: &str) -> io::Error;
+
+    /// Another thread of the process that is dying wants to do a step: it must not hear of an error that nobody who is killed
+    /// hears of. Who returns has it go on with this one.
+    fn is_dying(&self) -> io::Error;
 }
 
 /// The durable steps of one process, whichever stores they are in.
@@ -159,7 +163,8 @@ impl DurableSteps {
     fn count(&self, step: DurableStep, name: &str) -> io::Result<Option<Moment>> {
         let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.is_dead {
-            return Err(io::Error::other(format!("{name}: this process is dead")));
+            drop(counts);
+            return Err(self.0.at.is_dying());
         }
         counts.all += 1;
         let of_kind = counts.of_kind.entry(step).or_default();

@@ -19,7 +19,8 @@ const NOW: Duration = Duration::ZERO;
 const ELEMENTS: usize = 70;
 
 fn empty() -> Shard {
-    Shard::new(0, None, Guards::ALL, Box::new(|| ()))
+    // Without a master, so that nobody has to say who its workers are.
+    Shard::new(0, Some(Duration::from_secs(10)), Guards::ALL, Box::new(|| ()))
 }
 
 fn install(shard: &Shard) {

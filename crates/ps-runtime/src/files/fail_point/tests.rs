@@ -17,6 +17,10 @@ impl AtDurableSteps for Told {
         self.died.lock().unwrap().push(at.to_owned());
         io::Error::other("dead")
     }
+
+    fn is_dying(&self) -> io::Error {
+        io::Error::other("dying")
+    }
 }
 
 #[test]
@@ -72,7 +76,7 @@ fn nothing_is_done_after_death_and_all_stores_count_together() {
     one.write("a", b"1").unwrap();
     assert!(other.write("b", b"2").is_err());
     assert_eq!(disks[1].list().unwrap(), ["b.partial"], "as it was at the moment of its death");
-    assert!(one.remove("a").is_err());
+    assert_eq!(one.remove("a").unwrap_err().to_string(), "dying");
     assert_eq!(disks[0].list().unwrap(), ["a"]);
     assert_eq!(told.died.lock().unwrap().len(), 1);
     assert_eq!(told.begun.lock().unwrap().len(), 9);
