@@ -58,6 +58,9 @@ pub fn run(
         let notifier = gate_changes.clone();
         let notify_gate = Box::new(move || notifier.send_replace(()));
         let shard = Shard::new(shard_index, lease, config.guards, notify_gate);
+        if config.goes_back {
+            shard.expect_later_versions();
+        }
         let (shard, journal) = with_journal(&config, shard, &files, &outside)?;
         let journal_location =
             files.journal.as_ref().map(|files| files.location()).unwrap_or_default();
@@ -79,6 +82,7 @@ pub fn run(
                         master: master.clone(),
                         bound: address.clone(),
                         is_successor,
+                        goes_back: config.goes_back,
                     };
                     managed::run(&config, place, &shard, &outside, shutdown, &health).await
                 }

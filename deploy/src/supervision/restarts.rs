@@ -56,7 +56,8 @@ impl Supervision {
         // Who is killed while it is started has not shown that it cannot; a master has written nothing down before.
         let may_work = name.role != Role::Master || self.restarts.counts.contains_key(&name);
         let has_worked = self.ready.contains(&name) || (was_killed && may_work);
-        let can = self.rules.has_journals
+        let is_kept = self.rules.servers_go_back && name.role == Role::Server;
+        let can = (self.rules.has_journals || is_kept)
             && !self.ending
             && has_died
             && has_worked
@@ -74,6 +75,7 @@ impl Supervision {
             Role::Master => {
                 (self.master, from) = (None, " and goes on from what it had written down")
             }
+            Role::Server if is_kept => from = " and goes back alone to a checkpoint",
             Role::Server => from = " and goes on from its journal",
             // What it had in work is done by others meanwhile.
             Role::Worker | Role::Evaluator => report = Some(Action::ReportEnded(name, exit)),

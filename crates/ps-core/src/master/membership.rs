@@ -149,7 +149,8 @@ impl MembershipPublisher {
         *newest = (*newest).max(revision);
     }
 
-    fn has_newest(&self, shard: ShardId) -> bool {
+    /// Whether a shard has the newest revision.
+    pub(super) fn has_newest(&self, shard: ShardId) -> bool {
         self.acknowledged.get(&shard).is_some_and(|newest| *newest >= self.revision)
     }
 

@@ -1,6 +1,6 @@
 //! The report in a few lines for people.
 
-use super::{Report, Resumed, SkippedShare, WorkerReport};
+use super::{Report, Resumed, SkippedShare, WentBack, WorkerReport};
 use crate::digits::digits;
 use crate::learning::LearningStatus;
 
@@ -25,6 +25,7 @@ impl Report {
         for lost in &self.lost {
             lines.push(format!("lost: {} at {}: {}", lost.member, lost.address, lost.reason));
         }
+        lines.extend(self.servers_went_back.iter().map(WentBack::words));
         lines.extend(self.skipped_line());
         lines.extend(self.refused_lines());
         let torn: u64 = self.servers.values().map(|server| server.pushes_torn).sum();
