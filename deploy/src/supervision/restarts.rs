@@ -144,6 +144,25 @@ mod tests {
         assert!(without.is_ending());
     }
 
+    /// It alone has something to go back to, and one that ends by itself has a reason that another start would not change.
+    #[test]
+    fn where_servers_go_back_alone_a_killed_server_is_started_again_and_nobody_else() {
+        const MASTER: Name = Name { role: Role::Master, index: 0 };
+        let after = |name, exit| {
+            let mut job = Supervision::new(Rules { servers_go_back: true, ..Rules::LOCAL });
+            for name in [SERVER, MASTER] {
+                job.started(name);
+                job.is_ready(name);
+            }
+            let actions = job.exited(name, exit, "it");
+            let is_again = actions.iter().any(|action| matches!(action, Action::Restart(..)));
+            (is_again, job.take_lost().is_some())
+        };
+        assert_eq!(after(SERVER, Exit::Signal(9)), (true, false));
+        assert_eq!(after(SERVER, Exit::Code(1)), (false, false));
+        assert_eq!(after(MASTER, Exit::Signal(9)), (false, true));
+    }
+
     #[test]
     fn a_master_that_is_killed_is_started_again_and_one_that_ends_by_itself_ends_the_job() {
         const MASTER: Name = Name { role: Role::Master, index: 0 };

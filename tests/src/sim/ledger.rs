@@ -38,6 +38,8 @@ pub struct Ledger {
     outdated: Arc<Mutex<Option<String>>>,
     /// Shards that went back to a checkpoint.
     behind: Arc<Mutex<BTreeMap<u32, Behind>>>,
+    /// Whether nothing may be missing even there.
+    forgives_nothing: bool,
     shape: Shape,
 }
 
@@ -90,7 +92,19 @@ impl Ledger {
     /// Empty books.
     pub fn new(shape: Shape) -> Self {
         let accounts = Arc::new(Mutex::new(vec![Account::default(); shape.hosts]));
-        Self { accounts, outdated: Arc::default(), behind: Arc::default(), shape }
+        Self {
+            accounts,
+            outdated: Arc::default(),
+            behind: Arc::default(),
+            forgives_nothing: false,
+            shape,
+        }
+    }
+
+    /// The same, and what is missing is wrong even where a shard went back to a checkpoint: to see that something is.
+    #[must_use]
+    pub fn forgiving_nothing(self) -> Self {
+        Self { forgives_nothing: true, ..self }
     }
 
     /// A model with its data, for a worker process that starts on this host and has so many exchanges
@@ -137,6 +151,9 @@ impl Ledger {
 
     /// Whether a push of a registration may be missing in an element that went back.
     fn may_be_behind(&self, host: usize, registration: Option<&usize>, element: usize) -> bool {
+        if self.forgives_nothing {
+            return false;
+        }
         let behind = super::lock::lock(&self.behind);
         let mut holding = behind.values().filter(|behind| behind.elements.contains(&element));
         holding.any(|behind| registration.is_some_and(|made| *made <= behind.registered[host]))
