@@ -1,6 +1,6 @@
 //! What can be found wrong before a process is started: said once, by one process.
 
-use crate::cli::LocalArgs;
+use crate::cli::{LocalArgs, OnServerLoss};
 use crate::job_args::JobArgs;
 use anyhow::bail;
 use ps_data::SharedDataset;
@@ -58,6 +58,7 @@ pub fn one_machine(args: &LocalArgs) -> Result<(), String> {
                 .into(),
         );
     }
+    continues(args)?;
     if !args.program.is_empty() {
         let settings = args.job.training.settings().map_err(|error| error.to_string())?;
         let options = settings.evaluation.options();
@@ -70,6 +71,24 @@ pub fn one_machine(args: &LocalArgs) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Checks what a server could go back to alone.
+fn continues(args: &LocalArgs) -> Result<(), String> {
+    let is_wanted = args.on_server_loss == OnServerLoss::Continue;
+    if !is_wanted || args.job.durability.has_journals() {
+        return Ok(());
+    }
+    let missing = match (args.checkpoints.is_some(), args.program.is_empty()) {
+        (false, _) => {
+            "a server that is killed goes back to a checkpoint: say with --checkpoints DIR where they are"
+        }
+        (_, false) => {
+            "a program of your own is not told to begin anew, as workers are then; use --durability wal, or back or stop"
+        }
+        (true, true) => return Ok(()),
+    };
+    Err(format!("--on-server-loss continue (or PS_ON_SERVER_LOSS): {missing}"))
 }
 
 /// Checks what the options point to, by doing once what every worker would do: the data are read, and

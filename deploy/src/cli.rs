@@ -153,14 +153,16 @@ pub enum RoleCommand {
     PsWorker,
 }
 
-/// What becomes of a job that loses what it cannot do without.
+/// What becomes of a job that loses a server, or its master, and what that held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum OnLoss {
+pub enum OnServerLoss {
     /// It ends.
     Stop,
-    /// It goes back to its newest checkpoint.
+    /// All of it goes back to its newest checkpoint.
     #[default]
     Back,
+    /// The server's part of the model goes back alone, the others go on where they are.
+    Continue,
 }
 
 /// A job on this machine.
@@ -177,10 +179,11 @@ pub struct LocalArgs {
     /// the newest complete one that is there.
     #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
-    /// What becomes of a job with --checkpoints when its master dies, or a server without --durability wal: it goes back to its
-    /// newest checkpoint and on from there, or it ends.
-    #[arg(long, env = "PS_ON_LOSS", value_enum, default_value_t, value_name = "WHAT")]
-    pub on_loss: OnLoss,
+    /// What becomes of a job with --checkpoints when a server is killed: the job ends, or all of it goes back to its newest
+    /// checkpoint, or the server's part goes back there alone and the job continues: what was pushed to it since is lost, which is
+    /// said. When the master is killed, `continue` is as `back`. With --durability wal nothing is lost, and this does not matter.
+    #[arg(long, env = "PS_ON_SERVER_LOSS", value_enum, default_value_t, value_name = "WHAT")]
+    pub on_server_loss: OnServerLoss,
     /// With --durability wal: in about every so many seconds one of the job's processes is killed, so that you see it go on; at its
     /// end the job says who was killed, and for how long they were away.
     #[arg(long, env = "PS_CHAOS", value_name = "SECONDS", value_parser = seconds)]

@@ -61,7 +61,7 @@ pub async fn run(
     let ended = run_part(program, plan, logs, outside, shutdown, children).await;
     adopting.abort();
     let mut ended = ended?;
-    let lost = ended.lost.take();
+    let lost = ended.lost.take().or_else(|| ended.has_no_way_back());
     let result = match ended.verdict {
         // Its own last line is far above.
         Ok(1) => Err(anyhow::anyhow!(ended.master_words())),

@@ -1,6 +1,6 @@
 //! A job on this machine: from a command line to its last process, and once more where it can go on.
 
-use crate::cli::{LocalArgs, OnLoss};
+use crate::cli::{LocalArgs, OnServerLoss};
 use crate::fail_points::FailPoints;
 use crate::job::{self, Ended};
 use crate::left::Journals;
@@ -97,7 +97,7 @@ struct GoingBack<'a> {
 impl<'a> GoingBack<'a> {
     fn new(args: &'a LocalArgs) -> Self {
         // What was read from a FIFO is gone, and what a program has done is its own affair.
-        let can = args.on_loss == OnLoss::Back
+        let can = args.on_server_loss != OnServerLoss::Stop
             && args.program.is_empty()
             && !args.job.model.read.pipe
             && !args.job.model.read.test_pipe;
@@ -122,7 +122,7 @@ impl<'a> GoingBack<'a> {
             |number| format!("checkpoint {number} in {}", folder.display()),
         );
         logs.say(&format!(
-            "{lost}: the job goes back to {place}; what was trained since is trained again (--on-loss stop ends it instead)"
+            "{lost}: the job goes back to {place}; what was trained since is trained again (--on-server-loss stop ends it instead)"
         ));
         true
     }

@@ -1,6 +1,7 @@
 //! How a job, or a host's part of one, ended, and why in a sentence.
 
 use crate::name::{Name, Role};
+use ps_core::master::NO_WAY_BACK;
 use ps_runtime::Signal;
 
 /// What masters say to the members of a failed job starts with this.
@@ -28,6 +29,12 @@ impl Outcome {
         let masters = self.failed.iter().filter(|(name, _)| name.role == Role::Master);
         let words = masters.filter_map(|(_, words)| words.clone()).next_back();
         words.unwrap_or_else(|| "the master failed and did not say why".to_owned())
+    }
+
+    /// What the master said of a job that ended because a server could not go back alone.
+    pub fn has_no_way_back(&self) -> Option<String> {
+        let is_said = matches!(self.verdict, Ok(1)) && self.master_words().contains(NO_WAY_BACK);
+        is_said.then(|| self.master_words())
     }
 
     /// Whether what a process said last is of another's failure, which the master told it.

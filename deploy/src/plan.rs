@@ -1,6 +1,6 @@
 //! A list of processes with their arguments: here for a job on one machine.
 
-use crate::cli::LocalArgs;
+use crate::cli::{LocalArgs, OnServerLoss};
 use crate::fail_points::FailPoints;
 use crate::job_options::JobOptions;
 use crate::name::{Name, Role};
@@ -96,6 +96,8 @@ impl Plan {
             rules: Rules {
                 has_program: !args.program.is_empty(),
                 has_journals: durability.has_journals(),
+                servers_go_back: args.on_server_loss == OnServerLoss::Continue
+                    && !durability.has_journals(),
                 after_signal: process.stop_times().all,
                 ..Rules::LOCAL
             },
@@ -147,7 +149,14 @@ impl Plan {
                 process.args.extend(master.is_some().then(|| "--go-on".into()));
                 Some(process)
             }
-            _ => self.members(master?).into_iter().find(|process| process.name == name),
+            _ => {
+                let mut process =
+                    self.members(master?).into_iter().find(|process| process.name == name)?;
+                if name.role == Role::Server && self.rules.servers_go_back {
+                    process.args.push("--go-back".into());
+                }
+                Some(process)
+            }
         }
     }
 

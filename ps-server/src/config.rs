@@ -40,6 +40,10 @@ pub struct Args {
     /// on; give the master the same option.
     #[arg(long, env = "PS_CHECKPOINTS", value_name = "DIR", requires = "master")]
     pub checkpoints: Option<PathBuf>,
+    /// Take the place of a server that was killed and had no journal: the master has this one read that one's part from the newest
+    /// checkpoint, while the other servers stay where they are. What was pushed to it since is lost.
+    #[arg(long, requires = "checkpoints", conflicts_with = "journal")]
+    pub go_back: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub durability: DurabilityArgs,
@@ -207,6 +211,8 @@ pub struct Config {
     pub advertise: Option<watch::Receiver<String>>,
     /// The master's address.
     pub master: Option<String>,
+    /// Whether it takes the place of a server that was killed, and goes back to a checkpoint.
+    pub goes_back: bool,
     /// Without a master: how long a silent worker counts as active.
     pub lease: Duration,
     /// After a signal a server serves on until the master has saved, or the workers are gone, at most
@@ -230,6 +236,7 @@ impl From<Args> for Config {
             listen: args.listen,
             advertise: args.advertise.map(|address| watch::channel(address).1),
             master: args.master,
+            goes_back: args.go_back,
             lease: Duration::from_millis(args.lease_ms.max(1)),
             bounds: args.limits.into(),
             journal: WriterSettings {

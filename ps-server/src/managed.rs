@@ -19,6 +19,8 @@ pub(crate) struct Place {
     pub(crate) bound: String,
     /// Whether what it holds is all that a process before it had acknowledged, should there have been one.
     pub(crate) is_successor: bool,
+    /// Whether a process before it was killed, of which it has nothing.
+    pub(crate) goes_back: bool,
 }
 
 /// How a server ended that has a master.
@@ -56,7 +58,7 @@ pub(crate) async fn run(
             None => return Ok(End::Alone(member.exit_code())),
         };
         // A member that was here before is no other process any more.
-        member.place.is_successor = false;
+        (member.place.is_successor, member.place.goes_back) = (false, false);
         // For good: also after a signal it serves until the master has saved.
         health.set(ServingStatus::Serving).await;
         if let Some(end) = member.beat(&registered).await? {
@@ -117,6 +119,7 @@ impl ManagedServer<'_> {
             life: self.shard.life(),
             holds_weights: self.shard.model().is_some(),
             recovered: self.place.is_successor,
+            goes_back: self.place.goes_back,
             ..v1::RegisterRequest::default()
         }
     }
@@ -138,6 +141,7 @@ impl ManagedServer<'_> {
                 parent_gone,
                 clock,
                 holds_weights: self.shard.model().is_some(),
+                updates: self.shard.model().map_or(0, |model| model.updates()),
                 ..Default::default()
             };
             let answer = tokio::select! {

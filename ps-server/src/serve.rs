@@ -58,6 +58,9 @@ pub fn run(
         let notifier = gate_changes.clone();
         let notify_gate = Box::new(move || notifier.send_replace(()));
         let shard = Shard::new(shard_index, lease, config.guards, notify_gate);
+        if config.goes_back {
+            shard.expect_later_versions();
+        }
         let (shard, journal) = with_journal(&config, shard, &files, &outside)?;
         let journal_location =
             files.journal.as_ref().map(|files| files.location()).unwrap_or_default();
@@ -113,7 +116,8 @@ async fn until_end(
 ) -> Result<End, Error> {
     let ended = match &config.master {
         Some(master) => {
-            let place = managed::Place { master: master.clone(), bound, is_successor };
+            let (master, goes_back) = (master.clone(), config.goes_back);
+            let place = managed::Place { master, bound, is_successor, goes_back };
             managed::run(config, place, shard, outside, shutdown, health).await
         }
         None => Ok(End::Alone(alone(config, shard, outside, shutdown).await)),

@@ -189,6 +189,7 @@ pub fn config(shard: u32, bounds: Bounds) -> Config {
         listen: String::new(),
         advertise: None,
         master: None,
+        goes_back: false,
         lease: Duration::from_secs(10),
         bounds,
         serve_after_signal: ps_core::stop::StopTimes::default().left,

@@ -31,6 +31,7 @@ fn run(script: Vec<(Duration, Event)>) -> Outcome {
         wire: Wire::default(),
         journal: None,
         state_lags_by: 0,
+        servers_go_back: false,
         longest: Duration::from_secs(120),
     });
     assert_eq!(outcome.violation, None);

@@ -47,6 +47,7 @@ fn scenario(seed: u64) -> Scenario {
         wire: Wire::default(),
         journal: None,
         state_lags_by: 0,
+        servers_go_back: false,
         longest: Duration::from_secs(240),
     }
 }

@@ -116,8 +116,16 @@ fn a_job_goes_back_to_its_newest_checkpoint_by_itself() {
     }
     let folder = tempfile::tempdir().unwrap();
     let [out, kept] = ["out", "kept"].map(|name| folder.path().join(name).display().to_string());
-    let args =
-        ["local", "--passes", PASSES, "--out", &out, "--checkpoints", &kept, "--on-loss=stop"];
+    let args = [
+        "local",
+        "--passes",
+        PASSES,
+        "--out",
+        &out,
+        "--checkpoints",
+        &kept,
+        "--on-server-loss=stop",
+    ];
     let mut job = Process::start(&job_id("back-stop"), &args);
     wait_for_pass(&job, 1);
     signal(job.find(&["ps-master"]), Signal::KILL);

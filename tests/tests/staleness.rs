@@ -35,6 +35,7 @@ fn scenario(bound: Option<u64>, script: Vec<(Duration, Event)>) -> Scenario {
         wire: Wire::default(),
         journal: None,
         state_lags_by: 0,
+        servers_go_back: false,
         longest: Duration::from_secs(600),
     }
 }

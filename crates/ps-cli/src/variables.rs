@@ -82,7 +82,7 @@ pub const KNOWN: &[&str] = &[
     "PS_MODEL_OPTION",
     "PS_MOMENTUM",
     "PS_NUMERIC",
-    "PS_ON_LOSS",
+    "PS_ON_SERVER_LOSS",
     "PS_OPTIMIZER",
     "PS_OUT",
     "PS_PARAMETER_GROUPS",

@@ -82,6 +82,12 @@ impl Fence {
         incarnation < self.life
     }
 
+    /// Whether an incarnation of this worker is over, of an earlier life or of this one.
+    pub fn is_superseded(&self, worker: WorkerId, incarnation: Incarnation) -> bool {
+        let known = self.incarnations.get(&worker);
+        self.is_over(incarnation) || known.is_some_and(|known| incarnation < *known)
+    }
+
     /// Whether a master says who may change weights.
     pub fn is_managed(&self) -> bool {
         self.managed

@@ -55,7 +55,8 @@ impl Supervision {
         };
         // Who is killed while it is started has not shown that it cannot.
         let has_worked = self.ready.contains(&name) || was_killed;
-        let can = self.rules.has_journals
+        let is_kept = self.rules.servers_go_back && name.role == Role::Server;
+        let can = (self.rules.has_journals || is_kept)
             && !self.ending
             && has_died
             && has_worked
@@ -73,6 +74,7 @@ impl Supervision {
             Role::Master => {
                 (self.master, from) = (None, " and goes on from what it had written down")
             }
+            Role::Server if is_kept => from = " and goes back alone to a checkpoint",
             Role::Server => from = " and goes on from its journal",
             // What it had in work is done by others meanwhile.
             Role::Worker | Role::Evaluator => report = Some(Action::ReportEnded(name, exit)),
@@ -139,6 +141,25 @@ mod tests {
         let actions = without.exited(SERVER, Exit::Signal(9), "server 1");
         assert!(!actions.iter().any(|action| matches!(action, Action::Restart(..))));
         assert!(without.is_ending());
+    }
+
+    /// It alone has something to go back to, and one that ends by itself has a reason that another start would not change.
+    #[test]
+    fn where_servers_go_back_alone_a_killed_server_is_started_again_and_nobody_else() {
+        const MASTER: Name = Name { role: Role::Master, index: 0 };
+        let after = |name, exit| {
+            let mut job = Supervision::new(Rules { servers_go_back: true, ..Rules::LOCAL });
+            for name in [SERVER, MASTER] {
+                job.started(name);
+                job.is_ready(name);
+            }
+            let actions = job.exited(name, exit, "it");
+            let is_again = actions.iter().any(|action| matches!(action, Action::Restart(..)));
+            (is_again, job.take_lost().is_some())
+        };
+        assert_eq!(after(SERVER, Exit::Signal(9)), (true, false));
+        assert_eq!(after(SERVER, Exit::Code(1)), (false, false));
+        assert_eq!(after(MASTER, Exit::Signal(9)), (false, true));
     }
 
     #[test]

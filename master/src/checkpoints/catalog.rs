@@ -4,7 +4,10 @@ use super::write_manifest;
 use crate::cluster::Cluster;
 use ps_core::checkpoint::{Manifest, names};
 use ps_core::ids::Life;
-use ps_core::master::{CheckpointHistory, CompleteCheckpoint, RestoredCheckpoint};
+use ps_core::master::{
+    CheckpointHistory, CompleteCheckpoint, NotRestored, RestoredCheckpoint, RestoredPart,
+    ShardRestore,
+};
 use ps_core::settings::TrainingSettings;
 use ps_runtime::blocking;
 use ps_runtime::files::{FileStore, Files, is_full, remove_unfinished};
@@ -123,5 +126,36 @@ impl Catalog {
             self.files.location(),
             newest.unwrap_or_default()
         ))
+    }
+
+    /// Has one shard go back to the first of these checkpoints that it can use, as they are in the folder now.
+    ///
+    /// # Errors
+    /// The shard is out of reach, or can use none of them.
+    pub(crate) async fn restore_part(
+        &self,
+        cluster: &Cluster,
+        restore: &ShardRestore,
+        settings: &TrainingSettings,
+    ) -> Result<RestoredPart, NotRestored> {
+        let at = (restore.shard, restore.life);
+        let mut reasons = Vec::new();
+        for number in &restore.numbers {
+            let name = names::manifest_file(*number);
+            let read = blocking(|| self.files.read(&name)).map_err(|error| error.to_string());
+            let manifest = read.and_then(|bytes| {
+                Manifest::decode(&name, &bytes).map_err(|error| error.to_string())
+            });
+            let reason = match manifest {
+                Err(reason) => reason,
+                Ok(manifest) => match cluster.restore_part(&manifest, at, settings).await {
+                    Err(NotRestored::Unusable(reason)) => reason,
+                    done => return done,
+                },
+            };
+            tracing::warn!("checkpoint {number} cannot be used: {reason}");
+            reasons.push(format!("checkpoint {number}: {reason}"));
+        }
+        Err(NotRestored::Unusable(reasons.join("; ")))
     }
 }

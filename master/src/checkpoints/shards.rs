@@ -5,8 +5,9 @@ use crate::cluster::{Cluster, shard_control};
 use ps_core::DataDescription;
 use ps_core::checkpoint::{File, MANIFEST_FORMAT, Manifest, names};
 use ps_core::ids::Life;
-use ps_core::master::CheckpointRequest;
+use ps_core::master::{CheckpointRequest, NotRestored, RestoredPart};
 use ps_core::model_config::About;
+use ps_core::model_spec::ModelSpec;
 use ps_core::settings::TrainingSettings;
 use ps_core::shard::CutEnds;
 use ps_proto::convert::checkpoint::{cut_ends, cut_ends_to_wire};
@@ -163,18 +164,9 @@ impl Cluster {
         settings: &TrainingSettings,
     ) -> Result<Result<(), String>, String> {
         let number = manifest.number;
-        let spec = manifest
-            .spec(settings, self.links.len() as u32)
+        let (_, request) = self
+            .restore_request(manifest, life, settings)
             .map_err(|reason| format!("the job cannot go on from checkpoint {number}: {reason}"))?;
-        let request = v1::RestoreRequest {
-            job: self.job.clone(),
-            epoch: self.epoch,
-            life,
-            number,
-            model: Some((&spec).into()),
-            files: manifest.files.iter().map(v1::CheckpointFile::from).collect(),
-            ..v1::RestoreRequest::default()
-        };
         for verify_only in [true, false] {
             let request = v1::RestoreRequest { verify_only, ..request.clone() };
             let restore = |shard, link| self.restore_shard(shard, link, &request);
@@ -190,12 +182,54 @@ impl Cluster {
         Ok(Ok(()))
     }
 
+    /// What a shard is told that restores a checkpoint, and the model as the shards hold it.
+    fn restore_request(
+        &self,
+        manifest: &Manifest,
+        life: Life,
+        settings: &TrainingSettings,
+    ) -> Result<(ModelSpec, v1::RestoreRequest), String> {
+        let spec = manifest.spec(settings, self.links.len() as u32)?;
+        let request = v1::RestoreRequest {
+            job: self.job.clone(),
+            epoch: self.epoch,
+            life,
+            number: manifest.number,
+            model: Some((&spec).into()),
+            files: manifest.files.iter().map(v1::CheckpointFile::from).collect(),
+            ..v1::RestoreRequest::default()
+        };
+        Ok((spec, request))
+    }
+
+    /// Restores a checkpoint on one shard, which holds nothing; what it holds then.
+    pub(super) async fn restore_part(
+        &self,
+        manifest: &Manifest,
+        (shard, life): (u32, Life),
+        settings: &TrainingSettings,
+    ) -> Result<RestoredPart, NotRestored> {
+        let (spec, request) =
+            self.restore_request(manifest, life, settings).map_err(NotRestored::Unusable)?;
+        let link = self.links.get(shard as usize);
+        let link =
+            link.ok_or_else(|| NotRestored::Unusable(format!("there is no shard {shard}")))?;
+        let restored = self.restore_shard(shard, link, &request).await;
+        let restored = restored.map_err(|(code, reason)| match code {
+            Code::Unavailable => NotRestored::Unreached(reason),
+            _ => NotRestored::Unusable(reason),
+        })?;
+        let (held, all) = (spec.partition().range(shard).len(), spec.layout.elements());
+        let model_share = held as f64 / all.max(1) as f64;
+        Ok(RestoredPart { checkpoint: manifest.number, updates: restored.updates, model_share })
+    }
+
     async fn restore_shard(
         &self,
         shard: u32,
         link: &Link,
         request: &v1::RestoreRequest,
-    ) -> Result<(), (Code, String)> {
+    ) -> Result<v1::RestoreReply, (Code, String)> {
         let progress = Progress::default();
         let attempt = |channel| {
             let (request, progress) = (v1::RestoreRequest { shard, ..request.clone() }, &progress);
@@ -205,7 +239,7 @@ impl Cluster {
             }
         };
         let restored = link.call_while(&progress, self.patience(), attempt, |_| ()).await;
-        restored.map(|_| ()).map_err(|status: Status| {
+        restored.map_err(|status: Status| {
             let code = if is_retryable(&status) { Code::Unavailable } else { status.code() };
             (code, failure(shard, link, status.message()))
         })

@@ -26,7 +26,7 @@ use membership::MembershipBroadcaster;
 use ps_core::DataDescription;
 use ps_core::ids::{Epoch, LIFE_DISTANCE, Life};
 use ps_core::limits::CONTROL_CALLS_MAX;
-use ps_core::master::{Action, CheckpointRequest, Level, Machine, SavedJob};
+use ps_core::master::{Action, CheckpointRequest, Level, Machine, SavedJob, ShardRestore};
 use ps_core::model_config::About;
 use ps_core::model_file::MODEL_FILE;
 use ps_core::report::Report;
@@ -231,6 +231,7 @@ impl Driver {
             }
             Action::WriteCheckpoint(request) => self.write_checkpoint(*request),
             Action::Restore(shard_map, life) => self.restore(shard_map.epoch, life),
+            Action::RestoreShard(restore) => self.restore_part(restore),
             Action::WriteReport(report) => self.write_report(&report),
             Action::Metric(line) => (self.outside.metrics)(&line),
             Action::Log(level, line) => log(level, &line),
@@ -277,6 +278,19 @@ impl Driver {
         spawn(&mut self.restoring, &self.sender, async move {
             let restored = catalog.restore(&cluster, life, &settings).await.map(Box::new);
             event(move |machine, now| machine.restored(epoch, restored, now))
+        });
+    }
+
+    /// Has one shard go back to a checkpoint.
+    fn restore_part(&mut self, restore: ShardRestore) {
+        let Some(catalog) = self.catalog.clone() else {
+            return;
+        };
+        let (cluster, settings) = (self.membership.cluster(), self.settings.clone());
+        spawn(&mut self.saving, &self.sender, async move {
+            let restored = catalog.restore_part(&cluster, &restore, &settings).await;
+            let asked = (restore.shard, restore.epoch);
+            event(move |machine, now| machine.shard_restored(asked, restored, now))
         });
     }
 

@@ -285,7 +285,7 @@ impl ShardControl for FakeShard {
         if !request.verify_only {
             self.restored.lock().unwrap().push((request.number, request.epoch));
         }
-        let reply = v1::RestoreReply { bytes: 18, done: true };
+        let reply = v1::RestoreReply { bytes: 18, done: true, updates: 0 };
         Ok(Response::new(Box::pin(futures_util::stream::iter([Ok(reply)]))))
     }
 }

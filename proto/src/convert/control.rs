@@ -70,6 +70,7 @@ impl TryFrom<v1::RegisterRequest> for Registration {
             life: request.life,
             holds_weights: request.holds_weights,
             recovered: request.recovered,
+            goes_back: request.goes_back,
             keeps_best: request.keeps_best,
             about: about(&request.about)?,
         })
@@ -94,6 +95,7 @@ impl TryFrom<v1::HeartbeatRequest> for Heartbeat {
     fn try_from(request: v1::HeartbeatRequest) -> Result<Self, Error> {
         const NAME: &str = "HeartbeatRequest";
         check_counts(NAME, [("incarnation", request.incarnation), ("clock", request.clock)])?;
+        check_counts(NAME, [("updates", request.updates)])?;
         let role = role(NAME, request.role())?;
         Ok(Self {
             caller: Caller {
@@ -107,6 +109,7 @@ impl TryFrom<v1::HeartbeatRequest> for Heartbeat {
             parent_gone: request.parent_gone,
             map_revision: request.map_revision,
             holds_weights: request.holds_weights,
+            updates: request.updates,
         })
     }
 }

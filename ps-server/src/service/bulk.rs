@@ -178,6 +178,8 @@ impl Service {
         has_start: bool,
     ) -> Result<(), Disconnected> {
         let Ok(model) = self.model() else { return Ok(()) };
+        // Who pulled from a process before this one has later values of what no push has changed here.
+        let has_start = has_start && !self.shard.may_be_behind();
         let is_held = |index: usize| has_start && model.chunks()[index].lock().version() == 0;
         let left = (0..is_sent.len()).filter(|&index| !is_sent[index] && !is_held(index));
         let left: Vec<usize> = left.collect();

@@ -102,7 +102,7 @@ impl Service {
         };
         if self.shard.is_restored(number, &model).map_err(installed)? {
             self.is_founded().await?;
-            return Ok(restored());
+            return Ok(self.restored());
         }
         let verify_only = restore.verify_only;
         let wanted = RestoreRequest { verify_only: true, ..restore };
@@ -127,7 +127,7 @@ impl Service {
             tracing::info!("shard {shard} goes on from checkpoint {number} in {location}");
         }
         drop(turn);
-        Ok(restored())
+        Ok(self.restored())
     }
 
     /// Checks that the call is this job's master's, for this shard, and enters its epoch and life.
@@ -166,6 +166,11 @@ impl Service {
         }
     }
 
+    fn restored(&self) -> v1::RestoreReply {
+        let updates = self.shard.model().map_or(0, |model| model.updates());
+        v1::RestoreReply { done: true, updates, ..v1::RestoreReply::default() }
+    }
+
     fn in_words(&self, number: u64, error: &Error) -> String {
         format!("checkpoint {number}, shard {}: {error}", self.shard.index())
     }
@@ -173,8 +178,4 @@ impl Service {
 
 fn reply(file: &File) -> v1::SnapshotReply {
     v1::SnapshotReply { file: Some(file.into()), bytes: file.bytes }
-}
-
-fn restored() -> v1::RestoreReply {
-    v1::RestoreReply { done: true, ..v1::RestoreReply::default() }
 }

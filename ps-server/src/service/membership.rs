@@ -66,7 +66,7 @@ impl ShardControl for Service {
         self.admit_master(&job, shard, epoch, life)?;
         let service = self.clone();
         let restored = async move { service.restore_checkpoint(epoch, life, restore).await };
-        let news = |bytes| v1::RestoreReply { bytes, done: false };
+        let news = |bytes| v1::RestoreReply { bytes, ..v1::RestoreReply::default() };
         Ok(Response::new(self.told(restored, news)))
     }
 }

@@ -53,6 +53,8 @@ pub struct Scenario {
     /// How many states the one on the master's disk is behind, where there are journals: none, but where a test shows what
     /// that is good for.
     pub state_lags_by: usize,
+    /// Whether a server that died without a journal goes back to a checkpoint, alone, when it is started again.
+    pub servers_go_back: bool,
     /// Virtual time after which a run that has not ended is a hang.
     pub longest: Duration,
 }
@@ -198,6 +200,7 @@ impl Scenario {
             listen: String::new(),
             advertise: None,
             master,
+            goes_back: false,
             lease: LEASE,
             bounds: Bounds::default(),
             serve_after_signal: ps_core::stop::StopTimes::default().left,

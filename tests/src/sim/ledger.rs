@@ -17,6 +17,8 @@ use counting::Counting;
 use ps_client::Counters;
 use ps_core::{Layout, TensorKind, TensorSpec};
 use ps_worker::compute::Compute;
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// What is known of one push.
@@ -34,7 +36,19 @@ pub struct Ledger {
     accounts: Arc<Mutex<Vec<Account>>>,
     /// The first weights that lacked a worker's own running statistics.
     outdated: Arc<Mutex<Option<String>>>,
+    /// Shards that went back to a checkpoint.
+    behind: Arc<Mutex<BTreeMap<u32, Behind>>>,
+    /// Whether nothing may be missing even there.
+    forgives_nothing: bool,
     shape: Shape,
+}
+
+/// Elements that went back to a checkpoint, of which all that is known is that nothing is in them twice; and, of each host, how
+/// often it had registered by then: what it pushed afterwards is there.
+#[derive(Clone, Debug)]
+struct Behind {
+    elements: Range<usize>,
+    registered: Vec<usize>,
 }
 
 /// How large the simulated job is.
@@ -78,7 +92,19 @@ impl Ledger {
     /// Empty books.
     pub fn new(shape: Shape) -> Self {
         let accounts = Arc::new(Mutex::new(vec![Account::default(); shape.hosts]));
-        Self { accounts, outdated: Arc::default(), shape }
+        Self {
+            accounts,
+            outdated: Arc::default(),
+            behind: Arc::default(),
+            forgives_nothing: false,
+            shape,
+        }
+    }
+
+    /// The same, and what is missing is wrong even where a shard went back to a checkpoint: to see that something is.
+    #[must_use]
+    pub fn forgiving_nothing(self) -> Self {
+        Self { forgives_nothing: true, ..self }
     }
 
     /// A model with its data, for a worker process that starts on this host and has so many exchanges
@@ -114,6 +140,23 @@ impl Ledger {
             account.clocks.fill(None);
             account.process = None;
         }
+    }
+
+    /// The server of a shard, which has these elements, died and is about to go back to a checkpoint, alone. All workers register
+    /// anew before they push to it again.
+    pub fn goes_back(&self, shard: u32, elements: Range<usize>) {
+        let registered = self.lock().iter().map(|account| account.registered).collect();
+        super::lock::lock(&self.behind).insert(shard, Behind { elements, registered });
+    }
+
+    /// Whether a push of a registration may be missing in an element that went back.
+    fn may_be_behind(&self, host: usize, registration: Option<&usize>, element: usize) -> bool {
+        if self.forgives_nothing {
+            return false;
+        }
+        let behind = super::lock::lock(&self.behind);
+        let mut holding = behind.values().filter(|behind| behind.elements.contains(&element));
+        holding.any(|behind| registration.is_some_and(|made| *made <= behind.registered[host]))
     }
 
     /// The master or all servers died: what was made until now, and what is made from now on before its
@@ -212,9 +255,13 @@ impl Ledger {
                     account.registrations.get(push).is_some_and(|made| *made <= account.over);
                 let fate = account.fates.get(push).copied();
                 let fate = if is_over { fate.map(|_| Fate::Unknown) } else { fate };
+                let start = layout.range(position).start + push * self.shape.stride;
                 for (element, weight) in elements.iter().enumerate() {
                     let applied = -weight;
+                    let registration = account.registrations.get(push);
+                    let is_behind = self.may_be_behind(host, registration, start + element);
                     let is_right = match fate {
+                        Some(_) if is_behind => applied == 0.0 || applied == 1.0,
                         Some(Fate::Acknowledged) => applied == 1.0,
                         Some(Fate::Unknown) => applied == 0.0 || applied == 1.0,
                         None => applied == 0.0,

@@ -24,6 +24,7 @@ use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const MASTER: &str = "master";
@@ -109,7 +110,16 @@ pub fn live(
     for (shard, name) in (0..).zip(scenario.server_names()) {
         books.expect(&name);
         let (config, notes, kept) = (scenario.clone(), books.clone(), checkpoints.clone());
-        sim.host(name, move || serve(config.clone(), notes.clone(), shard, kept.clone()));
+        let (ledger, starts) = (ledger.clone(), AtomicU64::new(0));
+        sim.host(name, move || {
+            let goes_back = config.servers_go_back && starts.fetch_add(1, Ordering::Relaxed) > 0;
+            if goes_back {
+                let layout = ledger.layout();
+                let spec = config.settings().model_spec(&layout, config.servers);
+                ledger.goes_back(shard, spec.partition().range(shard));
+            }
+            serve(config.clone(), notes.clone(), (shard, goes_back), kept.clone())
+        });
     }
     let workers = scenario.worker_names();
     let trainers = workers.iter().cloned().map(Some).enumerate();
@@ -183,6 +193,10 @@ async fn lead(
     // As psrun starts one again.
     config.leaves_state = true;
     config.go_on = scenario.journal.is_some() && books.was_known(MASTER);
+    if scenario.servers_go_back {
+        // Often, so that there is one before the first of them dies.
+        config.machine.checkpoint_every.steps = Some(6);
+    }
     let notes = books.clone();
     let metrics = move |line: &str| {
         notes.note(line);
@@ -214,7 +228,7 @@ async fn lead(
 async fn serve(
     scenario: Scenario,
     books: Books,
-    shard: u32,
+    (shard, goes_back): (u32, bool),
     checkpoints: Option<Files>,
 ) -> turmoil::Result {
     let name = format!("server{shard}");
@@ -223,6 +237,7 @@ async fn serve(
     let address = format!("{name}:{SERVER_PORT}");
     let config = ServerConfig {
         advertise: Some(advertise),
+        goes_back,
         ..scenario.server_config(shard, Some(MASTER_ADDRESS.into()))
     };
     // Another life of the same host is another process: its token must differ.

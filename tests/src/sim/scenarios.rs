@@ -37,6 +37,7 @@ pub fn storm(seed: u64) -> Scenario {
         wire: Wire::default(),
         journal: None,
         state_lags_by: 0,
+        servers_go_back: false,
         longest: Duration::from_secs(240),
     }
 }
@@ -79,6 +80,7 @@ pub fn durable(seed: u64) -> Scenario {
             ..WriterSettings::default()
         }),
         state_lags_by: 0,
+        servers_go_back: false,
         longest: Duration::from_secs(240),
     }
 }
@@ -111,6 +113,16 @@ fn fail_point(random: &mut ChaCha8Rng) -> FailPoint {
     // A process has a few of some kinds, and of others hundreds.
     let most = if random.random_bool(0.5) { 4 } else { 60 };
     FailPoint { moment, step, count: random.random_range(1..=most) }
+}
+
+/// A job in memory with checkpoints, whose servers die one after another, or together, and go back alone.
+pub fn going_back(seed: u64) -> Scenario {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut script = deaths(&mut random);
+    script.retain(|(_, event)| !matches!(event, Event::Crash(name) | Event::Restart(name) if name == "master"));
+    let later = Duration::from_millis(random.random_range(300..1200));
+    script.iter_mut().for_each(|(at, _)| *at += later);
+    Scenario { journal: None, servers_go_back: true, script, ..durable(seed) }
 }
 
 /// Servers and the master die, one after another or together, and are started again.

@@ -48,7 +48,7 @@ impl AwayServers {
     }
 
     /// A server is not away any more: since when it was.
-    fn come_back(&mut self, shard: ShardId) -> Option<Duration> {
+    pub(super) fn come_back(&mut self, shard: ShardId) -> Option<Duration> {
         let heard = self.heard.remove(&shard)?;
         self.changes += 1;
         Some(heard)
@@ -157,6 +157,7 @@ impl Machine {
         now: Duration,
     ) -> Incarnation {
         self.away.come_back(server.index);
+        self.going_back.end(server.index);
         let Registration { token, address, holds_weights, .. } = registration;
         let process = Process {
             token,
@@ -181,10 +182,15 @@ impl Machine {
         incarnation
     }
 
+    /// Grows with every change of what members are told of the shards.
+    pub(super) fn map_revision(&self) -> u64 {
+        self.membership.map_changes() + self.away.changes + self.going_back.changes()
+    }
+
     /// The shard map and who is away, unless that is what the member knows.
     pub(super) fn shard_map_update(&self, known: u64, now: Duration) -> Option<ShardMapUpdate> {
         let map = self.membership.shard_map()?;
-        let revision = self.membership.map_changes() + self.away.changes;
+        let revision = self.map_revision();
         if revision == known {
             return None;
         }

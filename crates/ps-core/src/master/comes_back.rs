@@ -25,6 +25,7 @@ impl Machine {
             // What follows is asked of servers that are known.
             machine.lifecycle.come_back();
             machine.publish();
+            machine.going_back.come_back();
             if let Some((level, line)) = machine.checkpoints.come_back(is_complete) {
                 machine.log(level, line);
             }

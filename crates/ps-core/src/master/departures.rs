@@ -216,7 +216,7 @@ impl Machine {
     }
 
     /// A member is gone: what only it has does not hold the job.
-    fn suspend_source(&mut self, member: MemberId) {
+    pub(super) fn suspend_source(&mut self, member: MemberId) {
         let source = self.agreement.source_of(member);
         let source = source.filter(|_| !self.lifecycle.is_over());
         if source.is_some_and(|source| self.leases.suspend(source)) {

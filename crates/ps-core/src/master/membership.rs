@@ -164,7 +164,8 @@ impl MembershipPublisher {
         self.fenced.get(&shard).copied().unwrap_or(0)
     }
 
-    fn has_newest(&self, shard: ShardId) -> bool {
+    /// Whether a shard has the newest revision.
+    pub(super) fn has_newest(&self, shard: ShardId) -> bool {
         self.acknowledged.get(&shard).is_some_and(|newest| *newest >= self.revision)
     }
 

@@ -5,6 +5,7 @@
 //!
 //! Its parts own their state and know nothing of each other but what they are given:
 //! - `away`: servers that are silent, and waited for.
+//! - `going_back`: servers that died and go back to a checkpoint, alone.
 //! - `registry`: who holds which shard and rank; leases of members, incarnations, clocks.
 //! - `columns`: what members count in their shares of a table, before they register.
 //! - `agreement`: what training data the members have, each and together.
@@ -28,6 +29,7 @@ mod columns;
 mod comes_back;
 mod departures;
 mod evaluation;
+mod going_back;
 mod leases;
 mod lifecycle;
 mod membership;
@@ -42,6 +44,7 @@ mod tests;
 mod types;
 
 pub use checkpoints::CheckpointEvery;
+pub use going_back::NO_WAY_BACK;
 pub use saved::{SavedError, SavedJob};
 pub use types::*;
 
@@ -53,6 +56,7 @@ use away::AwayServers;
 use checkpoints::Checkpoints;
 use columns::Columns;
 use evaluation::Evaluations;
+use going_back::GoingBack;
 use leases::Leases;
 use lifecycle::Lifecycle;
 use membership::MembershipPublisher;
@@ -69,6 +73,7 @@ pub struct Machine {
     lifecycle: Lifecycle,
     registry: Registry,
     away: AwayServers,
+    going_back: GoingBack,
     /// What members count before they register.
     columns: Columns,
     agreement: DataAgreement,
@@ -96,6 +101,7 @@ impl Machine {
             lifecycle: Lifecycle::new(config.stop_times, now),
             registry: Registry::new(config.lease, life, now),
             away: AwayServers::default(),
+            going_back: GoingBack::default(),
             columns: Columns::default(),
             agreement: DataAgreement::default(),
             leases: Leases::new(DataKind::default(), config.settings.passes, 1, 1),
@@ -141,6 +147,7 @@ impl Machine {
         self.checkpoint_when_due(now);
         self.publish();
         self.ask_restore();
+        self.ask_part_restore();
         answer
     }
 
@@ -202,6 +209,7 @@ impl Machine {
         // A server that has none any more would be taken for one that never had any.
         self.has_news |= heartbeat.holds_weights && !process.holds_weights;
         process.holds_weights |= heartbeat.holds_weights;
+        process.updates = process.updates.max(heartbeat.updates);
         let begins_leaving = leaving && process.leaving.is_none();
         if begins_leaving {
             process.leaving = Some(now);
@@ -232,6 +240,9 @@ impl Machine {
         let is_settled = member.role != Role::Server && self.agreement.agreed().is_some();
         if !is_settled || !self.checkpoints.are_shards_ready() {
             return None;
+        }
+        if self.going_back.is_any() {
+            return self.map_meanwhile(known, now);
         }
         if member.role == Role::Worker {
             self.membership.begin();

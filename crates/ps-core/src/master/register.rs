@@ -47,6 +47,10 @@ impl Machine {
             let incarnation = self.server_is_back(member, registration, now);
             return Ok(RegisterReply { index: member.index, incarnation });
         }
+        if registration.goes_back && self.registry.process(member).is_some() {
+            let incarnation = self.server_goes_back(member, registration, now)?;
+            return Ok(RegisterReply { index: member.index, incarnation });
+        }
         self.make_room(member, &registration, now)?;
         let incarnation = self.join(member, registration, now);
         Ok(RegisterReply { index: member.index, incarnation })
@@ -136,7 +140,12 @@ impl Machine {
     }
 
     /// Gives the place to the process.
-    fn join(&mut self, member: MemberId, registration: Registration, now: Duration) -> u64 {
+    pub(super) fn join(
+        &mut self,
+        member: MemberId,
+        registration: Registration,
+        now: Duration,
+    ) -> u64 {
         let Registration { token, address, data, highest, life, keeps_best, about, .. } =
             registration;
         // The evaluator's word counts for more than a worker's, who may have a part of the data alone.

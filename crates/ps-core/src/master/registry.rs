@@ -19,6 +19,8 @@ pub(super) struct Process {
     pub(super) last_heard: Duration,
     /// Of a server: it has said that it holds a model.
     pub(super) holds_weights: bool,
+    /// Of a server: the version of its chunk that was updated most, as it last said.
+    pub(super) updates: u64,
     /// Since when it is known to have received a signal.
     pub(super) leaving: Option<Duration>,
     /// It was told that it may leave, and is not waited for.

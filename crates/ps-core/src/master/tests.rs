@@ -5,6 +5,7 @@ mod checkpoints;
 mod columns;
 mod divergence;
 mod ending;
+mod going_back;
 mod harness;
 mod joining;
 mod measuring;

@@ -1,6 +1,6 @@
 //! The report in a few lines for people.
 
-use super::{Report, Resumed, SkippedShare, WorkerReport};
+use super::{Report, Resumed, SkippedShare, WentBack, WorkerReport};
 use crate::digits::digits;
 use crate::learning::LearningStatus;
 
@@ -25,6 +25,7 @@ impl Report {
         for lost in &self.lost {
             lines.push(format!("lost: {} at {}: {}", lost.member, lost.address, lost.reason));
         }
+        lines.extend(self.servers_went_back.iter().map(WentBack::words));
         lines.extend(self.skipped_line());
         lines.extend(self.refused_lines());
         let torn: u64 = self.servers.values().map(|server| server.pushes_torn).sum();
@@ -150,6 +151,26 @@ mod tests {
     use ps_kernels::optimizer::Optimizer;
     use std::collections::BTreeMap;
 
+    fn settings() -> TrainingSettings {
+        TrainingSettings {
+            optimizer: Optimizer::parse("sgd", None, None).unwrap(),
+            learning_rate: LearningRate { base: 0.1, schedule: Schedule::Constant, warmup: 0.0 },
+            staleness_correction: Correction::Auto,
+            staleness_bound: None,
+            clip_norm: None,
+            passes: 1,
+            steps_min: 0,
+            batch_size: 32,
+            seed: 1,
+            wire: crate::settings::Wire::default(),
+            pipeline_depth: 0,
+            divergence: crate::learning::DivergenceAction::default(),
+            freeze: Vec::new(),
+            parameter_groups: Vec::new(),
+            evaluation: crate::keeping::EvaluationSettings::default(),
+        }
+    }
+
     fn report() -> Report {
         let mut worker = WorkerReport { staleness_p99: 3, ..WorkerReport::default() };
         worker.counters.chunks_refused = 4;
@@ -161,27 +182,7 @@ mod tests {
             outcome: Outcome::default(),
             resumed: Some(Resumed { checkpoint: 7, passes: 3, samples_done: 300 }),
             checkpoint: Some(9),
-            settings: TrainingSettings {
-                optimizer: Optimizer::parse("sgd", None, None).unwrap(),
-                learning_rate: LearningRate {
-                    base: 0.1,
-                    schedule: Schedule::Constant,
-                    warmup: 0.0,
-                },
-                staleness_correction: Correction::Auto,
-                staleness_bound: None,
-                clip_norm: None,
-                passes: 1,
-                steps_min: 0,
-                batch_size: 32,
-                seed: 1,
-                wire: crate::settings::Wire::default(),
-                pipeline_depth: 0,
-                divergence: crate::learning::DivergenceAction::default(),
-                freeze: Vec::new(),
-                parameter_groups: Vec::new(),
-                evaluation: crate::keeping::EvaluationSettings::default(),
-            },
+            settings: settings(),
             train_samples: 100,
             passes: vec![PassReport { train_loss: Some(2.3), ..PassReport::default() }],
             evaluations: Vec::new(),
@@ -202,6 +203,13 @@ mod tests {
             servers,
             samples_skipped: 60,
             skipped: vec![SkippedShare { member: "worker 1".into(), samples: 60 }],
+            servers_went_back: vec![WentBack {
+                shard: 1,
+                checkpoint: 3,
+                updates_lost_min: 41,
+                model_share: 0.331,
+                ..WentBack::default()
+            }],
             lost: vec![LostMember {
                 member: "worker 1".into(),
                 address: "host:1".into(),
@@ -226,6 +234,7 @@ mod tests {
             "the model is the best: test_ 0.2500, measured in pass 2",
             "60 of worker 1",
             "checkpoint 7",
+            "server shard 1 was killed: it went back alone to checkpoint 3, at least 41 updates of its part (33.1 %",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

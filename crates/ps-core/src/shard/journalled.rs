@@ -36,6 +36,16 @@ impl Shard {
         }
     }
 
+    /// Callers may know versions above those that it will hold: it goes on from before them.
+    pub fn expect_later_versions(&self) {
+        self.is_recovered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether callers may know other values of a version than those that it holds.
+    pub fn may_be_behind(&self) -> bool {
+        self.is_recovered.load(Ordering::Relaxed)
+    }
+
     /// The version that staleness is counted from. A worker may have been sent weights that no disk had yet when the
     /// process died that sent them: a shard that lacks their versions takes what was computed from them as computed from
     /// what it has. The pushes that made them were not acknowledged, and are sent again.

@@ -84,6 +84,11 @@ impl ModelShard {
         self.weight_bytes() as usize * (1 + self.spec.optimizer.slots())
     }
 
+    /// The version of the chunk that was updated most.
+    pub fn updates(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.lock().version()).max().unwrap_or(0)
+    }
+
     /// Sum of the chunks' versions.
     pub fn version_sum(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.lock().version()).sum()

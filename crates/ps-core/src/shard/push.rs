@@ -31,7 +31,11 @@ impl Shard {
     pub fn begin(&self, header: PushHeader, now: Duration) -> Result<Push<'_>, Error> {
         let id = header.id;
         self.heard(header.epoch, id.worker, id.incarnation, now);
-        let model = self.model().ok_or(Error::NotInitialised(self.index))?.clone();
+        let Some(model) = self.model().cloned() else {
+            // Whoever is shut out hears that: it would wait in vain for a model.
+            drop(self.check_fence(&header)?);
+            return Err(Error::NotInitialised(self.index));
+        };
         let chunks = model.chunks().len();
         if header.chunks_total as usize > chunks {
             let (found, shard) = (header.chunks_total, self.index);

@@ -57,7 +57,7 @@ impl Shard {
         self.counters.pushes_torn.add(restored.torn);
         for (worker, (incarnation, window)) in restored.sessions {
             match window {
-                _ if fence.is_over(incarnation) => {
+                _ if fence.is_superseded(worker, incarnation) => {
                     self.counters.pushes_torn.add(window.map_or(0, |window| window.unfinished()));
                 }
                 Some(window) => {

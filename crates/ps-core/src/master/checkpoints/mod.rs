@@ -78,6 +78,11 @@ impl Checkpoints {
         self.complete.first().map(|newest| newest.number)
     }
 
+    /// The complete ones, the newest first.
+    pub(super) fn complete(&self) -> Vec<u64> {
+        self.complete.iter().map(|it| it.number).collect()
+    }
+
     /// What this life went on from.
     pub(super) fn resumed(&self) -> Option<Resumed> {
         self.resumed
@@ -162,7 +167,9 @@ impl Checkpoints {
 impl Machine {
     /// When it is time, unless one is still being written.
     pub(super) fn checkpoint_when_due(&mut self, now: Duration) {
-        if self.lifecycle.phase() != Phase::Running || !self.checkpoints.has_trained {
+        let is_training = self.lifecycle.phase() == Phase::Running && self.checkpoints.has_trained;
+        // What goes back holds nothing yet.
+        if !is_training || self.going_back.is_any() {
             return;
         }
         let step = self.steps_done();

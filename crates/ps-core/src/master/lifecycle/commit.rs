@@ -99,6 +99,10 @@ impl Machine {
     /// The model and the last checkpoint are written side by side. A checkpoint that is late or
     /// fails does not cost the model.
     pub(super) fn advance_save(&mut self, now: Duration) -> bool {
+        if self.going_back.is_any() && self.lifecycle.written.is_none() {
+            // What goes back is part of the model.
+            return self.fail_if_late(now);
+        }
         self.ask_model(now);
         self.checkpoint_last(now);
         if self.lifecycle.written.is_none() {
@@ -153,6 +157,12 @@ impl Machine {
     /// The servers hold no model.
     pub fn no_model(&mut self, now: Duration) {
         self.event(now, |machine| {
+            let has_moved = machine.lifecycle.saving_in != Some(machine.membership.epoch());
+            if machine.going_back.is_any() || has_moved {
+                // A server that takes the place of another holds nothing for a moment.
+                machine.lifecycle.saving_in = None;
+                return;
+            }
             let is_saving = machine.lifecycle.phase == Phase::Saving;
             if is_saving && machine.agreement.kind() == Some(DataKind::Program) {
                 let line = "the programs trained no model on the servers: none is written";

@@ -142,6 +142,11 @@ impl Lifecycle {
         self.is_over() && !matches!(self.phase, Phase::Stopping { .. })
     }
 
+    /// Whether the weights are on the disk, so that nobody needs the servers but to measure them.
+    pub(super) fn is_model_written(&self) -> bool {
+        matches!(self.written, Some(Ok(_))) || matches!(self.phase, Phase::Evaluating { .. })
+    }
+
     /// Whether everybody is told to leave. Until then a worker that was expired may come back, to be
     /// told so.
     pub(super) fn is_leaving(&self) -> bool {

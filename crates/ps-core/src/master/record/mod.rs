@@ -13,8 +13,8 @@ use crate::ids::{ShardId, WorkerId};
 use crate::keeping::Kept;
 use crate::learning::{DivergenceSign, LearningMonitor, Losses};
 use crate::report::{
-    EvaluationReport, FinalReport, LostMember, PassReport, ServerReport, Timings, WorkerCounters,
-    WorkerReport,
+    EvaluationReport, FinalReport, LostMember, PassReport, ServerReport, Timings, WentBack,
+    WorkerCounters, WorkerReport,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -69,6 +69,7 @@ pub(super) struct Record {
     kept: Option<Kept>,
     servers: BTreeMap<ShardId, ServerReport>,
     lost: Vec<LostMember>,
+    went_back: Vec<WentBack>,
     last_losses: Losses,
     /// Seconds of training in earlier lives of the job.
     earlier_seconds: f64,
@@ -113,6 +114,13 @@ impl Record {
                 reason: reason.to_owned(),
                 seconds: after.as_secs_f64(),
             });
+        }
+    }
+
+    /// A server went back alone.
+    pub(super) fn went_back(&mut self, went_back: WentBack) {
+        if self.went_back.len() < LOST_MAX {
+            self.went_back.push(went_back);
         }
     }
 

@@ -92,6 +92,7 @@ impl Machine {
             samples_skipped: skipped.iter().map(|share| share.samples).sum(),
             skipped,
             lost: record.lost.clone(),
+            servers_went_back: record.went_back.clone(),
             timings: record.timings(self.lifecycle.started(), now),
         };
         if learning == LearningStatus::DidNotImprove {

@@ -60,6 +60,7 @@ pub(super) struct Job {
     pub(super) saves_within: Vec<Option<Duration>>,
     pub(super) checkpoints: Vec<CheckpointRequest>,
     pub(super) restores: Vec<ShardMap>,
+    pub(super) part_restores: Vec<ShardRestore>,
     /// Whether checkpoints are written at once.
     pub(super) writes_checkpoints: bool,
     /// Whether the model is.
@@ -88,6 +89,7 @@ pub(super) fn registration(role: Role, token: u64, index: Option<u32>) -> Regist
         life,
         holds_weights,
         recovered: false,
+        goes_back: false,
         keeps_best,
         about,
     }
@@ -111,6 +113,7 @@ impl Job {
             saves_within: Vec::new(),
             checkpoints: Vec::new(),
             restores: Vec::new(),
+            part_restores: Vec::new(),
             writes_checkpoints: true,
             writes_model: true,
             finished: None,
@@ -292,6 +295,7 @@ impl Job {
                 }
             }
             Action::Restore(shard_map, _) => self.restores.push(shard_map),
+            Action::RestoreShard(restore) => self.part_restores.push(restore),
             Action::WriteReport(report) => self.reports.push(*report),
             Action::Metric(line) => self.metrics.push(line),
             Action::Log(_, line) => self.logs.push(line),
@@ -311,6 +315,7 @@ pub(super) fn heartbeat_of(caller: Caller) -> Heartbeat {
         leaving: false,
         parent_gone: false,
         map_revision: 0,
+        updates: 0,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Membership, ShardMap};
 use crate::checkpoint::JobState;
-use crate::ids::{Life, ShardId};
+use crate::ids::{Epoch, Life, ShardId};
 use crate::keeping::Kept;
 use crate::report::{Report, ServerReport};
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,39 @@ pub struct RestoredCheckpoint {
     pub older: Vec<CompleteCheckpoint>,
 }
 
+/// A shard that is to go back to a checkpoint while the others stay where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardRestore {
+    /// Which one.
+    pub shard: ShardId,
+    /// The epoch that it is asked in.
+    pub epoch: Epoch,
+    /// The job's life.
+    pub life: Life,
+    /// Complete checkpoints, the newest first: the first that can be used is.
+    pub numbers: Vec<u64>,
+}
+
+/// What a shard holds that went back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RestoredPart {
+    /// The checkpoint's number.
+    pub checkpoint: u64,
+    /// The version of its chunk that was updated most.
+    pub updates: u64,
+    /// The part of the model's weights that it holds, from 0 to 1.
+    pub model_share: f64,
+}
+
+/// Why a shard does not go back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRestored {
+    /// Its server is out of reach, which its lease says more of.
+    Unreached(String),
+    /// No checkpoint can be used.
+    Unusable(String),
+}
+
 /// What the driver has to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -109,6 +142,8 @@ pub enum Action {
     /// Have these shards restore the newest checkpoint that can be used, in this life of the job; then
     /// call [`crate::master::Machine::restored`].
     Restore(ShardMap, Life),
+    /// Have one shard go back to a checkpoint; then call [`crate::master::Machine::shard_restored`].
+    RestoreShard(ShardRestore),
     /// Write the report.
     WriteReport(Box<Report>),
     /// A line for machines.

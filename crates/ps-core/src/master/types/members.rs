@@ -80,6 +80,8 @@ pub struct Registration {
     pub holds_weights: bool,
     /// Whether what it holds, perhaps nothing, is all that a process had acknowledged that is gone.
     pub recovered: bool,
+    /// Whether it takes the place of a server that was seen to die, holds nothing, and is to go back to a checkpoint, alone.
+    pub goes_back: bool,
     /// Whether an evaluator writes the best weights where the master finds them.
     pub keeps_best: bool,
     /// What it knows of the model, for a master that was not told.
@@ -123,6 +125,8 @@ pub struct Heartbeat {
     pub map_revision: u64,
     /// Of a server: it holds a model.
     pub holds_weights: bool,
+    /// Of a server: the version of its chunk that was updated most.
+    pub updates: u64,
 }
 
 /// The answer to a sign of life.
