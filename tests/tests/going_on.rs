@@ -65,9 +65,12 @@ impl Killed {
     }
 
     fn at(scenario: Scenario, end: Duration) -> Self {
+        Self::on(SimulatedDisk::default(), scenario, end)
+    }
+
+    fn on(folder: SimulatedDisk, scenario: Scenario, end: Duration) -> Self {
         let seed = scenario.seed;
         let ledger = Ledger::new(scenario.shape);
-        let folder = SimulatedDisk::default();
         folder.write("notes.txt", b"not ours").unwrap();
         let first = live(&scenario, &Data::Replicated, &ledger, Some(&folder), end);
         assert_eq!(first.outcome.violation, None, "seed {seed}");
@@ -173,6 +176,17 @@ fn a_cluster_that_dies_goes_on_from_its_newest_checkpoint() {
         assert!(unfinished > runs / 5, "hardly any was killed in the middle");
         assert!(resumed < runs, "none was killed before the first checkpoint");
     }
+}
+
+#[test]
+fn a_manifest_that_is_there_before_its_shards_is_caught() {
+    let caught = (0..20).filter(|seed| {
+        let folder = SimulatedDisk::default();
+        folder.rename_late(|name| names::parse_shard_file(name).is_some());
+        let run = || Killed::on(folder, scenario(*seed, *seed), Duration::from_millis(4000));
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err()
+    });
+    assert!(caught.count() > 0);
 }
 
 /// Killed late enough to have two checkpoints.

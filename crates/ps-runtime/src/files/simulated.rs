@@ -24,6 +24,14 @@ struct Disk {
     room_bytes: Option<u64>,
     /// Operations until the power fails; from then on all of them do.
     operations_left: Option<u64>,
+    /// Which files are renamed late, and the renaming that is due.
+    late: Option<Late>,
+}
+
+#[derive(Debug)]
+struct Late {
+    is_late: fn(&str) -> bool,
+    due: Option<Change>,
 }
 
 #[derive(Debug)]
@@ -60,6 +68,12 @@ impl SimulatedDisk {
         self.disk().operations_left = Some(operations);
     }
 
+    /// From now on a file of such a name gets it when the next one of them is to get its own: as if who says that it is there had
+    /// said so too early. For tests that show what the right order is good for.
+    pub fn rename_late(&self, is_late: fn(&str) -> bool) {
+        self.disk().late = Some(Late { is_late, due: None });
+    }
+
     /// The power fails and comes back: of what was not synced each write is there, or a part of it, or
     /// nothing; of new names the first ones are. The same seed, the same losses.
     pub fn crash(&self, seed: u64) {
@@ -73,6 +87,7 @@ impl SimulatedDisk {
         disk.names = disk.synced_names.clone();
         disk.names.values().for_each(|content| locked(content).crash(&mut random));
         disk.operations_left = None;
+        disk.late = None;
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -174,7 +189,12 @@ impl FileStore for SimulatedDisk {
         if !disk.names.contains_key(from) {
             return Err(failed(ErrorKind::NotFound, from, "no such file"));
         }
-        disk.change(Change::Renamed(from.to_owned(), to.to_owned()));
+        let renamed = Change::Renamed(from.to_owned(), to.to_owned());
+        let now = match &mut disk.late {
+            Some(late) if (late.is_late)(to) => late.due.replace(renamed),
+            _ => Some(renamed),
+        };
+        now.into_iter().for_each(|change| disk.change(change));
         Ok(())
     }
 

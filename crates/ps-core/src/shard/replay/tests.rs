@@ -259,8 +259,8 @@ fn one(seq: u64) -> Sent {
     Sent { worker: 0, incarnation: 1, seq, encoding, runs, is_state: false }
 }
 
-#[test]
-fn a_record_that_is_missing_is_found() {
+/// What replaying the records of two pushes fails with, when the records of chunks come in this order.
+fn replayed_in(order: fn(&mut Vec<&Record<'_>>)) -> Result<(), ReplayError> {
     let job = Job::new("sgd", Guards::ALL);
     let base = whole(&job, &[]);
     assert!(job.send(&one(0)) && job.send(&one(1)));
@@ -268,16 +268,26 @@ fn a_record_that_is_missing_is_found() {
     shard.recover(&base.1, copy_of(&base.0), NOW).unwrap();
     let written = job.written.0.lock().clone();
     let mut rest = written.as_slice();
-    let mut chunks = 0;
-    let mut failed = Ok(());
-    while let Some(record) = Record::decode(&mut rest).unwrap() {
-        chunks += u32::from(matches!(record, Record::Chunk(_)));
-        if chunks != 1 {
-            failed = failed.and(shard.replay(&record));
-        }
+    let records: Vec<Record<'_>> =
+        std::iter::from_fn(|| Record::decode(&mut rest).unwrap()).collect();
+    let is_chunk = |record: &&Record<'_>| matches!(record, Record::Chunk(_));
+    let (mut chunks, others): (Vec<_>, Vec<_>) = records.iter().partition(is_chunk);
+    order(&mut chunks);
+    others.into_iter().chain(chunks).try_for_each(|record| shard.replay(record))
+}
+
+#[test]
+fn records_that_are_missing_or_out_of_order_are_found() {
+    replayed_in(|_| ()).unwrap();
+    let first = |it: &mut Vec<&Record<'_>>| *it = it.split_off(1);
+    let changes: [fn(&mut Vec<&Record<'_>>); 3] =
+        [first, |it| it.rotate_left(1), |it| it.reverse()];
+    for change in changes {
+        let failed = replayed_in(change).unwrap_err().to_string();
+        let said =
+            failed.contains("version 2 of chunk") && failed.contains("which is at version 0");
+        assert!(said, "{failed}");
     }
-    let failed = failed.unwrap_err().to_string();
-    assert!(failed.contains("version 2 of chunk 0, which is at version 0"), "{failed}");
 }
 
 /// Weights of a version that no disk had are no reason to lose a gradient, or a job.
