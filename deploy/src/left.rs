@@ -4,8 +4,10 @@ use crate::cli::LocalArgs;
 use crate::output::Output;
 use crate::plan::{DEFAULT_JOB, JOURNAL_FOLDER, Lead, Plan, STATE_FOLDER};
 use anyhow::{Context, bail};
+use ps_core::checkpoint::names::parse_shard_file;
+use ps_core::journal::names::{parse_base_file, parse_segment_file};
 use ps_core::master::SavedJob;
-use ps_runtime::files::{Directory, Files};
+use ps_runtime::files::{Directory, Files, whole_name};
 use ps_server::config::shard_folder;
 use ps_server::{ReadFrom, StoredJournal};
 use std::io::ErrorKind;
@@ -166,18 +168,34 @@ impl Plan {
         if !saved(&path).is_ok_and(|saved| saved.is_some_and(|it| it.machine.is_finished())) {
             return;
         }
-        let removed = match is_well {
-            true => self.forget_journals(),
-            false => {
-                std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))
-            }
-        };
-        if let Err(error) = removed {
-            tracing::warn!("{error:#}: it is of no use any more, and stays");
+        if is_well && !self.rules.keeps_journals {
+            self.journals().for_each(|folder| remove_journal(&folder));
         }
+        remove(&path);
         // Whatever else lies there stays.
         let folders = folder.ancestors().take(2);
         folders.take_while(|it| !it.exists() || std::fs::remove_dir(it).is_ok()).for_each(drop);
+    }
+}
+
+/// Removes what is left of a server's journal; whatever else lies there stays.
+fn remove_journal(folder: &Path) {
+    let is_ours = |name: &str| {
+        let name = whole_name(name);
+        parse_segment_file(name).is_some()
+            || parse_base_file(name).is_some()
+            || parse_shard_file(name).is_some()
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(is_ours)) {
+        remove(&entry.path());
+    }
+    let _ = std::fs::remove_dir(folder);
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!("removing {}, which is of no use any more: {error}", path.display());
     }
 }
 

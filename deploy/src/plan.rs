@@ -96,6 +96,7 @@ impl Plan {
             rules: Rules {
                 has_program: !args.program.is_empty(),
                 has_journals: durability.has_journals(),
+                keeps_journals: durability.keep_journal,
                 servers_go_back: args.on_server_loss == OnServerLoss::Continue
                     && !durability.has_journals(),
                 after_signal: process.stop_times().all,

@@ -83,6 +83,7 @@ pub fn plan(
         workers_elsewhere: layout.workers > workers_here,
         has_program: *program != Work::Model,
         has_journals: args.job.durability.has_journals(),
+        keeps_journals: args.job.durability.keep_journal,
         after_signal: process.stop_times().all,
         ..Rules::HOST
     };

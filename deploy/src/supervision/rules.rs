@@ -16,6 +16,8 @@ pub struct Rules {
     pub has_program: bool,
     /// What a server acknowledged is on its disk: one that dies is started again.
     pub has_journals: bool,
+    /// That stays there when the job has ended.
+    pub keeps_journals: bool,
     /// A server that dies is started again, and its part goes back to a checkpoint alone.
     pub servers_go_back: bool,
     /// Time to save the model and leave after a signal: the roles give up by themselves a second before.
@@ -32,6 +34,7 @@ impl Rules {
         is_unchecked: false,
         has_program: false,
         has_journals: false,
+        keeps_journals: false,
         servers_go_back: false,
         after_signal: Duration::from_secs(9),
         after_kill: Duration::from_secs(5),
@@ -44,6 +47,7 @@ impl Rules {
         is_unchecked: true,
         has_program: false,
         has_journals: false,
+        keeps_journals: false,
         servers_go_back: false,
         after_signal: Duration::from_secs(9),
         after_kill: Duration::from_millis(300),
