@@ -99,7 +99,7 @@ fn copy(from: &Path, to: &Path) {
 fn a_job_whose_servers_were_killed_is_replayed_and_what_is_damaged_is_named() {
     let _alone = alone();
     let kept = Kept::new();
-    let mut job = kept.start("job", &["--instances", "3", "--passes", "40"]);
+    let mut job = kept.start("job", &["--instances", "3", "--passes", "20"]);
     job.wait_for_stdout("pass=1;", START);
     // While a job has them, they are no files to read.
     kept.replay("job/journal", &[]).expect_code(1).expect_stderr(&["a server writes there"]);
@@ -119,7 +119,7 @@ fn a_job_whose_servers_were_killed_is_replayed_and_what_is_damaged_is_named() {
     // Each shard has each push.
     let pushes = metrics(&replayed.stdout, "pushes");
     assert_eq!(pushes.len(), 3);
-    assert!(pushes.iter().all(|found| *found == pushes[0] && *found > 1000.0), "{pushes:?}");
+    assert!(pushes.iter().all(|found| *found == pushes[0] && *found > 500.0), "{pushes:?}");
     // The segments of six processes.
     assert!(files(&kept.path("job/journal/shard-0"), ".log").len() >= 4);
     the_next_job_is_told_whose_they_are(&kept);

@@ -43,8 +43,18 @@ impl Journals {
         for shard in 0..spec.shards {
             let opened = match first.take_if(|first| first.shard() == shard) {
                 Some(first) => first,
-                None => ShardJournal::open(folder, shard, from)
-                    .with_context(|| format!("the job has {} servers", spec.shards))?,
+                None => {
+                    let location = folder.join(shard_folder(shard));
+                    if !location.is_dir() {
+                        bail!(
+                            "{} is missing: the job has {} servers, and each has a part of the model; bring the journals of all of \
+                             them together",
+                            location.display(),
+                            spec.shards
+                        );
+                    }
+                    ShardJournal::open(folder, shard, from)?
+                }
             };
             shards.push(opened);
         }
@@ -152,11 +162,6 @@ impl ShardJournal {
     fn open(folder: &Path, shard: ShardId, from: ReadFrom) -> anyhow::Result<Self> {
         let location = folder.join(shard_folder(shard));
         let shown = location.display();
-        if !location.is_dir() {
-            bail!(
-                "{shown} is missing: without it a part of the model is; bring the journals of all servers together"
-            );
-        }
         let directory = Directory::existing(&location)?;
         let Some(lock) = directory.lock()? else {
             bail!(
