@@ -17,7 +17,7 @@ use ps_tests::sim::{managed, seeds};
 use std::time::Duration;
 
 const SEEDS: u64 = 60;
-const SEEDS_MUTATED: u64 = 40;
+const SEEDS_MUTATED: u64 = 100;
 
 /// How a job fared, and how often a part of it went back.
 fn run(scenario: &Scenario, ledger: &Ledger) -> (Outcome, usize) {

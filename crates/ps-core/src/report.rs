@@ -296,6 +296,7 @@ pub struct WentBack {
     /// The number of the checkpoint.
     pub checkpoint: u64,
     /// Updates of its most updated chunk since then, as far as it had told of them with its last sign of life; more may be lost.
+    /// 0: it had told of none, and nobody knows how many.
     pub updates_lost_min: u64,
     /// The part of the model's weights that it holds, from 0 to 1.
     pub model_share: f64,
@@ -310,7 +311,8 @@ impl WentBack {
     pub fn words(&self) -> String {
         let Self { shard, checkpoint, updates_lost_min, model_share, .. } = self;
         let lost = match updates_lost_min {
-            0 => "the updates of its part".to_owned(),
+            // It had not said how many when it died.
+            0 => "an unknown number of updates of its part".to_owned(),
             1 => "at least 1 update of its part".to_owned(),
             count => format!("at least {count} updates of its part"),
         };

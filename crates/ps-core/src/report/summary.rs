@@ -203,6 +203,13 @@ mod tests {
             servers,
             samples_skipped: 60,
             skipped: vec![SkippedShare { member: "worker 1".into(), samples: 60 }],
+            servers_went_back: vec![WentBack {
+                shard: 1,
+                checkpoint: 3,
+                updates_lost_min: 41,
+                model_share: 0.331,
+                ..WentBack::default()
+            }],
             lost: vec![LostMember {
                 member: "worker 1".into(),
                 address: "host:1".into(),
@@ -227,6 +234,7 @@ mod tests {
             "the model is the best: test_ 0.2500, measured in pass 2",
             "60 of worker 1",
             "checkpoint 7",
+            "server shard 1 was killed: it went back alone to checkpoint 3, at least 41 updates of its part (33.1 %",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
