@@ -31,10 +31,10 @@ impl Outcome {
         words.unwrap_or_else(|| "the master failed and did not say why".to_owned())
     }
 
-    /// What the master said of a job that ended because a server could not go back alone.
+    /// What was said of a job that ended because a server could not go back alone: by the master, or by who heard it of it.
     pub fn has_no_way_back(&self) -> Option<String> {
-        let is_said = matches!(self.verdict, Ok(1)) && self.master_words().contains(NO_WAY_BACK);
-        is_said.then(|| self.master_words())
+        let mut words = self.failed.iter().filter_map(|(_, words)| words.as_ref());
+        words.find(|words| words.contains(NO_WAY_BACK)).cloned()
     }
 
     /// Whether what a process said last is of another's failure, which the master told it.
@@ -108,6 +108,17 @@ mod tests {
             "algo-2: server 1 (pid 7) was killed by signal 9; server 1: panicked: out of range"
         );
         assert_eq!(outcome(Ok(64), &[]).failure_reason("a").unwrap(), "a: exit code 64");
+    }
+
+    /// Found by a real process: psrun gave the master up before it had said why, and the job did not go back.
+    #[test]
+    fn regression_a_server_that_cannot_go_back_alone_is_known_by_whoever_says_so() {
+        let words = format!("the job failed: server shard 1 was killed, and {NO_WAY_BACK}: why");
+        for verdict in [Ok(1), Err(anyhow::anyhow!("server 1 exited with code 1"))] {
+            let said = outcome(verdict, &[(Role::Server, 1, &words)]).has_no_way_back();
+            assert_eq!(said.as_deref(), Some(&*words));
+        }
+        assert_eq!(outcome(Ok(1), &[(Role::Master, 0, "diverged")]).has_no_way_back(), None);
     }
 
     #[test]

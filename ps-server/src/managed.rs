@@ -17,10 +17,9 @@ pub(crate) struct Place {
     pub(crate) master: String,
     /// Where the server listens.
     pub(crate) bound: String,
-    /// Whether what it holds is all that a process before it had acknowledged, should there have been one.
+    /// Whether it goes on for a process before it, should there have been one: with all that that one had acknowledged, or, where it
+    /// goes back to a checkpoint, with nothing yet.
     pub(crate) is_successor: bool,
-    /// Whether a process before it was killed, of which it has nothing.
-    pub(crate) goes_back: bool,
 }
 
 /// How a server ended that has a master.
@@ -58,7 +57,7 @@ pub(crate) async fn run(
             None => return Ok(End::Alone(member.exit_code())),
         };
         // A member that was here before is no other process any more.
-        (member.place.is_successor, member.place.goes_back) = (false, false);
+        member.place.is_successor = false;
         // For good: also after a signal it serves until the master has saved.
         health.set(ServingStatus::Serving).await;
         if let Some(end) = member.beat(&registered).await? {
@@ -118,8 +117,8 @@ impl ManagedServer<'_> {
             protocol: PROTOCOL,
             life: self.shard.life(),
             holds_weights: self.shard.model().is_some(),
-            recovered: self.place.is_successor,
-            goes_back: self.place.goes_back,
+            recovered: self.place.is_successor && !self.config.goes_back,
+            goes_back: self.place.is_successor && self.config.goes_back,
             ..v1::RegisterRequest::default()
         }
     }

@@ -58,13 +58,10 @@ pub fn run(
         let notifier = gate_changes.clone();
         let notify_gate = Box::new(move || notifier.send_replace(()));
         let shard = Shard::new(shard_index, lease, config.guards, notify_gate);
-        if config.goes_back {
-            shard.expect_later_versions();
-        }
         let (shard, journal) = with_journal(&config, shard, &files, &outside)?;
         let journal_location =
             files.journal.as_ref().map(|files| files.location()).unwrap_or_default();
-        let is_successor = journal.is_some();
+        let is_successor = journal.is_some() || config.goes_back;
         let (kept, writing) = journal.map(|open| (open.files, open.writing)).unzip();
         let (clock, home) = (outside.clock.clone(), lanes.home());
         let service =
@@ -116,8 +113,7 @@ async fn until_end(
 ) -> Result<End, Error> {
     let ended = match &config.master {
         Some(master) => {
-            let (master, goes_back) = (master.clone(), config.goes_back);
-            let place = managed::Place { master, bound, is_successor, goes_back };
+            let place = managed::Place { master: master.clone(), bound, is_successor };
             managed::run(config, place, shard, outside, shutdown, health).await
         }
         None => Ok(End::Alone(alone(config, shard, outside, shutdown).await)),
@@ -163,6 +159,9 @@ fn with_journal(
     files: &ServerFiles,
     outside: &Outside,
 ) -> Result<(Arc<Shard>, Option<OpenJournal>), Error> {
+    if config.goes_back {
+        shard.expect_later_versions();
+    }
     let Some(files) = files.journal.clone() else { return Ok((Arc::new(shard), None)) };
     let waiting = Arc::new(Waiting::default());
     let shard = Arc::new(shard.with_journal(waiting.clone()));

@@ -112,9 +112,11 @@ impl Machine {
         }
         let checkpoints = self.checkpoints.complete();
         let Some(newest) = checkpoints.first().copied() else {
-            let server = self.registry.describe(server);
+            let description = self.registry.describe(server);
+            // It is dead: the end does not wait for its lease.
+            self.registry.remove(server);
             let why = "no checkpoint is complete yet";
-            self.fail(format!("{server} was killed, and {NO_WAY_BACK}: {why}"), now);
+            self.fail(format!("{description} was killed, and {NO_WAY_BACK}: {why}"), now);
             return self.check_open().map(|()| 0);
         };
         let updates = self.registry.process(server).map_or(0, |process| process.updates);

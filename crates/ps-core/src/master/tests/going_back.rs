@@ -101,6 +101,7 @@ fn without_a_checkpoint_that_can_be_used_the_job_ends_and_says_so() {
     job.lease(workers[0], 1);
     let refused = job.register(successor(77, 1)).unwrap_err().to_string();
     assert!(refused.contains(NO_WAY_BACK) && refused.contains("no checkpoint"), "{refused}");
+    assert!(job.machine.registry.process(MemberId::server(1)).is_none(), "it is dead");
     let (mut job, _) = Job::with_checkpoint();
     job.register(successor(77, 1)).unwrap();
     let asked = job.part_restores.pop().unwrap();
