@@ -206,7 +206,7 @@ fn processes_die_at_any_durable_step_and_every_push_counts_once() {
     );
 }
 
-/// Found by fail points: a master that was killed before it had written its state ended its job, and so did who was killed while
+/// Found while fail points were made: a master that was killed before it had written its state ended its job, and so did who was killed while
 /// it left.
 #[test]
 fn regression_who_is_killed_at_its_first_or_last_steps_does_not_end_the_job() {

@@ -91,7 +91,7 @@ fn steps_of(host: &str) -> u64 {
     reached
 }
 
-/// Found by fail points: a master that was killed between its first sign of life and its first state, or after it had removed its
+/// Found while fail points were made: a master that was killed between its first sign of life and its first state, or after it had removed its
 /// state at the end, ended the job with a failure; so did a server that was killed while it removed its journal.
 #[test]
 fn regression_who_dies_at_its_first_or_last_steps_does_not_end_the_job() {

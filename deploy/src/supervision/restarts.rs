@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    /// Found by fail points: killed before it listened, a master ended its job.
+    /// Found while fail points were made: killed before it listened, a master ended its job.
     #[test]
     fn regression_a_master_that_is_killed_before_it_is_ready_is_started_again() {
         let master = Name { role: Role::Master, index: 0 };

@@ -98,7 +98,8 @@ pub(crate) fn open(
     } else {
         tracing::info!("shard {index} keeps its journal in {location}");
     }
-    let begun = JournalFiles::begin(job, (index, salt), files, waiting, settings, next, is_based);
+    let replayed = is_based.then_some(replayed_bytes);
+    let begun = JournalFiles::begin(job, (index, salt), files, waiting, settings, next, replayed);
     let (files, writing) = begun?;
     Ok(OpenJournal { files, writing })
 }

@@ -25,12 +25,15 @@ pub(crate) struct JournalFiles {
     whole_every_bytes: u64,
     /// Whether nothing is ever removed.
     is_kept: bool,
+    /// Bytes of records that were there before this process.
+    replayed_bytes: u64,
     /// Held while the shard is written whole; whether it ever was.
     is_based: Mutex<bool>,
 }
 
 impl JournalFiles {
-    /// Begins to write; the task that does, until it fails.
+    /// Begins to write, after so many bytes of records if there is a shard that they stand on; the task that does, until
+    /// it fails.
     ///
     /// # Errors
     /// The first segment cannot be written.
@@ -41,19 +44,24 @@ impl JournalFiles {
         waiting: Arc<Waiting>,
         settings: WriterSettings,
         (number, previous_bytes): (u64, u64),
-        is_based: bool,
+        replayed_bytes: Option<u64>,
     ) -> Result<(Arc<Self>, Writing), JournalError> {
         let (wishes, inbox) = mpsc::channel(1);
         let at = (number, previous_bytes);
         let writer = Writer::new((shard, salt), files.clone(), waiting.clone(), settings, at)?;
-        if is_based {
+        if replayed_bytes.is_some() {
             waiting.is_based();
         }
-        let is_based = Mutex::new(is_based);
-        let (job, whole_every_bytes) = (job.to_owned(), settings.whole_every_bytes);
-        let is_kept = settings.is_kept;
-        let journal = Self { job, files, waiting, wishes, whole_every_bytes, is_kept, is_based };
-        let journal = Arc::new(journal);
+        let journal = Arc::new(Self {
+            job: job.to_owned(),
+            files,
+            waiting,
+            wishes,
+            whole_every_bytes: settings.whole_every_bytes,
+            is_kept: settings.is_kept,
+            is_based: Mutex::new(replayed_bytes.is_some()),
+            replayed_bytes: replayed_bytes.unwrap_or(0),
+        });
         let writing = writer.run(inbox);
         Ok((journal, Box::pin(async move { writing.await.into() })))
     }
@@ -91,10 +99,12 @@ impl JournalFiles {
 
     /// Writes the shard whole again and again, whenever the journal has grown so much that it is worth it.
     pub(crate) async fn keep_short(&self, shard: &Shard) {
-        let mut begun = 0;
+        // What was replayed is replayed again if the process dies before.
+        let (mut replayed, mut begun) = (self.replayed_bytes, 0);
         loop {
-            self.waiting.reached(|end| end.saturating_sub(begun) >= self.bytes_max(shard)).await;
-            begun = self.waiting.end_on_disk();
+            let grown = |end: u64| replayed + end.saturating_sub(begun);
+            self.waiting.reached(|end| grown(end) >= self.bytes_max(shard)).await;
+            (replayed, begun) = (0, self.waiting.end_on_disk());
             match self.renew(shard).await {
                 Ok(()) => tracing::debug!("the journal begins anew"),
                 Err(error) => {

@@ -216,3 +216,25 @@ fn a_file_of_a_journal_that_is_cut_or_continued_gives_no_other_weights() {
         }
     }
 }
+
+/// A server that dies over and over would else have ever more to replay.
+#[test]
+fn what_was_replayed_counts_when_a_shard_is_to_be_written_whole() {
+    let disk = folder();
+    let base = || disk.list().unwrap().iter().filter_map(|name| names::parse_base_file(name)).max();
+    let before = base();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (files, waiting): (Files, _) = (Arc::new(disk.clone()), Arc::new(Waiting::default()));
+        let shard = empty().with_journal(waiting.clone());
+        let settings = WriterSettings { whole_every_bytes: 1, ..WriterSettings::default() };
+        let opened = open((JOB, 9), files, (&shard, waiting), settings, NOW);
+        let OpenJournal { files, writing } = opened.unwrap();
+        tokio::select! {
+            error = writing => panic!("{error}"),
+            () = files.keep_short(&shard) => (),
+            () = tokio::time::sleep(Duration::from_millis(300)) => (),
+        }
+    });
+    assert!(base() > before);
+}
