@@ -76,8 +76,6 @@ pub struct Guards {
     pub dedup: bool,
     /// Nobody of an earlier life of the job pushes.
     pub lives: bool,
-    /// No worker pushes that was superseded, or whose lease is over.
-    pub incarnations: bool,
     /// No step ends before all of its pushes are applied.
     pub steps: bool,
     /// Who is shut out is written down.
@@ -88,14 +86,8 @@ pub struct Guards {
 
 impl Guards {
     /// All of them.
-    pub const ALL: Self = Self {
-        dedup: true,
-        lives: true,
-        incarnations: true,
-        steps: true,
-        fences: true,
-        windows: true,
-    };
+    pub const ALL: Self =
+        Self { dedup: true, lives: true, steps: true, fences: true, windows: true };
 }
 
 /// One shard of one job.

@@ -88,7 +88,6 @@ impl Shard {
         let fence = self.fence.read();
         match fence.check(header.epoch, header.id.worker, header.id.incarnation) {
             Ok(()) => Ok(fence),
-            Err(fence::Error::StaleIncarnation { .. }) if !self.guards.incarnations => Ok(fence),
             Err(error) => {
                 self.counters.calls_fenced.add(1);
                 Err(error)

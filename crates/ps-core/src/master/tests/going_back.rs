@@ -28,7 +28,7 @@ impl Job {
         job.lease(workers[0], 1);
         job.machine.checkpoint_now(None, job.now).unwrap();
         job.obey();
-        assert_eq!(job.machine.checkpoints.newest(), Some(1));
+        assert_eq!(job.machine.checkpoints.newest(), Some(0));
         (job, workers)
     }
 
@@ -62,15 +62,15 @@ fn a_part_is_restored_when_it_knows_who_is_shut_out_and_members_are_told_then() 
     job.obey();
     let [restore] = &job.part_restores[..] else { panic!("{:?}", job.part_restores) };
     let restore = restore.clone();
-    assert_eq!((restore.shard, &restore.numbers[..], restore.life), (1, &[1][..], 50));
+    assert_eq!((restore.shard, &restore.numbers[..], restore.life), (1, &[0][..], 50));
     assert_eq!(restore.epoch, told.shard_map.epoch);
-    job.restored(&restore, Ok(part(1)));
+    job.restored(&restore, Ok(part(0)));
     let map_now = job.beat(again).unwrap().shard_map.unwrap();
     assert_eq!(map_now.map.addresses[1], "host1:9");
     assert!(map_now.away.is_empty());
     let said = job.logs.iter().any(|line| {
         line.contains(
-            "server shard 1 was killed: it went back alone to checkpoint 1, at least 5 updates",
+            "server shard 1 was killed: it went back alone to checkpoint 0, at least 5 updates",
         )
     });
     assert!(said, "{:?}", job.logs);
@@ -85,11 +85,11 @@ fn what_was_asked_in_another_epoch_counts_nothing() {
     job.register(successor(78, 1)).unwrap();
     let second = job.part_restores.pop().unwrap();
     assert!(second.epoch > first.epoch);
-    job.restored(&first, Ok(part(1)));
+    job.restored(&first, Ok(part(0)));
     assert!(job.machine.going_back.is_any(), "that process is gone");
     job.restored(&second, Err(NotRestored::Unreached("it is silent".into())));
     let third = job.part_restores.pop().unwrap();
-    job.restored(&third, Ok(part(1)));
+    job.restored(&third, Ok(part(0)));
     assert!(!job.machine.going_back.is_any());
     assert!(job.finished.is_none());
 }
@@ -105,7 +105,7 @@ fn without_a_checkpoint_that_can_be_used_the_job_ends_and_says_so() {
     let (mut job, _) = Job::with_checkpoint();
     job.register(successor(77, 1)).unwrap();
     let asked = job.part_restores.pop().unwrap();
-    job.restored(&asked, Err(NotRestored::Unusable("checkpoint 1: damaged".into())));
+    job.restored(&asked, Err(NotRestored::Unusable("checkpoint 0: damaged".into())));
     let line = job.machine.check_open().unwrap_err().to_string();
     assert!(line.contains(NO_WAY_BACK) && line.contains("damaged"), "{line}");
 }
@@ -119,7 +119,7 @@ fn nothing_is_written_while_a_part_goes_back() {
     job.obey();
     assert_eq!(job.checkpoints.len(), 1);
     let asked = job.part_restores.pop().unwrap();
-    job.restored(&asked, Ok(part(1)));
+    job.restored(&asked, Ok(part(0)));
     assert_eq!(job.checkpoints.len(), 2);
 }
 
