@@ -6,7 +6,7 @@ import time
 import pytest
 
 PASS = "pass=2;"
-PASSES = 300
+PASSES = 60
 DURABLE = {"passes": str(PASSES), "durability": "wal", "lease_ms": "2000"}
 
 
