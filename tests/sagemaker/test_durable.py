@@ -39,6 +39,7 @@ def test_servers_that_are_killed_inside_their_containers_are_started_again(job):
     expect_all(cluster)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["memory", "wal"])
 def test_a_host_that_is_cut_off_for_twenty_seconds_comes_back(job, durability):
     cluster = job(hyperparameters={**DURABLE, "durability": durability}).start()
