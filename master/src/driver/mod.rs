@@ -4,11 +4,13 @@
 //! - `event`: what tasks beside the driver have to say.
 //! - `membership`: tells every shard who the workers are.
 //! - `model`: writes the model.
+//! - `restore`: has shards go on from a checkpoint.
 
 mod answers;
 mod event;
 mod membership;
 mod model;
+mod restore;
 #[cfg(test)]
 mod tests;
 
@@ -24,9 +26,9 @@ use answers::Answers;
 use event::{Event, event};
 use membership::MembershipBroadcaster;
 use ps_core::DataDescription;
-use ps_core::ids::{Epoch, LIFE_DISTANCE, Life};
+use ps_core::ids::{LIFE_DISTANCE, Life};
 use ps_core::limits::CONTROL_CALLS_MAX;
-use ps_core::master::{Action, CheckpointRequest, Level, Machine, SavedJob, ShardRestore};
+use ps_core::master::{Action, CheckpointRequest, Level, Machine, SavedJob};
 use ps_core::model_config::About;
 use ps_core::model_file::MODEL_FILE;
 use ps_core::report::Report;
@@ -265,32 +267,6 @@ impl Driver {
         spawn(&mut self.saving, &self.sender, async move {
             let written = cluster.write_checkpoint(request, known, catalog.files()).await;
             event(move |machine, now| machine.checkpoint_written(number, written, now))
-        });
-    }
-
-    /// What was begun with other servers is given up.
-    fn restore(&mut self, epoch: Epoch, life: Life) {
-        self.restoring = JoinSet::new();
-        let Some(catalog) = self.catalog.clone() else {
-            return;
-        };
-        let (cluster, settings) = (self.membership.cluster(), self.settings.clone());
-        spawn(&mut self.restoring, &self.sender, async move {
-            let restored = catalog.restore(&cluster, life, &settings).await.map(Box::new);
-            event(move |machine, now| machine.restored(epoch, restored, now))
-        });
-    }
-
-    /// Has one shard go back to a checkpoint.
-    fn restore_part(&mut self, restore: ShardRestore) {
-        let Some(catalog) = self.catalog.clone() else {
-            return;
-        };
-        let (cluster, settings) = (self.membership.cluster(), self.settings.clone());
-        spawn(&mut self.saving, &self.sender, async move {
-            let restored = catalog.restore_part(&cluster, &restore, &settings).await;
-            let asked = (restore.shard, restore.epoch);
-            event(move |machine, now| machine.shard_restored(asked, restored, now))
         });
     }
 
