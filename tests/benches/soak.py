@@ -4,7 +4,7 @@
     tests/benches/soak.py PSRUN [--minutes N] [--only memory|wal]
 
 PSRUN is the program. Two jobs, one after the other, each for so many minutes (15): digits, mlp, 3 instances, as fast as they
-go with --durability memory, and one of a larger model with --durability wal, whose pushes are counted in MB a second. A figure is
+go with --durability memory, and one of a larger model with --durability wal (how much its servers write is told). A figure is
 what there was at the end over what there was after the first minute, each the median of 20 s: of the memory of all processes together, of
 the role that has grown most, and of the folder with results, logs and journals (its largest size within the 20 s,
 for a journal grows and is cut off). In the end the job is told to end, and is to leave nobody behind.
@@ -31,7 +31,7 @@ JOBS = {
 def processes(job):
     """The job's processes, by what they are."""
     found = {}
-    for name in os.listdir("/proc"):
+    for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat") as file:
                 parent = int(file.read().rsplit(")", 1)[1].split()[1])
@@ -43,7 +43,7 @@ def processes(job):
             found["psrun"] = job
         elif parent == job:
             index = [word for word in words if word.startswith(("--shard", "--rank", "--role", "--index"))]
-            found[" ".join([words[1], *index])] = int(name)
+            found[" ".join([words[1], *index, name])] = int(name)
     return found
 
 
