@@ -2,7 +2,7 @@
 //!
 //! A simulated process cannot be stopped in the middle of a call. So from its fail point on it is cut off instead: no step of it
 //! has an effect, nothing that it says leaves its host, and nobody notes how it ended. What it still computes is gone with it
-//! when the run takes it away, a millisecond of virtual time later at the latest.
+//! when the run takes it away, a tick of virtual time (2 ms) later at the latest.
 
 use super::books::Books;
 use super::faults::{self, Event};
