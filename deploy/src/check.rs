@@ -7,6 +7,7 @@ use ps_data::SharedDataset;
 use ps_worker::config::ModelArgs;
 use ps_worker::device::DeviceChoice;
 use ps_worker::model::Models;
+use std::path::Path;
 
 /// Checks the values of options.
 ///
@@ -15,7 +16,16 @@ use ps_worker::model::Models;
 pub fn usage(job: &JobArgs) -> Result<(), String> {
     job.training.settings().map_err(|error| error.to_string())?;
     job.durability.check_job()?;
+    job.server.check(job.durability.has_journals())?;
     job.model.check()
+}
+
+/// Checks when checkpoints are written, if there are any.
+///
+/// # Errors
+/// There are none.
+pub fn checkpoint_times(job: &JobArgs, checkpoints: Option<&Path>) -> Result<(), String> {
+    job.checkpoint_every.check(checkpoints.is_some())
 }
 
 /// Checks that what a host keeps is where somebody finds it.

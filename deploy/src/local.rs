@@ -24,6 +24,7 @@ const BACK_TO_SAME_MAX: u32 = 3;
 pub(crate) fn main_with(models: &Models, args: LocalArgs, matches: &ArgMatches) -> ExitCode {
     let checked = check::usage(&args.job)
         .and_then(|()| model_name::check(models, &args.job.model.model))
+        .and_then(|()| check::checkpoint_times(&args.job, args.checkpoints.as_deref()))
         .and_then(|()| check::one_machine(&args));
     if let Err(message) = checked {
         return Unparsed::Other(message).print();
@@ -78,7 +79,15 @@ async fn run(
             {
                 journals.forget(&plan)?;
             }
-            Ended { result, .. } => break result,
+            Ended { result, lost } => {
+                if lost.is_some() && args.checkpoints.is_none() && args.program.is_empty() {
+                    logs.say(
+                        "a job with --durability wal loses nothing with a server, and one with --checkpoints DIR goes back to its \
+                         newest checkpoint by itself",
+                    );
+                }
+                break result;
+            }
         }
     };
     journals.end().iter().for_each(|line| terminal::print(line));

@@ -7,15 +7,15 @@ use std::time::Duration;
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Checkpoints while a job trains")]
 pub struct CheckpointEveryArgs {
-    /// Passes after which a checkpoint is written; 0: however many there are.
+    /// Passes after which a checkpoint is written; 0: passes do not matter.
     #[arg(long, env = "PS_CHECKPOINT_EVERY_PASSES", default_value_t = 1, value_name = "P")]
     pub checkpoint_every_passes: u64,
     /// Steps of all workers together after which one is written; those of a program of one's own are not counted here
-    /// [default: however many there are].
+    /// [default: steps do not matter].
     #[arg(long, env = "PS_CHECKPOINT_EVERY_STEPS", value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub checkpoint_every_steps: Option<u64>,
-    /// Seconds after which one is written, if anything was trained [default: however many there are].
+    /// Seconds after which one is written, if anything was trained [default: time does not matter].
     #[arg(long, env = "PS_CHECKPOINT_EVERY_S", value_name = "S",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub checkpoint_every_s: Option<u64>,

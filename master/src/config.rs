@@ -136,6 +136,7 @@ impl JobTimeoutArgs {
             evaluation_timeout: Duration::from_secs(self.evaluation_timeout_s),
             stop_times: StopTimes::default(),
             checkpoints: false,
+            keeps_state: false,
             checkpoint_every: CheckpointEvery::default(),
         }
     }

@@ -68,6 +68,7 @@ pub fn run(
     // Boxed here, so that it is compiled here, and not once more in every program.
     Box::pin(async move {
         config.machine.checkpoints = files.checkpoints.is_some();
+        config.machine.keeps_state = files.state.is_some();
         let find = |files| StateFile::find(files, &config.job, &config.machine);
         let found = files.state.as_ref().map(find).transpose()?.flatten();
         // What a job left that has ended is of use to a process that was started in place of its master alone.

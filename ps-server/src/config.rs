@@ -170,6 +170,20 @@ pub struct ServerLimitArgs {
     pub journal_mib: u64,
 }
 
+impl ServerLimitArgs {
+    /// What contradicts itself, in one sentence.
+    ///
+    /// # Errors
+    /// It is said how long journals may be that there are not.
+    pub fn check(&self, has_journals: bool) -> Result<(), String> {
+        if has_journals || self.journal_mib == DEFAULTS.journal_mib {
+            return Ok(());
+        }
+        Err("--journal-mib (or PS_JOURNAL_MIB): there are journals with --durability wal only"
+            .to_owned())
+    }
+}
+
 const DEFAULTS: ServerLimitArgs = ServerLimitArgs {
     buffer_mib: 512,
     connections: 1024,

@@ -12,7 +12,7 @@ pub enum Error {
     Master { shard: u32, error: member::Error },
     /// The master says that the job failed.
     #[error("shard {shard}: the job failed: {reason}")]
-    JobFailed { shard: u32, reason: String },
+    JobFailed { shard: u32, reason: String, goes_on: bool },
     /// What the calls are cannot be told.
     #[error("the descriptors of this program's own calls: {0}")]
     Reflection(tonic_reflection::server::Error),

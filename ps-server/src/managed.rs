@@ -27,6 +27,8 @@ pub(crate) struct Place {
 pub(crate) enum End {
     /// The master let it leave: nobody needs what it holds any more. With this exit code.
     Released(u8),
+    /// The same for now: the job goes on from what it keeps. With this exit code.
+    Suspended(u8),
     /// It was told to end, and the master said nothing. With this exit code.
     Alone(u8),
 }
@@ -34,7 +36,7 @@ pub(crate) enum End {
 impl End {
     pub(crate) fn exit_code(self) -> u8 {
         match self {
-            Self::Released(code) | Self::Alone(code) => code,
+            Self::Released(code) | Self::Suspended(code) | Self::Alone(code) => code,
         }
     }
 }
@@ -155,7 +157,7 @@ impl ManagedServer<'_> {
             };
             match answer {
                 Ok(v1::HeartbeatReply { leave: Some(leave), .. }) => {
-                    return left(self.config.shard, leave).map(End::Released).map(Some);
+                    return left(self.config.shard, leave).map(Some);
                 }
                 Ok(_) => (),
                 Err(_) if leaving => return Ok(Some(End::Alone(self.exit_code()))),
@@ -195,10 +197,11 @@ async fn until(outside: &Outside, end: Option<(Signal, Duration)>) {
     }
 }
 
-fn left(shard: u32, leave: v1::Leave) -> Result<u8, Error> {
-    let code = u8::try_from(leave.exit_code).unwrap_or(1);
-    if code == 1 {
-        return Err(Error::JobFailed { shard, reason: leave.reason });
+fn left(shard: u32, leave: v1::Leave) -> Result<End, Error> {
+    let v1::Leave { reason, goes_on, .. } = leave;
+    match u8::try_from(leave.exit_code).unwrap_or(1) {
+        1 => Err(Error::JobFailed { shard, reason, goes_on }),
+        code if goes_on => Ok(End::Suspended(code)),
+        code => Ok(End::Released(code)),
     }
-    Ok(code)
 }

@@ -119,7 +119,8 @@ async fn until_end(
         None => Ok(End::Alone(alone(config, shard, outside, shutdown).await)),
     };
     // The model is saved, or there will be none: nothing more happens to the shard.
-    let is_over = matches!(ended, Ok(End::Released(_)) | Err(Error::JobFailed { .. }));
+    let is_over =
+        matches!(ended, Ok(End::Released(_)) | Err(Error::JobFailed { goes_on: false, .. }));
     if let Some(journal) = journal.filter(|_| is_over) {
         journal.end(config.shard).await;
     }

@@ -25,8 +25,13 @@ where
     let mut file = Replacement::new(&**files, written.name())?;
     let mut chunk = ChunkSnapshot::default();
     while let Some(id) = copy.next(&mut chunk)? {
+        // Who waits for memory must not wait for the disk, while the system has some.
+        let is_waited_for = copy.is_waited_for();
         for (place, bytes) in written.chunk(id, &chunk) {
-            file.write_at(place, bytes)?;
+            match is_waited_for {
+                true => file.write_soon_at(place, bytes)?,
+                false => file.write_at(place, bytes)?,
+            }
             wrote(bytes.len());
         }
     }

@@ -17,9 +17,6 @@ use ps_tests::sim::{managed, seeds};
 const SEEDS: u64 = 100;
 const SEEDS_MUTATED: u64 = 100;
 
-/// Of a job in which nobody has to do again what another one did.
-const STEPS: usize = 3 * 192 / 4;
-
 fn died(outcome: &Outcome, role: &str) -> usize {
     let crash = format!("Crash(\"{role}");
     outcome.trace.iter().filter(|line| line.contains(&crash)).count()
@@ -42,7 +39,9 @@ fn acknowledged_pushes_outlive_their_servers_once_and_only_once() {
     for outcome in &outcomes {
         assert_eq!(outcome.result("master"), &Ok(0), "seed {}", outcome.seed);
     }
-    let steps = |outcome: &&Outcome| died(outcome, "worker") == 0 && outcome.pushes != STEPS;
+    let steps = |outcome: &&Outcome| {
+        died(outcome, "worker") == 0 && outcome.pushes != durable(outcome.seed).steps()
+    };
     let redone: Vec<u64> = outcomes.iter().filter(steps).map(|outcome| outcome.seed).collect();
     assert!(redone.is_empty(), "no worker died, and steps were done again: {redone:?}");
     assert!(deaths > outcomes.len() && of_masters > outcomes.len() / 2, "nobody died");
@@ -77,7 +76,9 @@ fn a_master_that_speaks_before_it_writes_is_caught() {
     let outcomes = seeds::run_all(seeds::wanted(SEEDS_MUTATED), |seed| {
         managed::run(&Scenario { state_lags_by: 1, ..durable(seed) })
     });
-    let is_again = |outcome: &&Outcome| died(outcome, "worker") == 0 && outcome.pushes != STEPS;
+    let is_again = |outcome: &&Outcome| {
+        died(outcome, "worker") == 0 && outcome.pushes != durable(outcome.seed).steps()
+    };
     let again = outcomes.iter().filter(is_again).count();
     println!("{again} of {} do steps again", outcomes.len());
     assert!(again > 0);

@@ -17,9 +17,6 @@ use std::time::Duration;
 
 const SEEDS: u64 = 60;
 
-/// Of a job in which nobody has to do again what another one did.
-const STEPS: usize = 3 * 192 / 4;
-
 /// Where processes of this role died: `before sync journal-000001.log`, without the numbers of files.
 fn deaths(outcome: &Outcome, role: &str) -> Vec<String> {
     let words = format!(" {role}");
@@ -50,7 +47,7 @@ fn what_is_acknowledged_outlives_a_death_at_any_durable_step() {
     );
     for outcome in &outcomes {
         assert_eq!(outcome.result("master"), &Ok(0), "seed {}", outcome.seed);
-        let is_again = !worker_died(outcome) && outcome.pushes != STEPS;
+        let is_again = !worker_died(outcome) && outcome.pushes != fail_points(outcome.seed).steps();
         assert!(!is_again, "seed {}: no worker died, and {} pushes", outcome.seed, outcome.pushes);
     }
     if outcomes.len() as u64 >= SEEDS {
@@ -109,7 +106,11 @@ fn regression_who_dies_at_its_first_or_last_steps_does_not_end_the_job() {
                     "{host}, {count} of {steps}: {place:?}"
                 );
                 assert_eq!(outcome.violation, None, "{host}, {count} of {steps}: {place:?}");
-                assert_eq!(outcome.pushes, STEPS, "{host}, {count} of {steps}: {place:?}");
+                assert_eq!(
+                    outcome.pushes,
+                    fail_points(1).steps(),
+                    "{host}, {count} of {steps}: {place:?}"
+                );
             }
         }
     }

@@ -1,6 +1,9 @@
 //! What a job did, for a file that machines read and a summary that people read.
 
+mod server_loss;
 mod summary;
+
+pub use server_loss::{CameBack, WentBack};
 
 use crate::keeping::Kept;
 use crate::learning::{LearningStatus, Rise};
@@ -66,6 +69,9 @@ pub struct Report {
     /// Servers that were killed and went back to a checkpoint alone, in order: what was pushed to them since is lost.
     #[serde(default)]
     pub servers_went_back: Vec<WentBack>,
+    /// The master, and servers, whose processes died and were started again, and lost nothing.
+    #[serde(default)]
+    pub came_back: Vec<CameBack>,
     /// Where the time went.
     pub timings: Timings,
 }
@@ -286,42 +292,6 @@ pub struct SkippedShare {
     pub member: String,
     /// How many, over all passes.
     pub samples: u64,
-}
-
-/// A server that was killed, and whose part went back to a checkpoint while the others stayed where they were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WentBack {
-    /// What it holds.
-    pub shard: u32,
-    /// The number of the checkpoint.
-    pub checkpoint: u64,
-    /// Updates of its most updated chunk since then, as far as it had told of them with its last sign of life; more may be lost.
-    /// 0: it had told of none, and nobody knows how many.
-    pub updates_lost_min: u64,
-    /// The part of the model's weights that it holds, from 0 to 1.
-    pub model_share: f64,
-    /// Seconds from the master's start to when it was back.
-    pub seconds: f64,
-    /// Seconds from when its process was another one to when it was back.
-    pub seconds_away: f64,
-}
-
-impl WentBack {
-    /// What happened, in a sentence.
-    pub fn words(&self) -> String {
-        let Self { shard, checkpoint, updates_lost_min, model_share, .. } = self;
-        let lost = match updates_lost_min {
-            // It had not said how many when it died.
-            0 => "an unknown number of updates of its part".to_owned(),
-            1 => "at least 1 update of its part".to_owned(),
-            count => format!("at least {count} updates of its part"),
-        };
-        let share = model_share * 100.0;
-        format!(
-            "server shard {shard} was killed: it went back alone to checkpoint {checkpoint}, {lost} ({share:.1} % of the model's \
-             bytes) since then are lost, others kept theirs"
-        )
-    }
 }
 
 /// Where the time went, in seconds.

@@ -96,6 +96,14 @@ pub trait FileWriter: Send {
     /// Not all of them were written; the message names the file.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
+    /// The same, and returns as soon as it can: what the system keeps in memory for the disk, it may.
+    ///
+    /// # Errors
+    /// As of [`FileWriter::write_at`].
+    fn write_soon_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(offset, bytes)
+    }
+
     /// Makes durable what was written.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::progress::Progress;
 use crate::transport::{BadAddress, Connector};
+use ps_proto::convert::refusal::{self, Reason};
 use std::sync::Mutex;
 use std::time::Duration;
 use tonic::transport::Channel;
@@ -120,6 +121,12 @@ impl Link {
                 self.reconnect();
             }
             let now = self.clock.now();
+            if is_waiting(&status) {
+                failing_since = None;
+                retried(&status);
+                tokio::time::sleep(backoff.next_wait()).await;
+                continue;
+            }
             // What moved before it broke off does not count as failing.
             let broken_at = begun.max(now.saturating_sub(progress.idle()));
             let since = *failing_since.get_or_insert(broken_at);
@@ -135,6 +142,11 @@ impl Link {
             tokio::time::sleep(backoff.next_wait()).await;
         }
     }
+}
+
+/// Whether the peer says that it is there, and waits itself: no reason to give it up.
+fn is_waiting(status: &Status) -> bool {
+    refusal::from_status(status).is_some_and(|refusal| refusal.reason() == Reason::DiskFull)
 }
 
 /// Whether a later attempt of the same call may succeed.

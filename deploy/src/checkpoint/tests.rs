@@ -81,6 +81,7 @@ fn write(disk: &SimulatedDisk, number: u64, shards: u32) -> Manifest {
         began: 1,
         keeping: Keeping::default(),
         objective: String::new(),
+        servers_went_back: Vec::new(),
     };
     let about = About { model: Some("mlp".into()), ..About::default() };
     let manifest = Manifest {

@@ -13,7 +13,8 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Nobody has asked yet. At the end of the job its state is removed, or left to whoever started this process.
+    /// Nobody has asked yet. At the end of the job its state is removed, or left to whoever started this process, or to whoever
+    /// starts the job again.
     pub(super) fn new(state: Option<StateFile>, leaves_state: bool) -> Self {
         Self { state, leaves_state, has_changed: true, waiting: Vec::new() }
     }
@@ -34,6 +35,7 @@ impl Answers {
     pub(super) fn say(&mut self, machine: &mut Machine) {
         self.has_changed |= machine.take_news();
         if std::mem::take(&mut self.has_changed)
+            && !machine.is_past_its_state()
             && let Some(state) = &mut self.state
         {
             state.write(machine);
@@ -41,9 +43,10 @@ impl Answers {
         self.waiting.drain(..).for_each(Answer::say);
     }
 
-    /// The job is over.
-    pub(super) fn end(&mut self) {
-        if let Some(state) = self.state.take().filter(|_| !self.leaves_state) {
+    /// The job is over, for now or for good.
+    pub(super) fn end(&mut self, machine: &Machine) {
+        let is_left = self.leaves_state || machine.goes_on_later();
+        if let Some(state) = self.state.take().filter(|_| !is_left) {
             state.remove();
         }
     }

@@ -164,7 +164,7 @@ impl Driver {
                 Some(call) = calls.recv() => self.answer(call, &mut calls),
             }
             if let Some(end) = self.act() {
-                self.answers.end();
+                self.answers.end(&self.machine);
                 self.reporter.finish();
                 return end;
             }
@@ -286,6 +286,17 @@ impl Driver {
             let location = catalog.files().location();
             tracing::info!(
                 "the newest checkpoint is {newest}, in {location}: the same command goes on from it"
+            );
+        }
+        if self.machine.goes_on_later() {
+            tracing::info!("the journals are kept: the same command goes on from there");
+        } else if self.machine.is_cut_short()
+            && self.catalog.is_none()
+            && report.timings.saving > 0.0
+        {
+            tracing::info!(
+                "there are no checkpoints to go on from (--checkpoints DIR): the same command begins anew, and with \
+                 `--initial-model {location}` from these weights"
             );
         }
         match written {

@@ -12,7 +12,7 @@ use ps_core::limits::{
     WORKERS_MAX,
 };
 use ps_core::master::{
-    Caller, EvaluationResult, Heartbeat, HeartbeatReply, JobProgress, LeaseResult, MemberId,
+    Caller, EvaluationResult, Heartbeat, HeartbeatReply, JobProgress, LeaseResult, Leave, MemberId,
     Membership, Registration, Rejection, Role, Task, TaskRequest,
 };
 use ps_core::model_config::About;
@@ -204,9 +204,11 @@ impl From<JobProgress> for v1::JobProgress {
 
 impl From<HeartbeatReply> for v1::HeartbeatReply {
     fn from(reply: HeartbeatReply) -> Self {
-        let leave = reply
-            .leave
-            .map(|leave| v1::Leave { exit_code: leave.exit_code.into(), reason: leave.reason });
+        let leave = reply.leave.map(|Leave { exit_code, reason, goes_on }| v1::Leave {
+            exit_code: exit_code.into(),
+            reason,
+            goes_on,
+        });
         Self {
             shard_map: reply.shard_map.map(v1::ShardMap::from),
             progress: Some(reply.progress.into()),

@@ -29,7 +29,7 @@ pub fn from_status(status: &Status) -> Option<v1::Refusal> {
 /// The gRPC code for callers that do not know our details.
 fn code(reason: Reason) -> Code {
     match reason {
-        Reason::UnknownIncarnation | Reason::NotInitialised => Code::Unavailable,
+        Reason::UnknownIncarnation | Reason::NotInitialised | Reason::DiskFull => Code::Unavailable,
         Reason::Taken => Code::AlreadyExists,
         Reason::OtherModel | Reason::OtherShard => Code::InvalidArgument,
         Reason::OtherJob => Code::PermissionDenied,

@@ -2,10 +2,15 @@
 
 use parking_lot::Mutex;
 use ps_core::journal::{Append, BATCH_HEADER_BYTES, Record};
-use ps_core::limits::JOURNAL_WAITING_BYTES_MAX;
+use ps_core::limits::{JOURNAL_WAITING_BYTES_MAX, PUSH_ROOM_WAIT_MS_MAX};
+use ps_proto::convert::refusal::{self, Reason};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tonic::Status;
+
+/// How long callers wait for a full disk before they are told to ask again.
+const FULL_TOLD: Duration = Duration::from_millis(PUSH_ROOM_WAIT_MS_MAX);
 
 /// Records that were appended and not taken to be written yet.
 #[derive(Default)]
@@ -23,6 +28,8 @@ struct OnDisk {
     end: u64,
     /// Whether what they stand on is there, too.
     is_based: bool,
+    /// Why nothing more will be before there is room.
+    full: Option<Arc<str>>,
     /// Why nothing more will be.
     failed: Option<Arc<str>>,
 }
@@ -56,15 +63,9 @@ impl Waiting {
     /// Waits until there is room for more records. Whoever comes at once may all find room: each adds a chunk at most.
     ///
     /// # Errors
-    /// The journal has failed.
+    /// The journal has failed, or the disk has been full for a while: whoever asks again may find room.
     pub(crate) async fn room(&self) -> Result<(), Status> {
-        if self.has_room() {
-            return Ok(());
-        }
-        let mut on_disk = self.on_disk.subscribe();
-        let is_over = |on_disk: &OnDisk| on_disk.failed.is_some() || self.has_room();
-        let on_disk = on_disk.wait_for(is_over).await.map_err(|_| ended())?;
-        checked(&on_disk)
+        if self.has_room() { Ok(()) } else { self.wait_for(|_| self.has_room()).await }
     }
 
     fn has_room(&self) -> bool {
@@ -74,14 +75,34 @@ impl Waiting {
     /// Waits until all that was appended before this call is on the disk.
     ///
     /// # Errors
-    /// The journal has failed.
+    /// As of [`Waiting::room`].
     pub(crate) async fn written(&self) -> Result<(), Status> {
         let end = self.records.lock().end;
+        self.wait_for(|on_disk| on_disk.is_based && on_disk.end >= end).await
+    }
+
+    /// Waits until the disk is so. One that is full for longer is told, so that no caller takes it for the end of this server.
+    async fn wait_for(&self, is_so: impl Fn(&OnDisk) -> bool) -> Result<(), Status> {
         let mut on_disk = self.on_disk.subscribe();
-        let is_there =
-            |on_disk: &OnDisk| on_disk.failed.is_some() || (on_disk.is_based && on_disk.end >= end);
-        let on_disk = on_disk.wait_for(is_there).await.map_err(|_| ended())?;
-        checked(&on_disk)
+        loop {
+            let is_over = |on_disk: &OnDisk| on_disk.failed.is_some() || is_so(on_disk);
+            if let Ok(on_disk) = tokio::time::timeout(FULL_TOLD, on_disk.wait_for(is_over)).await {
+                return checked(&*on_disk.map_err(|_| ended())?);
+            }
+            if let Some(why) = &on_disk.borrow().full {
+                return Err(full(why));
+            }
+        }
+    }
+
+    /// Ends when the disk is full, with what whoever waits for it is told.
+    pub(crate) async fn stays_full(&self) -> Status {
+        loop {
+            tokio::time::sleep(FULL_TOLD).await;
+            if let Some(why) = &self.on_disk.borrow().full {
+                return full(why);
+            }
+        }
     }
 
     /// Waits until this is so of the bytes that are on the disk, counted from the first.
@@ -111,6 +132,11 @@ impl Waiting {
         self.on_disk.send_modify(|on_disk| on_disk.is_based = true);
     }
 
+    /// Nothing more will be written before there is room; or there is again.
+    pub(super) fn is_full(&self, why: Option<&str>) {
+        self.on_disk.send_modify(|on_disk| on_disk.full = why.map(Into::into));
+    }
+
     /// Nothing more will be written.
     pub(super) fn has_failed(&self, why: &str) {
         self.on_disk.send_modify(|on_disk| on_disk.failed = Some(why.into()));
@@ -122,6 +148,10 @@ fn checked(on_disk: &OnDisk) -> Result<(), Status> {
         None => Ok(()),
         Some(why) => Err(Status::unavailable(format!("the journal has failed: {why}"))),
     }
+}
+
+fn full(why: &str) -> Status {
+    refusal::status(Reason::DiskFull, 0, 0, why)
 }
 
 fn ended() -> Status {

@@ -68,7 +68,7 @@ impl Writer {
         (number, previous_bytes): (u64, u64),
     ) -> io::Result<Self> {
         let header = SegmentHeader { shard, number, previous_bytes, salt };
-        let file = begin(&files, &header, settings)?;
+        let file = blocking(|| begin(&files, &header, settings))?;
         let (bytes, spare) = (SEGMENT_HEADER_BYTES as u64, Vec::new());
         Ok(Self { shard, files, waiting, settings, salt, number, file, bytes, batch: 0, spare })
     }
@@ -110,35 +110,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a batch; where there is no room for it, as soon as there is.
     async fn write(&mut self, batch: &[u8]) -> io::Result<()> {
-        let longest = Duration::from_millis(JOURNAL_FULL_MS_MAX);
-        let deadline = Instant::now() + longest;
-        let mut is_said = false;
-        loop {
-            let (file, bytes, is_synced) = (&mut self.file, self.bytes, self.settings.is_synced);
-            let written = blocking(|| {
-                file.write_at(bytes, batch)?;
-                if is_synced { file.sync() } else { Ok(()) }
-            });
-            match written {
-                Err(error) if is_full(&error) && Instant::now() < deadline => {
-                    if !is_said {
-                        tracing::warn!(
-                            "{error}: pushes wait until there is room, at most {longest:.0?}; nothing that was \
-                             acknowledged is lost"
-                        );
-                    }
-                    is_said = true;
-                    tokio::time::sleep(FULL_PAUSE).await;
-                }
-                Ok(()) if is_said => {
-                    tracing::info!("the journal has room again: pushes go on");
-                    return Ok(());
-                }
-                written => return written,
-            }
-        }
+        let (file, bytes, is_synced) = (&mut self.file, self.bytes, self.settings.is_synced);
+        once_there_is_room(&self.waiting, || {
+            file.write_at(bytes, batch)?;
+            if is_synced { file.sync() } else { Ok(()) }
+        })
+        .await
     }
 
     async fn next_segment(&mut self, wish: NextSegment) -> io::Result<()> {
@@ -149,10 +127,45 @@ impl Writer {
             previous_bytes: self.bytes,
             salt: self.salt,
         };
-        self.file = begin(&self.files, &header, self.settings)?;
+        let (files, settings) = (&self.files, self.settings);
+        self.file = once_there_is_room(&self.waiting, || begin(files, &header, settings)).await?;
         (self.number, self.bytes, self.batch) = (header.number, SEGMENT_HEADER_BYTES as u64, 0);
         let _ = wish.send(self.number);
         Ok(())
+    }
+}
+
+/// Writes something; where there is no room for it, as soon as there is.
+async fn once_there_is_room<T>(
+    waiting: &Waiting,
+    mut write: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    let longest = Duration::from_millis(JOURNAL_FULL_MS_MAX);
+    let deadline = Instant::now() + longest;
+    let mut is_said = false;
+    loop {
+        match blocking(&mut write) {
+            Err(error) if is_full(&error) && Instant::now() < deadline => {
+                if !is_said {
+                    let line = format!(
+                        "{error}: pushes wait until there is room, at most {longest:.0?}; nothing that was acknowledged is lost"
+                    );
+                    tracing::warn!("{line}");
+                    waiting.is_full(Some(&line));
+                }
+                is_said = true;
+                tokio::time::sleep(FULL_PAUSE).await;
+            }
+            written => {
+                if is_said {
+                    waiting.is_full(None);
+                }
+                if is_said && written.is_ok() {
+                    tracing::info!("the journal has room again: pushes go on");
+                }
+                return written;
+            }
+        }
     }
 }
 
@@ -162,13 +175,11 @@ fn begin(
     header: &SegmentHeader,
     settings: WriterSettings,
 ) -> io::Result<Box<dyn FileWriter>> {
-    blocking(|| {
-        let mut file = files.create(&names::segment_file(header.number))?;
-        file.write_at(0, &header.encode())?;
-        if settings.is_synced {
-            file.sync()?;
-            files.sync()?;
-        }
-        Ok(file)
-    })
+    let mut file = files.create(&names::segment_file(header.number))?;
+    file.write_at(0, &header.encode())?;
+    if settings.is_synced {
+        file.sync()?;
+        files.sync()?;
+    }
+    Ok(file)
 }

@@ -19,12 +19,12 @@ mod weights;
 pub(crate) use bulk::DataPlaneCalls;
 
 use crate::config::Config;
-use crate::journal::JournalFiles;
+use crate::journal::{JournalError, JournalFiles};
 use buffers::{Buffers, ConnectionShares};
 use ps_core::limits::INIT_HEADERS_MAX;
 use ps_core::shard::Shard;
 use ps_proto::convert::refusal::{self, Reason};
-use ps_runtime::files::Files;
+use ps_runtime::files::{Files, is_full};
 use ps_runtime::transport::ConnectionHandle;
 use ps_runtime::{Clock, Repeated};
 use std::sync::Arc;
@@ -124,13 +124,23 @@ impl Service {
         let Some(journal) = self.journal.clone() else { return Ok(()) };
         let shard = self.shard.clone();
         // Whoever waits for it may go away; others wait for it, too.
+        let waiting = journal.clone();
         let founded = self.at_home(async move {
             journal.found(&shard).await.map_err(|error| {
-                let shard = shard.index();
-                Status::unavailable(format!("shard {shard} cannot begin its journal: {error}"))
+                let line = format!("shard {} cannot begin its journal: {error}", shard.index());
+                match error {
+                    JournalError::Io(error) if is_full(&error) => {
+                        refusal::status(Reason::DiskFull, 0, 0, line)
+                    }
+                    _ => Status::unavailable(line),
+                }
             })
         });
-        founded.await
+        tokio::select! {
+            biased;
+            founded = founded => founded,
+            full = waiting.waiting().stays_full() => Err(full),
+        }
     }
 
     /// What the connection of a call may have; a call without one has it for itself.

@@ -1,4 +1,4 @@
-//! Pushes of all of a shard, as fast as they go, while a checkpoint is written, and while none is.
+//! Pushes of all of a shard, as fast as they go or as a network brings them, while a checkpoint is written, and while none is.
 
 use super::server;
 use ps_client::{Client, ClientConfig, Gradient, ShardMapWatch, Weights};
@@ -36,16 +36,24 @@ fn model(mib: usize) -> anyhow::Result<ModelSpec> {
     })
 }
 
+/// What pushes are limited to, in megabytes a second: 10 Gbit/s, and nothing.
+const LIMITS: [(Option<u64>, &str); 2] = [(Some(1250), "_at_10_gbit"), (None, "")];
+
 /// Pushes that are applied while a checkpoint is written, over as many seconds without one; and the server's memory over
 /// that before.
 pub(crate) fn measure(rounds: usize, mib: usize) -> anyhow::Result<()> {
+    LIMITS.iter().try_for_each(|(limit, name)| measure_at(*limit, name, rounds, mib))
+}
+
+fn measure_at(limit: Option<u64>, name: &str, rounds: usize, mib: usize) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(".")?;
     let server = server::start(0, folder.path())?;
-    let mut worker = Peer::start(&["all", &server.address, &mib.to_string()])?;
+    let most = limit.unwrap_or(0).to_string();
+    let mut worker = Peer::start(&["all", &server.address, &mib.to_string(), &most])?;
     anyhow::ensure!(worker.line()? == "ready", "the worker did not start");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut goodput, mut memory, mut seconds) =
-        (Samples::default(), Samples::default(), Samples::default());
+    let (mut goodput, mut memory) = (Samples::default(), Samples::default());
+    let (mut seconds, mut speed) = (Samples::default(), Samples::default());
     for round in 0..rounds as u64 {
         worker.tell("go")?;
         let quiet = ends(&worker.line()?)?;
@@ -62,13 +70,16 @@ pub(crate) fn measure(rounds: usize, mib: usize) -> anyhow::Result<()> {
         memory.push(server.peer.memory_peak_bytes()? as f64 / resident);
         let within = |ends: &[f64]| ends.iter().filter(|end| (from..to).contains(*end)).count();
         let rate = quiet.len() as f64 / quiet.last().copied().unwrap_or(SECONDS);
+        speed.push(rate * (mib / 2 / PARTS) as f64);
         goodput.push(within(&busy) as f64 / (to - from) / rate);
         seconds.push(to - from);
     }
-    println!("\npushes of all of a shard of {mib} MiB in turn, as fast as they go");
+    let most = limit.map_or("as fast as they go".to_owned(), |most| format!("{most} MB/s at most"));
+    println!("\npushes of all of a shard of {mib} MiB in turn, {most}");
     println!("{:34} {:>26}", "seconds that a checkpoint takes", seconds.spread());
-    report::figure("checkpoint_goodput_over_before", &goodput);
-    report::figure("checkpoint_full_memory_over_before", &memory);
+    println!("{:34} {:>26}", "MiB/s of gradients without one", speed.spread());
+    report::figure(&format!("checkpoint_goodput_over_before{name}"), &goodput);
+    report::figure(&format!("checkpoint_full_memory_over_before{name}"), &memory);
     Ok(())
 }
 
@@ -77,8 +88,10 @@ fn ends(line: &str) -> anyhow::Result<Vec<f64>> {
     Ok(line.split(' ').map(str::parse).collect::<Result<_, _>>()?)
 }
 
-/// A worker that creates the model, and pushes for some seconds when it is told to.
-pub(crate) fn run(address: &str, mib: &str) -> anyhow::Result<()> {
+/// A worker that creates the model, and pushes for some seconds when it is told to: so many megabytes a second at most, if
+/// that is not 0.
+pub(crate) fn run(address: &str, mib: &str, most: &str) -> anyhow::Result<()> {
+    let most: u64 = most.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let model = model(mib.parse()?)?;
@@ -99,11 +112,17 @@ pub(crate) fn run(address: &str, mib: &str) -> anyhow::Result<()> {
         };
         let parts: Vec<Gradient> = (0..PARTS).map(part).collect();
         let (mut weights, mut clock) = (Weights::new(&model), 0);
+        let bytes = (elements / PARTS * size_of::<f32>()) as u64;
+        let period = Duration::from_micros(bytes.checked_div(most).unwrap_or(0));
         println!("ready");
         for line in std::io::stdin().lock().lines() {
             line?;
             let (begun, mut ends) = (Instant::now(), Vec::new());
             while begun.elapsed().as_secs_f64() < SECONDS {
+                let due = begun + period * ends.len() as u32;
+                if due > Instant::now() {
+                    tokio::time::sleep_until(due.into()).await;
+                }
                 weights.set_clock(clock);
                 client.push(&parts[clock as usize % PARTS], 1e-9, &weights).await?;
                 clock += 1;

@@ -13,7 +13,7 @@ use crate::limits::{CHUNK_ELEMENTS_MAX, MODEL_ELEMENTS_MAX, SHARDS_MAX, TENSORS_
 use crate::model_config::{ModelDescription, NamedShape};
 use crate::model_spec::ModelSpec;
 use crate::partition::chunk_elements;
-use crate::report::PassReport;
+use crate::report::{PassReport, WentBack};
 use crate::settings::TrainingSettings;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,9 @@ pub struct JobState {
     /// What is learnt, as members say it; empty where nobody wrote it down.
     #[serde(default)]
     pub objective: String,
+    /// Servers that went back to a checkpoint alone: what they lost is missing in the weights from then on.
+    #[serde(default)]
+    pub servers_went_back: Vec<WentBack>,
 }
 
 /// One checkpoint.

@@ -64,8 +64,8 @@ pub enum DivergenceSign {
     EndedNotFinite { steps: u64 },
 }
 
-const ADVICE: &str = "the run seems to diverge; try a lower --lr, --clip-norm 1, a lower \
-                      --staleness-bound or --staleness-correction auto";
+const ADVICE: &str =
+    "the run seems to diverge; try a lower --lr, --clip-norm 1 or a lower --staleness-bound";
 
 impl DivergenceSign {
     /// Whether training is over.

@@ -168,6 +168,7 @@ impl Machine {
             ..Process::default()
         };
         let incarnation = self.registry.insert(server, process);
+        self.record.came_back(server.to_string());
         let line = format!(
             "{server} was started again at {address}: what it had acknowledged was in its journal, nothing is lost"
         );

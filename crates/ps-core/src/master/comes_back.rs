@@ -22,6 +22,7 @@ impl Machine {
                 machine.lifecycle.name()
             );
             machine.log(Level::Warn, line);
+            machine.record.came_back("the master".to_owned());
             // What follows is asked of servers that are known.
             machine.lifecycle.come_back();
             machine.publish();

@@ -126,13 +126,17 @@ impl Machine {
 
     /// The servers still hold what was trained: it is saved, and the job fails all the same.
     fn abandon(&mut self, reason: String, now: Duration) {
-        // What a program pushed only the servers know.
-        let is_program = self.agreement.kind() == Some(DataKind::Program);
-        let is_trained = self.leases.samples_done() > 0 || self.record.has_steps();
-        match is_program || is_trained {
+        match self.is_trained() {
             true => self.stop(StopReason::Abandoned(reason), now),
             false => self.fail(reason, now),
         }
+    }
+
+    /// Whether the servers hold more than the job began with, as far as anybody knows.
+    pub(super) fn is_trained(&self) -> bool {
+        // What a program pushed only the servers know.
+        let is_program = self.agreement.kind() == Some(DataKind::Program);
+        is_program || self.leases.samples_done() > 0 || self.record.has_steps()
     }
 
     /// Whoever started these members knows that they have ended, and how: what they had in work is done by others at
@@ -204,7 +208,8 @@ impl Machine {
     fn leave_for(&self, member: MemberId, now: Duration) -> Option<Leave> {
         if let Some(outcome) = self.lifecycle.outcome() {
             let reason = outcome.reason.clone().unwrap_or_default();
-            return Some(Leave { exit_code: outcome.exit_code, reason });
+            let goes_on = self.goes_on_later();
+            return Some(Leave { exit_code: outcome.exit_code, reason, goes_on });
         }
         let since = self.registry.process(member)?.leaving?;
         let holds_work = member.role == Role::Worker && self.leases.held_by(member.index).is_some();
@@ -212,7 +217,11 @@ impl Machine {
             && !self.lifecycle.is_over()
             && !holds_work
             && now.saturating_sub(since) >= LEAVE_ALONE_AFTER;
-        may_leave.then(|| Leave { exit_code: EXIT_TERMINATED, reason: String::new() })
+        may_leave.then(|| Leave {
+            exit_code: EXIT_TERMINATED,
+            reason: String::new(),
+            goes_on: false,
+        })
     }
 
     /// A member is gone: what only it has does not hold the job.

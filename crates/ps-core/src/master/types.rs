@@ -45,6 +45,8 @@ pub struct Config {
     pub stop_times: StopTimes,
     /// Whether checkpoints are written.
     pub checkpoints: bool,
+    /// Whether what lasts is written down, so that another process can go on.
+    pub keeps_state: bool,
     /// How often, if they are.
     pub checkpoint_every: CheckpointEvery,
 }

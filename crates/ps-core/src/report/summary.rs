@@ -1,6 +1,6 @@
 //! The report in a few lines for people.
 
-use super::{Report, Resumed, SkippedShare, WentBack, WorkerReport};
+use super::{CameBack, Report, Resumed, SkippedShare, WentBack, WorkerReport};
 use crate::digits::digits;
 use crate::learning::LearningStatus;
 
@@ -25,6 +25,7 @@ impl Report {
         for lost in &self.lost {
             lines.push(format!("lost: {} at {}: {}", lost.member, lost.address, lost.reason));
         }
+        lines.extend(CameBack::words(&self.came_back));
         lines.extend(self.servers_went_back.iter().map(WentBack::words));
         lines.extend(self.skipped_line());
         lines.extend(self.refused_lines());
@@ -203,6 +204,7 @@ mod tests {
             servers,
             samples_skipped: 60,
             skipped: vec![SkippedShare { member: "worker 1".into(), samples: 60 }],
+            came_back: vec![CameBack { member: "the master".to_owned(), times: 2 }],
             servers_went_back: vec![WentBack {
                 shard: 1,
                 checkpoint: 3,

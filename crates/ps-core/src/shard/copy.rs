@@ -56,6 +56,11 @@ pub trait CopiedShard {
     /// The epoch is over: nobody waits for the copy any more.
     fn next(&mut self, into: &mut ChunkSnapshot) -> Result<Option<ChunkId>, CopyError>;
 
+    /// Whether pushes wait for the memory of what is still to be copied, or will soon.
+    fn is_waited_for(&self) -> bool {
+        false
+    }
+
     /// What the shard remembered of the pushes that are in the copy.
     ///
     /// # Errors

@@ -234,6 +234,10 @@ impl CopiedShard for ShardCut<'_> {
         Ok(Some(self.model.id(index)))
     }
 
+    fn is_waited_for(&self) -> bool {
+        self.shard.cutting.is_filling()
+    }
+
     fn finish(self) -> Result<Remembered, CopyError> {
         let first = self.model.id(0);
         let windows = self.shard.cutting.windows(self.id).ok_or_else(|| self.given_up())?;

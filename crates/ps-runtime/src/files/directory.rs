@@ -210,6 +210,11 @@ impl FileWriter for WrittenFile {
         done.map_err(|error| named("writing", &self.path, &error))
     }
 
+    fn write_soon_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all_at(bytes, offset);
+        written.map_err(|error| named("writing", &self.path, &error))
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         // What is in it, and how much that is: nobody needs the time of its last change.
         self.file.sync_data().map_err(|error| named("syncing", &self.path, &error))

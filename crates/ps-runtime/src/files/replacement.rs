@@ -43,6 +43,17 @@ impl<'f, F: FileStore + ?Sized> Replacement<'f, F> {
         }
     }
 
+    /// The same, as [`FileWriter::write_soon_at`].
+    ///
+    /// # Errors
+    /// As of [`Replacement::write_at`].
+    pub fn write_soon_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.writer {
+            Some(writer) => writer.write_soon_at(offset, bytes),
+            None => Ok(()),
+        }
+    }
+
     /// Gives it its name, once all of it is on the disk.
     ///
     /// # Errors

@@ -86,6 +86,7 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
             seconds: 12.5,
             began: 1_753_000_000_000,
             keeping: keeping(),
+            servers_went_back: vec![WentBack { shard: 1, ..WentBack::default() }],
         },
         model,
     }

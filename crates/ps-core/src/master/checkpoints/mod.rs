@@ -235,6 +235,7 @@ impl Machine {
             began: self.selection.job(),
             keeping: self.selection.keeping().clone(),
             objective: self.data().objective,
+            servers_went_back: self.record.went_back_alone().to_vec(),
         })
     }
 

@@ -19,6 +19,33 @@ impl Machine {
         self.lifecycle.phase == Phase::Finished
     }
 
+    /// Whether the job ends before all is done, and goes on when it is started again: from the state that its last lease left,
+    /// and from its servers' journals. One with checkpoints goes on from its last one, and one that diverged would again.
+    pub fn goes_on_later(&self) -> bool {
+        let is_undone = match self.lifecycle.stop_reason() {
+            Some(StopReason::Signal(_) | StopReason::HostLost(_) | StopReason::Abandoned(_)) => {
+                true
+            }
+            Some(StopReason::Completed | StopReason::EarlyStopped(_) | StopReason::Diverged(_)) => {
+                false
+            }
+            None => self.lifecycle.outcome.is_some(),
+        };
+        let is_kept = self.config.keeps_state && !self.config.checkpoints;
+        is_undone && is_kept && self.is_trained()
+    }
+
+    /// Whether the job was told to end before all was done.
+    pub fn is_cut_short(&self) -> bool {
+        self.lifecycle.is_cut_short()
+    }
+
+    /// Whether what lasts is not written down any more, so that the job can go on from before its end.
+    pub fn is_past_its_state(&self) -> bool {
+        let is_ending = self.lifecycle.is_committed() && self.lifecycle.phase != Phase::Fencing;
+        is_ending && self.goes_on_later()
+    }
+
     /// The process received a signal: save what there is and end soon.
     pub fn signal(&mut self, exit_code: u8, now: Duration) {
         self.event(now, |machine| {

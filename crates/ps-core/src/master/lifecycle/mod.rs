@@ -218,20 +218,25 @@ impl Lifecycle {
     }
 
     /// Another process leads the job: the model that the driver of the one before was writing is written once more, when
-    /// every shard knows the one that leads now. A job that was ending because its host was lost goes on: it has one again.
+    /// every shard knows the one that leads now. A job that was told to end goes on: whoever has started this process wants it
+    /// to.
     pub(super) fn come_back(&mut self) {
         let is_unsaved = match self.phase {
             Phase::Stopping { .. } | Phase::Fencing => true,
             Phase::Saving => self.written.is_none(),
             _ => false,
         };
-        // Whoever started that one was gone, and has started this one.
-        if is_unsaved && matches!(self.stop, Some(StopReason::HostLost(_))) {
+        if is_unsaved && self.is_cut_short() {
             (self.stop, self.signalled, self.saving_in) = (None, None, None);
             self.phase = Phase::Running;
         } else if is_unsaved && self.phase == Phase::Saving {
             (self.saving_in, self.phase) = (None, Phase::Fencing);
         }
+    }
+
+    /// Whether the job was told to end before all was done.
+    fn is_cut_short(&self) -> bool {
+        matches!(self.stop, Some(StopReason::Signal(_) | StopReason::HostLost(_)))
     }
 
     /// Why the job stops, once it does.

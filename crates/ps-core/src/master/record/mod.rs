@@ -70,6 +70,8 @@ pub(super) struct Record {
     servers: BTreeMap<ShardId, ServerReport>,
     lost: Vec<LostMember>,
     went_back: Vec<WentBack>,
+    /// How often the process of each was started again, and lost nothing.
+    came_back: BTreeMap<String, u64>,
     last_losses: Losses,
     /// Seconds of training in earlier lives of the job.
     earlier_seconds: f64,
@@ -124,6 +126,16 @@ impl Record {
         }
     }
 
+    /// Servers that went back alone, in this life of the job and before.
+    pub(super) fn went_back_alone(&self) -> &[WentBack] {
+        &self.went_back
+    }
+
+    /// Another process goes on for the master, or a server, with all that it had acknowledged.
+    pub(super) fn came_back(&mut self, member: String) {
+        *self.came_back.entry(member).or_default() += 1;
+    }
+
     pub(super) fn training_began(&mut self, now: Duration) {
         self.training_began.get_or_insert(now);
     }
@@ -162,6 +174,7 @@ impl Record {
         self.passes = passes.map(|pass| (pass.pass.saturating_sub(1), pass)).collect();
         self.monitor = state.learning;
         self.earlier_seconds = state.seconds;
+        self.went_back = state.servers_went_back;
     }
 
     /// What the last evaluation found.

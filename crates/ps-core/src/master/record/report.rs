@@ -8,7 +8,7 @@ use crate::master::leases::owner_of;
 use crate::master::lifecycle::StopReason;
 use crate::master::types::{Action, EvaluateTask, EvaluationResult, JobProgress, Level, Role};
 use crate::progress::ProgressSnapshot;
-use crate::report::{Outcome, Report, SkippedShare};
+use crate::report::{CameBack, Outcome, Report, SkippedShare};
 use std::time::Duration;
 
 impl Machine {
@@ -67,6 +67,8 @@ impl Machine {
             .skipped()
             .map(|(source, samples)| SkippedShare { member: owner_of(source).to_string(), samples })
             .collect();
+        let came_back =
+            |(member, times): (&String, &u64)| CameBack { member: member.clone(), times: *times };
         let report = Report {
             outcome,
             settings: self.config.settings.clone(),
@@ -93,6 +95,7 @@ impl Machine {
             skipped,
             lost: record.lost.clone(),
             servers_went_back: record.went_back.clone(),
+            came_back: record.came_back.iter().map(came_back).collect(),
             timings: record.timings(self.lifecycle.started(), now),
         };
         if learning == LearningStatus::DidNotImprove {

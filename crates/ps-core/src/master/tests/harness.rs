@@ -43,6 +43,7 @@ pub(super) fn config(servers: u32, workers: u32, passes: u64) -> Config {
         evaluation_timeout: Duration::from_secs(600),
         stop_times: crate::stop::StopTimes::default(),
         checkpoints: false,
+        keeps_state: false,
         checkpoint_every: CheckpointEvery::default(),
     }
 }

@@ -193,6 +193,8 @@ pub struct Leave {
     pub exit_code: u8,
     /// Why, when the job failed.
     pub reason: String,
+    /// Whether the job goes on from what its servers keep when it is started again.
+    pub goes_on: bool,
 }
 
 /// What every shard must know of the workers.

@@ -249,6 +249,11 @@ impl Cutting {
         }
     }
 
+    /// Whether half of the memory for older generations is in use.
+    pub(super) fn is_filling(&self) -> bool {
+        matches!(&*self.stage.lock(), Stage::Open(open) if open.kept.bytes() >= open.kept_bytes_max / 2)
+    }
+
     /// The next chunk, which is locked, is copied: its older generation, if there are two, and whether somebody may
     /// wait for its memory. `None`: the cut was given up.
     pub(super) fn copied(&self, id: CutId, index: usize) -> Option<(Option<Chunk>, bool)> {
