@@ -77,8 +77,11 @@ impl Journals {
         let has_files = |folder: &PathBuf| {
             std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
         };
-        if let Some(journal) = plan.journals().find(has_files) {
-            bail!("{}", refusal(folder, &journal));
+        for journal in plan.journals().filter(has_files) {
+            if !is_empty(&journal) {
+                bail!("{}", refusal(folder, &journal));
+            }
+            remove_journal(&journal);
         }
         let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, options));
         written.with_context(|| format!("writing {}", path.display()))
@@ -134,6 +137,14 @@ fn move_aside(folder: &Path, journals: impl Iterator<Item = PathBuf>) -> anyhow:
     Ok(aside)
 }
 
+/// Whether a journal never held a model: its job ended before it had one.
+fn is_empty(journal: &Path) -> bool {
+    let Ok(files) = Directory::existing(journal) else { return false };
+    let files: Files = Arc::new(files);
+    matches!(StoredJournal::find(&files, ReadFrom::Oldest), Ok(None))
+        && files.list().is_ok_and(|names| names.iter().all(|name| is_of_journal(name)))
+}
+
 /// Why a job cannot have its journals in this folder, in which there is one already.
 fn refusal(folder: &Path, journal: &Path) -> String {
     let (shown, folder) = (journal.display(), folder.display());
@@ -180,17 +191,18 @@ impl Plan {
 
 /// Removes what is left of a server's journal; whatever else lies there stays.
 fn remove_journal(folder: &Path) {
-    let is_ours = |name: &str| {
-        let name = whole_name(name);
-        parse_segment_file(name).is_some()
-            || parse_base_file(name).is_some()
-            || parse_shard_file(name).is_some()
-    };
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(is_ours)) {
+    for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(is_of_journal)) {
         remove(&entry.path());
     }
     let _ = std::fs::remove_dir(folder);
+}
+
+fn is_of_journal(name: &str) -> bool {
+    let name = whole_name(name);
+    parse_segment_file(name).is_some()
+        || parse_base_file(name).is_some()
+        || parse_shard_file(name).is_some()
 }
 
 fn remove(path: &Path) {
@@ -205,6 +217,9 @@ fn state(folder: &Path) -> PathBuf {
 
 /// The job whose master has left its state, and has not led it to its end.
 fn cut_off(folder: &Path) -> anyhow::Result<Option<String>> {
+    if folder.is_file() {
+        bail!("--journal {}: expected a folder, found a file", folder.display());
+    }
     let found = saved(&state(folder));
     let found = found
         .with_context(|| format!("nobody can go on; remove {} to begin anew", folder.display()))?;
@@ -224,7 +239,8 @@ fn saved(path: &Path) -> anyhow::Result<Option<SavedJob>> {
 /// The first line that only one of them has.
 fn difference(before: &str, now: &str) -> Option<String> {
     let only = |one: &str, other: &str| {
-        one.lines().find(|line| !other.lines().any(|it| it == *line)).map(str::to_owned)
+        let options = one.lines().filter(|line| !line.starts_with('#'));
+        options.into_iter().find(|line| !other.lines().any(|it| it == *line)).map(str::to_owned)
     };
     let (was, is) = (only(before, now), only(now, before));
     match (was, is) {

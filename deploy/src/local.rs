@@ -74,13 +74,17 @@ async fn run(
     let result = loop {
         let ended = job::run(&program, &plan, &logs, outside.clone(), shutdown.clone()).await?;
         match ended {
-            Ended { lost: Some(lost), .. }
-                if shutdown.signal().is_none() && back.may(&lost, &logs) =>
+            // A job that is done all the same had no need of who was lost.
+            Ended { lost: Some(lost), result }
+                if !matches!(result, Ok(0))
+                    && shutdown.signal().is_none()
+                    && back.may(&lost, &logs) =>
             {
                 journals.forget(&plan)?;
             }
             Ended { result, lost } => {
-                if lost.is_some() && args.checkpoints.is_none() && args.program.is_empty() {
+                let is_lost = lost.is_some() && !matches!(result, Ok(0));
+                if is_lost && args.checkpoints.is_none() && args.program.is_empty() {
                     logs.say(
                         "a job with --durability wal loses nothing with a server, and one with --checkpoints DIR goes back to its \
                          newest checkpoint by itself",

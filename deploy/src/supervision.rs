@@ -185,6 +185,10 @@ impl Supervision {
             (Role::Server, Exit::Code(_)) if self.runs(Role::Master) => {
                 self.failed_beside_master(exit, who)
             }
+            // Whether anybody needs what it held, the master knows.
+            (Role::Server, _) if self.runs(Role::Master) => {
+                self.killed_beside_master(name, exit, who)
+            }
             // The master would take what we pass on for a wish to stop.
             (Role::Server, _) => self.report(name, format!("{who} {exit}: {WEIGHTS_LOST}")),
             (Role::Evaluator, _) => gone(name, exit, format!("{who} {exit}; training goes on")),

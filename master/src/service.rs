@@ -199,12 +199,13 @@ impl Master for Service {
         request: Request<v1::EndedReport>,
     ) -> Result<Response<v1::EndedReply>, Status> {
         let arrived = self.arrival(&request);
-        let v1::EndedReport { job, workers, evaluators, how } = request.into_inner();
+        let v1::EndedReport { job, workers, evaluators, servers, how } = request.into_inner();
         self.check_job(&job)?;
         let how = one_line(&how, REASON_CHARACTERS_MAX);
         let workers = workers.into_iter().map(MemberId::worker);
-        let ended: Vec<_> =
-            workers.chain(evaluators.into_iter().map(MemberId::evaluator)).collect();
+        let others = evaluators.into_iter().map(MemberId::evaluator);
+        let ended = workers.chain(others).chain(servers.into_iter().map(MemberId::server));
+        let ended: Vec<_> = ended.collect();
         let ended = move |machine: &mut Machine, now| {
             machine.members_ended(&ended, &how, now);
             Ok(())

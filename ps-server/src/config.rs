@@ -274,6 +274,8 @@ pub struct Bounds {
     pub unread: Duration,
     /// Percent of the shard that may be in memory twice while a checkpoint is written.
     pub cut_memory_percent: u8,
+    /// As many bytes of it in any case: a percentage of a small shard is nothing to wait for.
+    pub cut_memory_bytes_min: usize,
 }
 
 impl From<ServerLimitArgs> for Bounds {
@@ -283,6 +285,7 @@ impl From<ServerLimitArgs> for Bounds {
             connections: args.connections as usize,
             unread: Duration::from_millis(args.unread_ms),
             cut_memory_percent: args.cut_memory,
+            cut_memory_bytes_min: limits::CUT_MEMORY_BYTES_MIN,
         }
     }
 }
@@ -310,6 +313,7 @@ mod tests {
             connections: 3,
             unread: Duration::from_millis(70),
             cut_memory_percent: 9,
+            cut_memory_bytes_min: limits::CUT_MEMORY_BYTES_MIN,
         };
         assert_eq!(parse(&given).unwrap().bounds, expected);
         let journal = |args: &[&str]| parse(args).unwrap().journal;

@@ -166,12 +166,43 @@ fn regression_a_job_whose_processes_die_after_their_parent_goes_on() {
     job.wait(SOON);
     assert!(wait_until(SOON, || processes(&id).is_empty()));
     let end = cut.start(&[]).wait(PATIENCE);
-    // Some are so fast that the job has ended by then, and the model so far is saved.
-    let has_ended = ["a journal of another job", " (leaving, "];
-    if !has_ended.iter().any(|words| end.stderr.contains(words)) {
-        end.expect_code(0);
-        expect_everything(cut.out.path(), 30);
+    end.expect_code(0);
+    expect_everything(cut.out.path(), 30);
+}
+
+/// The last pass that a job has told of.
+fn last_pass(stdout: &str) -> u64 {
+    let passes = stdout.split("pass=").skip(1).filter_map(|rest| rest.split(';').next());
+    passes.filter_map(|pass| pass.parse().ok()).max().unwrap()
+}
+
+/// Ctrl-C, SIGTERM, or nobody is left who started it: the model so far is saved, and nothing of the rest is lost.
+#[test]
+fn a_job_that_was_told_to_end_goes_on_with_the_same_command() {
+    let _alone = alone();
+    let cut = CutOff::of(60);
+    let mut pass = 0;
+    for (by, code) in [(Signal::INT, Some(130)), (Signal::TERM, Some(143)), (Signal::KILL, None)] {
+        let mut job = cut.start(&[]);
+        let wait = format!("pass={};", pass + 2);
+        job.wait_for_stdout(&wait, START);
+        let id = own_id(&job);
+        signal(job.pid(), by);
+        let end = job.wait(SOON);
+        if let Some(code) = code {
+            end.expect_code(code).expect_stderr(&["are kept: the same command goes on from there"]);
+        }
+        assert!(wait_until(SOON, || processes(&id).is_empty()));
+        assert!(cut.out.path().join("model.safetensors").exists());
+        let first = format!("pass={};", pass + 1);
+        assert!(end.stdout.contains(&first), "{by:?} {}", end.stdout);
+        pass = last_pass(&end.stdout);
     }
+    let end = cut.start(&[]).wait(PATIENCE);
+    end.expect_code(0).expect_stderr(&["was cut off: it goes on"]);
+    assert!(!end.stdout.contains("pass=1;"), "{}", end.stdout);
+    expect_everything(cut.out.path(), 60);
+    assert!(!cut.journal.path().exists(), "nobody needs it any more");
 }
 
 /// Found by a breaker: servers that were told to end by a signal, while their master stood still, removed their journals.
@@ -202,10 +233,11 @@ fn regression_journals_of_a_job_that_has_ended_are_refused() {
     let mut job = cut.start(&[]);
     job.wait_for_stdout("pass=1;", START);
     let id = own_id(&job);
-    // The master sees it, saves what there is, and ends the job.
     signal(job.pid(), Signal::KILL);
     job.wait(SOON);
     assert!(wait_until(SOON, || processes(&id).is_empty()));
+    // As if its master had been led to its end elsewhere.
+    std::fs::remove_file(cut.journal.path().join("master/master-state")).unwrap();
     let refused = cut.start(&[]).wait(SOON);
     refused.expect_code(1).expect_stderr(&["a journal of another job", "remove that folder"]);
 }

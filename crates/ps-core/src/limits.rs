@@ -212,6 +212,9 @@ pub const CUT_LATE_MS_MAX: u64 = 30_000;
 /// the cut is given up.
 pub const CUT_ROOM_WAIT_MS_MAX: u64 = 5_000;
 
+/// Bytes that a cut may keep however small the shard is.
+pub const CUT_MEMORY_BYTES_MIN: usize = 16 * 1024 * 1024;
+
 /// How often it is looked whether they have come.
 pub const CUT_LATE_POLL_MS: u64 = 2;
 

@@ -160,3 +160,42 @@ pub fn is_retryable(status: &Status) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::SystemClock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    const PATIENCE: Patience =
+        Patience { attempt: Duration::from_secs(10), total: Duration::from_secs(30) };
+
+    /// The call's end when each of so many attempts ends so, and the next one well; how many failed.
+    async fn call(failures: u32, status: impl Fn() -> Status) -> (Result<(), Status>, u32) {
+        let connector = Connector::new(|_| Box::pin(std::future::pending()));
+        let link = Link::new(&connector, "127.0.0.1:1", &SystemClock::start(), 1).unwrap();
+        let (made, failed) = (AtomicU32::new(0), AtomicU32::new(0));
+        let attempt = |_| {
+            let is_over = made.fetch_add(1, Ordering::Relaxed) >= failures;
+            let status = status();
+            async move { if is_over { Ok(()) } else { Err(status) } }
+        };
+        let retried = |_: &Status| {
+            failed.fetch_add(1, Ordering::Relaxed);
+        };
+        let ended = link.call(PATIENCE, attempt, retried).await;
+        (ended, failed.into_inner())
+    }
+
+    /// Found by a newcomer: a server waited for room on its disk for longer than a server may be away, and said so, and its
+    /// workers gave it up.
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_peer_that_says_that_it_waits_is_not_given_up() {
+        let full = || refusal::status(Reason::DiskFull, 0, 0, "no room");
+        let (ended, failed) = call(600, full).await;
+        assert!(ended.is_ok() && failed == 600, "{ended:?} after {failed}");
+        let (ended, failed) = call(600, || Status::unavailable("nobody is there")).await;
+        assert!(ended.is_err() && failed < 60, "{ended:?} after {failed}");
+    }
+}

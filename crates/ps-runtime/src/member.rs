@@ -216,11 +216,13 @@ pub struct Ended {
     pub workers: Vec<u32>,
     /// Places of evaluators.
     pub evaluators: Vec<u32>,
+    /// Shards of servers that nobody starts again.
+    pub servers: Vec<u32>,
     /// How they ended, as what follows `it`: "was killed by signal 9".
     pub how: String,
 }
 
-/// Tells the master at this address that processes have ended whose job goes on without them.
+/// Tells the master at this address that processes have ended: what becomes of the job is for it to say.
 ///
 /// # Errors
 /// The master does not answer, or refuses.
@@ -228,9 +230,9 @@ pub async fn report_ended(
     outside: &Outside,
     address: &str,
     job: &str,
-    Ended { workers, evaluators, how }: Ended,
+    Ended { workers, evaluators, servers, how }: Ended,
 ) -> Result<(), Error> {
-    let report = v1::EndedReport { job: job.to_owned(), workers, evaluators, how };
+    let report = v1::EndedReport { job: job.to_owned(), workers, evaluators, servers, how };
     let link = Link::new(&outside.connector, address, &outside.clock, outside.seed)?;
     let patience = Patience { attempt: ATTEMPT, total: ATTEMPT };
     let attempt = |channel| {

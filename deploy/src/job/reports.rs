@@ -71,7 +71,7 @@ impl Job<'_> {
         let of = |role| Vec::from_iter((name.role == role).then_some(name.index));
         let (job, how) = (self.plan.job.clone(), exit.to_string());
         let (workers, evaluators) = (of(Role::Worker), of(Role::Evaluator));
-        let ended = Ended { workers, evaluators, how };
+        let ended = Ended { workers, evaluators, servers: of(Role::Server), how };
         let outside = self.outside.clone();
         tokio::spawn(async move {
             if let Err(error) = report_ended(&outside, &master, &job, ended).await {

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ReplayArgs, said: &mut Said<'_>) -> anyhow::Result<()> 
         BaseChoice::Newest => ReadFrom::Newest,
     };
     let journals = Journals::find(&args.folder, from)?;
-    let model = args.out.as_deref().map(|out| ModelPlace::new(out, args.overwrite)).transpose()?;
+    let model = args.out.as_deref().map(|out| ModelPlace::new(out, args)).transpose()?;
     (said.tell)(&said::beginning(&journals));
     let mut all = Replayed::default();
     let mut file = model.as_ref().map(|model| ModelFile::begin(model, &journals)).transpose()?;
@@ -104,19 +104,28 @@ struct ModelPlace {
 }
 
 impl ModelPlace {
-    fn new(out: &Path, overwrites: bool) -> anyhow::Result<Self> {
+    fn new(out: &Path, args: &ReplayArgs) -> anyhow::Result<Self> {
         let shown = out.display();
         let name = out.file_name().and_then(|name| name.to_str()).filter(|_| !out.is_dir());
         let Some(name) = name else {
             bail!("--out {shown}: this is no name of a file; say --out FILE.safetensors");
         };
-        if !overwrites && out.exists() {
+        let whole = |path: &Path| path.canonicalize().ok();
+        let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        if let (Some(parent), Some(journals)) = (whole(parent), whole(&args.folder))
+            && parent.starts_with(&journals)
+        {
+            bail!(
+                "--out {shown}: that is among the journals, in which nothing is changed; say another place"
+            );
+        }
+        if !args.overwrite && out.exists() {
             bail!(
                 "--out {shown}: there is a file already; replace it with --overwrite, or choose another name"
             );
         }
-        let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let folder = Directory::open_for("--out", parent.unwrap_or(Path::new(".")))?;
+        let folder = Directory::open_for("--out", parent)?;
         Ok(Self { folder, name: name.to_owned() })
     }
 }

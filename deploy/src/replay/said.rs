@@ -12,11 +12,12 @@ pub(super) fn beginning(journals: &Journals) -> String {
     let Some(base) = journals.bases().next() else { return String::new() };
     let (shards, spec) = (journals.shards.len(), journals.spec());
     format!(
-        "job {}: {} tensors with {} elements on {shards} servers, from {}",
+        "job {}: {} tensors with {} elements on {shards} servers, which began with {}; from what shard 0 was as base {}",
         base.job,
         spec.layout.tensors().len(),
         spec.layout.elements(),
-        origin_words(base.origin())
+        origin_words(base.origin()),
+        base.number
     )
 }
 

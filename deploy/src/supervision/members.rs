@@ -64,6 +64,18 @@ impl Supervision {
         vec![Action::Say(format!("{who} {exit}")), Action::Deadline(MASTER_SAYS_WHY)]
     }
 
+    /// A server was killed: the master, told of it, ends the job, or does without it where the model is written.
+    pub(super) fn killed_beside_master(
+        &mut self,
+        name: Name,
+        exit: Exit,
+        who: &str,
+    ) -> Vec<Action> {
+        self.unexplained.get_or_insert_with(|| format!("{who} {exit}: {WEIGHTS_LOST}"));
+        let patience = Action::Deadline(MASTER_SAYS_WHY);
+        vec![Action::Say(format!("{who} {exit}")), Action::ReportEnded(name, exit), patience]
+    }
+
     /// Whether the job has a worker still, or needs none any more.
     pub(super) fn trains(&self) -> bool {
         self.rules.workers_elsewhere || self.worker_done || self.runs(Role::Worker)

@@ -79,7 +79,7 @@ pub(crate) struct OpenJournal {
 /// Makes the shard, to which nothing happened yet, what its folder holds, and goes on writing there.
 ///
 /// # Errors
-/// What is there is another's or was changed, or it cannot be written.
+/// What is there is another's or was changed.
 pub(crate) fn open(
     (job, salt): (&str, u64),
     files: Files,
@@ -99,7 +99,7 @@ pub(crate) fn open(
         tracing::info!("shard {index} keeps its journal in {location}");
     }
     let replayed = is_based.then_some(replayed_bytes);
-    let begun = JournalFiles::begin(job, (index, salt), files, waiting, settings, next, replayed);
-    let (files, writing) = begun?;
+    let (files, writing) =
+        JournalFiles::begin(job, (index, salt), files, waiting, settings, next, replayed);
     Ok(OpenJournal { files, writing })
 }

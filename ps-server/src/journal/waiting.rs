@@ -81,6 +81,15 @@ impl Waiting {
         self.wait_for(|on_disk| on_disk.is_based && on_disk.end >= end).await
     }
 
+    /// The same of the records alone, whatever they stand on.
+    ///
+    /// # Errors
+    /// As of [`Waiting::room`].
+    pub(super) async fn flushed(&self) -> Result<(), Status> {
+        let end = self.records.lock().end;
+        self.wait_for(|on_disk| on_disk.end >= end).await
+    }
+
     /// Waits until the disk is so. One that is full for longer is told, so that no caller takes it for the end of this server.
     async fn wait_for(&self, is_so: impl Fn(&OnDisk) -> bool) -> Result<(), Status> {
         let mut on_disk = self.on_disk.subscribe();
@@ -156,4 +165,34 @@ fn full(why: &str) -> Status {
 
 fn ended() -> Status {
     Status::unavailable("the server is ending")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    /// Whoever calls hears of it before it would take the server for dead, and again when it asks again.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_full_disk_is_told_so() {
+        let waiting = Waiting::default();
+        waiting.is_based();
+        waiting.is_full(Some("no room"));
+        waiting.records.lock().end = 7;
+        for _ in 0..2 {
+            let begun = Instant::now();
+            let status = waiting.written().await.unwrap_err();
+            assert_eq!(begun.elapsed(), FULL_TOLD);
+            assert_eq!(refusal::from_status(&status).unwrap().reason(), Reason::DiskFull);
+            assert_eq!(waiting.stays_full().await.message(), "no room");
+        }
+        waiting.is_full(None);
+        let room_comes = async {
+            tokio::time::sleep(FULL_TOLD * 3).await;
+            waiting.is_on_disk(7);
+        };
+        let (written, ()) = tokio::join!(waiting.written(), room_comes);
+        written.unwrap();
+    }
 }

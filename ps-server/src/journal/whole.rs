@@ -12,6 +12,7 @@ use ps_runtime::{blocking, in_background};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tonic::Status;
 
 /// How long the last records of a journal that is kept may take to the disk when its job is over.
 const END_LONGEST: Duration = Duration::from_secs(5);
@@ -34,9 +35,6 @@ pub(crate) struct JournalFiles {
 impl JournalFiles {
     /// Begins to write, after so many bytes of records if there is a shard that they stand on; the task that does, until
     /// it fails.
-    ///
-    /// # Errors
-    /// The first segment cannot be written.
     pub(super) fn begin(
         job: &str,
         (shard, salt): (ShardId, u64),
@@ -45,10 +43,10 @@ impl JournalFiles {
         settings: WriterSettings,
         (number, previous_bytes): (u64, u64),
         replayed_bytes: Option<u64>,
-    ) -> Result<(Arc<Self>, Writing), JournalError> {
+    ) -> (Arc<Self>, Writing) {
         let (wishes, inbox) = mpsc::channel(1);
         let at = (number, previous_bytes);
-        let writer = Writer::new((shard, salt), files.clone(), waiting.clone(), settings, at)?;
+        let writer = Writer::begin((shard, salt), files.clone(), waiting.clone(), settings, at);
         if replayed_bytes.is_some() {
             waiting.is_based();
         }
@@ -62,8 +60,17 @@ impl JournalFiles {
             is_based: Mutex::new(replayed_bytes.is_some()),
             replayed_bytes: replayed_bytes.unwrap_or(0),
         });
-        let writing = writer.run(inbox);
-        Ok((journal, Box::pin(async move { writing.await.into() })))
+        let failed = journal.waiting.clone();
+        let writing = async move {
+            match writer.await {
+                Ok(writer) => writer.run(inbox).await.into(),
+                Err(error) => {
+                    failed.has_failed(&error.to_string());
+                    error.into()
+                }
+            }
+        };
+        (journal, Box::pin(writing))
     }
 
     /// What waits to be written.
@@ -128,6 +135,8 @@ impl JournalFiles {
         let ended = || std::io::Error::other("the journal's writer has ended");
         let number = number.await.map_err(|_| ended())?;
         let file = self.write_values(shard, number)?;
+        // Who reads the journal from before misses nothing of what the shard was when it was copied.
+        self.waiting.flushed().await.map_err(failed)?;
         let Some(model) = shard.model() else { return Ok(()) };
         // After the copy: who was shut out meanwhile stays out, whether or not the segment says so.
         let base = Base::new(&self.job, &model.spec, model.origin, shard.fenced(), (number, file));
@@ -178,10 +187,7 @@ impl JournalFiles {
         if !*is_based {
             return Ok(());
         }
-        self.waiting
-            .written()
-            .await
-            .map_err(|status| std::io::Error::other(status.message().to_owned()))?;
+        self.waiting.written().await.map_err(failed)?;
         blocking(|| {
             let names = self.files.list()?;
             let numbers = names.iter().filter_map(|name| names::parse_segment_file(name));
@@ -206,6 +212,10 @@ impl JournalFiles {
             tracing::warn!("trimming the journal: {error}");
         }
     }
+}
+
+fn failed(status: Status) -> std::io::Error {
+    std::io::Error::other(status.message().to_owned())
 }
 
 /// The number in the name of any file of a journal.

@@ -59,8 +59,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Begins a segment of this number, after one of which so much counts.
-    pub(super) fn new(
+    /// Begins a segment of this number, after one of which so much counts; as soon as there is room for it.
+    pub(super) async fn begin(
         (shard, salt): (ShardId, u64),
         files: Files,
         waiting: Arc<Waiting>,
@@ -68,7 +68,7 @@ impl Writer {
         (number, previous_bytes): (u64, u64),
     ) -> io::Result<Self> {
         let header = SegmentHeader { shard, number, previous_bytes, salt };
-        let file = blocking(|| begin(&files, &header, settings))?;
+        let file = once_there_is_room(&waiting, || begin(&files, &header, settings)).await?;
         let (bytes, spare) = (SEGMENT_HEADER_BYTES as u64, Vec::new());
         Ok(Self { shard, files, waiting, settings, salt, number, file, bytes, batch: 0, spare })
     }

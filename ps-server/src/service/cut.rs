@@ -34,7 +34,8 @@ impl Service {
         ends: CutEnds,
     ) -> Result<ShardCut<'_>, Status> {
         let bytes = self.shard.model().map_or(0, |model| model.state_bytes());
-        let kept_bytes_max = bytes / 100 * usize::from(self.cut_memory_percent);
+        let (percent, bytes_min) = self.cut_memory;
+        let kept_bytes_max = (bytes / 100 * usize::from(percent)).max(bytes_min);
         let opened = self.shard.open_cut(id, ends, self.clock.now(), kept_bytes_max);
         let cut = opened.map_err(|error| self.no_copy(&error))?;
         let longest = Duration::from_millis(CUT_LATE_MS_MAX);

@@ -62,7 +62,7 @@ pub(crate) struct Service {
     /// Pushes that waited for a checkpoint's memory.
     cut_waits: Repeated,
     /// Percent of the shard that may be in memory twice meanwhile.
-    cut_memory_percent: u8,
+    cut_memory: (u8, usize),
     /// Where calls run that wait for a disk: whoever serves the connection must not.
     home: Option<Handle>,
 }
@@ -92,7 +92,7 @@ impl Service {
             journal: None,
             refused: Repeated::default(),
             cut_waits: Repeated::default(),
-            cut_memory_percent: bounds.cut_memory_percent,
+            cut_memory: (bounds.cut_memory_percent, bounds.cut_memory_bytes_min),
             home,
             disk_bytes: told::BytesDone::default(),
         }

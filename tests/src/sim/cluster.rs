@@ -211,7 +211,8 @@ impl Scenario {
             master,
             goes_back: false,
             lease: LEASE,
-            bounds: Bounds::default(),
+            // So that pushes wait for it.
+            bounds: Bounds { cut_memory_bytes_min: 0, ..Bounds::default() },
             serve_after_signal: ps_core::stop::StopTimes::default().left,
             journal: self.journal.unwrap_or_default(),
             guards: self.guards,

@@ -130,7 +130,8 @@ fn deaths(random: &mut ChaCha8Rng) -> Vec<(Duration, Event)> {
     let mut script = Vec::new();
     let servers = (0..SERVERS).map(|shard| format!("server{shard}"));
     for name in servers.chain(["master".to_owned()]) {
-        let mut at = Duration::from_millis(random.random_range(600..1500));
+        // Some before the first push has come.
+        let mut at = Duration::from_millis(random.random_range(50..1500));
         for _ in 0..random.random_range(1..5) {
             script.push((at, Event::Crash(name.clone())));
             at += Duration::from_millis(random.random_range(20..900));

@@ -189,3 +189,20 @@ proptest! {
         }
     }
 }
+
+/// Found by a breaker: a server was killed before the first push had come, and started again; the push came once more before
+/// the master's word that its worker is active, which then had it at the beginning, so that its pull waited for ever.
+#[test]
+fn regression_a_push_ahead_of_the_masters_word_counts() {
+    let mut gate = Gate::managed();
+    let worker = Member { worker: 3, incarnation: 7, active: true, start_clock: 0 };
+    assert!(gate.advance(3, 7, 1));
+    assert!(!gate.is_active(3, 7, Duration::ZERO), "it holds nobody yet");
+    gate.set_members(&[worker], Duration::ZERO);
+    let open = GateDecision::Open { clock: 1 };
+    assert_eq!(gate.check(3, 7, 1, 0, Duration::ZERO), open);
+    // The same of one that has taken a place.
+    assert!(gate.advance(3, 8, 2) && !gate.advance(3, 7, 5));
+    gate.set_members(&[Member { incarnation: 8, ..worker }], Duration::ZERO);
+    assert_eq!(gate.check(3, 8, 2, 0, Duration::ZERO), GateDecision::Open { clock: 2 });
+}

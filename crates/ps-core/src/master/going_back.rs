@@ -108,7 +108,9 @@ impl Machine {
         }
         if self.lifecycle.is_model_written() {
             self.expire(server, "was killed", now);
-            self.check_open()?;
+            if self.lifecycle.is_leaving() {
+                return Ok(self.let_in_to_leave(server, registration, now));
+            }
         }
         let checkpoints = self.checkpoints.complete();
         let Some(newest) = checkpoints.first().copied() else {

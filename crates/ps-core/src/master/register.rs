@@ -34,6 +34,10 @@ impl Machine {
             let incarnation = self.registry.incarnation(member);
             return Ok(RegisterReply { index: member.index, incarnation });
         }
+        if let Some(member) = self.leaves_at_once(&registration) {
+            let incarnation = self.let_in_to_leave(member, registration, now);
+            return Ok(RegisterReply { index: member.index, incarnation });
+        }
         self.check_open()?;
         check_data(&registration, &self.registry, self.agreement.agreed())?;
         let member = match role {
@@ -54,6 +58,30 @@ impl Machine {
         self.make_room(member, &registration, now)?;
         let incarnation = self.join(member, registration, now);
         Ok(RegisterReply { index: member.index, incarnation })
+    }
+
+    /// The place of a server that was killed when nobody needed it any more, and was started again all the same: it is let in
+    /// to hear how the job has ended.
+    fn leaves_at_once(&self, registration: &Registration) -> Option<MemberId> {
+        let member = self.shard_for(registration).ok()?;
+        let is_wanted = registration.role == Role::Server
+            && self.lifecycle.is_leaving()
+            && (registration.holds_weights || registration.goes_back);
+        let process = self.registry.process(member).filter(|process| !process.has_left);
+        process.filter(|_| is_wanted).map(|_| member)
+    }
+
+    /// Gives the place to a process that holds nothing that anybody needs, until it has heard that it may leave.
+    pub(super) fn let_in_to_leave(
+        &mut self,
+        member: MemberId,
+        registration: Registration,
+        now: Duration,
+    ) -> u64 {
+        let Registration { token, address, .. } = registration;
+        let process =
+            Process { token, address, last_heard: now, progressed: now, ..Process::default() };
+        self.registry.insert(member, process)
     }
 
     /// During the barrier and the commit a worker that was expired may come back, to be told that it
