@@ -267,10 +267,10 @@ fn a_job_that_went_on_from_a_checkpoint_is_replayed_from_it() {
     };
     kept.run("first", &with("3")).expect_code(0);
     let from_start = kept.expect_same_model("first");
-    from_start.expect_stderr(&["from the start weights"]);
+    from_start.expect_stderr(&["which began with the start weights"]);
     kept.run("second", &with("6")).expect_code(0);
     let replayed = kept.expect_same_model("second");
-    replayed.expect_stderr(&["from checkpoint"]);
+    replayed.expect_stderr(&["which began with checkpoint"]);
     for well in [&from_start, &replayed] {
         assert!(!well.stdout.contains("first_nonfinite"), "{}", well.stdout);
         assert!(!well.stdout.contains("loss_jump"), "{}", well.stdout);

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
-use ps_tests::process::{Process, alone, job_id, signal};
+use ps_tests::process::{Process, alone, job_id, processes, signal};
 use rustix::process::Signal;
 use std::path::Path;
 use std::time::Duration;
@@ -138,7 +138,49 @@ fn a_killed_master_has_all_of_the_job_go_back_and_stop_ends_it() {
     kill_server(&job, 1);
     job.wait(PATIENCE)
         .expect_code(1)
-        .expect_stderr(&["signal 9", "its part of the weights is lost"]);
+        .expect_stderr(&["was killed by signal 9", "its weights are lost"]);
+}
+
+/// Found by a breaker: a server that was killed when the model was written failed the job, or had all of it trained again.
+#[test]
+fn regression_who_dies_after_the_model_is_written_costs_nothing() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let ways: [&[&str]; 4] = [
+        &["--durability=wal"],
+        &["--checkpoints=kept", "--on-server-loss=continue"],
+        &["--checkpoints=kept"],
+        &[],
+    ];
+    for way in ways {
+        let mut killed = 0;
+        // Who is told to leave is soon gone.
+        for turn in 0..8 {
+            let path = folder.path().join(format!("{}-{turn}", way.len()));
+            let kept = format!("--checkpoints={}", path.join("kept").display());
+            let out = path.join("out").display().to_string();
+            let way = way.iter().map(|it| if *it == "--checkpoints=kept" { &kept } else { *it });
+            let common = ["local", "--instances=3", "--passes=2", "--hidden=32", "--out", &out];
+            let id = job_id(&format!("written-{turn}"));
+            let words: Vec<&str> = common.into_iter().chain(way).collect();
+            let mut job = Process::start(&id, &words);
+            job.wait_for_stderr("the model is in", PATIENCE);
+            let server = processes(&id).into_iter().find(|(_, words)| {
+                words.iter().any(|it| it == "ps-server") && words.iter().any(|it| it == "--shard=1")
+            });
+            server.iter().for_each(|(pid, _)| signal(*pid, Signal::KILL));
+            let end = job.wait(SOON);
+            end.expect_code(0);
+            assert!(!end.stderr.contains("trained again"), "{}", end.stderr);
+            assert!(!path.join("out/journal").exists(), "nobody needs it any more");
+            job.expect_nobody_left(SOON);
+            killed += usize::from(end.stderr.contains("signal 9"));
+            if killed > 0 {
+                break;
+            }
+        }
+        assert!(killed > 0, "{way:?}: nobody was killed in time");
+    }
 }
 
 #[test]

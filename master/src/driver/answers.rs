@@ -45,9 +45,12 @@ impl Answers {
 
     /// The job is over, for now or for good.
     pub(super) fn end(&mut self, machine: &Machine) {
-        let is_left = self.leaves_state || machine.goes_on_later();
-        if let Some(state) = self.state.take().filter(|_| !is_left) {
-            state.remove();
+        let Some(mut state) = self.state.take() else { return };
+        match (machine.goes_on_later(), self.leaves_state) {
+            // It is as the last lease left it.
+            (true, _) => (),
+            (false, true) => state.write(machine),
+            (false, false) => state.remove(),
         }
     }
 }

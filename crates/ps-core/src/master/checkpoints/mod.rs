@@ -61,6 +61,8 @@ pub(super) struct Checkpoints {
     failed: BTreeMap<u64, String>,
     /// The one after the last push: whether it was asked for, or given up.
     is_last_asked: bool,
+    /// Whether that one is complete.
+    has_last: bool,
     /// Whether this life changed anything.
     has_trained: bool,
     restore: Restore,
@@ -81,6 +83,11 @@ impl Checkpoints {
     /// The complete ones, the newest first.
     pub(super) fn complete(&self) -> Vec<u64> {
         self.complete.iter().map(|it| it.number).collect()
+    }
+
+    /// Whether all that was trained is in a complete one.
+    pub(super) fn has_last(&self) -> bool {
+        self.has_last
     }
 
     /// What this life went on from.
@@ -153,6 +160,7 @@ impl Checkpoints {
         let Err(reason) = written else {
             let older = std::mem::take(&mut self.complete);
             self.complete = kept(std::iter::once(written_now).chain(older));
+            self.has_last = self.is_last_asked;
             return Some((Level::Info, format!("checkpoint {number} is written")));
         };
         let kept = match self.newest() {

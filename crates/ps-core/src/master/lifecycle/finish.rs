@@ -20,8 +20,13 @@ impl Machine {
     }
 
     /// Whether the job ends before all is done, and goes on when it is started again: from the state that its last lease left,
-    /// and from its servers' journals. One with checkpoints goes on from its last one, and one that diverged would again.
+    /// and from its servers' journals. One whose last checkpoint is complete goes on from there.
     pub fn goes_on_later(&self) -> bool {
+        self.is_undone() && !self.checkpoints.has_last()
+    }
+
+    /// Whether the job ends before all is done, and what lasts of it is written down. One that diverged would do so again.
+    fn is_undone(&self) -> bool {
         let is_undone = match self.lifecycle.stop_reason() {
             Some(StopReason::Signal(_) | StopReason::HostLost(_) | StopReason::Abandoned(_)) => {
                 true
@@ -31,8 +36,7 @@ impl Machine {
             }
             None => self.lifecycle.outcome.is_some(),
         };
-        let is_kept = self.config.keeps_state && !self.config.checkpoints;
-        is_undone && is_kept && self.is_trained()
+        is_undone && self.config.keeps_state && self.is_trained()
     }
 
     /// Whether the job was told to end before all was done.
@@ -43,7 +47,7 @@ impl Machine {
     /// Whether what lasts is not written down any more, so that the job can go on from before its end.
     pub fn is_past_its_state(&self) -> bool {
         let is_ending = self.lifecycle.is_committed() && self.lifecycle.phase != Phase::Fencing;
-        is_ending && self.goes_on_later()
+        is_ending && self.is_undone()
     }
 
     /// The process received a signal: save what there is and end soon.
