@@ -307,8 +307,11 @@ fn regression_a_master_that_comes_back_has_a_parent_again() {
     assert!(job.machine.lifecycle.is_over());
     job.machine.come_back(|_| false, Duration::ZERO, job.now);
     assert!(job.machine.lifecycle.is_training() && job.machine.lifecycle.stop_reason().is_none());
-    // A wish to end stays one.
+    // Nobody starts a master again for a job that is to end.
     job.machine.signal(143, job.now);
+    job.machine.come_back(|_| false, Duration::ZERO, job.now);
+    assert!(job.machine.lifecycle.is_training() && job.machine.lifecycle.stop_reason().is_none());
+    job.machine.others_failed("host b: its disk is gone".to_owned(), job.now);
     job.machine.come_back(|_| false, Duration::ZERO, job.now);
     assert!(job.machine.lifecycle.is_over());
 }
