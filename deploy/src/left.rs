@@ -176,6 +176,10 @@ impl Plan {
         let Lead::Here(master) = &self.lead else { return };
         let Some(folder) = master.state() else { return };
         let path = folder.join(ps_master::STATE_FILE);
+        if folder.join(ps_master::BEFORE_END_FILE).exists() {
+            // It was not done, and goes on from there.
+            return;
+        }
         if !saved(&path).is_ok_and(|saved| saved.is_some_and(|it| it.machine.is_finished())) {
             return;
         }
@@ -220,7 +224,11 @@ fn cut_off(folder: &Path) -> anyhow::Result<Option<String>> {
     if folder.is_file() {
         bail!("--journal {}: expected a folder, found a file", folder.display());
     }
-    let found = saved(&state(folder));
+    let before_end = folder.join(STATE_FOLDER).join(ps_master::BEFORE_END_FILE);
+    let found = match before_end.exists() {
+        true => saved(&before_end),
+        false => saved(&state(folder)),
+    };
     let found = found
         .with_context(|| format!("nobody can go on; remove {} to begin anew", folder.display()))?;
     Ok(found.filter(|saved| !saved.machine.is_finished()).map(|saved| saved.job))

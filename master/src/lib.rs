@@ -33,7 +33,7 @@ pub use driver::REPORT_FILE;
 pub use error::Error;
 pub use files::MasterFiles;
 pub use serve::run;
-pub use state::STATE_FILE;
+pub use state::{BEFORE_END_FILE, STATE_FILE};
 
 use ps_cli::fail_points::FailPoints;
 use ps_cli::process::{Tasks, Unparsed};

@@ -69,7 +69,7 @@ pub fn run(
     Box::pin(async move {
         config.machine.checkpoints = files.checkpoints.is_some();
         config.machine.keeps_state = files.state.is_some();
-        let find = |files| StateFile::find(files, &config.job, &config.machine);
+        let find = |files| StateFile::find(files, (&config.job, &config.machine), config.go_on);
         let found = files.state.as_ref().map(find).transpose()?.flatten();
         // What a job left that has ended is of use to a process that was started in place of its master alone.
         let found = found.filter(|saved| config.go_on || !saved.machine.is_finished());

@@ -11,6 +11,10 @@ use std::time::Duration;
 /// The file of the state.
 pub const STATE_FILE: &str = "master-state";
 
+/// The file of the state as it was before the job began to end, while that ends before it is done: whoever starts the job again goes
+/// on from there.
+pub const BEFORE_END_FILE: &str = "master-state-before-end";
+
 /// Where the state is kept, and of which job.
 pub(crate) struct StateFile {
     files: Files,
@@ -20,45 +24,71 @@ pub(crate) struct StateFile {
     clock: Clock,
     /// Whether the newest state is not there.
     is_behind: bool,
+    /// The newest that was written before the job began to end.
+    before_end: Vec<u8>,
+    /// Whether an earlier end has left what was before it.
+    has_earlier_end: bool,
 }
 
 impl StateFile {
-    /// What a master before this one has left, if it died.
+    /// What a master before this one has left, if it died, or led a job to its end that was not done: who goes on in its place
+    /// (`in_place`) goes on with the end, too.
     ///
     /// # Errors
     /// It cannot be read, or is of another job.
     pub(crate) fn find(
         files: &Files,
-        job: &str,
-        given: &Config,
+        (job, given): (&str, &Config),
+        in_place: bool,
     ) -> Result<Option<SavedJob>, Error> {
-        let is_there =
-            files.list().map_err(Error::StateFile)?.iter().any(|name| name == STATE_FILE);
-        if !is_there {
-            return Ok(None);
-        }
-        let bytes = files.read(STATE_FILE).map_err(Error::StateFile)?;
+        let names = files.list().map_err(Error::StateFile)?;
+        let is_there = |name: &&str| names.iter().any(|it| it == name);
+        let before_end = Some(BEFORE_END_FILE).filter(|name| !in_place && is_there(name));
+        let Some(name) = before_end.or(Some(STATE_FILE).filter(is_there)) else { return Ok(None) };
+        let bytes = files.read(name).map_err(Error::StateFile)?;
         let saved = SavedJob::decode(&bytes).and_then(|saved| {
             saved.check(job, given)?;
             Ok(saved)
         });
-        let location = format!("{}/{STATE_FILE}", files.location());
+        let location = format!("{}/{name}", files.location());
+        let saved = saved.map(|mut saved| {
+            if before_end.is_some() {
+                saved.machine.take_back_end();
+            }
+            saved
+        });
         saved.map(Some).map_err(|error| Error::State { location, error })
     }
 
     /// The state is kept here from now on.
     pub(crate) fn new(files: Files, job: &str, given: Config, clock: Clock) -> Self {
-        Self { files, job: job.to_owned(), given, clock, is_behind: false }
+        let names = files.list().unwrap_or_default();
+        let has_earlier_end = names.iter().any(|name| name == BEFORE_END_FILE);
+        let (job, before_end) = (job.to_owned(), Vec::new());
+        Self { files, job, given, clock, is_behind: false, before_end, has_earlier_end }
     }
 
     /// Writes down what is true from now on.
     pub(crate) fn write(&mut self, machine: &Machine) {
+        let is_ending = machine.ends_undone();
+        let before_end = std::mem::take(&mut self.before_end);
+        if is_ending && !before_end.is_empty() {
+            let written = blocking(|| self.files.write(BEFORE_END_FILE, &before_end));
+            if let Err(error) = written {
+                tracing::error!("nobody can go on with this job later: {error}");
+            }
+        }
         let (now, unix_ms) = (self.clock.now(), self.clock.unix_ms());
         let (job, given) = (self.job.clone(), self.given.clone());
         let bytes = SavedJob { job, given, now, unix_ms, machine }.encode();
-        let written = bytes
-            .map_err(io::Error::other)
-            .and_then(|bytes| blocking(|| self.files.write(STATE_FILE, &bytes)));
+        let written = bytes.map_err(io::Error::other).and_then(|bytes| {
+            blocking(|| self.files.write(STATE_FILE, &bytes))?;
+            self.before_end = if is_ending { Vec::new() } else { bytes };
+            Ok(())
+        });
+        if written.is_ok() && !is_ending && std::mem::take(&mut self.has_earlier_end) {
+            self.remove_named(BEFORE_END_FILE);
+        }
         let was_behind = std::mem::replace(&mut self.is_behind, written.is_err());
         match written {
             Ok(()) if was_behind => tracing::info!("the master's state is on the disk again"),
@@ -78,7 +108,16 @@ impl StateFile {
 
     /// Nobody goes on from here.
     pub(crate) fn remove(&self) {
-        if let Err(error) = blocking(|| self.files.remove(STATE_FILE)) {
+        self.remove_named(STATE_FILE);
+    }
+
+    /// Nobody goes on from before the job's end.
+    pub(crate) fn remove_before_end(&self) {
+        self.remove_named(BEFORE_END_FILE);
+    }
+
+    fn remove_named(&self, name: &str) {
+        if let Err(error) = blocking(|| self.files.remove(name)) {
             tracing::warn!("the master's state is of no use any more, and stays: {error}");
         }
     }
@@ -106,10 +145,10 @@ mod tests {
         let clock = SystemClock::start();
         StateFile::new(files.clone(), "job", given.clone(), clock).write(&machine);
         let whole = files.read(STATE_FILE).unwrap();
-        assert!(StateFile::find(&files, "job", &given).unwrap().is_some());
+        assert!(StateFile::find(&files, ("job", &given), false).unwrap().is_some());
         let expect_named = |bytes: &[u8], what: &str| {
             files.write(STATE_FILE, bytes).unwrap();
-            let error = StateFile::find(&files, "job", &given).unwrap_err().to_string();
+            let error = StateFile::find(&files, ("job", &given), false).unwrap_err().to_string();
             assert!(error.contains(STATE_FILE), "{what}: {error}");
         };
         for bit in 0..whole.len() * 8 {

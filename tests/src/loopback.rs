@@ -61,7 +61,9 @@ impl Server {
 
     /// Starts the server of this shard with a place for its checkpoints.
     pub async fn start_with(shard: u32, checkpoints: Option<Files>) -> anyhow::Result<Self> {
-        Self::start_as(shard, checkpoints, Bounds::default()).await
+        // So that pushes wait for a cut of a small shard, too.
+        let bounds = Bounds { cut_memory_bytes_min: 0, ..Bounds::default() };
+        Self::start_as(shard, checkpoints, bounds).await
     }
 
     async fn start_as(

@@ -35,7 +35,6 @@ impl Answers {
     pub(super) fn say(&mut self, machine: &mut Machine) {
         self.has_changed |= machine.take_news();
         if std::mem::take(&mut self.has_changed)
-            && !machine.is_past_its_state()
             && let Some(state) = &mut self.state
         {
             state.write(machine);
@@ -45,12 +44,10 @@ impl Answers {
 
     /// The job is over, for now or for good.
     pub(super) fn end(&mut self, machine: &Machine) {
-        let Some(mut state) = self.state.take() else { return };
-        match (machine.goes_on_later(), self.leaves_state) {
-            // It is as the last lease left it.
-            (true, _) => (),
-            (false, true) => state.write(machine),
-            (false, false) => state.remove(),
+        let Some(state) = self.state.take().filter(|_| !machine.goes_on_later()) else { return };
+        state.remove_before_end();
+        if !self.leaves_state {
+            state.remove();
         }
     }
 }

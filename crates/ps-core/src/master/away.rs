@@ -142,6 +142,7 @@ impl Machine {
                  acknowledged {expected}): its disk has not kept what was synced, or another one's journal lies in its folder",
                 registration.address
             );
+            self.lifecycle.has_lost_for_good();
             self.fail(reason, now);
             self.check_open()?;
         }

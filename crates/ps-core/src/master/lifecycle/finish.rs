@@ -36,7 +36,7 @@ impl Machine {
             }
             None => self.lifecycle.outcome.is_some(),
         };
-        is_undone && self.config.keeps_state && self.is_trained()
+        is_undone && !self.lifecycle.is_final && self.config.keeps_state && self.is_trained()
     }
 
     /// Whether the job was told to end before all was done.
@@ -44,10 +44,15 @@ impl Machine {
         self.lifecycle.is_cut_short()
     }
 
-    /// Whether what lasts is not written down any more, so that the job can go on from before its end.
-    pub fn is_past_its_state(&self) -> bool {
+    /// Whether the job ends before it is done, and the last lease is in: whoever starts it again goes on from before that.
+    pub fn ends_undone(&self) -> bool {
         let is_ending = self.lifecycle.is_committed() && self.lifecycle.phase != Phase::Fencing;
         is_ending && self.is_undone()
+    }
+
+    /// Somebody has started the job again: it is to go on, whatever it was about to do.
+    pub fn take_back_end(&mut self) {
+        self.lifecycle.take_back_end();
     }
 
     /// The process received a signal: save what there is and end soon.

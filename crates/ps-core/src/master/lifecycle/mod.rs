@@ -93,6 +93,8 @@ pub(super) struct Lifecycle {
     written: Option<Result<ModelWritten, String>>,
     /// How the job ended, once everybody is told.
     outcome: Option<Outcome>,
+    /// Whether it has lost what nobody can bring back.
+    is_final: bool,
 }
 
 impl Lifecycle {
@@ -218,19 +220,32 @@ impl Lifecycle {
     }
 
     /// Another process leads the job: the model that the driver of the one before was writing is written once more, when
-    /// every shard knows the one that leads now. A job that was told to end goes on: whoever has started this process wants it
-    /// to.
+    /// every shard knows the one that leads now. A job that was ending because its host was lost goes on: it has one again.
     pub(super) fn come_back(&mut self) {
         let is_unsaved = match self.phase {
             Phase::Stopping { .. } | Phase::Fencing => true,
             Phase::Saving => self.written.is_none(),
             _ => false,
         };
-        if is_unsaved && self.is_cut_short() {
-            (self.stop, self.signalled, self.saving_in) = (None, None, None);
-            self.phase = Phase::Running;
+        // Whoever started that one was gone, and has started this one.
+        if is_unsaved && matches!(self.stop, Some(StopReason::HostLost(_))) {
+            self.take_back_end();
         } else if is_unsaved && self.phase == Phase::Saving {
             (self.saving_in, self.phase) = (None, Phase::Fencing);
+        }
+    }
+
+    /// What was acknowledged is lost: who started the job again would go on without it.
+    pub(super) fn has_lost_for_good(&mut self) {
+        self.is_final = true;
+    }
+
+    /// The job goes on training, whatever it was about to do.
+    pub(super) fn take_back_end(&mut self) {
+        if self.is_over() {
+            (self.stop, self.signalled, self.saving_in) = (None, None, None);
+            (self.interrupted, self.written, self.outcome) = (None, None, None);
+            self.phase = Phase::Running;
         }
     }
 

@@ -307,13 +307,13 @@ fn regression_a_master_that_comes_back_has_a_parent_again() {
     assert!(job.machine.lifecycle.is_over());
     job.machine.come_back(|_| false, Duration::ZERO, job.now);
     assert!(job.machine.lifecycle.is_training() && job.machine.lifecycle.stop_reason().is_none());
-    // Nobody starts a master again for a job that is to end.
+    // A wish to end stays one, until somebody starts the whole job again.
     job.machine.signal(143, job.now);
     job.machine.come_back(|_| false, Duration::ZERO, job.now);
-    assert!(job.machine.lifecycle.is_training() && job.machine.lifecycle.stop_reason().is_none());
-    job.machine.others_failed("host b: its disk is gone".to_owned(), job.now);
-    job.machine.come_back(|_| false, Duration::ZERO, job.now);
     assert!(job.machine.lifecycle.is_over());
+    job.machine.take_back_end();
+    job.machine.come_back(|_| false, Duration::ZERO, job.now);
+    assert!(job.machine.lifecycle.is_training() && job.machine.lifecycle.stop_reason().is_none());
 }
 
 /// Found by a breaker: a server that was killed when the model was written, and came back from its journal, was refused, and its
@@ -355,10 +355,10 @@ fn a_job_that_is_cut_short_goes_on_where_its_state_is_kept() {
         let second = job.lease(workers[0], 3);
         job.machine.signal(143, job.now);
         job.obey();
-        assert!(!job.machine.is_past_its_state(), "the last lease is to be in it");
+        assert!(!job.machine.ends_undone(), "the last lease is to be in it");
         job.ask(workers[0], 4, Some(done(&second))).unwrap();
         job.pass_time(20, &everybody);
-        assert_eq!(job.machine.is_past_its_state(), keeps_state);
+        assert_eq!(job.machine.ends_undone(), keeps_state);
         assert_eq!(job.machine.goes_on_later(), goes_on);
         assert_eq!(job.finished, Some((143, None)));
     }
