@@ -10,6 +10,7 @@ pub use rules::Rules;
 
 use crate::exit::Exit;
 use crate::name::{Name, Role};
+use members::gone;
 use ps_runtime::Signal;
 use restarts::Restarts;
 use std::collections::BTreeSet;
@@ -341,11 +342,6 @@ impl Supervision {
             (None, ..) => Err(anyhow::anyhow!("{who} was never started")),
         }
     }
-}
-
-/// A member is no more, and the job goes on.
-fn gone(name: Name, exit: Exit, news: String) -> Vec<Action> {
-    vec![Action::Say(news), Action::ReportEnded(name, exit)]
 }
 
 #[cfg(test)]

@@ -82,6 +82,11 @@ impl Supervision {
     }
 }
 
+/// A member is no more, and the job goes on.
+pub(super) fn gone(name: Name, exit: Exit, news: String) -> Vec<Action> {
+    vec![Action::Say(news), Action::ReportEnded(name, exit)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,3 +13,4 @@ mod random;
 mod selection;
 mod sources;
 mod training;
+mod undone;

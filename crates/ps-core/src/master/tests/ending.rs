@@ -5,7 +5,7 @@ use super::harness::*;
 use crate::report::WorkerCounters;
 
 /// One worker has finished all it can, the other holds the last lease and stays silent on it.
-fn almost_done() -> (Job, Vec<Caller>) {
+pub(super) fn almost_done() -> (Job, Vec<Caller>) {
     let (mut job, workers) = Job::started(1, 2, 1);
     job.lease(workers[1], 1);
     let mut result = None;
@@ -314,56 +314,4 @@ fn regression_a_master_that_comes_back_has_a_parent_again() {
     job.machine.take_back_end();
     job.machine.come_back(|_| false, Duration::ZERO, job.now);
     assert!(job.machine.lifecycle.is_training() && job.machine.lifecycle.stop_reason().is_none());
-}
-
-/// Found by a breaker: a server that was killed when the model was written, and came back from its journal, was refused, and its
-/// part of the weights was said to be lost.
-#[test]
-fn regression_a_server_that_comes_back_when_the_job_is_over_may_leave() {
-    let (mut job, workers) = almost_done();
-    let everybody: Vec<_> = job.servers(1).into_iter().chain(workers.clone()).collect();
-    job.machine.signal(130, job.now);
-    job.obey();
-    job.pass_time(4, &everybody);
-    while job.machine.lifecycle.outcome().is_none() {
-        job.pass_time(1, &workers[..1]);
-    }
-    let life = job.machine.registry.life();
-    let back = registration(Role::Server, 999, Some(0));
-    let stranger = Registration { life, ..back.clone() };
-    assert!(matches!(job.register(stranger), Err(Rejection::JobOver { .. })));
-    let back = Registration { life, holds_weights: true, recovered: true, ..back };
-    let epoch = job.machine.membership.epoch();
-    let server = job.register(back).unwrap();
-    let leave = job.beat(server).unwrap().leave.unwrap();
-    assert_eq!((leave.exit_code, leave.goes_on), (130, false));
-    assert_eq!(job.machine.membership.epoch(), epoch, "nobody is told of it");
-}
-
-/// A job with journals that is told to end can go on; one that has checkpoints has its last one, and one that is done is done.
-#[test]
-fn a_job_that_is_cut_short_goes_on_where_its_state_is_kept() {
-    for (keeps_state, checkpoints, goes_on) in
-        [(true, false, true), (true, true, false), (false, false, false)]
-    {
-        let config = Config { keeps_state, checkpoints, ..config(1, 1, 2) };
-        let (mut job, workers) = Job::of_life(1, config).start(1, 1);
-        let everybody: Vec<_> = job.servers(1).into_iter().chain(workers.clone()).collect();
-        let task = job.lease(workers[0], 1);
-        job.ask(workers[0], 2, Some(done(&task))).unwrap();
-        assert!(!job.machine.goes_on_later());
-        let second = job.lease(workers[0], 3);
-        job.machine.signal(143, job.now);
-        job.obey();
-        assert!(!job.machine.ends_undone(), "the last lease is to be in it");
-        job.ask(workers[0], 4, Some(done(&second))).unwrap();
-        job.pass_time(20, &everybody);
-        assert_eq!(job.machine.ends_undone(), keeps_state);
-        assert_eq!(job.machine.goes_on_later(), goes_on);
-        assert_eq!(job.finished, Some((143, None)));
-    }
-    let (mut job, workers) =
-        Job::of_life(1, Config { keeps_state: true, ..config(1, 1, 1) }).start(1, 1);
-    job.work(&workers, 1);
-    assert!(!job.machine.goes_on_later());
 }
