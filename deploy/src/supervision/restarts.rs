@@ -140,7 +140,8 @@ mod tests {
         let mut without = job(false);
         let actions = without.exited(SERVER, Exit::Signal(9), "server 1");
         assert!(!actions.iter().any(|action| matches!(action, Action::Restart(..))));
-        assert!(without.is_ending());
+        assert!(actions.contains(&Action::ReportEnded(SERVER, Exit::Signal(9))), "{actions:?}");
+        assert!(without.take_lost().is_some());
     }
 
     /// It alone has something to go back to, and one that ends by itself has a reason that another start would not change.

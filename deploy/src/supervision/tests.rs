@@ -140,15 +140,35 @@ fn a_signal_before_the_master_listens_for_it_keeps_its_code() {
 }
 
 #[test]
-fn a_dead_server_or_master_ends_the_job() {
-    for victim in [name(Role::Server, 1), MASTER] {
+fn a_dead_master_ends_the_job() {
+    let mut job = job();
+    let actions = job.exited(MASTER, Exit::Signal(9), "the master");
+    assert!(actions.contains(&Action::Pass(Signal::Terminate)), "{actions:?}");
+    // What the others exit with because of it does not hide the cause.
+    job.exited(name(Role::Worker, 0), Exit::Code(143), "a worker");
+    assert!(job.verdict().unwrap_err().to_string().contains("the master"));
+}
+
+/// The master knows whether anybody needs what a dead server held; where it says nothing, the server is the cause.
+#[test]
+fn what_a_dead_server_costs_is_for_the_master_to_say() {
+    let victim = name(Role::Server, 1);
+    let killed = || {
         let mut job = job();
         let actions = job.exited(victim, Exit::Signal(9), "the victim");
-        assert!(actions.contains(&Action::Pass(Signal::Terminate)), "{actions:?}");
-        // What the others exit with because of it does not hide the cause.
-        job.exited(MASTER, Exit::Code(143), "master");
-        assert!(job.verdict().unwrap_err().to_string().contains("the victim"));
+        assert!(actions.contains(&Action::ReportEnded(victim, Exit::Signal(9))), "{actions:?}");
+        assert!(!job.is_ending());
+        job
+    };
+    for code in [0, 1] {
+        let mut job = killed();
+        job.exited(MASTER, Exit::Code(code), "master");
+        assert_eq!(job.verdict().unwrap(), code);
     }
+    let mut job = killed();
+    let late = job.deadline();
+    assert!(late.contains(&Action::Pass(Signal::Terminate)), "{late:?}");
+    assert!(job.verdict().unwrap_err().to_string().contains("the victim"));
 }
 
 #[test]
@@ -247,7 +267,7 @@ fn a_server_that_does_not_listen_fails_the_job_with_its_reason() {
 #[test]
 fn everybody_is_told_once_to_end() {
     let mut job = job();
-    let ending = job.exited(name(Role::Server, 0), Exit::Signal(9), "");
+    let ending = job.exited(MASTER, Exit::Signal(9), "");
     assert!(ending.contains(&Action::Pass(Signal::Terminate)), "{ending:?}");
     assert_eq!(job.signal(Signal::Interrupt), []);
     assert!(job.signal(Signal::Interrupt).contains(&Action::Kill));
