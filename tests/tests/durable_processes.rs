@@ -237,7 +237,7 @@ fn regression_journals_of_a_job_that_has_ended_are_refused() {
     job.wait(SOON);
     assert!(wait_until(SOON, || processes(&id).is_empty()));
     // As if its master had been led to its end elsewhere.
-    std::fs::remove_file(cut.journal.path().join("master/master-state")).unwrap();
+    std::fs::remove_dir_all(cut.journal.path().join("master")).unwrap();
     let refused = cut.start(&[]).wait(SOON);
     refused.expect_code(1).expect_stderr(&["a journal of another job", "remove that folder"]);
 }
