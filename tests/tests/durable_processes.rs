@@ -82,7 +82,7 @@ fn a_job_outlives_chaos() {
     let _alone = alone();
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().to_str().unwrap();
-    let options = ["local", "--instances", "3", "--passes", "60", "--out", folder, "--chaos", "1"];
+    let options = ["local", "--instances", "3", "--passes", "60", "--out", folder, "--chaos", "2"];
     Process::start("", &options).wait(SOON).expect_code(64).expect_stderr(&["--durability wal"]);
     let mut job =
         Process::start(&job_id("outlives"), &[&options[..], &["--durability", "wal"]].concat());
