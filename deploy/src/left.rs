@@ -247,8 +247,8 @@ fn saved(path: &Path) -> anyhow::Result<Option<SavedJob>> {
 /// The first line that only one of them has.
 fn difference(before: &str, now: &str) -> Option<String> {
     let only = |one: &str, other: &str| {
-        let options = one.lines().filter(|line| !line.starts_with('#'));
-        options.into_iter().find(|line| !other.lines().any(|it| it == *line)).map(str::to_owned)
+        let mut options = one.lines().filter(|line| !line.starts_with('#'));
+        options.find(|line| !other.lines().any(|it| it == *line)).map(str::to_owned)
     };
     let (was, is) = (only(before, now), only(now, before));
     match (was, is) {

@@ -84,7 +84,8 @@ async fn run(
             }
             Ended { result, lost } => {
                 let is_lost = lost.is_some() && !matches!(result, Ok(0));
-                if is_lost && args.checkpoints.is_none() && args.program.is_empty() {
+                let is_unsafe = args.checkpoints.is_none() && !args.job.durability.has_journals();
+                if is_lost && is_unsafe && args.program.is_empty() {
                     logs.say(
                         "a job with --durability wal loses nothing with a server, and one with --checkpoints DIR goes back to its \
                          newest checkpoint by itself",

@@ -145,17 +145,17 @@ impl Gate {
     /// Of one that the gate has not heard of it is remembered, too: where a server was started again, a push may come before the
     /// master's word that its worker is active.
     pub fn advance(&mut self, id: WorkerId, incarnation: Incarnation, clock: Clock) -> bool {
-        if self.workers.get(&id).is_none_or(|worker| worker.incarnation < incarnation) {
-            self.restore(id, incarnation, clock, Duration::ZERO);
-            return true;
-        }
         match self.workers.get_mut(&id) {
             Some(worker) if worker.incarnation == incarnation && worker.clock < clock => {
                 worker.clock = clock;
                 self.seen = self.seen.max(clock);
                 true
             }
-            _ => false,
+            Some(worker) if worker.incarnation >= incarnation => false,
+            _ => {
+                self.restore(id, incarnation, clock, Duration::ZERO);
+                true
+            }
         }
     }
 

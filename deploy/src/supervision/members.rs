@@ -72,8 +72,9 @@ impl Supervision {
         who: &str,
     ) -> Vec<Action> {
         self.unexplained.get_or_insert_with(|| format!("{who} {exit}: {WEIGHTS_LOST}"));
-        let patience = Action::Deadline(MASTER_SAYS_WHY);
-        vec![Action::Say(format!("{who} {exit}")), Action::ReportEnded(name, exit), patience]
+        let mut actions = gone(name, exit, format!("{who} {exit}"));
+        actions.push(Action::Deadline(MASTER_SAYS_WHY));
+        actions
     }
 
     /// Whether the job has a worker still, or needs none any more.

@@ -61,7 +61,7 @@ pub(crate) struct Service {
     refused: Repeated,
     /// Pushes that waited for a checkpoint's memory.
     cut_waits: Repeated,
-    /// Percent of the shard that may be in memory twice meanwhile.
+    /// What of the shard may be in memory twice meanwhile: so many percent, and so many bytes in any case.
     cut_memory: (u8, usize),
     /// Where calls run that wait for a disk: whoever serves the connection must not.
     home: Option<Handle>,
