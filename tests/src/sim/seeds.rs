@@ -94,7 +94,7 @@ pub fn assert_none_violated(test: &str, outcomes: &[Outcome]) {
             let seed = outcome.seed;
             panic!(
                 "seed {seed}: {violation}\nreplay with: PS_SIM_SEED={seed} cargo test --release \
-                 -p ps-tests --test {test} -- --nocapture"
+                 -p ps-tests --test simulated {test}:: -- --nocapture"
             );
         }
     }
