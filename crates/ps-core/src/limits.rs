@@ -98,6 +98,10 @@ pub const WORKERS_MAX: u32 = 4096;
 /// Evaluators of a job: one measures, the others stand by, and more than a few are a mistake.
 pub const EVALUATORS_MAX: u32 = 16;
 
+/// Connections that wait to be accepted: a job's workers start at one moment, and of one that finds no room the system forgets
+/// that it has come. The system may have a lower limit of its own (`net.core.somaxconn`).
+pub const UNACCEPTED_CONNECTIONS_MAX: i32 = 4096;
+
 /// Milliseconds that a peer that has connected may take to begin to speak: until then its connection is one that others
 /// could have.
 pub const GREETING_WAIT_MS_MAX: u64 = 10_000;

@@ -3,7 +3,9 @@
 use crate::connection::{AcceptedConnection, Connection};
 use crate::repeated::Repeated;
 use futures_util::{Stream, StreamExt, stream};
+use ps_core::limits;
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,11 @@ pub type Connections = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>
 /// attempt fails as soon as it is made, and whoever makes it without an end does nothing else.
 const PAUSE_SHORTEST: Duration = Duration::from_millis(20);
 const PAUSE_LONGEST: Duration = Duration::from_secs(1);
+
+/// Gives a listener room for a burst of connections: the standard library asks for 128.
+pub(crate) fn await_many(listener: &impl AsFd) -> io::Result<()> {
+    socket2::SockRef::from(listener).listen(limits::UNACCEPTED_CONNECTIONS_MAX)
+}
 
 /// Goes on after errors, which are said and not passed on, and makes a pause before it does.
 pub(crate) fn patient(

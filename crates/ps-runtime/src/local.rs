@@ -5,6 +5,7 @@
 //! file is left behind (the names are Linux's abstract ones, which go with the process and belong to
 //! one network namespace, as ports do), and where there is no such socket TCP is used.
 
+use crate::incoming::await_many;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use tokio::net::{UnixListener, UnixStream};
@@ -23,6 +24,7 @@ pub(crate) fn listen(address: SocketAddr) -> Option<UnixListener> {
         return None;
     }
     UnixListener::bind(name(address))
+        .and_then(|listener| await_many(&listener).map(|()| listener))
         .inspect_err(|error| tracing::debug!("no Unix socket beside {address}: {error}"))
         .ok()
 }

@@ -3,7 +3,7 @@
 //! No part of the product binds or connects by itself: it is given an [`Incoming`] and a
 //! [`Connector`], so that the simulation runs the same code over a simulated network.
 
-use crate::incoming::patient;
+use crate::incoming::{await_many, patient};
 use crate::{local, tcp};
 use futures_util::{StreamExt, future::BoxFuture};
 use hyper_util::rt::TokioIo;
@@ -35,6 +35,7 @@ pub async fn listen(address: &str) -> io::Result<(Incoming, SocketAddr)> {
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("listening on {address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(named)?;
+    await_many(&listener).map_err(named)?;
     let address = listener.local_addr().map_err(named)?;
     let tcp = TcpListenerStream::new(listener).map(|accepted| {
         let stream = accepted?;

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking, its helpers too.
 
-#[path = "../common/mod.rs"]
 mod common;
 mod flat_vars;
 mod frozen;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod handover;
 mod model;
 mod own;

@@ -25,13 +25,15 @@ async fn connect(victim: &Victim, count: usize) -> Vec<TcpStream> {
 }
 
 /// Waits until the other side has closed all of them.
-async fn all_closed(connections: Vec<TcpStream>) {
+async fn all_closed(whose: &str, connections: Vec<TcpStream>) {
     let longest = Duration::from_millis(GREETING_WAIT_MS_MAX) + MARGIN;
-    for mut connection in connections {
+    let (begun, count) = (Instant::now(), connections.len());
+    for (number, mut connection) in connections.into_iter().enumerate() {
         // Settings, then the end, or a reset.
         let mut greeting = Vec::new();
         let read = tokio::time::timeout(longest, connection.read_to_end(&mut greeting));
-        assert!(read.await.is_ok(), "it is still open");
+        let (open, after) = (read.await.is_err(), begun.elapsed());
+        assert!(!open, "{whose}: connection {number} of {count} is open after {after:?}");
     }
 }
 
@@ -52,12 +54,13 @@ async fn regression_connections_that_say_nothing_are_closed_on_servers_and_maste
     describe(&server).await.unwrap_err();
     let more = connect(&server, 50).await;
     // Too many are closed at once, and said in one line.
-    all_closed(more).await;
+    all_closed("the server, too many", more).await;
     let longest = Duration::from_secs(20);
     server.process.wait_for_stderr("connections are refused: there are 20 already", longest);
     // A master has places for its members, and some more.
     master.process.wait_for_stderr("connections are refused: there are", longest);
-    join_all(silent.map(all_closed)).await;
+    let [of_server, of_master] = silent;
+    tokio::join!(all_closed("the server", of_server), all_closed("the master", of_master));
     describe(&server).await.unwrap();
     for victim in [&server, &master] {
         victim.process.wait_for_stderr("said nothing for 10s", longest);

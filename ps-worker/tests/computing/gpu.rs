@@ -1,15 +1,10 @@
 //! What a GPU computes, beside what the processor does. Without a GPU these tests say so and pass;
-//! `deploy/gpu/build test --release -p ps-worker --features cuda --test gpu` builds them.
-
-#![cfg(feature = "cuda")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
+//! `deploy/gpu/build test --release -p ps-worker --features cuda --test computing gpu::` builds them.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Step, compute_step};
+use crate::common::{Step, compute_step};
 use ps_data::{Dataset, Features, Samples};
 use ps_worker::compute::{Compute, SampleBatch};
 use ps_worker::device::{Device, DeviceChoice};

@@ -1,8 +1,5 @@
 //! One step of a model at once.
 
-#![allow(dead_code)] // Each test program uses a part of it.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 pub(crate) mod recorder;
 
 use std::sync::{Arc, Mutex};
