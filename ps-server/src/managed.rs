@@ -3,12 +3,15 @@
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::journal::JournalFiles;
 use ps_core::shard::Shard;
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::advertise::advertised;
 use ps_runtime::health::{Health, ServingStatus};
 use ps_runtime::member::{self, Member};
 use ps_runtime::{Outside, Shutdown, Signal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -20,6 +23,8 @@ pub(crate) struct Place {
     /// Whether it goes on for a process before it, should there have been one: with all that that one had acknowledged, or, where it
     /// goes back to a checkpoint, with nothing yet.
     pub(crate) is_successor: bool,
+    /// To be set once the master has taken it in: nobody starts its shard before.
+    pub(crate) is_member: Arc<AtomicBool>,
 }
 
 /// How a server ended that has a master.
@@ -45,14 +50,15 @@ impl End {
 pub(crate) async fn run(
     config: &Config,
     place: Place,
-    shard: &Shard,
+    (shard, journal): (&Shard, Option<&JournalFiles>),
     outside: &Outside,
     shutdown: Shutdown,
     health: &Health,
 ) -> Result<End, Error> {
     let advertise = config.advertise.clone();
+    let end = None;
     let mut member =
-        ManagedServer { config, place, advertise, shard, outside, shutdown, end: None };
+        ManagedServer { config, place, advertise, shard, journal, outside, shutdown, end };
     loop {
         let registered = match member.register().await {
             Some(registered) => registered.map_err(|error| member.failed(error))?,
@@ -60,6 +66,7 @@ pub(crate) async fn run(
         };
         // A member that was here before is no other process any more.
         member.place.is_successor = false;
+        member.place.is_member.store(true, Ordering::Release);
         // For good: also after a signal it serves until the master has saved.
         health.set(ServingStatus::Serving).await;
         if let Some(end) = member.beat(&registered).await? {
@@ -74,6 +81,7 @@ struct ManagedServer<'a> {
     place: Place,
     advertise: Option<watch::Receiver<String>>,
     shard: &'a Shard,
+    journal: Option<&'a JournalFiles>,
     outside: &'a Outside,
     shutdown: Shutdown,
     /// The signal that it was given, and until when it serves.
@@ -88,6 +96,13 @@ impl ManagedServer<'_> {
     fn exit_code(&self) -> u8 {
         let signal = self.end.map(|(signal, _)| signal).or(self.shutdown.signal());
         signal.map_or(0, Signal::exit_code)
+    }
+
+    /// Whether it has a model that the next process here will have as well: who says so and comes back empty has lost it. A start
+    /// that is not written down yet was not acknowledged, and comes again.
+    fn holds_weights(&self) -> bool {
+        let is_kept = self.journal.is_none_or(JournalFiles::is_founded);
+        is_kept && self.shard.model().is_some()
     }
 
     /// Registers, with what it holds if it was here before; `None` when a signal came, or its time is over.
@@ -118,7 +133,7 @@ impl ManagedServer<'_> {
             highest: self.shard.highest(),
             protocol: PROTOCOL,
             life: self.shard.life(),
-            holds_weights: self.shard.model().is_some(),
+            holds_weights: self.holds_weights(),
             recovered: self.place.is_successor && !self.config.goes_back,
             goes_back: self.place.is_successor && self.config.goes_back,
             ..v1::RegisterRequest::default()
@@ -141,7 +156,7 @@ impl ManagedServer<'_> {
                 leaving,
                 parent_gone,
                 clock,
-                holds_weights: self.shard.model().is_some(),
+                holds_weights: self.holds_weights(),
                 updates: self.shard.model().map_or(0, |model| model.updates()),
                 ..Default::default()
             };

@@ -17,6 +17,7 @@ use ps_runtime::requests::RequestBudget;
 use ps_runtime::transport::limited;
 use ps_runtime::{Incoming, Lanes, Outside, Shutdown};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::watch;
 use tonic::transport::server::Router;
@@ -67,6 +68,7 @@ pub fn run(
         let service =
             Service::new(&config, shard.clone(), gate_changes, clock, files.checkpoints, home)
                 .with_journal(outside.seed, kept.clone());
+        let is_member = service.is_member();
         let (routes, health) = routes(&config, service, &outside).await?;
         let serving = lanes
             .serve(limited(incoming, config.bounds.connections), move |connections| {
@@ -75,7 +77,7 @@ pub fn run(
         let journal = kept.clone();
         let end = until_end(
             &config,
-            (address.clone(), is_successor),
+            (address.clone(), is_successor, is_member),
             &shard,
             (&outside, shutdown),
             &health,
@@ -105,7 +107,7 @@ pub fn run(
 /// over.
 async fn until_end(
     config: &Config,
-    (bound, is_successor): (String, bool),
+    (bound, is_successor, is_member): (String, bool, Arc<AtomicBool>),
     shard: &Shard,
     (outside, shutdown): (&Outside, Shutdown),
     health: &Health,
@@ -113,8 +115,8 @@ async fn until_end(
 ) -> Result<End, Error> {
     let ended = match &config.master {
         Some(master) => {
-            let place = managed::Place { master: master.clone(), bound, is_successor };
-            managed::run(config, place, shard, outside, shutdown, health).await
+            let place = managed::Place { master: master.clone(), bound, is_successor, is_member };
+            managed::run(config, place, (shard, journal), outside, shutdown, health).await
         }
         None => Ok(End::Alone(alone(config, shard, outside, shutdown).await)),
     };

@@ -141,6 +141,11 @@ impl Waiting {
         self.on_disk.send_modify(|on_disk| on_disk.is_based = true);
     }
 
+    /// Whether there is something on the disk that records can stand on.
+    pub(super) fn is_founded(&self) -> bool {
+        self.on_disk.borrow().is_based
+    }
+
     /// Nothing more will be written before there is room; or there is again.
     pub(super) fn is_full(&self, why: Option<&str>) {
         self.on_disk.send_modify(|on_disk| on_disk.full = why.map(Into::into));

@@ -78,6 +78,11 @@ impl JournalFiles {
         &self.waiting
     }
 
+    /// Whether a process that comes after this one will hold the shard's model, if it holds one.
+    pub(crate) fn is_founded(&self) -> bool {
+        self.waiting.is_founded()
+    }
+
     /// Writes the shard whole if it never was: before whoever started it is told that it holds a model.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use ps_proto::convert::data::ELEMENT_BYTES;
 use ps_proto::convert::init::{InitHeader, check_chunk};
 use ps_proto::v1;
 use ps_runtime::transport::ConnectionHandle;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -70,6 +71,7 @@ impl Service {
         let reader = BulkReader::new(MessageReader::of_request(request, MESSAGE_BYTES_MAX)?);
         let mut messages = Messages { reader, share };
         let header = self.init_header(&mut messages.reader).await?;
+        self.check_member()?;
         self.check_start(&header)?;
         connection.iter().for_each(ConnectionHandle::known);
         if let Some(reply) = self.already_initialised(&header)? {
@@ -88,6 +90,16 @@ impl Service {
             }
         });
         Ok(bulk::response(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    /// Who takes the place of a server that died says to the master what that one had left. It must hold nothing else when the
+    /// master takes that for true.
+    fn check_member(&self) -> Result<(), Status> {
+        if self.is_member.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let shard = self.shard.index();
+        Err(Status::unavailable(format!("shard {shard} waits for its master to take it in")))
     }
 
     /// The header, whose decoding takes memory: few at once.

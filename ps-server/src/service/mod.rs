@@ -28,6 +28,7 @@ use ps_runtime::files::{Files, is_full};
 use ps_runtime::transport::ConnectionHandle;
 use ps_runtime::{Clock, Repeated};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -39,6 +40,8 @@ pub(crate) struct Service {
     job: Arc<str>,
     /// What its process registers with.
     token: u64,
+    /// Whether the master has taken it in, should there be one.
+    is_member: Arc<AtomicBool>,
     shard: Arc<Shard>,
     /// Told of every change that may open the shard's gate.
     gate_changes: watch::Sender<()>,
@@ -80,6 +83,7 @@ impl Service {
         Self {
             job: config.job.as_str().into(),
             token: 0,
+            is_member: Arc::new(AtomicBool::new(config.master.is_none())),
             shard,
             gate_changes,
             clock,
@@ -101,6 +105,11 @@ impl Service {
     /// The same in a process that registers with this token, and what is acknowledged is in this journal first.
     pub(crate) fn with_journal(self, token: u64, journal: Option<Arc<JournalFiles>>) -> Self {
         Self { token, journal, ..self }
+    }
+
+    /// Set once the master has taken it in.
+    pub(crate) fn is_member(&self) -> Arc<AtomicBool> {
+        self.is_member.clone()
     }
 
     /// Waits until what happens next can be written down.

@@ -55,9 +55,11 @@ impl MembershipPublisher {
         self.map_changes
     }
 
-    /// A worker is about to know the shard map, and may create shards from then on.
-    pub(super) fn begin(&mut self) {
-        self.has_begun |= self.shard_map.is_some();
+    /// A worker is about to know the shard map, and may create shards from then on; whether it is the first.
+    pub(super) fn begin(&mut self) -> bool {
+        let is_first = !self.has_begun && self.shard_map.is_some();
+        self.has_begun |= is_first;
+        is_first
     }
 
     /// Whether a worker knows the shard map: from then on a server that is gone took weights along.

@@ -245,7 +245,8 @@ impl Machine {
             return self.map_meanwhile(known, now);
         }
         if member.role == Role::Worker {
-            self.membership.begin();
+            // Whoever leads the job after this process must know it, too.
+            self.has_news |= self.membership.begin();
         }
         self.shard_map_update(known, now)
     }

@@ -80,6 +80,23 @@ fn after(pushes: u64) -> Vec<f32> {
     (0..ELEMENTS).map(|at| at as f32 - pushes as f32).collect()
 }
 
+/// Found by a fail point: a server told its master that it held a model, died while that was first written, and was taken for one
+/// that had lost it.
+#[tokio::test]
+async fn regression_a_model_that_is_not_written_yet_is_not_held_for_good() {
+    let waiting = Arc::new(Waiting::default());
+    let shard = empty().with_journal(waiting.clone());
+    let files: Files = Arc::new(SimulatedDisk::default());
+    let opened = open((JOB, 7), files, (&shard, waiting), WriterSettings::default(), NOW);
+    let OpenJournal { files, writing } = opened.unwrap();
+    let writing = tokio::spawn(writing);
+    install(&shard);
+    assert!(!files.is_founded());
+    files.found(&shard).await.unwrap();
+    assert!(files.is_founded());
+    writing.abort();
+}
+
 /// One before the shard was written whole for the last time, two in the segment after it, and two in the next.
 const PUSHES: u64 = 5;
 

@@ -279,8 +279,10 @@ fn regression_a_server_does_not_come_back_empty_where_anything_was_trained() {
     let empty = Registration { recovered: true, token: 77, ..shard_1_at(&job, "host1:2223") };
     let empty = Registration { holds_weights: false, life: 0, ..empty };
     assert!(job.register(empty).is_err());
-    // And what a heartbeat says of it is written down.
-    let (mut job, _) = Job::started(2, 1, 3);
+    // And what a heartbeat says of it is written down, as is that a worker knows where the shards are.
+    let (mut job, workers) = Job::started(2, 1, 3);
+    assert!(job.machine.take_news());
+    job.beat(workers[0]).unwrap();
     assert!(!job.machine.take_news());
     job.beat(job.servers(2)[1]).unwrap();
     assert!(job.machine.take_news() && !job.machine.take_news());
