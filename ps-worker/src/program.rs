@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessGroup};
 use ps_cli::TrainingArgs;
 use ps_cli::orphans::{Children, end_with_thread};
+use ps_client::environment;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -55,6 +56,9 @@ impl UserProgram {
         command.envs(run.environment.to_variables());
         // Under the names that our own options have: who starts `ps-worker` need not repeat them.
         command.envs(TrainingArgs::from(&run.settings).to_variables());
+        let settings = serde_json::to_string(&run.settings)
+            .map_err(|error| ComputeError(format!("the job's settings as JSON: {error}")))?;
+        command.env(environment::SETTINGS, settings);
         command.envs(self.variables.iter().cloned());
         let name = program.to_string_lossy().into_owned();
         end_with_thread(&mut command);
@@ -157,7 +161,8 @@ mod tests {
     #[tokio::test]
     async fn a_program_knows_its_place_and_its_code_is_ours() {
         let script = r#"test "$PS_SERVER_ADDRESSES $PS_WORKER_INDEX/$PS_WORKERS $PS_INCARNATION \
-$PS_EPOCH $PS_DATA $PS_LR" = "a:1,b:2 1/2 7 3 /data 0.1" || exit 9; exit 3"#;
+$PS_EPOCH $PS_DATA $PS_LR" = "a:1,b:2 1/2 7 3 /data 0.1" || exit 9
+case "$PS_SETTINGS" in *'"batch_size":32'*) exit 3;; esac"#;
         assert_eq!(shell(script, never()).await.unwrap(), 3);
         assert_eq!(shell("kill -9 $$", never()).await.unwrap(), 137);
         assert_eq!(shell("exit 0", never()).await.unwrap(), 0);

@@ -107,6 +107,7 @@ pub const KNOWN: &[&str] = &[
     "PS_SERVE_MODEL",
     "PS_SERVE_REQUESTS",
     "PS_SERVE_SAMPLES",
+    "PS_SETTINGS",
     "PS_SHARD",
     "PS_SHARDED",
     "PS_SHUFFLE_BUFFER",

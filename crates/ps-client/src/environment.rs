@@ -43,6 +43,8 @@ const WORKERS: &str = "PS_WORKERS";
 /// The variable whose presence says that somebody else speaks to the master.
 pub const INCARNATION: &str = "PS_INCARNATION";
 const EPOCH: &str = "PS_EPOCH";
+/// The variable with all of a job's settings, as JSON: for programs that do not read options.
+pub const SETTINGS: &str = "PS_SETTINGS";
 
 impl WorkerEnvironment {
     /// What this process was told; `None` when nobody told it anything.

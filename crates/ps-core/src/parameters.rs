@@ -11,6 +11,11 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+/// The pattern that this name alone matches.
+pub fn literal(name: &str) -> String {
+    Pattern::escape(name)
+}
+
 /// Names that an error lists.
 const NAMES_SHOWN_MAX: usize = 12;
 

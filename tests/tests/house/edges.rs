@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// What a crate may use in what it ships, of the workspace and of [`APART`], and why no more.
 /// Another edge needs a decision in docs/adr.
-const MAY_USE: [(&str, &[&str], &str); 13] = [
+const MAY_USE: [(&str, &[&str], &str); 14] = [
     ("ps-kernels", &[], "arithmetic on slices"),
     ("ps-core", &["ps-kernels"], "the logic, which knows no wire, no task and no file"),
     ("ps-proto", &["ps-core", "ps-kernels", "tonic"], "the wire's form of what the logic knows"),
@@ -66,6 +66,11 @@ const MAY_USE: [(&str, &[&str], &str); 13] = [
         "starts every role, and is the one crate that a program with a model of its own needs; knows no wire",
     ),
     (
+        "ps-python",
+        &["ps-client", "ps-runtime", "ps-core", "ps-kernels", "tokio"],
+        "a worker's side as a module of Python: no models, no options, no allocator (docs/adr/0044)",
+    ),
+    (
         "ps-tests",
         &[
             "psrun",
@@ -110,10 +115,11 @@ const TESTS_MAY_USE: [(&str, &[&str], &str); 1] =
 const APART: [&str; 5] = ["candle", "clap", "mimalloc", "tokio", "tonic"];
 
 /// Families that must not be linked into a crate in any way.
-const UNREACHABLE: [(&str, &[&str]); 6] = [
+const UNREACHABLE: [(&str, &[&str]); 7] = [
     ("ps-kernels", PURE),
     ("ps-core", PURE),
     ("ps-client", &["candle", "clap", "mimalloc"]),
+    ("ps-python", &["candle", "clap", "mimalloc"]),
     ("ps-server", &["candle"]),
     ("ps-master", &["candle"]),
     ("ps-data", &["candle", "clap", "mimalloc", "tonic"]),

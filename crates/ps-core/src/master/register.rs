@@ -4,6 +4,7 @@ use super::Machine;
 use super::agreement::{check_data, check_share};
 use super::registry::Process;
 use super::types::{Level, MemberId, RegisterReply, Registration, Rejection, Role};
+use crate::data_description::{DataDescription, DataKind};
 use crate::ids::{LIFE_DISTANCE, Life};
 use crate::limits::EVALUATORS_MAX;
 use std::time::Duration;
@@ -199,11 +200,23 @@ impl Machine {
                 }
                 self.draw_shard_map();
             }
-            Role::Worker => self.record.joined(member.index, address),
+            Role::Worker => {
+                self.record.joined(member.index, address);
+                self.tell_of_programs(&data);
+            }
             Role::Evaluator => self.forget_loading(),
         }
         self.add_source(member, &data, now);
         incarnation
+    }
+
+    /// What was said of optimizer and rate is what programs are told, and not what they do.
+    fn tell_of_programs(&mut self, data: &DataDescription) {
+        let workers = self.registry.live(Role::Worker).count();
+        if data.kind == DataKind::Program && workers == 1 && !self.membership.has_begun() {
+            let line = "the workers run programs, which say by themselves how they train";
+            self.log(Level::Info, line);
+        }
     }
 
     /// A server has heard of this life, epoch or incarnation: this life is a later one. Where the clock

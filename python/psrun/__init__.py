@@ -1,0 +1,27 @@
+"""An asynchronous parameter server behind a script of your own.
+
+In a PyTorch script one line changes::
+
+    opt = psrun.AsyncOptimizer(model, "adam", lr=1e-3)   # instead of torch.optim.Adam(model.parameters(), lr=1e-3)
+
+``psrun local --instances 3 -- python train.py`` then runs it in each worker of a job; by itself it starts a server of its own.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ._job import Job, job
+from ._native import Refused, ServerLost, Superseded, __version__
+
+if TYPE_CHECKING:
+    from .optimizer import AsyncOptimizer
+
+__all__ = ["AsyncOptimizer", "Job", "Refused", "ServerLost", "Superseded", "__version__", "job"]
+
+
+def __getattr__(name: str) -> Any:
+    # What needs torch is imported when it is asked for: the rest works without it.
+    if name == "AsyncOptimizer":
+        from .optimizer import AsyncOptimizer
+
+        return AsyncOptimizer
+    raise AttributeError(f"module 'psrun' has no attribute {name!r}")

@@ -1,0 +1,53 @@
+"""What of a worker's side of the servers is native."""
+
+from typing import Dict, List, Optional, Protocol, Sequence, Tuple
+
+__version__: str
+
+Place = Tuple[int, int]
+"""Where numbers lie in memory, and how many."""
+
+class Refused(ValueError):
+    """What was asked does not fit what the servers hold, however often it is asked."""
+
+class Superseded(RuntimeError):
+    """Another process took this worker's place, or the job no longer counts on it."""
+
+class ServerLost(ConnectionError):
+    """A server was away for too long."""
+
+class Change(Protocol):
+    """What a step changes of a tensor."""
+
+    tensor: int
+    values: Place
+    scale: float
+    decay: float
+    rows: Optional[Place]
+
+class Session:
+    """Weights that the servers hold, pulled into one piece of memory, and pushes to them."""
+
+    def __init__(
+        self,
+        *,
+        servers: Sequence[str],
+        job: str,
+        worker: int,
+        identity: Optional[Tuple[int, int]],
+        settings: str,
+        tensors: Sequence[Tuple[str, List[int], bool, Place]],
+        patience_s: float,
+    ) -> None: ...
+    def places(self) -> List[Place]: ...
+    def step(self, changes: Sequence[Change], learning_rate: float, loss: float) -> Tuple[int, int]: ...
+    def pull(self) -> None: ...
+    def leave(self) -> None: ...
+
+def training_settings(
+    job: Optional[str],
+    optimizer: str,
+    learning_rate: float,
+    options: Dict[str, float],
+    rules: Sequence[Tuple[str, float, Optional[float]]],
+) -> str: ...

@@ -1,0 +1,54 @@
+"""torch's optimizers, as the servers have them."""
+
+from typing import Any, Dict, NamedTuple, Tuple
+
+#: Rate and options of each optimizer as torch has them by default.
+DEFAULTS: Dict[str, Dict[str, Any]] = {
+    "sgd": {"lr": 1e-3, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False, "maximize": False},
+    "adagrad": {"lr": 1e-2, "lr_decay": 0.0, "weight_decay": 0.0, "eps": 1e-10, "maximize": False},
+    "rmsprop": {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.0, "centered": False, "maximize": False},
+    "adam": {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False, "maximize": False},
+    "adamw": {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2, "amsgrad": False, "maximize": False},
+}
+
+#: Options that the servers do not have, and the one value that they may have.
+_ONLY = {"dampening": 0.0, "lr_decay": 0.0, "centered": False, "amsgrad": False}
+
+
+class Rule(NamedTuple):
+    """An optimizer of the servers."""
+
+    name: str
+    options: Dict[str, float]
+    decoupled: bool
+    """Whether the servers apply the weight decay; else it is a part of the gradient, as torch has it."""
+
+
+def rule(optimizer: str, group: Dict[str, Any]) -> Rule:
+    """The servers' optimizer for one of torch's with these options.
+
+    >>> rule("sgd", {**DEFAULTS["sgd"], "momentum": 0.9}).name
+    'momentum'
+    """
+    for option, value in _ONLY.items():
+        if group.get(option, value) != value:
+            raise ValueError(f"AsyncOptimizer: {optimizer} with {option}={group[option]!r}: the servers have it with {value!r} only")
+    options: Dict[str, float] = {}
+    name = optimizer
+    if optimizer == "sgd" and group["momentum"]:
+        name = "nesterov" if group["nesterov"] else "momentum"
+        options["momentum"] = group["momentum"]
+    elif optimizer == "sgd" and group["nesterov"]:
+        raise ValueError("AsyncOptimizer: sgd with nesterov=True needs a momentum above 0")
+    if optimizer == "rmsprop" and group["momentum"]:
+        raise ValueError("AsyncOptimizer: rmsprop with a momentum: the servers have it without only")
+    if "betas" in group:
+        betas: Tuple[float, float] = group["betas"]
+        options["beta1"], options["beta2"] = betas
+    for option in ("alpha", "eps"):
+        if option in group:
+            options[option] = group[option]
+    decoupled = optimizer == "adamw"
+    if decoupled:
+        options["weight_decay"] = group["weight_decay"]
+    return Rule(name, options, decoupled)

@@ -1,0 +1,178 @@
+"""The servers as an optimizer of torch's."""
+
+import sys
+import weakref
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import torch
+
+from . import _alone, _groups, _job, _native, _rules
+from ._groups import Named, Parameters
+from ._tensors import Change, checked, place, plain, view
+
+
+class AsyncOptimizer(torch.optim.Optimizer):
+    """Pushes gradients to the servers, which apply them, and takes the newest weights.
+
+    ``params`` is the model, its ``named_parameters()``, or a list of groups with ``params`` (named ones) and a rate or decay of
+    their own; with the model its buffers are kept on the servers, too. ``optimizer`` is one of torch's by name: ``sgd``,
+    ``adagrad``, ``rmsprop``, ``adam``, ``adamw``, with torch's options and defaults.
+
+    Run in a job, the script is one of its workers; else it starts a server of its own.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        optimizer: str = "adam",
+        lr: Optional[float] = None,
+        *,
+        job: Optional[_job.Job] = None,
+        patience_s: float = 30.0,
+        **options: Any,
+    ) -> None:
+        if optimizer not in _rules.DEFAULTS:
+            known = ", ".join(_rules.DEFAULTS)
+            raise ValueError(f"AsyncOptimizer: no optimizer {optimizer!r}; expected one of {known}")
+        defaults = dict(_rules.DEFAULTS[optimizer])
+        unknown = sorted(set(options) - set(defaults))
+        if unknown:
+            raise TypeError(f"AsyncOptimizer: {optimizer} has no option {unknown[0]!r}; it has {', '.join(defaults)}")
+        defaults.update(options)
+        if lr is not None:
+            defaults["lr"] = lr
+        groups, buffers = _groups.grouped(params)
+        names = {parameter: name for group in groups for name, parameter in group["params"]}
+        plain = [{**group, "params": [parameter for _, parameter in group["params"]]} for group in groups]
+        super().__init__(plain, defaults)
+        self._optimizer = optimizer
+        self._scales = _groups.scales(self.param_groups)
+        rule = _rules.rule(optimizer, _groups.common(self.param_groups, optimizer))
+        self._decoupled = rule.decoupled
+        self._job = job or _job.job() or _alone.job_of_its_own()
+        _only_one(self, self._job)
+        rules: List[Tuple[str, float, Optional[float]]] = []
+        for group, scale in zip(self.param_groups, self._scales):
+            decay = float(group["weight_decay"]) if rule.decoupled else None
+            rules += [(names[parameter], scale, decay) for parameter in group["params"]]
+        if len(self.param_groups) == 1:
+            rules = []
+        self._base = max(float(group["lr"]) for group in self.param_groups)
+        settings = _native.training_settings(self._job.settings, rule.name, self._base, rule.options, rules)
+        self._connect(settings, names, buffers, patience_s)
+
+    def _connect(
+        self, settings: str, names: Dict[torch.Tensor, str], buffers: Sequence[Named], patience_s: float
+    ) -> None:
+        tensors = []
+        held = []
+        for parameter, name in names.items():
+            values = checked(name, parameter)
+            held.append(values)
+            tensors.append((name, list(parameter.shape), True, place(values)))
+        for name, buffer in buffers:
+            values = plain(buffer)
+            held.append(values)
+            tensors.append((name, list(buffer.shape), False, place(values)))
+        self._session = _native.Session(
+            servers=list(self._job.servers),
+            job=self._job.name,
+            worker=self._job.worker,
+            identity=self._job.identity,
+            settings=settings,
+            tensors=tensors,
+            patience_s=patience_s,
+        )
+        views = [view(self._session, *where) for where in self._session.places()]
+        self._numbers: Dict[torch.Tensor, int] = {}
+        for number, parameter in enumerate(names):
+            # The parameter lies where pulled weights arrive: nothing is copied.
+            parameter.data = views[number].view(parameter.shape)
+            self._numbers[parameter] = number
+        self._buffers = []
+        for number, (name, buffer) in enumerate(buffers, len(names)):
+            pulled = views[number].view(buffer.shape)
+            buffer.copy_(pulled)
+            self._buffers.append((number, buffer, pulled))
+        weights = sum(values.numel() for values in views)
+        print(
+            f"psrun: worker {self._job.worker} of {self._job.workers}, {len(self._job.servers)} server(s): "
+            f"{len(tensors)} tensors, {weights:,} weights, {self._optimizer}",
+            file=sys.stderr,
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Optional[Callable[[], Any]] = None) -> Any:
+        """Pushes the gradients; when it returns, the parameters are the newest that the bound allows."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        rate = self._rate()
+        changes = [change for group in self.param_groups for change in self._changes(group)]
+        changes += [Change(number, plain(buffer)) for number, buffer, _ in self._buffers]
+        told = float(loss) if loss is not None else 0.0
+        self.staleness, refused = self._session.step(changes, rate, told)
+        for _, buffer, pulled in self._buffers:
+            buffer.copy_(pulled)
+        if refused:
+            print(f"psrun: the servers refused {refused} chunks of a gradient: values that are not finite", file=sys.stderr)
+        return loss
+
+    def _changes(self, group: Dict[str, Any]) -> Iterator[Change]:
+        decay = 0.0 if self._decoupled else float(group["weight_decay"])
+        scale = -1.0 if group["maximize"] else 1.0
+        for parameter in group["params"]:
+            gradient = parameter.grad
+            if gradient is None:
+                continue
+            number = self._numbers[parameter]
+            if not gradient.is_sparse:
+                yield Change(number, gradient.contiguous(), scale, decay)
+                continue
+            if decay:
+                raise ValueError("AsyncOptimizer: a sparse gradient and weight_decay, which is of all rows; use adamw, or none")
+            gradient = gradient.coalesce()
+            if gradient.sparse_dim() != 1:
+                raise ValueError(f"AsyncOptimizer: a sparse gradient of shape {tuple(gradient.shape)}: expected rows of a table")
+            rows = gradient.indices()[0].contiguous()
+            if rows.numel():
+                yield Change(number, gradient.values().contiguous(), scale, 0.0, rows)
+
+    def _rate(self) -> float:
+        rate = max(float(group["lr"]) for group in self.param_groups)
+        for group, scale in zip(self.param_groups, self._scales):
+            if abs(float(group["lr"]) - rate * scale) > 1e-6 * rate:
+                raise ValueError(
+                    f"AsyncOptimizer: a group has the rate {float(group['lr'])} where another has {rate}, and {scale} times that at the "
+                    "start: the servers keep the ratio of the groups' rates; use one factor for all groups"
+                )
+        return rate
+
+    def pull(self) -> None:
+        """Takes the weights as the servers hold them now, for an evaluation."""
+        self._session.pull()
+        for _, buffer, pulled in self._buffers:
+            buffer.copy_(pulled)
+
+    def leave(self) -> None:
+        """Tells the servers that this worker is done: nobody waits for it. The model keeps its weights."""
+        self._session.leave()
+
+    def add_param_group(self, param_group: Dict[str, Any]) -> None:
+        if hasattr(self, "_session"):
+            raise ValueError("AsyncOptimizer: the servers hold the model as it was; name all parameters when the optimizer is made")
+        super().add_param_group(param_group)
+
+
+#: By the job's name, the optimizers of this process.
+_MADE: "weakref.WeakValueDictionary[str, AsyncOptimizer]" = weakref.WeakValueDictionary()
+
+
+def _only_one(optimizer: AsyncOptimizer, job: _job.Job) -> None:
+    if job.name in _MADE:
+        raise RuntimeError(
+            "AsyncOptimizer: this script has one already, and the servers of a job hold one model: give one optimizer all models as a "
+            "torch.nn.ModuleDict, or their parameters as groups"
+        )
+    _MADE[job.name] = optimizer
