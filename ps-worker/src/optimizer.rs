@@ -21,7 +21,7 @@ use candle_nn::{Optimizer, VarMap};
 use ps_cli::TrainingArgs;
 use ps_client::environment;
 use ps_client::{CallOptions, Gradient, HeartbeatConfig, PushReport, Session, SessionConfig};
-use ps_client::{Counters, Weights, WorkerEnvironment};
+use ps_client::{Weights, WorkerEnvironment};
 use ps_core::Layout;
 use ps_core::ids::{Epoch, Incarnation};
 use ps_core::schedule::{LearningRate, Schedule};
@@ -30,10 +30,6 @@ use ps_runtime::{Connector, Outside, SystemClock};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-
-/// How often the servers hear of this worker; one that rests for longer holds the others no more.
-const HEARTBEAT: HeartbeatConfig =
-    HeartbeatConfig { interval: Duration::from_secs(2), step_timeout: Duration::from_secs(60) };
 
 /// Where the weights are and how gradients are applied to them.
 #[derive(Clone)]
@@ -251,17 +247,8 @@ async fn connect(
         worker: config.worker,
         identity: config.identity,
         servers: config.servers.clone(),
-        calls: CallOptions {
-            attempt: config.patience.min(Duration::from_secs(10)),
-            patience: config.patience,
-            wire: config.settings.wire,
-        },
-        heartbeat: HEARTBEAT,
+        calls: CallOptions::of_a_loop(config.patience, config.settings.wire),
+        heartbeat: HeartbeatConfig::OF_A_LOOP,
     };
-    let mut session = Session::discover(session, Arc::new(Counters::default()), outside).await?;
-    let spec = session.model_spec(&config.settings, layout);
-    session.init_or_join(&spec, start).await?;
-    let mut weights = Weights::new(&spec);
-    session.pull(0, 0, &mut weights).await?;
-    Ok((session, weights))
+    Session::join(session, (&config.settings, layout), start, outside).await
 }

@@ -57,8 +57,7 @@ class AsyncOptimizer(torch.optim.Optimizer):
             rules += [(names[parameter], scale, decay) for parameter in group["params"]]
         if len(self.param_groups) == 1:
             rules = []
-        self._base = max(float(group["lr"]) for group in self.param_groups)
-        settings = _native.training_settings(self._job.settings, rule.name, self._base, rule.options, rules)
+        settings = _native.training_settings(self._job.settings, rule.name, self._rate(), rule.options, rules)
         self._connect(settings, names, buffers, patience_s)
 
     def _connect(

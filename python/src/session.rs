@@ -3,7 +3,7 @@
 use crate::blocking::block_on;
 use crate::errors::raised;
 use crate::memory::Memory;
-use ps_client::{BufferPool, CallOptions, Counters, Gradient, HeartbeatConfig, PushReport};
+use ps_client::{BufferPool, CallOptions, Gradient, HeartbeatConfig, PushReport};
 use ps_client::{Session as Client, SessionConfig, Weights};
 use ps_core::coverage::Coverage;
 use ps_core::ids::{Epoch, Incarnation};
@@ -16,13 +16,6 @@ use std::mem::forget;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-
-/// How often the servers hear of this worker; one that rests for longer holds the others no more.
-const HEARTBEAT: HeartbeatConfig =
-    HeartbeatConfig { interval: Duration::from_secs(2), step_timeout: Duration::from_secs(60) };
-
-/// How long one attempt of a call may take.
-const ATTEMPT_LONGEST: Duration = Duration::from_secs(10);
 
 /// A tensor as Python describes it: name, shape, whether it is trained (else a buffer), and where its values lie.
 type Tensor = (String, Vec<usize>, bool, Memory);
@@ -84,9 +77,8 @@ impl Session {
             serde_json::from_str(settings).map_err(|error| invalid(error.to_string()))?;
         let patience =
             Duration::try_from_secs_f64(patience_s).map_err(|error| invalid(error.to_string()))?;
-        let wire = settings.wire;
-        let calls = CallOptions { attempt: patience.min(ATTEMPT_LONGEST), patience, wire };
-        let heartbeat = HEARTBEAT;
+        let calls = CallOptions::of_a_loop(patience, settings.wire);
+        let heartbeat = HeartbeatConfig::OF_A_LOOP;
         let config = SessionConfig { job, worker, identity, servers, calls, heartbeat };
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).thread_name("psrun").enable_all().build()?;
@@ -198,12 +190,8 @@ impl State {
             seed: u64::from(std::process::id()),
             metrics: Arc::new(|_| ()),
         };
-        let counters = Arc::new(Counters::default());
-        let mut client = Client::discover(config, counters, outside).await.map_err(raised)?;
-        let spec = client.model_spec(settings, &layout);
-        client.init_or_join(&spec, &start).await.map_err(raised)?;
-        let mut weights = Weights::new(&spec);
-        client.pull(0, 0, &mut weights).await.map_err(raised)?;
+        let joined = Client::join(config, (settings, &layout), &start, outside).await;
+        let (client, weights) = joined.map_err(raised)?;
         let (layout, pool) = (Arc::new(layout), BufferPool::default());
         Ok(Self { client, layout, positions, weights, pool })
     }
@@ -224,7 +212,7 @@ impl State {
         for change in changes {
             let position = self.positions[change.tensor];
             coverage[position] = match change.rows {
-                None => Coverage::Whole,
+                None => self.whole(position, change.values)?,
                 Some(rows) => Coverage::Rows(self.rows(position, rows, change.values)?),
             };
         }
@@ -238,6 +226,17 @@ impl State {
             gradient.fill(position, values);
         }
         Ok(gradient)
+    }
+
+    /// All of a tensor, checked.
+    fn whole(&self, position: usize, values: Memory) -> PyResult<Coverage> {
+        let TensorSpec { name, shape, .. } = &self.layout.tensors()[position];
+        let found = values.as_slice::<f32>().len();
+        if found == self.layout.range(position).len() {
+            return Ok(Coverage::Whole);
+        }
+        let words = format!("{name}: a gradient of {found} values, expected shape {shape:?}");
+        Err(PyValueError::new_err(words))
     }
 
     /// Rows of a table, checked.

@@ -16,6 +16,12 @@ pub struct HeartbeatConfig {
     pub step_timeout: Duration,
 }
 
+impl HeartbeatConfig {
+    /// For a training loop of somebody's own: one that rests for longer holds the others no more.
+    pub const OF_A_LOOP: Self =
+        Self { interval: Duration::from_secs(2), step_timeout: Duration::from_secs(60) };
+}
+
 /// When a worker last made progress: finished a step, or waited for the servers.
 struct Progress {
     steps: u64,

@@ -36,6 +36,16 @@ pub struct CallOptions {
     pub wire: Wire,
 }
 
+/// How long one attempt of a call may take in a training loop of somebody's own.
+const ATTEMPT_LONGEST: Duration = Duration::from_secs(10);
+
+impl CallOptions {
+    /// For a training loop of somebody's own, which waits so long for a server.
+    pub fn of_a_loop(patience: Duration, wire: Wire) -> Self {
+        Self { attempt: patience.min(ATTEMPT_LONGEST), patience, wire }
+    }
+}
+
 /// What a session without a master is told.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
@@ -103,6 +113,25 @@ impl Session {
         let calls = CallOptions { patience, ..calls };
         let config = client_config(job, index, incarnation, shard_map, calls);
         Self::new(config, counters, membership.outside.clone(), chunk_elements, None)
+    }
+
+    /// A session without a master, with the model on the servers, created from this start or taken as they hold it; and its
+    /// weights.
+    ///
+    /// # Errors
+    /// As [`Self::discover`]; or they hold another model.
+    pub async fn join(
+        config: SessionConfig,
+        (settings, layout): (&TrainingSettings, &Layout),
+        start: &[f32],
+        outside: Outside,
+    ) -> Result<(Self, Weights), Error> {
+        let mut session = Self::discover(config, Arc::new(Counters::default()), outside).await?;
+        let spec = session.model_spec(settings, layout);
+        session.init_or_join(&spec, start).await?;
+        let mut weights = Weights::new(&spec);
+        session.pull(0, 0, &mut weights).await?;
+        Ok((session, weights))
     }
 
     fn new(
