@@ -2,8 +2,8 @@
 
 use ps_core::limits::CONTROL_CALLS_MAX;
 use ps_core::master::{
-    ColumnsAnswer, ColumnsRequest, Config, Heartbeat, Machine, MemberId, Registration, Rejection,
-    Task, TaskRequest,
+    ColumnsAnswer, ColumnsRequest, Config, Heartbeat, Machine, MeasuresReport, MemberId,
+    Registration, Rejection, SamplesAnswer, SamplesRequest, Task, TaskRequest,
 };
 use ps_proto::convert::control::refused;
 use ps_proto::convert::refusal::{self, Reason};
@@ -243,6 +243,32 @@ impl Master for Service {
         let is_new = number.is_none();
         let ask = move |machine: &mut Machine, now| machine.checkpoint_now(number, now);
         let answer = self.ask(arrived, ask, move |_| is_new).await?;
+        Ok(Response::new(answer.into()))
+    }
+
+    async fn next_samples(
+        &self,
+        request: Request<v1::NextSamplesRequest>,
+    ) -> Result<Response<v1::NextSamplesReply>, Status> {
+        let (arrived, request) = (self.arrival(&request), request.into_inner());
+        self.check_job(request.caller.as_ref().map_or("", |caller| &caller.job))?;
+        let request = SamplesRequest::try_from(request)?;
+        let has_news = request.gives_back || !request.finished.is_empty();
+        let next = move |machine: &mut Machine, now| machine.next_samples(&request, now);
+        let is_wait = |answer: &SamplesAnswer| matches!(answer, SamplesAnswer::Wait(_));
+        let answer = self.ask(arrived, next, move |answer| has_news || !is_wait(answer)).await?;
+        Ok(Response::new(answer.into()))
+    }
+
+    async fn report_measures(
+        &self,
+        request: Request<v1::MeasuresReport>,
+    ) -> Result<Response<v1::MeasuresReply>, Status> {
+        let (arrived, request) = (self.arrival(&request), request.into_inner());
+        self.check_job(request.caller.as_ref().map_or("", |caller| &caller.job))?;
+        let report = MeasuresReport::try_from(request)?;
+        let measured = move |machine: &mut Machine, now| machine.measured(&report, now);
+        let answer = self.ask(arrived, measured, |_| true).await?;
         Ok(Response::new(answer.into()))
     }
 

@@ -141,6 +141,8 @@ mod tests {
             workers: 2,
             incarnation: 7,
             epoch: 3,
+            master: None,
+            resumed: None,
         };
         let args = TrainingArgs { lr: Some(0.1), ..TrainingArgs::default() };
         let settings = args.settings().unwrap();

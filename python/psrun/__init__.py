@@ -9,13 +9,31 @@ In a PyTorch script one line changes::
 
 from typing import TYPE_CHECKING, Any
 
-from ._job import Job, job
+from ._job import Job, Resumed, job, resumed
 from ._native import Refused, ServerLost, Superseded, __version__
+from ._report import Reported, report
+from ._samples import Samples
 
 if TYPE_CHECKING:
+    from .loader import DataLoader, sampler
     from .optimizer import AsyncOptimizer
 
-__all__ = ["AsyncOptimizer", "Job", "Refused", "ServerLost", "Superseded", "__version__", "job"]
+__all__ = [
+    "AsyncOptimizer",
+    "DataLoader",
+    "Job",
+    "Refused",
+    "Reported",
+    "Resumed",
+    "Samples",
+    "ServerLost",
+    "Superseded",
+    "__version__",
+    "job",
+    "report",
+    "resumed",
+    "sampler",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +42,8 @@ def __getattr__(name: str) -> Any:
         from .optimizer import AsyncOptimizer
 
         return AsyncOptimizer
+    if name in ("DataLoader", "sampler"):
+        from . import loader
+
+        return getattr(loader, name)
     raise AttributeError(f"module 'psrun' has no attribute {name!r}")

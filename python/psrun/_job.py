@@ -24,6 +24,20 @@ class Job:
     """Incarnation and epoch, where `ps-worker` speaks to a master for this process."""
     settings: Optional[str] = None
     """How the job trains, as JSON."""
+    master: Optional[str] = None
+    """Where the master is, who leases samples."""
+    resumed: "Optional[Resumed]" = None
+    """Where the job was when this process began; ``None`` at its beginning."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Where a job is that goes on from a checkpoint, or that this worker joined late."""
+
+    pass_number: int
+    """The pass that is open, from 0, where scripts take their samples from the master."""
+    checkpoint: Optional[int]
+    """The checkpoint that the job went on from."""
 
 
 def job(variables: Optional[Mapping[str, str]] = None) -> Optional[Job]:
@@ -54,6 +68,10 @@ def job(variables: Optional[Mapping[str, str]] = None) -> Optional[Job]:
         except ValueError:
             raise RuntimeError(f"environment variable {name}: found `{found}`, expected a number") from None
 
+    resumed = None
+    if "PS_RESUMED_PASS" in variables:
+        checkpoint = number("PS_RESUMED_CHECKPOINT") if "PS_RESUMED_CHECKPOINT" in variables else None
+        resumed = Resumed(number("PS_RESUMED_PASS"), checkpoint)
     return Job(
         servers=tuple(address.strip() for address in text("PS_SERVER_ADDRESSES").split(",")),
         name=text("PS_JOB_ID"),
@@ -61,4 +79,15 @@ def job(variables: Optional[Mapping[str, str]] = None) -> Optional[Job]:
         workers=number("PS_WORKERS"),
         identity=(number(_INCARNATION), number("PS_EPOCH")),
         settings=variables.get("PS_SETTINGS"),
+        master=variables.get("PS_MASTER"),
+        resumed=resumed,
     )
+
+
+def resumed() -> Optional[Resumed]:
+    """Where the job was when this script began; ``None`` at its beginning, and without a job.
+
+    A loop over ``psrun.DataLoader`` needs nothing of it: passes that are over are over at once.
+    """
+    place = job()
+    return place.resumed if place is not None else None

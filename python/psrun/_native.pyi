@@ -44,6 +44,27 @@ class Session:
     def pull(self) -> None: ...
     def leave(self) -> None: ...
 
+Offer = Tuple[str, int, int, Tuple[int, int]]
+"""``lease``, ``wait``, ``over`` or ``ended``; the lease's number, its pass and its places."""
+
+class Master:
+    """A program's line to the master of its job."""
+
+    def __init__(self, *, address: str, job: str, worker: int, incarnation: int) -> None: ...
+    def next_samples(
+        self,
+        *,
+        samples: int,
+        batch: int,
+        number: int,
+        finished: List[int],
+        gives_back: bool,
+        wants_lease: bool,
+        waits: bool,
+    ) -> Offer: ...
+    def report(self, *, measures: Dict[str, float], number: Optional[int], on_validation: bool) -> Tuple[bool, bool]: ...
+
+def sample_order(seed: int, number: int, samples: int, start: int, end: int) -> List[int]: ...
 def training_settings(
     job: Optional[str],
     optimizer: str,

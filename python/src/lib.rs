@@ -6,6 +6,7 @@
 mod blocking;
 mod errors;
 mod memory;
+mod samples;
 mod session;
 mod settings;
 
@@ -15,6 +16,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::errors::{Refused, ServerLost, Superseded};
+    #[pymodule_export]
+    use super::samples::{Master, sample_order};
     #[pymodule_export]
     use super::session::Session;
     #[pymodule_export]

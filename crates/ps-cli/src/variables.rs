@@ -92,6 +92,8 @@ pub const KNOWN: &[&str] = &[
     "PS_PIPELINE_DEPTH",
     "PS_POSITIVE_WEIGHT",
     "PS_RESOLVE_TIMEOUT_S",
+    "PS_RESUMED_CHECKPOINT",
+    "PS_RESUMED_PASS",
     "PS_ROLE",
     "PS_SCHEDULE",
     "PS_SCHEMA",

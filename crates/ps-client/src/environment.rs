@@ -19,6 +19,19 @@ pub struct WorkerEnvironment {
     pub incarnation: Incarnation,
     /// The epoch of the shard map (`PS_EPOCH`).
     pub epoch: Epoch,
+    /// The master, who has samples for programs that want some of it (`PS_MASTER`).
+    pub master: Option<String>,
+    /// Where the job is (`PS_RESUMED_PASS`, `PS_RESUMED_CHECKPOINT`); `None` at its beginning.
+    pub resumed: Option<Resumed>,
+}
+
+/// Where a job is that a program joins late, or that goes on from a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// The pass that is open, from 0, where programs take their samples from the master.
+    pub pass: u64,
+    /// The checkpoint that it goes on from, if it does.
+    pub checkpoint: Option<u64>,
 }
 
 /// Why the variables say nothing that can be used.
@@ -43,6 +56,9 @@ const WORKERS: &str = "PS_WORKERS";
 /// The variable whose presence says that somebody else speaks to the master.
 pub const INCARNATION: &str = "PS_INCARNATION";
 const EPOCH: &str = "PS_EPOCH";
+const MASTER: &str = "PS_MASTER";
+const RESUMED_PASS: &str = "PS_RESUMED_PASS";
+const RESUMED_CHECKPOINT: &str = "PS_RESUMED_CHECKPOINT";
 /// The variable with all of a job's settings, as JSON: for programs that do not read options.
 pub const SETTINGS: &str = "PS_SETTINGS";
 
@@ -73,20 +89,37 @@ impl WorkerEnvironment {
             workers: number(&variable, WORKERS)?,
             incarnation: number(&variable, INCARNATION)?,
             epoch: number(&variable, EPOCH)?,
+            master: variable(MASTER),
+            resumed: resumed(&variable)?,
         }))
     }
 
     /// The variables that say it.
     pub fn to_variables(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut variables = vec![
             (JOB, self.job.clone()),
             (SERVERS, self.servers.join(",")),
             (WORKER, self.worker.to_string()),
             (WORKERS, self.workers.to_string()),
             (INCARNATION, self.incarnation.to_string()),
             (EPOCH, self.epoch.to_string()),
-        ]
+        ];
+        variables.extend(self.master.clone().map(|address| (MASTER, address)));
+        if let Some(Resumed { pass, checkpoint }) = self.resumed {
+            variables.push((RESUMED_PASS, pass.to_string()));
+            variables.extend(checkpoint.map(|number| (RESUMED_CHECKPOINT, number.to_string())));
+        }
+        variables
     }
+}
+
+fn resumed(variable: &impl Fn(&'static str) -> Option<String>) -> Result<Option<Resumed>, Error> {
+    if variable(RESUMED_PASS).is_none() {
+        return Ok(None);
+    }
+    let has_checkpoint = variable(RESUMED_CHECKPOINT).is_some();
+    let checkpoint = has_checkpoint.then(|| number(variable, RESUMED_CHECKPOINT)).transpose()?;
+    Ok(Some(Resumed { pass: number(variable, RESUMED_PASS)?, checkpoint }))
 }
 
 fn number<T: FromStr>(
@@ -111,6 +144,8 @@ mod tests {
             workers: 2,
             incarnation: 7,
             epoch: 3,
+            master: Some("m:1".into()),
+            resumed: Some(Resumed { pass: 2, checkpoint: Some(5) }),
         }
     }
 

@@ -27,6 +27,7 @@ pub mod model_file;
 pub mod model_spec;
 pub mod parameters;
 pub mod partition;
+pub mod program_samples;
 pub mod progress;
 pub mod random;
 pub mod replayed;

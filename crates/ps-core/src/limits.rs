@@ -260,6 +260,12 @@ pub const CLASSES_MAX: u32 = 16 * 1024 * 1024;
 /// Measures of one evaluation, beside loss and accuracy.
 pub const MEASURES_MAX: usize = 32;
 
+/// Leases that a program reports at once: more than its loader can have fetched ahead.
+pub const PROGRAM_LEASES_MAX: usize = 4096;
+
+/// Samples of a program's step.
+pub const PROGRAM_BATCH_MAX: u64 = 1 << 32;
+
 /// Characters of a measure's name.
 pub const MEASURE_NAME_MAX: usize = 64;
 

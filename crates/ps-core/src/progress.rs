@@ -25,6 +25,8 @@ pub struct ProgressSnapshot {
     pub samples_leased: u64,
     /// Samples of all steps so far, as workers count them.
     pub samples_trained: u64,
+    /// Of programs that take their samples from the master, the pass in work, from 1.
+    pub program_pass: Option<u64>,
     /// Programs of the user's train: only the servers know how far they are.
     pub is_program: bool,
     /// Steps finished by all workers.
@@ -59,8 +61,9 @@ impl ProgressSnapshot {
             return format!("{}{}", self.phase, self.waits());
         }
         if self.is_program {
+            let pass = self.program_pass.map(|pass| format!("pass {pass}, ")).unwrap_or_default();
             return format!(
-                "{}{}: {} steps, {:.0} steps/s, {} workers",
+                "{}{}: {pass}{} steps, {:.0} steps/s, {} workers",
                 self.phase,
                 self.waits(),
                 self.steps,
@@ -145,5 +148,7 @@ mod tests {
         assert!(line.contains("left, server 1 is away, loss"), "{line}");
         let line = ProgressSnapshot { is_program: true, ..at(1500) }.line(&rates);
         assert_eq!(line, "training: 150 steps, 10 steps/s, 2 workers");
+        let line = ProgressSnapshot { is_program: true, program_pass: Some(3), ..at(1500) };
+        assert_eq!(line.line(&rates), "training: pass 3, 150 steps, 10 steps/s, 2 workers");
     }
 }

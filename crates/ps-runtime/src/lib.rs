@@ -19,6 +19,7 @@ pub mod link;
 mod local;
 pub mod member;
 mod pace;
+pub mod program;
 pub mod progress;
 pub mod pull;
 mod repeated;

@@ -14,6 +14,7 @@ use ps_core::learning::LearningMonitor;
 use ps_core::model_config::{About, CONFIG_FILE};
 use ps_core::model_file::{MODEL_FILE, to_safetensors};
 use ps_core::model_spec::ModelSpec;
+use ps_core::program_samples::ProgramSamples;
 use ps_core::settings::TrainingSettings;
 use ps_core::{DataDescription, Layout, TensorSpec};
 use ps_runtime::files::{Directory, FileStore, SimulatedDisk};
@@ -82,6 +83,7 @@ fn write(disk: &SimulatedDisk, number: u64, shards: u32) -> Manifest {
         keeping: Keeping::default(),
         objective: String::new(),
         servers_went_back: Vec::new(),
+        programs: ProgramSamples::default(),
     };
     let about = About { model: Some("mlp".into()), ..About::default() };
     let manifest = Manifest {

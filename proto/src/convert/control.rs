@@ -229,6 +229,7 @@ impl From<Task> for v1::NextTaskReply {
                 start: task.start,
                 end: task.end,
                 progress: Some(task.progress.into()),
+                checkpoint: task.checkpoint.unwrap_or(0),
                 start_clock: task.start_clock,
                 source: task.source,
                 source_samples: task.source_samples,
@@ -282,6 +283,8 @@ pub fn refused(refused: &Rejection) -> Status {
         | Rejection::NoCheckpoints
         | Rejection::NothingTrained
         | Rejection::Ending
+        | Rejection::OtherSamples { .. }
+        | Rejection::OtherMeasure { .. }
         | Rejection::OtherLife { .. } => Status::failed_precondition(message),
     }
 }

@@ -121,7 +121,7 @@ impl TryFrom<v1::Scores> for Scores {
 }
 
 /// A measure, whose name becomes part of metric lines.
-fn measure(wire: v1::Measure) -> Result<Measure, Error> {
+pub(super) fn measure(wire: v1::Measure) -> Result<Measure, Error> {
     const NAME: &str = "Measure";
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let fits = (1..=MEASURE_NAME_MAX).contains(&wire.name.len()) && wire.name.bytes().all(is_name);

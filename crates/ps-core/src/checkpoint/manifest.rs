@@ -13,6 +13,7 @@ use crate::limits::{CHUNK_ELEMENTS_MAX, MODEL_ELEMENTS_MAX, SHARDS_MAX, TENSORS_
 use crate::model_config::{ModelDescription, NamedShape};
 use crate::model_spec::ModelSpec;
 use crate::partition::chunk_elements;
+use crate::program_samples::ProgramSamples;
 use crate::report::{PassReport, WentBack};
 use crate::settings::TrainingSettings;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ pub struct JobState {
     /// Servers that went back to a checkpoint alone: what they lost is missing in the weights from then on.
     #[serde(default)]
     pub servers_went_back: Vec<WentBack>,
+    /// How far programs are in the samples that they take from the master.
+    #[serde(default)]
+    pub programs: ProgramSamples,
 }
 
 /// One checkpoint.

@@ -75,6 +75,7 @@ impl Machine {
         self.evaluations.give_back(member);
         if member.role == Role::Worker {
             self.give_back_lease(member.index);
+            self.take_samples_back(member.index);
         }
         self.suspend_source(member);
         if process.has_left {

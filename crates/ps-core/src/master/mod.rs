@@ -10,6 +10,7 @@
 //! - `columns`: what members count in their shares of a table, before they register.
 //! - `agreement`: what training data the members have, each and together.
 //! - `leases`: who works on which samples.
+//! - `program`: the same of programs that do the workers' work, and what they measured.
 //! - `evaluation`: what is to be measured, and by whom.
 //! - `selection`: which weights are kept, and whether training ends for want of better ones.
 //! - `membership`: where the shards are, and what every shard must know of the workers.
@@ -33,6 +34,7 @@ mod going_back;
 mod leases;
 mod lifecycle;
 mod membership;
+mod program;
 mod record;
 mod register;
 mod registry;
@@ -60,6 +62,7 @@ use going_back::GoingBack;
 use leases::Leases;
 use lifecycle::Lifecycle;
 use membership::MembershipPublisher;
+use program::Programs;
 use record::Record;
 use registry::Registry;
 use selection::Selection;
@@ -79,6 +82,7 @@ pub struct Machine {
     agreement: DataAgreement,
     /// Of the samples, once it is settled what samples there are.
     leases: Leases,
+    programs: Programs,
     evaluations: Evaluations,
     selection: Selection,
     membership: MembershipPublisher,
@@ -105,6 +109,7 @@ impl Machine {
             columns: Columns::default(),
             agreement: DataAgreement::default(),
             leases: Leases::new(DataKind::default(), config.settings.passes, 1, 1),
+            programs: Programs::default(),
             evaluations: Evaluations::default(),
             selection: Selection::new(life),
             membership: MembershipPublisher::new(life),

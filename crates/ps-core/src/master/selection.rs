@@ -4,11 +4,11 @@
 //! best so far, by the rule that is applied here again. The master never lets it write anything else.
 
 use super::Machine;
-use super::types::{Action, EvaluateTask, EvaluationResult, Level, MemberId, Role};
+use super::types::{Action, EvaluateTask, EvaluationResult, Level, MemberId, Rejection, Role};
 use crate::data_description::DataKind;
 use crate::ids::Life;
 use crate::keeping::{Keeping, Kept};
-use crate::scores::EvaluationSet;
+use crate::scores::{EvaluationSet, Scores};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -155,6 +155,29 @@ impl Machine {
         Ok(is_best)
     }
 
+    /// Compares what a program measured with the best so far; whether it is better.
+    ///
+    /// # Errors
+    /// It did not measure what the job compares.
+    pub(super) fn compare(
+        &mut self,
+        task: &EvaluateTask,
+        (set, scores): (EvaluationSet, &Scores),
+    ) -> Result<bool, Rejection> {
+        let settings = &self.config.settings.evaluation;
+        if !settings.is_selecting() {
+            return Ok(false);
+        }
+        let measure = settings.measure();
+        if scores.get(measure).is_none() {
+            let names: Vec<&str> = scores.by_name().map(|(name, _)| name).collect();
+            let (options, measure) = (settings.options().join(" "), measure.to_owned());
+            return Err(Rejection::OtherMeasure { options, measure, known: names.join(", ") });
+        }
+        let found = task.weights(0).with_scores(settings, set, scores).ok().flatten();
+        Ok(self.selection.keeping.observe(found))
+    }
+
     /// Says once what weights are chosen by, if that makes the final measures too good.
     fn tell_set(&mut self, set: EvaluationSet) {
         let is_told = std::mem::replace(&mut self.selection.is_told, true);
@@ -256,11 +279,11 @@ impl Machine {
     /// `is_late`: nobody is waited for any more.
     pub(super) fn cannot_select(&self, kind: DataKind, is_late: bool) -> Option<String> {
         let settings = &self.config.settings.evaluation;
-        let options = settings.options();
-        if kind == DataKind::Program && !options.is_empty() {
-            let options = options.join(" ");
+        if kind == DataKind::Program && (settings.keeps_best() || settings.every.is_some()) {
+            let options = settings.options().join(" ");
             return Some(format!(
-                "{options}: the workers run programs, whose models nobody here can measure; leave it out"
+                "{options}: the workers run programs, which measure by themselves and say so (psrun.report in Python); \
+                 leave --keep and --evaluate-every out"
             ));
         }
         if !settings.keeps_best() {

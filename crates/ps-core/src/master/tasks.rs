@@ -1,7 +1,7 @@
 //! Tasks: what a worker or the evaluator does next, and what it did.
 
 use super::Machine;
-use super::leases::SHARED;
+use super::leases::{Lease, SHARED};
 use super::lifecycle::{Phase, StopReason};
 use super::types::{
     Action, EvaluateTask, LeaseResult, Level, MemberId, Rejection, Role, Task, TaskRequest,
@@ -69,6 +69,7 @@ impl Machine {
                 self.take_lease_result(member.index, result, now);
             }
             let gave_back = self.give_back_lease(member.index);
+            self.take_samples_back(member.index);
             if gave_back.is_some_and(|lease| lease.source == SHARED) {
                 self.served_lease_came_back(member, now);
             }
@@ -105,10 +106,15 @@ impl Machine {
 
     /// Takes notice of passes that are over.
     pub(super) fn take_ended_passes(&mut self, now: Duration) {
-        for end in self.leases.take_ended() {
+        let is_program = self.agreement.kind() == Some(DataKind::Program);
+        let mut ended = self.leases.take_ended();
+        // A program that takes its samples from here has passes; else its run is one.
+        if self.programs.samples().is_used() {
+            ended = self.programs.take_ended();
+        }
+        for end in ended {
             self.checkpoints.pass_ended();
             // Nobody here can compute the model of a user's program.
-            let is_program = self.agreement.kind() == Some(DataKind::Program);
             if !is_program && self.config.settings.evaluation.every.is_none() {
                 let skipped = self.evaluations.want(end.pass);
                 let line = skipped.and_then(|pass| self.record.unmeasured(pass));
@@ -206,16 +212,25 @@ impl Machine {
         };
         Some(TrainTask {
             lease: lease.id,
-            pass: lease.positions.pass,
+            pass: self.pass_of(&lease),
             start,
             end,
             progress,
+            checkpoint: self.checkpoints.resumed().map(|resumed| resumed.checkpoint),
             start_clock,
             source: lease.source,
             source_samples: lease.source_samples,
             served_at: evaluator.and_then(|process| process.data.served_at.clone()),
             whole: lease.is_whole,
         })
+    }
+
+    /// Of a program that takes its samples from here, the pass that is open.
+    fn pass_of(&self, lease: &Lease) -> u64 {
+        match self.programs.samples().is_used() {
+            true => self.programs.samples().pass(),
+            false => lease.positions.pass,
+        }
     }
 
     fn wait(&self) -> Task {

@@ -9,6 +9,7 @@ mod going_back;
 mod harness;
 mod joining;
 mod measuring;
+mod program;
 mod random;
 mod selection;
 mod sources;

@@ -4,6 +4,7 @@ mod actions;
 mod columns;
 mod data_mismatch;
 mod members;
+mod program;
 mod rejection;
 mod tasks;
 
@@ -11,6 +12,7 @@ pub use actions::*;
 pub use columns::*;
 pub use data_mismatch::*;
 pub use members::*;
+pub use program::*;
 pub use rejection::*;
 pub use tasks::*;
 

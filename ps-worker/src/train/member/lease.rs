@@ -10,6 +10,7 @@ use crate::train::sample_client::SampleClient;
 use crate::train::sample_numbers::SampleNumbers;
 use crate::train::trainer::FINISH_STEP;
 use crate::train::workload::{ModelWorkload, ProgramRun, WorkloadKind};
+use ps_client::environment::Resumed;
 use ps_client::{JobWatch, StepOutcome, WorkerEnvironment};
 use ps_core::SampleOrder;
 use ps_data::Draw;
@@ -162,6 +163,8 @@ impl JobMember {
             workers: registered.workers,
             incarnation: registered.incarnation,
             epoch: shard_map.epoch,
+            master: Some(self.config.master.clone()),
+            resumed: resumed(task),
         };
         let job = self.membership.watch();
         let (stop, settings) = (job.clone(), self.settings.clone());
@@ -177,6 +180,13 @@ impl JobMember {
             code => Err(Error::Program(code)),
         }
     }
+}
+
+/// Where the job is whose program begins now.
+fn resumed(task: &v1::TrainTask) -> Option<Resumed> {
+    let checkpoint = (task.checkpoint > 0).then_some(task.checkpoint);
+    let is_beginning = task.pass == 0 && checkpoint.is_none();
+    (!is_beginning).then_some(Resumed { pass: task.pass, checkpoint })
 }
 
 /// Work on one lease, as the master hears of it.

@@ -6,6 +6,7 @@ use crate::data_description::{DataDescription, DataKind};
 use crate::keeping::{Keeping, Kept};
 use crate::learning::Losses;
 use crate::model_config::About;
+use crate::program_samples::ProgramSamples;
 use crate::schedule::LearningRate;
 use proptest::prelude::*;
 use ps_kernels::optimizer::Optimizer;
@@ -87,6 +88,7 @@ fn manifest(shards: u64, number: u64, losses: u32) -> Manifest {
             began: 1_753_000_000_000,
             keeping: keeping(),
             servers_went_back: vec![WentBack { shard: 1, ..WentBack::default() }],
+            programs: ProgramSamples::default(),
         },
         model,
     }

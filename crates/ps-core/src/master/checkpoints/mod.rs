@@ -244,6 +244,7 @@ impl Machine {
             keeping: self.selection.keeping().clone(),
             objective: self.data().objective,
             servers_went_back: self.record.went_back_alone().to_vec(),
+            programs: self.programs.samples().saved(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! How a job goes on from a checkpoint of an earlier life.
 
 use super::{Restore, kept};
+use crate::data_description::DataKind;
 use crate::ids::Epoch;
 use crate::master::Machine;
 use crate::master::lifecycle::Phase;
@@ -85,6 +86,10 @@ impl Machine {
         if let Err(mismatch) = self.resume(state.cursor.clone()) {
             return self.fail(format!("checkpoint {number}: {mismatch}"), now);
         }
+        if !self.programs.resume(&state.programs) {
+            let words = "its place in the samples of programs does not exist: it is damaged";
+            return self.fail(format!("checkpoint {number}: {words}"), now);
+        }
         self.checkpoints.pending = Some((number, state));
         self.take_up(now);
     }
@@ -109,11 +114,14 @@ impl Machine {
         let JobProgress { samples_done: done, samples_total: total } = self.progress();
         let resumed = Resumed { checkpoint: number, passes, samples_done: done };
         self.checkpoints.resumed = Some(resumed);
+        // Nobody here can compute the model of a user's program.
+        let is_program = self.agreement.kind() == Some(DataKind::Program);
         let settings = &self.config.settings.evaluation;
         let (every, keeps_best) = (settings.every, settings.keeps_best());
         if let Some(last) = state.passes.last()
             && last.samples_done_at_evaluation.is_none()
             && every.is_none()
+            && !is_program
         {
             self.evaluations.want(last.pass.saturating_sub(1));
         }
@@ -126,10 +134,18 @@ impl Machine {
         }
         self.record.resume(state);
         let wanted = self.config.settings.passes;
-        let line = format!(
-            "resumed from checkpoint {number}: {passes} of {wanted} passes done, {done} of \
-             {total} samples"
-        );
+        let (programs, words) = (self.programs.samples(), "resumed from checkpoint");
+        let line = match is_program {
+            true if programs.is_used() => format!(
+                "{words} {number}: programs go on in pass {}, {} samples were trained",
+                programs.pass() + 1,
+                programs.done()
+            ),
+            true => format!("{words} {number}: programs begin anew, with its weights"),
+            false => format!(
+                "{words} {number}: {passes} of {wanted} passes done, {done} of {total} samples"
+            ),
+        };
         self.log(Level::Info, line);
     }
 }

@@ -12,6 +12,11 @@ use std::time::Duration;
 const EVALUATIONS_MAX: usize = 10_000;
 
 impl Record {
+    /// Whether a pass is over.
+    pub(in crate::master) fn has_pass(&self, pass: u64) -> bool {
+        self.passes.contains_key(&pass)
+    }
+
     /// Takes an evaluation during training; the line for machines. `is_of_pass`: it was due because a
     /// pass had ended.
     pub(super) fn evaluated_once(

@@ -19,8 +19,12 @@ impl Machine {
         result: &EvaluationResult,
         is_best: bool,
     ) {
-        let (done, every) = (self.leases.samples_done(), self.config.settings.evaluation.every);
-        let line = self.record.evaluated_once(task, result, every.is_none(), is_best, done);
+        let is_program = self.programs.samples().is_used();
+        let done =
+            if is_program { self.programs.samples().done() } else { self.leases.samples_done() };
+        let is_of_pass =
+            self.config.settings.evaluation.every.is_none() && self.record.has_pass(task.pass);
+        let line = self.record.evaluated_once(task, result, is_of_pass, is_best, done);
         self.actions.extend(line.map(Action::Metric));
     }
 
@@ -74,7 +78,10 @@ impl Machine {
             settings: self.config.settings.clone(),
             resumed: self.checkpoints.resumed(),
             checkpoint: self.checkpoints.newest(),
-            train_samples: self.leases.samples(),
+            train_samples: self
+                .leases
+                .samples()
+                .max(self.programs.samples().samples().unwrap_or(0)),
             passes: record.passes(),
             evaluations: record.evaluations.clone(),
             evaluations_skipped: self.evaluations.skipped(),
@@ -118,7 +125,7 @@ impl Machine {
     }
 
     /// Steps that the servers have applied: each step is on every one of them.
-    fn steps_of_servers(&self) -> u64 {
+    pub(in crate::master) fn steps_of_servers(&self) -> u64 {
         let servers = self.registry.live(Role::Server);
         servers.map(|(_, server)| server.clock).max().unwrap_or(0)
     }
@@ -138,6 +145,11 @@ impl Machine {
         ProgressSnapshot {
             phase: self.phase_name(),
             pass: self.agreement.agreed().map_or(0, |_| self.leases.pass() + 1),
+            program_pass: self
+                .programs
+                .samples()
+                .is_used()
+                .then(|| self.programs.samples().pass() + 1),
             passes: self.leases.passes(),
             samples_done,
             samples_total,

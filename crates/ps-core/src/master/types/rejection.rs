@@ -51,6 +51,17 @@ pub enum Rejection {
     /// A checkpoint is wanted when the last one is about to be written.
     #[error("the job is ending: it writes its last checkpoint by itself")]
     Ending,
+    /// Another program, or the checkpoint, has other samples.
+    #[error(
+        "{member} at {asker} has {found} samples, and {known} are known: every worker's program takes the job's samples from \
+         the same data set; a job that goes on with other data takes another --checkpoints folder"
+    )]
+    OtherSamples { member: MemberId, asker: String, found: u64, known: u64 },
+    /// A program measured something else than what the job compares.
+    #[error(
+        "{options}: a program reported {known}, and no {measure}; name one of them with --keep-measure"
+    )]
+    OtherMeasure { options: String, measure: String, known: String },
     /// Nobody joins any more.
     #[error("the job is over: {reason}")]
     JobOver { reason: String },

@@ -52,6 +52,23 @@ pub struct EvaluationResult {
 }
 
 impl EvaluationResult {
+    /// What was found on one set.
+    pub fn of(set: EvaluationSet, scores: Scores) -> Self {
+        let (test, validation) = match set {
+            EvaluationSet::Test => (Some(scores), None),
+            EvaluationSet::Validation => (None, Some(scores)),
+        };
+        Self {
+            number: 0,
+            test,
+            validation,
+            weights_digest: 0,
+            is_kept: false,
+            keep_error: None,
+            error: None,
+        }
+    }
+
     /// What weights are chosen by: the validation set, or else the test set.
     pub fn chosen_by(&self) -> Option<(EvaluationSet, &Scores)> {
         let validation = self.validation.as_ref().map(|scores| (EvaluationSet::Validation, scores));
@@ -75,7 +92,7 @@ pub enum Task {
 pub struct TrainTask {
     /// Its number, never used twice.
     pub lease: u64,
-    /// From 0.
+    /// From 0; of a program that takes its samples from the master, the one that is open.
     pub pass: u64,
     /// First position.
     pub start: u64,
@@ -83,6 +100,8 @@ pub struct TrainTask {
     pub end: u64,
     /// How far the job is.
     pub progress: JobProgress,
+    /// The checkpoint that the job goes on from, if it does.
+    pub checkpoint: Option<u64>,
     /// Smallest clock of the active workers that the master knows.
     pub start_clock: Clock,
     /// Whose samples: 0 is for every worker, `1 + rank` is that worker's own.

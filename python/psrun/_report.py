@@ -1,0 +1,42 @@
+"""What a script measured, told to its job."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from ._draws import master
+from ._job import job
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What follows from a report."""
+
+    best: bool
+    """Whether the measures are the best so far, where the job compares them (``--early-stop-after``)."""
+    ended: bool
+    """Whether the job wants no more steps: the script may end its loop."""
+
+
+def report(*, pass_number: Optional[int] = None, validation: bool = False, **measures: float) -> Reported:
+    """Tells the job what was measured: ``psrun.report(accuracy=0.97, loss=0.1)``.
+
+    It becomes a metric line (``pass=1; test_accuracy=0.9700; test_loss=0.1000;``), a part of ``report.json``, and what the job ends
+    early by. ``accuracy`` is a share from 0 to 1. ``validation``: on a validation set, else on the test set. ``pass_number`` is
+    from 0; without it it is the pass that the master leased samples of last.
+
+    Only worker 0 is heard, so that a script may call it in every worker. Take the newest weights first (``optimizer.pull()``).
+    """
+    if not measures:
+        raise TypeError("psrun.report: no measures; for example psrun.report(accuracy=0.97)")
+    numbers = {name: float(value) for name, value in measures.items()}
+    place = job()
+    if place is not None and place.worker != 0:
+        return Reported(best=False, ended=False)
+    line = master(place)
+    if line is not None:
+        best, ended = line.report(measures=numbers, number=pass_number, on_validation=validation)
+        return Reported(best=best, ended=ended)
+    words = "validation" if validation else "test"
+    begin = [] if pass_number is None else [f"pass={pass_number + 1};"]
+    print(" ".join(begin + [f"{words}_{name}={value:.4f};" for name, value in sorted(numbers.items())]), flush=True)
+    return Reported(best=False, ended=False)
