@@ -35,6 +35,7 @@ struct Worker {
     /// The clock that it will have when the push is applied which its weights came with.
     expected: Clock,
     active: bool,
+    holds_nobody: bool,
     last_heard: Duration,
 }
 
@@ -54,6 +55,9 @@ pub struct Member {
     pub incarnation: Incarnation,
     /// Whether it holds a data lease.
     pub active: bool,
+    /// Though it is active, nobody waits for it: a program that waits for samples which others have, or does
+    /// something else between two passes. It may push and pull all the same.
+    pub holds_nobody: bool,
     /// Where its clock starts when it becomes active, unless others are further.
     pub start_clock: Clock,
 }
@@ -92,6 +96,7 @@ impl Gate {
             let known = self.workers.get(&member.worker);
             let stays = known.is_some_and(|w| w.active && w.incarnation == member.incarnation);
             if stays && member.active {
+                self.set_holding(member, now);
                 continue;
             }
             // An idle worker keeps its clock, so that it never counts a step twice.
@@ -103,6 +108,19 @@ impl Gate {
             }
             let incarnation = member.incarnation;
             self.insert(member.worker, incarnation, clock, member.active, now);
+            self.set_holding(member, now);
+        }
+    }
+
+    /// Whether others wait for an active worker; when they do so again it starts no lower than they are.
+    fn set_holding(&mut self, member: &Member, now: Duration) {
+        let others = self.smallest_active(now).unwrap_or(0);
+        if let Some(worker) = self.workers.get_mut(&member.worker) {
+            if worker.holds_nobody && !member.holds_nobody {
+                worker.clock = worker.clock.max(others);
+                worker.expected = worker.expected.max(others);
+            }
+            worker.holds_nobody = member.holds_nobody;
         }
     }
 
@@ -199,7 +217,7 @@ impl Gate {
         }
         let last = step.saturating_add(ahead);
         let behind: Vec<&Worker> =
-            self.active(now).filter(|worker| !self.lets_pass(worker.reached(), last)).collect();
+            self.holding(now).filter(|worker| !self.lets_pass(worker.reached(), last)).collect();
         if behind.is_empty() {
             return GateDecision::Open { clock: step.max(own) };
         }
@@ -229,8 +247,15 @@ impl Gate {
         active: bool,
         now: Duration,
     ) {
-        let worker =
-            Worker { incarnation, clock, told: 0, expected: clock, active, last_heard: now };
+        let worker = Worker {
+            incarnation,
+            clock,
+            told: 0,
+            expected: clock,
+            active,
+            holds_nobody: false,
+            last_heard: now,
+        };
         self.workers.insert(id, worker);
     }
 
@@ -260,7 +285,9 @@ impl Gate {
             false => worker.reached(),
         };
         let last = step.saturating_add(ahead);
+        let holds = |(other, w): &(&WorkerId, &Worker)| !w.holds_nobody || **other == id;
         let fresh = self.workers.iter().filter(|(_, w)| w.active && self.is_fresh(w, now));
+        let fresh = fresh.filter(holds);
         if !fresh.map(clock).all(|clock| self.lets_pass(clock, last)) {
             return None;
         }
@@ -282,8 +309,13 @@ impl Gate {
         self.workers.values().filter(move |w| w.active && self.is_fresh(w, now))
     }
 
+    /// Those for whom others wait.
+    fn holding(&self, now: Duration) -> impl Iterator<Item = &Worker> {
+        self.active(now).filter(|worker| !worker.holds_nobody)
+    }
+
     fn smallest_active(&self, now: Duration) -> Option<Clock> {
-        self.active(now).map(|worker| worker.clock.max(worker.expected)).min()
+        self.holding(now).map(|worker| worker.clock.max(worker.expected)).min()
     }
 
     fn retire(&mut self, id: WorkerId) {

@@ -30,6 +30,9 @@ pub struct ProgramSamples {
     leases: u64,
     /// Samples that were trained, over all passes.
     done: u64,
+    /// Grows whenever a lease goes out or comes in.
+    #[serde(default)]
+    generation: u64,
 }
 
 /// Consecutive places in the order of the open pass.
@@ -67,6 +70,7 @@ impl ProgramSamples {
     /// A program says how many there are.
     pub(crate) fn begin(&mut self, samples: u64) {
         self.samples = samples;
+        self.generation += 1;
     }
 
     /// The open pass, from 0.
@@ -84,6 +88,16 @@ impl ProgramSamples {
         self.samples > 0
     }
 
+    /// Grows whenever a lease goes out or comes in.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Workers whose programs hold samples.
+    pub(crate) fn holders(&self) -> BTreeSet<WorkerId> {
+        self.out.values().map(|(worker, _)| *worker).collect()
+    }
+
     /// Whether any of the open pass went out.
     pub(crate) fn is_begun(&self) -> bool {
         self.next > 0
@@ -98,6 +112,7 @@ impl ProgramSamples {
             return Offer::Others;
         };
         self.leases += 1;
+        self.generation += 1;
         self.out.insert(self.leases, (worker, places));
         Offer::Lease(self.leases, places)
     }
@@ -120,6 +135,7 @@ impl ProgramSamples {
             return false;
         };
         self.out.remove(&lease);
+        self.generation += 1;
         self.done = self.done.saturating_add(places.count());
         let is_over = self.next == self.samples && self.returned.is_empty() && self.out.is_empty();
         if is_over {
@@ -133,6 +149,7 @@ impl ProgramSamples {
         let held = self.out.values().filter(|(holder, _)| *holder == worker);
         let back: Vec<Places> = held.map(|(_, places)| *places).collect();
         self.out.retain(|_, (holder, _)| *holder != worker);
+        self.generation += u64::from(!back.is_empty());
         self.returned.extend(&back);
         back.into_iter().map(Places::count).sum()
     }

@@ -252,6 +252,7 @@ pub fn membership_request(job: &str, shard: u32, membership: &Membership) -> v1:
         worker: member.worker,
         incarnation: member.incarnation,
         active: member.active,
+        holds_nobody: member.holds_nobody,
         start_clock: member.start_clock,
     };
     v1::MembershipRequest {

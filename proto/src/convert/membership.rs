@@ -36,6 +36,7 @@ impl TryFrom<v1::MembershipRequest> for MembershipUpdate {
                 worker: member.worker,
                 incarnation: member.incarnation,
                 active: member.active,
+                holds_nobody: member.holds_nobody,
                 start_clock: member.start_clock,
             })
         };

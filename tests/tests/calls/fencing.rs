@@ -16,7 +16,8 @@ fn reason(refused: Result<v1::PushReply, Status>) -> Reason {
 }
 
 fn membership(epoch: u64, revision: u64, incarnation: u64) -> v1::MembershipRequest {
-    let worker = v1::Member { worker: 0, incarnation, active: true, start_clock: 0 };
+    let worker =
+        v1::Member { worker: 0, incarnation, active: true, holds_nobody: false, start_clock: 0 };
     v1::MembershipRequest {
         job: JOB.into(),
         epoch,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 const T0: Duration = Duration::ZERO;
 
 fn member(worker: WorkerId, active: bool, start_clock: Clock) -> Member {
-    Member { worker, incarnation: 1, active, start_clock }
+    Member { worker, incarnation: 1, active, holds_nobody: false, start_clock }
 }
 
 fn managed(bound: Option<u64>, workers: u32) -> Gate {
@@ -195,7 +195,7 @@ proptest! {
 #[test]
 fn regression_a_push_ahead_of_the_masters_word_counts() {
     let mut gate = Gate::managed();
-    let worker = Member { worker: 3, incarnation: 7, active: true, start_clock: 0 };
+    let worker = Member { incarnation: 7, ..member(3, true, 0) };
     assert!(gate.advance(3, 7, 1));
     assert!(!gate.is_active(3, 7, Duration::ZERO), "it holds nobody yet");
     gate.set_members(&[worker], Duration::ZERO);
@@ -205,4 +205,24 @@ fn regression_a_push_ahead_of_the_masters_word_counts() {
     assert!(gate.advance(3, 8, 2) && !gate.advance(3, 7, 5));
     gate.set_members(&[Member { incarnation: 8, ..worker }], Duration::ZERO);
     assert_eq!(gate.check(3, 8, 2, 0, Duration::ZERO), GateDecision::Open { clock: 2 });
+}
+
+/// Found in a job of two programs: one waited for the other's last samples, and that one for its clock.
+#[test]
+fn regression_nobody_waits_for_who_waits_for_samples() {
+    let mut gate = Gate::managed();
+    gate.set_bound(Some(2));
+    let waiting = Member { holds_nobody: true, ..member(1, true, 0) };
+    gate.set_members(&[member(0, true, 0), member(1, true, 0)], Duration::ZERO);
+    gate.advance(0, 1, 5);
+    let next = |gate: &Gate, worker, step| gate.check(worker, 1, step, 0, Duration::ZERO);
+    assert!(matches!(next(&gate, 0, 5), GateDecision::Wait { .. }));
+    gate.set_members(&[member(0, true, 0), waiting], Duration::ZERO);
+    assert_eq!(next(&gate, 0, 5), GateDecision::Open { clock: 5 });
+    // It may go on all the same.
+    assert_eq!(next(&gate, 1, 0), GateDecision::Open { clock: 0 });
+    // When it has samples again it is where the others are.
+    gate.set_members(&[member(0, true, 0), member(1, true, 0)], Duration::ZERO);
+    assert_eq!(next(&gate, 1, 0), GateDecision::Open { clock: 5 });
+    assert_eq!(next(&gate, 0, 5), GateDecision::Open { clock: 5 });
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 const UNREACHABLE_LEASES: u32 = 3;
 
 /// What a membership is made from, as long as this is the same the membership is: epoch and life, who is
-/// registered, who holds leases, and whether the weights are committed.
-type Inputs = (Epoch, Life, u64, u64, bool);
+/// registered, who holds leases of both kinds, and whether the weights are committed.
+type Inputs = (Epoch, Life, u64, u64, u64, bool);
 
 /// Where the shards are, what they were told last, and which of them have it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -208,8 +208,10 @@ impl Machine {
             return;
         };
         let (registry, leases) = (self.registry.generation(), self.leases.generation());
+        let programs = self.programs.samples().generation();
         let (epoch, life) = (shard_map.epoch, self.registry.life());
-        let inputs = Some((epoch, life, registry, leases, self.lifecycle.is_committed()));
+        let is_committed = self.lifecycle.is_committed();
+        let inputs = Some((epoch, life, registry, leases, programs, is_committed));
         if self.membership.inputs == inputs {
             return;
         }
@@ -227,6 +229,11 @@ impl Machine {
     pub(super) fn members(&self) -> Vec<Member> {
         let is_committed = self.lifecycle.is_committed();
         let ranks = self.registry.ranks();
+        let programs = self.programs.samples();
+        let with_samples = programs.is_used().then(|| programs.holders());
+        let holds_nobody = |worker| {
+            with_samples.as_ref().is_some_and(|with_samples| !with_samples.contains(&worker))
+        };
         ranks
             .map(|worker| {
                 let id = MemberId::worker(worker);
@@ -236,6 +243,7 @@ impl Machine {
                     worker,
                     incarnation: self.registry.incarnation(id) + u64::from(is_fenced),
                     active: !is_committed && self.leases.held_by(worker).is_some(),
+                    holds_nobody: holds_nobody(worker),
                     start_clock: process.map_or(0, |process| process.start_clock),
                 }
             })

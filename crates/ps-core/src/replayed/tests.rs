@@ -61,7 +61,13 @@ impl Served {
     fn new() -> Self {
         let written = Arc::new(Written::default());
         let shard = started(Some(written.clone()));
-        let member = |worker| Member { worker, incarnation: 1, active: true, start_clock: 0 };
+        let member = |worker| Member {
+            worker,
+            incarnation: 1,
+            active: true,
+            holds_nobody: false,
+            start_clock: 0,
+        };
         shard.set_members(1, 1, 1, &[member(0), member(1)], NOW).unwrap();
         Self { shard, written }
     }

@@ -150,7 +150,13 @@ fn a_pull_waits_at_the_gate_until_the_others_pushed() {
     });
     let shard = Shard::new(0, None, Guards::ALL, notify);
     initialise(&shard, Some(0));
-    let member = |worker| Member { worker, incarnation: 1, active: true, start_clock: 0 };
+    let member = |worker| Member {
+        worker,
+        incarnation: 1,
+        active: true,
+        holds_nobody: false,
+        start_clock: 0,
+    };
     // Until the master vouches for it, a worker waits.
     let wait = GateDecision::Wait { until: None };
     assert_eq!(shard.check_gate(1, &puller(0, 1), NOW), Ok(wait.clone()));

@@ -81,6 +81,11 @@ fn a_pass_is_over_when_every_sample_of_it_was_trained() {
     assert_eq!(samples + held.1, 40);
     let again = next(&mut job, &wish(workers[1], asking(2, number + 1), 0, &[])).unwrap();
     assert!(matches!(again, SamplesAnswer::Wait(_)), "{again:?}");
+    let held_up = |job: &Job| -> Vec<bool> {
+        let published = job.memberships.last().unwrap();
+        published.workers.iter().map(|member| member.holds_nobody).collect()
+    };
+    assert_eq!(held_up(&job), [false, true], "who waits for another's samples holds nobody");
     let over = next(&mut job, &wish(workers[0], asking(1, 2), 0, &[held.0])).unwrap();
     assert_eq!(over, SamplesAnswer::Over);
     assert_eq!(job.machine.snapshot().program_pass, Some(2));

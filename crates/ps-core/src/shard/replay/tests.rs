@@ -69,7 +69,13 @@ impl Job {
 
     /// The master says that both workers are of this incarnation.
     fn members(&self, incarnation: u64) {
-        let member = |worker| Member { worker, incarnation, active: true, start_clock: 0 };
+        let member = |worker| Member {
+            worker,
+            incarnation,
+            active: true,
+            holds_nobody: false,
+            start_clock: 0,
+        };
         let members = [member(0), member(1)];
         self.shard.set_members(1, 1, incarnation, &members, NOW).unwrap();
     }
