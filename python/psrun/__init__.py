@@ -15,11 +15,13 @@ from ._report import Reported, report
 from ._samples import Samples
 
 if TYPE_CHECKING:
+    from .client import Client
     from .loader import DataLoader, sampler
     from .optimizer import AsyncOptimizer
 
 __all__ = [
     "AsyncOptimizer",
+    "Client",
     "DataLoader",
     "Job",
     "Refused",
@@ -37,11 +39,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # What needs torch is imported when it is asked for: the rest works without it.
+    # What needs torch, or NumPy, is imported when it is asked for: the rest works without them.
     if name == "AsyncOptimizer":
         from .optimizer import AsyncOptimizer
 
         return AsyncOptimizer
+    if name == "Client":
+        from .client import Client
+
+        return Client
     if name in ("DataLoader", "sampler"):
         from . import loader
 

@@ -1,6 +1,6 @@
 """torch's optimizers, as the servers have them."""
 
-from typing import Any, Dict, NamedTuple, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 #: Rate and options of each optimizer as torch has them by default.
 DEFAULTS: Dict[str, Dict[str, Any]] = {
@@ -13,6 +13,24 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
 
 #: Options that the servers do not have, and the one value that they may have.
 _ONLY = {"dampening": 0.0, "lr_decay": 0.0, "centered": False, "amsgrad": False}
+
+
+def options(who: str, optimizer: str, lr: Optional[float], given: Dict[str, Any]) -> Dict[str, Any]:
+    """Rate and options of an optimizer of this name: torch's defaults, and what was given.
+
+    >>> options("AsyncOptimizer", "sgd", 0.1, {"momentum": 0.9})["momentum"]
+    0.9
+    """
+    if optimizer not in DEFAULTS:
+        raise ValueError(f"{who}: no optimizer {optimizer!r}; expected one of {', '.join(DEFAULTS)}")
+    defaults = dict(DEFAULTS[optimizer])
+    unknown = sorted(set(given) - set(defaults))
+    if unknown:
+        raise TypeError(f"{who}: {optimizer} has no option {unknown[0]!r}; it has {', '.join(defaults)}")
+    defaults.update(given)
+    if lr is not None:
+        defaults["lr"] = lr
+    return defaults
 
 
 class Rule(NamedTuple):

@@ -1,12 +1,11 @@
 """The servers as an optimizer of torch's."""
 
 import sys
-import weakref
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 
-from . import _alone, _groups, _job, _native, _rules
+from . import _alone, _groups, _job, _native, _one_model, _rules
 from ._groups import Named, Parameters
 from ._tensors import Change, checked, place, plain, view
 
@@ -31,16 +30,7 @@ class AsyncOptimizer(torch.optim.Optimizer):
         patience_s: float = 30.0,
         **options: Any,
     ) -> None:
-        if optimizer not in _rules.DEFAULTS:
-            known = ", ".join(_rules.DEFAULTS)
-            raise ValueError(f"AsyncOptimizer: no optimizer {optimizer!r}; expected one of {known}")
-        defaults = dict(_rules.DEFAULTS[optimizer])
-        unknown = sorted(set(options) - set(defaults))
-        if unknown:
-            raise TypeError(f"AsyncOptimizer: {optimizer} has no option {unknown[0]!r}; it has {', '.join(defaults)}")
-        defaults.update(options)
-        if lr is not None:
-            defaults["lr"] = lr
+        defaults = _rules.options("AsyncOptimizer", optimizer, lr, options)
         groups, buffers = _groups.grouped(params)
         names = {parameter: name for group in groups for name, parameter in group["params"]}
         plain = [{**group, "params": [parameter for _, parameter in group["params"]]} for group in groups]
@@ -50,7 +40,7 @@ class AsyncOptimizer(torch.optim.Optimizer):
         rule = _rules.rule(optimizer, _groups.common(self.param_groups, optimizer))
         self._decoupled = rule.decoupled
         self._job = job or _job.job() or _alone.job_of_its_own()
-        _only_one(self, self._job)
+        _one_model.claim(self, self._job)
         rules: List[Tuple[str, float, Optional[float]]] = []
         for group, scale in zip(self.param_groups, self._scales):
             decay = float(group["weight_decay"]) if rule.decoupled else None
@@ -162,16 +152,3 @@ class AsyncOptimizer(torch.optim.Optimizer):
         if hasattr(self, "_session"):
             raise ValueError("AsyncOptimizer: the servers hold the model as it was; name all parameters when the optimizer is made")
         super().add_param_group(param_group)
-
-
-#: By the job's name, the optimizers of this process.
-_MADE: "weakref.WeakValueDictionary[str, AsyncOptimizer]" = weakref.WeakValueDictionary()
-
-
-def _only_one(optimizer: AsyncOptimizer, job: _job.Job) -> None:
-    if job.name in _MADE:
-        raise RuntimeError(
-            "AsyncOptimizer: this script has one already, and the servers of a job hold one model: give one optimizer all models as a "
-            "torch.nn.ModuleDict, or their parameters as groups"
-        )
-    _MADE[job.name] = optimizer

@@ -99,3 +99,133 @@ def test_a_killed_server_costs_a_script_nothing(program, tmp_path):
     assert "started again, nothing lost: server shard 1" in stderr, stderr
     report = json.loads((out / "report.json").read_text())
     assert sum(worker["counters"]["steps"] for worker in report["workers"].values()) == 1200
+
+
+LEASED = """
+import os, sys, time, torch, psrun
+torch.set_num_threads(1)
+torch.manual_seed(0)
+made = torch.Generator().manual_seed(7)
+inputs = torch.randn({samples}, 20, generator=made)
+dataset = torch.utils.data.TensorDataset(inputs, inputs[:, :3].argmax(1), torch.arange({samples}))
+model = torch.nn.Linear(20, 3)
+optimizer = psrun.AsyncOptimizer(model, "sgd", lr=0.1)
+{loader}
+print("resumed", psrun.resumed(), file=sys.stderr)
+for number in range({passes}):
+    for features, labels, numbers in loader:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(features), labels)
+        loss.backward()
+        optimizer.step()
+        with open("{seen}/" + str(os.getpid()), "a") as file:
+            file.write("".join(f"{{number}} {{it}}\\n" for it in numbers.tolist()))
+        time.sleep({pause})
+    optimizer.pull()
+    with torch.no_grad():
+        right = (model(inputs).argmax(1) == dataset.tensors[1]).float().mean().item()
+    if psrun.report(accuracy=right, loss=1 - right).ended:
+        break
+"""
+
+LOADER = "loader = psrun.DataLoader(dataset, batch_size=16, num_workers={workers}, persistent_workers={workers} > 0)"
+
+
+def leased(tmp_path, samples=1000, passes=2, loader=LOADER.format(workers=0), pause=0.0):
+    seen = tmp_path / "seen"
+    seen.mkdir(exist_ok=True)
+    return LEASED.format(samples=samples, passes=passes, loader=loader, seen=seen, pause=pause)
+
+
+def times_seen(tmp_path, samples, passes):
+    """How often each sample was trained in each pass, and by how many programs."""
+    counts = [[0] * samples for _ in range(passes)]
+    files = list((tmp_path / "seen").iterdir())
+    for file in files:
+        for line in file.read_text().splitlines():
+            number, sample = map(int, line.split())
+            counts[number][sample] += 1
+    return counts, len(files)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_sample_of_every_pass_is_trained_by_one_worker(run_job, tmp_path, workers):
+    done, out = run_job(leased(tmp_path, loader=LOADER.format(workers=workers)))
+    counts, programs = times_seen(tmp_path, 1000, 2)
+    assert programs == 2 and counts == [[1] * 1000] * 2, done.stderr
+    lines = [line for line in done.stdout.splitlines() if "test_accuracy=" in line]
+    assert [line.split(";")[0] for line in lines] == ["pass=1", "pass=2"], done.stdout
+    report = json.loads((out / "report.json").read_text())
+    assert [it["pass"] for it in report["evaluations"]] == [1, 2] and report["train_samples"] == 1000
+
+
+def test_a_loader_of_somebody_elses_takes_the_samplers(run_job, tmp_path):
+    loader = "loader = torch.utils.data.DataLoader(dataset, batch_size=16, sampler=psrun.sampler(dataset, batch_size=16), num_workers=2)"
+    done, _ = run_job(leased(tmp_path, passes=3, loader=loader))
+    counts, programs = times_seen(tmp_path, 1000, 3)
+    # What is left of a pass may be trained in the next one's loop.
+    assert programs == 2 and [sum(of) for of in zip(*counts)] == [3] * 1000, done.stderr
+
+
+def test_training_ends_early_for_what_the_script_reports(run_job, tmp_path):
+    script = leased(tmp_path, passes=50).replace("loss=1 - right", "loss=1.0 + number")
+    done, out = run_job(script, "--early-stop-after", "2")
+    assert "training ends early" in done.stderr, done.stderr
+    assert len(json.loads((out / "report.json").read_text())["evaluations"]) == 3
+
+
+def wait_for(condition, process, seconds=60):
+    for _ in range(10 * seconds):
+        if condition() or process.poll() is not None:
+            return
+        time.sleep(0.1)
+
+
+def programs_of(script):
+    """Processes that run a script, and the `ps-worker`s that started them."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().decode().split("\0")
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if words[0] == sys.executable and str(script) in words:
+            found[int(folder.name)] = parent
+    return found
+
+
+@pytest.mark.parametrize("who", ["program", "worker"])
+def test_a_killed_worker_costs_a_pass_no_sample(program, tmp_path, who):
+    file, out = tmp_path / "train.py", tmp_path / "out"
+    file.write_text(leased(tmp_path, samples=2000, pause=0.01))
+    command = [program, "local", "--instances", "4", "--out", str(out), "--", sys.executable, str(file)]
+    job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(list((tmp_path / "seen").iterdir())) == 3, job)
+    (script, worker), *_ = programs_of(file).items()
+    os.kill(script if who == "program" else worker, signal.SIGKILL)
+    stdout, stderr = job.communicate(timeout=120)
+    assert job.returncode == 0, stdout + stderr
+    assert "go from the program of worker" in stderr, stderr
+    counts, programs = times_seen(tmp_path, 2000, 2)
+    assert programs == 3 and all(times >= 1 for of in counts for times in of), stderr
+    # What was trained twice is what the dead one had, of which nobody knew.
+    assert sum(times > 1 for of in counts for times in of) < 500
+
+
+def test_a_job_goes_on_in_the_pass_that_was_open(program, tmp_path):
+    file, out = tmp_path / "train.py", tmp_path / "out"
+    file.write_text(leased(tmp_path, samples=1000, passes=4, pause=0.01))
+    command = [program, "local", "--instances", "3", "--checkpoints", str(tmp_path / "checkpoints"), "--out", str(out)]
+    command += ["--", sys.executable, str(file)]
+    job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: list(tmp_path.glob("checkpoints/*.manifest.json")), job)
+    job.send_signal(signal.SIGTERM)
+    stdout, stderr = job.communicate(timeout=60)
+    assert job.returncode == 143, stdout + stderr
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "programs go on in pass" in done.stderr and "resumed Resumed(pass_number=" in done.stderr, done.stderr
+    counts, _ = times_seen(tmp_path, 1000, 4)
+    assert all(times >= 1 for of in counts for times in of), done.stderr
+    assert "pass=4; test_accuracy=" in done.stdout and "pass=1; test_accuracy=" not in done.stdout, done.stdout

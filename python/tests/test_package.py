@@ -9,7 +9,7 @@ import psrun
 import pytest
 
 
-@pytest.mark.parametrize("module", ["psrun", "psrun._job", "psrun._rules"])
+@pytest.mark.parametrize("module", ["psrun", "psrun._job", "psrun._rules", "psrun._samples"])
 def test_what_the_documentation_shows_is_true(module):
     tested = doctest.testmod(importlib.import_module(module))
     assert tested.failed == 0

@@ -6,6 +6,9 @@ use super::{
 use crate::exit::Exit;
 use crate::name::{Name, Role};
 
+/// A worker exits with this and the signal's number where its program was killed, as a shell does.
+const KILLED: u8 = 128;
+
 impl Supervision {
     /// The end of a process that is about to be told was asked for by the master.
     pub fn obeyed(&mut self, name: Name) {
@@ -23,13 +26,13 @@ impl Supervision {
     }
 
     /// Why the job ends with a worker that has ended, if it does: nobody is left to train, or a program failed, which
-    /// would fail elsewhere, too.
+    /// would fail elsewhere, too. One that was killed has failed at nothing: its samples are others' work.
     pub(super) fn loss_of_workers(&self, name: Name, exit: Exit) -> Option<&'static str> {
         if name.role != Role::Worker || !self.runs(Role::Master) {
             return None;
         }
         match exit {
-            Exit::Code(_) if self.rules.has_program => Some(PROGRAM_FAILED),
+            Exit::Code(code) if self.rules.has_program && code <= KILLED => Some(PROGRAM_FAILED),
             _ => (!self.trains()).then_some(NO_WORKER),
         }
     }
@@ -92,6 +95,23 @@ pub(super) fn gone(name: Name, exit: Exit, news: String) -> Vec<Action> {
 mod tests {
     use super::*;
     use crate::supervision::Rules;
+
+    #[test]
+    fn a_program_that_fails_ends_the_job_and_one_that_is_killed_does_not() {
+        for (code, ends) in [(1, true), (128, true), (137, false), (139, false)] {
+            let mut job = Supervision::new(Rules { has_program: true, ..Rules::LOCAL });
+            let workers = [0, 1].map(|index| Name { role: Role::Worker, index });
+            for name in workers.into_iter().chain([Name { role: Role::Master, index: 0 }]) {
+                job.started(name);
+                job.is_ready(name);
+            }
+            let actions = job.exited(workers[0], Exit::Code(code), "worker 0");
+            let goes_on = actions.contains(&Action::ReportEnded(workers[0], Exit::Code(code)));
+            assert_eq!(goes_on, !ends, "{code}: {actions:?}");
+            let last = job.exited(workers[1], Exit::Code(code), "worker 1");
+            assert!(ends || matches!(last[1], Action::ReportWorkers(..)), "{last:?}");
+        }
+    }
 
     /// Found by breakers: a master that was stopped for long ended its job with a worker's name.
     #[test]
