@@ -12,6 +12,15 @@ from ._job import Job, job
 _MASTERS: Dict[str, _native.Master] = {}
 
 
+#: The pass that this script is in or was in last, from 0.
+_passes_begun: List[int] = []
+
+
+def current_pass() -> Optional[int]:
+    """The pass that this script is in, or was in last, from 0; ``None`` where it draws no samples from here."""
+    return _passes_begun[-1] if _passes_begun else None
+
+
 def master(place: Optional[Job]) -> Optional[_native.Master]:
     """This program's line to the master of its job; ``None`` where nobody leads one."""
     if place is None or place.master is None or place.identity is None:
@@ -59,6 +68,7 @@ class Draws:
         self._held.clear()
         self._trained = 0
         self._passes += 1
+        _passes_begun[:] = [self._passes - 1]
         self._over = False
         self._next = None
 

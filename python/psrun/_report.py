@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Optional
 
-from ._draws import master
+from ._draws import current_pass, master
 from ._job import job
 
 
@@ -22,13 +22,14 @@ def report(*, pass_number: Optional[int] = None, validation: bool = False, **mea
 
     It becomes a metric line (``pass=1; test_accuracy=0.9700; test_loss=0.1000;``), a part of ``report.json``, and what the job ends
     early by. ``accuracy`` is a share from 0 to 1. ``validation``: on a validation set, else on the test set. ``pass_number`` is
-    from 0; without it it is the pass that the master leased samples of last.
+    from 0; without it it is the pass that the script drew samples of last.
 
     Only worker 0 is heard, so that a script may call it in every worker. Take the newest weights first (``optimizer.pull()``).
     """
     if not measures:
         raise TypeError("psrun.report: no measures; for example psrun.report(accuracy=0.97)")
     numbers = {name: float(value) for name, value in measures.items()}
+    pass_number = current_pass() if pass_number is None else pass_number
     place = job()
     if place is not None and place.worker != 0:
         return Reported(best=False, ended=False)

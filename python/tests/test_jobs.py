@@ -131,7 +131,7 @@ for number in range({passes}):
 LOADER = "loader = psrun.DataLoader(dataset, batch_size=16, num_workers={workers}, persistent_workers={workers} > 0)"
 
 
-def leased(tmp_path, samples=1000, passes=2, loader=LOADER.format(workers=0), pause=0.0):
+def leased(tmp_path, samples=1000, passes=2, loader=LOADER.format(workers=0), pause=0.02):
     seen = tmp_path / "seen"
     seen.mkdir(exist_ok=True)
     return LEASED.format(samples=samples, passes=passes, loader=loader, seen=seen, pause=pause)
@@ -198,7 +198,7 @@ def programs_of(script):
 @pytest.mark.parametrize("who", ["program", "worker"])
 def test_a_killed_worker_costs_a_pass_no_sample(program, tmp_path, who):
     file, out = tmp_path / "train.py", tmp_path / "out"
-    file.write_text(leased(tmp_path, samples=2000, pause=0.01))
+    file.write_text(leased(tmp_path, samples=2000))
     command = [program, "local", "--instances", "4", "--out", str(out), "--", sys.executable, str(file)]
     job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(list((tmp_path / "seen").iterdir())) == 3, job)
@@ -215,7 +215,7 @@ def test_a_killed_worker_costs_a_pass_no_sample(program, tmp_path, who):
 
 def test_a_job_goes_on_in_the_pass_that_was_open(program, tmp_path):
     file, out = tmp_path / "train.py", tmp_path / "out"
-    file.write_text(leased(tmp_path, samples=1000, passes=4, pause=0.01))
+    file.write_text(leased(tmp_path, samples=1000, passes=4))
     command = [program, "local", "--instances", "3", "--checkpoints", str(tmp_path / "checkpoints"), "--out", str(out)]
     command += ["--", sys.executable, str(file)]
     job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,14 +1,14 @@
 //! The settings of a training job, decided in one place and handed to every worker.
 
-use crate::Layout;
 use crate::correction::Correction;
 use crate::keeping::{EvaluationSettings, InvalidEvaluation};
 use crate::learning::DivergenceAction;
 use crate::limits::PIPELINE_DEPTH_MAX;
 use crate::model_spec::ModelSpec;
-use crate::parameters::{self, ParameterGroup};
+use crate::parameters::{self, ParameterGroup, UpdateRule};
 use crate::partition::chunk_elements;
 use crate::schedule::{LearningRate, Schedule};
+use crate::{Layout, TensorSpec};
 use ps_kernels::encoding::Encoding;
 use ps_kernels::optimizer::{Optimizer, OptimizerKind};
 use serde::{Deserialize, Serialize};
@@ -188,6 +188,23 @@ impl TrainingSettings {
             Some(bound) if depth > bound => Err(Error::PipelineDepth { depth, bound }),
             _ => Ok(()),
         }
+    }
+
+    /// The same with how servers that hold this model apply pushes to it: what a program trains with, it says to them alone.
+    #[must_use]
+    pub fn as_held(self, held: &ModelSpec) -> Self {
+        let told = self.model_spec(&held.layout, held.shards);
+        if told.optimizer == held.optimizer && told.rules == held.rules {
+            return self;
+        }
+        let rules = held.layout.tensors().iter().zip(&held.rules);
+        let special = rules.filter(|(_, rule)| **rule != UpdateRule::default());
+        let group = |(tensor, rule): (&TensorSpec, &UpdateRule)| ParameterGroup {
+            pattern: parameters::literal(&tensor.name),
+            rule: *rule,
+            if_any: false,
+        };
+        Self { optimizer: held.optimizer, parameter_groups: special.map(group).collect(), ..self }
     }
 
     /// What the servers must agree on, for a model that is initialised on so many servers.

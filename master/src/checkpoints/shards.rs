@@ -54,9 +54,10 @@ impl Cluster {
         (about, data): (About, DataDescription),
         files: &dyn FileStore,
     ) -> Result<(), String> {
-        let CheckpointRequest { number, keep, keep_afterwards, state } = request;
+        let CheckpointRequest { number, keep, keep_afterwards, mut state } = request;
         let spec = self.spec().await.map_err(|error| error.to_string())?;
         let (attempt, files_written) = self.cut(number, &keep).await?;
+        state.settings = state.settings.as_held(&spec);
         let manifest = Manifest {
             format: MANIFEST_FORMAT,
             number,

@@ -5,6 +5,7 @@
 
 use super::cursor::Cursor;
 use super::{File, check_files, names};
+use crate::data_description::DataKind;
 use crate::ids::Life;
 use crate::keeping::Keeping;
 use crate::layout::{Layout, TensorSpec};
@@ -207,7 +208,13 @@ impl Manifest {
     /// What was saved does not fit the settings; the message says what to do.
     pub fn spec(&self, settings: &TrainingSettings, shards: u32) -> Result<ModelSpec, String> {
         let kind = |settings: &TrainingSettings| std::mem::discriminant(&settings.optimizer.kind);
-        let (then, now) = (&self.state.settings, settings);
+        let (then, mut settings) = (&self.state.settings, settings.clone());
+        if self.state.cursor.kind == DataKind::Program {
+            // What it trains with is not the job's: it is as the servers had it, and they say so if the program has another one.
+            settings.optimizer = then.optimizer;
+            settings.parameter_groups.clone_from(&then.parameter_groups);
+        }
+        let now = &settings;
         let advice = "give it the same, or start anew with another --checkpoints";
         if kind(then) != kind(now) {
             let (then, now) = (then.optimizer.kind, now.optimizer.kind);

@@ -114,9 +114,15 @@ impl EvaluationSettings {
 
     /// The options about evaluations that are given, in words; none for what every job has.
     pub fn options(&self) -> Vec<String> {
-        let count = |name: &str, count: Option<u64>| count.map(|count| format!("--{name} {count}"));
+        let count = |count: u64| format!("--early-stop-after {count}");
+        let early_stop = self.early_stop_after.map(count);
+        self.options_about_models().into_iter().chain(early_stop).collect()
+    }
+
+    /// Those of them that need a model which an evaluator can measure, and a program's is none.
+    pub fn options_about_models(&self) -> Vec<String> {
         let keep = self.keeps_best().then(|| "--keep best".to_owned());
-        let early_stop = count("early-stop-after", self.early_stop_after);
-        keep.into_iter().chain(early_stop).chain(count("evaluate-every", self.every)).collect()
+        let every = self.every.map(|every| format!("--evaluate-every {every}"));
+        keep.into_iter().chain(every).collect()
     }
 }

@@ -279,8 +279,9 @@ impl Machine {
     /// `is_late`: nobody is waited for any more.
     pub(super) fn cannot_select(&self, kind: DataKind, is_late: bool) -> Option<String> {
         let settings = &self.config.settings.evaluation;
-        if kind == DataKind::Program && (settings.keeps_best() || settings.every.is_some()) {
-            let options = settings.options().join(" ");
+        let of_models = settings.options_about_models();
+        if kind == DataKind::Program && !of_models.is_empty() {
+            let options = of_models.join(" ");
             return Some(format!(
                 "{options}: the workers run programs, which measure by themselves and say so (psrun.report in Python); \
                  leave --keep and --evaluate-every out"

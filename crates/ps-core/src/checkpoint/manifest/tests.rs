@@ -6,6 +6,7 @@ use crate::data_description::{DataDescription, DataKind};
 use crate::keeping::{Keeping, Kept};
 use crate::learning::Losses;
 use crate::model_config::About;
+use crate::parameters::UpdateRule;
 use crate::program_samples::ProgramSamples;
 use crate::schedule::LearningRate;
 use proptest::prelude::*;
@@ -174,6 +175,25 @@ fn another_optimizer_or_order_of_samples_is_refused_in_words() {
     let other = TrainingSettings { seed: 4, passes: 90, ..settings("adam") };
     let error = manifest.spec(&other, 2).unwrap_err();
     assert!(error.contains("--seed 3"), "{error}");
+}
+
+/// A script's optimizer is not the one of its job's options: its checkpoints said so, and could not be used.
+#[test]
+fn regression_a_programs_checkpoint_has_the_optimizer_that_the_servers_have() {
+    let mut manifest = manifest(3, 7, 3);
+    manifest.state.cursor.kind = DataKind::Program;
+    let mut held = settings("sgd").model_spec(&manifest.layout().unwrap(), 3);
+    let rule = UpdateRule { learning_rate_scale: 0.5, weight_decay: None };
+    held.rules = vec![UpdateRule::default(), rule];
+    let known = settings("adam").as_held(&held);
+    assert_eq!(known.parameter_groups.len(), 1);
+    manifest.state.settings = known;
+    assert_eq!(manifest.own_spec().unwrap().optimizer, held.optimizer);
+    let spec = manifest.spec(&settings("adam"), 2).unwrap();
+    assert_eq!((spec.optimizer, spec.rules), (held.optimizer, held.rules));
+    // Of another job's options nothing is changed.
+    let same = settings("adam").model_spec(&manifest.layout().unwrap(), 3);
+    assert_eq!(settings("adam").as_held(&same), settings("adam"));
 }
 
 /// Checkpoints of versions that knew only f32 say nothing of encodings.
