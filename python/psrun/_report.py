@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ._draws import current_pass, master
-from ._job import job
+from ._job import Job, job
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,15 @@ def report(*, pass_number: Optional[int] = None, validation: bool = False, **mea
     early by. ``accuracy`` is a share from 0 to 1. ``validation``: on a validation set, else on the test set. ``pass_number`` is
     from 0; without it it is the pass that the script drew samples of last.
 
-    Only worker 0 is heard, so that a script may call it in every worker. Take the newest weights first (``optimizer.pull()``).
+    Only worker 0 is heard, so that a script may call it in every worker; and nobody of a pass that was over when the script began, as
+    in a job that goes on from a checkpoint. Take the newest weights first (``optimizer.pull()``).
     """
     if not measures:
         raise TypeError("psrun.report: no measures; for example psrun.report(accuracy=0.97)")
     numbers = {name: float(value) for name, value in measures.items()}
     pass_number = current_pass() if pass_number is None else pass_number
     place = job()
-    if place is not None and place.worker != 0:
+    if place is not None and (place.worker != 0 or _is_of_before(place, pass_number)):
         return Reported(best=False, ended=False)
     line = master(place)
     if line is not None:
@@ -41,3 +42,8 @@ def report(*, pass_number: Optional[int] = None, validation: bool = False, **mea
     begin = [] if pass_number is None else [f"pass={pass_number + 1};"]
     print(" ".join(begin + [f"{words}_{name}={value:.4f};" for name, value in sorted(numbers.items())]), flush=True)
     return Reported(best=False, ended=False)
+
+
+def _is_of_before(place: Job, pass_number: Optional[int]) -> bool:
+    """Whether the pass was over when this script began: it has the weights of later ones."""
+    return place.resumed is not None and pass_number is not None and pass_number < place.resumed.pass_number
