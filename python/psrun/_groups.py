@@ -7,6 +7,9 @@ import torch
 Named = Tuple[str, torch.Tensor]
 Parameters = Union[torch.nn.Module, Iterable[Named], Iterable[Dict[str, Any]]]
 
+#: What torch.compile puts before the names of a model's tensors: they are the model's own all the same.
+_COMPILED = "_orig_mod."
+
 #: Options of a group that are one for the whole job.
 _COMMON = ("momentum", "nesterov", "betas", "eps", "alpha", "dampening", "lr_decay", "centered", "amsgrad")
 
@@ -16,7 +19,7 @@ def grouped(params: Parameters) -> Tuple[List[Dict[str, Any]], List[Named]]:
     buffers: List[Named] = []
     if isinstance(params, torch.nn.Module):
         kept = set(params.state_dict())
-        buffers = [(name, buffer) for name, buffer in params.named_buffers() if name in kept]
+        buffers = [(name.replace(_COMPILED, ""), buffer) for name, buffer in params.named_buffers() if name in kept]
         params = params.named_parameters()
     listed: List[Any] = list(params)
     are_groups = bool(listed) and isinstance(listed[0], dict)
@@ -32,7 +35,7 @@ def grouped(params: Parameters) -> Tuple[List[Dict[str, Any]], List[Named]]:
                 )
             if item[1] not in seen:
                 seen.add(item[1])
-                named.append(item)
+                named.append((item[0].replace(_COMPILED, ""), item[1]))
         group["params"] = named
     if not seen:
         raise ValueError("AsyncOptimizer: no parameters")

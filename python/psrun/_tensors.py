@@ -28,12 +28,15 @@ def place(values: torch.Tensor) -> Tuple[int, int]:
 
 
 def checked(name: str, parameter: torch.Tensor) -> torch.Tensor:
-    """The values of a parameter, as the servers can hold them."""
-    if parameter.dtype != torch.float32:
+    """The values of a parameter, as the servers hold them."""
+    if not parameter.dtype.is_floating_point:
         raise TypeError(f"AsyncOptimizer: the parameter {name} is {parameter.dtype}, and the servers hold torch.float32: use model.float()")
-    if parameter.device.type != "cpu":
-        raise TypeError(f"AsyncOptimizer: the parameter {name} is on {parameter.device}; only the CPU is supported yet")
-    return parameter.detach().contiguous()
+    return plain(parameter)
+
+
+def is_as_held(parameter: torch.Tensor) -> bool:
+    """Whether a parameter can lie where pulled weights arrive; else each pull is copied into it."""
+    return parameter.dtype == torch.float32 and parameter.device.type == "cpu"
 
 
 def plain(values: torch.Tensor) -> torch.Tensor:

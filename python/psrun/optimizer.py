@@ -7,7 +7,7 @@ import torch
 
 from . import _alone, _groups, _job, _native, _one_model, _rules
 from ._groups import Named, Parameters
-from ._tensors import Change, checked, place, plain, view
+from ._tensors import Change, checked, is_as_held, place, plain, view
 
 
 class AsyncOptimizer(torch.optim.Optimizer):
@@ -73,16 +73,23 @@ class AsyncOptimizer(torch.optim.Optimizer):
             patience_s=patience_s,
         )
         views = [view(self._session, *where) for where in self._session.places()]
+        self._names = [name for name, *_ in tensors]
         self._numbers: Dict[torch.Tensor, int] = {}
+        #: Tensors that are copied into after each pull, and from where.
+        self._copied: List[Tuple[torch.Tensor, torch.Tensor]] = []
         for number, parameter in enumerate(names):
-            # The parameter lies where pulled weights arrive: nothing is copied.
-            parameter.data = views[number].view(parameter.shape)
             self._numbers[parameter] = number
+            pulled = views[number].view(parameter.shape)
+            if is_as_held(parameter):
+                # The parameter lies where pulled weights arrive: nothing is copied.
+                parameter.data = pulled
+            else:
+                self._copied.append((parameter, pulled))
         self._buffers = []
-        for number, (name, buffer) in enumerate(buffers, len(names)):
-            pulled = views[number].view(buffer.shape)
-            buffer.copy_(pulled)
-            self._buffers.append((number, buffer, pulled))
+        for number, (_, buffer) in enumerate(buffers, len(names)):
+            self._buffers.append((number, buffer))
+            self._copied.append((buffer, views[number].view(buffer.shape)))
+        self._take_pulled()
         weights = sum(values.numel() for values in views)
         print(
             f"psrun: worker {self._job.worker} of {self._job.workers}, {len(self._job.servers)} server(s): "
@@ -99,14 +106,19 @@ class AsyncOptimizer(torch.optim.Optimizer):
                 loss = closure()
         rate = self._rate()
         changes = [change for group in self.param_groups for change in self._changes(group)]
-        changes += [Change(number, plain(buffer)) for number, buffer, _ in self._buffers]
+        changes += [Change(number, plain(buffer)) for number, buffer in self._buffers]
         told = float(loss) if loss is not None else 0.0
         self.staleness, refused = self._session.step(changes, rate, told)
-        for _, buffer, pulled in self._buffers:
-            buffer.copy_(pulled)
+        self._take_pulled()
         if refused:
             print(f"psrun: the servers refused {refused} chunks of a gradient: values that are not finite", file=sys.stderr)
         return loss
+
+    @torch.no_grad()
+    def _take_pulled(self) -> None:
+        """Buffers, and parameters of another kind or elsewhere than the servers' values, get these."""
+        for tensor, pulled in self._copied:
+            tensor.copy_(pulled)
 
     def _changes(self, group: Dict[str, Any]) -> Iterator[Change]:
         decay = 0.0 if self._decoupled else float(group["weight_decay"])
@@ -117,16 +129,16 @@ class AsyncOptimizer(torch.optim.Optimizer):
                 continue
             number = self._numbers[parameter]
             if not gradient.is_sparse:
-                yield Change(number, gradient.contiguous(), scale, decay)
+                yield Change(number, plain(gradient), scale, decay)
                 continue
             if decay:
                 raise ValueError("AsyncOptimizer: a sparse gradient and weight_decay, which is of all rows; use adamw, or none")
             gradient = gradient.coalesce()
             if gradient.sparse_dim() != 1:
                 raise ValueError(f"AsyncOptimizer: a sparse gradient of shape {tuple(gradient.shape)}: expected rows of a table")
-            rows = gradient.indices()[0].contiguous()
+            rows = gradient.indices()[0].to("cpu").contiguous()
             if rows.numel():
-                yield Change(number, gradient.values().contiguous(), scale, 0.0, rows)
+                yield Change(number, plain(gradient.values()), scale, 0.0, rows)
 
     def _rate(self) -> float:
         rate = max(float(group["lr"]) for group in self.param_groups)
@@ -141,8 +153,11 @@ class AsyncOptimizer(torch.optim.Optimizer):
     def pull(self) -> None:
         """Takes the weights as the servers hold them now, for an evaluation."""
         self._session.pull()
-        for _, buffer, pulled in self._buffers:
-            buffer.copy_(pulled)
+        self._take_pulled()
+
+    def names(self) -> List[str]:
+        """Of the tensors that the servers hold, as the model's file has them."""
+        return list(self._names)
 
     def leave(self) -> None:
         """Tells the servers that this worker is done: nobody waits for it. The model keeps its weights."""

@@ -218,3 +218,20 @@ def test_a_closure_is_called_with_gradients():
 
             assert float(it.step(closure)) > 0
     assert farthest(mine, its) < ROUNDING
+
+
+@pytest.mark.parametrize("kind, tolerance", [(torch.float64, 1e-5), (torch.bfloat16, 0.05)])
+def test_parameters_of_other_kinds_follow_those_of_the_servers(kind, tolerance):
+    torch.manual_seed(3)
+    alone = torch.nn.Linear(6, 3)
+    model = torch.nn.Linear(6, 3)
+    model.load_state_dict(alone.state_dict())
+    optimizers = [torch.optim.SGD(alone.parameters(), lr=0.1), psrun.AsyncOptimizer(model.to(kind), "sgd", lr=0.1)]
+    for step in range(20):
+        inputs = torch.randn(8, 6, generator=torch.Generator().manual_seed(step))
+        for one, optimizer in zip((alone, model), optimizers):
+            optimizer.zero_grad()
+            one(inputs.to(one.weight.dtype)).square().mean().backward()
+            optimizer.step()
+    assert model.weight.dtype == kind and model.weight.is_leaf
+    assert torch.allclose(model.weight.float(), alone.weight, atol=tolerance)

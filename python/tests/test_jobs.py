@@ -101,6 +101,54 @@ def test_a_killed_server_costs_a_script_nothing(program, tmp_path):
     assert sum(worker["counters"]["steps"] for worker in report["workers"].values()) == 1200
 
 
+LOCKSTEP = """
+import os, time, torch, psrun
+torch.set_num_threads(1)
+torch.manual_seed(0)
+model = torch.nn.Linear(20, 3)
+optimizer = psrun.AsyncOptimizer(model, "sgd", lr=0.1)
+job = psrun.job()
+count = 0
+
+def meet():
+    global count
+    count += 1
+    open(f"{folder}/{{count}}-{{job.worker}}", "w").close()
+    while not all(os.path.exists(f"{folder}/{{count}}-{{worker}}") for worker in range(job.workers)):
+        time.sleep(0.001)
+
+for step in range(20):
+    meet()
+    optimizer.pull()
+    inputs = torch.randn(8, 20, generator=torch.Generator().manual_seed(10 * step + job.worker))
+    optimizer.zero_grad()
+    model(inputs).square().mean().backward()
+    meet()
+    optimizer.step()
+meet()
+optimizer.pull()
+job.worker == 0 and torch.save(model.state_dict(), "{folder}/trained.pt")
+meet()
+"""
+
+
+def test_two_workers_in_lockstep_train_as_one_process_with_both_gradients(run_job, tmp_path):
+    folder = tmp_path / "meet"
+    folder.mkdir()
+    run_job(LOCKSTEP.format(folder=folder), "--staleness-correction", "none")
+    torch.manual_seed(0)
+    model = torch.nn.Linear(20, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(20):
+        optimizer.zero_grad()
+        for worker in range(2):
+            inputs = torch.randn(8, 20, generator=torch.Generator().manual_seed(10 * step + worker))
+            model(inputs).square().mean().backward()
+        optimizer.step()
+    trained = torch.load(folder / "trained.pt")
+    assert all(torch.allclose(trained[name], value, atol=1e-6) for name, value in model.state_dict().items())
+
+
 LEASED = """
 import os, sys, time, torch, psrun
 torch.set_num_threads(1)

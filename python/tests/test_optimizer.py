@@ -35,8 +35,8 @@ def test_what_the_servers_do_not_have_is_refused_by_name():
 def test_parameters_need_names_and_the_right_kind():
     with pytest.raises(TypeError, match="model.named_parameters"):
         psrun.AsyncOptimizer(net().parameters(), "sgd")
-    with pytest.raises(TypeError, match="weight is torch.float64"):
-        psrun.AsyncOptimizer(net().double(), "sgd")
+    with pytest.raises(TypeError, match="whole is torch.int64, and the servers hold torch.float32"):
+        psrun.AsyncOptimizer([("whole", torch.nn.Parameter(torch.ones(2, dtype=torch.int64), requires_grad=False))], "sgd")
     with pytest.raises(ValueError, match="no parameters"):
         psrun.AsyncOptimizer([], "sgd")
 
@@ -173,3 +173,15 @@ os.kill(os.getpid(), 9)
             return
         time.sleep(0.1)
     raise AssertionError(f"server {pid} is still there")
+
+
+def test_a_compiled_model_keeps_its_names():
+    model = torch.nn.Sequential(net(), torch.nn.BatchNorm1d(2))
+    compiled = torch.compile(model, backend="eager")
+    optimizer = psrun.AsyncOptimizer(compiled, "sgd", lr=0.1)
+    before = model[0].weight.detach().clone()
+    for _ in range(2):
+        compiled(torch.randn(3, 4)).square().sum().backward()
+        optimizer.step()
+    assert not torch.equal(model[0].weight, before) and int(model[1].num_batches_tracked) == 2
+    assert "0.weight" in optimizer.names() and not any("_orig_mod" in name for name in optimizer.names())
