@@ -9,6 +9,9 @@ use ps_worker::device::DeviceChoice;
 use ps_worker::model::Models;
 use std::path::Path;
 
+/// Processes of a job come back within about a second, and wait longer where they are killed again and again.
+const CHAOS_S_MIN: f64 = 1.0;
+
 /// Checks the values of options.
 ///
 /// # Errors
@@ -67,6 +70,11 @@ pub fn one_machine(args: &LocalArgs) -> Result<(), String> {
             "--chaos (or PS_CHAOS): who is killed comes back only with --durability wal, and without a program of your own"
                 .into(),
         );
+    }
+    if let Some(seconds) = args.chaos.filter(|seconds| *seconds < CHAOS_S_MIN) {
+        return Err(format!(
+            "--chaos (or PS_CHAOS): found {seconds}, expected at least {CHAOS_S_MIN}: who was killed would not come back in time to get on"
+        ));
     }
     continues(args)?;
     if !args.program.is_empty() {

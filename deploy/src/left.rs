@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use ps_core::checkpoint::names::parse_shard_file;
 use ps_core::journal::names::{parse_base_file, parse_segment_file};
 use ps_core::master::SavedJob;
-use ps_runtime::files::{Directory, Files, whole_name};
+use ps_runtime::files::{Directory, FileStore, Files, whole_name};
 use ps_server::config::shard_folder;
 use ps_server::{ReadFrom, StoredJournal};
 use std::io::ErrorKind;
@@ -186,7 +186,14 @@ impl Plan {
         if is_well && !self.rules.keeps_journals {
             self.journals().for_each(|folder| remove_journal(&folder));
         }
-        remove(&path);
+        if let Ok(files) = Directory::existing(&folder) {
+            // With the room that is reserved for it.
+            for name in [ps_master::STATE_FILE, ps_master::BEFORE_END_FILE] {
+                if let Err(error) = files.remove(name) {
+                    tracing::warn!("{error}; it is of no use any more");
+                }
+            }
+        }
         // Whatever else lies there stays.
         let folders = folder.ancestors().take(2);
         folders.take_while(|it| !it.exists() || std::fs::remove_dir(it).is_ok()).for_each(drop);

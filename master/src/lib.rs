@@ -67,12 +67,17 @@ fn main_of(args: Vec<OsString>) -> ExitCode {
         Tasks::OneThreadAtATime,
         |outside, shutdown| async move {
             let fail_points = FailPoints::of_process()?;
-            // Before anything else: a long job must not find out at its end.
-            let files = Directory::open(&out)?;
-            let open = |folder: &PathBuf| Directory::open_for("--checkpoints", folder);
-            let kept = checkpoints.as_ref().map(open).transpose()?;
-            let open = |path: &PathBuf| Directory::open_for("--state", path);
-            let state = folder.as_ref().map(open).transpose()?;
+            // Before anything else: a long job must not find out at its end. One that goes on may have filled its disk.
+            let goes_on = folder.as_deref().is_some_and(state::is_in);
+            let open = |option: &'static str| {
+                move |folder: &PathBuf| match goes_on {
+                    true => Directory::open_again(option, folder),
+                    false => Directory::open_for(option, folder),
+                }
+            };
+            let files = open("--out")(&out)?;
+            let kept = checkpoints.as_ref().map(open("--checkpoints")).transpose()?;
+            let state = folder.as_ref().map(open("--state")).transpose()?;
             let locking = async {
                 let mut locks = vec![files.lock_patiently("--out").await?];
                 if let (Some(folder), Some(kept)) = (&checkpoints, &kept)

@@ -6,6 +6,7 @@ use ps_runtime::blocking;
 use ps_runtime::clock::Clock;
 use ps_runtime::files::Files;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 /// The file of the state.
@@ -14,6 +15,15 @@ pub const STATE_FILE: &str = "master-state";
 /// The file of the state as it was before the job began to end, while that ends before it is done: whoever starts the job again goes
 /// on from there.
 pub const BEFORE_END_FILE: &str = "master-state-before-end";
+
+/// A state has room for so many times as much as it takes, and some more.
+const ROOM_TIMES: u64 = 2;
+const ROOM_MORE_BYTES: u64 = 64 * 1024;
+
+/// Whether a master has left its state in this folder.
+pub(crate) fn is_in(folder: &Path) -> bool {
+    [STATE_FILE, BEFORE_END_FILE].iter().any(|name| folder.join(name).exists())
+}
 
 /// Where the state is kept, and of which job.
 pub(crate) struct StateFile {
@@ -28,6 +38,8 @@ pub(crate) struct StateFile {
     before_end: Vec<u8>,
     /// Whether an earlier end has left what was before it.
     has_earlier_end: bool,
+    /// Whether what was before this end is there.
+    has_before_end: bool,
 }
 
 impl StateFile {
@@ -65,7 +77,8 @@ impl StateFile {
         let names = files.list().unwrap_or_default();
         let has_earlier_end = names.iter().any(|name| name == BEFORE_END_FILE);
         let (job, before_end) = (job.to_owned(), Vec::new());
-        Self { files, job, given, clock, is_behind: false, before_end, has_earlier_end }
+        let (is_behind, has_before_end) = (false, false);
+        Self { files, job, given, clock, is_behind, before_end, has_earlier_end, has_before_end }
     }
 
     /// Writes down what is true from now on.
@@ -73,7 +86,8 @@ impl StateFile {
         let is_ending = machine.ends_undone();
         let before_end = std::mem::take(&mut self.before_end);
         if is_ending && !before_end.is_empty() {
-            let written = blocking(|| self.files.write(BEFORE_END_FILE, &before_end));
+            let written = blocking(|| self.files.rewrite(BEFORE_END_FILE, &before_end));
+            self.has_before_end = written.is_ok();
             if let Err(error) = written {
                 tracing::error!("nobody can go on with this job later: {error}");
             }
@@ -82,7 +96,8 @@ impl StateFile {
         let (job, given) = (self.job.clone(), self.given.clone());
         let bytes = SavedJob { job, given, now, unix_ms, machine }.encode();
         let written = bytes.map_err(io::Error::other).and_then(|bytes| {
-            blocking(|| self.files.write(STATE_FILE, &bytes))?;
+            blocking(|| self.files.rewrite(STATE_FILE, &bytes))?;
+            self.reserve(bytes.len() as u64);
             self.before_end = if is_ending { Vec::new() } else { bytes };
             Ok(())
         });
@@ -104,6 +119,21 @@ impl StateFile {
                 self.remove();
             }
         }
+    }
+
+    /// Where a disk becomes full, who goes on with the job is what it needs most.
+    fn reserve(&self, bytes: u64) {
+        for name in [STATE_FILE, BEFORE_END_FILE] {
+            let room = ROOM_TIMES * bytes + ROOM_MORE_BYTES;
+            if let Err(error) = blocking(|| self.files.reserve(name, room)) {
+                tracing::debug!("the master's state: {error}");
+            }
+        }
+    }
+
+    /// Whether somebody can go on with what is written down.
+    pub(crate) fn lasts(&self) -> bool {
+        self.has_before_end || !self.is_behind
     }
 
     /// Nobody goes on from here.

@@ -6,6 +6,7 @@
 //! - `direct`: large writes past the system's cache.
 //! - `fail_point`: a process that dies at a chosen step, for tests.
 //! - `replacement`: a file that appears whole or not at all.
+//! - `spare`: a file that can be written where there is no room.
 //! - `simulated`: a disk that loses what was not synced, tears writes, and has no room.
 
 mod direct;
@@ -13,6 +14,7 @@ mod directory;
 mod fail_point;
 mod replacement;
 mod simulated;
+mod spare;
 
 pub use directory::{Directory, DirectoryLock, is_full};
 pub use fail_point::{
@@ -74,6 +76,23 @@ pub trait FileStore: Send + Sync {
         let mut replacement = Replacement::new(self, name)?;
         replacement.write_at(0, bytes)?;
         replacement.commit()
+    }
+
+    /// The same of a file that is to be written where there is no room, too: it takes the room that was reserved for it, or that
+    /// it had before. What was longer before may have zeros at its end.
+    ///
+    /// # Errors
+    /// It could not be written; the message names the file.
+    fn rewrite(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.write(name, bytes)
+    }
+
+    /// Reserves room for the next [`FileStore::rewrite`] of a file, of so many bytes.
+    ///
+    /// # Errors
+    /// There is none.
+    fn reserve(&self, _name: &str, _bytes: u64) -> io::Result<()> {
+        Ok(())
     }
 
     /// Reads a file whole.

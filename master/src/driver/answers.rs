@@ -42,6 +42,11 @@ impl Answers {
         self.waiting.drain(..).for_each(Answer::say);
     }
 
+    /// Whether what was said is written down, so that somebody can go on with it.
+    pub(super) fn have_lasting_state(&self) -> bool {
+        self.state.as_ref().is_some_and(StateFile::lasts)
+    }
+
     /// The job is over, for now or for good.
     pub(super) fn end(&mut self, machine: &Machine) {
         let Some(state) = self.state.take().filter(|_| !machine.goes_on_later()) else { return };

@@ -288,7 +288,7 @@ impl Driver {
                 "the newest checkpoint is {newest}, in {location}: the same command goes on from it"
             );
         }
-        if self.machine.goes_on_later() {
+        if self.machine.goes_on_later() && self.answers.have_lasting_state() {
             tracing::info!("the journals are kept: the same command goes on from there");
         } else if self.machine.is_cut_short()
             && self.catalog.is_none()

@@ -21,7 +21,7 @@ impl LaggingDisk {
 }
 
 impl FileStore for LaggingDisk {
-    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fn rewrite(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         if name != ps_master::STATE_FILE {
             return self.disk.write(name, bytes);
         }

@@ -25,6 +25,9 @@ impl Machine {
             machine.record.came_back("the master".to_owned());
             // What follows is asked of servers that are known.
             machine.lifecycle.come_back();
+            if machine.lifecycle.is_training() {
+                machine.record.training_goes_on();
+            }
             machine.publish();
             machine.going_back.come_back();
             if let Some((level, line)) = machine.checkpoints.come_back(is_complete) {

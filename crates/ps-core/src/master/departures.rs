@@ -108,7 +108,12 @@ impl Machine {
             return;
         }
         if self.membership.has_begun() {
-            self.fail(format!("{description}; its weights are lost"), now);
+            // Its process may be gone; what it has written down is not.
+            let what = match self.config.keeps_state {
+                true => "what it had acknowledged is in its journal",
+                false => "its weights are lost",
+            };
+            self.fail(format!("{description}; {what}"), now);
         } else {
             self.membership.unset_shards();
         }

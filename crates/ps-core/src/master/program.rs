@@ -56,6 +56,11 @@ impl Programs {
         std::mem::take(&mut self.ended)
     }
 
+    /// What a worker's program held goes to others; how many samples that is.
+    pub(super) fn give_back(&mut self, worker: WorkerId) -> u64 {
+        self.samples.give_back(worker)
+    }
+
     fn finish(&mut self, worker: WorkerId, lease: u64) {
         let pass = self.samples.pass();
         if self.samples.finish(worker, lease) {
@@ -155,7 +160,7 @@ impl Machine {
 
     /// What a program held that ended, or began anew, goes to others.
     pub(super) fn take_samples_back(&mut self, worker: WorkerId) {
-        let samples = self.programs.samples.give_back(worker);
+        let samples = self.programs.give_back(worker);
         if samples > 0 {
             let (pass, worker) = (
                 self.programs.samples.pass() + 1,

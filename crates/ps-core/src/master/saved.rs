@@ -1,7 +1,8 @@
 //! A master's state as bytes, for a process that goes on where another one died.
 //!
-//! Eight bytes say what it is, then a format and a CRC-32 of all that follows, both as little-endian `u32`: the state in
-//! MessagePack, with the names of its fields, so that what another version wrote is told apart and not misread.
+//! Eight bytes say what it is, then a format and a CRC-32 of the state as little-endian `u32`, and how many bytes that has as a
+//! `u64`: the state in MessagePack, with the names of its fields, so that what another version wrote is told apart and not misread.
+//! Nothing but zeros may follow, of a longer one that was in the same file before.
 
 use super::{Config, Machine};
 use crate::settings::TrainingSettings;
@@ -12,10 +13,10 @@ use std::time::Duration;
 const MAGIC: &[u8; 8] = b"psmaster";
 
 /// Raised when the state means something else under the same names.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
-/// Magic, format and checksum.
-const HEAD_BYTES: usize = 16;
+/// Magic, format, checksum and length.
+const HEAD_BYTES: usize = 24;
 
 /// Why nobody can go on from bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +73,8 @@ impl SavedJob<&Machine> {
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
         bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+        let length = (bytes.len() - HEAD_BYTES) as u64;
+        bytes[16..24].copy_from_slice(&length.to_le_bytes());
         Ok(bytes)
     }
 }
@@ -94,9 +97,14 @@ impl SavedJob {
         if format != FORMAT {
             return Err(SavedError::Format { found: format });
         }
-        let state = &bytes[HEAD_BYTES..];
+        let length = bytes.get(16..HEAD_BYTES).and_then(|eight| eight.try_into().ok());
+        let length = usize::try_from(length.map_or(0, u64::from_le_bytes)).unwrap_or(usize::MAX);
+        let (state, rest) = bytes
+            .get(HEAD_BYTES..)
+            .and_then(|all| all.split_at_checked(length))
+            .unwrap_or((bytes, &[]));
         let found = crc32fast::hash(state);
-        if found != expected {
+        if found != expected || rest.iter().any(|byte| *byte != 0) {
             return Err(SavedError::Damaged { found, expected });
         }
         rmp_serde::from_slice(state)

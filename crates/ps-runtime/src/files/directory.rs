@@ -1,7 +1,7 @@
 //! Files in a directory.
 
 use super::direct::DirectWrites;
-use super::{FileReader, FileStore, FileWriter};
+use super::{FileReader, FileStore, FileWriter, spare};
 use ps_core::checkpoint::names::parse_number;
 use std::fs::{File, TryLockError};
 use std::io;
@@ -51,6 +51,20 @@ impl Directory {
             return Ok(Self(path.to_owned()));
         }
         Err(named(io::ErrorKind::NotADirectory.into()))
+    }
+
+    /// The same, where a job goes on that may have filled it.
+    ///
+    /// # Errors
+    /// It cannot be created or written, unless for want of room; the message names it and what to do.
+    pub fn open_again(option: &str, path: &Path) -> io::Result<Self> {
+        match Self::open_for(option, path) {
+            Err(error) if is_full(&error) && path.is_dir() => {
+                tracing::warn!("{error}; the job goes on, and what it writes waits for room");
+                Ok(Self(path.to_owned()))
+            }
+            opened => opened,
+        }
     }
 
     pub(super) fn open_probed(
@@ -182,7 +196,16 @@ impl FileStore for Directory {
         self.done("listing", "", listed())
     }
 
+    fn rewrite(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.done("writing", name, spare::rewrite(&self.0.join(name), bytes))
+    }
+
+    fn reserve(&self, name: &str, bytes: u64) -> io::Result<()> {
+        self.done("reserving room for", name, spare::reserve(&self.0.join(name), bytes))
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
+        let _ = std::fs::remove_file(spare::spare_of(&self.0.join(name)));
         match std::fs::remove_file(self.0.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => self.done("removing", name, removed),

@@ -239,6 +239,14 @@ impl FileStore for WatchedStore {
         self.files.list()
     }
 
+    fn rewrite(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.steps.step(DurableStep::Rename, name, |_| self.files.rewrite(name, bytes))
+    }
+
+    fn reserve(&self, name: &str, bytes: u64) -> io::Result<()> {
+        self.files.reserve(name, bytes)
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         self.steps.step(DurableStep::Remove, name, |_| self.files.remove(name))
     }

@@ -170,3 +170,23 @@ fn a_full_disk_is_said_and_leaves_the_old_file() {
     files.set_room(None);
     files.write("x", &[2; 100]).unwrap();
 }
+
+/// Found by a breaker: on a full disk a master's state was removed, and with it the job.
+#[test]
+fn regression_a_file_with_a_spare_one_is_written_again_without_new_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Directory::open(folder.path()).unwrap();
+    files.reserve("state", 100_000).unwrap();
+    for bytes in [vec![1; 5000], vec![2; 90_000], vec![3; 10]] {
+        files.rewrite("state", &bytes).unwrap();
+        let read = files.read("state").unwrap();
+        assert!(read.starts_with(&bytes) && read[bytes.len()..].iter().all(|byte| *byte == 0));
+        files.reserve("state", 100_000).unwrap();
+    }
+    // The content that came before lies in the spare file, with its room.
+    assert_eq!(files.list().unwrap(), ["state", "state.spare"]);
+    let spare = std::fs::metadata(folder.path().join("state.spare")).unwrap();
+    assert!(std::os::unix::fs::MetadataExt::blocks(&spare) * 512 >= 100_000);
+    files.remove("state").unwrap();
+    assert_eq!(files.list().unwrap(), [""; 0]);
+}

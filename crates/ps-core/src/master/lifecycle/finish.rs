@@ -50,9 +50,21 @@ impl Machine {
         is_ending && self.is_undone()
     }
 
-    /// Somebody has started the job again: it is to go on, whatever it was about to do.
+    /// Somebody has started the job again: it is to go on, whatever it was about to do. Who was told to leave then is gone, and
+    /// not lost.
     pub fn take_back_end(&mut self) {
         self.lifecycle.take_back_end();
+        self.record.training_goes_on();
+        let others = [Role::Worker, Role::Evaluator].into_iter();
+        let members = others.flat_map(|role| self.registry.live(role).map(|(member, _)| member));
+        for member in members.collect::<Vec<MemberId>>() {
+            self.registry.remove(member);
+            self.evaluations.give_back(member);
+            if member.role == Role::Worker {
+                self.leases.give_back(member.index);
+                self.programs.give_back(member.index);
+            }
+        }
     }
 
     /// The process received a signal: save what there is and end soon.

@@ -144,6 +144,11 @@ impl Record {
         self.training_ended.get_or_insert(now);
     }
 
+    /// The job goes on, though it was about to end.
+    pub(super) fn training_goes_on(&mut self) {
+        (self.training_ended, self.saved, self.evaluated) = (None, None, None);
+    }
+
     pub(super) fn saved(
         &mut self,
         servers: BTreeMap<ShardId, ServerReport>,

@@ -55,3 +55,28 @@ fn a_job_that_is_cut_short_goes_on_where_its_state_is_kept() {
     job.work(&workers, 1);
     assert!(!job.machine.goes_on_later());
 }
+
+/// Found by a breaker: a job that went on after Ctrl-C waited for the workers that had left, called them lost, and its clock of training
+/// stood still.
+#[test]
+fn regression_a_job_that_goes_on_after_its_end_trains_on_and_has_lost_nobody() {
+    let config = Config { keeps_state: true, ..config(1, 1, 2) };
+    let (mut job, workers) = Job::of_life(1, config).start(1, 1);
+    let _ = job.lease(workers[0], 1);
+    job.machine.signal(143, job.now);
+    job.shards_answer = false;
+    job.obey();
+    job.ask(workers[0], 2, None).unwrap();
+    job.pass_time(1, &workers);
+    assert!(!job.machine.ends_undone() && job.machine.lifecycle.is_over(), "as it is written down last");
+    job.machine.take_back_end();
+    job.machine.come_back(|_| true, Duration::ZERO, job.now);
+    job.obey();
+    let seconds = |job: &Job| job.machine.record.seconds(job.now);
+    let before = seconds(&job);
+    job.now += Duration::from_secs(5);
+    assert!((seconds(&job) - before - 5.0).abs() < 1e-9);
+    let rank = job.join(Role::Worker, 200, None).unwrap().member;
+    assert_eq!(rank, workers[0].member, "its place is free at once");
+    assert!(!job.logs.iter().any(|line| line.contains("is lost")), "{:?}", job.logs);
+}
