@@ -13,6 +13,7 @@ use ps_proto::v1::data_plane_server::SERVICE_NAME as DATA_PLANE;
 use ps_proto::v1::shard_control_server::{SERVICE_NAME as SHARD_CONTROL, ShardControlServer};
 use ps_runtime::files::Files;
 use ps_runtime::health::{Health, ServingStatus};
+use ps_runtime::member::report_failure;
 use ps_runtime::requests::RequestBudget;
 use ps_runtime::transport::limited;
 use ps_runtime::{Incoming, Lanes, Outside, Shutdown};
@@ -59,7 +60,10 @@ pub fn run(
         let notifier = gate_changes.clone();
         let notify_gate = Box::new(move || notifier.send_replace(()));
         let shard = Shard::new(shard_index, lease, config.guards, notify_gate);
-        let (shard, journal) = with_journal(&config, shard, &files, &outside)?;
+        let (shard, journal) = match with_journal(&config, shard, &files, &outside) {
+            Ok(opened) => opened,
+            Err(error) => return Err(told_to_master(&config, &address, &outside, error).await),
+        };
         let journal_location =
             files.journal.as_ref().map(|files| files.location()).unwrap_or_default();
         let is_successor = journal.is_some() || config.goes_back;
@@ -88,7 +92,9 @@ pub fn run(
             biased;
             code = end => code,
             error = journal_fails(&shard, kept, writing) => {
-                Err(Error::Journal { shard: shard_index, location: journal_location, error })
+                let (shard, location) = (shard_index, journal_location);
+                let error = Error::Journal { shard, location, error };
+                Err(told_to_master(&config, &address, &outside, error).await)
             }
             served = serving => match served {
                 Ok(()) => Ok(End::Alone(0)),
@@ -173,6 +179,23 @@ fn with_journal(
     let failed = |error| Error::Journal { shard: config.shard, location, error };
     let journal = journal.map_err(failed)?;
     Ok((shard, Some(journal)))
+}
+
+/// The job cannot go on without this shard: its master says why, and not only that a server is gone. The error again.
+async fn told_to_master(
+    config: &Config,
+    address: &str,
+    outside: &Outside,
+    error: Error,
+) -> Error {
+    if let Some(master) = &config.master {
+        let reason = format!("the server at {address} cannot go on: {error}");
+        let told = report_failure(outside, master, &config.job, &reason, Vec::new()).await;
+        if let Err(untold) = told {
+            tracing::warn!("the master could not be told why this server ends: {untold}");
+        }
+    }
+    error
 }
 
 /// Writes the journal and keeps it short, where there is one; why it cannot any more.
