@@ -51,7 +51,7 @@ fn only_programs_choose_an_allocator() {
         |file: &Path| std::fs::read_to_string(file).unwrap().contains("\n#[global_allocator]");
     let is_program = |file: &Path| {
         file.ends_with("main.rs")
-            || file.parent().is_some_and(|folder| folder.ends_with("examples"))
+            || file.parent().is_some_and(|it| it.ends_with("examples") || it.ends_with("src/bin"))
     };
     let files: Vec<_> = rust_files().into_iter().filter(|file| sets_one(file)).collect();
     assert!(!files.is_empty(), "not even the programs set one");
