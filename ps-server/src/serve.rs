@@ -182,12 +182,7 @@ fn with_journal(
 }
 
 /// The job cannot go on without this shard: its master says why, and not only that a server is gone. The error again.
-async fn told_to_master(
-    config: &Config,
-    address: &str,
-    outside: &Outside,
-    error: Error,
-) -> Error {
+async fn told_to_master(config: &Config, address: &str, outside: &Outside, error: Error) -> Error {
     if let Some(master) = &config.master {
         let reason = format!("the server at {address} cannot go on: {error}");
         let told = report_failure(outside, master, &config.job, &reason, Vec::new()).await;

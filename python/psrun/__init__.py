@@ -5,9 +5,12 @@ In a PyTorch script one line changes::
     opt = psrun.AsyncOptimizer(model, "adam", lr=1e-3)   # instead of torch.optim.Adam(model.parameters(), lr=1e-3)
 
 ``psrun local --instances 3 -- python train.py`` then runs it in each worker of a job; by itself it starts a server of its own.
+
+``AsyncOptimizer``, ``DataLoader`` and ``sampler`` need torch, ``Client`` needs NumPy: ``help(psrun.AsyncOptimizer)`` and so on; ``Samples``,
+``report``, ``resumed`` and ``job`` need neither.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, List
 
 from ._job import Job, Resumed, job, resumed
 from ._native import Refused, ServerLost, Superseded, __version__
@@ -36,6 +39,10 @@ __all__ = [
     "resumed",
     "sampler",
 ]
+
+
+def __dir__() -> List[str]:
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:

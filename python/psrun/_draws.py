@@ -14,11 +14,25 @@ _MASTERS: Dict[str, _native.Master] = {}
 
 #: The pass that this script is in or was in last, from 0.
 _passes_begun: List[int] = []
+#: The pass of the first samples that this script got.
+_first_pass: List[int] = []
+#: Whether the job wants no more steps.
+_ended: List[bool] = []
 
 
 def current_pass() -> Optional[int]:
     """The pass that this script is in, or was in last, from 0; ``None`` where it draws no samples from here."""
     return _passes_begun[-1] if _passes_begun else None
+
+
+def was_there(number: Optional[int]) -> bool:
+    """Whether this script trained in this pass, or could have: not in one that was over before it drew its first samples."""
+    return number is None or not _passes_begun or (bool(_first_pass) and number >= _first_pass[0])
+
+
+def has_ended() -> bool:
+    """Whether the job was found to want no more steps."""
+    return bool(_ended)
 
 
 def master(place: Optional[Job]) -> Optional[_native.Master]:
@@ -88,10 +102,14 @@ class Draws:
             return None
         if self._master is None:
             self._over = True
+            _first_pass[:] = _first_pass or [0]
             self._held.append((0, self._samples))
             return self._order(self._passes - 1, 0, self._samples)
         kind, lease, number, (start, end) = self._ask(wants_lease=True, waits=waits)
+        if kind == "ended":
+            _ended[:] = [True]
         if kind == "lease":
+            _first_pass[:] = _first_pass or [number]
             self._held.append((lease, end - start))
             return self._order(number, start, end)
         self._over = kind != "wait"

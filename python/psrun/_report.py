@@ -1,10 +1,15 @@
 """What a script measured, told to its job."""
 
+import math
+import re
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Dict, Optional
 
-from ._draws import current_pass, master
+from ._draws import current_pass, has_ended, master, was_there
 from ._job import Job, job
+
+#: What a measure may be called in a metric line.
+_NAME = re.compile(r"[a-z0-9_]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -21,18 +26,22 @@ def report(*, pass_number: Optional[int] = None, validation: bool = False, **mea
     """Tells the job what was measured: ``psrun.report(accuracy=0.97, loss=0.1)``.
 
     It becomes a metric line (``pass=1; test_accuracy=0.9700; test_loss=0.1000;``), a part of ``report.json``, and what the job ends
-    early by. ``accuracy`` is a share from 0 to 1. ``validation``: on a validation set, else on the test set. ``pass_number`` is
+    early by (``--early-stop-after``): then ``report(..).ended`` says so, and the loop may end. Names have lower-case letters, digits and
+    underscores; values are finite numbers, and ``accuracy`` is a share from 0 to 1. ``validation``: on a validation set, else on the test set. ``pass_number`` is
     from 0; without it it is the pass that the script drew samples of last.
 
-    Only worker 0 is heard, so that a script may call it in every worker; and nobody of a pass that was over when the script began, as
-    in a job that goes on from a checkpoint. Take the newest weights first (``optimizer.pull()``).
+    Only worker 0 is heard, so that a script may call it in every worker; and nobody of a pass that was over before the script got its
+    first samples, as in a job that it joined late or that goes on from a checkpoint. Take the newest weights first (``optimizer.pull()``).
     """
     if not measures:
         raise TypeError("psrun.report: no measures; for example psrun.report(accuracy=0.97)")
-    numbers = {name: float(value) for name, value in measures.items()}
+    numbers = _checked(measures, pass_number)
     pass_number = current_pass() if pass_number is None else pass_number
     place = job()
-    if place is not None and (place.worker != 0 or _is_of_before(place, pass_number)):
+    if has_ended():
+        return Reported(best=False, ended=True)
+    is_of_before = not was_there(pass_number) or (place is not None and _is_of_before(place, pass_number))
+    if is_of_before or (place is not None and place.worker != 0):
         return Reported(best=False, ended=False)
     line = master(place)
     if line is not None:
@@ -42,6 +51,20 @@ def report(*, pass_number: Optional[int] = None, validation: bool = False, **mea
     begin = [] if pass_number is None else [f"pass={pass_number + 1};"]
     print(" ".join(begin + [f"{words}_{name}={value:.4f};" for name, value in sorted(numbers.items())]), flush=True)
     return Reported(best=False, ended=False)
+
+
+def _checked(measures: Dict[str, Any], pass_number: Optional[int]) -> Dict[str, float]:
+    """The same alone and in a job."""
+    if pass_number is not None and (not isinstance(pass_number, int) or pass_number < 0):
+        raise ValueError(f"psrun.report: pass_number={pass_number!r}: expected a number from 0")
+    for name, value in measures.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"psrun.report: a measure {name!r}: expected a name of 1 to 64 lower-case letters, digits and underscores")
+        if isinstance(value, str) or not math.isfinite(float(value)):
+            raise ValueError(f"psrun.report: {name}={value!r}: expected a finite number")
+        if name == "accuracy" and not 0 <= float(value) <= 1:
+            raise ValueError(f"psrun.report: accuracy={value!r}: expected a share from 0 to 1")
+    return {name: float(value) for name, value in measures.items()}
 
 
 def _is_of_before(place: Job, pass_number: Optional[int]) -> bool:

@@ -30,7 +30,24 @@ def options(who: str, optimizer: str, lr: Optional[float], given: Dict[str, Any]
     defaults.update(given)
     if lr is not None:
         defaults["lr"] = lr
+    for option, value in defaults.items():
+        _check(f"{who}: {optimizer} with {option}={value!r}", option, value)
     return defaults
+
+
+def _check(what: str, option: str, value: Any) -> None:
+    """Of its kind, by torch's rules."""
+    if option in ("nesterov", "maximize", "centered", "amsgrad"):
+        return
+    if option == "betas":
+        if not isinstance(value, (tuple, list)) or len(value) != 2:
+            raise ValueError(f"{what}: expected two numbers")
+        for part in value:
+            _check(what, "beta", part)
+    elif isinstance(value, (str, bool)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{what}: expected a number")
+    elif float(value) < 0:
+        raise ValueError(f"{what}: expected {'a rate' if option == 'lr' else 'a number'} from 0")
 
 
 class Rule(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any, Mapping, Optional, Tuple, Union
 import numpy
 
 from . import _alone, _job, _native, _one_model, _rules
+from ._refusals import Refusals
 
 Array = Any
 """A NumPy array, or what becomes one."""
@@ -73,6 +74,8 @@ class Client:
         views = [_view(self._session, *where) for where in self._session.places()]
         self._numbers = {name: number for number, name in enumerate(started)}
         self._arrays = {name: view.reshape(started[name].shape) for name, view in zip(started, views)}
+        self._has_left = False
+        self._refused = Refusals()
         self.staleness = 0
         """Of the last push: updates of others that came between its weights and it."""
         weights = sum(view.size for view in views)
@@ -92,6 +95,8 @@ class Client:
         A gradient has its array's shape, or is ``(rows, values)``: numbers of rows, each once, and their gradients. An array without
         one does not change.
         """
+        if self._has_left:
+            raise RuntimeError("Client: this worker has left the job (leave()): it makes no more steps")
         changes = []
         for name, gradient in gradients.items():
             if name not in self._numbers:
@@ -102,8 +107,7 @@ class Client:
                 changes.append(change)
         rate = float(self._options["lr"] if lr is None else lr)
         self.staleness, refused = self._session.step(changes, rate, float(loss))
-        if refused:
-            print(f"psrun: the servers refused {refused} chunks of a gradient: values that are not finite", file=sys.stderr)
+        self._refused.tell(refused)
 
     def _change(self, name: str, gradient: Union[Array, Rows]) -> _Change:
         number = self._numbers[name]
@@ -125,6 +129,7 @@ class Client:
 
     def leave(self) -> None:
         """Tells the servers that this worker is done: nobody waits for it."""
+        self._has_left = True
         self._session.leave()
 
 

@@ -6,7 +6,6 @@
 ``configure_optimizers`` returns ``psrun.AsyncOptimizer(self, "adam", lr=1e-3)``.
 """
 
-import re
 from typing import Any, Dict, Iterator, Optional
 
 import lightning
@@ -14,12 +13,9 @@ import torch.utils.data as data
 
 from ._draws import master
 from ._job import job
-from ._report import report
+from ._report import _NAME, report
 from .loader import sampler
 from .optimizer import AsyncOptimizer
-
-#: What a measure may be called in a metric line.
-_NAME = re.compile(r"[a-z0-9_]{1,64}")
 
 
 class DataLoader:

@@ -95,6 +95,8 @@ class Sampler(data.Sampler[int]):
     """
 
     def __init__(self, dataset: Sized, *, batch_size: int = 1, shuffle: bool = True, seed: Optional[int] = None) -> None:
+        if isinstance(dataset, data.IterableDataset):
+            raise TypeError("psrun.sampler: an IterableDataset has no samples that can be leased")
         self._samples = len(dataset)
         self._draws = Draws(self._samples, batch_size, shuffle, seed)
         atexit.register(_end, weakref.ref(self))

@@ -7,6 +7,7 @@ import torch
 
 from . import _alone, _groups, _job, _native, _one_model, _rules
 from ._groups import Named, Parameters
+from ._refusals import Refusals
 from ._tensors import Change, checked, is_as_held, place, plain, view
 
 
@@ -36,6 +37,8 @@ class AsyncOptimizer(torch.optim.Optimizer):
         plain = [{**group, "params": [parameter for _, parameter in group["params"]]} for group in groups]
         super().__init__(plain, defaults)
         self._optimizer = optimizer
+        self._has_left = False
+        self._refused = Refusals()
         self._scales = _groups.scales(self.param_groups)
         rule = _rules.rule(optimizer, _groups.common(self.param_groups, optimizer))
         self._decoupled = rule.decoupled
@@ -104,14 +107,15 @@ class AsyncOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        if self._has_left:
+            raise RuntimeError("AsyncOptimizer: this worker has left the job (leave()): it makes no more steps")
         rate = self._rate()
         changes = [change for group in self.param_groups for change in self._changes(group)]
         changes += [Change(number, plain(buffer)) for number, buffer in self._buffers]
         told = float(loss) if loss is not None else 0.0
         self.staleness, refused = self._session.step(changes, rate, told)
         self._take_pulled()
-        if refused:
-            print(f"psrun: the servers refused {refused} chunks of a gradient: values that are not finite", file=sys.stderr)
+        self._refused.tell(refused)
         return loss
 
     @torch.no_grad()
@@ -161,6 +165,7 @@ class AsyncOptimizer(torch.optim.Optimizer):
 
     def leave(self) -> None:
         """Tells the servers that this worker is done: nobody waits for it. The model keeps its weights."""
+        self._has_left = True
         self._session.leave()
 
     def add_param_group(self, param_group: Dict[str, Any]) -> None:

@@ -73,3 +73,25 @@ def test_what_is_reported_without_a_job_is_a_line(capsys):
     assert not reported.best and not reported.ended
     with pytest.raises(TypeError, match="no measures"):
         psrun.report()
+
+
+@pytest.mark.parametrize(
+    ("measures", "words"),
+    [
+        ({"accuracy": 97.0}, "a share from 0 to 1"),
+        ({"F1": 0.5}, "lower-case letters"),
+        ({"loss": float("nan")}, "a finite number"),
+        ({"loss": "0.5"}, "a finite number"),
+        ({"loss": 0.5, "pass_number": -1}, "a number from 0"),
+    ],
+)
+def test_what_cannot_be_reported_is_named(measures, words):
+    with pytest.raises(ValueError, match=words):
+        psrun.report(**measures)
+
+
+def test_who_has_left_makes_no_more_steps():
+    client = psrun.Client({"w": numpy.zeros(3)}, lr=0.1)
+    client.leave()
+    with pytest.raises(RuntimeError, match="has left"):
+        client.step({"w": numpy.ones(3)})

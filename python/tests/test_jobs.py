@@ -277,3 +277,12 @@ def test_a_job_goes_on_in_the_pass_that_was_open(program, tmp_path):
     counts, _ = times_seen(tmp_path, 1000, 4)
     assert all(times >= 1 for of in counts for times in of), done.stderr
     assert "pass=4; test_accuracy=" in done.stdout and "pass=1; test_accuracy=" not in done.stdout, done.stdout
+
+
+def test_what_was_over_before_a_worker_came_is_not_reported_by_it(run_job, tmp_path):
+    """Found by a newcomer: a late worker 0 ended the job early, with the same weights as those of four passes."""
+    late = "import psrun, time\nif psrun.job().worker == 0:\n    while not list(__import__('pathlib').Path('{seen}').glob('*')): time.sleep(0.1)\n    time.sleep(3)\n"
+    script = late.format(seen=tmp_path / "seen") + leased(tmp_path, samples=200, passes=40)
+    _, out = run_job(script, "--early-stop-after", "3", "--keep-measure", "loss")
+    evaluations = json.loads((out / "report.json").read_text())["evaluations"]
+    assert evaluations and evaluations[0]["pass"] > 2, evaluations

@@ -26,7 +26,9 @@ def test_what_the_servers_do_not_have_is_refused_by_name():
         ("sgd", {"momentum": 0.9, "dampening": 0.1}, "sgd with dampening=0.1"),
         ("sgd", {"nesterov": True}, "nesterov=True needs a momentum"),
         ("rmsprop", {"momentum": 0.9}, "rmsprop with a momentum"),
-        ("sgd", {"lr": -1.0}, "rate"),
+        ("sgd", {"lr": -1.0}, "lr=-1.0: expected a rate from 0"),
+        ("sgd", {"lr": "0.1"}, "lr='0.1': expected a number"),
+        ("adam", {"betas": 0.9}, "betas=0.9: expected two numbers"),
     ]:
         with pytest.raises((ValueError, TypeError), match=words):
             psrun.AsyncOptimizer(net(), name, **options)

@@ -36,15 +36,11 @@ fn model(mib: usize) -> anyhow::Result<ModelSpec> {
     })
 }
 
-/// What pushes are limited to, in megabytes a second: 1 and 10 Gbit/s, and nothing.
-const LIMITS: [(Option<u64>, &str); 3] =
-    [(Some(125), "_at_1_gbit"), (Some(1250), "_at_10_gbit"), (None, "")];
+/// What pushes are limited to, in megabytes a second: 10 Gbit/s, and nothing.
+const LIMITS: [(Option<u64>, &str); 2] = [(Some(1250), "_at_10_gbit"), (None, "")];
 
-/// The part of a shard that may be kept for a cut, as the server has it by default.
-const CUT_MEMORY: f64 = 0.25;
-
-/// Pushes that are applied while a checkpoint is written, over as many seconds without one; that over what a disk of this
-/// speed and so much memory allow; and the server's memory over that before.
+/// Pushes that are applied while a checkpoint is written, over as many seconds without one; and the server's memory over
+/// that before.
 pub(crate) fn measure(rounds: usize, mib: usize) -> anyhow::Result<()> {
     LIMITS.iter().try_for_each(|(limit, name)| measure_at(*limit, name, rounds, mib))
 }
@@ -58,7 +54,6 @@ fn measure_at(limit: Option<u64>, name: &str, rounds: usize, mib: usize) -> anyh
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut goodput, mut memory) = (Samples::default(), Samples::default());
     let (mut seconds, mut speed) = (Samples::default(), Samples::default());
-    let mut possible = Samples::default();
     for round in 0..rounds as u64 {
         worker.tell("go")?;
         let quiet = ends(&worker.line()?)?;
@@ -77,7 +72,6 @@ fn measure_at(limit: Option<u64>, name: &str, rounds: usize, mib: usize) -> anyh
         let rate = quiet.len() as f64 / quiet.last().copied().unwrap_or(SECONDS);
         speed.push(rate * (mib / 2 / PARTS) as f64);
         goodput.push(within(&busy) as f64 / (to - from) / rate);
-        possible.push(possible_goodput(PARTS as f64 / rate, to - from));
         seconds.push(to - from);
     }
     let most = limit.map_or("as fast as they go".to_owned(), |most| format!("{most} MB/s at most"));
@@ -85,15 +79,8 @@ fn measure_at(limit: Option<u64>, name: &str, rounds: usize, mib: usize) -> anyh
     println!("{:34} {:>26}", "seconds that a checkpoint takes", seconds.spread());
     println!("{:34} {:>26}", "MiB/s of gradients without one", speed.spread());
     report::figure(&format!("checkpoint_goodput_over_before{name}"), &goodput);
-    report::figure(&format!("checkpoint_goodput_over_possible{name}"), &goodput.over(&possible));
     report::figure(&format!("checkpoint_full_memory_over_before{name}"), &memory);
     Ok(())
-}
-
-/// The most that pushes can be applied of those without a checkpoint: a push changes only what is written or kept, so the
-/// first sweep over the shard is no further than the disk and that part of the shard; the sweeps after it are free.
-fn possible_goodput(sweep_s: f64, checkpoint_s: f64) -> f64 {
-    (sweep_s / checkpoint_s + CUT_MEMORY).min(1.0)
 }
 
 /// When each push was applied, in seconds from the beginning.

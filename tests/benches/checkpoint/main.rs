@@ -3,7 +3,7 @@
 //! `cargo bench -p ps-tests --bench checkpoint [-- --rounds N] [-- --mib N] [-- only write|goodput|journal|restore]`
 //!
 //! Servers and the worker are processes of their own; the benchmark calls as a master does. The worker pushes 64 KiB at a time, at a steady rate, while its server
-//! writes its part of a checkpoint, and while it does not, in turn; another pushes all of a smaller shard as fast as it can, and at the rate of two networks. Two workers push as fast as they can to a server with
+//! writes its part of a checkpoint, and while it does not, in turn; another pushes all of a smaller shard as fast as it can, and at the rate of a network. Two workers push as fast as they can to a server with
 //! a journal and to one without, in turn. Lines with `=` are for machines.
 //! docs/performance.md explains the figures.
 

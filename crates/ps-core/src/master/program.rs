@@ -216,6 +216,10 @@ impl Machine {
         if let Some(known) = repeated(&self.programs.measured, worker, report.asking) {
             return Ok(Measured::Before(known));
         }
+        if !self.lifecycle.is_training() {
+            // Of steps that nobody wanted.
+            return Ok(Measured::Now { is_best: false });
+        }
         let pass = report.pass.unwrap_or_else(|| self.programs.last_pass());
         let step = self.steps_of_servers();
         let task = EvaluateTask { pass, step, ..self.evaluation_of(pass) };

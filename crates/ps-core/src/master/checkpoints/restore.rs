@@ -112,6 +112,7 @@ impl Machine {
         }
         let passes = state.passes.len() as u64;
         let JobProgress { samples_done: done, samples_total: total } = self.progress();
+        let done = done.max(self.programs.samples().done());
         let resumed = Resumed { checkpoint: number, passes, samples_done: done };
         self.checkpoints.resumed = Some(resumed);
         // Nobody here can compute the model of a user's program.

@@ -68,7 +68,10 @@ fn regression_a_job_that_goes_on_after_its_end_trains_on_and_has_lost_nobody() {
     job.obey();
     job.ask(workers[0], 2, None).unwrap();
     job.pass_time(1, &workers);
-    assert!(!job.machine.ends_undone() && job.machine.lifecycle.is_over(), "as it is written down last");
+    assert!(
+        !job.machine.ends_undone() && job.machine.lifecycle.is_over(),
+        "as it is written down last"
+    );
     job.machine.take_back_end();
     job.machine.come_back(|_| true, Duration::ZERO, job.now);
     job.obey();
