@@ -2,7 +2,9 @@
 
 import json
 import sys
+import weakref
 from collections import deque
+from dataclasses import dataclass
 from typing import Deque, Dict, List, Optional, Tuple
 
 from . import _native
@@ -12,27 +14,27 @@ from ._job import Job, job
 _MASTERS: Dict[str, _native.Master] = {}
 
 
-#: The pass that this script is in or was in last, from 0.
-_passes_begun: List[int] = []
-#: The pass of the first samples that this script got.
-_first_pass: List[int] = []
-#: Whether the job wants no more steps.
-_ended: List[bool] = []
+@dataclass
+class _Progress:
+    """How far this script is in its samples."""
 
-
-def current_pass() -> Optional[int]:
-    """The pass that this script is in, or was in last, from 0; ``None`` where it draws no samples from here."""
-    return _passes_begun[-1] if _passes_begun else None
-
-
-def was_there(number: Optional[int]) -> bool:
-    """Whether this script trained in this pass, or could have: not in one that was over before it drew its first samples."""
-    return number is None or not _passes_begun or (bool(_first_pass) and number >= _first_pass[0])
-
-
-def has_ended() -> bool:
+    pass_number: Optional[int] = None
+    """The pass that it is in, or was in last, from 0; ``None`` where it draws no samples from here."""
+    first: Optional[int] = None
+    """The pass of the first samples that it got."""
+    has_ended: bool = False
     """Whether the job was found to want no more steps."""
-    return bool(_ended)
+    samples: Optional[int] = None
+    """How many samples the job has, by the first loader of this script that a master leases some to."""
+    in_pass: "Optional[weakref.ReferenceType[Draws]]" = None
+    """Who is in the middle of a pass."""
+
+    def was_there(self, number: Optional[int]) -> bool:
+        """Whether the script trained in this pass, or could have: not in one that was over before it got its first samples."""
+        return number is None or self.pass_number is None or (self.first is not None and number >= self.first)
+
+
+PROGRESS = _Progress()
 
 
 def master(place: Optional[Job]) -> Optional[_native.Master]:
@@ -68,7 +70,15 @@ class Draws:
             # Each worker for itself: in orders of their own.
             self._seed += place.worker << 32
             print("psrun: no master leads this job: this worker trains on all samples, in an order of its own", file=sys.stderr)
-        self._passes = 0
+        if self._master is not None and PROGRESS.samples not in (None, samples):
+            raise ValueError(
+                f"psrun: a data set of {samples} samples, and the master leases those of one of {PROGRESS.samples} to this script already: a "
+                "job has one training set; for a test set take torch's own DataLoader"
+            )
+        if self._master is not None:
+            PROGRESS.samples = samples
+        # One that is made anew in each pass goes on where the one before was.
+        self._passes = 0 if PROGRESS.pass_number is None else PROGRESS.pass_number + 1
         self._held: Deque[Tuple[int, int]] = deque()
         self._finished: List[int] = []
         self._trained = 0
@@ -78,13 +88,22 @@ class Draws:
 
     def begin_pass(self) -> None:
         """The next pass begins; what was drawn and not trained goes to others."""
+        other = PROGRESS.in_pass() if PROGRESS.in_pass is not None else None
+        if other is not None and other is not self:
+            raise RuntimeError("psrun: another loader of this script is in the middle of a pass, and the samples of a pass are one loader's")
+        PROGRESS.in_pass = weakref.ref(self)
         self._gives_back = self._gives_back or bool(self._held)
         self._held.clear()
         self._trained = 0
         self._passes += 1
-        _passes_begun[:] = [self._passes - 1]
+        PROGRESS.pass_number = self._passes - 1
         self._over = False
         self._next = None
+
+    def end_pass(self) -> None:
+        """Nothing more is drawn of the pass."""
+        if PROGRESS.in_pass is not None and PROGRESS.in_pass() is self:
+            PROGRESS.in_pass = None
 
     def has_more(self) -> bool:
         """Whether there is anything left of the pass, perhaps of what others had and died with; waits until that is known."""
@@ -102,14 +121,14 @@ class Draws:
             return None
         if self._master is None:
             self._over = True
-            _first_pass[:] = _first_pass or [0]
+            PROGRESS.first = 0
             self._held.append((0, self._samples))
             return self._order(self._passes - 1, 0, self._samples)
         kind, lease, number, (start, end) = self._ask(wants_lease=True, waits=waits)
         if kind == "ended":
-            _ended[:] = [True]
+            PROGRESS.has_ended = True
         if kind == "lease":
-            _first_pass[:] = _first_pass or [number]
+            PROGRESS.first = number if PROGRESS.first is None else PROGRESS.first
             self._held.append((lease, end - start))
             return self._order(number, start, end)
         self._over = kind != "wait"
@@ -157,7 +176,8 @@ class Draws:
         return not self._held
 
     def tell(self) -> None:
-        """Tells the master what was trained, where it would not hear of it soon; what was not goes to others."""
+        """The pass ends: the master is told what was trained, where it would not hear of it soon; what was not goes to others."""
+        self.end_pass()
         self._gives_back = self._gives_back or bool(self._held)
         self._held.clear()
         self._over = True

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
-from ._draws import current_pass, has_ended, master, was_there
+from ._draws import PROGRESS, master
 from ._job import Job, job
 
 #: What a measure may be called in a metric line.
@@ -36,11 +36,11 @@ def report(*, pass_number: Optional[int] = None, validation: bool = False, **mea
     if not measures:
         raise TypeError("psrun.report: no measures; for example psrun.report(accuracy=0.97)")
     numbers = _checked(measures, pass_number)
-    pass_number = current_pass() if pass_number is None else pass_number
+    pass_number = PROGRESS.pass_number if pass_number is None else pass_number
     place = job()
-    if has_ended():
+    if PROGRESS.has_ended:
         return Reported(best=False, ended=True)
-    is_of_before = not was_there(pass_number) or (place is not None and _is_of_before(place, pass_number))
+    is_of_before = not PROGRESS.was_there(pass_number) or (place is not None and _is_of_before(place, pass_number))
     if is_of_before or (place is not None and place.worker != 0):
         return Reported(best=False, ended=False)
     line = master(place)

@@ -106,8 +106,11 @@ class Sampler(data.Sampler[int]):
         draws.all_trained()
         draws.begin_pass()
         # What is left when all others have it comes with the next pass, unless nothing of ours holds them up.
-        while (drawn := draws.draw(waits=draws.is_idle)) is not None:
-            yield from drawn
+        try:
+            while (drawn := draws.draw(waits=draws.is_idle)) is not None:
+                yield from drawn
+        finally:
+            draws.end_pass()
 
     def __len__(self) -> int:
         return self._samples

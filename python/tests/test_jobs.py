@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import MNIST
 
 torch = pytest.importorskip("torch")
 
@@ -207,6 +208,15 @@ def test_every_sample_of_every_pass_is_trained_by_one_worker(run_job, tmp_path, 
     assert [it["pass"] for it in report["evaluations"]] == [1, 2] and report["train_samples"] == 1000
 
 
+def test_a_loader_that_is_made_anew_in_each_pass_goes_on_and_one_of_other_samples_is_refused(run_job, tmp_path):
+    script = leased(tmp_path, loader="").replace("    for features, labels, numbers in loader:", "    loader = psrun.DataLoader(dataset, batch_size=16)\n    for features, labels, numbers in loader:")
+    run_job(script)
+    assert times_seen(tmp_path, 1000, 2)[0] == [[1] * 1000] * 2
+    other = leased(tmp_path) + "psrun.DataLoader(torch.utils.data.TensorDataset(inputs[:10]))\n"
+    done, _ = run_job(other, expect=1)
+    assert "a data set of 10 samples, and the master leases those of one of 1000" in done.stderr, done.stderr
+
+
 def test_a_loader_of_somebody_elses_takes_the_samplers(run_job, tmp_path):
     loader = "loader = torch.utils.data.DataLoader(dataset, batch_size=16, sampler=psrun.sampler(dataset, batch_size=16), num_workers=2)"
     done, _ = run_job(leased(tmp_path, passes=3, loader=loader))
@@ -277,6 +287,18 @@ def test_a_job_goes_on_in_the_pass_that_was_open(program, tmp_path):
     counts, _ = times_seen(tmp_path, 1000, 4)
     assert all(times >= 1 for of in counts for times in of), done.stderr
     assert "pass=4; test_accuracy=" in done.stdout and "pass=1; test_accuracy=" not in done.stdout, done.stdout
+
+
+def test_the_example_learns_mnist(program, tmp_path):
+    if not MNIST.exists():
+        pytest.skip("PS_TEST_DATA: no folder mnist in it")
+    example = Path(__file__).parent.parent / "examples" / "mnist_torch.py"
+    command = [program, "local", "--instances", "3", "--out", str(tmp_path / "out"), "--", sys.executable, str(example)]
+    variables = {**os.environ, "MNIST": str(MNIST), "PASSES": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    accuracy = float(done.stdout.partition("test_accuracy=")[2].partition(";")[0])
+    assert accuracy > 0.93, done.stdout
 
 
 def test_what_was_over_before_a_worker_came_is_not_reported_by_it(run_job, tmp_path):

@@ -51,3 +51,12 @@ def test_what_cannot_be_leased_is_refused_in_words():
         psrun.DataLoader(DATASET, sampler=range(3))
     with pytest.raises(ValueError, match="batch_size=0"):
         psrun.DataLoader(DATASET, batch_size=0)
+
+
+def test_two_loaders_take_turns():
+    one, other = (psrun.DataLoader(DATASET, batch_size=8) for _ in range(2))
+    for _ in one:
+        with pytest.raises(RuntimeError, match="in the middle of a pass"):
+            numbers(other)
+        break
+    assert sorted(numbers(other)) == list(range(50)) == sorted(numbers(one))
