@@ -187,6 +187,9 @@ mod tests {
             expect_named(&flipped, &format!("bit {bit}"));
         }
         expect_named(&whole[..whole.len() - 1], "cut");
-        expect_named(&[&whole[..], &[0]].concat(), "continued");
+        expect_named(&[&whole[..], &[1]].concat(), "continued");
+        // Of a longer one that was there before.
+        files.write(STATE_FILE, &[&whole[..], &[0; 9]].concat()).unwrap();
+        assert!(StateFile::find(&files, ("job", &given), false).unwrap().is_some());
     }
 }
