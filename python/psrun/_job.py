@@ -79,7 +79,7 @@ def job(variables: Optional[Mapping[str, str]] = None) -> Optional[Job]:
         workers=number("PS_WORKERS"),
         identity=(number(_INCARNATION), number("PS_EPOCH")),
         settings=variables.get("PS_SETTINGS"),
-        master=variables.get("PS_MASTER"),
+        master=variables.get("PS_PROGRAM_MASTER"),
         resumed=resumed,
     )
 

@@ -90,6 +90,7 @@ pub const KNOWN: &[&str] = &[
     "PS_PATIENCE_MS",
     "PS_PIPE",
     "PS_PIPELINE_DEPTH",
+    "PS_PROGRAM_MASTER",
     "PS_POSITIVE_WEIGHT",
     "PS_RESOLVE_TIMEOUT_S",
     "PS_RESUMED_CHECKPOINT",

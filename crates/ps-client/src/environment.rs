@@ -19,7 +19,7 @@ pub struct WorkerEnvironment {
     pub incarnation: Incarnation,
     /// The epoch of the shard map (`PS_EPOCH`).
     pub epoch: Epoch,
-    /// The master, who has samples for programs that want some of it (`PS_MASTER`).
+    /// The master, who has samples for programs that want some of it (`PS_PROGRAM_MASTER`).
     pub master: Option<String>,
     /// Where the job is (`PS_RESUMED_PASS`, `PS_RESUMED_CHECKPOINT`); `None` at its beginning.
     pub resumed: Option<Resumed>,
@@ -56,7 +56,7 @@ const WORKERS: &str = "PS_WORKERS";
 /// The variable whose presence says that somebody else speaks to the master.
 pub const INCARNATION: &str = "PS_INCARNATION";
 const EPOCH: &str = "PS_EPOCH";
-const MASTER: &str = "PS_MASTER";
+const MASTER: &str = "PS_PROGRAM_MASTER";
 const RESUMED_PASS: &str = "PS_RESUMED_PASS";
 const RESUMED_CHECKPOINT: &str = "PS_RESUMED_CHECKPOINT";
 /// The variable with all of a job's settings, as JSON: for programs that do not read options.
