@@ -3,6 +3,8 @@
 
     python launch.py --data DIR                                   # local mode, SDK v2 or v3
     python launch.py --data DIR --estimator tensorflow            # a framework estimator, SDK v2
+    python launch.py --data DIR --estimator pytorch --image parameter-server-pytorch:local \\
+        --source-code DIR --entry-point train.py --hyperparameter epochs=3     # a script of your own, SDK v2 or v3
     python launch.py --data s3://bucket/digits --output s3://bucket/out --role ARN \\
         --image ACCOUNT.dkr.ecr.REGION.amazonaws.com/parameter-server:1 \\
         --instance-type ml.m5.xlarge --spot --checkpoints s3://bucket/checkpoints
@@ -80,6 +82,8 @@ def run_v2(args):
         common.update(instance_type=args.instance_type, instance_count=args.instances)
     common["sagemaker_session"] = session
 
+    if args.entry_point and args.estimator == "generic":
+        sys.exit("--entry-point: a generic Estimator takes no distribution=; say --estimator pytorch")
     if args.estimator == "generic":
         from sagemaker.estimator import Estimator
         estimator = Estimator(hyperparameters=hyperparameters(args.hyperparameter), **common)
@@ -98,13 +102,16 @@ def framework(args, common):
     from sagemaker.pytorch import PyTorch
     from sagemaker.tensorflow import TensorFlow
 
-    # These classes want a program; with a model named, the image ignores it and says so.
-    code = Path(tempfile.mkdtemp(prefix="entry-point-"))
-    (code / "train.sh").write_text("#!/bin/sh\nexec train\n")
-    values = {"model": "mlp", **dict(pair.split("=", 1) for pair in args.hyperparameter)}
+    values = dict(pair.split("=", 1) for pair in args.hyperparameter)
+    entry_point, code = args.entry_point, args.source_code
+    if entry_point is None:
+        # These classes want a program; with a model named, the image ignores it and says so.
+        entry_point, code = "train.sh", tempfile.mkdtemp(prefix="entry-point-")
+        (Path(code) / "train.sh").write_text("#!/bin/sh\nexec train\n")
+        values = {"model": "mlp", **values}
     kind = {"tensorflow": TensorFlow, "mxnet": MXNet, "pytorch": PyTorch}[args.estimator]
     extra = {"model_dir": False} if kind is TensorFlow else {}
-    return kind(entry_point="train.sh", source_dir=str(code), hyperparameters=values,
+    return kind(entry_point=entry_point, source_dir=code, hyperparameters=values,
                 distribution={"parameter_server": {"enabled": True}}, **extra, **common)
 
 
@@ -114,9 +121,13 @@ def run_v3(args):
         OutputDataConfig, S3DataSource, SourceCode, StoppingCondition)
     from sagemaker.train.model_trainer import Mode, ModelTrainer
 
+    values = hyperparameters(args.hyperparameter)
+    if args.entry_point:
+        # The SDK's own `entry_script` would run beside us, on every host for itself: `train` starts it.
+        values["entry_point"] = args.entry_point
     settings = dict(
         training_image=args.image,
-        hyperparameters=hyperparameters(args.hyperparameter),
+        hyperparameters=values,
         base_job_name="parameter-server",
     )
     def source(name, uri):
@@ -128,7 +139,8 @@ def run_v3(args):
     channels = [InputData(channel_name=name, data_source=source(name, uri))
                 for name, uri in inputs(args).items()]
     if args.source_code:
-        settings["source_code"] = SourceCode(source_dir=args.source_code, command=args.command)
+        settings["source_code"] = SourceCode(source_dir=args.source_code,
+                                             command="train" if args.entry_point else args.command)
     if args.local:
         trainer = ModelTrainer(
             training_mode=Mode.LOCAL_CONTAINER, local_container_root=args.container_root,
@@ -174,8 +186,9 @@ def parse():
                         choices=["generic", "tensorflow", "mxnet", "pytorch"])
     parser.add_argument("--hyperparameter", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--container-root", default=None, help="local mode's working folder")
-    parser.add_argument("--source-code", help="SDK v3: a folder with a program of your own")
-    parser.add_argument("--command", default="./train.sh", help="SDK v3: how to start it")
+    parser.add_argument("--source-code", help="a folder with a program of your own")
+    parser.add_argument("--entry-point", metavar="FILE", help="the file in it that every worker runs")
+    parser.add_argument("--command", default="./train.sh", help="SDK v3, instead of --entry-point: what the container does")
     parser.add_argument("--sharded", action="store_true",
                         help="each host gets its share of the training objects (ShardedByS3Key)")
     parser.add_argument("--spot", action="store_true", help="managed spot instances")

@@ -118,6 +118,7 @@ fn command(program: &Path, process: &Process) -> Command {
             command.env_remove(&name);
         }
     }
+    command.envs(&process.variables);
     command.envs(process.fail_point.iter().map(|point| (fail_points::VARIABLE, point)));
     if let Some(threads) = process.threads {
         command.envs(ps_worker::threads::environment(threads));

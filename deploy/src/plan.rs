@@ -1,6 +1,7 @@
 //! A list of processes with their arguments: here for a job on one machine.
 
 use crate::cli::{LocalArgs, OnServerLoss};
+use crate::contract::environment::Variables;
 use crate::fail_points::FailPoints;
 use crate::job_options::JobOptions;
 use crate::name::{Name, Role};
@@ -273,7 +274,7 @@ impl Common<'_> {
         args.extend(computes.then(|| option("threads", self.threads.to_string())));
         args.extend(own);
         let (name, threads) = (Name { role, index }, computes.then_some(self.threads));
-        Process { name, args, threads, fail_point: None }
+        Process { name, args, variables: Variables::new(), threads, fail_point: None }
     }
 }
 

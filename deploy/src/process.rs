@@ -1,5 +1,6 @@
 //! A process to start: who it is, and its command line.
 
+use crate::contract::environment::Variables;
 use crate::name::Name;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ pub struct Process {
     pub name: Name,
     /// Its command line after the program.
     pub args: Vec<OsString>,
+    /// Variables that it and what it starts are told, beside ours.
+    pub variables: Variables,
     /// Threads it may compute with; `None` for a process that computes nothing.
     pub threads: Option<usize>,
     /// Where it kills itself, in a test.

@@ -1,12 +1,13 @@
 """A server of one's own, for a script that runs without a job."""
 
 import atexit
+import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
-from typing import List, Optional
+from typing import List, Mapping, Optional
 
 from ._job import Job
 
@@ -26,8 +27,39 @@ def program() -> str:
     return found
 
 
+#: How launchers of several processes say how many they have started.
+_LAUNCHERS = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+
+
+def refuse_one_of_many(variables: Mapping[str, str]) -> None:
+    """Each of several processes with a server of its own would be as many models, and nobody would notice.
+
+    >>> refuse_one_of_many({"SM_HOSTS": '["algo-1"]', "WORLD_SIZE": "1"})
+    """
+    hosts = variables.get("SM_HOSTS", "")
+    try:
+        listed = json.loads(hosts) if hosts else []
+    except ValueError:
+        listed = []
+    if isinstance(listed, list) and len(listed) > 1:
+        raise RuntimeError(
+            f"psrun: this is one of {len(listed)} hosts (SM_HOSTS={hosts}) and no job runs this script: each would train a model of "
+            "its own. Have `train` start it: with SDK 2's estimators by distribution={'parameter_server': {'enabled': True}} and the "
+            "image parameter-server-pytorch; with SDK 3 by SourceCode(source_dir=.., command='train') and the hyperparameters "
+            "entry_point='train.py' and sagemaker_parameter_server_enabled=True"
+        )
+    for name in _LAUNCHERS:
+        if variables.get(name, "").isdecimal() and int(variables[name]) > 1:
+            raise RuntimeError(
+                f"psrun: a launcher has started {variables[name]} of this script ({name}) and no job runs them: each would train a "
+                f"model of its own. On one machine: `psrun local --instances {int(variables[name]) + 1} -- python train.py`; on several, "
+                "`ps-worker --master ADDR -- python train.py` on each"
+            )
+
+
 def job_of_its_own() -> Job:
     """Starts a server on this machine, which ends with this process: its standard input does then."""
+    refuse_one_of_many(os.environ)
     name = f"alone-{os.getpid()}-{len(SERVERS)}"
     command = [program(), "ps-server", "--shard", "0", "--listen", "127.0.0.1:0", "--job-id", name, "--exit-with-parent"]
     variables = {key: value for key, value in os.environ.items() if not key.startswith("PS_")}

@@ -103,6 +103,11 @@ fn file(base: &Path, name: &str) -> Result<Option<String>, Error> {
     }
 }
 
+/// What a file of the configuration says, where it is there and is JSON.
+pub(super) fn configured(base: &Path, name: &str) -> Option<serde_json::Value> {
+    serde_json::from_str(&file(base, name).ok()??).ok()
+}
+
 fn hyperparameters(variables: &Variables, base: &Path) -> Result<Hyperparameters, Error> {
     let mut all = match file(base, "hyperparameters.json")? {
         Some(text) => Hyperparameters::from_file(&text)?,

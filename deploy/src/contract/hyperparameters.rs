@@ -80,11 +80,16 @@ impl Hyperparameters {
         given.filter(|(name, _)| !is_the_frameworks(name))
     }
 
+    /// All as the toolkit decodes them, in the order of their names.
+    pub fn decoded(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.decoded.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// What the toolkit gives a program: `--name value`, or `-n value`, in the order of the names,
     /// the values as Python prints them.
     pub fn arguments(&self) -> impl Iterator<Item = (&str, String)> {
-        let given = self.decoded.iter().map(|(name, value)| (name.as_str(), value));
-        let given = given.filter(|(name, _)| *name == "model_dir" || !is_the_frameworks(name));
+        let given =
+            self.decoded().filter(|(name, _)| *name == "model_dir" || !is_the_frameworks(name));
         given.map(|(name, value)| {
             (
                 name,

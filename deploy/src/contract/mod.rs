@@ -5,6 +5,7 @@
 //! - [`channels`]: where the data are and how they come.
 //! - [`environment`]: the three files, with `SM_*` variables over them.
 //! - [`program`]: a program of the user's instead of a model.
+//! - `script_mode`: what such a program is told by variables.
 //! - [`tf_config`]: `TF_CONFIG`, as TensorFlow's launchers write it.
 
 pub mod channels;
@@ -13,6 +14,7 @@ pub mod environment;
 pub mod hyperparameters;
 pub mod program;
 pub mod resources;
+mod script_mode;
 pub mod tf_config;
 
 /// What is wrong with what the container was told, in words for people.

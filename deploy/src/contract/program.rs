@@ -4,7 +4,8 @@
 //! hyperparameters as arguments, as the toolkit writes them.
 
 use super::Error;
-use super::environment::{Contract, Variables};
+use super::environment::{self, Contract, Variables};
+use super::script_mode::{self, Told};
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,15 @@ const STARTED_BY_TOOLKIT: &str = "SM_USER_ENTRY_POINT";
 /// Where the SDKs have put the code.
 const SUBMITTED: &str = "sagemaker_submit_directory";
 
+/// What Python programs need beside what is installed, in the folder of the code.
+const REQUIREMENTS: &str = "requirements.txt";
+
+/// Has Python write what it prints at once.
+const UNBUFFERED: &str = "PYTHONUNBUFFERED";
+
+/// The program that runs Python programs.
+pub const PYTHON: &str = "python3";
+
 /// What a worker of this host runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
@@ -25,6 +35,10 @@ pub struct Program {
     pub folder: PathBuf,
     /// Its command line there, for a shell.
     pub line: String,
+    /// What it is told by variables.
+    pub variables: Variables,
+    /// What is to be installed before it runs, if it is a Python program that says so.
+    pub requirements: Option<PathBuf>,
 }
 
 impl Program {
@@ -48,15 +62,16 @@ impl Program {
         }
     }
 
-    /// The program that this line names. `fetch` brings code that is in S3 or in an archive into a
-    /// folder.
+    /// The program that this line names, on a host with so many GPUs. `fetch` brings code that is in S3 or in an archive
+    /// into a folder.
     ///
     /// # Errors
     /// It is nowhere, or cannot be fetched.
     pub fn find(
         line: &str,
         contract: &Contract,
-        base: &Path,
+        given: &Variables,
+        gpus: u32,
         fetch: impl Fn(&str) -> Result<PathBuf, String>,
     ) -> Result<Self, Error> {
         let hyperparameters = &contract.hyperparameters;
@@ -66,17 +81,28 @@ impl Program {
             }
             place => place.map(|place| PathBuf::from(place.trim_start_matches("file://"))),
         };
-        let folder = folder(submitted, base, line)?;
-        let arguments: Vec<String> = hyperparameters
-            .arguments()
-            .filter(|(name, _)| !is_about_the_program(name))
-            .map(|(name, value)| {
+        let folder = folder(submitted, &environment::base(given), line)?;
+        let (file, own) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let named = hyperparameters.arguments().filter(|(name, _)| !is_about_the_program(name));
+        let arguments: Vec<String> = named
+            .flat_map(|(name, value)| {
                 let dashes = if name.len() > 1 { "--" } else { "-" };
-                format!("{} {}", quoted(&format!("{dashes}{name}")), quoted(&value))
+                [format!("{dashes}{name}"), value]
             })
             .collect();
-        let line = [started(&folder, line), arguments.join(" ")].join(" ").trim_end().to_owned();
-        Ok(Self { folder, line })
+        let told = Told { entry_point: file, folder: &folder, arguments: &arguments, gpus };
+        let mut variables = script_mode::variables(contract, given, &told);
+        let is_python = file.ends_with(".py") && folder.join(file).is_file();
+        if is_python && !given.contains_key(UNBUFFERED) {
+            // What it prints is read by us, not by a terminal: it is to be seen when it is printed.
+            variables.insert(UNBUFFERED.to_owned(), "1".to_owned());
+        }
+        let requirements = folder.join(REQUIREMENTS);
+        let requirements = (is_python && requirements.is_file()).then_some(requirements);
+        let quoted = arguments.iter().map(|word| quoted(word));
+        let words = [started(&folder, file), own.trim().to_owned()].into_iter().chain(quoted);
+        let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        Ok(Self { folder, line, variables, requirements })
     }
 
     /// What follows `--` on a worker's command line.
@@ -105,19 +131,17 @@ fn folder(submitted: Option<PathBuf>, base: &Path, line: &str) -> Result<PathBuf
     })
 }
 
-/// The line as a shell starts it: Python programs by Python, files of the folder as they are.
-fn started(folder: &Path, line: &str) -> String {
-    let (file, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+/// How a shell starts the file: Python programs by Python, files of the folder as they are.
+fn started(folder: &Path, file: &str) -> String {
     let path = folder.join(file);
-    let first = if !path.is_file() {
-        file.to_owned()
-    } else if file.ends_with(".py") {
-        format!("python3 {}", quoted(file))
-    } else {
-        make_executable(&path);
-        quoted(&format!("./{file}"))
-    };
-    format!("{first} {rest}").trim_end().to_owned()
+    if !path.is_file() {
+        return file.to_owned();
+    }
+    if file.ends_with(".py") {
+        return format!("{PYTHON} {}", quoted(file));
+    }
+    make_executable(&path);
+    quoted(&format!("./{file}"))
 }
 
 /// As the toolkit does; where the folder is read-only, the file is as it is.
@@ -136,7 +160,6 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::environment;
 
     fn find(base: &Path, file: &str) -> Result<(Option<Program>, Vec<String>), Error> {
         std::fs::create_dir_all(base.join("input/config")).unwrap();
@@ -145,7 +168,8 @@ mod tests {
         let variables: Variables = [(name, base.display().to_string())].into();
         let contract = environment::read(&variables).unwrap().unwrap();
         let (line, notes) = Program::named(&contract, &variables);
-        let found = line.map(|line| Program::find(&line, &contract, base, |it| Err(it.to_owned())));
+        let found = line
+            .map(|line| Program::find(&line, &contract, &variables, 0, |it| Err(it.to_owned())));
         Ok((found.transpose()?, notes))
     }
 
@@ -197,9 +221,18 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(base.path().join("input/data/code")).unwrap();
         std::fs::write(base.path().join("input/data/code/go.py"), "").unwrap();
-        let line = |file| find(base.path(), file).unwrap().0.unwrap().line;
-        assert_eq!(line(r#"{"entry_point": "go.py --fast"}"#), "python3 'go.py' --fast");
-        assert_eq!(line(r#"{"entry_point": "env"}"#), "env");
+        let program = |file| find(base.path(), file).unwrap().0.unwrap();
+        let python = program(r#"{"entry_point": "go.py --fast", "lr": "0.1"}"#);
+        assert_eq!(python.line, "python3 'go.py' --fast '--lr' '0.1'");
+        assert_eq!(python.variables["PYTHONUNBUFFERED"], "1");
+        assert_eq!(python.requirements, None);
+        let requirements = base.path().join("input/data/code/requirements.txt");
+        std::fs::write(&requirements, "").unwrap();
+        let python = program(r#"{"entry_point": "go.py"}"#);
+        assert_eq!(python.requirements, Some(requirements));
+        // What is of the image and not of the code asks for nothing.
+        let command = program(r#"{"entry_point": "env"}"#);
+        assert_eq!((command.line.as_str(), command.requirements), ("env", None));
     }
 
     #[test]

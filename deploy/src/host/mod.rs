@@ -8,6 +8,7 @@
 //! - [`failure_file`]: where the launcher looks for why the job failed.
 //! - [`setting`]: SageMaker's or TensorFlow's way of saying all this.
 //! - `code`: the user's code, where a launcher left it in S3.
+//! - `requirements`: what that code needs, installed.
 //! - [`train`]: everything together.
 
 pub mod address;
@@ -17,5 +18,6 @@ pub mod layout;
 pub mod names;
 pub mod options;
 pub mod plan;
+mod requirements;
 pub mod setting;
 pub mod train;

@@ -67,6 +67,7 @@ pub fn plan(
         let mut worker = common.process(Role::Worker, rank, own);
         if let Work::Program(program) = program {
             worker.runs(&program.command());
+            worker.variables.clone_from(&program.variables);
         }
         members.push(worker);
     }

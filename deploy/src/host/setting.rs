@@ -81,16 +81,21 @@ impl Setting {
         }
     }
 
-    /// Finds that program, wherever its code was left; may wait for a network.
+    /// Finds that program, wherever its code was left, for a host with so many GPUs; may wait for a network.
     ///
     /// # Errors
     /// It cannot be had.
-    pub fn find_program(&self, line: &str, variables: &Variables) -> Result<Program, Error> {
+    pub fn find_program(
+        &self,
+        line: &str,
+        variables: &Variables,
+        gpus: u32,
+    ) -> Result<Program, Error> {
         match self {
             Self::SageMaker(contract, _) => {
                 let base = environment::base(variables);
                 let fetch = |place: &str| code::fetch(place, &base, variables);
-                Program::find(line, contract, &base, fetch)
+                Program::find(line, contract, variables, gpus, fetch)
             }
             Self::TensorFlow(_) => Err(Error("TF_CONFIG names no program".to_owned())),
         }

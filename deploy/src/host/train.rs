@@ -3,7 +3,7 @@
 
 use super::plan::Work;
 use super::setting::{Setting, Site};
-use super::{failure_file, names, plan};
+use super::{failure_file, names, plan, requirements};
 use crate::cli::{Cli, Command};
 use crate::contract::Error;
 use crate::contract::environment::{self, Variables};
@@ -52,6 +52,8 @@ struct Host {
     output: Option<PathBuf>,
     /// What workers run instead of a model, as the launcher names it.
     program: Option<String>,
+    /// GPUs that workers here can use.
+    gpus: u32,
     variables: Variables,
     /// What people should know of that choice.
     notes: Vec<String>,
@@ -145,7 +147,7 @@ fn prepare(
     let asked = Some(args.job.process.job_id.as_str()).filter(|id| *id != DEFAULT_JOB);
     let job = asked.or_else(|| setting.job()).unwrap_or(DEFAULT_JOB).to_owned();
     let variables = variables.clone();
-    Ok(Host { args, matches, setting, site, job, output, program, variables, notes })
+    Ok(Host { args, matches, setting, site, job, output, program, gpus, variables, notes })
 }
 
 fn nobody(variables: &Variables) -> String {
@@ -207,7 +209,9 @@ impl Host {
         match &self.program {
             None => Ok(Work::Model),
             Some(_) if self.site.layout.rank.is_none() => Ok(Work::ProgramElsewhere),
-            Some(line) => self.setting.find_program(line, &self.variables).map(Work::Program),
+            Some(line) => {
+                self.setting.find_program(line, &self.variables, self.gpus).map(Work::Program)
+            }
         }
     }
 
@@ -278,7 +282,7 @@ impl Host {
             signal = stop.wait() => {
                 return Ok(Outcome::of_signal(signal));
             }
-            work = self.clone().ready(&outside) => work,
+            work = self.clone().ready(&outside, &children) => work,
         };
         let mut plan = self.plan(&work.map_err(anyhow::Error::msg)?);
         // A container may have no folder to write to but those of its launcher, and what is there is kept.
@@ -295,18 +299,16 @@ impl Host {
     }
 
     /// Waits for the others and for the program; without it, they are told that they wait in vain.
-    async fn ready(self: Arc<Self>, outside: &Outside) -> Result<Work, String> {
+    async fn ready(
+        self: Arc<Self>,
+        outside: &Outside,
+        children: &Children,
+    ) -> Result<Work, String> {
         self.wait_for_others().await?;
-        let (found, finding) = tokio::sync::oneshot::channel();
-        let host = self.clone();
-        // A thread that nobody waits for: a signal must not wait for a network.
-        std::thread::spawn(move || found.send(host.find_work()));
-        let lost = |_| "finding the program ended without a word".to_owned();
-        let error = match finding.await.map_err(lost)? {
-            Ok(work) => return Ok(work),
-            Err(error) => error.to_string(),
-        };
-        if !self.site.layout.has_master {
+        let work = self.clone().prepare_work(children).await;
+        if let Err(error) = &work
+            && !self.site.layout.has_master
+        {
             let reason = format!("{}: {error}", self.setting.host());
             let master = self.site.master();
             let told = report_failure(outside, &master, &self.job, &reason, Vec::new()).await;
@@ -314,7 +316,20 @@ impl Host {
                 tracing::warn!("the master could not be told why this host fails: {error}");
             }
         }
-        Err(error)
+        work
+    }
+
+    /// Finds the program, and installs what it needs.
+    async fn prepare_work(self: Arc<Self>, children: &Children) -> Result<Work, String> {
+        let (found, finding) = tokio::sync::oneshot::channel();
+        // A thread that nobody waits for: a signal must not wait for a network.
+        std::thread::spawn(move || found.send(self.find_work()));
+        let lost = |_| "finding the program ended without a word".to_owned();
+        let work = finding.await.map_err(lost)?.map_err(|error| error.to_string())?;
+        if let Work::Program(program) = &work {
+            requirements::install(program, children).await?;
+        }
+        Ok(work)
     }
 
     async fn wait_for_others(&self) -> Result<(), String> {
