@@ -79,13 +79,13 @@ pub fn one_machine(args: &LocalArgs) -> Result<(), String> {
     continues(args)?;
     if !args.program.is_empty() {
         let settings = args.job.training.settings().map_err(|error| error.to_string())?;
-        let options = settings.evaluation.options_about_models();
+        let every = settings.evaluation.option_about_models();
         let split =
             args.job.model.read.validation_split.map(|share| format!("--validation-split {share}"));
-        if let Some(option) = options.into_iter().chain(split).next() {
+        if let Some(option) = every.or(split) {
             return Err(format!(
                 "{option} with a program: it reads its data itself, and nobody else can measure its model; leave it out (it can say \
-                 itself what it measured, psrun.report in Python, and --early-stop-after counts that)"
+                 itself what it measured, psrun.report in Python: --early-stop-after and --keep best go by that)"
             ));
         }
     }

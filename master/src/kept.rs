@@ -29,6 +29,21 @@ pub(crate) fn find(kept: &dyn FileStore, job: Life) -> Result<Option<Kept>, Stri
     Ok(found(kept, job)?.map(|found| found.kept))
 }
 
+/// Reads a file of weights that is not called so yet: whether it is what was announced but for its digest, and undamaged.
+///
+/// # Errors
+/// It is another one, or damaged, or cannot be read.
+pub(crate) fn checked(files: &dyn FileStore, name: &str, announced: &Kept) -> io::Result<Kept> {
+    let found = open(files, name)?.filter(|found| {
+        let digest = found.kept.digest;
+        found.kept == Kept { digest, ..announced.clone() }
+    });
+    let place = format!("{}/{name}", files.location());
+    let found = found.ok_or_else(|| invalid(&place, "not the weights that were announced"))?;
+    found.check()?;
+    Ok(found.kept)
+}
+
 /// Makes the kept weights the model in the output folder, once every byte was read as it was measured; what was
 /// measured. `kept` is where they are, unless that is the output folder itself: from there they are moved, beside
 /// checkpoints they stay for later lives of the job.
@@ -67,16 +82,16 @@ fn remove_unfinished(files: &dyn FileStore) {
 
 /// Opens the file, if there is one and it is this job's.
 fn found(files: &dyn FileStore, job: Life) -> Result<Option<Found>, String> {
-    let found = open(files).map_err(|error| error.to_string())?;
+    let found = open(files, KEPT_FILE).map_err(|error| error.to_string())?;
     Ok(found.filter(|found| found.kept.job == job))
 }
 
-fn open(files: &dyn FileStore) -> io::Result<Option<Found>> {
-    let file = match files.open(KEPT_FILE) {
+fn open(files: &dyn FileStore, name: &str) -> io::Result<Option<Found>> {
+    let file = match files.open(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
-    let place = format!("{}/{KEPT_FILE}", files.location());
+    let place = format!("{}/{name}", files.location());
     let wrong = |problem: String| invalid(&place, &problem);
     let mut first = [0; HEADER_LENGTH_BYTES];
     file.read_at(0, &mut first)?;

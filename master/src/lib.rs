@@ -11,6 +11,7 @@
 //! - `cluster`: the servers, as calls to them need them.
 //! - `weights`: reads the model from the shards.
 //! - `kept`: the best weights, which the evaluator has written.
+//! - `upload`: the same of a program, which sends them.
 //! - `state`: what outlives the process, where that is wanted.
 //! - `reporter`: shows people how far the job is.
 
@@ -26,6 +27,7 @@ mod reporter;
 pub mod serve;
 mod service;
 mod state;
+mod upload;
 mod weights;
 
 pub use config::Config;

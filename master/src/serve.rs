@@ -84,11 +84,12 @@ pub fn run(
         }
         let (job, machine) = (config.job.clone(), config.machine.clone());
         let location = files.results.location();
+        let kept = files.checkpoints.clone().unwrap_or_else(|| files.results.clone());
         let mut driver = Driver::new(config, &outside, shutdown, Place { files, found })?;
         // Who has heard of this process finds its state, should it die in the next moment.
         driver.write_state();
         say_where(&outside, &address, (&job, &machine), &location);
-        let (service, calls) = Service::new(&job, &machine, outside.clock.clone());
+        let (service, calls) = Service::new(&job, &machine, outside.clock.clone(), kept);
         let budget = RequestBudget::new(outside.clock.clone());
         let service =
             MasterServer::new(service).max_decoding_message_size(MASTER_REQUEST_BYTES_MAX);

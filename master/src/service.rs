@@ -1,20 +1,25 @@
 //! The calls of members, checked and passed on to the driver.
 
+mod weights;
+
+use crate::upload::Upload;
 use ps_core::limits::CONTROL_CALLS_MAX;
 use ps_core::master::{
     ColumnsAnswer, ColumnsRequest, Config, Heartbeat, Machine, MeasuresReport, MemberId,
     Registration, Rejection, SamplesAnswer, SamplesRequest, Task, TaskRequest,
 };
 use ps_proto::convert::control::refused;
+use ps_proto::convert::program::WeightsPiece;
 use ps_proto::convert::refusal::{self, Reason};
 use ps_proto::convert::settings::settings_to_wire;
 use ps_proto::convert::words::one_line;
 use ps_proto::v1::master_server::Master;
 use ps_proto::{PROTOCOL, v1};
 use ps_runtime::clock::Clock;
+use ps_runtime::files::Files;
 use ps_runtime::requests::Arrival;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tonic::{Request, Response, Status};
 
 /// What the machine is asked, told when the call arrived.
@@ -67,11 +72,19 @@ pub(crate) struct Service {
     workers: u32,
     clock: Clock,
     calls: mpsc::Sender<Call>,
+    /// Where the best weights are kept, and those that are under way: of one program at a time.
+    kept: Files,
+    upload: Mutex<Option<Upload>>,
 }
 
 impl Service {
-    /// A service, and the calls that it passes on.
-    pub(crate) fn new(job: &str, machine: &Config, clock: Clock) -> (Self, mpsc::Receiver<Call>) {
+    /// A service, and the calls that it passes on. `kept` is where the best weights of programs are written.
+    pub(crate) fn new(
+        job: &str,
+        machine: &Config,
+        clock: Clock,
+        kept: Files,
+    ) -> (Self, mpsc::Receiver<Call>) {
         let (calls, received) = mpsc::channel(CONTROL_CALLS_MAX);
         let service = Self {
             job: job.to_owned(),
@@ -81,6 +94,8 @@ impl Service {
             workers: machine.workers,
             clock,
             calls,
+            kept,
+            upload: Mutex::default(),
         };
         (service, received)
     }
@@ -270,6 +285,16 @@ impl Master for Service {
         let measured = move |machine: &mut Machine, now| machine.measured(&report, now);
         let answer = self.ask(arrived, measured, |_| true).await?;
         Ok(Response::new(answer.into()))
+    }
+
+    async fn keep_weights(
+        &self,
+        request: Request<v1::KeepWeightsRequest>,
+    ) -> Result<Response<v1::KeepWeightsReply>, Status> {
+        let (arrived, request) = (self.arrival(&request), request.into_inner());
+        self.check_job(request.caller.as_ref().map_or("", |caller| &caller.job))?;
+        let piece = WeightsPiece::try_from(request)?;
+        self.take_piece(arrived, piece).await.map(Response::new)
     }
 
     async fn learn_columns(

@@ -9,6 +9,11 @@ from ._job import Job
 _HOLDERS: "weakref.WeakValueDictionary[str, Any]" = weakref.WeakValueDictionary()
 
 
+def holder_of(job: Job) -> Any:
+    """What holds the model of this job; ``None`` where nothing does."""
+    return _HOLDERS.get(job.name)
+
+
 def claim(holder: Any, job: Job) -> None:
     who = type(holder).__name__
     if job.name in _HOLDERS:

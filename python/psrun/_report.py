@@ -5,8 +5,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
+from . import _native
 from ._draws import PROGRESS, master
 from ._job import Job, job
+from ._one_model import holder_of
 
 #: What a measure may be called in a metric line.
 _NAME = re.compile(r"[a-z0-9_]{1,64}")
@@ -17,7 +19,7 @@ class Reported:
     """What follows from a report."""
 
     best: bool
-    """Whether the measures are the best so far, where the job compares them (``--early-stop-after``)."""
+    """Whether the measures are the best so far, where the job compares them (``--early-stop-after``, ``--keep best``)."""
     ended: bool
     """Whether the job wants no more steps: the script may end its loop."""
 
@@ -26,7 +28,8 @@ def report(*, pass_number: Optional[int] = None, validation: bool = False, **mea
     """Tells the job what was measured: ``psrun.report(accuracy=0.97, loss=0.1)``.
 
     It becomes a metric line (``pass=1; test_accuracy=0.9700; test_loss=0.1000;``), a part of ``report.json``, and what the job ends
-    early by (``--early-stop-after``): then ``report(..).ended`` says so, and the loop may end. Names have lower-case letters, digits and
+    early by (``--early-stop-after``): then ``report(..).ended`` says so, and the loop may end. With ``--keep best`` the weights that the
+    optimizer took last are sent to the master when they are the best so far, and are the model in the end. Names have lower-case letters, digits and
     underscores; values are finite numbers, and ``accuracy`` is a share from 0 to 1. ``validation``: on a validation set, else on the test set. ``pass_number`` is
     from 0; without it it is the pass that the script drew samples of last.
 
@@ -45,12 +48,26 @@ def report(*, pass_number: Optional[int] = None, validation: bool = False, **mea
         return Reported(best=False, ended=False)
     line = master(place)
     if line is not None:
-        best, ended = line.report(measures=numbers, number=pass_number, on_validation=validation)
+        best, ended, wanted = line.report(measures=numbers, number=pass_number, on_validation=validation)
+        if wanted:
+            best, ended = line.keep(_measured_session(place))
         return Reported(best=best, ended=ended)
     words = "validation" if validation else "test"
     begin = [] if pass_number is None else [f"pass={pass_number + 1};"]
     print(" ".join(begin + [f"{words}_{name}={value:.4f};" for name, value in sorted(numbers.items())]), flush=True)
     return Reported(best=False, ended=False)
+
+
+def _measured_session(place: Optional[Job]) -> _native.Session:
+    """Where the weights are that were measured."""
+    holder = None if place is None else holder_of(place)
+    if holder is None:
+        raise RuntimeError(
+            "psrun.report: the job keeps the best weights (--keep best), and this script has no AsyncOptimizer or Client any more whose "
+            "weights were measured: keep it until all is reported"
+        )
+    session: _native.Session = holder._session
+    return session
 
 
 def _checked(measures: Dict[str, Any], pass_number: Optional[int]) -> Dict[str, float]:

@@ -75,7 +75,7 @@ class Client:
         self._numbers = {name: number for number, name in enumerate(started)}
         self._arrays = {name: view.reshape(started[name].shape) for name, view in zip(started, views)}
         self._has_left = False
-        self._refused = Refusals()
+        self._refused = Refusals(place.settings)
         self.staleness = 0
         """Of the last push: updates of others that came between its weights and it."""
         weights = sum(view.size for view in views)

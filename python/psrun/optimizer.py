@@ -38,7 +38,7 @@ class AsyncOptimizer(torch.optim.Optimizer):
         super().__init__(plain, defaults)
         self._optimizer = optimizer
         self._has_left = False
-        self._refused = Refusals()
+        self._refused = Refusals(self._job.settings)
         self._scales = _groups.scales(self.param_groups)
         rule = _rules.rule(optimizer, _groups.common(self.param_groups, optimizer))
         self._decoupled = rule.decoupled

@@ -1,7 +1,9 @@
 //! Samples that the master leases to this worker's program, and what it measured.
 
 use crate::blocking::block_on;
+use crate::session::Session;
 use ps_core::SampleOrder;
+use ps_core::keeping::Kept;
 use ps_core::master::SamplesAnswer;
 use ps_runtime::member::Error;
 use ps_runtime::program::{ProgramIdentity, ProgramLink, SamplesWish};
@@ -9,7 +11,7 @@ use ps_runtime::{Connector, Outside, SystemClock};
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
@@ -25,6 +27,8 @@ pub(crate) struct Master {
     process: u32,
     /// There until the drop.
     parts: Option<(Mutex<ProgramLink>, Runtime)>,
+    /// What is to be said of the weights that were measured last, where the job keeps the best and they are.
+    wanted: std::sync::Mutex<Option<Kept>>,
 }
 
 #[pymethods]
@@ -46,7 +50,8 @@ impl Master {
         let _entered = runtime.enter();
         let link = ProgramLink::new(&outside, address, identity).map_err(raised)?;
         drop(_entered);
-        Ok(Self { process, parts: Some((Mutex::new(link), runtime)) })
+        let wanted = std::sync::Mutex::default();
+        Ok(Self { process, parts: Some((Mutex::new(link), runtime)), wanted })
     }
 
     /// Says which leases were trained, and asks for another one; `waits`: until there is one, or the pass is over.
@@ -84,7 +89,7 @@ impl Master {
         })?
     }
 
-    /// Says what was measured; whether it is the best so far, and whether the job ends.
+    /// Says what was measured; whether it is the best so far, whether the job ends, and whether the weights are wanted.
     #[pyo3(signature = (*, measures, number, on_validation))]
     fn report(
         &self,
@@ -92,10 +97,25 @@ impl Master {
         measures: BTreeMap<String, f64>,
         number: Option<u64>,
         on_validation: bool,
-    ) -> PyResult<(bool, bool)> {
+    ) -> PyResult<(bool, bool, bool)> {
         let (link, runtime) = self.open()?;
         let answer = block_on(py, runtime, async {
             link.lock().await.report_measures(measures, number, on_validation).await.map_err(raised)
+        })??;
+        let is_wanted = answer.keep.is_some();
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = answer.keep;
+        Ok((answer.is_best, answer.is_ended, is_wanted))
+    }
+
+    /// Sends the weights of a session, which were measured and are wanted; whether they are the best so far, and whether the job
+    /// ends.
+    fn keep(&self, py: Python<'_>, session: &Session) -> PyResult<(bool, bool)> {
+        let (link, runtime) = self.open()?;
+        let kept = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let kept = kept.ok_or_else(|| PyRuntimeError::new_err("psrun: no weights are wanted"))?;
+        let file = session.kept_file(kept)?;
+        let answer = block_on(py, runtime, async {
+            link.lock().await.keep_weights(&file).await.map_err(raised)
         })??;
         Ok((answer.is_best, answer.is_ended))
     }

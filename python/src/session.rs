@@ -7,6 +7,7 @@ use ps_client::{BufferPool, CallOptions, Gradient, HeartbeatConfig, PushReport};
 use ps_client::{Session as Client, SessionConfig, Weights};
 use ps_core::coverage::Coverage;
 use ps_core::ids::{Epoch, Incarnation};
+use ps_core::keeping::{Kept, kept_header};
 use ps_core::settings::TrainingSettings;
 use ps_core::{Layout, TensorKind, TensorSpec};
 use ps_runtime::{Connector, Outside, SystemClock};
@@ -127,6 +128,15 @@ impl Session {
 }
 
 impl Session {
+    /// The weights as they were taken last, as a file that says this of them.
+    pub(crate) fn kept_file(&self, kept: Kept) -> PyResult<Vec<u8>> {
+        let (state, _) = self.open()?;
+        let bytes: &[u8] = bytemuck::cast_slice(state.weights.values());
+        let kept = Kept { digest: state.weights.digest(), ..kept };
+        let header = kept_header(&state.layout, &kept).map_err(PyRuntimeError::new_err)?;
+        Ok([&header, bytes].concat())
+    }
+
     fn open(&self) -> PyResult<(MutexGuard<'_, State>, &Runtime)> {
         let parts = self.parts.as_ref().filter(|_| std::process::id() == self.process);
         let Parts { state, runtime } = parts.ok_or_else(|| {

@@ -46,6 +46,7 @@ def test_the_workers_of_a_job_train_one_model(run_job):
     assert all(float(right) > 0.9 for right in told(done, "right")), done.stdout
     report = json.loads((out / "report.json").read_text())
     assert sum(worker["counters"]["steps"] for worker in report["workers"].values()) == 400
+    assert "adam" in json.dumps(report["settings"]["optimizer"]) and "adamw" not in json.dumps(report["settings"]["optimizer"])
 
 
 def test_the_model_is_torchs_own(run_job):
@@ -230,6 +231,68 @@ def test_training_ends_early_for_what_the_script_reports(run_job, tmp_path):
     done, out = run_job(script, "--early-stop-after", "2")
     assert "training ends early" in done.stderr, done.stderr
     assert len(json.loads((out / "report.json").read_text())["evaluations"]) == 3
+
+
+BEST = """
+import torch, psrun
+from safetensors.torch import save_file
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+optimizer = psrun.AsyncOptimizer(model, "sgd", lr=0.1)
+for number, loss in enumerate([0.5, 0.2, 0.9]):
+    optimizer.zero_grad()
+    model(torch.randn(8, 3)).square().mean().backward()
+    optimizer.step()
+    optimizer.pull()
+    if psrun.report(loss=loss, pass_number=number, validation=True).best:
+        save_file({{name: value.float() for name, value in model.state_dict().items()}}, "{out}")
+"""
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_the_model_has_the_weights_that_the_script_found_best(run_job, tmp_path, folder):
+    load_file = pytest.importorskip("safetensors.torch").load_file
+    best = tmp_path / "best.safetensors"
+    options = ["--checkpoints", str(tmp_path / "checkpoints")] if folder else []
+    done, out = run_job(BEST.format(out=best), "--keep", "best", *options, instances=2)
+    kept, wanted = load_file(out / "model.safetensors"), load_file(best)
+    wanted.pop("1.num_batches_tracked", None)
+    assert all(torch.equal(kept[name], value) for name, value in wanted.items() if name in kept) and "0.weight" in kept
+    report = json.loads((out / "report.json").read_text())
+    assert [it["best"] for it in report["evaluations"]] == [True, True, False], report["evaluations"]
+    assert report["kept"]["value"] == 0.2 and report["kept"]["pass"] == 2, report["kept"]
+
+
+def test_weights_that_cannot_be_sent_are_an_error_in_words(run_job):
+    script = BEST.format(out="/dev/null").replace("    if psrun.report", "    del optimizer\n    if psrun.report")
+    done, _ = run_job(script, "--keep", "best", instances=2, expect=1)
+    assert "has no AsyncOptimizer or Client any more" in done.stderr, done.stderr
+
+
+TIED = """
+import torch, psrun
+class Tied(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.into, self.out = torch.nn.Embedding(5, 3), torch.nn.Linear(3, 5, bias=False)
+        self.out.weight = self.into.weight
+if __name__ == "__main__":
+    model = Tied()
+    optimizer = psrun.AsyncOptimizer(model, "sgd", lr=0.1)
+    model.out(model.into(torch.tensor([1, 2]))).sum().backward()
+    optimizer.step()
+"""
+
+
+def test_a_model_with_tied_weights_is_read_as_safetensors_does(run_job):
+    torchs = pytest.importorskip("safetensors.torch")
+    _, out = run_job(TIED, instances=2)
+    names = {"__name__": "elsewhere"}
+    exec(TIED, names)
+    model = names["Tied"]()
+    torchs.load_model(model, str(out / "model.safetensors"))
+    (held,) = torchs.load_file(out / "model.safetensors").values()
+    assert torch.equal(model.into.weight, held) and model.out.weight is model.into.weight
 
 
 def wait_for(condition, process, seconds=60):

@@ -65,6 +65,31 @@ def test_values_that_are_not_finite_are_refused_and_told(capsys):
     assert "refused" in capsys.readouterr().err
 
 
+def test_a_script_that_learns_nothing_any_more_ends_and_one_that_recovers_does_not():
+    model = net()
+    optimizer = psrun.AsyncOptimizer(model, "sgd", lr=0.1)
+
+    def step(value):
+        model.zero_grad()
+        model(torch.full((1, 4), value)).sum().backward()
+        optimizer.step()
+
+    for _ in range(2):
+        for _ in range(49):
+            step(float("nan"))
+        step(1.0)
+    with pytest.raises(FloatingPointError, match="50 steps in a row"):
+        for _ in range(50):
+            step(float("inf"))
+
+
+@pytest.mark.parametrize("launcher", [("WORLD_SIZE", "2"), ("SM_HOSTS", '["algo-1", "algo-2"]'), ("SLURM_STEP_NUM_TASKS", "4")])
+def test_a_script_that_was_started_several_times_is_not_several_models(launcher, monkeypatch):
+    monkeypatch.setenv(*launcher)
+    with pytest.raises(RuntimeError, match="a model of its own"):
+        psrun.AsyncOptimizer(net(), "sgd", lr=0.1)
+
+
 def test_the_model_outlives_its_optimizer():
     model = net()
     optimizer = psrun.AsyncOptimizer(model, "sgd", lr=0.1)

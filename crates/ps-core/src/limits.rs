@@ -50,6 +50,10 @@ pub const REQUEST_BYTES_PER_S_MIN: u64 = 100_000;
 /// Bytes of a request to the master: counts, an address, a reason in words, a histogram, a description of data.
 pub const MASTER_REQUEST_BYTES_MAX: usize = 256 * 1024;
 
+/// Bytes of a piece of weights that a program sends the master.
+pub const KEPT_PIECE_BYTES_MAX: usize = 128 * 1024;
+const _: () = assert!(KEPT_PIECE_BYTES_MAX <= MASTER_REQUEST_BYTES_MAX / 2);
+
 /// HTTP/2 windows of a connection whose calls are small, and of one call on it: a master has as many connections as
 /// its job has members.
 pub const SMALL_CALLS_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;

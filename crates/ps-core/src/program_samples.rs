@@ -98,6 +98,12 @@ impl ProgramSamples {
         self.out.values().map(|(worker, _)| *worker).collect()
     }
 
+    /// How many a worker's program holds.
+    pub(crate) fn held(&self, worker: WorkerId) -> u64 {
+        let held = self.out.values().filter(|(holder, _)| *holder == worker);
+        held.map(|(_, places)| places.count()).sum()
+    }
+
     /// Whether any of the open pass went out.
     pub(crate) fn is_begun(&self) -> bool {
         self.next > 0

@@ -3,6 +3,8 @@
 use crate::Outside;
 use crate::link::{Link, Patience};
 use crate::member::{ATTEMPT, Error, client, error};
+use bytes::Bytes;
+use ps_core::limits::KEPT_PIECE_BYTES_MAX;
 use ps_core::master::{MeasuresAnswer, SamplesAnswer};
 use ps_proto::v1;
 use std::collections::BTreeMap;
@@ -104,10 +106,47 @@ impl ProgramLink {
         let report = v1::MeasuresReport { caller, pass, on_validation, measures };
         let attempt = |channel| {
             let report = report.clone();
-            async move { Ok(client(channel).report_measures(report).await?.into_inner().into()) }
+            async move {
+                let answer = client(channel).report_measures(report).await?.into_inner();
+                Ok(MeasuresAnswer::try_from(answer)?)
+            }
         };
         let patience = Patience { attempt: ATTEMPT, total: PATIENCE };
         let answer = self.link.call(patience, attempt, |_| ()).await;
         answer.map_err(|status| error(self.link.address(), &status))
+    }
+
+    /// Sends the file with the weights that were measured, as the answer to the last report of measures asked for
+    /// ([`MeasuresAnswer::keep`]); what follows from the report.
+    ///
+    /// # Errors
+    /// As [`Self::next_samples`].
+    pub async fn keep_weights(&mut self, file: &[u8]) -> Result<MeasuresAnswer, Error> {
+        let mut offset = 0;
+        loop {
+            let rest = &file[offset.min(file.len())..];
+            let (content, after) = rest.split_at(rest.len().min(KEPT_PIECE_BYTES_MAX));
+            let request = v1::KeepWeightsRequest {
+                caller: Some(self.caller(self.reports)),
+                offset: offset as u64,
+                content: Bytes::copy_from_slice(content),
+                last: after.is_empty(),
+            };
+            let attempt = |channel| {
+                let request = request.clone();
+                async move {
+                    let reply = client(channel).keep_weights(request).await?.into_inner();
+                    let answer = reply.answer.map(MeasuresAnswer::try_from).transpose()?;
+                    Ok((reply.taken, answer))
+                }
+            };
+            let patience = Patience { attempt: ATTEMPT, total: PATIENCE };
+            let reply = self.link.call(patience, attempt, |_| ()).await;
+            match reply.map_err(|status| error(self.link.address(), &status))? {
+                (_, Some(answer)) => return Ok(answer),
+                // Another master begins anew.
+                (taken, None) => offset = usize::try_from(taken).unwrap_or(0),
+            }
+        }
     }
 }

@@ -245,7 +245,8 @@ impl Driver {
     fn save_model(&mut self, within: Option<Duration>, if_trained: bool, kept: Option<Life>) {
         let (cluster, files) = (self.membership.cluster(), self.files.clone());
         let (about, data) = self.known();
-        let what = model::What { about, data, within, if_trained, kept };
+        let settings = self.machine.settings().clone();
+        let what = model::What { about, data, settings, within, if_trained, kept };
         let catalog = self.catalog.clone();
         let save = async move {
             let kept = catalog.as_deref().map(Catalog::files);

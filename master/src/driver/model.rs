@@ -11,6 +11,7 @@ use ps_core::master::{Machine, ModelWritten};
 use ps_core::model_config::{About, CONFIG_FILE};
 use ps_core::model_file::{MODEL_FILE, header};
 use ps_core::schema::SCHEMA_FILE;
+use ps_core::settings::TrainingSettings;
 use ps_core::{DataDescription, DataKind};
 use ps_runtime::blocking;
 use ps_runtime::files::{FileStore, Replacement};
@@ -41,6 +42,8 @@ pub(super) struct What {
     /// What the master was told of the model.
     pub(super) about: About,
     pub(super) data: DataDescription,
+    /// What the job trains with, as far as its programs do.
+    pub(super) settings: TrainingSettings,
     /// How long it may take.
     pub(super) within: Option<Duration>,
     /// Whether start weights, which no push has changed, are not worth it.
@@ -91,7 +94,8 @@ fn write_kept(
     kept: Kept,
 ) -> Result<ModelWritten, String> {
     write_about(files, what, &spec.layout)?;
-    Ok(ModelWritten { digest: kept.digest, servers, kept: Some(kept) })
+    let settings = Some(what.settings.clone().as_held(&spec));
+    Ok(ModelWritten { digest: kept.digest, servers, settings, kept: Some(kept) })
 }
 
 /// What is known of the model, beside its weights. Whoever uses it needs that.
@@ -149,7 +153,8 @@ async fn write(
         place += bytes.len() as u64;
     }
     blocking(|| file.commit()).map_err(|error| error.to_string())?;
-    Ok(ModelWritten { digest: digest.finalize(), servers, kept: None })
+    let settings = Some(what.settings.clone().as_held(&spec));
+    Ok(ModelWritten { digest: digest.finalize(), servers, settings, kept: None })
 }
 
 #[cfg(test)]

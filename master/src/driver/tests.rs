@@ -65,7 +65,8 @@ async fn regression_what_was_called_before_a_tick_is_answered_before_it_expires_
     };
     let mut config = Config::new(JOB, 1, 1, settings());
     config.machine.lease = Duration::from_millis(1000);
-    let (service, mut calls) = Service::new(JOB, &config.machine, outside.clock.clone());
+    let kept = Arc::new(SimulatedDisk::default());
+    let (service, mut calls) = Service::new(JOB, &config.machine, outside.clock.clone(), kept);
     let (_trigger, shutdown) = Shutdown::new();
     let results = Arc::new(SimulatedDisk::default());
     let files = MasterFiles { results, checkpoints: None, state: None };

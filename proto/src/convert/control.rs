@@ -286,6 +286,7 @@ pub fn refused(refused: &Rejection) -> Status {
         | Rejection::Ending
         | Rejection::OtherSamples { .. }
         | Rejection::OtherMeasure { .. }
+        | Rejection::NoWeightsWanted { .. }
         | Rejection::OtherLife { .. } => Status::failed_precondition(message),
     }
 }

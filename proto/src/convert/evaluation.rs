@@ -11,11 +11,6 @@ use ps_core::scores::{EvaluationSet, Scores};
 
 impl From<EvaluateTask> for v1::EvaluateTask {
     fn from(task: EvaluateTask) -> Self {
-        let best = |best: Kept| v1::KeptWeights {
-            on_validation: best.set == EvaluationSet::Validation,
-            measure: best.measure,
-            value: best.value,
-        };
         Self {
             number: task.number,
             pass: task.pass,
@@ -23,9 +18,23 @@ impl From<EvaluateTask> for v1::EvaluateTask {
             r#final: task.is_final,
             of_file: task.of_file,
             job: task.job,
-            best: task.best.map(best),
+            best: task.best.map(v1::KeptWeights::from),
         }
     }
+}
+
+impl From<Kept> for v1::KeptWeights {
+    fn from(kept: Kept) -> Self {
+        let on_validation = kept.set == EvaluationSet::Validation;
+        Self { on_validation, measure: kept.measure, value: kept.value }
+    }
+}
+
+/// What is said of the weights of an evaluation, but for whose they are and of when.
+pub(super) fn kept(wire: v1::KeptWeights) -> Result<Kept, Error> {
+    let set = if wire.on_validation { EvaluationSet::Validation } else { EvaluationSet::Test };
+    let Measure { name, value } = measure(v1::Measure { name: wire.measure, value: wire.value })?;
+    Ok(Kept { measure: name, value, set, ..Kept::default() })
 }
 
 impl TryFrom<v1::EvaluateTask> for EvaluateTask {
@@ -35,13 +44,6 @@ impl TryFrom<v1::EvaluateTask> for EvaluateTask {
         const NAME: &str = "EvaluateTask";
         check_counts(NAME, [("number", wire.number), ("step", wire.step)])?;
         check_counts(NAME, [("pass", wire.pass), ("job", wire.job)])?;
-        let best = |best: v1::KeptWeights| {
-            let set =
-                if best.on_validation { EvaluationSet::Validation } else { EvaluationSet::Test };
-            let Measure { name, value } =
-                measure(v1::Measure { name: best.measure, value: best.value })?;
-            Ok(Kept { measure: name, value, set, ..Kept::default() })
-        };
         Ok(Self {
             number: wire.number,
             pass: wire.pass,
@@ -49,7 +51,7 @@ impl TryFrom<v1::EvaluateTask> for EvaluateTask {
             is_final: wire.r#final,
             of_file: wire.of_file,
             job: wire.job,
-            best: wire.best.map(best).transpose()?,
+            best: wire.best.map(kept).transpose()?,
         })
     }
 }

@@ -9,7 +9,7 @@ mod evaluation;
 pub mod init;
 pub mod membership;
 pub mod model;
-mod program;
+pub mod program;
 pub mod refusal;
 pub mod settings;
 pub mod shard_map;

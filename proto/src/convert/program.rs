@@ -1,9 +1,13 @@
 //! What programs that do the workers' work ask the master for, and tell it.
 
-use super::evaluation::measure;
+use super::evaluation::{kept, measure};
 use super::{Error, check_counts};
 use crate::v1;
-use ps_core::limits::{MEASURES_MAX, PROGRAM_BATCH_MAX, PROGRAM_LEASES_MAX, WORKERS_MAX};
+use bytes::Bytes;
+use ps_core::keeping::Kept;
+use ps_core::limits::{
+    KEPT_PIECE_BYTES_MAX, MEASURES_MAX, PROGRAM_BATCH_MAX, PROGRAM_LEASES_MAX, WORKERS_MAX,
+};
 use ps_core::master::{
     Asking, Caller, MeasuresAnswer, MeasuresReport, MemberId, SamplesAnswer, SamplesRequest,
 };
@@ -107,15 +111,59 @@ impl TryFrom<v1::MeasuresReport> for MeasuresReport {
     }
 }
 
-impl From<v1::MeasuresReply> for MeasuresAnswer {
-    fn from(wire: v1::MeasuresReply) -> Self {
-        Self { is_best: wire.best, is_ended: wire.ended }
+impl TryFrom<v1::MeasuresReply> for MeasuresAnswer {
+    type Error = Error;
+
+    fn try_from(wire: v1::MeasuresReply) -> Result<Self, Error> {
+        let keep = |wire: v1::KeepTask| {
+            let v1::KeepTask { measured, job, pass, step } = wire;
+            let counts = [("job", job), ("pass", pass), ("step", step)];
+            check_counts("KeepTask", counts)?;
+            let measured = kept(measured.unwrap_or_default())?;
+            Ok(Kept { job, pass, step, ..measured })
+        };
+        let keep = wire.keep.map(keep).transpose()?;
+        Ok(Self { is_best: wire.best, is_ended: wire.ended, keep })
     }
 }
 
 impl From<MeasuresAnswer> for v1::MeasuresReply {
     fn from(answer: MeasuresAnswer) -> Self {
-        Self { best: answer.is_best, ended: answer.is_ended }
+        let keep = |kept: Kept| v1::KeepTask {
+            job: kept.job,
+            pass: kept.pass,
+            step: kept.step,
+            measured: Some(kept.into()),
+        };
+        Self { best: answer.is_best, ended: answer.is_ended, keep: answer.keep.map(keep) }
+    }
+}
+
+/// A piece of the file with weights that a program measured.
+#[derive(Clone, Debug)]
+pub struct WeightsPiece {
+    /// In whose name.
+    pub caller: Caller,
+    /// The report of what was measured.
+    pub asking: Asking,
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// What is there.
+    pub content: Bytes,
+    /// Whether the file ends with it.
+    pub is_last: bool,
+}
+
+impl TryFrom<v1::KeepWeightsRequest> for WeightsPiece {
+    type Error = Error;
+
+    fn try_from(wire: v1::KeepWeightsRequest) -> Result<Self, Error> {
+        const NAME: &str = "KeepWeightsRequest";
+        let (caller, asking) = caller(NAME, wire.caller.unwrap_or_default())?;
+        check_counts(NAME, [("offset", wire.offset)])?;
+        Error::check(NAME, "content", wire.content.len(), 1..=KEPT_PIECE_BYTES_MAX)?;
+        let (offset, content, is_last) = (wire.offset, wire.content, wire.last);
+        Ok(Self { caller, asking, offset, content, is_last })
     }
 }
 
@@ -150,6 +198,30 @@ mod tests {
         let wait = SamplesAnswer::Wait(Duration::from_millis(20));
         for answer in [lease, wait, SamplesAnswer::Over, SamplesAnswer::Ended] {
             assert_eq!(SamplesAnswer::from(v1::NextSamplesReply::from(answer)), answer);
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_kept_survives_the_wire() {
+        let kept = Kept { job: 7, measure: "auc".into(), value: 0.1 + 0.2, ..Kept::default() };
+        let keep = Some(Kept { pass: 3, step: 12, ..kept });
+        let answer = MeasuresAnswer { is_best: true, is_ended: false, keep };
+        let wire = v1::MeasuresReply::from(answer.clone());
+        assert_eq!(MeasuresAnswer::try_from(wire.clone()).unwrap(), answer);
+        let nameless = v1::KeepTask { measured: None, ..wire.keep.unwrap() };
+        let wrong = v1::MeasuresReply { keep: Some(nameless), ..Default::default() };
+        assert!(MeasuresAnswer::try_from(wrong).is_err());
+    }
+
+    #[test]
+    fn pieces_of_weights_are_neither_empty_nor_endless() {
+        let piece = |bytes| {
+            let content = vec![0; bytes].into();
+            WeightsPiece::try_from(v1::KeepWeightsRequest { content, ..Default::default() })
+        };
+        assert_eq!(piece(KEPT_PIECE_BYTES_MAX).unwrap().content.len(), KEPT_PIECE_BYTES_MAX);
+        for wrong in [0, KEPT_PIECE_BYTES_MAX + 1] {
+            assert!(piece(wrong).unwrap_err().to_string().contains("content"));
         }
     }
 

@@ -116,13 +116,12 @@ impl EvaluationSettings {
     pub fn options(&self) -> Vec<String> {
         let count = |count: u64| format!("--early-stop-after {count}");
         let early_stop = self.early_stop_after.map(count);
-        self.options_about_models().into_iter().chain(early_stop).collect()
+        let keep = self.keeps_best().then(|| "--keep best".to_owned());
+        keep.into_iter().chain(self.option_about_models()).chain(early_stop).collect()
     }
 
-    /// Those of them that need a model which an evaluator can measure, and a program's is none.
-    pub fn options_about_models(&self) -> Vec<String> {
-        let keep = self.keeps_best().then(|| "--keep best".to_owned());
-        let every = self.every.map(|every| format!("--evaluate-every {every}"));
-        keep.into_iter().chain(every).collect()
+    /// The one that needs a model which an evaluator can measure, and a program's is none.
+    pub fn option_about_models(&self) -> Option<String> {
+        self.every.map(|every| format!("--evaluate-every {every}"))
     }
 }

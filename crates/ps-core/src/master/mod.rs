@@ -53,6 +53,7 @@ pub use types::*;
 use crate::data_description::DataKind;
 use crate::ids::Life;
 use crate::model_config::About;
+use crate::settings::TrainingSettings;
 use agreement::DataAgreement;
 use away::AwayServers;
 use checkpoints::Checkpoints;
@@ -127,6 +128,11 @@ impl Machine {
         self.about.as_deref()
     }
 
+    /// What the job was told to train with; programs may do otherwise.
+    pub fn settings(&self) -> &TrainingSettings {
+        &self.config.settings
+    }
+
     /// What the driver has to do, in order; each is given once.
     pub fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
@@ -167,6 +173,7 @@ impl Machine {
             machine.registry.tick(now);
             machine.expire_silent(now);
             machine.expire_stuck(now);
+            machine.tell_awaited(now);
             machine.check_workers(now);
             machine.check_shards(now);
         });

@@ -1,12 +1,17 @@
 //! What programs that do the workers' work ask the master for, and tell it (docs/adr/0045).
 
+mod awaited;
+mod kept;
+
 use super::Machine;
 use super::leases::PassEnd;
+use super::selection::Compared;
 use super::types::{
     Asking, Caller, EvaluateTask, EvaluationResult, Level, MeasuresAnswer, MeasuresReport,
     MemberId, Rejection, Role, SamplesAnswer, SamplesRequest,
 };
 use crate::ids::WorkerId;
+use crate::keeping::Kept;
 use crate::learning::Losses;
 use crate::program_samples::{Offer, ProgramSamples};
 use crate::scores::EvaluationSet;
@@ -25,18 +30,23 @@ pub(super) struct Programs {
     answered: BTreeMap<WorkerId, (Asking, SamplesAnswer)>,
     /// The same of what was measured.
     measured: BTreeMap<WorkerId, (Asking, MeasuresAnswer)>,
+    /// What is better than the best so far, until its weights are written.
+    #[serde(default)]
+    unwritten: Option<kept::Unwritten>,
+    #[serde(default)]
+    awaited: awaited::Awaited,
     /// Passes that ended and were not yet taken notice of.
     ended: Vec<PassEnd>,
 }
 
 /// The answer to a request that came before. Who was overtaken by a later one does not wait for an answer, and gets that one's.
-fn repeated<T: Copy>(
+fn repeated<T: Clone>(
     answered: &BTreeMap<WorkerId, (Asking, T)>,
     worker: WorkerId,
     asking: Asking,
 ) -> Option<T> {
     let (known, answer) = answered.get(&worker)?;
-    (known.process == asking.process && asking.number <= known.number).then_some(*answer)
+    (known.process == asking.process && asking.number <= known.number).then(|| answer.clone())
 }
 
 impl Programs {
@@ -94,6 +104,8 @@ impl Machine {
                 }
                 let answer = machine.offer_samples(request);
                 let worker = request.caller.member.index;
+                let must_wait = matches!(answer, SamplesAnswer::Wait(_)) && request.wants_lease;
+                machine.programs.awaited.asked(worker, must_wait, now);
                 machine.programs.answered.insert(worker, (request.asking, answer));
                 Ok(answer)
             },
@@ -200,11 +212,10 @@ impl Machine {
             |machine| machine.take_measures(report),
             |machine, taken| match taken? {
                 Measured::Before(answer) => Ok(answer),
-                Measured::Now { is_best } => {
-                    let answer =
-                        MeasuresAnswer { is_best, is_ended: !machine.lifecycle.is_training() };
-                    let worker = report.caller.member.index;
-                    machine.programs.measured.insert(worker, (report.asking, answer));
+                Measured::Now { is_best, keep } => {
+                    let is_ended = !machine.lifecycle.is_training();
+                    let answer = MeasuresAnswer { is_best, is_ended, keep };
+                    machine.remember_measured(report.caller, report.asking, &answer);
                     Ok(answer)
                 }
             },
@@ -218,17 +229,25 @@ impl Machine {
         }
         if !self.lifecycle.is_training() {
             // Of steps that nobody wanted.
-            return Ok(Measured::Now { is_best: false });
+            return Ok(Measured::Now { is_best: false, keep: None });
         }
         let pass = report.pass.unwrap_or_else(|| self.programs.last_pass());
         let step = self.steps_of_servers();
         let task = EvaluateTask { pass, step, ..self.evaluation_of(pass) };
         let set =
             if report.is_validation { EvaluationSet::Validation } else { EvaluationSet::Test };
-        let is_best = self.compare(&task, (set, &report.scores))?;
+        // Whoever measures anew sends no weights of before.
+        self.give_up_unwritten();
+        let is_best = match self.compare(&task, (set, &report.scores))? {
+            Compared::Settled { is_best } => is_best,
+            Compared::Better(kept) => {
+                self.await_weights(report, task, &kept);
+                return Ok(Measured::Now { is_best: true, keep: Some(kept) });
+            }
+        };
         let scores = report.scores.clone();
         self.record_evaluation(&task, &EvaluationResult::of(set, scores), is_best);
-        Ok(Measured::Now { is_best })
+        Ok(Measured::Now { is_best, keep: None })
     }
 }
 
@@ -237,5 +256,5 @@ enum Measured {
     /// It was told before, and this was answered.
     Before(MeasuresAnswer),
     /// It was taken.
-    Now { is_best: bool },
+    Now { is_best: bool, keep: Option<Kept> },
 }

@@ -55,6 +55,21 @@ impl Selection {
     }
 }
 
+fn not_written(reason: &str) -> String {
+    format!("the best weights so far could not be written: {reason}; those of before are kept")
+}
+
+/// What a program measured, beside the best so far.
+pub(super) enum Compared {
+    /// It is taken.
+    Settled {
+        /// Whether it is the best so far.
+        is_best: bool,
+    },
+    /// It is better, and its weights are to be written.
+    Better(Kept),
+}
+
 impl Machine {
     /// Steps of all workers together, in all lives: those of leases that are out count as soon as they
     /// are heard of.
@@ -141,10 +156,7 @@ impl Machine {
         {
             keeping.observe_lost();
             let reason = result.keep_error.as_deref().unwrap_or("the evaluator did not try");
-            let line = format!(
-                "the best weights so far could not be written: {reason}; those of before are kept"
-            );
-            self.log(Level::Error, line);
+            self.log(Level::Error, not_written(reason));
             return Ok(false);
         }
         let is_best = keeping.observe(found);
@@ -155,7 +167,8 @@ impl Machine {
         Ok(is_best)
     }
 
-    /// Compares what a program measured with the best so far; whether it is better.
+    /// Compares what a program measured with the best so far; whether it is better. Where the best are kept, better ones count
+    /// when their weights are written: [`Self::weights_kept`].
     ///
     /// # Errors
     /// It did not measure what the job compares.
@@ -163,10 +176,10 @@ impl Machine {
         &mut self,
         task: &EvaluateTask,
         (set, scores): (EvaluationSet, &Scores),
-    ) -> Result<bool, Rejection> {
+    ) -> Result<Compared, Rejection> {
         let settings = &self.config.settings.evaluation;
         if !settings.is_selecting() {
-            return Ok(false);
+            return Ok(Compared::Settled { is_best: false });
         }
         let measure = settings.measure();
         if scores.get(measure).is_none() {
@@ -175,7 +188,27 @@ impl Machine {
             return Err(Rejection::OtherMeasure { options, measure, known: names.join(", ") });
         }
         let found = task.weights(0).with_scores(settings, set, scores).ok().flatten();
-        Ok(self.selection.keeping.observe(found))
+        let keeps_best = settings.keeps_best();
+        self.tell_set(set);
+        let keeping = &mut self.selection.keeping;
+        match found {
+            Some(found) if keeps_best && found.is_better_than(keeping.best()) => {
+                Ok(Compared::Better(found))
+            }
+            found => Ok(Compared::Settled { is_best: keeping.observe(found) }),
+        }
+    }
+
+    /// What a program's weights were measured with that are written now, or why they are not; whether they are the best.
+    pub(super) fn weights_kept(&mut self, written: Result<Kept, String>) -> bool {
+        match written {
+            Ok(kept) => self.selection.keeping.observe(Some(kept)),
+            Err(reason) => {
+                self.selection.keeping.observe_lost();
+                self.log(Level::Error, not_written(&reason));
+                false
+            }
+        }
     }
 
     /// Says once what weights are chosen by, if that makes the final measures too good.
@@ -186,9 +219,14 @@ impl Machine {
                 true => "the weights are chosen",
                 false => "when training ends is chosen",
             };
+            let advice = match self.agreement.kind() {
+                Some(DataKind::Program) => {
+                    "report what was measured on other samples (psrun.report(validation=True) in Python)"
+                }
+                _ => "give --validation or --validation-split",
+            };
             let line = format!(
-                "{what} by the test set, as there is no validation set: its final measures will be too good; give \
-                 --validation or --validation-split"
+                "{what} by the test set, as there is no validation set: its final measures will be too good; {advice}"
             );
             self.log(Level::Warn, line);
         }
@@ -279,13 +317,10 @@ impl Machine {
     /// `is_late`: nobody is waited for any more.
     pub(super) fn cannot_select(&self, kind: DataKind, is_late: bool) -> Option<String> {
         let settings = &self.config.settings.evaluation;
-        let of_models = settings.options_about_models();
-        if kind == DataKind::Program && !of_models.is_empty() {
-            let options = of_models.join(" ");
-            return Some(format!(
-                "{options}: the workers run programs, which measure by themselves and say so (psrun.report in Python); \
-                 leave --keep and --evaluate-every out"
-            ));
+        if kind == DataKind::Program {
+            let every = settings.option_about_models();
+            let why = "the workers run programs, which measure by themselves and say so (psrun.report in Python)";
+            return every.map(|every| format!("{every}: {why}; leave it out"));
         }
         if !settings.keeps_best() {
             return None;

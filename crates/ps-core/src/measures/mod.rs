@@ -9,12 +9,13 @@ use crate::task::Task;
 pub use classified::Classified;
 pub use flagged::Flagged;
 pub use regressed::Regressed;
+use serde::{Deserialize, Serialize};
 
 /// Probabilities below it count as it: their logarithm is finite.
 const PROBABILITY_MIN: f32 = 1e-15;
 
 /// A measure by its name, as metric lines and reports have it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
     /// Lower-case letters, digits and underscores.
     pub name: String,

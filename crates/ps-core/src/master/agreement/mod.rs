@@ -101,7 +101,9 @@ impl Machine {
         }
         let learnt_with = self.columns.had_evaluator();
         let mut absent = absent(&agreed, &self.registry, self.config.workers, learnt_with);
-        if self.config.settings.evaluation.keeps_best() && self.keeper().is_none() {
+        let needs_keeper =
+            self.config.settings.evaluation.keeps_best() && agreed.kind != DataKind::Program;
+        if needs_keeper && self.keeper().is_none() {
             absent.push(MemberId::EVALUATOR.to_string());
         }
         if !absent.is_empty() {

@@ -35,7 +35,9 @@ impl Machine {
             self.lifecycle.phase = Phase::Saving;
             let is_completed = self.lifecycle.stop_reason() == Some(&StopReason::Completed);
             let is_in_time = is_completed && self.lifecycle.signalled.is_none();
-            if is_in_time && self.config.settings.evaluation.keeps_best() {
+            // A program has measured the last weights already, or does not want them measured.
+            let is_program = self.agreement.kind() == Some(DataKind::Program);
+            if is_in_time && !is_program && self.config.settings.evaluation.keeps_best() {
                 self.evaluations.want_last(self.leases.pass(), self.steps_done());
                 let deadline = now + self.config.evaluation_timeout;
                 self.lifecycle.phase = Phase::Choosing { deadline };

@@ -1,7 +1,6 @@
 //! How the job goes from phase to phase, and how it ends.
 
 use super::{Phase, StopReason};
-use crate::data_description::DataKind;
 use crate::master::Machine;
 use crate::master::departures::PARENT_GONE;
 use crate::master::types::{Action, Level, MemberId, Role};
@@ -260,8 +259,7 @@ impl Machine {
             self.stop(StopReason::Completed, now);
         } else if let Some(line) = &early_stop {
             self.log(Level::Info, format!("training ends early: {line}"));
-            let is_program = self.agreement.kind() == Some(DataKind::Program);
-            if !is_program && !self.config.settings.evaluation.keeps_best() {
+            if !self.config.settings.evaluation.keeps_best() {
                 let line = "the model has the last weights, not those of the best evaluation; --keep best writes these";
                 self.log(Level::Warn, line);
             }

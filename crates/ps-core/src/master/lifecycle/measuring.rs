@@ -18,8 +18,8 @@ const SIGNAL: &str = "a signal left no time for it";
 
 impl Machine {
     pub(super) fn evaluate(&mut self, written: ModelWritten, now: Duration) {
-        let of_file = written.kept.is_some();
-        self.record.saved(written.servers, written.kept, now);
+        let (of_file, digest) = (written.kept.is_some(), written.digest);
+        self.record.saved(written, now);
         self.tell_nothing_kept();
         let is_completed = matches!(
             self.lifecycle.stop_reason(),
@@ -40,7 +40,7 @@ impl Machine {
         self.tell_loading(now);
         let known = self.evaluation_of(self.leases.pass());
         self.evaluations.want_final(EvaluateTask { is_final: true, of_file, ..known });
-        let (digest, deadline) = (written.digest, now + self.config.evaluation_timeout);
+        let deadline = now + self.config.evaluation_timeout;
         self.lifecycle.phase = Phase::Evaluating { digest, is_second: false, deadline };
     }
 

@@ -7,7 +7,7 @@ mod report;
 use loss_curve::LossCurve;
 
 use super::leases::PassEnd;
-use super::types::MemberId;
+use super::types::{MemberId, ModelWritten};
 use crate::checkpoint::JobState;
 use crate::ids::{ShardId, WorkerId};
 use crate::keeping::Kept;
@@ -16,6 +16,7 @@ use crate::report::{
     EvaluationReport, FinalReport, LostMember, PassReport, ServerReport, Timings, WentBack,
     WorkerCounters, WorkerReport,
 };
+use crate::settings::TrainingSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -67,6 +68,9 @@ pub(super) struct Record {
     final_metrics: Option<FinalReport>,
     /// The evaluation whose weights are the model, unless those are the last ones.
     kept: Option<Kept>,
+    /// What the model was trained with.
+    #[serde(default)]
+    held: Option<TrainingSettings>,
     servers: BTreeMap<ShardId, ServerReport>,
     lost: Vec<LostMember>,
     went_back: Vec<WentBack>,
@@ -149,14 +153,9 @@ impl Record {
         (self.training_ended, self.saved, self.evaluated) = (None, None, None);
     }
 
-    pub(super) fn saved(
-        &mut self,
-        servers: BTreeMap<ShardId, ServerReport>,
-        kept: Option<Kept>,
-        now: Duration,
-    ) {
-        (self.servers, self.kept) = (servers, kept);
-        self.saved = Some(now);
+    pub(super) fn saved(&mut self, written: ModelWritten, now: Duration) {
+        (self.servers, self.kept) = (written.servers, written.kept);
+        (self.held, self.saved) = (written.settings, Some(now));
     }
 
     /// The data are known, and with them how many steps a pass has.

@@ -75,7 +75,7 @@ impl Machine {
             |(member, times): (&String, &u64)| CameBack { member: member.clone(), times: *times };
         let report = Report {
             outcome,
-            settings: self.config.settings.clone(),
+            settings: record.held.as_ref().unwrap_or(&self.config.settings).clone(),
             resumed: self.checkpoints.resumed(),
             checkpoint: self.checkpoints.newest(),
             train_samples: self

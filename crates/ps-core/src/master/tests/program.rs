@@ -203,3 +203,70 @@ fn what_the_job_compares_must_be_measured() {
     let words = job.machine.measured(&report(workers[0], 1, 1.0), job.now).unwrap_err().to_string();
     assert!(words.contains("accuracy, loss, and no auc"), "{words}");
 }
+
+fn measures(caller: Caller, asking: Asking, loss: f64) -> MeasuresReport {
+    let measures = vec![Measure { name: "loss".to_owned(), value: loss }];
+    let scores = Scores { loss: f64::NAN, accuracy: None, measures, samples: 0 };
+    MeasuresReport { caller, asking, pass: None, is_validation: true, scores }
+}
+
+/// A job of programs that keeps the best weights.
+fn keeping() -> (Job, Caller) {
+    let mut config = config(1, 1, 3);
+    config.settings.evaluation =
+        EvaluationSettings { keep: crate::keeping::Keep::Best, ..EvaluationSettings::default() };
+    let (job, workers) = begun(config);
+    (job, workers[0])
+}
+
+/// What is to be said of the weights of this report.
+fn wanted(job: &mut Job, caller: Caller, asking: Asking, loss: f64) -> crate::keeping::Kept {
+    let answer = job.machine.measured(&measures(caller, asking, loss), job.now).unwrap();
+    assert!(answer.is_best, "{answer:?}");
+    job.obey();
+    answer.keep.unwrap()
+}
+
+fn written(
+    job: &mut Job,
+    of: (Caller, Asking),
+    written: Result<crate::keeping::Kept, String>,
+) -> MeasuresAnswer {
+    let answer = job.machine.weights_written(of, written, job.now).unwrap();
+    job.obey();
+    answer
+}
+
+#[test]
+fn a_programs_best_weights_are_those_that_were_written() {
+    let (mut job, caller) = keeping();
+    let (first, second, third) = (asking(1, 1), asking(1, 2), asking(1, 3));
+    let kept = wanted(&mut job, caller, first, 0.5);
+    assert_eq!(job.machine.weights_wanted(caller, first), Ok(WeightsWanted::Yes(kept.clone())));
+    let answer = written(&mut job, (caller, first), Ok(kept.clone()));
+    assert!(answer.is_best && answer.keep.is_none());
+    // What was answered may be lost, and asked for once more.
+    assert_eq!(written(&mut job, (caller, first), Ok(kept)), answer);
+    assert_eq!(job.machine.weights_wanted(caller, first), Ok(WeightsWanted::Before(answer)));
+    let worse = job.machine.measured(&measures(caller, second, 0.6), job.now).unwrap();
+    assert_eq!(worse, MeasuresAnswer::default());
+    let refused = job.machine.weights_wanted(caller, asking(1, 9));
+    assert!(matches!(refused, Err(Rejection::NoWeightsWanted { .. })), "{refused:?}");
+    // It is no best whose weights are not there.
+    let better = wanted(&mut job, caller, third, 0.4);
+    assert!(!written(&mut job, (caller, third), Err("no room".to_owned())).is_best);
+    assert!(job.logs.iter().any(|line| line.contains("no room")), "{:?}", job.logs);
+    let again = wanted(&mut job, caller, asking(1, 4), 0.4);
+    assert_eq!(Some(again.value), Some(better.value));
+}
+
+#[test]
+fn weights_that_never_come_are_given_up_with_the_next_report_and_survive_a_new_master() {
+    let (mut job, caller) = keeping();
+    wanted(&mut job, caller, asking(1, 1), 0.5);
+    let kept = wanted(&mut job, caller, asking(1, 2), 0.6);
+    assert!(job.logs.iter().any(|line| line.contains("did not send them")), "{:?}", job.logs);
+    let saved = rmp_serde::to_vec_named(&job.machine).unwrap();
+    job.machine = rmp_serde::from_slice(&saved).unwrap();
+    assert!(written(&mut job, (caller, asking(1, 2)), Ok(kept)).is_best);
+}

@@ -5,6 +5,7 @@ use crate::checkpoint::JobState;
 use crate::ids::{Epoch, Life, ShardId};
 use crate::keeping::Kept;
 use crate::report::{Report, ServerReport};
+use crate::settings::TrainingSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct ModelWritten {
     pub digest: u32,
     /// What the servers had counted.
     pub servers: BTreeMap<ShardId, ServerReport>,
+    /// What the model was trained with, as the servers hold it: a program says that to them alone.
+    pub settings: Option<TrainingSettings>,
     /// The evaluation whose weights these are; `None` of those that the servers hold.
     pub kept: Option<Kept>,
 }

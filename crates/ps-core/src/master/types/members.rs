@@ -98,7 +98,7 @@ pub struct RegisterReply {
 }
 
 /// Who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// Its place.
     pub member: MemberId,

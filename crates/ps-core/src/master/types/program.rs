@@ -1,6 +1,7 @@
 //! What programs ask and tell.
 
 use super::Caller;
+use crate::keeping::Kept;
 use crate::scores::Scores;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -73,10 +74,22 @@ pub struct MeasuresReport {
 }
 
 /// What follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MeasuresAnswer {
     /// Whether they are the best so far, where the job compares them.
     pub is_best: bool,
     /// Whether the job wants no more steps.
     pub is_ended: bool,
+    /// They are the best so far, and the job keeps the best: the weights are to be sent with this beside them, and what follows
+    /// is said when they are written.
+    pub keep: Option<Kept>,
+}
+
+/// What the master says to a program that sends its weights.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WeightsWanted {
+    /// They are to be written with this beside them.
+    Yes(Kept),
+    /// They were written; this was answered.
+    Before(MeasuresAnswer),
 }

@@ -62,6 +62,12 @@ pub enum Rejection {
         "{options}: a program reported {known}, and no {measure}; name one of them with --keep-measure"
     )]
     OtherMeasure { options: String, measure: String, known: String },
+    /// A program sends weights that nobody asked for.
+    #[error(
+        "no weights of {member} are wanted: they are sent after a report of measures that are the best so far, where the job has \
+         --keep best"
+    )]
+    NoWeightsWanted { member: MemberId },
     /// Nobody joins any more.
     #[error("the job is over: {reason}")]
     JobOver { reason: String },
