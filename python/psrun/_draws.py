@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Deque, Dict, List, Optional, Tuple
 
-from . import _native
+from . import _native, _one_model
 from ._job import Job, job
 
 #: By the name of the job.
@@ -136,6 +136,9 @@ class Draws:
 
     def _ask(self, wants_lease: bool, waits: bool) -> "_native.Offer":
         assert self._master is not None
+        if self._finished:
+            # Trained is what is acknowledged.
+            _one_model.settle()
         finished, gives_back = self._finished, self._gives_back
         # If Ctrl-C ends the wait, what was answered is not known: it is given back with the next request.
         self._finished, self._gives_back = [], True

@@ -1,5 +1,7 @@
 """The servers of a job hold one model: a script has one optimizer, or one client."""
 
+import atexit
+import sys
 import weakref
 from typing import Any
 
@@ -12,6 +14,24 @@ _HOLDERS: "weakref.WeakValueDictionary[str, Any]" = weakref.WeakValueDictionary(
 def holder_of(job: Job) -> Any:
     """What holds the model of this job; ``None`` where nothing does."""
     return _HOLDERS.get(job.name)
+
+
+def settle() -> None:
+    """Waits until every push that this process has begun is acknowledged (``--pipeline-depth``)."""
+    for holder in list(_HOLDERS.values()):
+        session = getattr(holder, "_session", None)
+        if session is not None:
+            session.settle()
+
+
+def _settle_at_exit() -> None:
+    try:
+        settle()
+    except Exception as error:
+        print(f"psrun: steps that were under way at the end of the script may be lost: {error}", file=sys.stderr)
+
+
+atexit.register(_settle_at_exit)
 
 
 def claim(holder: Any, job: Job) -> None:

@@ -38,11 +38,11 @@ class AsyncOptimizer(torch.optim.Optimizer):
         super().__init__(plain, defaults)
         self._optimizer = optimizer
         self._has_left = False
-        self._refused = Refusals(self._job.settings)
         self._scales = _groups.scales(self.param_groups)
         rule = _rules.rule(optimizer, _groups.common(self.param_groups, optimizer))
         self._decoupled = rule.decoupled
         self._job = job or _job.job() or _alone.job_of_its_own()
+        self._refused = Refusals(self._job.settings)
         _one_model.claim(self, self._job)
         rules: List[Tuple[str, float, Optional[float]]] = []
         for group, scale in zip(self.param_groups, self._scales):
@@ -102,7 +102,11 @@ class AsyncOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Optional[Callable[[], Any]] = None) -> Any:
-        """Pushes the gradients; when it returns, the parameters are the newest that the bound allows."""
+        """Pushes the gradients; when it returns, the parameters are the newest that the bound allows.
+
+        In a job with ``--pipeline-depth D`` it waits for the push of D steps before instead, and the parameters are those of that one:
+        what the servers do then goes on beside the next step. ``pull()`` waits for all of it.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -5,6 +5,7 @@
 
 mod blocking;
 mod errors;
+mod exchanges;
 mod memory;
 mod samples;
 mod session;

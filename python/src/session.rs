@@ -2,12 +2,14 @@
 
 use crate::blocking::block_on;
 use crate::errors::raised;
+use crate::exchanges::Exchanges;
 use crate::memory::Memory;
 use ps_client::{BufferPool, CallOptions, Gradient, HeartbeatConfig, PushReport};
 use ps_client::{Session as Client, SessionConfig, Weights};
 use ps_core::coverage::Coverage;
 use ps_core::ids::{Epoch, Incarnation};
 use ps_core::keeping::{Kept, kept_header};
+use ps_core::limits::PIPELINE_DEPTH_MAX;
 use ps_core::settings::TrainingSettings;
 use ps_core::{Layout, TensorKind, TensorSpec};
 use ps_runtime::{Connector, Outside, SystemClock};
@@ -55,6 +57,8 @@ struct State {
     positions: Vec<usize>,
     weights: Weights,
     pool: BufferPool,
+    /// Where steps do not wait for their own exchanges.
+    exchanges: Option<Exchanges>,
 }
 
 #[pymethods]
@@ -120,10 +124,20 @@ impl Session {
         block_on(py, runtime, state.pull())?.map_err(raised)
     }
 
+    /// Waits until every push that was begun is acknowledged.
+    fn settle(&self, py: Python<'_>) -> PyResult<()> {
+        let (mut state, runtime) = self.open()?;
+        if state.exchanges.is_none() {
+            return Ok(());
+        }
+        block_on(py, runtime, state.settle())?.map_err(raised)
+    }
+
     /// Tells the servers that this worker is done, so that nobody waits for it. The weights stay where they are.
     fn leave(&self, py: Python<'_>) -> PyResult<()> {
         let (mut state, runtime) = self.open()?;
-        block_on(py, runtime, state.client.leave())
+        let state = &mut *state;
+        block_on(py, runtime, state.leave())?.map_err(raised)
     }
 }
 
@@ -201,9 +215,17 @@ impl State {
             metrics: Arc::new(|_| ()),
         };
         let joined = Client::join(config, (settings, &layout), &start, outside).await;
-        let (client, weights) = joined.map_err(raised)?;
+        let (client, mut weights) = joined.map_err(raised)?;
+        let depth = settings.pipeline_depth.min(PIPELINE_DEPTH_MAX) as u32;
+        let mut exchanges = None;
+        if depth > 0 {
+            // They are those of as many steps as may be under way.
+            client.pull(weights.clock(), depth, &mut weights).await.map_err(raised)?;
+            let spec = client.model_spec(settings, &layout);
+            exchanges = Some(Exchanges::new(&client, depth, spec, &weights));
+        }
         let (layout, pool) = (Arc::new(layout), BufferPool::default());
-        Ok(Self { client, layout, positions, weights, pool })
+        Ok(Self { client, layout, positions, weights, pool, exchanges })
     }
 
     async fn step(
@@ -213,6 +235,11 @@ impl State {
         loss: f64,
     ) -> PyResult<PushReport> {
         let gradient = self.gradient(changes, loss)?;
+        if let Some(exchanges) = &mut self.exchanges {
+            let sent = (&gradient, loss, learning_rate);
+            let settled = exchanges.step(&self.client, sent, &mut self.weights).await;
+            return settled.map_err(raised);
+        }
         let pushed = self.client.push_pull(&gradient, 0, learning_rate, &mut self.weights).await;
         pushed.map_err(raised)
     }
@@ -267,7 +294,21 @@ impl State {
         Ok(rows.iter().map(|row| *row as u32).collect())
     }
 
+    async fn leave(&mut self) -> Result<(), ps_client::Error> {
+        self.settle().await?;
+        self.client.leave().await;
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<(), ps_client::Error> {
+        match &mut self.exchanges {
+            Some(exchanges) => exchanges.settle(&mut self.weights).await,
+            None => Ok(()),
+        }
+    }
+
     async fn pull(&mut self) -> Result<(), ps_client::Error> {
+        self.settle().await?;
         let clock = self.weights.clock();
         self.client.client().read(&mut self.weights).await?;
         self.weights.set_clock(clock);

@@ -1,10 +1,14 @@
 """One worker that waits for each step trains what torch.optim does, to rounding."""
 
+import dataclasses
+import json
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
 import psrun  # noqa: E402
+from psrun import _alone, _native  # noqa: E402
 
 STEPS = 50
 
@@ -125,6 +129,30 @@ def test_frozen_and_absent_parameters_stay_as_they_are():
             step(net, it, number, before)
     assert torch.equal(mine[0].bias, its[0].bias)
     assert farthest(mine, its) < ROUNDING
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_steps_that_are_under_way_are_so_many_steps_late(depth):
+    """With a pipeline the gradient of step t is that of the weights of step t - depth."""
+    settings = json.dumps({**json.loads(_native.training_settings(None, "sgd", 0.1, {}, [])), "pipeline_depth": depth, "staleness_bound": None})
+    mine, its = model(), model()
+    job = dataclasses.replace(_alone.job_of_its_own(), settings=settings)
+    optimizer = psrun.AsyncOptimizer(mine, "sgd", lr=0.1, job=job)
+    # Of the same batches, by hand: the newest weights last.
+    weights = [[parameter.detach().clone() for parameter in its.parameters()]]
+    for number in range(20):
+        used = weights[max(len(weights) - 1 - depth, 0)]
+        assert all(torch.allclose(held, its, atol=1e-6) for held, its in zip(mine.parameters(), used)), number
+        step(mine, optimizer, number)
+        with torch.no_grad():
+            for parameter, value in zip(its.parameters(), used):
+                parameter.copy_(value)
+        its.zero_grad()
+        inputs, labels = batch(number)
+        torch.nn.functional.cross_entropy(its(inputs), labels).backward()
+        weights.append([newest - 0.1 * parameter.grad for newest, parameter in zip(weights[-1], its.parameters())])
+    optimizer.pull()
+    assert all(torch.allclose(held, newest, atol=1e-6) for held, newest in zip(mine.parameters(), weights[-1]))
 
 
 def test_shared_parameters_are_one():

@@ -259,7 +259,7 @@ def test_the_model_has_the_weights_that_the_script_found_best(run_job, tmp_path,
     wanted.pop("1.num_batches_tracked", None)
     assert all(torch.equal(kept[name], value) for name, value in wanted.items() if name in kept) and "0.weight" in kept
     report = json.loads((out / "report.json").read_text())
-    assert [it["best"] for it in report["evaluations"]] == [True, True, False], report["evaluations"]
+    assert [it["is_best"] for it in report["evaluations"]] == [True, True, False], report["evaluations"]
     assert report["kept"]["value"] == 0.2 and report["kept"]["pass"] == 2, report["kept"]
 
 
@@ -371,3 +371,14 @@ def test_what_was_over_before_a_worker_came_is_not_reported_by_it(run_job, tmp_p
     _, out = run_job(script, "--early-stop-after", "3", "--keep-measure", "loss")
     evaluations = json.loads((out / "report.json").read_text())["evaluations"]
     assert evaluations and evaluations[0]["pass"] > 2, evaluations
+
+
+def test_a_pipeline_of_steps_costs_no_sample_and_no_push(run_job, tmp_path):
+    options = ["--pipeline-depth", "2", "--staleness-bound", "4"]
+    done, out = run_job(leased(tmp_path), *options)
+    counts, programs = times_seen(tmp_path, 1000, 2)
+    assert programs == 2 and counts == [[1] * 1000] * 2, done.stderr
+    report = json.loads((out / "report.json").read_text())
+    # 63 batches in each pass; a lease's last one may be smaller.
+    steps = sum(worker["counters"]["steps"] for worker in report["workers"].values())
+    assert 126 <= steps <= 160 and report["settings"]["pipeline_depth"] == 2, report["workers"]

@@ -51,6 +51,13 @@ impl Weights {
         self.values
     }
 
+    /// Takes the values of others of the same model, and what is known of them; its own stay where they lie in memory.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.values.copy_from_slice(&other.values);
+        self.shards.clone_from(&other.shards);
+        self.clock = other.clock;
+    }
+
     /// The step that they are for.
     pub fn clock(&self) -> Clock {
         self.clock
