@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 import torch
 
 from . import _alone, _groups, _job, _native, _one_model, _rules
+from ._draws import master
 from ._groups import Named, Parameters
 from ._refusals import Refusals
 from ._tensors import Change, checked, is_as_held, place, plain, view
@@ -162,6 +163,39 @@ class AsyncOptimizer(torch.optim.Optimizer):
         """Takes the weights as the servers hold them now, for an evaluation."""
         self._session.pull()
         self._take_pulled()
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Rates and decays, as torch's; what the optimizer remembers of each weight is on the servers, and the state names a checkpoint of it.
+
+        In a job with ``--checkpoints`` worker 0 has one written for that, and waits for it. A job that is started again with the same
+        folder goes on from its newest checkpoint by itself: ``load_state_dict`` says so where it did not.
+        """
+        state: Dict[str, Any] = super().state_dict()
+        line = master(self._job) if self._job.worker == 0 else None
+        number, why = (None, "") if line is None else line.checkpoint()
+        if line is not None and number is None:
+            print(f"psrun: state_dict() names no checkpoint of what the servers hold: {why}", file=sys.stderr)
+        state["psrun"] = {"optimizer": self._optimizer, "checkpoint": number}
+        return state
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Takes rates and decays; says so where the servers do not hold what belongs to them."""
+        told = state_dict.get("psrun")
+        number = None if told is None else told["checkpoint"]
+        resumed = None if self._job.resumed is None else self._job.resumed.checkpoint
+        if told is not None and told["optimizer"] != self._optimizer:
+            raise ValueError(f"AsyncOptimizer: the state is of {told['optimizer']}, and this is {self._optimizer}")
+        if resumed is None:
+            of = f" is that of checkpoint {number} of the servers, and" if number is not None else ":"
+            print(
+                f"psrun: load_state_dict: the state{of} the servers of this job begin anew: the weights are those of the model, and what "
+                "the optimizer remembers of each (momentum, moments) begins at nothing. A job with --checkpoints DIR goes on with both",
+                file=sys.stderr,
+            )
+        elif number is not None and resumed != number:
+            print(f"psrun: load_state_dict: the state names checkpoint {number}, and the job goes on from {resumed}", file=sys.stderr)
+        # Of each weight there is nothing here; of torch's own optimizers there may be.
+        super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
 
     def names(self) -> List[str]:
         """Of the tensors that the servers hold, as the model's file has them."""

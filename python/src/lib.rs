@@ -7,6 +7,7 @@ mod blocking;
 mod errors;
 mod exchanges;
 mod memory;
+mod of_process;
 mod samples;
 mod session;
 mod settings;

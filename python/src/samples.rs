@@ -1,22 +1,27 @@
 //! Samples that the master leases to this worker's program, and what it measured.
 
 use crate::blocking::block_on;
+use crate::of_process::{self, OfProcess};
 use crate::session::Session;
 use ps_core::SampleOrder;
 use ps_core::keeping::Kept;
-use ps_core::master::SamplesAnswer;
-use ps_runtime::member::Error;
+use ps_core::master::{CheckpointProgress, SamplesAnswer};
+use ps_runtime::Outside;
+use ps_runtime::member::{Error, checkpoint_now};
 use ps_runtime::program::{ProgramIdentity, ProgramLink, SamplesWish};
-use ps_runtime::{Connector, Outside, SystemClock};
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
 /// The order of one set of samples, which every worker has.
 const SOURCE: u32 = 0;
+
+/// How often it is asked whether a checkpoint is complete.
+const POLL: Duration = Duration::from_millis(50);
 
 /// What there is of a pass: `lease`, `wait`, `over` or `ended`; the lease's number, its pass and its places.
 type Offer = (&'static str, u64, u64, (u64, u64));
@@ -24,9 +29,10 @@ type Offer = (&'static str, u64, u64, (u64, u64));
 /// A program's line to the master of its job.
 #[pyclass(frozen, module = "psrun._native")]
 pub(crate) struct Master {
-    process: u32,
-    /// There until the drop.
-    parts: Option<(Mutex<ProgramLink>, Runtime)>,
+    of_process: OfProcess<Mutex<ProgramLink>>,
+    outside: Outside,
+    address: String,
+    job: String,
     /// What is to be said of the weights that were measured last, where the job keeps the best and they are.
     wanted: std::sync::Mutex<Option<Kept>>,
 }
@@ -36,22 +42,17 @@ impl Master {
     #[new]
     #[pyo3(signature = (*, address, job, worker, incarnation))]
     fn new(address: &str, job: String, worker: u32, incarnation: u64) -> PyResult<Self> {
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = runtime.worker_threads(1).thread_name("psrun").enable_all().build()?;
-        let process = std::process::id();
-        let outside = Outside {
-            connector: Connector::local_first(),
-            clock: SystemClock::start(),
-            seed: u64::from(process),
-            metrics: Arc::new(|_| ()),
-        };
+        let (runtime, outside) = (of_process::runtime()?, of_process::outside());
         // A worker has one program at a time, and its incarnations have different numbers.
-        let identity = ProgramIdentity { job, worker, incarnation, process: process.into() };
-        let _entered = runtime.enter();
-        let link = ProgramLink::new(&outside, address, identity).map_err(raised)?;
-        drop(_entered);
-        let wanted = std::sync::Mutex::default();
-        Ok(Self { process, parts: Some((Mutex::new(link), runtime)), wanted })
+        let process = std::process::id().into();
+        let identity = ProgramIdentity { job: job.clone(), worker, incarnation, process };
+        let link = {
+            let _entered = runtime.enter();
+            ProgramLink::new(&outside, address, identity).map_err(raised)?
+        };
+        let of_process = OfProcess::new(Mutex::new(link), runtime);
+        let (address, wanted) = (address.to_owned(), std::sync::Mutex::default());
+        Ok(Self { of_process, outside, address, job, wanted })
     }
 
     /// Says which leases were trained, and asks for another one; `waits`: until there is one, or the pass is over.
@@ -107,6 +108,26 @@ impl Master {
         Ok((answer.is_best, answer.is_ended, is_wanted))
     }
 
+    /// Has the job write a checkpoint of what its servers hold, and waits for it: its number, or why there is none.
+    fn checkpoint(&self, py: Python<'_>) -> PyResult<(Option<u64>, String)> {
+        let (_, runtime) = self.open()?;
+        block_on(py, runtime, async {
+            let mut asked = None;
+            loop {
+                match checkpoint_now(&self.outside, &self.address, &self.job, asked).await {
+                    Ok((number, CheckpointProgress::Written)) => {
+                        return Ok((Some(number), String::new()));
+                    }
+                    Ok((number, CheckpointProgress::Writing)) => asked = Some(number),
+                    Ok((_, CheckpointProgress::Failed(reason))) => return Ok((None, reason)),
+                    Err(Error::Refused { message, .. }) => return Ok((None, message)),
+                    Err(error) => return Err(raised(error)),
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        })?
+    }
+
     /// Sends the weights of a session, which were measured and are wanted; whether they are the best so far, and whether the job
     /// ends.
     fn keep(&self, py: Python<'_>, session: &Session) -> PyResult<(bool, bool)> {
@@ -123,27 +144,8 @@ impl Master {
 
 impl Master {
     fn open(&self) -> PyResult<(&Mutex<ProgramLink>, &Runtime)> {
-        let parts = self.parts.as_ref().filter(|_| std::process::id() == self.process);
-        let (link, runtime) = parts.ok_or_else(|| {
-            PyRuntimeError::new_err(
-                "psrun: this process was forked from the one that is a worker of the job, and cannot speak to the master in its \
-                 place; draw samples and report in the process that began",
-            )
-        })?;
-        Ok((link, runtime))
-    }
-}
-
-impl Drop for Master {
-    /// As that of a session: in a process that was forked there are no threads of the runtime.
-    fn drop(&mut self) {
-        let parts = self.parts.take();
-        if std::process::id() != self.process {
-            std::mem::forget(parts);
-        } else if let Some((link, runtime)) = parts {
-            drop(link);
-            runtime.shutdown_background();
-        }
+        self.of_process
+            .open("the master in its place; draw samples and report in the process that began")
     }
 }
 

@@ -4,6 +4,7 @@ use crate::blocking::block_on;
 use crate::errors::raised;
 use crate::exchanges::Exchanges;
 use crate::memory::Memory;
+use crate::of_process::{self, OfProcess};
 use ps_client::{BufferPool, CallOptions, Gradient, HeartbeatConfig, PushReport};
 use ps_client::{Session as Client, SessionConfig, Weights};
 use ps_core::coverage::Coverage;
@@ -12,10 +13,8 @@ use ps_core::keeping::{Kept, kept_header};
 use ps_core::limits::PIPELINE_DEPTH_MAX;
 use ps_core::settings::TrainingSettings;
 use ps_core::{Layout, TensorKind, TensorSpec};
-use ps_runtime::{Connector, Outside, SystemClock};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use std::mem::forget;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -39,18 +38,9 @@ struct Change {
 
 /// Weights that the servers hold, pulled into one piece of memory, and pushes to them.
 #[pyclass(frozen, module = "psrun._native")]
-pub(crate) struct Session {
-    process: u32,
-    /// There until the drop.
-    parts: Option<Parts>,
-}
+pub(crate) struct Session(OfProcess<Mutex<State>>);
 
-struct Parts {
-    state: Mutex<State>,
-    runtime: Runtime,
-}
-
-struct State {
+pub(crate) struct State {
     client: Client,
     layout: Arc<Layout>,
     /// Of the tensors in the order of Python, where they are in the layout.
@@ -85,11 +75,9 @@ impl Session {
         let calls = CallOptions::of_a_loop(patience, settings.wire);
         let heartbeat = HeartbeatConfig::OF_A_LOOP;
         let config = SessionConfig { job, worker, identity, servers, calls, heartbeat };
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = runtime.worker_threads(1).thread_name("psrun").enable_all().build()?;
+        let runtime = of_process::runtime()?;
         let state = block_on(py, &runtime, State::connect(config, &settings, &tensors))??;
-        let parts = Some(Parts { state: Mutex::new(state), runtime });
-        Ok(Self { process: std::process::id(), parts })
+        Ok(Self(OfProcess::new(Mutex::new(state), runtime)))
     }
 
     /// Where the weights of each tensor lie: address and elements, in the order that they were given in. They stay there as
@@ -152,32 +140,14 @@ impl Session {
     }
 
     fn open(&self) -> PyResult<(MutexGuard<'_, State>, &Runtime)> {
-        let parts = self.parts.as_ref().filter(|_| std::process::id() == self.process);
-        let Parts { state, runtime } = parts.ok_or_else(|| {
-            PyRuntimeError::new_err(
-                "psrun: this process was forked from the one that is a worker of the job, and cannot speak to the servers in its \
-                 place; use the optimizer in the process that made it",
-            )
-        })?;
+        let words = "the servers in its place; use the optimizer in the process that made it";
+        let (state, runtime) = self.0.open(words)?;
         match state.try_lock() {
             Ok(state) => Ok((state, runtime)),
             Err(TryLockError::Poisoned(poisoned)) => Ok((poisoned.into_inner(), runtime)),
             Err(TryLockError::WouldBlock) => Err(PyRuntimeError::new_err(
                 "psrun: another thread of this process is in the middle of a step; a worker makes one step after the other",
             )),
-        }
-    }
-}
-
-impl Drop for Session {
-    /// In a process that was forked there are no threads of the runtime: who waited for them would wait for ever.
-    fn drop(&mut self) {
-        let parts = self.parts.take();
-        if std::process::id() != self.process {
-            forget(parts);
-        } else if let Some(Parts { state, runtime }) = parts {
-            drop(state);
-            runtime.shutdown_background();
         }
     }
 }
@@ -208,13 +178,7 @@ impl State {
             start[range].copy_from_slice(values);
             positions.push(position);
         }
-        let outside = Outside {
-            connector: Connector::local_first(),
-            clock: SystemClock::start(),
-            seed: u64::from(std::process::id()),
-            metrics: Arc::new(|_| ()),
-        };
-        let joined = Client::join(config, (settings, &layout), &start, outside).await;
+        let joined = Client::join(config, (settings, &layout), &start, of_process::outside()).await;
         let (client, mut weights) = joined.map_err(raised)?;
         let depth = settings.pipeline_depth.min(PIPELINE_DEPTH_MAX) as u32;
         let mut exchanges = None;

@@ -233,6 +233,33 @@ def test_training_ends_early_for_what_the_script_reports(run_job, tmp_path):
     assert len(json.loads((out / "report.json").read_text())["evaluations"]) == 3
 
 
+STATE = """
+import os, sys, torch, psrun
+model = torch.nn.Linear(2, 1)
+optimizer = psrun.AsyncOptimizer(model, "adam", lr=0.1)
+schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
+if os.path.exists("{file}"):
+    optimizer.load_state_dict(torch.load("{file}")["optimizer"])
+print("rate", optimizer.param_groups[0]["lr"], file=sys.stderr)
+for _ in range(3):
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+schedule.step()
+torch.save({{"optimizer": optimizer.state_dict()}}, "{file}")
+"""
+
+
+def test_a_state_names_a_checkpoint_of_the_servers_and_says_when_they_have_begun_anew(run_job, tmp_path):
+    script, folder = STATE.format(file=tmp_path / "state.pt"), tmp_path / "checkpoints"
+    run_job(script, "--checkpoints", str(folder), instances=2)
+    number = torch.load(tmp_path / "state.pt")["optimizer"]["psrun"]["checkpoint"]
+    assert any(f"{number:06}" in it.name or f"-{number}." in it.name for it in folder.iterdir()), list(folder.iterdir())
+    done, _ = run_job(script, "--checkpoints", str(tmp_path / "others"), instances=2)
+    assert f"is that of checkpoint {number} of the servers" in done.stderr and "rate 0.05" in done.stderr, done.stderr
+    done, _ = run_job(script, instances=2)
+    assert "this job keeps no checkpoints" in done.stderr, done.stderr
+
+
 BEST = """
 import torch, psrun
 from safetensors.torch import save_file
