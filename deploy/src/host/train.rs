@@ -279,10 +279,16 @@ impl Host {
         let mut stop = shutdown.clone();
         let work = tokio::select! {
             biased;
-            signal = stop.wait() => {
+            signal = stop.wait() => Err(signal),
+            work = self.clone().ready(&outside, &children) => Ok(work),
+        };
+        let work = match work {
+            Ok(work) => work,
+            Err(signal) => {
+                // What pip had started.
+                children.end_descendants().await;
                 return Ok(Outcome::of_signal(signal));
             }
-            work = self.clone().ready(&outside, &children) => work,
         };
         let mut plan = self.plan(&work.map_err(anyhow::Error::msg)?);
         // A container may have no folder to write to but those of its launcher, and what is there is kept.

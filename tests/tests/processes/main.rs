@@ -21,6 +21,7 @@ mod parameters;
 mod programs;
 mod replay;
 mod restart;
+mod script_mode;
 mod server_loss;
 mod serving;
 mod several_workers;
