@@ -202,6 +202,7 @@ os.kill(os.getpid(), 9)
     raise AssertionError(f"server {pid} is still there")
 
 
+@pytest.mark.skipif(not hasattr(torch, "compile"), reason="torch before 2.0")
 def test_a_compiled_model_keeps_its_names():
     model = torch.nn.Sequential(net(), torch.nn.BatchNorm1d(2))
     compiled = torch.compile(model, backend="eager")
