@@ -46,7 +46,9 @@ impl LastWords {
         let messages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ours = messages.error.as_ref().or(messages.panic.as_ref()).or(messages.logged.as_ref());
         // A traceback ends with what went wrong.
-        let printed = || messages.printed.iter().rev().find(|line| !line.trim().is_empty());
+        // What our package said in a program of the user's is no cause.
+        let is_theirs = |line: &&String| !line.trim().is_empty() && !line.starts_with("psrun: ");
+        let printed = || messages.printed.iter().rev().find(is_theirs);
         ours.or_else(printed).cloned()
     }
 
@@ -77,6 +79,8 @@ mod tests {
         let last = LastWords::default();
         assert_eq!(last.message(), None);
         last.record("a line of a program", false);
+        assert_eq!(last.message().unwrap(), "a line of a program");
+        last.record("psrun: worker 0 of 2, 3 server(s)", false);
         assert_eq!(last.message().unwrap(), "a line of a program");
         last.record(&format!("{TIME} ERROR the report is lost"), false);
         assert_eq!(last.message().unwrap(), "the report is lost");

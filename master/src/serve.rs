@@ -42,7 +42,6 @@ fn say_where(
     tracing::info!(
         "job `{job}`: listening on {address} for {servers} servers and {workers} workers; results go to {results}"
     );
-    tracing::info!("training: {}", machine.settings.words());
     if machine.checkpoints {
         tracing::info!(
             "a checkpoint at any time: psrun checkpoint now --master {address} --job-id {job}"

@@ -163,6 +163,7 @@ fn server_report(address: &str, counters: Option<v1::ShardCounters>) -> ServerRe
         pushes_applied: counters.pushes_applied,
         pushes_duplicate: counters.pushes_duplicate,
         pushes_torn: counters.pushes_torn,
+        chunks_applied: counters.chunks_applied,
         chunks_refused: counters.chunks_refused,
         calls_fenced: counters.calls_fenced,
         bytes_received: counters.bytes_received,

@@ -75,7 +75,7 @@ def job_of_its_own() -> Job:
     address = told.get("listening")
     if address is None:
         raise RuntimeError(f"psrun: {command[0]} ps-server ended with {server.wait()} and said where it listens: {line!r}")
-    print(f"psrun: no job runs this script: it has a server of its own at {address} (pid {server.pid})", file=sys.stderr)
+    print(f"psrun: no job runs this script: it has a server of its own at {address} (pid {server.pid}), and no model is written for it", file=sys.stderr)
     return Job(servers=(address,), name=name, worker=0, workers=1, identity=None)
 
 

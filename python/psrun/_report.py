@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
@@ -30,7 +31,7 @@ def report(*, pass_number: Optional[int] = None, validation: bool = False, **mea
     It becomes a metric line (``pass=1; test_accuracy=0.9700; test_loss=0.1000;``), a part of ``report.json``, and what the job ends
     early by (``--early-stop-after``): then ``report(..).ended`` says so, and the loop may end. With ``--keep best`` the weights that the
     optimizer took last are sent to the master when they are the best so far, and are the model in the end. Names have lower-case letters, digits and
-    underscores; values are finite numbers, and ``accuracy`` is a share from 0 to 1. ``validation``: on a validation set, else on the test set. ``pass_number`` is
+    underscores; values are numbers (a report with one that is not finite is not told), and ``accuracy`` is a share from 0 to 1. ``validation``: on a validation set, else on the test set. ``pass_number`` is
     from 0; without it it is the pass that the script drew samples of last.
 
     Only worker 0 is heard, so that a script may call it in every worker; and nobody of a pass that was over before the script got its
@@ -39,6 +40,11 @@ def report(*, pass_number: Optional[int] = None, validation: bool = False, **mea
     if not measures:
         raise TypeError("psrun.report: no measures; for example psrun.report(accuracy=0.97)")
     numbers = _checked(measures, pass_number)
+    lost = sorted(name for name, value in numbers.items() if not math.isfinite(value))
+    if lost:
+        # One such measure is no reason to end a long job.
+        print(f"psrun.report: {', '.join(lost)}: not a finite number; nothing of this report is told", file=sys.stderr)
+        return Reported(best=False, ended=PROGRESS.has_ended)
     pass_number = PROGRESS.pass_number if pass_number is None else pass_number
     place = job()
     if PROGRESS.has_ended:
@@ -63,8 +69,8 @@ def _measured_session(place: Optional[Job]) -> _native.Session:
     holder = None if place is None else holder_of(place)
     if holder is None:
         raise RuntimeError(
-            "psrun.report: the job keeps the best weights (--keep best), and this script has no AsyncOptimizer or Client any more whose "
-            "weights were measured: keep it until all is reported"
+            "psrun.report: the job keeps the best weights (--keep best), and this script has no AsyncOptimizer or Client whose weights were "
+            "measured: make it before the first report, and hold it until the last"
         )
     session: _native.Session = holder._session
     return session
@@ -77,9 +83,9 @@ def _checked(measures: Dict[str, Any], pass_number: Optional[int]) -> Dict[str, 
     for name, value in measures.items():
         if not _NAME.fullmatch(name):
             raise ValueError(f"psrun.report: a measure {name!r}: expected a name of 1 to 64 lower-case letters, digits and underscores")
-        if isinstance(value, str) or not math.isfinite(float(value)):
-            raise ValueError(f"psrun.report: {name}={value!r}: expected a finite number")
-        if name == "accuracy" and not 0 <= float(value) <= 1:
+        if isinstance(value, str):
+            raise ValueError(f"psrun.report: {name}={value!r}: expected a number")
+        if name == "accuracy" and math.isfinite(float(value)) and not 0 <= float(value) <= 1:
             raise ValueError(f"psrun.report: accuracy={value!r}: expected a share from 0 to 1")
     return {name: float(value) for name, value in measures.items()}
 

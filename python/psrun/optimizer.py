@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 import torch
 
 from . import _alone, _groups, _job, _native, _one_model, _rules
-from ._draws import master
+from ._draws import PROGRESS, master
 from ._groups import Named, Parameters
 from ._refusals import Refusals
 from ._tensors import Change, checked, is_as_held, place, plain, view
@@ -172,9 +172,12 @@ class AsyncOptimizer(torch.optim.Optimizer):
         """
         state: Dict[str, Any] = super().state_dict()
         line = master(self._job) if self._job.worker == 0 else None
-        number, why = (None, "") if line is None else line.checkpoint()
-        if line is not None and number is None:
-            print(f"psrun: state_dict() names no checkpoint of what the servers hold: {why}", file=sys.stderr)
+        number = None if self._job.resumed is None else self._job.resumed.checkpoint
+        # In a pass that was over before this script began nothing was trained since the job went on.
+        if line is not None and PROGRESS.was_there(PROGRESS.pass_number):
+            number, why = line.checkpoint()
+            if number is None:
+                print(f"psrun: state_dict() names no checkpoint of what the servers hold: {why}", file=sys.stderr)
         state["psrun"] = {"optimizer": self._optimizer, "checkpoint": number}
         return state
 
@@ -192,8 +195,14 @@ class AsyncOptimizer(torch.optim.Optimizer):
                 "the optimizer remembers of each (momentum, moments) begins at nothing. A job with --checkpoints DIR goes on with both",
                 file=sys.stderr,
             )
-        elif number is not None and resumed != number:
-            print(f"psrun: load_state_dict: the state names checkpoint {number}, and the job goes on from {resumed}", file=sys.stderr)
+        else:
+            older = f"The job goes on from checkpoint {resumed}, which is older than the {number} that the state names. " if number is not None and resumed < number else ""
+            print(
+                f"psrun: load_state_dict: {older}The rates are those of the state: a loop that passes through the passes that are over, and steps "
+                "a scheduler in each, would lower them once more: begin it at psrun.resumed().pass_number, or leave load_state_dict out, as "
+                "the servers hold the rest",
+                file=sys.stderr,
+            )
         # Of each weight there is nothing here; of torch's own optimizers there may be.
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
 

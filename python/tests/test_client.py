@@ -80,14 +80,18 @@ def test_what_is_reported_without_a_job_is_a_line(capsys):
     [
         ({"accuracy": 97.0}, "a share from 0 to 1"),
         ({"F1": 0.5}, "lower-case letters"),
-        ({"loss": float("nan")}, "a finite number"),
-        ({"loss": "0.5"}, "a finite number"),
+        ({"loss": "0.5"}, "expected a number"),
         ({"loss": 0.5, "pass_number": -1}, "a number from 0"),
     ],
 )
 def test_what_cannot_be_reported_is_named(measures, words):
     with pytest.raises(ValueError, match=words):
         psrun.report(**measures)
+
+
+def test_regression_a_measure_that_is_no_number_once_ends_no_script(capsys):
+    assert not psrun.report(loss=float("nan"), accuracy=0.5).best
+    assert "loss: not a finite number" in capsys.readouterr().err
 
 
 def test_who_has_left_makes_no_more_steps():

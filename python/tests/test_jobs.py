@@ -233,6 +233,29 @@ def test_training_ends_early_for_what_the_script_reports(run_job, tmp_path):
     assert len(json.loads((out / "report.json").read_text())["evaluations"]) == 3
 
 
+def test_regression_a_job_whose_scripts_had_ended_runs_them_again(run_job, tmp_path):
+    """Found by a user: it was done for ever, whatever the scripts had left to do, and said so in no word."""
+    folder = ["--checkpoints", str(tmp_path / "checkpoints")]
+    run_job(leased(tmp_path, passes=1), *folder)
+    done, out = run_job(leased(tmp_path, passes=2), *folder)
+    assert times_seen(tmp_path, 1000, 2)[0] == [[1] * 1000] * 2, done.stderr
+    assert "went wrong" not in done.stderr, done.stderr
+    # What is known of the model in the end is what the script reported last.
+    last = [line for line in done.stdout.splitlines() if "pass=2; test_accuracy=" in line][-1]
+    final = [line for line in done.stdout.splitlines() if line.startswith("final_test_accuracy=")]
+    assert final and final[-1].removeprefix("final_") in last, done.stdout
+    assert json.loads((out / "report.json").read_text())["passes"][1]["test_loss"] is not None
+
+
+def test_regression_a_job_whose_every_gradient_was_refused_fails(run_job):
+    """Found by a user: a few steps, each of them NaN, were a job that is done."""
+    script = "import torch, psrun\nm = torch.nn.Linear(2, 1)\no = psrun.AsyncOptimizer(m, 'sgd', lr=0.1)\n"
+    script += "for _ in range(5):\n    m(torch.full((1, 2), float('nan'))).sum().backward(); o.step()\n"
+    done, _ = run_job(script, instances=2, expect=1)
+    assert "servers refused" in done.stderr and "NaN or infinite" in done.stderr, done.stderr
+    run_job(script, "--divergence", "warn", instances=2)
+
+
 STATE = """
 import os, sys, torch, psrun
 model = torch.nn.Linear(2, 1)
@@ -293,7 +316,7 @@ def test_the_model_has_the_weights_that_the_script_found_best(run_job, tmp_path,
 def test_weights_that_cannot_be_sent_are_an_error_in_words(run_job):
     script = BEST.format(out="/dev/null").replace("    if psrun.report", "    del optimizer\n    if psrun.report")
     done, _ = run_job(script, "--keep", "best", instances=2, expect=1)
-    assert "has no AsyncOptimizer or Client any more" in done.stderr, done.stderr
+    assert "has no AsyncOptimizer or Client whose weights" in done.stderr, done.stderr
 
 
 TIED = """

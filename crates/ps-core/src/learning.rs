@@ -123,6 +123,10 @@ impl LearningMonitor {
     /// Takes the losses of a step, or of a lease's steps, in the order in which they are known. A
     /// sign of divergence is given once, until it is over.
     pub fn observe(&mut self, losses: &Losses) -> Option<DivergenceSign> {
+        // What a program trained, whose losses nobody knows, says nothing.
+        if losses.steps == 0 {
+            return None;
+        }
         let is_started = self.start.steps - self.start.steps_not_finite >= START_STEPS;
         if !is_started {
             self.observe_start(losses);

@@ -259,6 +259,9 @@ pub struct ServerReport {
     pub pushes_duplicate: u64,
     /// Pushes left unfinished by a worker that was superseded: on some chunks at most once.
     pub pushes_torn: u64,
+    /// Updates of chunks applied.
+    #[serde(default)]
+    pub chunks_applied: u64,
     /// Chunks refused because a value was NaN or infinite.
     pub chunks_refused: u64,
     /// Calls of superseded callers.

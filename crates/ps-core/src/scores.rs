@@ -81,7 +81,8 @@ impl Scores {
     /// As reports have it.
     pub fn report(&self) -> ScoresReport {
         ScoresReport {
-            loss: Some(self.loss).filter(|loss| loss.is_finite()),
+            // A program's is a measure like the others.
+            loss: self.get("loss"),
             accuracy: self.accuracy,
             measures: self.measures.iter().map(|it| (it.name.clone(), it.value)).collect(),
             samples: self.samples,

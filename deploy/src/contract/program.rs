@@ -22,6 +22,9 @@ const SUBMITTED: &str = "sagemaker_submit_directory";
 /// What Python programs need beside what is installed, in the folder of the code.
 const REQUIREMENTS: &str = "requirements.txt";
 
+/// Names of a folder that a message has.
+const NAMES_MAX: usize = 8;
+
 /// Has Python write what it prints at once.
 const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
@@ -124,11 +127,23 @@ fn folder(submitted: Option<PathBuf>, base: &Path, line: &str) -> Result<PathBuf
     let file = line.split_whitespace().next().unwrap_or_default();
     let found = places.iter().find(|place| place.join(file).is_file());
     // A command that is in the image needs no code folder.
-    let found = found.or_else(|| places.iter().find(|place| place.is_dir()));
-    found.cloned().ok_or_else(|| {
-        let looked: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+    let is_command = Path::new(file).extension().is_none() || Path::new(file).is_absolute();
+    let command = || places.iter().find(|place| is_command && place.is_dir());
+    found.or_else(command).cloned().ok_or_else(|| {
+        let looked: Vec<_> = places.iter().map(|place| looked_in(place)).collect();
         Error::new(format!("the program `{line}` is nowhere: looked in {}", looked.join(", ")))
     })
+}
+
+/// A folder and what is there instead.
+fn looked_in(place: &Path) -> String {
+    let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let (more, shown) = (names.len() > NAMES_MAX, names.len().min(NAMES_MAX));
+    let there = if names.is_empty() { "nothing".to_owned() } else { names[..shown].join(", ") };
+    format!("{} (there: {there}{})", place.display(), if more { ", .." } else { "" })
 }
 
 /// How a shell starts the file: Python programs by Python, files of the folder as they are.
@@ -238,8 +253,13 @@ mod tests {
     #[test]
     fn code_that_cannot_be_had_is_named() {
         let base = tempfile::tempdir().unwrap();
-        let error = find(base.path(), r#"{"sagemaker_program": "train.sh"}"#).unwrap_err();
-        assert!(error.to_string().contains("train.sh"), "{error}");
+        let missing = |file| find(base.path(), file).unwrap_err().to_string();
+        assert!(missing(r#"{"sagemaker_program": "train.sh"}"#).contains("train.sh"));
+        // Found by a user: a name with a slip was a command that no shell knew.
+        std::fs::create_dir(base.path().join("code")).unwrap();
+        std::fs::write(base.path().join("code/train.py"), "").unwrap();
+        let why = missing(r#"{"sagemaker_program": "trian.py"}"#);
+        assert!(why.contains("`trian.py` is nowhere") && why.contains("there: train.py"), "{why}");
         let file =
             r#"{"sagemaker_program": "t.sh", "sagemaker_submit_directory": "s3://b/c.tar.gz"}"#;
         assert!(find(base.path(), file).unwrap_err().to_string().contains("s3://b/c.tar.gz"));

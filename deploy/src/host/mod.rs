@@ -2,6 +2,7 @@
 //!
 //! - [`options`]: its options, which are hyperparameters, too.
 //! - [`layout`]: from the hosts to what this one does; pure.
+//! - `hyperparameters`: which of them are options of ours.
 //! - [`plan`]: from the layout to processes with their arguments; pure.
 //! - [`address`]: a host and a port as one word.
 //! - [`names`]: waits until the other hosts can be reached.
@@ -14,6 +15,7 @@
 pub mod address;
 mod code;
 pub mod failure_file;
+mod hyperparameters;
 pub mod layout;
 pub mod names;
 pub mod options;

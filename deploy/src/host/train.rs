@@ -3,11 +3,10 @@
 
 use super::plan::Work;
 use super::setting::{Setting, Site};
-use super::{failure_file, names, plan, requirements};
+use super::{failure_file, hyperparameters, names, plan, requirements};
 use crate::cli::{Cli, Command};
 use crate::contract::Error;
 use crate::contract::environment::{self, Variables};
-use crate::contract::program::is_about_the_program;
 use crate::host::options::TrainArgs;
 use crate::job;
 use crate::logs::Logs;
@@ -16,8 +15,8 @@ use crate::plan::{DEFAULT_JOB, Plan};
 use crate::workers_per_instance::usable_gpus;
 use crate::{check, model_name, terminal};
 use anyhow::Context;
-use clap::{ArgMatches, Args as _};
-use ps_cli::layers::{self, Layer};
+use clap::ArgMatches;
+use ps_cli::layers::Layer;
 use ps_cli::orphans::{Children, Orphans};
 use ps_cli::process::{EXIT_USAGE, Parsed, Tasks, Unparsed, parse_with};
 use ps_runtime::member::report_failure;
@@ -120,14 +119,15 @@ fn prepare(
         Setting::read(variables).map_err(|error| start_error("", 1, error.to_string()))?;
     let host = setting.as_ref().map(Setting::host).unwrap_or_default().to_owned();
     let chosen = setting.as_ref().map(|setting| setting.program(variables));
-    let (program, notes) = chosen.unwrap_or_default();
-    let (args, matches) =
-        parse(setting.as_ref(), program.is_some(), args).map_err(|unparsed| StartError {
+    let (program, mut notes) = chosen.unwrap_or_default();
+    let (args, matches, of_hyperparameters) = parse(setting.as_ref(), program.is_some(), args)
+        .map_err(|unparsed| StartError {
             sentence: format!("{host}: {unparsed}").trim_start_matches(": ").to_owned(),
             code: unparsed.exit_code(),
             unparsed: Some(unparsed),
             output: output.clone(),
         })?;
+    notes.extend(of_hyperparameters);
     let setting = setting.ok_or_else(|| start_error("", EXIT_USAGE, nobody(variables)))?;
     setting.check_switch().map_err(|what| start_error(&host, 1, what))?;
     let usage = |what| start_error(&host, EXIT_USAGE, what);
@@ -160,15 +160,16 @@ fn nobody(variables: &Variables) -> String {
 }
 
 /// The options: flags over `PS_*` variables over hyperparameters over channels over defaults.
-/// A program's hyperparameters are its own where they are no options of ours.
+/// And what people should know of a program's hyperparameters.
 fn parse(
     setting: Option<&Setting>,
     has_program: bool,
     mut args: Vec<OsString>,
-) -> Result<(TrainArgs, ArgMatches), Unparsed> {
+) -> Result<(TrainArgs, ArgMatches, Vec<String>), Unparsed> {
     ps_cli::variables::tell_misspelt();
     let Some(Setting::SageMaker(contract, from_channels)) = setting else {
-        return parse_with(args, &[]).and_then(train_args);
+        let (args, matches) = parse_with(args, &[]).and_then(train_args)?;
+        return Ok((args, matches, Vec::new()));
     };
     let named = |arg: &OsString| arg.to_string_lossy().starts_with("--config");
     if let Some(file) = contract.hyperparameters.get("config")
@@ -176,17 +177,12 @@ fn parse(
     {
         args.push(format!("--config={file}").into());
     }
-    let text = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    let channels = from_channels.options.iter().map(|(name, value)| text((name, value)));
-    let train = TrainArgs::augment_args(clap::Command::new("train"));
-    let is_ours =
-        |name: &str| !is_about_the_program(name) && (!has_program || layers::has(&train, name));
-    let hyperparameters = contract.hyperparameters.ours().filter(|(name, _)| is_ours(name));
-    let layers = [
-        Layer { source: "channels".to_owned(), values: channels.collect() },
-        Layer { source: "hyperparameters".to_owned(), values: hyperparameters.map(text).collect() },
-    ];
-    parse_with(args, &layers).and_then(train_args)
+    let text = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
+    let values = from_channels.options.iter().map(text).collect();
+    let (hyperparameters, notes) = hyperparameters::of_ours(contract, has_program);
+    let layers = [Layer { source: "channels".to_owned(), values }, hyperparameters];
+    let (args, matches) = parse_with(args, &layers).and_then(train_args)?;
+    Ok((args, matches, notes))
 }
 
 fn train_args(parsed: Parsed<Cli>) -> Result<(TrainArgs, ArgMatches), Unparsed> {

@@ -59,6 +59,12 @@ pub enum DivergenceSign {
     /// The model that was written has no finite loss.
     #[error("the {} loss of the model that was written is NaN or infinite: {ADVICE}", set.name())]
     ModelNotFinite { set: EvaluationSet },
+    /// Servers refused most of what programs pushed.
+    #[error(
+        "the servers refused {refused} of {all} updates of chunks, for values that are NaN or infinite: little of what was computed is in \
+         the model; {ADVICE}, and look for such values in the data"
+    )]
+    MostlyRefused { refused: u64, all: u64 },
     /// The last steps had no finite loss, and training was over before they were fifty.
     #[error("training ended with a NaN or infinite loss, that of its last {steps} steps: {ADVICE}")]
     EndedNotFinite { steps: u64 },
@@ -70,7 +76,8 @@ const ADVICE: &str =
 impl DivergenceSign {
     /// Whether training is over.
     fn is_last(&self) -> bool {
-        matches!(self, Self::ModelNotFinite { .. } | Self::EndedNotFinite { .. })
+        let at_end = matches!(self, Self::ModelNotFinite { .. } | Self::EndedNotFinite { .. });
+        at_end || matches!(self, Self::MostlyRefused { .. })
     }
 
     /// Whether this cannot be chance, nor the noise of a model that was good at the start.
@@ -78,6 +85,7 @@ impl DivergenceSign {
         match self {
             Self::NotFinite { .. } | Self::FarAbove { .. } => true,
             Self::ModelNotFinite { .. } | Self::EndedNotFinite { .. } => true,
+            Self::MostlyRefused { .. } => true,
             Self::MostlyNotFinite { not_finite, .. } => *not_finite >= NOT_FINITE_STEPS,
             Self::Rose { .. } => false,
         }

@@ -35,6 +35,9 @@ pub(super) struct Programs {
     unwritten: Option<kept::Unwritten>,
     #[serde(default)]
     awaited: awaited::Awaited,
+    /// Samples of a step, as the last program that asked has them.
+    #[serde(default)]
+    batch: u64,
     /// Passes that ended and were not yet taken notice of.
     ended: Vec<PassEnd>,
 }
@@ -59,6 +62,11 @@ impl Programs {
     pub(super) fn resume(&mut self, samples: &ProgramSamples) -> bool {
         self.samples = samples.clone();
         samples.is_sound()
+    }
+
+    /// Steps of all programs together, as far as they were told.
+    pub(super) fn steps(&self) -> u64 {
+        self.samples.done().checked_div(self.batch).unwrap_or(0)
     }
 
     /// Passes that ended since the last call, in order.
@@ -120,6 +128,7 @@ impl Machine {
         let SamplesRequest { caller, asking, .. } = *request;
         let worker = self.check_program(caller)?;
         let programs = &mut self.programs;
+        programs.batch = request.batch;
         if let Some(known) = repeated(&programs.answered, worker, asking) {
             return Ok(Some(known));
         }

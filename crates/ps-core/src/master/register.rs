@@ -202,7 +202,7 @@ impl Machine {
             }
             Role::Worker => {
                 self.record.joined(member.index, address);
-                self.tell_of_programs(&data);
+                self.tell_training(&data);
             }
             Role::Evaluator => self.forget_loading(),
         }
@@ -210,11 +210,16 @@ impl Machine {
         incarnation
     }
 
-    /// What was said of optimizer and rate is what programs are told, and not what they do.
-    fn tell_of_programs(&mut self, data: &DataDescription) {
+    /// Says with the first worker how the job trains; what optimizer and rate programs have, they say to the servers alone.
+    fn tell_training(&mut self, data: &DataDescription) {
         let workers = self.registry.live(Role::Worker).count();
-        if data.kind == DataKind::Program && workers == 1 && !self.membership.has_begun() {
-            let line = "the workers run programs, which say by themselves how they train";
+        if workers == 1 && !self.membership.has_begun() {
+            let line = match data.kind {
+                DataKind::Program => {
+                    "the workers run programs, which say by themselves how they train".to_owned()
+                }
+                _ => format!("training: {}", self.config.settings.words()),
+            };
             self.log(Level::Info, line);
         }
     }

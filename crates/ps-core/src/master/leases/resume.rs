@@ -3,6 +3,7 @@
 use super::source::{Source, owner};
 use super::{Leases, SourceId};
 use crate::checkpoint::cursor::{Cursor, Mismatch, Positions, SourceCursor};
+use crate::data_description::DataKind;
 
 impl Leases {
     /// How far everything is. Leases that are out count as not finished.
@@ -35,6 +36,10 @@ impl Leases {
     pub(in crate::master) fn resume(&mut self, cursor: &Cursor) -> Result<(), Mismatch> {
         if cursor.kind != self.kind {
             return Err(Mismatch::Kind { saved: cursor.kind, found: self.kind });
+        }
+        if self.kind == DataKind::Program {
+            // A program that is started again knows itself what is left to do, also one that had ended.
+            return Ok(());
         }
         self.open = cursor.passes_over.min(self.passes);
         let losses = cursor.losses.iter().filter(|(pass, _)| **pass >= self.open);

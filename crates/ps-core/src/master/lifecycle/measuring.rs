@@ -27,7 +27,12 @@ impl Machine {
         );
         // Nobody here can compute the model of a user's program.
         if self.agreement.kind() == Some(DataKind::Program) {
-            return self.leave(self.stop_outcome(), now);
+            if is_completed {
+                self.record_reported();
+            }
+            let sign = self.record.sign_of_refusals();
+            let outcome = self.judged_by(sign, self.stop_outcome());
+            return self.leave(outcome, now);
         }
         if !is_completed || self.lifecycle.signalled.is_some() {
             if is_completed {
@@ -196,6 +201,14 @@ impl Machine {
             }
             None => self.record.monitor().sign_at_end(),
         };
+        self.judged_by(sign, outcome)
+    }
+
+    /// The outcome of a job about whose end this sign says something.
+    fn judged_by(&mut self, sign: Option<DivergenceSign>, outcome: Outcome) -> Outcome {
+        if outcome.exit_code != 0 {
+            return outcome;
+        }
         match sign.and_then(|sign| self.config.settings.divergence.verdict(&sign)) {
             Some(Verdict::Stop(reason)) => {
                 self.log(Level::Error, reason.clone());

@@ -2,9 +2,11 @@
 
 use super::Record;
 use crate::digits::digits;
+use crate::learning::DivergenceSign;
 use crate::master::types::{EvaluateTask, EvaluationResult};
-use crate::report::{EvaluationReport, FinalReport};
-use crate::scores::EvaluationSet;
+use crate::measures::Measure;
+use crate::report::{EvaluationReport, FinalReport, ServerReport};
+use crate::scores::{EvaluationSet, Scores, ScoresReport};
 use std::time::Duration;
 
 /// Evaluations that are remembered one by one; a job that measures after every step must not grow
@@ -102,6 +104,44 @@ impl Record {
             lines.extend(scores.iter().flat_map(|scores| scores.final_lines(set)));
         }
         lines
+    }
+
+    /// Takes what a program reported for what is known of the model in the end; the lines for machines.
+    pub(super) fn finally_reported(&mut self) -> Vec<String> {
+        let is_of_model = |it: &&EvaluationReport| self.kept.is_none() || it.is_best;
+        let Some(found) = self.evaluations.iter().rev().find(is_of_model) else {
+            return Vec::new();
+        };
+        let (set, weights_match) = (found.set, self.kept.is_some());
+        let ScoresReport { accuracy, measures, .. } = found.scores.clone();
+        let measure =
+            |(name, value): (&String, &f64)| Measure { name: name.clone(), value: *value };
+        let of_line = measures.iter().map(measure).collect();
+        let scores = Scores { loss: f64::NAN, accuracy, measures: of_line, samples: 0 };
+        let lines = scores.final_lines(set);
+        self.final_metrics = Some(match set {
+            EvaluationSet::Test => FinalReport {
+                test_loss: measures.get("loss").copied(),
+                test_accuracy: accuracy,
+                measures,
+                weights_match,
+                ..FinalReport::default()
+            },
+            EvaluationSet::Validation => FinalReport {
+                validation: Some(found.scores.clone()),
+                weights_match,
+                ..FinalReport::default()
+            },
+        });
+        lines
+    }
+
+    /// Whether servers refused most of what was pushed.
+    pub(in crate::master) fn sign_of_refusals(&self) -> Option<DivergenceSign> {
+        let sum = |count: fn(&ServerReport) -> u64| self.servers.values().map(count).sum::<u64>();
+        let (refused, applied) = (sum(|it| it.chunks_refused), sum(|it| it.chunks_applied));
+        let all = refused.saturating_add(applied);
+        (refused > all / 2).then_some(DivergenceSign::MostlyRefused { refused, all })
     }
 
     pub(in crate::master) fn evaluated(&mut self, now: Duration) {

@@ -58,6 +58,13 @@ impl Machine {
         }
     }
 
+    /// What a program measured is what is known of its model: of the best weights, where they are kept, or else what it reported
+    /// last.
+    pub(in crate::master) fn record_reported(&mut self) {
+        let lines = self.record.finally_reported();
+        self.actions.extend(lines.into_iter().map(Action::Metric));
+    }
+
     /// The report as things stand.
     pub(in crate::master) fn report(&mut self, outcome: Outcome, now: Duration) -> Report {
         let record = &self.record;
@@ -127,7 +134,9 @@ impl Machine {
     /// Steps that the servers have applied: each step is on every one of them.
     pub(in crate::master) fn steps_of_servers(&self) -> u64 {
         let servers = self.registry.live(Role::Server);
-        servers.map(|(_, server)| server.clock).max().unwrap_or(0)
+        let heard_of = servers.map(|(_, server)| server.clock).max().unwrap_or(0);
+        // Programs that take their samples from here say earlier how far they are.
+        heard_of.max(self.programs.steps())
     }
 
     fn phase_name(&self) -> &'static str {

@@ -204,6 +204,48 @@ fn what_the_job_compares_must_be_measured() {
     assert!(words.contains("accuracy, loss, and no auc"), "{words}");
 }
 
+/// Found by a user: the job stood still until somebody killed it, and nobody was named.
+#[test]
+fn regression_who_hangs_with_samples_is_named_and_loses_them() {
+    let (mut job, workers) = begun(config(1, 2, 1));
+    let held = lease(&mut job, &wish(workers[1], asking(2, 1), 0, &[]));
+    let (trained, number) = do_pass(&mut job, workers[0], 1, 0, 0);
+    let ask =
+        |job: &mut Job, number| next(job, &wish(workers[0], asking(1, number), 0, &[])).unwrap();
+    let seconds = job.machine.config.step_timeout.as_secs();
+    let alive: Vec<Caller> = workers.iter().copied().chain(job.servers(1)).collect();
+    for second in 1..=seconds {
+        job.pass_time(1, &alive);
+        let is_told =
+            job.logs.iter().any(|line| line.contains("waits for the program of worker 1"));
+        assert_eq!(is_told, second >= 30, "{second}: {:?}", job.logs);
+        if second < seconds {
+            let answer = ask(&mut job, number + second);
+            assert!(matches!(answer, SamplesAnswer::Wait(_)), "{second}: {answer:?}");
+        }
+    }
+    let last = ask(&mut job, number + seconds + 2);
+    assert!(
+        matches!(last, SamplesAnswer::Lease { start, end, .. } if end - start == held.1),
+        "{last:?}"
+    );
+    assert_eq!(trained + held.1, 40);
+}
+
+/// Found by a user: a job whose scripts had ended was done for ever, whatever they had left to do.
+#[test]
+fn regression_programs_that_had_ended_are_run_again() {
+    let (mut job, workers) = begun(config(1, 1, 1));
+    let mut number = 0;
+    (_, number) = do_pass(&mut job, workers[0], 1, number, 0);
+    assert!(number > 0);
+    let cursor = job.machine.leases.cursor();
+    let mut again = super::super::leases::Leases::new(DataKind::Program, 10, 1, 1);
+    again.resume(&cursor).unwrap();
+    again.add(0, 1).unwrap();
+    assert!(!again.are_done() && again.grant(0, true).is_some());
+}
+
 fn measures(caller: Caller, asking: Asking, loss: f64) -> MeasuresReport {
     let measures = vec![Measure { name: "loss".to_owned(), value: loss }];
     let scores = Scores { loss: f64::NAN, accuracy: None, measures, samples: 0 };
