@@ -23,6 +23,18 @@ pub(crate) struct Upload {
     kept: Kept,
     writer: Box<dyn FileWriter>,
     bytes: u64,
+    is_whole: bool,
+}
+
+impl Drop for Upload {
+    /// What was not sent to its end is of no use to anybody.
+    fn drop(&mut self) {
+        if !self.is_whole
+            && let Err(error) = self.files.remove(UNFINISHED)
+        {
+            tracing::warn!("removing weights that were not sent to their end: {error}");
+        }
+    }
 }
 
 /// What became of a piece.
@@ -40,7 +52,7 @@ impl Upload {
     /// It cannot be created; the message names it.
     pub(crate) fn begin(files: Files, of: (Caller, Asking), kept: Kept) -> io::Result<Self> {
         let writer = files.create(UNFINISHED)?;
-        Ok(Self { files, of, kept, writer, bytes: 0 })
+        Ok(Self { files, of, kept, writer, bytes: 0, is_whole: false })
     }
 
     /// Whether it is the file of this report.
@@ -58,15 +70,10 @@ impl Upload {
     /// # Errors
     /// It cannot be written, or the file is not what was announced; what was written is removed.
     pub(crate) fn take(mut self, piece: &WeightsPiece) -> io::Result<Taken> {
-        let taken = self.write(piece);
-        match taken {
-            Ok(None) => Ok(Taken::Part(self)),
-            Ok(Some(kept)) => Ok(Taken::Whole(kept)),
-            Err(error) => {
-                let _ = self.files.remove(UNFINISHED);
-                Err(error)
-            }
-        }
+        Ok(match self.write(piece)? {
+            None => Taken::Part(self),
+            Some(kept) => Taken::Whole(kept),
+        })
     }
 
     fn write(&mut self, piece: &WeightsPiece) -> io::Result<Option<Kept>> {
@@ -83,6 +90,7 @@ impl Upload {
         self.writer.sync()?;
         let kept = kept::checked(self.files.as_ref(), UNFINISHED, &self.kept)?;
         self.files.rename(UNFINISHED, KEPT_FILE)?;
+        self.is_whole = true;
         self.files.sync()?;
         Ok(Some(kept))
     }
@@ -156,5 +164,7 @@ mod tests {
             assert_eq!(disk.list().unwrap(), [KEPT_FILE]);
             assert_eq!(disk.read(KEPT_FILE).unwrap(), before);
         }
+        drop(Upload::begin(disk.clone(), (caller(), ASKING), kept).unwrap());
+        assert_eq!(disk.list().unwrap(), [KEPT_FILE], "what is not sent to its end is removed");
     }
 }

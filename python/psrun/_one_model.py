@@ -3,12 +3,16 @@
 import atexit
 import sys
 import weakref
-from typing import Any
+from typing import Any, Dict
 
+from . import _native
 from ._job import Job
 
 #: By the job's name, what holds its model in this process.
 _HOLDERS: "weakref.WeakValueDictionary[str, Any]" = weakref.WeakValueDictionary()
+
+#: Sessions that may have steps under way, by the job's name: their holder may be gone before these are done.
+_SESSIONS: Dict[str, _native.Session] = {}
 
 
 def holder_of(job: Job) -> Any:
@@ -18,10 +22,14 @@ def holder_of(job: Job) -> Any:
 
 def settle() -> None:
     """Waits until every push that this process has begun is acknowledged (``--pipeline-depth``)."""
-    for holder in list(_HOLDERS.values()):
-        session = getattr(holder, "_session", None)
-        if session is not None:
-            session.settle()
+    for session in list(_SESSIONS.values()):
+        session.settle()
+
+
+def connected(job: Job, session: _native.Session) -> None:
+    """This is the session of what holds the model of this job."""
+    if session.is_pipelined:
+        _SESSIONS[job.name] = session
 
 
 def _settle_at_exit() -> None:

@@ -71,6 +71,7 @@ class Client:
             tensors=[(name, list(values.shape), True, _place(values)) for name, values in started.items()],
             patience_s=patience_s,
         )
+        _one_model.connected(place, self._session)
         views = [_view(self._session, *where) for where in self._session.places()]
         self._numbers = {name: number for number, name in enumerate(started)}
         self._arrays = {name: view.reshape(started[name].shape) for name, view in zip(started, views)}

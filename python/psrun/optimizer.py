@@ -76,6 +76,7 @@ class AsyncOptimizer(torch.optim.Optimizer):
             tensors=tensors,
             patience_s=patience_s,
         )
+        _one_model.connected(self._job, self._session)
         views = [view(self._session, *where) for where in self._session.places()]
         self._names = [name for name, *_ in tensors]
         self._numbers: Dict[torch.Tensor, int] = {}

@@ -12,6 +12,7 @@ use ps_runtime::program::{ProgramIdentity, ProgramLink, SamplesWish};
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -43,8 +44,8 @@ impl Master {
     #[pyo3(signature = (*, address, job, worker, incarnation))]
     fn new(address: &str, job: String, worker: u32, incarnation: u64) -> PyResult<Self> {
         let (runtime, outside) = (of_process::runtime()?, of_process::outside());
-        // A worker has one program at a time, and its incarnations have different numbers.
-        let process = std::process::id().into();
+        // Not the process's id: in a container that is started again it is that of the one before.
+        let process = RandomState::new().build_hasher().finish();
         let identity = ProgramIdentity { job: job.clone(), worker, incarnation, process };
         let link = {
             let _entered = runtime.enter();

@@ -80,6 +80,13 @@ impl Session {
         Ok(Self(OfProcess::new(Mutex::new(state), runtime)))
     }
 
+    /// Whether steps may be under way when a call returns.
+    #[getter]
+    fn is_pipelined(&self) -> PyResult<bool> {
+        let (state, _) = self.open()?;
+        Ok(state.exchanges.is_some())
+    }
+
     /// Where the weights of each tensor lie: address and elements, in the order that they were given in. They stay there as
     /// long as this object, and every step and pull changes them.
     fn places(&self) -> PyResult<Vec<(usize, usize)>> {

@@ -423,6 +423,26 @@ def test_what_was_over_before_a_worker_came_is_not_reported_by_it(run_job, tmp_p
     assert evaluations and evaluations[0]["pass"] > 2, evaluations
 
 
+def test_regression_steps_under_way_are_made_when_their_optimizer_is_gone(run_job):
+    """Found by a breaker: an optimizer that was collected before the script ended took its last steps along."""
+    script = """
+import gc, torch, psrun
+def main():
+    model = torch.nn.Linear(100, 300, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    optimizer = psrun.AsyncOptimizer(model, "sgd", lr=1.0)
+    for _ in range(41):
+        model.weight.grad = -torch.ones_like(model.weight)
+        optimizer.step()
+main()
+gc.collect()
+"""
+    options = ["--pipeline-depth", "4", "--staleness-bound", "8", "--staleness-correction", "none"]
+    _, out = run_job(script, *options)
+    weights = pytest.importorskip("safetensors.torch").load_file(out / "model.safetensors")["weight"]
+    assert weights.min() == weights.max() == 82, (weights.min(), weights.max())
+
+
 def test_a_pipeline_of_steps_costs_no_sample_and_no_push(run_job, tmp_path):
     options = ["--pipeline-depth", "2", "--staleness-bound", "4"]
     done, out = run_job(leased(tmp_path), *options)

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How long a program looks for a master that is silent: one that died is started again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a master may take to have a whole model on its disk, and read.
+const WHOLE_PATIENCE: Duration = Duration::from_secs(600);
+
 /// In whose name a program calls its master.
 #[derive(Clone, Debug)]
 pub struct ProgramIdentity {
@@ -140,7 +143,9 @@ impl ProgramLink {
                     Ok((reply.taken, answer))
                 }
             };
-            let patience = Patience { attempt: ATTEMPT, total: PATIENCE };
+            // With the last piece the file is synced and read once more.
+            let total = if after.is_empty() { WHOLE_PATIENCE } else { PATIENCE };
+            let patience = Patience { attempt: ATTEMPT, total };
             let reply = self.link.call(patience, attempt, |_| ()).await;
             match reply.map_err(|status| error(self.link.address(), &status))? {
                 (_, Some(answer)) => return Ok(answer),

@@ -101,7 +101,7 @@ impl Program {
             variables.insert(UNBUFFERED.to_owned(), "1".to_owned());
         }
         let requirements = folder.join(REQUIREMENTS);
-        let requirements = (is_python && requirements.is_file()).then_some(requirements);
+        let requirements = (is_python && requirements.exists()).then_some(requirements);
         let quoted = arguments.iter().map(|word| quoted(word));
         let words = [started(&folder, file), own.trim().to_owned()].into_iter().chain(quoted);
         let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");

@@ -267,7 +267,9 @@ impl Host {
         outside: Outside,
         shutdown: Shutdown,
     ) -> anyhow::Result<Outcome> {
-        for note in self.setting.notes().iter().chain(&self.notes) {
+        // What channels are to a model of ours is nothing to a program.
+        let of_channels = if self.program.is_none() { self.setting.notes() } else { &[] };
+        for note in of_channels.iter().chain(&self.notes) {
             tracing::warn!("{note}");
         }
         let children = Children::default();

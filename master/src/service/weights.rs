@@ -18,13 +18,15 @@ impl Service {
     ) -> Result<v1::KeepWeightsReply, Status> {
         let of = (piece.caller, piece.asking);
         let mut upload = self.upload.lock().await;
-        let begun = match upload.take().filter(|known| known.is_of(of)) {
+        let begun = match upload.take_if(|known| known.is_of(of)) {
             Some(known) => Ok(known),
             None => {
                 let wanted = move |machine: &mut Machine, _| machine.weights_wanted(of.0, of.1);
                 match self.ask(arrived, wanted, |_| false).await? {
                     WeightsWanted::Before(answer) => return Ok(replied(0, Some(answer.into()))),
                     WeightsWanted::Yes(kept) => {
+                        // Only now: whoever is refused takes no other's place.
+                        drop(upload.take());
                         blocking(|| Upload::begin(self.kept.clone(), of, kept))
                     }
                 }

@@ -76,6 +76,7 @@ impl Machine {
         if member.role == Role::Worker {
             self.give_back_lease(member.index);
             self.take_samples_back(member.index);
+            self.forget_program(member.index);
         }
         self.suspend_source(member);
         if process.has_left {

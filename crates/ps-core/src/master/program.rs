@@ -196,6 +196,13 @@ impl Machine {
         }
     }
 
+    /// A worker is gone, and its program with it: what that was answered is nothing to another one, and it sends no weights.
+    pub(super) fn forget_program(&mut self, worker: WorkerId) {
+        self.programs.answered.remove(&worker);
+        self.programs.measured.remove(&worker);
+        self.give_up_unwritten_of(worker);
+    }
+
     /// The worker in whose name a program calls; that is no sign of life of the worker.
     fn check_program(&self, caller: Caller) -> Result<WorkerId, Rejection> {
         let Caller { member, incarnation: found } = caller;

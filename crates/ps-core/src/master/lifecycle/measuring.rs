@@ -27,6 +27,7 @@ impl Machine {
         );
         // Nobody here can compute the model of a user's program.
         if self.agreement.kind() == Some(DataKind::Program) {
+            self.give_up_unwritten();
             if is_completed {
                 self.record_reported();
             }

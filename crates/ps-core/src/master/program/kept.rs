@@ -1,6 +1,7 @@
 //! The best weights of a program: it sends those that it measured, and they count when they are written.
 
 use super::{Machine, repeated};
+use crate::ids::WorkerId;
 use crate::keeping::Kept;
 use crate::master::types::{
     Asking, Caller, EvaluateTask, EvaluationResult, MeasuresAnswer, MeasuresReport, Rejection,
@@ -56,8 +57,16 @@ impl Machine {
             Some(Unwritten { caller, asking, task, kept, accuracy, measures });
     }
 
+    /// A worker's program sends no weights any more.
+    pub(super) fn give_up_unwritten_of(&mut self, worker: WorkerId) {
+        let is_its = |unwritten: &Unwritten| unwritten.caller.member.index == worker;
+        if self.programs.unwritten.as_ref().is_some_and(is_its) {
+            self.give_up_unwritten();
+        }
+    }
+
     /// Nobody sends weights that something was measured of before.
-    pub(super) fn give_up_unwritten(&mut self) {
+    pub(in crate::master) fn give_up_unwritten(&mut self) {
         if let Some(unwritten) = self.programs.unwritten.take() {
             self.settle(&unwritten, Err("the program did not send them".to_owned()));
         }

@@ -232,6 +232,22 @@ fn regression_who_hangs_with_samples_is_named_and_loses_them() {
     assert_eq!(trained + held.1, 40);
 }
 
+/// Found by a breaker: in a container that is started again a program has the process id of the one before.
+#[test]
+fn regression_a_program_of_a_later_incarnation_gets_no_answers_of_the_one_before() {
+    let (mut job, caller) = keeping();
+    let first = lease(&mut job, &wish(caller, asking(1, 1), 0, &[]));
+    wanted(&mut job, caller, asking(1, 1), 0.5);
+    job.machine.members_ended(&[caller.member], "was killed by signal 9", job.now);
+    job.obey();
+    assert!(job.logs.iter().any(|line| line.contains("did not send them")), "{:?}", job.logs);
+    let again = job.register(program(200)).unwrap();
+    let second = lease(&mut job, &wish(again, asking(1, 1), 0, &[]));
+    assert_ne!(second.0, first.0, "a lease of its own");
+    let kept = wanted(&mut job, again, asking(1, 1), 0.7);
+    assert!(written(&mut job, (again, asking(1, 1)), Ok(kept)).is_best);
+}
+
 /// Found by a user: a job whose scripts had ended was done for ever, whatever they had left to do.
 #[test]
 fn regression_programs_that_had_ended_are_run_again() {
