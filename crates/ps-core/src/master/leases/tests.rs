@@ -165,3 +165,19 @@ fn other_data_than_the_cursors_is_refused_by_name() {
     damaged.sources.get_mut(&own(0)).unwrap().next_position = 21;
     assert!(matches!(sharded(&[20, 20], 5, 1).resume(&damaged), Err(Mismatch::Place { .. })));
 }
+
+/// Found by a user: a job whose scripts had ended was done for ever, whatever they had left to do.
+#[test]
+fn regression_programs_that_had_ended_are_run_again() {
+    let programs = || {
+        let mut leases = Leases::new(DataKind::Program, 10, 1, 1);
+        leases.add(own(0), 0).unwrap();
+        leases
+    };
+    let mut leases = programs();
+    let lease = leases.grant(0, true).unwrap();
+    assert!(finish(&mut leases, 0, lease.id) && leases.are_done());
+    let mut again = programs();
+    again.resume(&leases.cursor()).unwrap();
+    assert!(!again.are_done() && again.grant(0, true).is_some());
+}

@@ -248,20 +248,6 @@ fn regression_a_program_of_a_later_incarnation_gets_no_answers_of_the_one_before
     assert!(written(&mut job, (again, asking(1, 1)), Ok(kept)).is_best);
 }
 
-/// Found by a user: a job whose scripts had ended was done for ever, whatever they had left to do.
-#[test]
-fn regression_programs_that_had_ended_are_run_again() {
-    let (mut job, workers) = begun(config(1, 1, 1));
-    let mut number = 0;
-    (_, number) = do_pass(&mut job, workers[0], 1, number, 0);
-    assert!(number > 0);
-    let cursor = job.machine.leases.cursor();
-    let mut again = super::super::leases::Leases::new(DataKind::Program, 10, 1, 1);
-    again.resume(&cursor).unwrap();
-    again.add(0, 1).unwrap();
-    assert!(!again.are_done() && again.grant(0, true).is_some());
-}
-
 fn measures(caller: Caller, asking: Asking, loss: f64) -> MeasuresReport {
     let measures = vec![Measure { name: "loss".to_owned(), value: loss }];
     let scores = Scores { loss: f64::NAN, accuracy: None, measures, samples: 0 };
