@@ -203,7 +203,7 @@ def test_every_sample_of_every_pass_is_trained_by_one_worker(run_job, tmp_path, 
     done, out = run_job(leased(tmp_path, loader=LOADER.format(workers=workers)))
     counts, programs = times_seen(tmp_path, 1000, 2)
     assert programs == 2 and counts == [[1] * 1000] * 2, done.stderr
-    lines = [line for line in done.stdout.splitlines() if "test_accuracy=" in line]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("pass=") and "test_accuracy=" in line]
     assert [line.split(";")[0] for line in lines] == ["pass=1", "pass=2"], done.stdout
     report = json.loads((out / "report.json").read_text())
     assert [it["pass"] for it in report["evaluations"]] == [1, 2] and report["train_samples"] == 1000

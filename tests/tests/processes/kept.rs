@@ -263,7 +263,7 @@ fn what_cannot_be_is_refused_with_a_reason() {
     }
     refused("--validation-split 0.1 --stream", 64, &["--validation-split with --stream"]);
     refused("--validation-split 0.1 -- true", 64, &["--validation-split 0.1 with a program"]);
-    refused("--keep best -- true", 64, &["--keep best with a program"]);
+    refused("--evaluate-every 5 -- true", 64, &["--evaluate-every 5 with a program"]);
     refused("--keep first", 64, &["last, best"]);
     refused("--early-stop-after 0", 64, &["--early-stop-after: found 0"]);
     let words = ["--keep-measure aucc", "loss, accuracy, balanced_accuracy, f1, auc"];
