@@ -40,6 +40,11 @@ pub struct Scores {
 }
 
 impl Scores {
+    /// What a program measured: its loss is a measure like the others, on how many samples it is only the program knows.
+    pub fn of_program(accuracy: Option<f64>, measures: Vec<Measure>) -> Self {
+        Self { loss: f64::NAN, accuracy, measures, samples: 0 }
+    }
+
     /// Every measure by its name, loss and accuracy among them; those that are not finite are not there.
     pub fn by_name(&self) -> impl Iterator<Item = (&str, f64)> {
         let loss = (self.samples > 0).then_some(("loss", self.loss));

@@ -105,8 +105,7 @@ impl TryFrom<v1::MeasuresReport> for MeasuresReport {
         if let Some(accuracy) = accuracy.filter(|share| !(0.0..=1.0).contains(share)) {
             return Err(Error::invalid(NAME, "accuracy", accuracy, "a share from 0 to 1"));
         }
-        // Its loss is a measure like the others: on how many samples it is, only the program knows.
-        let scores = Scores { loss: f64::NAN, accuracy, measures, samples: 0 };
+        let scores = Scores::of_program(accuracy, measures);
         Ok(Self { caller, asking, pass: wire.pass, is_validation: wire.on_validation, scores })
     }
 }

@@ -97,9 +97,11 @@ impl Machine {
 
     /// Says who the job waits for at its end.
     fn tell_last(&mut self, now: Duration) {
+        if !self.programs.samples.is_used() || self.leases.samples_done() == 0 {
+            return;
+        }
         let running: Vec<WorkerId> = self.leases.holders().collect();
-        if !self.programs.samples.is_used() || self.leases.samples_done() == 0 || running.is_empty()
-        {
+        if running.is_empty() {
             return;
         }
         for (worker, waited) in self.programs.awaited.last(running, now) {

@@ -29,8 +29,7 @@ impl Unwritten {
     }
 
     fn result(&self) -> (EvaluationSet, Scores) {
-        let (accuracy, measures) = (self.accuracy, self.measures.clone());
-        (self.kept.set, Scores { loss: f64::NAN, accuracy, measures, samples: 0 })
+        (self.kept.set, Scores::of_program(self.accuracy, self.measures.clone()))
     }
 }
 

@@ -116,8 +116,7 @@ impl Record {
         let ScoresReport { accuracy, measures, .. } = found.scores.clone();
         let measure =
             |(name, value): (&String, &f64)| Measure { name: name.clone(), value: *value };
-        let of_line = measures.iter().map(measure).collect();
-        let scores = Scores { loss: f64::NAN, accuracy, measures: of_line, samples: 0 };
+        let scores = Scores::of_program(accuracy, measures.iter().map(measure).collect());
         let lines = scores.final_lines(set);
         self.final_metrics = Some(match set {
             EvaluationSet::Test => FinalReport {
